@@ -1,0 +1,102 @@
+// Package conf reads the flags of a command, each of which may also come from
+// the environment: --data-dir from PULSEBOARD_DATA_DIR. A flag on the command
+// line wins over the environment, the environment over the default.
+package conf
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ErrHelp is returned by Parse when --help was asked for and has been printed.
+var ErrHelp = errors.New("help was asked for")
+
+// Flags is a flag.FlagSet with an environment and a help text.
+type Flags struct {
+	*flag.FlagSet
+	about string
+}
+
+// New returns an empty set. about is the text above the list of flags: what
+// the command does, with examples.
+func New(name, about string) *Flags {
+	f := &Flags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), about: about}
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	return f
+}
+
+// EnvName returns the environment variable of a flag.
+func EnvName(flagName string) string {
+	return "PULSEBOARD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+// Parse reads environment and arguments. help is where --help is printed to.
+func (f *Flags) Parse(args []string, getenv func(string) string, help io.Writer) error {
+	if err := f.fromEnvironment(getenv); err != nil {
+		return err
+	}
+	switch err := f.FlagSet.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		f.printHelp(help)
+		return ErrHelp
+	case err != nil:
+		return fmt.Errorf("%w (see %s --help)", err, f.Name())
+	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q (see %s --help)", f.Arg(0), f.Name())
+	}
+	return nil
+}
+
+func (f *Flags) fromEnvironment(getenv func(string) string) error {
+	var err error
+	f.VisitAll(func(fl *flag.Flag) {
+		v := getenv(EnvName(fl.Name))
+		if v == "" || err != nil {
+			return
+		}
+		if e := f.Set(fl.Name, v); e != nil {
+			err = fmt.Errorf("invalid value %q in %s: %w", v, EnvName(fl.Name), e)
+		}
+	})
+	return err
+}
+
+func (f *Flags) printHelp(w io.Writer) {
+	var b strings.Builder
+	b.WriteString(strings.TrimSpace(f.about) + "\n\nFlags (each also as an environment variable, which the flag overrides):\n")
+	f.VisitAll(func(fl *flag.Flag) {
+		kind, usage := flag.UnquoteUsage(fl)
+		fmt.Fprintf(&b, "  --%s", fl.Name)
+		if kind != "" {
+			fmt.Fprintf(&b, " %s", kind)
+		}
+		if fl.DefValue != "" && fl.DefValue != "false" {
+			fmt.Fprintf(&b, "  (default %s)", fl.DefValue)
+		}
+		fmt.Fprintf(&b, "\n        %s\n        %s\n", strings.ReplaceAll(usage, "\n", "\n        "), EnvName(fl.Name))
+	})
+	// Help that cannot be written has no reader.
+	_, _ = io.WriteString(w, b.String())
+}
+
+// List is a flag value of comma-separated items.
+type List []string
+
+// String joins the items.
+func (l *List) String() string { return strings.Join(*l, ",") }
+
+// Set replaces the items.
+func (l *List) Set(s string) error {
+	*l = nil
+	for item := range strings.SplitSeq(s, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			*l = append(*l, item)
+		}
+	}
+	return nil
+}

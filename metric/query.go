@@ -1,0 +1,274 @@
+package metric
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Limits of a query (protocol.md, "Dashboards").
+const (
+	MaxWindowSeconds = 86_400
+	MaxDelaySeconds  = 300
+	MaxGroupBy       = 4
+)
+
+// Query is what a widget asks for: one aggregation of one metric over a
+// sliding window, of the series that pass the filter, one result per value of
+// the group_by tags.
+type Query struct {
+	Metric        string      `json:"metric_name"`
+	Aggregation   Aggregation `json:"aggregation"`
+	WindowSeconds int         `json:"window_seconds"`
+	DelaySeconds  int         `json:"delay_seconds,omitempty"`
+	Filter        Filter      `json:"filter,omitempty"`
+	GroupBy       []string    `json:"group_by,omitempty"`
+}
+
+// Normal returns q with the group_by tags sorted and unique, so that equal
+// queries have equal keys. Filters are normal by construction.
+func (q Query) Normal() Query {
+	if len(q.GroupBy) > 0 {
+		g := slices.Clone(q.GroupBy)
+		slices.Sort(g)
+		q.GroupBy = slices.Compact(g)
+	} else {
+		q.GroupBy = nil
+	}
+	if len(q.Filter) == 0 {
+		q.Filter = nil
+	}
+	return q
+}
+
+// Validate reports the first rule that q breaks.
+func (q Query) Validate() error {
+	if err := ValidateName(q.Metric); err != nil {
+		return err
+	}
+	if err := q.Aggregation.Validate(); err != nil {
+		return err
+	}
+	if q.WindowSeconds < 1 || q.WindowSeconds > MaxWindowSeconds {
+		return fmt.Errorf("window_seconds is %d: it must be 1 to %d", q.WindowSeconds, MaxWindowSeconds)
+	}
+	if q.DelaySeconds < 0 || q.DelaySeconds > MaxDelaySeconds {
+		return fmt.Errorf("delay_seconds is %d: it must be 0 to %d", q.DelaySeconds, MaxDelaySeconds)
+	}
+	if len(q.GroupBy) > MaxGroupBy {
+		return fmt.Errorf("group_by has %d tags: at most %d", len(q.GroupBy), MaxGroupBy)
+	}
+	for _, g := range q.GroupBy {
+		if err := ValidateTagKey(g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Key returns the metric key: the canonical text of q, which names its Redis
+// channel and its history.
+func (q Query) Key() string {
+	q = q.Normal()
+	b := make([]byte, 0, 96)
+	b = append(b, q.Metric...)
+	b = append(b, ':')
+	b = append(b, q.Aggregation...)
+	b = append(b, ':')
+	b = strconv.AppendInt(b, int64(q.WindowSeconds), 10)
+	b = append(b, 's')
+	if q.DelaySeconds > 0 {
+		b = append(b, " delay "...)
+		b = strconv.AppendInt(b, int64(q.DelaySeconds), 10)
+		b = append(b, 's')
+	}
+	return string(q.appendSelection(b))
+}
+
+// Selector is the canonical text of metric, filter and group_by: queries that
+// share it read the same series.
+func (q Query) Selector() string {
+	q = q.Normal()
+	return string(q.appendSelection([]byte(q.Metric)))
+}
+
+func (q Query) appendSelection(b []byte) []byte {
+	for i, t := range q.Filter {
+		if i == 0 {
+			b = append(b, " {"...)
+		} else {
+			b = append(b, ", "...)
+		}
+		b = t.append(b)
+	}
+	if len(q.Filter) > 0 {
+		b = append(b, '}')
+	}
+	for i, g := range q.GroupBy {
+		if i == 0 {
+			b = append(b, " by ("...)
+		} else {
+			b = append(b, ", "...)
+		}
+		b = append(b, g...)
+	}
+	if len(q.GroupBy) > 0 {
+		b = append(b, ')')
+	}
+	return b
+}
+
+// ErrKey is the error of a text that is no canonical metric key.
+var ErrKey = errors.New("not a metric key")
+
+// ParseKey reads a metric key. It accepts the canonical text only, so
+// ParseKey(q.Key()) gives q.Normal() and no other text gives it.
+func ParseKey(key string) (Query, error) {
+	q, ok := parseKey(key)
+	if !ok || q.Validate() != nil || q.Key() != key {
+		return Query{}, fmt.Errorf("%w: %.300q", ErrKey, key)
+	}
+	return q, nil
+}
+
+func parseKey(key string) (q Query, ok bool) {
+	head, rest, spaced := strings.Cut(key, " ")
+	if spaced {
+		rest = " " + rest
+	}
+	j := strings.LastIndexByte(head, ':')
+	if j < 0 {
+		return q, false
+	}
+	i := strings.LastIndexByte(head[:j], ':')
+	if i < 0 {
+		return q, false
+	}
+	q.Metric, q.Aggregation = head[:i], Aggregation(head[i+1:j])
+	if q.WindowSeconds, ok = parseSeconds(head[j+1:]); !ok {
+		return q, false
+	}
+	if s, found := strings.CutPrefix(rest, " delay "); found {
+		n := strings.IndexByte(s, 's')
+		if n < 0 {
+			return q, false
+		}
+		if q.DelaySeconds, ok = parseSeconds(s[:n+1]); !ok {
+			return q, false
+		}
+		rest = s[n+1:]
+	}
+	if s, found := strings.CutPrefix(rest, " {"); found {
+		if q.Filter, rest, ok = parseFilter(s); !ok {
+			return q, false
+		}
+	}
+	if s, found := strings.CutPrefix(rest, " by ("); found {
+		s, found = strings.CutSuffix(s, ")")
+		if !found {
+			return q, false
+		}
+		q.GroupBy, rest = strings.Split(s, ", "), ""
+	}
+	return q, rest == ""
+}
+
+func parseSeconds(s string) (int, bool) {
+	s, ok := strings.CutSuffix(s, "s")
+	n, err := strconv.Atoi(s)
+	return n, ok && err == nil
+}
+
+// parseFilter reads terms up to and with the closing brace.
+func parseFilter(s string) (f Filter, rest string, ok bool) {
+	var terms []Term
+	for {
+		var t Term
+		if t, s, ok = parseKeyTerm(s); !ok {
+			return nil, s, false
+		}
+		terms = append(terms, t)
+		if r, found := strings.CutPrefix(s, ", "); found {
+			s = r
+			continue
+		}
+		if s, ok = strings.CutPrefix(s, "}"); !ok {
+			return nil, s, false
+		}
+		f, err := NewFilter(terms...)
+		return f, s, err == nil
+	}
+}
+
+// parseKeyTerm decides by what follows the first word, since "in", "not" and
+// "exists" may be tags too.
+func parseKeyTerm(s string) (t Term, rest string, ok bool) {
+	word, s := cutWord(s)
+	for _, op := range []Op{Equal, NotEqual, Prefix} {
+		if r, found := strings.CutPrefix(s, string(op)); found {
+			v, r, ok := cutString(r)
+			return Term{word, op, []string{v}}, r, ok
+		}
+	}
+	for _, op := range []Op{In, NotIn} {
+		if r, found := strings.CutPrefix(s, " "+string(op)+" ("); found {
+			vs, r, ok := cutStrings(r)
+			return Term{word, op, vs}, r, ok
+		}
+	}
+	op := Exists
+	if word == "not" {
+		r, found := strings.CutPrefix(s, " exists")
+		if !found {
+			return t, s, false
+		}
+		op, s = NotExists, r
+	} else if word != "exists" {
+		return t, s, false
+	}
+	s, ok = strings.CutPrefix(s, " ")
+	word, s = cutWord(s)
+	return Term{Tag: word, Op: op}, s, ok && word != ""
+}
+
+func cutWord(s string) (word, rest string) {
+	n := 0
+	for n < len(s) && validTagKey(s[n:n+1]) {
+		n++
+	}
+	return s[:n], s[n:]
+}
+
+func cutString(s string) (value, rest string, ok bool) {
+	if s == "" || s[0] != '"' {
+		return "", s, false
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			v, err := unquote(s[:i+1])
+			return v, s[i+1:], err == nil
+		}
+	}
+	return "", s, false
+}
+
+func cutStrings(s string) (values []string, rest string, ok bool) {
+	for {
+		var v string
+		if v, s, ok = cutString(s); !ok {
+			return nil, s, false
+		}
+		values = append(values, v)
+		if r, found := strings.CutPrefix(s, ","); found {
+			s = r
+			continue
+		}
+		s, ok = strings.CutPrefix(s, ")")
+		return values, s, ok
+	}
+}
