@@ -1,0 +1,108 @@
+import type { Dashboard, DashboardList, Problem, ProblemDetail, WidgetsPatch } from "./types";
+
+/** A document and the ETag it was read with. */
+export interface Versioned<T> {
+  readonly value: T;
+  readonly etag: string;
+}
+
+/** An answer that is not 2xx, or no answer at all (status 0). */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly errors: readonly ProblemDetail[] = [],
+  ) {
+    super(message);
+  }
+
+  /** Someone else changed the document since it was read. */
+  get conflict(): boolean {
+    return this.status === 412;
+  }
+}
+
+interface Request {
+  readonly method?: string;
+  readonly body?: unknown;
+  readonly ifMatch?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function request(path: string, { method = "GET", body, ifMatch, signal }: Request = {}): Promise<Response> {
+  const headers = new Headers({ Accept: "application/json" });
+  if (body !== undefined) headers.set("Content-Type", "application/json");
+  if (ifMatch !== undefined) headers.set("If-Match", ifMatch);
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, "The server cannot be reached.");
+  }
+  if (!response.ok) throw await problem(response);
+  return response;
+}
+
+async function problem(response: Response): Promise<ApiError> {
+  let body: Problem = {};
+  try {
+    body = (await response.json()) as Problem;
+  } catch {
+    // A proxy may answer with a page of its own; the status says enough.
+  }
+  const text = body.detail ?? body.title ?? `The server answered ${response.status}.`;
+  return new ApiError(response.status, text, body.errors ?? []);
+}
+
+async function versioned(response: Response): Promise<Versioned<Dashboard>> {
+  const value = (await response.json()) as Dashboard;
+  return { value, etag: response.headers.get("ETag") ?? `"${value.version}"` };
+}
+
+function address(id: string): string {
+  return `/dashboards/${encodeURIComponent(id)}`;
+}
+
+export interface ListQuery {
+  readonly query?: string;
+  readonly tag?: string;
+  readonly cursor?: string;
+}
+
+export async function listDashboards(query: ListQuery, signal?: AbortSignal): Promise<DashboardList> {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value) params.set(name, String(value));
+  const text = params.toString();
+  const response = await request(text === "" ? "/dashboards" : `/dashboards?${text}`, { signal });
+  return (await response.json()) as DashboardList;
+}
+
+export async function getDashboard(id: string, signal?: AbortSignal): Promise<Versioned<Dashboard>> {
+  return versioned(await request(address(id), { signal }));
+}
+
+export async function createDashboard(title: string): Promise<Versioned<Dashboard>> {
+  return versioned(await request("/dashboards", { method: "POST", body: { title } }));
+}
+
+export async function deleteDashboard(id: string, etag: string): Promise<void> {
+  await request(address(id), { method: "DELETE", ifMatch: etag });
+}
+
+export async function patchWidgets(id: string, etag: string, patch: WidgetsPatch): Promise<Versioned<Dashboard>> {
+  return versioned(await request(`${address(id)}/widgets`, { method: "PATCH", body: patch, ifMatch: etag }));
+}
+
+/** Address of the stream, on the origin that served the page. */
+export function streamAddress(id: string, page: Location): string {
+  const scheme = page.protocol === "https:" ? "wss:" : "ws:";
+  return `${scheme}//${page.host}/stream/${encodeURIComponent(id)}`;
+}

@@ -1,0 +1,17 @@
+import { DashboardPage } from "./pages/dashboard";
+import { ListPage } from "./pages/list";
+import { NotFoundPage } from "./pages/not-found";
+import { route } from "./router";
+
+export function App() {
+  const at = route.value;
+  switch (at.page) {
+    case "list":
+      return <ListPage />;
+    case "dashboard":
+      // A key, so that another dashboard starts with a session of its own.
+      return <DashboardPage key={at.id} id={at.id} />;
+    case "unknown":
+      return <NotFoundPage title="This page does not exist" />;
+  }
+}

@@ -1,0 +1,142 @@
+// The messages of WS /stream/{dashboard_id}, subprotocol pulseboard.v1.
+// Times are epoch milliseconds of the server.
+
+export const SUBPROTOCOL = "pulseboard.v1";
+
+export type Tags = Readonly<Record<string, string>>;
+export type Values = readonly (number | null)[];
+export type ServerState = "waiting" | "live" | "late" | "stale" | "degraded";
+
+export interface SeriesInfo {
+  readonly tags: Tags;
+}
+
+export interface StreamWidget {
+  readonly index: number;
+  readonly widget_id: string;
+  readonly metric_key: string;
+  readonly refresh_ms: number;
+}
+
+export interface WelcomeMessage {
+  readonly type: "welcome";
+  readonly server_time: number;
+  readonly heartbeat_ms: number;
+  readonly dashboard: { readonly id: string; readonly version: number };
+  readonly widgets: readonly StreamWidget[];
+}
+
+/** One window result: its end, the newest event in it, the values. */
+export type Point = readonly [windowEnd: number, newestEvent: number | null, values: Values];
+
+export interface SnapshotMessage {
+  readonly type: "snapshot";
+  readonly index: number;
+  readonly state: ServerState;
+  readonly reset: boolean;
+  readonly series_version: string;
+  readonly series: readonly SeriesInfo[];
+  readonly covered_since: number | null;
+  readonly points: readonly Point[];
+}
+
+/** What differs from a window that is complete and has its usual length. */
+export interface UpdateExtra {
+  readonly start?: number;
+  readonly complete?: boolean;
+}
+
+/** values null: as at the widget's previous end on this connection. */
+export type UpdateEntry = readonly [
+  index: number,
+  windowEnd: number,
+  newestEvent: number | null,
+  seriesVersion: string,
+  values: Values | null,
+  extra?: UpdateExtra,
+];
+
+export interface UpdateMessage {
+  readonly type: "update";
+  readonly server_time: number;
+  readonly updates: readonly UpdateEntry[];
+  readonly skipped?: number;
+}
+
+export interface SeriesMessage {
+  readonly type: "series";
+  readonly index: number;
+  readonly series_version: string;
+  readonly series: readonly SeriesInfo[];
+}
+
+export interface StateMessage {
+  readonly type: "state";
+  readonly index: number;
+  readonly state: ServerState;
+  readonly detail?: string;
+}
+
+export interface DashboardMessage {
+  readonly type: "dashboard";
+  readonly version: number;
+  readonly widgets: readonly StreamWidget[];
+}
+
+export interface HeartbeatMessage {
+  readonly type: "heartbeat";
+  readonly server_time: number;
+}
+
+export interface CloseMessage {
+  readonly type: "close";
+  readonly code: number;
+  readonly reason: string;
+  readonly reconnect_after_ms?: number;
+}
+
+export type ServerMessage =
+  | WelcomeMessage
+  | SnapshotMessage
+  | UpdateMessage
+  | SeriesMessage
+  | StateMessage
+  | DashboardMessage
+  | HeartbeatMessage
+  | CloseMessage;
+
+export interface ResumePoint {
+  readonly key: string;
+  readonly window_end: number;
+}
+
+export interface HelloMessage {
+  readonly type: "hello";
+  readonly token?: string;
+  readonly resume?: Readonly<Record<string, ResumePoint>>;
+  readonly max_hz?: number;
+  readonly vars?: Readonly<Record<string, string>>;
+}
+
+export type ClientMessage = HelloMessage | { readonly type: "pause" | "play" | "resync" };
+
+const KNOWN: ReadonlySet<string> = new Set<ServerMessage["type"]>([
+  "welcome",
+  "snapshot",
+  "update",
+  "series",
+  "state",
+  "dashboard",
+  "heartbeat",
+  "close",
+]);
+
+/**
+ * Reads one text frame. A type that this page does not know is null, so that a
+ * newer server may say more. Throws SyntaxError on text that is not JSON.
+ */
+export function parseServerMessage(text: string): ServerMessage | null {
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== "object" || value === null || !("type" in value)) return null;
+  return typeof value.type === "string" && KNOWN.has(value.type) ? (value as ServerMessage) : null;
+}

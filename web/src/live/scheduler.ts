@@ -1,0 +1,79 @@
+const FRAME_BUDGET_MS = 6;
+
+interface Drawable {
+  draw(): void;
+  visible: boolean;
+  dirty: boolean;
+}
+
+/**
+ * Draws what is dirty and visible, at most once per animation frame and within
+ * about 6 ms of it; the rest waits for the next frame. Nothing runs while
+ * nothing changes.
+ */
+export class Scheduler {
+  private readonly drawables = new Map<string, Drawable>();
+  private frame = 0;
+  /** Where the next frame goes on when the last one ran out of time. */
+  private queue: Drawable[] = [];
+
+  register(id: string, draw: () => void): void {
+    this.drawables.set(id, { draw, visible: true, dirty: true });
+    this.request();
+  }
+
+  unregister(id: string): void {
+    const drawable = this.drawables.get(id);
+    if (drawable !== undefined) drawable.dirty = false;
+    this.drawables.delete(id);
+  }
+
+  setVisible(id: string, visible: boolean): void {
+    const drawable = this.drawables.get(id);
+    if (drawable === undefined) return;
+    drawable.visible = visible;
+    if (visible && drawable.dirty) this.request();
+  }
+
+  invalidate(id: string): void {
+    const drawable = this.drawables.get(id);
+    if (drawable === undefined) return;
+    drawable.dirty = true;
+    if (drawable.visible) this.request();
+  }
+
+  invalidateAll(): void {
+    for (const drawable of this.drawables.values()) drawable.dirty = true;
+    this.request();
+  }
+
+  stop(): void {
+    if (this.frame !== 0) cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    this.drawables.clear();
+    this.queue = [];
+  }
+
+  private request(): void {
+    if (this.frame === 0) this.frame = requestAnimationFrame(() => this.run());
+  }
+
+  private run(): void {
+    this.frame = 0;
+    if (this.queue.length === 0) this.queue = [...this.drawables.values()];
+    const end = performance.now() + FRAME_BUDGET_MS;
+    while (this.queue.length > 0) {
+      const drawable = this.queue.shift();
+      if (drawable === undefined || !drawable.dirty || !drawable.visible) continue;
+      drawable.dirty = false;
+      drawable.draw();
+      if (performance.now() > end) break;
+    }
+    for (const drawable of this.drawables.values()) {
+      if (drawable.dirty && drawable.visible) {
+        this.request();
+        return;
+      }
+    }
+  }
+}

@@ -1,0 +1,257 @@
+import { signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { ServerClock } from "./clock";
+import { freshness, type Freshness } from "./freshness";
+import type { ServerMessage } from "./protocol";
+import { Scheduler } from "./scheduler";
+import { StreamSocket, type SocketStatus, type SocketWorld } from "./socket";
+import { DashboardStore, type WidgetStream } from "./store";
+
+const STATUS_MS = 250;
+const HIDDEN_MS = 10_000;
+const RESYNC_MS = 2_000;
+const LAG_WEIGHT = 0.3;
+
+/** What the pill in the header says about the whole page. */
+export type Pulse =
+  | { readonly kind: "connecting" }
+  | { readonly kind: "quiet" }
+  /** behind in seconds as text, empty until it has been measured. */
+  | { readonly kind: "live"; readonly behind: string }
+  | { readonly kind: "as-of"; readonly time: number }
+  | { readonly kind: "reconnecting"; readonly seconds: number }
+  | { readonly kind: "paused"; readonly time: number }
+  | { readonly kind: "ended"; readonly code: number; readonly reason: string };
+
+/** What the frame of one widget says about its values. */
+export interface WidgetStatus {
+  readonly freshness: Freshness;
+  readonly detail: string;
+  /** Age of the newest value in whole seconds; only where it is worth saying. */
+  readonly ageSeconds: number;
+  /** The newest window is not whole: the pipeline has not read all of it. */
+  readonly partial: boolean;
+}
+
+const SKELETON: WidgetStatus = { freshness: "skeleton", detail: "", ageSeconds: 0, partial: false };
+
+/** The live side of one dashboard page: socket, store, clock and drawing. */
+export class LiveSession {
+  readonly store = new DashboardStore();
+  readonly scheduler = new Scheduler();
+  readonly pulse: Signal<Pulse> = signal<Pulse>({ kind: "connecting" });
+  readonly paused = signal(false);
+  /** Version of the dashboard that the stream shows. */
+  readonly version = signal(0);
+  /** Length of the time axes in ms, 0 for all there is. */
+  readonly range: Signal<number>;
+
+  private readonly clock = new ServerClock();
+  private readonly socket: StreamSocket;
+  private readonly statuses = new Map<string, Signal<WidgetStatus>>();
+  private readonly listeners = new AbortController();
+  private link: SocketStatus = { kind: "connecting" };
+  private connectedOnce = false;
+  private lag = Number.NaN;
+  /** The first updates of a connection wait while the page draws its history: they tell nothing about the link. */
+  private settling = 0;
+  private resyncAt = Number.NEGATIVE_INFINITY;
+  private timer: ReturnType<typeof setInterval> | null = null;
+  private hiddenTimer: ReturnType<typeof setTimeout> | null = null;
+  private hidden = false;
+
+  constructor(
+    url: string,
+    private readonly world: SocketWorld,
+    rangeMs: number,
+  ) {
+    this.range = signal(rangeMs);
+    this.socket = new StreamSocket({
+      url,
+      world,
+      hello: () => ({ type: "hello", resume: this.store.resumePoints() }),
+      onMessage: (message, arrival) => this.receive(message, arrival),
+      onStatus: (status) => this.setLink(status),
+    });
+  }
+
+  start(): void {
+    this.socket.start();
+    this.timer = setInterval(() => this.refreshStatus(), STATUS_MS);
+    const { signal: until } = this.listeners;
+    window.addEventListener("online", () => this.socket.retryNow(), { signal: until });
+    document.addEventListener("visibilitychange", () => this.visibilityChanged(), { signal: until });
+  }
+
+  stop(): void {
+    this.listeners.abort();
+    if (this.timer !== null) clearInterval(this.timer);
+    if (this.hiddenTimer !== null) clearTimeout(this.hiddenTimer);
+    this.socket.stop();
+    this.scheduler.stop();
+  }
+
+  retryNow(): void {
+    this.socket.retryNow();
+  }
+
+  setPaused(paused: boolean): void {
+    this.paused.value = paused;
+    this.sendFlow();
+    this.refreshStatus();
+  }
+
+  status(id: string): ReadonlySignal<WidgetStatus> {
+    let status = this.statuses.get(id);
+    if (status === undefined) {
+      status = signal(SKELETON);
+      this.statuses.set(id, status);
+    }
+    return status;
+  }
+
+  /** Server time now, in epoch ms; NaN before the first frame. */
+  serverNow(): number {
+    return this.clock.at(this.world.now());
+  }
+
+  private receive(message: ServerMessage, arrival: number): void {
+    if ("server_time" in message) this.clock.observe(message.server_time, arrival);
+    const { changed, resync } = this.store.apply(message, arrival);
+    for (const stream of changed) this.scheduler.invalidate(stream.id);
+    if (resync && arrival - this.resyncAt > RESYNC_MS) {
+      this.resyncAt = arrival;
+      this.socket.send({ type: "resync" });
+    }
+    switch (message.type) {
+      case "update":
+        this.measureLag(changed, arrival);
+        break;
+      case "welcome":
+      case "dashboard":
+        this.version.value = this.store.version;
+        break;
+      case "snapshot":
+        this.refreshStatus();
+        break;
+      default:
+    }
+  }
+
+  private setLink(link: SocketStatus): void {
+    this.link = link;
+    if (link.kind === "open") {
+      this.connectedOnce = true;
+      // The next server may have another clock.
+      this.clock.reset();
+      this.settling = 2;
+      this.lag = Number.NaN;
+      // After the hello: a new connection flows until it is told not to.
+      if (this.paused.value || this.hidden) this.socket.send({ type: "pause" });
+    }
+    this.refreshStatus();
+  }
+
+  /** How far behind the server's clock results are when they come, smoothed. */
+  private measureLag(changed: readonly WidgetStream[], arrival: number): void {
+    if (this.settling > 0) {
+      this.settling--;
+      return;
+    }
+    const now = this.clock.at(arrival);
+    let lag = Number.NaN;
+    for (const stream of changed) {
+      const one = now - stream.ring.lastEnd - stream.delayMs;
+      if (!(one >= lag)) lag = one;
+    }
+    if (Number.isNaN(lag)) return;
+    lag = Math.max(0, lag);
+    this.lag = Number.isNaN(this.lag) ? lag : this.lag + LAG_WEIGHT * (lag - this.lag);
+  }
+
+  private get flowing(): boolean {
+    return this.link.kind === "open" && !this.paused.value && !this.hidden;
+  }
+
+  private sendFlow(): void {
+    this.socket.send({ type: this.paused.value || this.hidden ? "pause" : "play" });
+  }
+
+  /** A tab that nobody sees gets no updates; one snapshot makes up for them. */
+  private visibilityChanged(): void {
+    if (this.hiddenTimer !== null) clearTimeout(this.hiddenTimer);
+    this.hiddenTimer = null;
+    if (document.visibilityState === "hidden") {
+      this.hiddenTimer = setTimeout(() => {
+        this.hidden = true;
+        this.sendFlow();
+      }, HIDDEN_MS);
+      return;
+    }
+    if (this.hidden) {
+      this.hidden = false;
+      if (!this.paused.value) this.sendFlow();
+    }
+    this.socket.retryNow();
+    this.scheduler.invalidateAll();
+  }
+
+  private refreshStatus(): void {
+    const monotonic = this.world.now();
+    const serverNow = this.clock.at(monotonic);
+    const flowing = this.flowing;
+    for (const [id, status] of this.statuses) {
+      const next = this.widgetStatus(this.store.stream(id), serverNow, monotonic, flowing);
+      const old = status.value;
+      if (
+        next.freshness !== old.freshness ||
+        next.detail !== old.detail ||
+        next.ageSeconds !== old.ageSeconds ||
+        next.partial !== old.partial
+      ) {
+        status.value = next;
+        // The time axis of a silent widget moves on with that of the others.
+        this.scheduler.invalidate(id);
+      }
+    }
+    const pulse = this.measurePulse(serverNow, monotonic);
+    if (JSON.stringify(pulse) !== JSON.stringify(this.pulse.value)) this.pulse.value = pulse;
+  }
+
+  private widgetStatus(stream: WidgetStream, serverNow: number, monotonic: number, flowing: boolean): WidgetStatus {
+    const fresh = freshness(stream, serverNow, monotonic, flowing);
+    const old = fresh === "stale" || fresh === "late" || fresh === "degraded";
+    const age = old ? Math.max(0, Math.round((serverNow - stream.ring.lastEnd) / 1000)) : 0;
+    const complete = stream.ring.completeView();
+    const partial = complete.length > 0 && complete[complete.length - 1] === 0;
+    return { freshness: fresh, detail: stream.detail, ageSeconds: Number.isNaN(age) ? 0 : age, partial };
+  }
+
+  private measurePulse(serverNow: number, monotonic: number): Pulse {
+    const link = this.link;
+    const edge = this.store.edge;
+    switch (link.kind) {
+      case "ended":
+        return link;
+      case "waiting":
+        return { kind: "reconnecting", seconds: Math.max(1, Math.ceil((link.until - monotonic) / 1000)) };
+      case "connecting":
+        return this.connectedOnce ? { kind: "reconnecting", seconds: 0 } : { kind: "connecting" };
+      case "open":
+    }
+    if (this.paused.value) return { kind: "paused", time: edge };
+    if (Number.isNaN(edge)) return { kind: "quiet" };
+    let refreshMs = Number.POSITIVE_INFINITY;
+    let fresh = false;
+    for (const stream of this.store.all()) {
+      const state = freshness(stream, serverNow, monotonic, this.flowing);
+      if (state !== "live" && state !== "late") continue;
+      fresh = true;
+      refreshMs = Math.min(refreshMs, stream.refreshMs);
+    }
+    if (!fresh) return { kind: "as-of", time: edge };
+    const waited = serverNow - edge - refreshMs;
+    if (Number.isNaN(this.lag) && waited < 1000) return { kind: "live", behind: "" };
+    const behind = Math.max(Number.isNaN(this.lag) ? 0 : this.lag, waited);
+    return { kind: "live", behind: (behind / 1000).toFixed(behind < 9950 ? 1 : 0) };
+  }
+}

@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { backoff, backoffBound, isFinal } from "./backoff";
+import { golden, goldenText } from "./golden";
+import type { ServerMessage } from "./protocol";
+import { StreamSocket, type ConnectionEvents, type SocketStatus } from "./socket";
+
+/** A world in which time passes only when a test says so. */
+class TestWorld {
+  time = 0;
+  readonly connections: { readonly events: ConnectionEvents; readonly sent: string[]; closed: boolean }[] = [];
+  private timers: { readonly at: number; readonly action: () => void }[] = [];
+
+  now = (): number => this.time;
+  random = (): number => 0.5;
+  after = (ms: number, action: () => void): (() => void) => {
+    const timer = { at: this.time + ms, action };
+    this.timers.push(timer);
+    return () => {
+      this.timers = this.timers.filter((other) => other !== timer);
+    };
+  };
+  connect = (_url: string, subprotocol: string, events: ConnectionEvents) => {
+    assert.equal(subprotocol, "pulseboard.v1");
+    const connection = { events, sent: [] as string[], closed: false };
+    this.connections.push(connection);
+    return {
+      send: (text: string) => connection.sent.push(text),
+      close: () => {
+        connection.closed = true;
+      },
+    };
+  };
+
+  pass(ms: number): void {
+    const end = this.time + ms;
+    for (;;) {
+      const next = this.timers.filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)[0];
+      if (next === undefined) break;
+      this.timers = this.timers.filter((timer) => timer !== next);
+      this.time = next.at;
+      next.action();
+    }
+    this.time = end;
+  }
+
+  get last() {
+    const connection = this.connections.at(-1);
+    assert.ok(connection);
+    return connection;
+  }
+}
+
+function started() {
+  const world = new TestWorld();
+  const statuses: SocketStatus[] = [];
+  const messages: ServerMessage[] = [];
+  const socket = new StreamSocket({
+    url: "ws://test/stream/1",
+    world,
+    hello: () => ({ type: "hello", resume: { w: { key: "k", window_end: messages.length } } }),
+    onMessage: (message) => messages.push(message),
+    onStatus: (status) => statuses.push(status),
+  });
+  socket.start();
+  return { world, statuses, messages, socket };
+}
+
+test("the client speaks first, on every connection, with what it has by then", () => {
+  const { world } = started();
+  assert.deepEqual(world.last.sent, []);
+  world.last.events.open();
+  assert.deepEqual(world.last.sent, ['{"type":"hello","resume":{"w":{"key":"k","window_end":0}}}']);
+  world.last.events.message(goldenText("welcome"));
+  world.last.events.close(1006, "");
+  world.pass(250);
+  world.last.events.open();
+  assert.equal(world.connections.length, 2);
+  assert.deepEqual(world.last.sent, ['{"type":"hello","resume":{"w":{"key":"k","window_end":1}}}']);
+});
+
+test("waits grow to 15 s and begin anew after 10 stable seconds", () => {
+  const { world, statuses } = started();
+  const waits: number[] = [];
+  for (let i = 0; i < 7; i++) {
+    world.last.events.close(1006, "");
+    const status = statuses.at(-1);
+    assert.equal(status?.kind, "waiting");
+    const wait = (status?.kind === "waiting" ? status.until : 0) - world.time;
+    waits.push(wait);
+    world.pass(wait);
+  }
+  assert.deepEqual(waits, [250, 500, 1000, 2000, 4000, 7500, 7500]);
+  world.last.events.open();
+  world.pass(9_999);
+  world.last.events.close(1006, "");
+  const status = statuses.at(-1);
+  assert.equal(status?.kind === "waiting" && status.until - world.time, 7500);
+  world.pass(7500);
+  world.last.events.open();
+  world.pass(10_000);
+  world.last.events.close(1006, "");
+  const calm = statuses.at(-1);
+  assert.equal(calm?.kind === "waiting" && calm.until - world.time, 250);
+});
+
+test("codes 4400 to 4499 end the stream, whether the close frame or a message says so", () => {
+  for (const say of ["frame", "message"]) {
+    const { world, statuses } = started();
+    world.last.events.open();
+    if (say === "message") world.last.events.message('{"type":"close","code":4404,"reason":"no such dashboard"}');
+    world.last.events.close(say === "frame" ? 4404 : 1005, say === "frame" ? "no such dashboard" : "");
+    assert.deepEqual(statuses.at(-1), { kind: "ended", code: 4404, reason: "no such dashboard" });
+    world.pass(60_000);
+    assert.equal(world.connections.length, 1);
+  }
+});
+
+test("the server's wish when to come back is kept, plus jitter", () => {
+  const { world, statuses } = started();
+  world.last.events.open();
+  world.last.events.message(goldenText("close"));
+  world.last.events.close(1012, "restart");
+  const status = statuses.at(-1);
+  assert.equal(status?.kind === "waiting" && status.until, golden("close", "close").reconnect_after_ms! + 250);
+});
+
+test("a silence of 2.5 heartbeats is a loss, anything heard in between is none", () => {
+  const { world, statuses, socket } = started();
+  world.last.events.open();
+  world.last.events.message(goldenText("welcome"));
+  for (let i = 0; i < 5; i++) {
+    world.pass(12_000);
+    world.last.events.message(goldenText("heartbeat"));
+  }
+  assert.equal(statuses.at(-1)?.kind, "open");
+  const first = world.last;
+  world.pass(12_499);
+  assert.equal(statuses.at(-1)?.kind, "open");
+  world.pass(1);
+  assert.equal(statuses.at(-1)?.kind, "waiting");
+  assert.equal(first.closed, true);
+  // What the half-open connection still delivers is nobody's.
+  const before = statuses.length;
+  first.events.close(1006, "");
+  assert.equal(statuses.length, before);
+  socket.stop();
+});
+
+test("retryNow connects at once, and only when there is something to retry", () => {
+  const { world, socket } = started();
+  socket.retryNow();
+  assert.equal(world.connections.length, 1);
+  world.last.events.close(1006, "");
+  socket.retryNow();
+  assert.equal(world.connections.length, 2);
+  world.pass(1000);
+  assert.equal(world.connections.length, 2);
+});
+
+test("stop ends it: no retry, nothing sent", () => {
+  const { world, socket } = started();
+  world.last.events.open();
+  socket.stop();
+  assert.equal(world.last.closed, true);
+  assert.equal(socket.send({ type: "play" }), false);
+  world.pass(60_000);
+  assert.equal(world.connections.length, 1);
+});
+
+test("a frame that cannot be read is passed over", () => {
+  const { world, messages } = started();
+  world.last.events.open();
+  world.last.events.message("{");
+  world.last.events.message(new ArrayBuffer(2));
+  world.last.events.message(goldenText("heartbeat"));
+  assert.deepEqual(messages.map((message) => message.type), ["heartbeat"]);
+});
+
+test("backoff is full jitter under its bound", () => {
+  assert.deepEqual([0, 1, 2, 4, 5, 50, 5000].map(backoffBound), [500, 1000, 2000, 8000, 15_000, 15_000, 15_000]);
+  assert.equal(backoff(3, () => 0), 0);
+  assert.equal(backoff(3, () => 0.25), 1000);
+  assert.deepEqual([1000, 1012, 1013, 4399, 4400, 4499, 4500].map(isFinal), [false, false, false, false, true, true, false]);
+});

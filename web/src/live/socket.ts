@@ -1,0 +1,218 @@
+import { backoff, isFinal } from "./backoff";
+import { parseServerMessage, SUBPROTOCOL, type ClientMessage, type HelloMessage, type ServerMessage } from "./protocol";
+
+const STABLE_MS = 10_000;
+const DEFAULT_HEARTBEAT_MS = 5_000;
+const SILENT_HEARTBEATS = 2.5;
+
+export type SocketStatus =
+  | { readonly kind: "connecting" }
+  | { readonly kind: "open" }
+  /** until: monotonic ms of the next try. */
+  | { readonly kind: "waiting"; readonly until: number }
+  /** No further try: the server says that it would be in vain. */
+  | { readonly kind: "ended"; readonly code: number; readonly reason: string };
+
+/** The part of a WebSocket that is used, so that tests can stand in for it. */
+export interface Connection {
+  send(text: string): void;
+  close(): void;
+}
+
+export interface ConnectionEvents {
+  open(): void;
+  message(frame: unknown): void;
+  close(code: number, reason: string): void;
+}
+
+/** Time, chance and network of the outside world. Times are monotonic ms. */
+export interface SocketWorld {
+  now(): number;
+  random(): number;
+  /** Runs action once; the answer cancels it. */
+  after(ms: number, action: () => void): () => void;
+  connect(url: string, subprotocol: string, events: ConnectionEvents): Connection;
+}
+
+export interface SocketOptions {
+  readonly url: string;
+  readonly world: SocketWorld;
+  /** The first message of each connection. */
+  hello(): HelloMessage;
+  onMessage(message: ServerMessage, arrival: number): void;
+  onStatus(status: SocketStatus): void;
+}
+
+/**
+ * One stream, kept alive: connects, speaks first, comes back with full jitter
+ * after a loss, and takes a silence of 2.5 heartbeats as one (a half-open link
+ * never closes by itself, and scripts cannot see protocol pings).
+ */
+export class StreamSocket {
+  private connection: Connection | null = null;
+  private opened = false;
+  private generation = 0;
+  private attempt = 0;
+  private heartbeatMs = DEFAULT_HEARTBEAT_MS;
+  private heardAt = 0;
+  private reconnectAfterMs = 0;
+  private closeCode = 0;
+  private closeReason = "";
+  private cancelRetry: (() => void) | null = null;
+  private cancelSilence: (() => void) | null = null;
+  private cancelStable: (() => void) | null = null;
+  private stopped = false;
+
+  constructor(private readonly options: SocketOptions) {}
+
+  start(): void {
+    this.stopped = false;
+    this.connect();
+  }
+
+  /** Ends the stream for good. */
+  stop(): void {
+    this.stopped = true;
+    this.drop();
+    this.clearTimers();
+  }
+
+  /** Tries at once instead of waiting: the network is back, the tab is visible, someone asks. */
+  retryNow(): void {
+    if (this.stopped || this.connection !== null || this.cancelRetry === null) return;
+    this.connect();
+  }
+
+  /** False when there is no open connection to say it on. */
+  send(message: ClientMessage): boolean {
+    if (this.connection === null || !this.opened) return false;
+    this.connection.send(JSON.stringify(message));
+    return true;
+  }
+
+  private connect(): void {
+    this.clearTimers();
+    this.opened = false;
+    this.reconnectAfterMs = 0;
+    this.closeCode = 0;
+    this.closeReason = "";
+    this.options.onStatus({ kind: "connecting" });
+    this.heardAt = this.options.world.now();
+    this.connection = this.options.world.connect(this.options.url, SUBPROTOCOL, this.events(++this.generation));
+    this.watchSilence();
+  }
+
+  /** A connection that was let go may still speak; nobody listens then. */
+  private events(generation: number): ConnectionEvents {
+    const current = (): boolean => generation === this.generation;
+    return {
+      open: () => {
+        if (current()) this.begin();
+      },
+      message: (frame) => {
+        if (current()) this.receive(frame);
+      },
+      close: (code, reason) => {
+        if (current()) this.lost(code, reason);
+      },
+    };
+  }
+
+  private begin(): void {
+    this.opened = true;
+    this.heardAt = this.options.world.now();
+    this.send(this.options.hello());
+    this.options.onStatus({ kind: "open" });
+    this.cancelStable = this.options.world.after(STABLE_MS, () => {
+      this.attempt = 0;
+    });
+  }
+
+  private receive(frame: unknown): void {
+    const arrival = this.options.world.now();
+    this.heardAt = arrival;
+    if (typeof frame !== "string") return;
+    let message: ServerMessage | null;
+    try {
+      message = parseServerMessage(frame);
+    } catch {
+      return; // A frame that is not JSON tells nothing; the next one may.
+    }
+    if (message === null) return;
+    if (message.type === "welcome") this.heartbeatMs = message.heartbeat_ms || DEFAULT_HEARTBEAT_MS;
+    if (message.type === "close") {
+      this.closeCode = message.code;
+      this.closeReason = message.reason;
+      this.reconnectAfterMs = message.reconnect_after_ms ?? 0;
+    }
+    this.options.onMessage(message, arrival);
+  }
+
+  /** One timer looks whether anything came, instead of one more timer per message. */
+  private watchSilence(): void {
+    const limit = SILENT_HEARTBEATS * this.heartbeatMs;
+    const left = this.heardAt + limit - this.options.world.now();
+    if (left <= 0) {
+      this.lost(0, "no sign of life");
+      return;
+    }
+    this.cancelSilence = this.options.world.after(Math.min(left, this.heartbeatMs), () => this.watchSilence());
+  }
+
+  private lost(code: number, reason: string): void {
+    const final = isFinal(code) ? code : this.closeCode;
+    const because = reason || this.closeReason;
+    this.drop();
+    this.clearTimers();
+    if (this.stopped) return;
+    if (isFinal(final)) {
+      this.options.onStatus({ kind: "ended", code: final, reason: because });
+      return;
+    }
+    const wait = this.reconnectAfterMs + backoff(this.attempt, this.options.world.random);
+    this.attempt++;
+    this.cancelRetry = this.options.world.after(wait, () => this.connect());
+    this.options.onStatus({ kind: "waiting", until: this.options.world.now() + wait });
+  }
+
+  /** Lets go of the connection without waiting for its close handshake. */
+  private drop(): void {
+    const connection = this.connection;
+    if (connection === null) return;
+    this.connection = null;
+    this.opened = false;
+    this.generation++;
+    connection.close();
+  }
+
+  private clearTimers(): void {
+    this.cancelRetry?.();
+    this.cancelSilence?.();
+    this.cancelStable?.();
+    this.cancelRetry = null;
+    this.cancelSilence = null;
+    this.cancelStable = null;
+  }
+}
+
+/** The browser's own time, chance and network. */
+export function browserWorld(): SocketWorld {
+  return {
+    now: () => performance.now(),
+    random: Math.random,
+    after: (ms, action) => {
+      const timer = setTimeout(action, ms);
+      return () => clearTimeout(timer);
+    },
+    connect: (url, subprotocol, events) => {
+      const socket = new WebSocket(url, subprotocol);
+      socket.onopen = () => events.open();
+      socket.onmessage = (event) => events.message(event.data);
+      socket.onclose = (event) => events.close(event.code, event.reason);
+      return {
+        send: (text) => socket.send(text),
+        close: () => socket.close(),
+      };
+    },
+  };
+}

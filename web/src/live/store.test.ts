@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { golden } from "./golden";
+import { DashboardStore, type WidgetStream } from "./store";
+
+const T = 1763892060000;
+const A = "6f1e2d3c-0000-4000-8000-00000000000a";
+const B = "6f1e2d3c-0000-4000-8000-00000000000b";
+const C = "6f1e2d3c-0000-4000-8000-00000000000c";
+const KEY = "api.request.latency:avg:60s by (host)";
+
+function opened(): DashboardStore {
+  const store = new DashboardStore();
+  store.apply(golden("welcome", "welcome"), 0);
+  store.apply(golden("snapshot", "snapshot"), 10);
+  return store;
+}
+
+/** Points as [end, values by host], NaN as null. */
+function points(stream: WidgetStream): [number, Record<string, number | null>][] {
+  return [...stream.ring.endsView()].map((end, row) => {
+    const values: Record<string, number | null> = {};
+    stream.columns.forEach((tags, column) => {
+      const value = stream.ring.columnView(column)[row] ?? Number.NaN;
+      values[tags["host"] ?? ""] = Number.isNaN(value) ? null : value;
+    });
+    return [end - T, values];
+  });
+}
+
+const SNAPSHOT: [number, Record<string, number | null>][] = [
+  [-2000, { a: 12.25, b: null }],
+  [-1000, { a: 12.5, b: 3 }],
+  [0, { a: 13, b: 4 }],
+];
+
+test("welcome places the widgets, snapshot fills them", () => {
+  const store = opened();
+  const stream = store.stream(A);
+  assert.equal(store.version, 7);
+  assert.equal(stream.metricKey, KEY);
+  assert.equal(stream.windowMs, 60_000);
+  assert.equal(stream.refreshMs, 1000);
+  assert.equal(stream.state, "live");
+  assert.deepEqual(points(stream), SNAPSHOT);
+  assert.equal(stream.newestEvent, T - 129);
+  // Complete when the window starts at covered_since or after it.
+  assert.deepEqual([...stream.ring.completeView()], [0, 1, 1]);
+  assert.equal(stream.arrivedAt, 10);
+  assert.equal(store.edge, T);
+});
+
+test("a snapshot without points waits", () => {
+  const store = opened();
+  const { changed, resync } = store.apply(golden("snapshot-waiting", "snapshot"), 11);
+  assert.equal(resync, false);
+  assert.equal(changed[0], store.stream(B));
+  assert.equal(store.stream(B).state, "waiting");
+  assert.equal(store.stream(B).known, true);
+  assert.equal(store.stream(B).ring.length, 0);
+});
+
+test("an update adds values in the order of the series", () => {
+  const store = opened();
+  store.apply(golden("snapshot-waiting", "snapshot"), 11);
+  store.apply({ type: "series", index: 1, series_version: "1c", series: [{ tags: {} }] }, 12);
+  const { changed, resync } = store.apply(golden("update", "update"), 1200);
+  assert.equal(resync, false);
+  assert.deepEqual(changed, [store.stream(A), store.stream(B)]);
+  assert.deepEqual(points(store.stream(A)), [...SNAPSHOT, [1000, { a: 14, b: null }]]);
+  assert.equal(store.stream(A).newestEvent, T + 871);
+  assert.equal(store.stream(A).arrivedAt, 1200);
+  assert.equal(store.stream(B).state, "live");
+  assert.equal(store.stream(B).newestEvent, null);
+  assert.deepEqual([...store.stream(B).ring.completeView()], [0]);
+});
+
+test("null repeats the values of the widget's previous end", () => {
+  const store = opened();
+  store.apply(golden("update", "update"), 1200);
+  assert.equal(store.apply(golden("update-unchanged", "update"), 2200).resync, false);
+  assert.deepEqual(points(store.stream(A)).slice(-2), [
+    [1000, { a: 14, b: null }],
+    [2000, { a: 14, b: null }],
+  ]);
+});
+
+test("a new list of series keeps the history of those that stay", () => {
+  const store = opened();
+  const before = store.stream(A).columnsRevision;
+  store.apply(golden("series", "series"), 20);
+  assert.notEqual(store.stream(A).columnsRevision, before);
+  store.apply({ type: "update", server_time: 0, updates: [[0, T + 1000, null, "9b01", [5, 6]]] }, 30);
+  assert.deepEqual(points(store.stream(A)), [
+    [-2000, { a: 12.25, b: null, c: null }],
+    [-1000, { a: 12.5, b: 3, c: null }],
+    [0, { a: 13, b: 4, c: null }],
+    [1000, { a: null, b: 5, c: 6 }],
+  ]);
+});
+
+test("reset false adds to the points, reset true replaces them", () => {
+  const store = opened();
+  store.apply(golden("update", "update"), 1200);
+  store.apply(golden("snapshot-resume", "snapshot"), 2000);
+  assert.deepEqual(points(store.stream(A)), [...SNAPSHOT, [1000, { a: 14, b: 5 }], [2000, { a: 15, b: 6 }]]);
+  store.apply(golden("snapshot", "snapshot"), 3000);
+  assert.deepEqual(points(store.stream(A)), SNAPSHOT);
+});
+
+test("a snapshot may fill the gap before a newer update", () => {
+  const store = opened();
+  store.apply({ type: "update", server_time: 0, updates: [[0, T + 3000, null, "8f3a", [9, 9]]], skipped: 2 }, 50);
+  store.apply(golden("snapshot-resume", "snapshot"), 60);
+  assert.deepEqual(points(store.stream(A)).map(([end]) => end), [-2000, -1000, 0, 1000, 2000, 3000]);
+  assert.deepEqual(points(store.stream(A))[5], [3000, { a: 9, b: 9 }]);
+  // The newest end came with the update; the older points do not make it younger.
+  assert.equal(store.stream(A).arrivedAt, 50);
+  assert.equal(store.stream(A).newestEvent, null);
+});
+
+test("what does not fit asks for snapshots instead of guessing", () => {
+  const entry = (index: number, version: string, values: (number | null)[] | null) =>
+    ({ type: "update", server_time: 0, updates: [[index, T + 1000, null, version, values]] }) as const;
+  const cases = {
+    "unknown index": entry(9, "8f3a", [1, 2]),
+    "unknown series version": entry(0, "ffff", [1, 2]),
+    "wrong number of values": entry(0, "8f3a", [1]),
+    "repeat without a value": entry(1, "0", null),
+    "repeat with a new version": entry(0, "ffff", null),
+  };
+  for (const [name, message] of Object.entries(cases)) {
+    const store = opened();
+    store.apply(golden("snapshot-waiting", "snapshot"), 11);
+    assert.deepEqual(store.apply(message, 20), { changed: [], resync: true }, name);
+    assert.deepEqual(points(store.stream(A)), SNAPSHOT, name);
+  }
+});
+
+test("state is told and kept until values come again", () => {
+  const store = opened();
+  store.apply(golden("state", "state"), 20);
+  assert.equal(store.stream(A).state, "stale");
+  assert.equal(store.stream(A).detail, "no newer window for 3 s");
+  store.apply(golden("update", "update"), 30);
+  assert.equal(store.stream(A).state, "live");
+});
+
+test("a changed dashboard keeps the points of widgets whose key is the same", () => {
+  const store = opened();
+  store.apply(golden("dashboard", "dashboard"), 20);
+  assert.equal(store.version, 8);
+  assert.deepEqual(points(store.stream(A)), SNAPSHOT);
+  assert.equal(store.stream(C).refreshMs, 5000);
+  assert.equal(store.stream(C).delayMs, 10_000);
+  // Index 1 is A now.
+  store.apply({ type: "update", server_time: 0, updates: [[1, T + 1000, null, "8f3a", [1, 2]]] }, 30);
+  assert.equal(store.stream(A).ring.lastEnd, T + 1000);
+  assert.deepEqual(Object.keys(store.resumePoints()), [A]);
+});
+
+test("another metric key under the same widget starts anew", () => {
+  const store = opened();
+  const welcome = golden("welcome", "welcome");
+  store.apply({ ...welcome, widgets: welcome.widgets.map((w) => ({ ...w, metric_key: "other:max:10s" })) }, 20);
+  assert.equal(store.stream(A).ring.length, 0);
+  assert.equal(store.stream(A).known, false);
+  assert.deepEqual(store.resumePoints(), {});
+});
+
+test("resume names the newest end of each widget that has one", () => {
+  assert.deepEqual(opened().resumePoints(), { [A]: { key: KEY, window_end: T } });
+});
+
+test("series that come and go for ever do not fill the memory", () => {
+  const store = opened();
+  for (let i = 0; i < 1000; i++) {
+    const version = `v${i}`;
+    store.apply({ type: "series", index: 0, series_version: version, series: [{ tags: { host: "b" } }, { tags: { host: `pod-${i}` } }] }, 20);
+    store.apply({ type: "update", server_time: 0, updates: [[0, T + (i + 1) * 1000, null, version, [i, 1]]] }, 20);
+  }
+  const stream = store.stream(A);
+  assert.ok(stream.columns.length <= 200, `${stream.columns.length} columns`);
+  const last = points(stream).at(-1);
+  assert.equal(last?.[1]["b"], 999);
+  assert.equal(last?.[1]["pod-999"], 1);
+});

@@ -1,0 +1,20 @@
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * The RFC 7396 merge patch that turns from into to: members that are gone
+ * become null, objects are compared member by member, the rest is replaced.
+ */
+export function mergePatch(from: JsonObject, to: JsonObject): JsonObject {
+  const patch: Record<string, unknown> = {};
+  for (const name of Object.keys(from)) if (!(name in to)) patch[name] = null;
+  for (const [name, value] of Object.entries(to)) {
+    const old = from[name];
+    if (JSON.stringify(old) === JSON.stringify(value)) continue;
+    patch[name] = isObject(old) && isObject(value) ? mergePatch(old, value) : value;
+  }
+  return patch;
+}

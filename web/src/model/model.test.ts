@@ -1,0 +1,231 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { widgetConfig } from "./dashboard";
+import { axisScale, formatAge, formatBound, formatDuration, formatNumber, formatOne, formatValue, scaleFor } from "./format";
+import { arrange, freePosition } from "./layout";
+import { mergePatch } from "./merge-patch";
+import { parseMetricKey } from "./metric-key";
+import { ColorRegistry, contrast, lookupTable, parseHex, seriesColor, seriesDash, type Theme } from "./palette";
+import { fullScale, niceCeil, settle, valueRange } from "./range";
+import { seriesKey, seriesLabel } from "./series";
+import { levelOf, thresholdSteps } from "./thresholds";
+import { documentOf, EMPTY_FIELDS, fieldsOf, patchOf, placeErrors, rebase } from "./widget-form";
+
+test("values read with their unit", () => {
+  const cases: [number | null, string, string][] = [
+    [12.345, "%", "12.3 %"],
+    [0, "%", "0.0 %"],
+    [0.25, "%", "0.25 %"],
+    [12.5, "ms", "12.5 ms"],
+    [1234, "ms", "1.23 s"],
+    [0.0042, "s", "4.20 ms"],
+    [90, "s", "90.0 s"],
+    [7200, "s", "2.00 h"],
+    [0, "s", "0 s"],
+    [512, "B", "512 B"],
+    [1536, "B", "1.50 KiB"],
+    [8 * 1024 ** 3, "B", "8.00 GiB"],
+    [1_250_000, "B/s", "1.25 MB/s"],
+    [1250, "1/s", "1.25 k/s"],
+    [3, "1/s", "3.00 /s"],
+    [1_234_567, "", "1.23 M"],
+    [0.05, "", "0.0500"],
+    [21.04, "°C", "21.0 °C"],
+    [5, "req", "5.00 req"],
+    [-1500, "", "-1.50 k"],
+    [null, "ms", "–"],
+  ];
+  for (const [value, unit, want] of cases) assert.equal(formatOne(value, unit), want, `${value} ${unit}`);
+});
+
+test("a scale holds for all values of a chart, so that they do not jitter", () => {
+  const scale = scaleFor("B/s", 2_500_000);
+  assert.deepEqual([2_500_000, 900, 0, -0.0001].map((value) => formatValue(value, scale)), ["2.50 MB/s", "0.00 MB/s", "0.00 MB/s", "0.00 MB/s"]);
+  assert.equal(formatNumber(Number.NaN, scale), "–");
+  assert.equal(formatValue(40, axisScale("%", 100, 20)), "40 %");
+  assert.equal(formatValue(1_500_000, axisScale("B/s", 2_500_000, 500_000)), "1.5 MB/s");
+  assert.equal(formatBound(100, "%"), "100 %");
+  assert.equal(formatBound(2_500_000, "B/s"), "2.5 MB/s");
+});
+
+test("durations and ages", () => {
+  assert.deepEqual([10, 60, 90, 300, 3600, 7200].map(formatDuration), ["10 s", "1 min", "90 s", "5 min", "1 h", "2 h"]);
+  assert.deepEqual([3, 119, 180, 7200].map(formatAge), ["3 s", "119 s", "3 min", "2 h"]);
+});
+
+test("metric keys are read from the right", () => {
+  assert.deepEqual(parseMetricKey('a:b:c:p99.9:60s delay 5s {x="y z"} by (h)'), { metric: "a:b:c", aggregation: "p99.9", windowMs: 60_000, delayMs: 5_000 });
+  assert.deepEqual(parseMetricKey('m:sum:1s {a=" delay 9s"}'), { metric: "m", aggregation: "sum", windowMs: 1000, delayMs: 0 });
+  assert.equal(parseMetricKey("nothing"), null);
+});
+
+test("colours can be told apart from their panel in both themes", () => {
+  const panels: Record<Theme, string> = { light: "#ffffff", dark: "#151b23" };
+  for (const theme of ["light", "dark"] as const) {
+    const colors = Array.from({ length: 8 }, (_, i) => seriesColor(i, theme));
+    assert.equal(new Set(colors).size, 8);
+    for (const color of colors) assert.ok(contrast(color, panels[theme]) >= 3, `${color} on ${theme}: ${contrast(color, panels[theme]).toFixed(2)}`);
+  }
+  assert.equal(contrast("#000000", "#ffffff"), 21);
+  assert.notDeepEqual(seriesDash(8), seriesDash(0));
+});
+
+test("the same tags have the same colour in every widget", () => {
+  const colors = new ColorRegistry();
+  const core = (n: number) => ({ core: String(n) });
+  assert.deepEqual(colors.placesOf([core(10), core(2), core(0)]), [2, 1, 0]);
+  assert.deepEqual(colors.placesOf([core(1), core(2)]), [3, 1]);
+  assert.deepEqual(colors.placesOf([{ host: "a" }, {}]), [0, 0]);
+});
+
+test("lookup tables begin and end with their scheme's colours and get lighter", () => {
+  for (const [scheme, low, high] of [
+    ["viridis", "#440154", "#fde725"],
+    ["cividis", "#00224e", "#fee838"],
+    ["unknown", "#440154", "#fde725"],
+  ] as const) {
+    const table = lookupTable(scheme);
+    const hex = (i: number) => {
+      const color = table[i] ?? 0;
+      return [color & 255, (color >> 8) & 255, (color >> 16) & 255];
+    };
+    assert.deepEqual(hex(0), [...parseHex(low)]);
+    assert.deepEqual(hex(255), [...parseHex(high)]);
+    const css = (i: number) => `#${hex(i).map((c) => c.toString(16).padStart(2, "0")).join("")}`;
+    for (let i = 8; i < 256; i += 8) assert.ok(contrast(css(i), "#000000") > contrast(css(i - 8), "#000000"), `${scheme} at ${i}`);
+  }
+});
+
+test("series have one name whatever the order of their tags", () => {
+  assert.equal(seriesKey({ a: "1", b: "2" }), seriesKey({ b: "2", a: "1" }));
+  assert.notEqual(seriesKey({ a: "1,b=2" }), seriesKey({ a: "1", b: "2" }));
+  assert.equal(seriesLabel({ region: "eu", host: "a" }, "avg"), "a · eu");
+  assert.equal(seriesLabel({ core: "3" }, "avg"), "core 3");
+  assert.equal(seriesLabel({ host: "" }, "avg"), "no host");
+  assert.equal(seriesLabel({}, "avg"), "avg");
+});
+
+test("thresholds", () => {
+  const steps = thresholdSteps([{ at: 500, level: "crit" }, { at: 200, level: "warn" }, { at: 1, level: "purple" }, { at: Number.NaN, level: "warn" }]);
+  assert.deepEqual(steps, [{ at: 200, level: "warn" }, { at: 500, level: "crit" }]);
+  assert.deepEqual([null, 199.9, 200, 500, Number.NaN].map((value) => levelOf(value, steps)), ["ok", "ok", "warn", "crit", "ok"]);
+});
+
+test("ranges begin at zero when it is near and never have no height", () => {
+  assert.deepEqual(valueRange(2, 10), { min: 0, max: 10.64 });
+  assert.deepEqual(valueRange(90, 100), { min: 89.2, max: 100.8 });
+  assert.deepEqual(valueRange(0, 0), { min: 0, max: 1 });
+  assert.deepEqual(valueRange(4, 4), { min: 0, max: 5 });
+  assert.deepEqual(valueRange(Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY), { min: 0, max: 1 });
+  assert.deepEqual([0.03, 1, 1.01, 21, 99].map(niceCeil), [0.05, 1, 2, 25, 100]);
+  assert.equal(fullScale("%", 12), 100);
+  assert.equal(fullScale("%", 180), 200);
+});
+
+test("a range grows at once and shrinks slowly", () => {
+  const shown = { min: 0, max: 100 };
+  assert.deepEqual(settle(null, shown), shown);
+  assert.deepEqual(settle(shown, { min: -5, max: 120 }), { min: -5, max: 120 });
+  const smaller = settle(shown, { min: 0, max: 50 });
+  assert.ok(smaller.max < 100 && smaller.max > 90);
+  let range = shown;
+  for (let i = 0; i < 200; i++) range = settle(range, { min: 0, max: 50 });
+  assert.deepEqual(range, { min: 0, max: 50 });
+});
+
+test("widgets never overlap, holes close up, and a new one finds room", () => {
+  const at = (id: string, x: number, y: number, w: number, h: number) => ({ id, position: { x, y, w, h } });
+  const placed = arrange([at("c", 0, 9, 6, 2), at("a", 0, 0, 6, 4), at("b", 3, 1, 6, 2), at("d", 20, 1, 50, 0), at("e", 9, 0, 3, 2)]);
+  assert.deepEqual(
+    placed.map(({ id, position: { x, y, w, h } }) => [id, x, y, w, h]),
+    [
+      ["a", 0, 0, 6, 4],
+      ["e", 9, 0, 3, 2],
+      ["d", 0, 4, 12, 1],
+      ["b", 3, 5, 6, 2],
+      ["c", 0, 7, 6, 2],
+    ],
+  );
+  const taken = [{ x: 0, y: 0, w: 6, h: 4 }, { x: 6, y: 0, w: 3, h: 2 }];
+  assert.deepEqual(freePosition(taken, 3, 2), { x: 9, y: 0, w: 3, h: 2 });
+  assert.deepEqual(freePosition(taken, 6, 4), { x: 6, y: 2, w: 6, h: 4 });
+  assert.deepEqual(freePosition([], 6, 4), { x: 0, y: 0, w: 6, h: 4 });
+});
+
+test("a merge patch says what differs and nothing else", () => {
+  assert.deepEqual(mergePatch({ a: 1, b: { c: 1, d: 2 }, e: [1] }, { b: { c: 1, f: 3 }, e: [1, 2], g: 0 }), { a: null, b: { d: null, f: 3 }, e: [1, 2], g: 0 });
+  assert.deepEqual(mergePatch({ a: { b: 1 } }, { a: { b: 1 } }), {});
+});
+
+const WIDGET = {
+  widget_id: "w1",
+  metric_name: "http.latency",
+  aggregation: "avg",
+  window_seconds: 60,
+  refresh_interval_seconds: 1,
+  filter: { region: { not: "eu" }, env: "prod" },
+  group_by: ["host"],
+  display_config: {
+    chart: "line",
+    title: "Latency",
+    unit: "ms",
+    position: { x: 0, y: 0, w: 6, h: 4 },
+    color_scheme: "okabe-ito",
+    y_axis: { label: "latency", scale: "linear", min: null, max: null },
+    thresholds: [{ at: 200, level: "warn" }],
+    limit: 20,
+  },
+};
+
+test("a form that changes nothing sends nothing", () => {
+  const form = documentOf(fieldsOf(WIDGET));
+  assert.ok(form.ok);
+  assert.deepEqual(patchOf(WIDGET, form.document), {});
+});
+
+test("a form sends what changed, and takes out what is gone", () => {
+  const form = documentOf({ ...fieldsOf(WIDGET), filter: '{"region":{"exists":true}}', groupBy: "", unit: "s", crit: "500", max: "10" });
+  assert.ok(form.ok);
+  assert.deepEqual(patchOf(WIDGET, form.document), {
+    filter: { region: { not: null, exists: true }, env: null },
+    group_by: [],
+    display_config: { unit: "s", y_axis: { max: 10 }, thresholds: [{ at: 200, level: "warn" }, { at: 500, level: "crit" }] },
+  });
+});
+
+test("someone else's change joins what was typed", () => {
+  const before = fieldsOf(WIDGET);
+  const theirs = { ...before, title: "Their title", unit: "s" };
+  const merged = rebase({ ...before, unit: "min", window: "30" }, before, theirs);
+  assert.deepEqual(merged, { ...before, title: "Their title", unit: "min", window: "30" });
+});
+
+test("a form refuses what cannot be sent at all", () => {
+  const form = documentOf({ ...EMPTY_FIELDS, window: "", filter: "[1]", warn: "x" });
+  assert.ok(!form.ok);
+  assert.deepEqual(Object.keys(form.errors).sort(), ["filter", "metric", "warn", "window"]);
+});
+
+test("errors of the service find their field", () => {
+  const placed = placeErrors(
+    [
+      { pointer: "/add/0/window_seconds", detail: "too small" },
+      { pointer: "/add/0/filter/region", detail: "bad" },
+      { pointer: "/add/0/display_config/limit", detail: "too large" },
+      { pointer: "/other", detail: "elsewhere" },
+    ],
+    "/add/0",
+  );
+  assert.deepEqual(placed.fields, { window: "too small", filter: "bad" });
+  assert.deepEqual(placed.rest, ["display_config/limit: too large", "elsewhere"]);
+});
+
+test("a widget's document may leave almost everything open", () => {
+  const config = widgetConfig({ widget_id: "w", metric_name: "m", aggregation: "sum", window_seconds: 300 });
+  assert.equal(config.chart, "line");
+  assert.equal(config.title, "m");
+  assert.equal(config.subtitle, "sum · 5 min");
+  assert.equal(config.limit, 20);
+  assert.deepEqual(config.y, { label: "", log: false, min: null, max: null });
+  assert.equal(widgetConfig({ ...WIDGET, display_config: { chart: "pie" } }).chart, null);
+});

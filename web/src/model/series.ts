@@ -1,0 +1,27 @@
+import type { Tags } from "../live/protocol";
+
+/** Canonical text of a series' tags: equal tags, equal text. */
+export function seriesKey(tags: Tags): string {
+  const keys = Object.keys(tags).sort();
+  return keys.map((key) => `${JSON.stringify(key)}=${JSON.stringify(tags[key] ?? "")}`).join(",");
+}
+
+/** What a legend says: the values of the tags, or fallback when there are none. */
+export function seriesLabel(tags: Tags, fallback: string): string {
+  const keys = Object.keys(tags).sort();
+  if (keys.length === 0) return fallback;
+  return keys.map((key) => labelOf(key, tags[key] ?? "")).join(" · ");
+}
+
+/** A bare number says nothing without its tag: core 3. */
+function labelOf(key: string, value: string): string {
+  if (value === "") return `no ${key}`;
+  return /^[\d.]+$/.test(value) ? `${key} ${value}` : value;
+}
+
+const collator = new Intl.Collator("en", { numeric: true });
+
+/** Orders series as people count: core 2 before core 10. */
+export function compareSeries(a: Tags, b: Tags): number {
+  return collator.compare(seriesLabel(a, ""), seriesLabel(b, ""));
+}

@@ -1,0 +1,27 @@
+import { useEffect } from "preact/hooks";
+import { TopBar } from "../ui/topbar";
+
+interface NotFoundProps {
+  readonly title: string;
+  readonly detail?: string;
+}
+
+export function NotFoundPage({ title, detail }: NotFoundProps) {
+  useEffect(() => {
+    document.title = `${title} · Pulseboard`;
+  }, [title]);
+  return (
+    <>
+      <TopBar title={null} />
+      <main id="main">
+        <div class="empty">
+          <h2>{title}</h2>
+          {detail ? <p>{detail}</p> : null}
+          <a class="button" href="/">
+            All dashboards
+          </a>
+        </div>
+      </main>
+    </>
+  );
+}

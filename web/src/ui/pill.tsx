@@ -1,0 +1,62 @@
+import type { ComponentChildren } from "preact";
+import type { LiveSession, Pulse } from "../live/session";
+import { formatTime } from "../model/format";
+
+function endedText(code: number, reason: string): string {
+  switch (code) {
+    case 4401:
+      return "Not signed in";
+    case 4404:
+      return "This dashboard is gone";
+    default:
+      return reason === "" ? `Stream ended (${code})` : `Stream ended: ${reason}`;
+  }
+}
+
+function pillText(pulse: Pulse): string {
+  switch (pulse.kind) {
+    case "connecting":
+      return "Connecting…";
+    case "quiet":
+      return "Live · waiting for values";
+    case "live":
+      return pulse.behind === "" ? "Live" : `Live · ${pulse.behind} s behind`;
+    case "as-of":
+      return `Data as of ${formatTime(pulse.time)}`;
+    case "paused":
+      return Number.isFinite(pulse.time) ? `Paused at ${formatTime(pulse.time)}` : "Paused";
+    case "reconnecting":
+      return pulse.seconds > 0 ? `Reconnecting in ${pulse.seconds} s` : "Reconnecting…";
+    case "ended":
+      return endedText(pulse.code, pulse.reason);
+  }
+}
+
+/** What a screen reader should hear: the kind of state, not each tenth of a second. */
+function spokenText(pulse: Pulse): string {
+  if (pulse.kind === "live") return "Live";
+  return pulse.kind === "reconnecting" ? "Connection lost, reconnecting" : pillText(pulse);
+}
+
+/** Says at any time whether the values on the page are live. */
+export function LivePill({ session }: { readonly session: LiveSession }) {
+  const pulse = session.pulse.value;
+  let retry: ComponentChildren = null;
+  if (pulse.kind === "reconnecting" && pulse.seconds > 0) {
+    retry = (
+      <button type="button" class="pill-retry" onClick={() => session.retryNow()}>
+        Retry now
+      </button>
+    );
+  }
+  return (
+    <div class="pill" data-kind={pulse.kind}>
+      <span class="pill-dot" />
+      <span aria-hidden="true">{pillText(pulse)}</span>
+      <span class="sr-only" role="status">
+        {spokenText(pulse)}
+      </span>
+      {retry}
+    </div>
+  );
+}

@@ -1,0 +1,214 @@
+import type { RefObject } from "preact";
+import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
+import type { Position, Widget } from "../api/types";
+import type { LiveSession, WidgetStatus } from "../live/session";
+import { widgetConfig, type WidgetConfig } from "../model/dashboard";
+import { formatAge } from "../model/format";
+import { COLUMNS } from "../model/layout";
+import { Icon } from "../ui/icon";
+import { rendererFor } from "./registry";
+import type { WidgetView } from "./widget";
+
+/** The words of a drawing are written anew at most this often. */
+const DESCRIBE_MS = 3000;
+
+/** What all drawings of the page share. */
+export type SharedView = Omit<WidgetView, "stream" | "edge">;
+
+interface FrameProps {
+  readonly widget: Widget;
+  readonly position: Position;
+  readonly session: LiveSession;
+  readonly view: RefObject<SharedView | null>;
+  onEdit(widget: Widget): void;
+  onRemove(widget: Widget): void;
+}
+
+/** Title, state and tools of a widget around its drawing. */
+export function WidgetFrame({ widget, position, session, view, onEdit, onRemove }: FrameProps) {
+  const text = JSON.stringify(widget);
+  const config = useMemo(() => widgetConfig(widget), [text]);
+  const [failure, setFailure] = useState("");
+  const body = useRef<HTMLDivElement>(null);
+  const words = useRef<HTMLParagraphElement>(null);
+  const title = useId();
+  useDrawing(config, session, view, body, words, setFailure);
+
+  const status = session.status(config.id).value;
+  const broken = failure !== "" || config.chart === null;
+  const state = broken ? "error" : status.freshness;
+  return (
+    <article
+      class="widget"
+      data-state={state}
+      data-chart={config.chartName}
+      aria-labelledby={title}
+      style={placement(position)}
+    >
+      <div class="widget-head">
+        <h2 class="widget-title" id={title} title={config.title}>
+          {config.title}
+        </h2>
+        <span class="widget-sub" title={`${config.aggregation} of ${config.metric}, window ${config.subtitle.split(" · ")[1] ?? ""}`}>
+          {config.subtitle}
+        </span>
+        {broken ? null : <StatusChip status={status} />}
+        <div class="widget-tools">
+          <button type="button" class="button button-icon button-quiet" aria-label={`Edit ${config.title}`} title="Edit" onClick={() => onEdit(widget)}>
+            <Icon name="edit" />
+          </button>
+          <button type="button" class="button button-icon button-quiet" aria-label={`Remove ${config.title}`} title="Remove" onClick={() => onRemove(widget)}>
+            <Icon name="trash" />
+          </button>
+        </div>
+      </div>
+      <div class="widget-body" ref={body} />
+      <p class="sr-only" ref={words} />
+      <Cover config={config} status={status} failure={failure} />
+    </article>
+  );
+}
+
+/** Where the frame goes: exactly so on a wide page, in the same order and twice as wide on a smaller one (base.css). */
+function placement({ x, y, w, h }: Position): Record<string, string> {
+  return {
+    "--column": `${x + 1} / span ${w}`,
+    "--row-place": `${y + 1} / span ${h}`,
+    "--medium": `span ${Math.min(COLUMNS, 2 * w)}`,
+    "--height": `${h}`,
+  };
+}
+
+function StatusChip({ status }: { readonly status: WidgetStatus }) {
+  switch (status.freshness) {
+    case "stale":
+      return (
+        <span class="chip chip-warn" title={status.detail || "No newer value has come for a while."}>
+          <Icon name="clock" />
+          {`Stale · ${formatAge(status.ageSeconds)}`}
+        </span>
+      );
+    case "late":
+      return (
+        <span class="chip chip-warn" title={status.detail || "Values still come, but late."}>
+          <Icon name="clock" />
+          {`Late · ${formatAge(status.ageSeconds)}`}
+        </span>
+      );
+    case "degraded":
+      return (
+        <span class="chip chip-crit" title={status.detail || "The server cannot reach its store of results."}>
+          <Icon name="alert" />
+          Degraded
+        </span>
+      );
+    case "live":
+      return status.partial ? (
+        <span class="chip" title="The newest window is not whole: the pipeline has not read all of its events.">
+          Partial
+        </span>
+      ) : null;
+    default:
+      return null;
+  }
+}
+
+interface CoverProps {
+  readonly config: WidgetConfig;
+  readonly status: WidgetStatus;
+  readonly failure: string;
+}
+
+/** What stands in the place of a drawing that cannot be. */
+function Cover({ config, status, failure }: CoverProps) {
+  if (config.chart === null) {
+    return (
+      <div class="widget-cover">
+        <strong>Unknown chart</strong>
+        <span>This page cannot draw “{config.chartName}”.</span>
+      </div>
+    );
+  }
+  if (failure !== "") {
+    return (
+      <div class="widget-cover" role="alert">
+        <strong>This widget cannot be drawn</strong>
+        <span>{failure}</span>
+      </div>
+    );
+  }
+  if (status.freshness === "skeleton") return <div class="widget-skeleton" aria-hidden="true" />;
+  if (status.freshness === "waiting") {
+    return (
+      <div class="widget-cover">
+        <strong>Waiting for values</strong>
+        <span>{status.detail || `No event of ${config.metric} has matched yet.`}</span>
+      </div>
+    );
+  }
+  return null;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Ties a renderer to the session's drawing, the size of its box and whether that can be seen. */
+function useDrawing(
+  config: WidgetConfig,
+  session: LiveSession,
+  view: RefObject<SharedView | null>,
+  body: RefObject<HTMLDivElement | null>,
+  words: RefObject<HTMLParagraphElement | null>,
+  setFailure: (text: string) => void,
+): void {
+  useEffect(() => {
+    const element = body.current;
+    if (element === null || config.chart === null) return;
+    const { id } = config;
+    const renderer = rendererFor(config.chart)(config);
+    let describedAt = Number.NEGATIVE_INFINITY;
+    let drawn = false;
+    const describe = (): void => {
+      describedAt = performance.now();
+      if (drawn && words.current !== null) words.current.textContent = renderer.describe();
+    };
+    const draw = (): void => {
+      const stream = session.store.stream(id);
+      const shared = view.current;
+      // A box without size is not laid out yet; its observer will call.
+      if (stream.ring.length === 0 || shared === null || element.clientWidth === 0) return;
+      try {
+        renderer.draw({ ...shared, stream, edge: session.store.edge });
+        drawn = true;
+        if (performance.now() - describedAt > DESCRIBE_MS) describe();
+      } catch (error) {
+        // One widget that cannot be drawn leaves the others alone.
+        setFailure(messageOf(error));
+        session.scheduler.unregister(id);
+      }
+    };
+    setFailure("");
+    renderer.mount(element);
+    session.scheduler.register(id, draw);
+    const style = getComputedStyle(element);
+    const measure = (): void => {
+      renderer.resize(element.clientWidth, element.clientHeight - Number.parseFloat(style.paddingBottom));
+      session.scheduler.invalidate(id);
+    };
+    // At once too: the first drawing comes before the observer's first call.
+    measure();
+    const size = new ResizeObserver(measure);
+    size.observe(element);
+    const sight = new IntersectionObserver((entries) => {
+      for (const entry of entries) session.scheduler.setVisible(id, entry.isIntersecting);
+    }, { rootMargin: "200px 0px" });
+    sight.observe(element);
+    return () => {
+      size.disconnect();
+      sight.disconnect();
+      session.scheduler.unregister(id);
+      renderer.destroy();
+    };
+  }, [config, session]);
+}

@@ -1,0 +1,108 @@
+import "./stat.css";
+import type { WidgetConfig } from "../../model/dashboard";
+import { formatNumber, formatValue, scaleFor } from "../../model/format";
+import { valueRange } from "../../model/range";
+import { levelOf, levelWord } from "../../model/thresholds";
+import { append, fitCanvas, headline, setText, visibleSlice, type Renderer, type Slice, type WidgetView } from "../widget";
+
+/** One large number and its recent course. */
+export function stat(config: WidgetConfig): Renderer {
+  return new Stat(config);
+}
+
+class Stat implements Renderer {
+  private root: HTMLElement | null = null;
+  private number: HTMLElement | null = null;
+  private unit: HTMLElement | null = null;
+  private note: HTMLElement | null = null;
+  private canvas: HTMLCanvasElement | null = null;
+  private width = 0;
+  private height = 0;
+  private text = "No value yet.";
+
+  constructor(private readonly config: WidgetConfig) {}
+
+  mount(element: HTMLElement): void {
+    this.root = append(element, "div", "stat");
+    const line = append(this.root, "div", "stat-line");
+    this.number = append(line, "span", "stat-number");
+    this.unit = append(line, "span", "stat-unit");
+    this.note = append(line, "span", "stat-note");
+    this.canvas = append(this.root, "canvas", "stat-spark");
+  }
+
+  resize(width: number, height: number): void {
+    this.width = width;
+    this.height = height;
+  }
+
+  draw(view: WidgetView): void {
+    const slice = visibleSlice(view);
+    const { value, column, label } = headline(view.stream, this.config);
+    const values = view.stream.columns.length > 0 ? view.stream.ring.columnView(column) : new Float64Array();
+    let low = Number.POSITIVE_INFINITY;
+    let high = Number.NEGATIVE_INFINITY;
+    for (let row = slice.first; row < slice.last; row++) {
+      const at = values[row] ?? Number.NaN;
+      if (at < low) low = at;
+      if (at > high) high = at;
+    }
+    // The scale of the whole range, so that the number keeps its prefix and decimals.
+    const scale = scaleFor(this.config.unit, Math.max(Math.abs(low), Math.abs(high)));
+    const level = levelOf(value, this.config.steps);
+    if (this.number !== null) setText(this.number, formatNumber(value, scale));
+    if (this.unit !== null) setText(this.unit, scale.suffix.trim());
+    if (this.note !== null) setText(this.note, [label, level === "ok" ? "" : levelWord(level)].filter((word) => word !== "").join(" · "));
+    if (this.root !== null) this.root.dataset["level"] = level;
+    this.text =
+      `${label === "" ? "" : `${label}: `}${formatValue(value, scale)}${level === "ok" ? "" : `, ${levelWord(level)}`}` +
+      (low <= high ? `. In this time range between ${formatValue(low, scale)} and ${formatValue(high, scale)}.` : ".");
+    this.drawSpark(view, slice, values, low, high);
+  }
+
+  describe(): string {
+    return this.text;
+  }
+
+  destroy(): void {
+    this.root?.remove();
+    this.root = null;
+  }
+
+  private drawSpark(view: WidgetView, slice: Slice, values: Float64Array, low: number, high: number): void {
+    if (this.canvas === null) return;
+    const height = Math.max(0, this.height - 48);
+    this.canvas.hidden = height < 20;
+    if (this.canvas.hidden) return;
+    const context = fitCanvas(this.canvas, this.width, height);
+    if (context === null || !(low <= high)) return;
+    const ends = view.stream.ring.endsView();
+    const range = valueRange(low, high);
+    const x = (end: number): number => ((end - slice.from) / (slice.to - slice.from)) * this.width;
+    const y = (value: number): number => height - 2 - ((value - range.min) / (range.max - range.min)) * (height - 6);
+    const level = levelOf(values[values.length - 1] ?? null, this.config.steps);
+    const color = level === "ok" ? view.theme.accent : view.theme[level];
+    const gap = 2.5 * view.stream.refreshMs;
+    context.lineWidth = 1.5;
+    context.lineJoin = "round";
+    context.strokeStyle = color;
+    let start = -1;
+    const finish = (stop: number): void => {
+      if (start < 0) return;
+      context.beginPath();
+      for (let row = start; row < stop; row++) context.lineTo(x(ends[row] ?? 0), y(values[row] ?? 0));
+      context.stroke();
+      context.lineTo(x(ends[stop - 1] ?? 0), height);
+      context.lineTo(x(ends[start] ?? 0), height);
+      context.fillStyle = `${color}1f`;
+      context.fill();
+      start = -1;
+    };
+    for (let row = slice.first; row < slice.last; row++) {
+      const missing = Number.isNaN(values[row] ?? Number.NaN);
+      if (missing || (start >= 0 && (ends[row] ?? 0) - (ends[row - 1] ?? 0) > gap)) finish(row);
+      if (!missing && start < 0) start = row;
+    }
+    finish(slice.last);
+  }
+}

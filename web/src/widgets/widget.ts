@@ -1,0 +1,166 @@
+import type { ColorRegistry, Theme } from "../model/palette";
+import { compareSeries, seriesLabel } from "../model/series";
+import type { WidgetConfig } from "../model/dashboard";
+import { lowerBound } from "../live/ring";
+import type { WidgetStream } from "../live/store";
+
+/** Colours of the theme in use, for what draws on a canvas. */
+export interface ThemeColors {
+  readonly name: Theme;
+  readonly text: string;
+  readonly muted: string;
+  readonly grid: string;
+  readonly panel: string;
+  readonly accent: string;
+  readonly ok: string;
+  readonly warn: string;
+  readonly crit: string;
+}
+
+/** All that one drawing may depend on. */
+export interface WidgetView {
+  readonly stream: WidgetStream;
+  /** Right end of the time axis, the same for all widgets; epoch ms, NaN before any value. */
+  readonly edge: number;
+  /** Length of the time axis in ms, 0 for all there is. */
+  readonly rangeMs: number;
+  readonly theme: ThemeColors;
+  readonly colors: ColorRegistry;
+}
+
+/** A widget's drawing. Everything is called on the page's one thread, draw at most once a frame. */
+export interface Renderer {
+  mount(element: HTMLElement): void;
+  draw(view: WidgetView): void;
+  /** Size of the element in CSS pixels; a draw follows. */
+  resize(width: number, height: number): void;
+  /** What the drawing shows, in words, for those who do not see it. */
+  describe(): string;
+  destroy(): void;
+}
+
+export type RendererFactory = (config: WidgetConfig) => Renderer;
+
+/** The part of a stream that lies in the view's time range. */
+export interface Slice {
+  readonly from: number;
+  readonly to: number;
+  /** Rows [first, last) of the ring; one row before from is kept, so that lines enter from the left. */
+  readonly first: number;
+  readonly last: number;
+}
+
+export function visibleSlice({ stream, edge, rangeMs }: WidgetView): Slice {
+  const ends = stream.ring.endsView();
+  const to = Number.isNaN(edge) ? stream.ring.lastEnd : edge;
+  const from = rangeMs > 0 ? to - rangeMs : Math.min(ends[0] ?? to, to - 60_000);
+  return { from, to, first: Math.max(0, lowerBound(ends, from) - 1), last: ends.length };
+}
+
+/** A series that is shown. */
+export interface ShownSeries {
+  readonly column: number;
+  readonly label: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** Its place in the palette. */
+  readonly place: number;
+}
+
+export interface Selection {
+  readonly series: readonly ShownSeries[];
+  /** Series with values in the range; more than are shown when there is a limit. */
+  readonly total: number;
+  readonly max: number;
+  readonly min: number;
+}
+
+/**
+ * The series with a value in the slice, in reading order; the largest ones by
+ * newest value when there are more than limit.
+ */
+export function selectSeries({ stream, colors }: WidgetView, slice: Slice, config: WidgetConfig): Selection {
+  const places = colors.placesOf(stream.columns);
+  let shown: (ShownSeries & { readonly newest: number; readonly low: number; readonly high: number })[] = [];
+  stream.columns.forEach((tags, column) => {
+    const values = stream.ring.columnView(column);
+    let low = Number.POSITIVE_INFINITY;
+    let high = Number.NEGATIVE_INFINITY;
+    for (let row = slice.first; row < slice.last; row++) {
+      const value = values[row] ?? Number.NaN;
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    if (low > high) return;
+    const newest = values[slice.last - 1] ?? Number.NaN;
+    shown.push({ column, label: seriesLabel(tags, config.aggregation), tags, place: places[column] ?? 0, newest, low, high });
+  });
+  const total = shown.length;
+  if (total > config.limit) {
+    const rank = (value: number): number => (Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value);
+    shown.sort((a, b) => rank(b.newest) - rank(a.newest));
+    shown = shown.slice(0, config.limit);
+  }
+  shown.sort((a, b) => compareSeries(a.tags, b.tags));
+  return {
+    series: shown,
+    total,
+    max: shown.reduce((max, s) => Math.max(max, s.high), Number.NEGATIVE_INFINITY),
+    min: shown.reduce((min, s) => Math.min(min, s.low), Number.POSITIVE_INFINITY),
+  };
+}
+
+/** The newest value of a column, null when the newest window had none. */
+export function newestValue(stream: WidgetStream, column: number): number | null {
+  const values = stream.ring.columnView(column);
+  const value = values[values.length - 1];
+  return value === undefined || Number.isNaN(value) ? null : value;
+}
+
+export interface Headline {
+  readonly value: number | null;
+  readonly column: number;
+  /** Which of several series it is, empty when there is only one. */
+  readonly label: string;
+}
+
+/** The one value of a widget that shows one: its only series, or the one with the largest value. */
+export function headline(stream: WidgetStream, config: WidgetConfig): Headline {
+  let best: Headline = { value: null, column: 0, label: "" };
+  stream.columns.forEach((tags, column) => {
+    const value = newestValue(stream, column);
+    if (value === null || (best.value !== null && value <= best.value)) return;
+    best = { value, column, label: stream.columns.length > 1 ? seriesLabel(tags, config.aggregation) : "" };
+  });
+  return best;
+}
+
+/** A canvas with as many pixels as the screen has, and coordinates in CSS pixels. */
+export function fitCanvas(canvas: HTMLCanvasElement, width: number, height: number): CanvasRenderingContext2D | null {
+  const ratio = window.devicePixelRatio || 1;
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w;
+    canvas.height = h;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
+  const context = canvas.getContext("2d");
+  context?.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context?.clearRect(0, 0, width, height);
+  return context;
+}
+
+/** An element with a class, made and put into parent. */
+export function append<K extends keyof HTMLElementTagNameMap>(parent: Element, tag: K, className: string): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  element.className = className;
+  parent.append(element);
+  return element;
+}
+
+/** Writes only what differs: an unchanged text costs the browser nothing. */
+export function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export const CANVAS_FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
