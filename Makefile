@@ -1,0 +1,49 @@
+# make run   builds and starts everything on this machine, with a live demo
+# make test  runs all tests that need nothing but Go (and Node, for the page)
+
+GO          ?= go
+NPM         ?= npm
+GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
+HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
+
+.PHONY: run build web test test-go test-web race lint bench clean
+
+run: build
+	./bin/pulseboard run
+
+build: web
+	$(GO) build -o bin/ ./cmd/...
+
+# Without Node the programs still build; the page then says how to build it.
+web: $(if $(HAVE_NPM),web/dist/index.html)
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && $(NPM) ci --omit=dev --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
+	$(GO) run ./tools/webbuild
+
+test: test-web test-go
+
+test-go: web
+	$(GO) test ./...
+
+# The page's own tests run on Node.
+test-web: web
+	$(if $(HAVE_NPM),$(GO) run ./tools/webbuild -test,@echo "no npm: the page's tests are left out")
+
+race:
+	$(GO) test -race ./...
+
+lint:
+	$(GO) run $(GOLANGCI) run ./...
+
+# The parts; the whole is measured as bench/README.md says.
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./aggregate ./metric ./transforms ./sources ./results
+
+clean:
+	rm -rf bin web/node_modules
+	find web/dist -mindepth 1 ! -name .gitignore -delete

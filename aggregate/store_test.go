@@ -1,0 +1,206 @@
+package aggregate_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"pulseboard/aggregate"
+)
+
+// event is what the oracle below keeps: everything.
+type event struct {
+	slice int64
+	tags  string
+	value float64
+}
+
+// oracle recomputes a window from its definition.
+func oracle(events []event, from, to int64, match aggregate.Match) map[string]aggregate.Acc {
+	out := map[string]aggregate.Acc{}
+	for _, e := range events {
+		g, ok := match(e.tags)
+		if !ok || e.slice < from || e.slice >= to {
+			continue
+		}
+		a := out[g]
+		if a.Count == 0 {
+			a.Min, a.Max, a.Newest = e.value, e.value, e.slice*1000
+		}
+		a.Count++
+		a.Sum += e.value
+		a.Min, a.Max = math.Min(a.Min, e.value), math.Max(a.Max, e.value)
+		a.Newest = max(a.Newest, e.slice*1000)
+		out[g] = a
+	}
+	return out
+}
+
+func key(metric, tags string) []byte { return append(aggregate.SeriesKey(nil, metric), tags...) }
+
+func byFirst(tags string) (string, bool) { return tags[:1], !strings.HasSuffix(tags, "x") }
+
+func whole(string) (string, bool) { return "", true }
+
+func equal(a, b aggregate.Acc) bool {
+	return a.Count == b.Count && a.Min == b.Min && a.Max == b.Max && a.Newest == b.Newest &&
+		math.Abs(a.Sum-b.Sum) <= 1e-9*math.Abs(b.Sum)+1e-9
+}
+
+// Random events, early and late, with gaps; windows of all lengths; selectors
+// made before, in the middle and at the end: all equal the oracle.
+func TestStoreAgainstOracle(t *testing.T) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		const retain, late = 300, 40
+		s := aggregate.NewStore(retain)
+		var events []event
+		now := r.Int64N(5000) - 2500
+		matches := map[string]aggregate.Match{"first": byFirst, "whole": whole}
+		for step := range 900 {
+			now += r.Int64N(3)
+			if r.IntN(200) == 0 {
+				now += r.Int64N(2 * retain)
+			}
+			table := aggregate.Table{}
+			for range r.IntN(6) {
+				e := event{now - r.Int64N(late), string([]byte{'a' + byte(r.IntN(3)), 'w' + byte(r.IntN(3))}), float64(r.IntN(2000)-1000) / 8}
+				table.Add(e.slice, key("m", e.tags), e.value, e.slice*1000)
+				events = append(events, e)
+			}
+			s.Merge(table)
+			if step%300 != 10 && r.IntN(10) != 0 {
+				continue
+			}
+			for id, match := range matches {
+				window := 1 + r.Int64N(retain-late-1)
+				sel := s.Selector("m", id, window+late, match)
+				to := now + 1 - r.Int64N(20)
+				from := to - window
+				want := oracle(events, from, to, match)
+				got := map[string]aggregate.Acc{}
+				sel.Window(from, to, func(g string, a aggregate.Acc) {
+					if a.Count > 0 {
+						got[g] = a
+					}
+				})
+				if len(got) != len(want) {
+					t.Fatalf("seed %d step %d %s [%d,%d): got %v, want %v", seed, step, id, from, to, got, want)
+				}
+				for g, w := range want {
+					if !equal(got[g], w) {
+						t.Fatalf("seed %d step %d %s group %s [%d,%d): got %+v, want %+v", seed, step, id, g, from, to, got[g], w)
+					}
+				}
+				checkHistory(t, s, sel, events, now, retain-1, match)
+			}
+		}
+	}
+}
+
+// checkHistory compares windows that reach back over the whole retention.
+func checkHistory(t *testing.T, s *aggregate.Store, sel *aggregate.Selector, events []event, now, retain int64, match aggregate.Match) {
+	t.Helper()
+	var windows []aggregate.Range
+	for to := now - retain + 11; to <= now; to += 7 {
+		windows = append(windows, aggregate.Range{From: to - 10, To: to})
+	}
+	s.History("m", sel, windows, func(g string, accs []aggregate.Acc) {
+		for i, w := range windows {
+			if want := oracle(events, w.From, w.To, match)[g]; !equal(accs[i], want) {
+				t.Fatalf("history of group %s %v: got %+v, want %+v", g, w, accs[i], want)
+			}
+		}
+	})
+}
+
+func TestStoreForgets(t *testing.T) {
+	s := aggregate.NewStore(100)
+	s.Merge(aggregate.Table{1: {string(key("m", "old")): {Count: 1}}})
+	sel := s.Selector("m", "all", 50, func(tags string) (string, bool) { return tags, true })
+	for slice := range int64(300) {
+		s.Merge(aggregate.Table{slice + 2: {string(key("m", "new")): {Count: 1}}})
+	}
+	if s.Series() != 1 || sel.Len() != 1 || sel.Matched() != 2 {
+		t.Errorf("series %d, groups %d, ever matched %d; want 1, 1, 2", s.Series(), sel.Len(), sel.Matched())
+	}
+	if oldest, ok := s.Oldest("m"); !ok || oldest < 302-100-100/8-1 {
+		t.Errorf("oldest slice is %d: it should have been dropped", oldest)
+	}
+	s.Drop("m", "all")
+	if n := s.Selector("m", "all", 50, whole).Matched(); n != 1 {
+		t.Errorf("a selector made anew matched %d series, want 1", n)
+	}
+}
+
+func TestTableCodec(t *testing.T) {
+	table := aggregate.Table{}
+	table.Add(-3, key("metric.a", "x"), math.Copysign(0, -1), -2500)
+	table.Add(1763892000, key(strings.Repeat("n", 200), ""), 5e-324, 1763892000123)
+	table.Add(1763892000, key("metric.a", "x"), math.MaxFloat64, 1763892000999)
+	b := aggregate.EncodeTable(table)
+	got, err := aggregate.DecodeTable(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for slice, row := range table {
+		for k, a := range row {
+			if g := got[slice][k]; g == nil || *g != *a {
+				t.Errorf("slice %d series %q: got %v, want %v", slice, k, g, a)
+			}
+		}
+	}
+	if m, _, ok := aggregate.CutSeriesKey(string(key(strings.Repeat("n", 200), "tags"))); !ok || len(m) != 200 {
+		t.Errorf("metric of 200 characters reads as %q", m)
+	}
+	for n := range b {
+		if _, err := aggregate.DecodeTable(b[:n]); err == nil {
+			t.Fatalf("%d of %d bytes decode without an error", n, len(b))
+		}
+	}
+	if _, err := aggregate.DecodeTable(append(slices.Clone(b), 0)); err == nil {
+		t.Error("a byte too many decodes without an error")
+	}
+}
+
+// A table encoded by an earlier version, kept here byte by byte, must stay readable: runners hold tables in state.
+func TestTableGolden(t *testing.T) {
+	const golden = "\x01\x01\x06\x01\x02\x01m\x02\x00\x00\x00\x00\x00\x00\x08@\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\x00@\xd0\x0f"
+	table := aggregate.Table{}
+	table.Add(3, key("m", ""), 1, 900)
+	table.Add(3, key("m", ""), 2, 1000)
+	if got := string(aggregate.EncodeTable(table)); got != golden {
+		t.Errorf("encoded form is %q, was %q", got, golden)
+	}
+	if _, err := aggregate.DecodeTable([]byte(golden)); err != nil {
+		t.Error(err)
+	}
+}
+
+func BenchmarkTreeAdd(b *testing.B) {
+	for _, span := range []int64{64, 4096} {
+		b.Run("", func(b *testing.B) {
+			tree := aggregate.NewTree(span)
+			a := aggregate.Acc{Count: 1, Sum: 1, Min: 1, Max: 1}
+			for i := int64(0); b.Loop(); i++ {
+				tree.Add(i/4, &a)
+			}
+		})
+	}
+}
+
+func BenchmarkTreeWindow(b *testing.B) {
+	for _, span := range []int64{64, 4096} {
+		b.Run("", func(b *testing.B) {
+			tree := aggregate.NewTree(span)
+			for i := range span {
+				tree.Add(i, &aggregate.Acc{Count: 1, Sum: 1, Min: 1, Max: 1})
+			}
+			for i := int64(0); b.Loop(); i++ {
+				tree.Window(i%(span/2), i%(span/2)+span/3)
+			}
+		})
+	}
+}

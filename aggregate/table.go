@@ -1,0 +1,199 @@
+package aggregate
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Table holds accumulators by slice and series: what a bundle of events, or a
+// slice of pipeline time, amounts to. A series is any string; the store reads
+// the metric out of it (see SeriesKey).
+type Table map[int64]map[string]*Acc
+
+// Add counts one event of a series, given as bytes so that a known series costs no allocation.
+func (t Table) Add(slice int64, series []byte, value float64, eventTime int64) {
+	row := t[slice]
+	if row == nil {
+		row = make(map[string]*Acc)
+		t[slice] = row
+	}
+	a := row[string(series)]
+	if a == nil {
+		a = new(Acc)
+		row[string(series)] = a
+	}
+	a.Add(value, eventTime)
+}
+
+// Merge adds the events of o to t. It may keep parts of o, which must not be
+// used any more, and never changes an accumulator that it has not taken over.
+func (t Table) Merge(o Table) {
+	for slice, from := range o {
+		to := t[slice]
+		if to == nil {
+			t[slice] = from
+			continue
+		}
+		for series, a := range from {
+			if b := to[series]; b != nil {
+				b.Merge(a)
+			} else {
+				to[series] = a
+			}
+		}
+	}
+}
+
+// Count returns the number of events in t.
+func (t Table) Count() int64 {
+	var n int64
+	for _, row := range t {
+		for _, a := range row {
+			n += a.Count
+		}
+	}
+	return n
+}
+
+// SeriesKey returns the name of a series: the metric, and the tags in the form that
+// keeps different tags apart.
+func SeriesKey(dst []byte, metric string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(metric)))
+	return append(dst, metric...)
+}
+
+// CutSeriesKey splits what SeriesKey began: the metric, and the tags that were appended.
+func CutSeriesKey(series string) (metric, tags string, ok bool) {
+	// Names have at most 200 characters: one or two bytes of length.
+	var n, w int
+	switch {
+	case len(series) > 0 && series[0] < 0x80:
+		n, w = int(series[0]), 1
+	case len(series) > 1 && series[1] < 0x80:
+		n, w = int(series[0]&0x7f)|int(series[1])<<7, 2
+	default:
+		return "", "", false
+	}
+	if len(series) < w+n {
+		return "", "", false
+	}
+	return series[w : w+n], series[w+n:], true
+}
+
+// The first byte of an encoded table. A new form gets a new number, and the
+// decoder goes on reading the old one, because runners keep tables in state.
+const tableVersion = 1
+
+// EncodeTable returns the wire form: version, then per slice its index and its
+// series, then per series its name, count, sum, min, max and newest event time.
+func EncodeTable(t Table) []byte {
+	size := 16
+	for _, row := range t {
+		size += 16
+		for series := range row {
+			size += len(series) + 40
+		}
+	}
+	b := make([]byte, 0, size)
+	b = append(b, tableVersion)
+	b = binary.AppendUvarint(b, uint64(len(t)))
+	for slice, row := range t {
+		b = binary.AppendVarint(b, slice)
+		b = binary.AppendUvarint(b, uint64(len(row)))
+		for series, a := range row {
+			b = binary.AppendUvarint(b, uint64(len(series)))
+			b = append(b, series...)
+			b = binary.AppendUvarint(b, uint64(a.Count))
+			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Sum))
+			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Min))
+			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Max))
+			b = binary.AppendVarint(b, a.Newest)
+		}
+	}
+	return b
+}
+
+// ErrTable is the error of bytes that are no encoded table.
+var ErrTable = errors.New("not an encoded slice table")
+
+// DecodeTable reads what EncodeTable wrote.
+func DecodeTable(b []byte) (Table, error) {
+	if len(b) == 0 || b[0] != tableVersion {
+		return nil, fmt.Errorf("%w: unknown version", ErrTable)
+	}
+	r := reader{b: b[1:]}
+	n := r.uvarint()
+	t := make(Table, min(n, 1<<12))
+	for range n {
+		slice := r.varint()
+		m := r.uvarint()
+		if r.bad {
+			break
+		}
+		row := make(map[string]*Acc, min(m, 1<<16))
+		accs := make([]Acc, 0, min(m, 1<<16)) // One allocation for a row.
+		for range m {
+			series := r.text()
+			a := Acc{Count: int64(r.uvarint()), Sum: r.float(), Min: r.float(), Max: r.float(), Newest: r.varint()}
+			if r.bad {
+				break
+			}
+			accs = append(accs, a)
+			row[series] = &accs[len(accs)-1]
+		}
+		t[slice] = row
+	}
+	if r.bad || len(r.b) > 0 {
+		return nil, fmt.Errorf("%w: wrong length", ErrTable)
+	}
+	return t, nil
+}
+
+// reader reads numbers until one is missing; bad says so, once, at the end.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	return v * uint64(r.skip(n))
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	return v * int64(r.skip(n))
+}
+
+// skip moves on by n bytes and returns 1, or 0 when n says that there was nothing to read.
+func (r *reader) skip(n int) int {
+	if n <= 0 || r.bad {
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[n:]
+	return 1
+}
+
+func (r *reader) text() string {
+	n := r.uvarint()
+	if r.bad || uint64(len(r.b)) < n {
+		r.bad = true
+		return ""
+	}
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}
+
+func (r *reader) float() float64 {
+	if r.bad || len(r.b) < 8 {
+		r.bad = true
+		return 0
+	}
+	v := math.Float64frombits(binary.LittleEndian.Uint64(r.b))
+	r.b = r.b[8:]
+	return v
+}

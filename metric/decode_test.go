@@ -1,0 +1,238 @@
+package metric_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pulseboard/metric"
+)
+
+func TestDecodeRequestVerdicts(t *testing.T) {
+	const good = `{"metric_name":"m","value":1}`
+	long := strings.Repeat("x", 257)
+	for _, c := range []struct{ event, code string }{
+		{good, ""},
+		{`{"metric_name":"m","value":-0.5e3,"tags":{"host":"a"},"event_time":"2026-11-23T10:00:00.1239Z","other":[1,{"a":2}]}`, ""},
+		{`{"metric_name":"_x:y/z-1.a","value":0,"tags":null,"event_time":null}`, ""},
+		{`{"metric_name":"m","value":1,"event_time":1763892000000.9}`, ""},
+		{`{"metric_name":"m","value":1,"tags":{"a":"","b":null}}`, ""},
+		{`{"metric_name":"m","value":"1","value":1}`, metric.CodeMalformed},
+		{`{"value":1,"metric_name":"x","metric_name":"m"}`, ""},
+		{`{"m\u0065tric_name":"m","value":1}`, ""},
+		{`null`, metric.CodeMalformed},
+		{`17`, metric.CodeMalformed},
+		{`[]`, metric.CodeMalformed},
+		{`{"metric_name":1,"value":1}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":"1"}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":true}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"tags":[]}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"tags":{"a":1}}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"event_time":{}}`, metric.CodeMalformed},
+		{`{"value":true}`, metric.CodeMalformed}, // The wrong type comes before the missing name.
+		{`{"value":1}`, metric.CodeNameMissing},
+		{`{}`, metric.CodeNameMissing},
+		{`{"metric_name":null,"value":1}`, metric.CodeNameMissing},
+		{`{"metric_name":"","value":1}`, metric.CodeNameMissing},
+		{`{"metric_name":"1m","value":1}`, metric.CodeNameInvalid},
+		{`{"metric_name":"a b"}`, metric.CodeNameInvalid},
+		{`{"metric_name":"` + long + `","value":1}`, metric.CodeNameInvalid},
+		{`{"metric_name":"m"}`, metric.CodeValueMissing},
+		{`{"metric_name":"m","value":null,"tags":{"a b":"x"}}`, metric.CodeValueMissing},
+		{`{"metric_name":"m","value":1e999}`, metric.CodeValueNotFinite},
+		{`{"metric_name":"m","value":1,"tags":{"a b":"x"}}`, metric.CodeTagsInvalid},
+		{`{"metric_name":"m","value":1,"tags":{"":"x"}}`, metric.CodeTagsInvalid},
+		{`{"metric_name":"m","value":1,"tags":{"a":"` + long + `"}}`, metric.CodeTagsInvalid},
+		{"{\"metric_name\":\"m\",\"value\":1,\"tags\":{\"a\":\"\xff\"},\"event_time\":\"x\"}", metric.CodeTagsInvalid},
+		{`{"metric_name":"m","value":1,"tags":` + manyTags(17) + `}`, metric.CodeTooManyTags},
+		{`{"metric_name":"m","value":1,"tags":` + manyTags(16) + `}`, ""},
+		{`{"metric_name":"m","value":1,"event_time":"yesterday"}`, metric.CodeEventTimeInvalid},
+		{`{"metric_name":"m","value":1,"event_time":""}`, metric.CodeEventTimeInvalid},
+		{`{"metric_name":"m","value":1,"event_time":946684799999}`, metric.CodeEventTimeInvalid},
+		{`{"metric_name":"m","value":1,"event_time":1e300}`, metric.CodeEventTimeInvalid},
+	} {
+		for _, form := range []string{"[%s]", `{"events":[%s]}`, "%s"} {
+			if form == "%s" && c.event == "[]" {
+				continue // An empty array holds no event.
+			}
+			b, err := metric.DecodeRequest(fmt.Appendf(nil, form, c.event), 10)
+			if err != nil || b.N != 1 || len(b.Events)+len(b.Faults) != 1 {
+				t.Errorf(form+": %+v, %v", c.event, b, err)
+				continue
+			}
+			code := ""
+			if len(b.Faults) == 1 {
+				code = b.Faults[0].Code
+			}
+			if code != c.code {
+				t.Errorf(form+": code %q, want %q", c.event, code, c.code)
+			}
+		}
+		// A bad event among good ones spoils none.
+		b, err := metric.DecodeRequest([]byte("["+good+","+c.event+","+good+"]"), 10)
+		if err != nil || b.N != 3 || b.Index[0] != 0 || b.Index[len(b.Index)-1] != 2 {
+			t.Errorf("among good ones %s: %+v, %v", c.event, b, err)
+		}
+	}
+}
+
+func manyTags(n int) string {
+	tags := make([]string, n)
+	for i := range tags {
+		tags[i] = fmt.Sprintf(`"t%d":"v"`, i)
+	}
+	return "{" + strings.Join(tags, ",") + "}"
+}
+
+func TestDecodeRequestValues(t *testing.T) {
+	b, err := metric.DecodeRequest([]byte(`{"events":[
+		{"metric_name":"a","value":-0,"tags":{"z":"1","a":"\u00e9\n"},"event_time":"2026-11-23T11:00:00.1239+01:00"},
+		{"metric_name":"b","value":1.7976931348623157e308,"event_time":1763892000000.9}]}`), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []metric.Event{
+		{Metric: "a", Value: math.Copysign(0, -1), Tags: metric.Tags{{Key: "a", Value: "é\n"}, {Key: "z", Value: "1"}}, Time: 1795428000123},
+		{Metric: "b", Value: math.MaxFloat64, Time: 1763892000000},
+	}
+	if !reflect.DeepEqual(b.Events, want) || math.Signbit(b.Events[0].Value) != true {
+		t.Errorf("got %+v, want %+v", b.Events, want)
+	}
+}
+
+func TestDecodeRequestAsAWhole(t *testing.T) {
+	for body, n := range map[string]int{`[]`: 0, `{"events":[]}`: 0, ` [ ] `: 0, `{"events":[{"metric_name":"m","value":1}],"x":1}`: 1} {
+		if b, err := metric.DecodeRequest([]byte(body), 10); err != nil || b.N != n || len(b.Faults) != 0 {
+			t.Errorf("%s: %+v, %v", body, b, err)
+		}
+	}
+	for _, body := range []string{
+		``, ` `, `{`, `[`, `[{"metric_name":"m","value":1}`, `[{"metric_name":"m","value":NaN}]`, `[{"metric_name":"m","value":1},]`,
+		`{"metric_name":"m","value":1} x`, `{"metric_name":"m","value":1}{}`, `nul`, `[{"metric_name":"m","value":01}]`, "[{\"metric_name\":\"\x01\"}]",
+	} {
+		_, err := metric.DecodeRequest([]byte(body), 10)
+		if f, ok := errors.AsType[*metric.Fault](err); !ok || f.Code != metric.CodeMalformed || f.Detail == "" {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+	if _, err := metric.DecodeRequest([]byte(`[{},{},{}]`), 2); !errors.Is(err, metric.ErrTooMany) {
+		t.Errorf("three events of two: %v", err)
+	}
+}
+
+func TestDecodeRecord(t *testing.T) {
+	for _, c := range []struct {
+		value, code    string
+		events, faults int
+	}{
+		{`{"metric_name":"m","value":1}`, "", 1, 0},
+		{`{"metric_name":"m","events":[{"value":1},{"value":"x"},{"value":3,"tags":{"a":"b"}}]}`, "", 2, 1},
+		{`{"events":[{"value":1}],"metric_name":"m"}`, "", 1, 0},
+		{`{"events":[{"value":1}],"metric_name":"1"}`, "", 0, 1},
+		{`{"metric_name":"1","events":[{"value":1}]}`, "", 0, 1},
+		{`{"events":[{"value":1}]}`, "", 0, 1},
+		{`not json`, metric.CodeNotJSON, 0, 0},
+		{``, metric.CodeNotJSON, 0, 0},
+		{`{"metric_name":"m"`, metric.CodeNotJSON, 0, 0},
+		{`[1]`, metric.CodeMalformed, 0, 0},
+		{`"x"`, metric.CodeMalformed, 0, 0},
+	} {
+		b, err := metric.DecodeRecord([]byte(c.value))
+		if f, ok := errors.AsType[*metric.Fault](err); ok != (c.code != "") || ok && f.Code != c.code {
+			t.Errorf("%s: %v, want code %q", c.value, err, c.code)
+			continue
+		}
+		if c.code == "" && (len(b.Events) != c.events || len(b.Faults) != c.faults) {
+			t.Errorf("%s: %+v", c.value, b)
+		}
+		if c.code == "" && c.events > 0 && b.Events[0].Metric != "m" {
+			t.Errorf("%s: metric %q", c.value, b.Events[0].Metric)
+		}
+	}
+}
+
+// What AppendRecord writes reads back bit for bit.
+func TestRecordRoundTrip(t *testing.T) {
+	const seed = 3
+	r := rand.New(rand.NewPCG(seed, 0))
+	d := new(metric.Decoder)
+	for range 2000 {
+		events := make([]metric.Event, 0, 4)
+		for range 1 + r.IntN(4) {
+			v := math.Float64frombits(r.Uint64())
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				v = 5e-324
+			}
+			e := metric.Event{Metric: "m.x", Value: v, Time: 946_684_800_000 + r.Int64N(1<<41)}
+			if r.IntN(3) == 0 {
+				e.Time = 0
+			}
+			if r.IntN(2) == 0 {
+				e.Tags = metric.NewTags(map[string]string{"a": string(rune(1 + r.IntN(0xd7ff))), "b": "<&>\"\\\u2028"})
+			}
+			events = append(events, e)
+		}
+		value := metric.AppendRecord(nil, "m.x", events)
+		b, err := d.Record(value)
+		if err != nil || !reflect.DeepEqual(b.Events, events) {
+			t.Fatalf("seed %d: %s reads as %+v, %v; want %+v", seed, value, b, err, events)
+		}
+	}
+}
+
+// Whether a text is JSON, encoding/json decides; whatever it is, each event gets one verdict.
+func FuzzDecodeRequest(f *testing.F) {
+	f.Add([]byte(`{"events":[{"metric_name":"m","value":1,"tags":{"a":"b"},"event_time":"2026-11-23T10:00:00Z"}]}`))
+	f.Add([]byte(`[{"metric_name":"m","value":1e999},{},null,{"tags":{"a":1}}]`))
+	f.Add([]byte(`{"metric_name":"m","metric_name":null,"events":[],"value":1}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		b, err := metric.DecodeRequest(body, 1000)
+		if errors.Is(err, metric.ErrTooMany) {
+			return
+		}
+		if (err == nil) != json.Valid(body) && !strings.Contains(fmt.Sprint(err), "depth") {
+			t.Fatalf("%q: %v, but encoding/json says %v", body, err, json.Valid(body))
+		}
+		if err != nil {
+			return
+		}
+		if len(b.Events)+len(b.Faults) != b.N || len(b.Index) != len(b.Events) {
+			t.Fatalf("%q: %+v", body, b)
+		}
+		for _, e := range b.Events {
+			if metric.ValidateName(e.Metric) != nil || math.IsInf(e.Value, 0) || math.IsNaN(e.Value) || len(e.Tags) > metric.MaxTags {
+				t.Fatalf("%q: accepted %+v", body, e)
+			}
+			back, err := metric.DecodeRecord(metric.AppendRecord(nil, e.Metric, []metric.Event{e}))
+			if err != nil || len(back.Events) != 1 || !reflect.DeepEqual(back.Events[0], e) {
+				t.Fatalf("%q: %+v reads back as %+v, %v", body, e, back, err)
+			}
+		}
+	})
+}
+
+func BenchmarkDecodeRecord(b *testing.B) {
+	events := make([]metric.Event, 100)
+	for i := range events {
+		events[i] = metric.Event{Value: float64(i) * 1.1, Time: 1763892000123 + int64(i), Tags: metric.NewTags(map[string]string{
+			"host": fmt.Sprintf("web-%02d", i%10), "region": "eu-central-1", "path": "/api/v1/items"})}
+	}
+	value := metric.AppendRecord(nil, "api.request.latency", events)
+	d := new(metric.Decoder)
+	b.SetBytes(int64(len(value)))
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		batch, err := d.Record(value)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n += len(batch.Events)
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+}

@@ -1,0 +1,78 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"pulseboard/sinks"
+	"pulseboard/sources"
+	"pulseboard/transforms"
+)
+
+// runner is what differs between runners.
+type runner struct {
+	// shards of the source: on Prism one, since it loses data when the
+	// restrictions of a source end in different bundles.
+	shards int
+	// timerEarly is how long before the end of a slice its timer is set.
+	timerEarly time.Duration
+}
+
+// prism is the runner for one machine.
+var prism = runner{shards: 1, timerEarly: 0} //nolint:gochecknoglobals // A constant, but for its type.
+
+// Build adds the whole job to s. run names it within the process; start is from
+// when on records are read.
+func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
+	slice := c.Slice.Milliseconds()
+
+	// PCollection<*sources.Batch>: decoded records with their pipeline time.
+	batches := sources.Read(s, sources.Options{
+		Run: run, Brokers: c.Brokers, Topic: c.Topic, Shards: r.shards,
+		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
+		SliceMs: slice, BoundMs: c.Bound.Milliseconds(), SkewMs: c.Skew.Milliseconds(), AlignMs: c.Align.Milliseconds(),
+		LeadMs: c.lead().Milliseconds(),
+	})
+
+	// PCollection<KV<KeyGroup, Packet>>, PCollection<DeadLetter>: fused with the source.
+	packets, letters := transforms.PreAggregate(s, transforms.PreAggregateFn{
+		SliceMs: slice, KeyGroups: c.KeyGroups, LatenessMs: c.Lateness.Milliseconds(), SkewMs: c.Skew.Milliseconds(),
+	}, batches)
+
+	// PCollection<KV<KeyGroup, Packet>>: one per key group and slice of pipeline time.
+	merged := transforms.MergeSlices(s, c.Slice, packets)
+
+	// PCollection<Evaluation>: the results of the windows that are due.
+	evaluations := transforms.Slide(s, c.slideOptions(r, run), merged)
+
+	sinks.PublishRedis(s, run, evaluations)
+	sinks.WriteDeadLetters(s, sinks.DeadLettersFn{Brokers: c.Brokers, Topic: c.DeadLetters}, letters)
+}
+
+// lead is twice what one timer passes when it catches up: with less than that the
+// source would wait for the timer that waits for it.
+func (c *Config) lead() time.Duration {
+	if c.Lead > 0 {
+		return c.Lead
+	}
+	return max(2*transforms.JumpSlices*c.Slice, 2*c.Align)
+}
+
+func (c *Config) slideOptions(r runner, run string) transforms.SlideOptions {
+	o := transforms.SlideOptions{
+		Run: run, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
+		RetainMs:     (c.MaxWindow + c.Lateness + 2*c.Skew).Milliseconds(),
+		AheadMs:      (c.Bound + c.Skew).Milliseconds(),
+		BoundMs:      c.Bound.Milliseconds(),
+		TimerEarlyMs: r.timerEarly.Milliseconds(),
+		CatchUp:      max(c.CatchUp, 0),
+	}
+	if c.CatchUp == 0 {
+		o.CatchUp = 5
+	}
+	if !c.Until.IsZero() {
+		o.UntilMs = c.Until.UnixMilli()
+	}
+	return o
+}

@@ -1,0 +1,99 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"pulseboard/internal/conf"
+	"pulseboard/internal/service"
+)
+
+const about = `
+pipeline reads metric events from Kafka, aggregates them over sliding windows,
+and publishes the results to Redis. It runs the Beam job on Prism, in this one
+process: nothing is stored but in Kafka, and after a restart the windows in use
+are rebuilt by reading Kafka again.
+
+Which queries are computed, the config service says in Redis; a change takes
+effect within a second.
+
+  pipeline --kafka 127.0.0.1:9092 --redis 127.0.0.1:6379
+
+Any fault inside the job ends the process with an exit code that is not 0: run
+it under a supervisor that starts it again. "pulseboard run" does.`
+
+// Main is the command "pipeline", and "pulseboard pipeline".
+func Main(ctx context.Context, env service.Env) error {
+	c := Default()
+	f := conf.New("pipeline", about)
+	brokers := conf.List{"127.0.0.1:9092"}
+	f.Var(&brokers, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
+	f.StringVar(&c.Redis, "redis", "127.0.0.1:6379", "`address` of Redis: host:port or redis://…")
+	f.StringVar(&c.Topic, "topic", c.Topic, "`topic` of the events")
+	f.StringVar(&c.DeadLetters, "dead-letter-topic", c.DeadLetters, "`topic` for records that cannot be counted")
+	f.DurationVar(&c.Slice, "slice", c.Slice, "`length` of the slices that windows are made of: a divisor of 1s, 50ms or more")
+	f.DurationVar(&c.Bound, "bound", c.Bound, "`delay` of pipeline time behind the newest record of a partition;\nrecords that reach Kafka later than this after their timestamp count one refresh later")
+	f.DurationVar(&c.Lateness, "lateness", c.Lateness, "`age` beyond which an event is too late and dropped, counted from its record's timestamp")
+	f.DurationVar(&c.Skew, "skew", c.Skew, "`time` that an event may be ahead of its record's timestamp")
+	f.DurationVar(&c.Align, "align", c.Align, "`time` that partitions may be read ahead of one another")
+	f.DurationVar(&c.MaxWindow, "max-window", c.MaxWindow, "`length` of the longest window; slices are kept this long")
+	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to")
+	metricsAddr := f.String("metrics-addr", "", "`address` to serve /metrics on: host:port, or unix:PATH; empty = not at all")
+	var level slog.Level
+	f.TextVar(&level, "log-level", slog.LevelInfo, "`level` of the log: DEBUG, INFO, WARN or ERROR")
+	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return err
+	}
+	c.Brokers = brokers
+	c.Log = service.Logger(env.Stderr, level, "pipeline")
+	// Prism and kafka-go's callers in DoFns log here; Prism says much about each bundle.
+	slog.SetDefault(service.Logger(env.Stderr, max(level, slog.LevelWarn), "pipeline"))
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	c.Metrics = metrics
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if *metricsAddr == "" {
+		return RunPrism(ctx, c)
+	}
+	ln, err := listen(ctx, *metricsAddr)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	serving, stop := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() { served <- service.Serve(serving, ln, mux, c.Log) }()
+	err = RunPrism(ctx, c)
+	stop()
+	return errors.Join(err, <-served)
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	path, isUnix := strings.CutPrefix(addr, "unix:")
+	if !isUnix {
+		return service.Listen(ctx, addr)
+	}
+	// A socket that a killed process left behind is in the way.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("cannot replace the socket %s: %w", path, err)
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on the socket %s: %w", path, err)
+	}
+	return ln, nil
+}

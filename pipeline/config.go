@@ -1,0 +1,77 @@
+package pipeline
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/metric"
+)
+
+// Config holds every size of the job.
+type Config struct {
+	Brokers     []string // Kafka, host:port.
+	Topic       string   // Of events.
+	DeadLetters string   // Topic of what cannot be counted.
+	Redis       string   // host:port or redis:// URL.
+
+	Slice     time.Duration // All windows are made of slices this long; a divisor of 1 s.
+	Bound     time.Duration // Pipeline time is the newest record timestamp less this; a result is at least this late.
+	Lateness  time.Duration // An event may be this much older than its record's timestamp.
+	Skew      time.Duration // An event may be this much newer than its record's timestamp.
+	Align     time.Duration // Partitions are read at most this far apart.
+	Lead      time.Duration // The source is at most this far ahead of the slowest key group; 0 = twice what one timer passes when it catches up.
+	MaxWindow time.Duration // The longest window; slices are kept that long.
+	KeyGroups int           // Metrics are hashed to this many keys of Beam state.
+
+	// Set by tests and bounded runs.
+	Start   time.Time // Read records from this timestamp on. Zero: as far back as the queries' windows reach.
+	ToEnd   bool      // Stop at the ends that the partitions have at the start.
+	Until   time.Time // Evaluate no window beyond this.
+	CatchUp int64     // See transforms.SlideOptions; -1 = never, 0 = the default.
+
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Default returns the documented defaults.
+func Default() Config {
+	return Config{
+		Topic: "metric-events", DeadLetters: "metric-dead-letters",
+		Slice: time.Second, Bound: 200 * time.Millisecond, Lateness: time.Minute, Skew: 2 * time.Second,
+		Align: 10 * time.Second, MaxWindow: time.Hour, KeyGroups: DefaultKeyGroups,
+		Log: slog.Default(), Metrics: prometheus.NewRegistry(),
+	}
+}
+
+// DefaultKeyGroups is for Prism: a timer cycle costs about as much whatever a
+// key group holds, so few are better there (bench/README.md has the figures).
+const DefaultKeyGroups = 16
+
+// Validate reports everything that is wrong, before anything is connected to.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	bad(len(c.Brokers) == 0, "no Kafka broker: name one with --kafka host:port")
+	bad(c.Topic == "" || c.DeadLetters == "", "the topics must have names")
+	bad(c.Redis == "", "no Redis: name it with --redis host:port")
+	bad(c.Slice < 50*time.Millisecond || c.Slice > time.Second || time.Second%c.Slice != 0,
+		"--slice is %v: it must divide one second and be 50ms or more, such as 1s, 500ms or 250ms", c.Slice)
+	bad(c.Bound < 0 || c.Lateness < 0 || c.Skew < 0, "--bound, --lateness and --skew must not be negative")
+	bad(c.Align < c.Slice, "--align is %v: it must be at least a slice", c.Align)
+	bad(c.MaxWindow < time.Second || c.MaxWindow > metric.MaxWindowSeconds*time.Second,
+		"--max-window is %v: it must be 1s to 24h", c.MaxWindow)
+	bad(c.KeyGroups < 1 || c.KeyGroups > 4096, "--key-groups is %d: it must be 1 to 4096", c.KeyGroups)
+	return errors.Join(errs...)
+}
+
+// newRun names a run of the job within its process.
+func newRun() string { return rand.Text() }

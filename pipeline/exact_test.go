@@ -1,0 +1,232 @@
+package pipeline_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"pulseboard/metric"
+	"pulseboard/pipeline"
+	"pulseboard/registry"
+	"pulseboard/results"
+	"pulseboard/transforms"
+)
+
+// logged is one event as it lies on the topic; the oracle needs no more.
+type logged struct {
+	metric string
+	at     int64 // Event time.
+	value  float64
+	passes int64 // Pipeline time: the highest record timestamp of the partition so far, less the bound.
+}
+
+const (
+	testPartitions = 4
+	testBound      = 200
+)
+
+// topicLog writes records to partitions with timestamps of its own and keeps
+// what the pipeline must make of them.
+type topicLog struct {
+	t       *testing.T
+	client  *kafka.Client
+	newest  [testPartitions]int64
+	events  []logged
+	waiting [testPartitions][]kafka.Record
+}
+
+func newTopic(t *testing.T) (addr string, l *topicLog) {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(testPartitions, "metric-events"), kfake.SeedTopics(1, "metric-dead-letters"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	addr = cluster.ListenAddrs()[0]
+	transport := &kafka.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return addr, &topicLog{t: t, client: &kafka.Client{Addr: kafka.TCP(addr), Timeout: 10 * time.Second, Transport: transport}}
+}
+
+// add appends a record with events of one metric, all at recordTime − age.
+func (l *topicLog) add(name string, recordTime int64, ages ...int64) {
+	p := int(transforms.KeyGroup(name, 1<<20)) % testPartitions
+	l.newest[p] = max(l.newest[p], recordTime)
+	events := make([]metric.Event, 0, len(ages))
+	for _, age := range ages {
+		e := metric.Event{Metric: name, Value: float64(len(l.events)%1000) / 4, Time: recordTime - age}
+		// Many series make the shuffle take a while, in which a timer could overtake it.
+		e.Tags = metric.NewTags(map[string]string{"id": strconv.Itoa(len(l.events) % 997)})
+		events = append(events, e)
+		l.events = append(l.events, logged{name, e.Time, e.Value, l.newest[p] - testBound})
+	}
+	l.waiting[p] = append(l.waiting[p], kafka.Record{
+		Time: time.UnixMilli(recordTime), Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(metric.AppendRecord(nil, name, events)),
+	})
+}
+
+func (l *topicLog) write() {
+	l.t.Helper()
+	for p := range l.waiting {
+		if len(l.waiting[p]) == 0 {
+			continue
+		}
+		res, err := l.client.Produce(l.t.Context(), &kafka.ProduceRequest{
+			Topic: "metric-events", Partition: p, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(l.waiting[p]...),
+		})
+		if err == nil {
+			err = res.Error
+		}
+		if err != nil {
+			l.t.Fatalf("cannot produce to partition %d: %v", p, err)
+		}
+		l.waiting[p] = nil
+	}
+}
+
+// window recomputes a window from its definition.
+func (l *topicLog) window(name string, start, end, passed int64) (count int64, sum float64) {
+	for _, e := range l.events {
+		if e.metric == name && e.at >= start && e.at < end && e.passes < passed {
+			count++
+			sum += e.value
+		}
+	}
+	return count, sum
+}
+
+func testConfig(t *testing.T, kafkaAddr, redisAddr string) pipeline.Config {
+	t.Helper()
+	c := pipeline.Default()
+	c.Brokers, c.Redis = []string{kafkaAddr}, redisAddr
+	c.Bound = testBound * time.Millisecond
+	c.Log, c.Metrics = slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry()
+	return c
+}
+
+func publishQueries(t *testing.T, redisAddr string, refreshMs int64, qs ...metric.Query) *registry.Store {
+	t.Helper()
+	store, err := registry.Open(t.Context(), redisAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	entries := map[string]registry.Entry{}
+	for _, q := range qs {
+		entries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{refreshMs}}
+	}
+	if err := store.Publish(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func history(t *testing.T, redisAddr, key string, refreshMs int64) []*metric.Result {
+	t.Helper()
+	store, err := results.Open(t.Context(), redisAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close() //nolint:errcheck // It only read.
+	h, err := store.History(t.Context(), key, refreshMs, 0, 600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// Every slice of every key group is complete when its timer fires: the count
+// over one slice, evaluated at its end, is what the log says, for each of
+// 64 metrics in as many key groups and 60 slices, with late events among them.
+// A timer one millisecond early fails it.
+func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
+	const (
+		groups = 64
+		begin  = int64(1_763_892_000_000)
+		slices = 60
+	)
+	kafkaAddr, log := newTopic(t)
+	redis := miniredis.RunT(t)
+	names := make([]string, 0, groups)
+	for seen, i := map[int64]bool{}, 0; len(names) < groups; i++ {
+		name := fmt.Sprintf("metric.%d", i)
+		if g := transforms.KeyGroup(name, groups); !seen[g] {
+			seen[g] = true
+			names = append(names, name)
+		}
+	}
+	const seed = 42
+	r := rand.New(rand.NewPCG(seed, 1))
+	late := 0
+	for ms := int64(0); ms < (slices+10)*1000; ms += 100 {
+		for _, name := range names {
+			if r.IntN(3) > 0 {
+				continue
+			}
+			ages := []int64{r.Int64N(90)}
+			if r.IntN(10) == 0 {
+				ages = append(ages, 1000+r.Int64N(40_000))
+				late++
+			}
+			log.add(name, begin+ms+r.Int64N(100), ages...)
+		}
+	}
+	log.write()
+	queries := make([]metric.Query, 0, 2*groups)
+	for _, name := range names {
+		queries = append(queries,
+			metric.Query{Metric: name, Aggregation: metric.Count, WindowSeconds: 1},
+			metric.Query{Metric: name, Aggregation: metric.Sum, WindowSeconds: 45})
+	}
+	publishQueries(t, redis.Addr(), 1000, queries...)
+
+	c := testConfig(t, kafkaAddr, redis.Addr())
+	c.KeyGroups, c.CatchUp, c.ToEnd = groups, -1, true
+	c.Start = time.UnixMilli(1)
+	c.Lead = c.Slice // Slice by slice, so that each has a timer cycle of its own.
+	c.Until = time.UnixMilli(begin + slices*1000)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if err := pipeline.RunPrism(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+
+	checked, lateCounted := 0, false
+	for _, q := range queries {
+		before := int64(0)
+		for _, res := range history(t, redis.Addr(), q.Key(), 1000) {
+			if res.WindowEnd <= begin || len(res.Series) == 0 {
+				continue
+			}
+			if before != 0 && res.WindowEnd != before+1000 {
+				t.Fatalf("%s: window end %d follows %d", q.Key(), res.WindowEnd, before)
+			}
+			before = res.WindowEnd
+			count, sum := log.window(q.Metric, res.WindowStart, res.WindowEnd, res.WindowEnd)
+			got := res.Series[0]
+			if got.Count != count || q.Aggregation == metric.Sum && *got.Value != sum || !res.Complete {
+				t.Fatalf("seed %d, %s [%d, %d): count %d, value %v, complete %v; the log says count %d, sum %v",
+					seed, q.Key(), res.WindowStart-begin, res.WindowEnd-begin, got.Count, *got.Value, res.Complete, count, sum)
+			}
+			inOrder, _ := log.window(q.Metric, res.WindowStart, res.WindowEnd, res.WindowStart+testBound)
+			lateCounted = lateCounted || inOrder < count && q.Aggregation == metric.Sum
+			checked++
+		}
+	}
+	if want := 2 * groups * (slices - 2); checked < want {
+		t.Fatalf("%d results were checked, want at least %d", checked, want)
+	}
+	if late == 0 || !lateCounted {
+		t.Fatalf("%d late events were sent, counted: %v", late, lateCounted)
+	}
+	t.Logf("%d results of %d key groups checked, %d late events", checked, groups, late)
+}

@@ -1,0 +1,143 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
+	beamprism "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/registry"
+	"pulseboard/sinks"
+	"pulseboard/sources"
+	"pulseboard/transforms"
+)
+
+// RunPrism runs the job on Prism, in this process, until ctx ends or the job
+// fails: any error of a DoFn ends a Prism job, and nothing of it is kept.
+// What it held comes back by reading Kafka again (see startTime).
+func RunPrism(ctx context.Context, c Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if err := sources.Check(ctx, c.Brokers, c.Topic); err != nil {
+		return err
+	}
+	queries, err := registry.Open(ctx, c.Redis, registry.WithLog(c.Log))
+	if err != nil {
+		return err
+	}
+	defer queries.Close() //nolint:errcheck // Nothing is written through it.
+	set, err := queries.Load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := registerMetrics(c.Metrics); err != nil {
+		return err
+	}
+	run := newRun()
+	ctx, cancel := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer cancel()
+
+	c.use(run, set)
+	background.Go(func() {
+		// Watch returns when ctx ends, and only then.
+		_ = queries.Watch(ctx, pollQueries, func(set registry.Set) { c.use(run, set) })
+	})
+	closeSink, err := sinks.Open(ctx, run, c.Redis, c.Log)
+	if err != nil {
+		return err
+	}
+	defer closeSink()
+	defer transforms.Close(run)
+	defer sources.Close(run)
+	start := c.Start
+	if start.IsZero() {
+		start = startTime(set, c, time.Now())
+	}
+	c.Log.Info("the pipeline starts", "runner", "prism", "topic", c.Topic, "from", start.UTC(), "queries", len(set.Entries), "slice", c.Slice)
+	return execute(ctx, c, prism, run, start)
+}
+
+// How often the queries are polled besides the messages that announce a change.
+const pollQueries = 2 * time.Second
+
+func (c *Config) use(run string, set registry.Set) {
+	demands := make([]transforms.Demand, 0, len(set.Entries))
+	for _, e := range set.Entries {
+		demands = append(demands, transforms.Demand{Query: e.Query, RefreshMs: e.RefreshMs})
+	}
+	qs, bad := transforms.Compile(demands, c.Slice.Milliseconds(), c.KeyGroups)
+	for _, err := range bad {
+		c.Log.Warn("a query was left out", "error", err)
+	}
+	transforms.SetQueries(run, qs)
+}
+
+// startTime is how far back records must be read so that every window in use is
+// whole from the first result on: the longest window, the delay, and the
+// lateness of the events in it.
+func startTime(set registry.Set, c Config, now time.Time) time.Time {
+	var longest time.Duration
+	for _, e := range set.Entries {
+		longest = max(longest, time.Duration(e.Query.WindowSeconds+e.Query.DelaySeconds)*time.Second)
+	}
+	return now.Add(-longest - c.Lateness - c.Skew - c.Bound - 2*c.Slice)
+}
+
+// execute gives the job to Prism and waits for its end.
+func execute(ctx context.Context, c Config, r runner, run string, start time.Time) error {
+	initBeam()
+	p, s := beam.NewPipelineWithRoot()
+	Build(s, c, r, run, start)
+	ended := make(chan error, 1)
+	// Prism is not told of the end of ctx: torn down in the middle it panics
+	// at times. The caller ends the process.
+	go func() {
+		_, err := beamprism.Execute(context.WithoutCancel(ctx), p)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			return fmt.Errorf("the job failed: %w", err)
+		}
+		if !c.ToEnd {
+			return errors.New("the job ended, which only a bounded one does")
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// initBeam prepares the SDK once a process. Its options are flags of the
+// process, of which we set those that matter and parse none.
+var initBeam = sync.OnceFunc(func() { //nolint:gochecknoglobals // The SDK's state is global.
+	if !flag.Parsed() {
+		_ = flag.CommandLine.Parse(nil) // Without arguments there is no error.
+	}
+	*jobopts.JobName = "pulseboard"
+	// The source's tracker refuses splits; this is the second belt.
+	*jobopts.Experiments = "prism_disable_sdf_split"
+	beam.Init()
+})
+
+func registerMetrics(r prometheus.Registerer) error {
+	for _, cs := range [][]prometheus.Collector{sources.Collectors(), transforms.Collectors(), sinks.Collectors()} {
+		for _, m := range cs {
+			if err := r.Register(m); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+				return fmt.Errorf("cannot register a metric: %w", err)
+			}
+		}
+	}
+	return nil
+}

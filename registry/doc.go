@@ -1,0 +1,16 @@
+// Package registry keeps the query set and the dashboards in Redis
+// (protocol.md, "Query registry"). The config service publishes them as a
+// whole; pipeline and gateway follow them.
+//
+// Layout:
+//
+//	queries             hash   metric key → Entry as JSON
+//	queries:version     number counts publications; missing = Redis lost the set
+//	queries:changed     channel, payload = version
+//	dashboards          hash   dashboard id → document as JSON
+//	dashboards:version  number counts publications; missing = Redis lost them
+//	dashboards:changed  channel, payload = dashboard id
+//
+// Pub/Sub is at most once, so that a message only makes a reader look earlier
+// than its next poll; nothing depends on it.
+package registry

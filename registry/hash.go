@@ -1,0 +1,122 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// names are the Redis names of one of the two hashes.
+type names struct {
+	hash, version, changed string
+}
+
+func queryNames() names {
+	return names{"queries", "queries:version", "queries:changed"}
+}
+
+func dashboardNames() names {
+	return names{"dashboards", "dashboards:version", "dashboards:changed"}
+}
+
+// snapshot is a hash as Redis has it at one moment. Version 0 means that it
+// was never published, or that Redis was emptied since.
+type snapshot struct {
+	fields  map[string]string
+	version int64
+}
+
+func (s *Store) read(ctx context.Context, n names) (snapshot, error) {
+	var version *redis.StringCmd
+	var fields *redis.MapStringStringCmd
+	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		version = p.Get(ctx, n.version)
+		fields = p.HGetAll(ctx, n.hash)
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return snapshot{}, fmt.Errorf("cannot read %q from Redis: %w", n.hash, err)
+	}
+	v, err := version.Int64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return snapshot{}, fmt.Errorf("cannot read %q from Redis: %w", n.version, err)
+	}
+	return snapshot{fields: fields.Val(), version: v}, nil
+}
+
+// How often replace begins again when another config service writes at the
+// same moment. What it publishes comes from the same database.
+const replaceAttempts = 5
+
+// replace makes the hash equal to want in one transaction. messages says what
+// to publish, given the fields that differ and the new version. Nothing is
+// written when Redis equals want already.
+func (s *Store) replace(ctx context.Context, n names, want map[string]string, messages func(differing []string, version int64) []string) error {
+	attempt := func(tx *redis.Tx) error {
+		have, err := tx.HGetAll(ctx, n.hash).Result()
+		if err != nil {
+			return err
+		}
+		version, err := tx.Get(ctx, n.version).Int64()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+		set, del := difference(have, want)
+		if len(set) == 0 && len(del) == 0 && version > 0 {
+			return nil
+		}
+		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			if len(set) > 0 {
+				p.HSet(ctx, n.hash, set)
+			}
+			if len(del) > 0 {
+				p.HDel(ctx, n.hash, del...)
+			}
+			p.Incr(ctx, n.version)
+			differing := slices.Sorted(maps.Keys(set))
+			for _, m := range messages(append(differing, del...), version+1) {
+				p.Publish(ctx, n.changed, m)
+			}
+			return nil
+		})
+		return err
+	}
+	var err error
+	for range replaceAttempts {
+		// Both keys are watched, so that the version in the message is the one that INCR gives.
+		if err = s.client.Watch(ctx, attempt, n.hash, n.version); !errors.Is(err, redis.TxFailedErr) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot publish %q to Redis: %w", n.hash, err)
+	}
+	return nil
+}
+
+func difference(have, want map[string]string) (set map[string]string, del []string) {
+	set = make(map[string]string)
+	for k, v := range want {
+		if h, ok := have[k]; !ok || h != v {
+			set[k] = v
+		}
+	}
+	for k := range have {
+		if _, ok := want[k]; !ok {
+			del = append(del, k)
+		}
+	}
+	slices.Sort(del)
+	return set, del
+}
+
+func versionMessage(_ []string, version int64) []string {
+	return []string{strconv.FormatInt(version, 10)}
+}
+
+func idMessages(differing []string, _ int64) []string { return differing }

@@ -1,0 +1,127 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/segmentio/kafka-go"
+
+	"pulseboard/transforms"
+)
+
+// DeadLettersFn writes dead letters to a topic when the bundle ends. Kafka being
+// away holds the bundle for a while, and then costs the letters, counted: a bad
+// record never stops the good ones.
+type DeadLettersFn struct {
+	Brokers []string
+	Topic   string
+
+	letters []transforms.DeadLetter
+}
+
+func init() {
+	register.DoFn2x0[context.Context, transforms.DeadLetter](&DeadLettersFn{})
+}
+
+// WriteDeadLetters ends PCollection<DeadLetter>.
+func WriteDeadLetters(s beam.Scope, f DeadLettersFn, letters beam.PCollection) {
+	beam.ParDo0(s.Scope("WriteDeadLetters"), &f, letters)
+}
+
+// StartBundle is called by the SDK, like the methods below.
+func (f *DeadLettersFn) StartBundle(context.Context) { f.letters = f.letters[:0] }
+
+// ProcessElement keeps a letter until the bundle ends.
+func (f *DeadLettersFn) ProcessElement(_ context.Context, l transforms.DeadLetter) {
+	f.letters = append(f.letters, l)
+}
+
+// FinishBundle writes the letters.
+func (f *DeadLettersFn) FinishBundle(ctx context.Context) {
+	if len(f.letters) == 0 {
+		return
+	}
+	for _, l := range f.letters {
+		deadLetters.WithLabelValues(l.Code).Inc()
+	}
+	if err := f.write(ctx); err != nil {
+		deadLettersLost.Add(float64(len(f.letters)))
+		slog.Error("cannot write dead letters; they are lost", "topic", f.Topic, "letters", len(f.letters), "first_code", f.letters[0].Code, "error", err)
+	}
+}
+
+// How long the letters of a bundle may wait for Kafka.
+const letterPatience = 5 * time.Second
+
+func (f *DeadLettersFn) write(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, letterPatience)
+	defer cancel()
+	client := clientOf(f.Brokers)
+	for {
+		records := make([]kafka.Record, 0, len(f.letters))
+		for _, l := range f.letters {
+			records = append(records, kafka.Record{
+				Time: time.Now(), Key: kafka.NewBytes(l.Key), Value: kafka.NewBytes(l.Value),
+				Headers: []kafka.Header{
+					{Key: "error", Value: []byte(l.Code)},
+					{Key: "detail", Value: []byte(l.Detail)},
+					{Key: "source-partition", Value: strconv.AppendInt(nil, int64(l.Partition), 10)},
+					{Key: "source-offset", Value: strconv.AppendInt(nil, l.Offset, 10)},
+				},
+			})
+		}
+		// Produce tells of some faults in its error and of others in the answer's.
+		res, err := client.Produce(ctx, &kafka.ProduceRequest{
+			Topic: f.Topic, Partition: 0, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
+		})
+		if err == nil {
+			err = errors.Join(append([]error{res.Error}, recordErrors(res)...)...)
+		}
+		if err == nil {
+			return nil
+		}
+		client.Transport.(*kafka.Transport).CloseIdleConnections() // Leaders are learnt anew.
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func recordErrors(res *kafka.ProduceResponse) []error {
+	errs := make([]error, 0, len(res.RecordErrors))
+	for _, err := range res.RecordErrors {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+// clients are kept for the whole process, one per list of brokers: DoFn
+// instances come and go.
+var clients sync.Map
+
+func clientOf(brokers []string) *kafka.Client {
+	addr := kafka.TCP(brokers...)
+	c, _ := clients.LoadOrStore(addr.String(), &kafka.Client{
+		Addr: addr, Timeout: 2 * time.Second,
+		Transport: &kafka.Transport{ClientID: "pulseboard-dead-letters", DialTimeout: time.Second, MetadataTTL: time.Second},
+	})
+	return c.(*kafka.Client)
+}
+
+var (
+	deadLetters = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pulseboard_pipeline_dead_letters_total", Help: "Records and events that could not be counted, by code.",
+	}, []string{"code"})
+	deadLettersLost = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_pipeline_dead_letters_lost_total", Help: "Dead letters that could not be written.",
+	})
+)

@@ -1,0 +1,256 @@
+package sources
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// drain is one call of ProcessElement: it moves what has arrived from the
+// partitions' queues into the bundle, oldest first, until its time is over or
+// the watermark has passed the end of a slice.
+type drain struct {
+	reader    *reader
+	emit      func(*Batch)
+	watermark *watermark
+	tracker   *tracker
+	started   bool // The key groups have been started.
+	until     time.Time
+}
+
+// How many records go into one batch.
+const maxBatch = 512
+
+// run returns true when a bounded read has come to its end.
+func (d *drain) run(ctx context.Context) (done bool, err error) {
+	r := d.reader
+	begin := d.mark()
+	for {
+		r.collect(d.mark())
+		at, known := r.pipelineTime()
+		emitted := false
+		if known {
+			d.start(at)
+			emitted = d.emitOldest()
+			at, _ = r.pipelineTime()
+			// Rounded down, because a shuffle on Prism looks at every pending element each time its watermark moves.
+			d.watermark.advance(at - mod(at, r.options.SliceMs))
+		}
+		switch left := time.Until(d.until); {
+		case known && r.atEnd():
+			d.claim(true)
+			return true, nil
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case left <= 0:
+			return false, nil
+		case emitted:
+		case d.mark() > begin:
+			return false, nil // A slice has ended: let it out.
+		default:
+			d.wait(ctx, left)
+		}
+	}
+}
+
+// mark is the watermark that Beam was told: nothing may be emitted before it.
+func (d *drain) mark() int64 { return d.watermark.ms.Load() }
+
+// start emits an empty batch once: the key groups' timers are set by the first
+// element that they see, so all are sent one, the quiet ones too.
+func (d *drain) start(at int64) {
+	if !d.started {
+		d.started = true
+		d.reader.origin = at
+		d.emit(&Batch{CoveredSince: d.reader.since, PipelineTime: at})
+		d.claim(false)
+	}
+}
+
+func (d *drain) claim(done bool) {
+	r := d.reader
+	pos := Position{Started: true, Done: done, Since: r.since, Next: make([]Offset, 0, len(r.partitions))}
+	for _, p := range r.partitions {
+		pos.Next = append(pos.Next, Offset{p.id, p.next})
+	}
+	r.position = pos
+	d.tracker.TryClaim(pos) // Fails only when done, which drain alone decides.
+}
+
+// wait sleeps until something arrives, or the clock of idle partitions ends a slice.
+func (d *drain) wait(ctx context.Context, left time.Duration) {
+	r := d.reader
+	if at, ok := r.pipelineTime(); ok {
+		left = min(left, time.Duration(r.options.SliceMs-mod(at, r.options.SliceMs))*time.Millisecond)
+	}
+	t := time.NewTimer(max(left, time.Millisecond))
+	defer t.Stop()
+	select {
+	case <-r.arrived:
+	case <-r.progress.changed:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// emitOldest emits a batch of the partition that is furthest behind among those
+// that have something and may go on. It reports whether there was one.
+func (d *drain) emitOldest() bool {
+	r := d.reader
+	var p *partition
+	for _, q := range r.partitions {
+		if q.peek() != nil && (p == nil || q.time < p.time) {
+			p = q
+		}
+	}
+	if p == nil {
+		return false
+	}
+	limit := r.limit(p)
+	b := &Batch{CoveredSince: r.since}
+	for rec := p.peek(); rec != nil && len(b.Records) < maxBatch && p.time <= limit; rec = p.peek() {
+		rec.PipelineTime = p.time
+		b.Records = append(b.Records, *rec)
+		p.take(r.options.BoundMs)
+	}
+	if len(b.Records) == 0 {
+		return false
+	}
+	d.emit(b)
+	d.claim(false)
+	return true
+}
+
+// limit returns the pipeline time up to which a partition may be read now: not
+// too far ahead of the other partitions, nor of the slowest key group, since
+// all that lies between is held in memory.
+func (r *reader) limit(p *partition) int64 {
+	limit := p.time + 10*r.options.AlignMs
+	for _, q := range r.partitions {
+		if q != p {
+			limit = min(limit, q.time+r.options.AlignMs)
+		}
+	}
+	slowest, ok := r.progress.Slowest()
+	if !ok {
+		slowest = r.origin
+	}
+	return min(limit, slowest+r.options.LeadMs)
+}
+
+// collect takes over discovered partitions and the answers that have come,
+// without waiting, and moves the time of each partition on. No time is before
+// mark, what Beam was told: a record before it would be late, and be dropped.
+func (r *reader) collect(mark int64) {
+	for more := true; more; {
+		select {
+		case f := <-r.found:
+			r.addPartition(f)
+		default:
+			more = false
+		}
+	}
+	for _, p := range r.partitions {
+		p.collect(r.options.BoundMs)
+		p.time = max(p.time, mark)
+	}
+}
+
+// How many answers a partition may be ahead of drain, besides the one being decoded.
+const queueLength = 2
+
+func (r *reader) addPartition(f found) {
+	p := &partition{id: f.id, queue: make(chan answer, queueLength), next: f.start, end: f.end}
+	i, _ := slices.BinarySearchFunc(r.partitions, p.id, func(p *partition, id int32) int { return int(p.id - id) })
+	r.partitions = slices.Insert(r.partitions, i, p)
+	r.since = max(r.since, f.since)
+	r.complete = r.complete || f.last
+	r.running.Go(func() { r.fetchLoop(r.ctx, f.id, f.start, p.queue) })
+}
+
+// partition is drain's side of one partition.
+type partition struct {
+	id    int32
+	queue chan answer
+	head  answer // Taken from the queue; records are drained from it one by one.
+	next  int64
+	end   int64 // The read is bounded by this offset; -1: it is not.
+	time  int64 // Pipeline time: that of the record to be drained next, else of the last one or of the clock.
+	begun bool  // time is known.
+}
+
+// peek returns the record to be drained next.
+func (p *partition) peek() *Record {
+	if p.head.taken == len(p.head.records) {
+		return nil
+	}
+	rec := &p.head.records[p.head.taken]
+	if p.end >= 0 && rec.Offset >= p.end {
+		return nil
+	}
+	return rec
+}
+
+// take moves on by one record.
+func (p *partition) take(boundMs int64) {
+	p.next = p.head.records[p.head.taken].Offset + 1
+	p.head.taken++
+	p.see(boundMs)
+}
+
+// see lets the time follow the record to be drained next: since it is the
+// highest timestamp so far less the bound, no later record can be before it.
+func (p *partition) see(boundMs int64) {
+	if rec := p.peek(); rec != nil {
+		p.time, p.begun = max(p.time, rec.Time-boundMs), true
+	}
+	if p.head.taken == len(p.head.records) {
+		p.next = max(p.next, p.head.next) // It may lie behind the last record, over one that holds none.
+	}
+}
+
+// A partition counts as idle only while the broker's word for it is younger than this.
+const quietFor = time.Second
+
+func (p *partition) collect(boundMs int64) {
+	for more := true; more && p.head.taken == len(p.head.records); {
+		select {
+		case p.head = <-p.queue:
+			p.see(boundMs)
+		default:
+			more = false
+		}
+	}
+	// The clock moves an idle partition on: idle by the broker's fresh word, and
+	// only when all that it sent is out. A partition that cannot be reached is not
+	// idle: it holds the watermark, else its records would be left out of windows.
+	if p.head.quiet && p.head.taken == len(p.head.records) {
+		if age := time.Since(p.head.at); age < quietFor {
+			p.time, p.begun = max(p.time, p.head.at.Add(age).UnixMilli()-boundMs), true
+		}
+	}
+}
+
+// pipelineTime is the minimum over the partitions, unknown while one's is.
+func (r *reader) pipelineTime() (at int64, known bool) {
+	if !r.complete {
+		return 0, false
+	}
+	for i, p := range r.partitions {
+		if !p.begun {
+			return 0, false
+		}
+		if i == 0 || p.time < at {
+			at = p.time
+		}
+	}
+	return at, true
+}
+
+// atEnd reports whether a bounded read has emitted everything before its ends.
+func (r *reader) atEnd() bool {
+	return r.options.ToEnd && !slices.ContainsFunc(r.partitions, func(p *partition) bool { return p.next < p.end })
+}
+
+// mod is the remainder that is never negative.
+func mod(a, b int64) int64 { return ((a % b) + b) % b }

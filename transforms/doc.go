@@ -1,0 +1,9 @@
+// Package transforms turns decoded events into results:
+//
+//	PreAggregate  *Batch → KV<KeyGroup, Packet>   one table per bundle, key group and slice of pipeline time
+//	MergeSlices   KV<KeyGroup, Packet> → same     FixedWindows(slice) + CombinePerKey: one per key group and slice
+//	Slide         KV<KeyGroup, Packet> → Evaluation   keeps slices, evaluates the queries that are due
+//
+// Time here is pipeline time, which a partition never takes back, so Beam never
+// sees late elements; event time lives inside the tables.
+package transforms

@@ -1,0 +1,43 @@
+package transforms
+
+import (
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"pulseboard/aggregate"
+)
+
+// MergeFn merges packets. Merging is commutative and associative; an input is
+// not used again by the runner, so that its rows can be taken over.
+type MergeFn struct{}
+
+func init() {
+	register.Combiner1[Packet](&MergeFn{})
+}
+
+// CreateAccumulator is called by the SDK, like the methods below.
+func (*MergeFn) CreateAccumulator() Packet { return Packet{Table: make(aggregate.Table)} }
+
+// AddInput merges one packet.
+func (f *MergeFn) AddInput(acc, p Packet) Packet { return f.MergeAccumulators(acc, p) }
+
+// MergeAccumulators merges two.
+func (*MergeFn) MergeAccumulators(a, b Packet) Packet {
+	a.CoveredSince = max(a.CoveredSince, b.CoveredSince)
+	a.Table.Merge(b.Table)
+	return a
+}
+
+// MergeSlices makes exactly one packet of each key group and slice of pipeline
+// time, once the watermark has passed the end of the slice.
+func MergeSlices(s beam.Scope, slice time.Duration, packets beam.PCollection) beam.PCollection {
+	s = s.Scope("MergeSlices")
+	// PCollection<KV<KeyGroup, Packet>>, windowed.
+	windowed := beam.WindowInto(s, window.NewFixedWindows(slice), packets)
+	merged := beam.CombinePerKey(s, &MergeFn{}, windowed)
+	// PCollection<KV<KeyGroup, Packet>>, in the global window, at the last millisecond of the slice.
+	return beam.WindowInto(s, window.NewGlobalWindows(), merged)
+}

@@ -1,0 +1,140 @@
+package transforms
+
+import (
+	"reflect"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"pulseboard/aggregate"
+	"pulseboard/metric"
+	"pulseboard/sources"
+)
+
+// PreAggregateFn decides about each event and adds the good ones to a table per
+// slice of pipeline time and key group, which leave when the bundle ends. It is
+// fused with the source.
+type PreAggregateFn struct {
+	SliceMs    int64
+	KeyGroups  int
+	LatenessMs int64 // An event older than its record's timestamp less this is dropped, and counted.
+	SkewMs     int64 // An event newer than its record's timestamp plus this is a dead letter.
+
+	tables map[tableID]*Packet
+	key    []byte
+}
+
+type tableID struct {
+	slice int64 // Of pipeline time.
+	group int64
+}
+
+// DeadLetter is a record, or one of its events, that cannot be counted.
+type DeadLetter struct {
+	Key       []byte
+	Value     []byte
+	Code      string // See protocol.md, "Kafka".
+	Detail    string
+	Partition int32
+	Offset    int64
+}
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[DeadLetter]())
+	register.DoFn3x0[*sources.Batch, func(beam.EventTime, int64, Packet), func(DeadLetter)](&PreAggregateFn{})
+	register.Emitter3[beam.EventTime, int64, Packet]()
+	register.Emitter1[DeadLetter]()
+}
+
+// PreAggregate returns PCollection<KV<KeyGroup, Packet>> and PCollection<DeadLetter>.
+func PreAggregate(s beam.Scope, f PreAggregateFn, batches beam.PCollection) (packets, deadLetters beam.PCollection) {
+	return beam.ParDo2(s.Scope("PreAggregate"), &f, batches)
+}
+
+// StartBundle is called by the SDK, like the methods below.
+func (f *PreAggregateFn) StartBundle(_ func(beam.EventTime, int64, Packet), _ func(DeadLetter)) {
+	f.tables = make(map[tableID]*Packet)
+}
+
+// ProcessElement adds the events of a batch.
+func (f *PreAggregateFn) ProcessElement(b *sources.Batch, _ func(beam.EventTime, int64, Packet), dead func(DeadLetter)) {
+	if b.Records == nil {
+		// The source has begun: wake every key group.
+		for g := range int64(f.KeyGroups) {
+			f.packet(b.PipelineTime, g, b.CoveredSince)
+		}
+		return
+	}
+	for i := range b.Records {
+		f.addRecord(&b.Records[i], b.CoveredSince, dead)
+	}
+}
+
+func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64, dead func(DeadLetter)) {
+	letter := DeadLetter{Key: rec.Key, Value: rec.Value, Partition: rec.Partition, Offset: rec.Offset}
+	if rec.Unreadable.Code != "" {
+		letter.Code, letter.Detail = rec.Unreadable.Code, rec.Unreadable.Detail
+		dead(letter)
+		return
+	}
+	for _, fault := range rec.Faults {
+		letter.Code, letter.Detail = fault.Code, fault.Detail
+		dead(letter)
+	}
+	for i := range rec.Events {
+		e := &rec.Events[i]
+		at := e.Time
+		if at == 0 {
+			at = rec.Time
+		}
+		switch {
+		case len(rec.Key) > 0 && string(rec.Key) != e.Metric:
+			f.bury(rec, e, metric.CodeKeyMismatch, "the record's key is not the metric_name", dead)
+		case at > rec.Time+f.SkewMs:
+			f.bury(rec, e, metric.CodeFromTheFuture, "event_time is ahead of the record's timestamp", dead)
+		case at < rec.Time-f.LatenessMs:
+			tooLate.WithLabelValues(e.Metric).Inc()
+		default:
+			f.key = e.Tags.AppendKey(aggregate.SeriesKey(f.key[:0], e.Metric))
+			p := f.packet(rec.PipelineTime, KeyGroup(e.Metric, f.KeyGroups), since)
+			p.Table.Add(floorDiv(at, f.SliceMs), f.key, e.Value, at)
+			counted.Inc()
+		}
+	}
+}
+
+func (*PreAggregateFn) bury(rec *sources.Record, e *metric.Event, code, detail string, dead func(DeadLetter)) {
+	dead(DeadLetter{
+		Key: rec.Key, Value: metric.AppendRecord(nil, e.Metric, []metric.Event{*e}),
+		Code: code, Detail: detail, Partition: rec.Partition, Offset: rec.Offset,
+	})
+}
+
+func (f *PreAggregateFn) packet(pipelineTime, group, since int64) *Packet {
+	id := tableID{floorDiv(pipelineTime, f.SliceMs), group}
+	p := f.tables[id]
+	if p == nil {
+		p = &Packet{CoveredSince: since, Table: make(aggregate.Table)}
+		f.tables[id] = p
+	}
+	return p
+}
+
+// FinishBundle emits the tables. It gives each its time itself: what
+// FinishBundle emits without one lies at time 0, and is dropped as late.
+// For the same reason this comes before any windowing.
+func (f *PreAggregateFn) FinishBundle(emit func(beam.EventTime, int64, Packet), _ func(DeadLetter)) {
+	for id, p := range f.tables {
+		emit(mtime.FromMilliseconds((id.slice+1)*f.SliceMs-1), id.group, *p)
+	}
+	f.tables = nil
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
