@@ -1,7 +1,6 @@
 package pipeline_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -144,30 +143,38 @@ func history(t *testing.T, redisAddr, key string, refreshMs int64) []*metric.Res
 	return h
 }
 
-// Every slice of every key group is complete when its timer fires: the count
-// over one slice, evaluated at its end, is what the log says, for each of
-// 64 metrics in as many key groups and 60 slices, with late events among them.
-// A timer one millisecond early fails it.
-func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
-	const (
-		groups = 64
-		begin  = int64(1_763_892_000_000)
-		slices = 60
-	)
+// exactCase is a topic of 64 metrics in as many key groups, 60 slices long, with
+// late events, and queries that look at each slice by itself and at many.
+type exactCase struct {
+	log     *topicLog
+	config  pipeline.Config
+	redis   string
+	queries []metric.Query
+	late    int
+}
+
+const (
+	exactGroups = 64
+	exactSlices = 60
+	exactBegin  = int64(1_763_892_000_000)
+	exactSeed   = 42
+)
+
+func newExactCase(t *testing.T) *exactCase {
+	t.Helper()
 	kafkaAddr, log := newTopic(t)
 	redis := miniredis.RunT(t)
-	names := make([]string, 0, groups)
-	for seen, i := map[int64]bool{}, 0; len(names) < groups; i++ {
+	c := &exactCase{log: log, redis: redis.Addr()}
+	names := make([]string, 0, exactGroups)
+	for seen, i := map[int64]bool{}, 0; len(names) < exactGroups; i++ {
 		name := fmt.Sprintf("metric.%d", i)
-		if g := transforms.KeyGroup(name, groups); !seen[g] {
+		if g := transforms.KeyGroup(name, exactGroups); !seen[g] {
 			seen[g] = true
 			names = append(names, name)
 		}
 	}
-	const seed = 42
-	r := rand.New(rand.NewPCG(seed, 1))
-	late := 0
-	for ms := int64(0); ms < (slices+10)*1000; ms += 100 {
+	r := rand.New(rand.NewPCG(exactSeed, 1))
+	for ms := int64(0); ms < (exactSlices+10)*1000; ms += 100 {
 		for _, name := range names {
 			if r.IntN(3) > 0 {
 				continue
@@ -175,58 +182,100 @@ func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
 			ages := []int64{r.Int64N(90)}
 			if r.IntN(10) == 0 {
 				ages = append(ages, 1000+r.Int64N(40_000))
-				late++
+				c.late++
 			}
-			log.add(name, begin+ms+r.Int64N(100), ages...)
+			log.add(name, exactBegin+ms+r.Int64N(100), ages...)
 		}
 	}
 	log.write()
-	queries := make([]metric.Query, 0, 2*groups)
 	for _, name := range names {
-		queries = append(queries,
+		c.queries = append(c.queries,
 			metric.Query{Metric: name, Aggregation: metric.Count, WindowSeconds: 1},
 			metric.Query{Metric: name, Aggregation: metric.Sum, WindowSeconds: 45})
 	}
-	publishQueries(t, redis.Addr(), 1000, queries...)
+	publishQueries(t, redis.Addr(), 1000, c.queries...)
 
-	c := testConfig(t, kafkaAddr, redis.Addr())
-	c.KeyGroups, c.CatchUp, c.ToEnd = groups, -1, true
-	c.Start = time.UnixMilli(1)
-	c.Lead = c.Slice // Slice by slice, so that each has a timer cycle of its own.
-	c.Until = time.UnixMilli(begin + slices*1000)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	if err := pipeline.RunPrism(ctx, c); err != nil {
-		t.Fatal(err)
-	}
+	c.config = testConfig(t, kafkaAddr, redis.Addr())
+	c.config.KeyGroups, c.config.ToEnd = exactGroups, true
+	// Slice by slice, so that each has a timer cycle of its own.
+	c.config.CatchUp, c.config.Lead = -1, c.config.Slice
+	c.config.Start, c.config.Until = time.UnixMilli(1), time.UnixMilli(exactBegin+exactSlices*1000)
+	return c
+}
 
-	checked, lateCounted := 0, false
-	for _, q := range queries {
+// check compares every history entry with the log. It returns how many it
+// compared, how many windows held late events, and the first that is wrong.
+func (c *exactCase) check(t *testing.T) (checked, late int, wrong error) {
+	t.Helper()
+	for _, q := range c.queries {
 		before := int64(0)
-		for _, res := range history(t, redis.Addr(), q.Key(), 1000) {
-			if res.WindowEnd <= begin || len(res.Series) == 0 {
+		for _, res := range history(t, c.redis, q.Key(), 1000) {
+			if res.WindowEnd <= exactBegin || len(res.Series) == 0 {
 				continue
 			}
-			if before != 0 && res.WindowEnd != before+1000 {
-				t.Fatalf("%s: window end %d follows %d", q.Key(), res.WindowEnd, before)
+			count, sum := c.log.window(q.Metric, res.WindowStart, res.WindowEnd, res.WindowEnd)
+			got := res.Series[0]
+			switch {
+			case before != 0 && (res.WindowEnd != before+1000 || res.PrevEnd != before):
+				wrong = fmt.Errorf("%s: window end %d with prev_end %d follows %d", q.Key(), res.WindowEnd, res.PrevEnd, before)
+			case got.Count != count, q.Aggregation == metric.Sum && *got.Value != sum, !res.Complete:
+				wrong = fmt.Errorf("seed %d, %s [%d, %d): count %d, value %v, complete %v; the log says count %d, sum %v",
+					exactSeed, q.Key(), res.WindowStart-exactBegin, res.WindowEnd-exactBegin, got.Count, *got.Value, res.Complete, count, sum)
+			}
+			if wrong != nil {
+				return checked, late, wrong
+			}
+			if inOrder, _ := c.log.window(q.Metric, res.WindowStart, res.WindowEnd, res.WindowStart+1000); inOrder < count {
+				late++
 			}
 			before = res.WindowEnd
-			count, sum := log.window(q.Metric, res.WindowStart, res.WindowEnd, res.WindowEnd)
-			got := res.Series[0]
-			if got.Count != count || q.Aggregation == metric.Sum && *got.Value != sum || !res.Complete {
-				t.Fatalf("seed %d, %s [%d, %d): count %d, value %v, complete %v; the log says count %d, sum %v",
-					seed, q.Key(), res.WindowStart-begin, res.WindowEnd-begin, got.Count, *got.Value, res.Complete, count, sum)
-			}
-			inOrder, _ := log.window(q.Metric, res.WindowStart, res.WindowEnd, res.WindowStart+testBound)
-			lateCounted = lateCounted || inOrder < count && q.Aggregation == metric.Sum
 			checked++
 		}
 	}
-	if want := 2 * groups * (slices - 2); checked < want {
-		t.Fatalf("%d results were checked, want at least %d", checked, want)
+	return checked, late, nil
+}
+
+// Every slice of every key group is complete when its timer fires: the count
+// over one slice, evaluated at its end, is what the log says, for each slice of
+// each of 64 key groups.
+func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
+	c := newExactCase(t)
+	if err := pipeline.RunPrism(t.Context(), c.config); err != nil {
+		t.Fatal(err)
 	}
-	if late == 0 || !lateCounted {
-		t.Fatalf("%d late events were sent, counted: %v", late, lateCounted)
+	checked, late, wrong := c.check(t)
+	if wrong != nil {
+		t.Fatal(wrong)
 	}
-	t.Logf("%d results of %d key groups checked, %d late events", checked, groups, late)
+	if want := 2 * exactGroups * (exactSlices - 2); checked < want || late == 0 {
+		t.Fatalf("%d results were compared, %d of them with late events; want %d", checked, late, want)
+	}
+	t.Logf("%d results of %d key groups compared, %d late events among them", checked, exactGroups, c.late)
+}
+
+// The test above would see a timer that is one millisecond early.
+func TestATimerOneMillisecondEarlyIsSeen(t *testing.T) {
+	c := newExactCase(t)
+	if err := pipeline.RunPrismWithTimersEarly(t.Context(), c.config, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if checked, _, wrong := c.check(t); wrong == nil {
+		t.Fatalf("%d results are all right, although timers overtake the slices that they are for", checked)
+	}
+}
+
+// Catching up passes many slices with one timer; the results are the same.
+func TestCatchingUpGivesTheSameResults(t *testing.T) {
+	c := newExactCase(t)
+	c.config.CatchUp, c.config.Lead = 0, 0
+	if err := pipeline.RunPrism(t.Context(), c.config); err != nil {
+		t.Fatal(err)
+	}
+	checked, late, wrong := c.check(t)
+	if wrong != nil {
+		t.Fatal(wrong)
+	}
+	if want := 2 * exactGroups * (exactSlices - 32); checked < want || late == 0 {
+		t.Fatalf("%d results were compared, %d of them with late events; want %d", checked, late, want)
+	}
 }

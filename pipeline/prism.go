@@ -22,7 +22,9 @@ import (
 // RunPrism runs the job on Prism, in this process, until ctx ends or the job
 // fails: any error of a DoFn ends a Prism job, and nothing of it is kept.
 // What it held comes back by reading Kafka again (see startTime).
-func RunPrism(ctx context.Context, c Config) error {
+func RunPrism(ctx context.Context, c Config) error { return runOn(ctx, c, prism()) }
+
+func runOn(ctx context.Context, c Config, r runner) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -64,7 +66,7 @@ func RunPrism(ctx context.Context, c Config) error {
 		start = startTime(set, c, time.Now())
 	}
 	c.Log.Info("the pipeline starts", "runner", "prism", "topic", c.Topic, "from", start.UTC(), "queries", len(set.Entries), "slice", c.Slice)
-	return execute(ctx, c, prism, run, start)
+	return execute(ctx, c, r, run, start)
 }
 
 // How often the queries are polled besides the messages that announce a change.

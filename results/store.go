@@ -1,0 +1,56 @@
+package results
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"pulseboard/internal/redisconn"
+)
+
+// HistoryLength is how many results a history holds, about: Redis trims it by whole nodes.
+const HistoryLength = 600
+
+// Store is the results in one Redis. It may be used concurrently.
+type Store struct{ client *redis.Client }
+
+// Open connects to the Redis at addr, host:port or a redis:// URL.
+func Open(ctx context.Context, addr string) (*Store, error) {
+	c, err := redisconn.Open(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{c}, nil
+}
+
+// Close ends the connections.
+func (s *Store) Close() error { return s.client.Close() }
+
+// Ping returns an error when Redis does not answer.
+func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err() }
+
+// aliveKey is gone when Redis was emptied.
+const aliveKey = "results:alive"
+
+// Alive reports whether Redis still holds what was written since SetAlive.
+func (s *Store) Alive(ctx context.Context) (bool, error) {
+	n, err := s.client.Exists(ctx, aliveKey).Result()
+	return n == 1, err
+}
+
+// SetAlive leaves the mark that Alive looks for.
+func (s *Store) SetAlive(ctx context.Context) error {
+	return s.client.Set(ctx, aliveKey, 1, 0).Err()
+}
+
+// historyKey names the stream of a metric key's results at one refresh interval.
+func historyKey(key string, refreshMs int64) string {
+	return "history:" + key + "@" + strconv.FormatInt(refreshMs, 10)
+}
+
+// expiry is how long a history outlives its last result.
+func expiry(refreshMs int64) time.Duration {
+	return max(time.Hour, 1200*time.Duration(refreshMs)*time.Millisecond)
+}
