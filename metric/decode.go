@@ -26,24 +26,20 @@ type IndexedFault struct {
 }
 
 // ErrTooMany is returned when there are more events than allowed.
-var ErrTooMany = errors.New("too many events") //nolint:gochecknoglobals // A sentinel.
+var ErrTooMany = errors.New("too many events")
 
 // DecodeRequest reads the JSON body of POST /ingest: one event, an array of
-// events, or {"events":[…]}. A syntax error anywhere is an error of the whole,
-// as are more than limit events (ErrTooMany); everything else is a fault of one event.
+// events, or {"events":[…]}. A syntax error anywhere is a *Fault of the whole;
+// more than limit events are ErrTooMany; all else is a fault of one event.
 func DecodeRequest(body []byte, limit int) (*Batch, error) {
-	d := newDecoder(limit)
-	d.reset(body)
-	if err := d.request(); err != nil {
-		return nil, err
-	}
-	return &d.batch, nil
+	return new(Decoder).Request(body, limit)
 }
 
 // DecodeLines reads the NDJSON body of POST /ingest, one event a line. A line
 // that is not JSON is a fault of that event alone; empty lines do not count.
 func DecodeLines(body []byte, limit int) (*Batch, error) {
-	d := newDecoder(limit)
+	d := new(Decoder)
+	d.begin(limit)
 	for line := range bytes.SplitSeq(body, []byte{'\n'}) {
 		if len(bytes.TrimLeft(line, " \t\r")) == 0 {
 			continue
@@ -58,14 +54,16 @@ func DecodeLines(body []byte, limit int) (*Batch, error) {
 			d.add(e, f)
 		}
 	}
-	return &d.batch, nil
+	return d.batch, nil
 }
 
-// decoder reads events in one pass over the input. It keeps the strings and
-// the tags that it has seen, since the events of a batch have most in common.
-type decoder struct {
-	limit int
-	batch Batch
+// Decoder reads events in one pass over their JSON. It keeps the strings and
+// the tags that it has seen, since events have most of them in common. The
+// zero value is ready. It is not safe for concurrent use.
+type Decoder struct {
+	limit    int
+	inRecord bool // Events have no metric_name of their own.
+	batch    *Batch
 
 	input []byte
 	json  *jsontext.Decoder
@@ -73,17 +71,40 @@ type decoder struct {
 	texts map[string]string
 	tags  map[string]tagsVerdict // By their JSON text.
 
-	members    []tagMember // Scratch.
-	tagsJSON   *jsontext.Decoder
-	unquoted   []byte // Scratch.
-	inRecord   bool   // Events have no metric_name of their own.
+	// Scratch space.
+	tagsJSON *jsontext.Decoder
+	members  []tagMember
+	unquoted []byte
 }
+
+// How many strings, and tags, a Decoder remembers from one call to the next.
+const maxRemembered = 10_000
 
 // fields are the members of an event as JSON text, nil where absent.
 type fields struct{ name, value, tags, time []byte }
 
-func newDecoder(limit int) *decoder {
-	return &decoder{limit: limit, texts: make(map[string]string), tags: make(map[string]tagsVerdict)}
+// Request is DecodeRequest.
+func (d *Decoder) Request(body []byte, limit int) (*Batch, error) {
+	d.begin(limit)
+	d.reset(body)
+	err := d.request()
+	switch {
+	case errors.Is(err, ErrTooMany):
+		return nil, err
+	case err != nil:
+		return nil, malformed(err.Error())
+	}
+	return d.batch, nil
+}
+
+func (d *Decoder) begin(limit int) {
+	d.limit, d.inRecord, d.batch = limit, false, new(Batch)
+	if d.texts == nil || len(d.texts) > maxRemembered {
+		d.texts = make(map[string]string)
+	}
+	if d.tags == nil || len(d.tags) > maxRemembered {
+		d.tags = make(map[string]tagsVerdict)
+	}
 }
 
 // reader returns a decoder of input that reuses old. It reads a bytes.Buffer
@@ -96,13 +117,13 @@ func reader(old *jsontext.Decoder, input []byte) *jsontext.Decoder {
 	return old
 }
 
-func (d *decoder) reset(input []byte) {
+func (d *Decoder) reset(input []byte) {
 	d.input = input
 	d.json = reader(d.json, input)
 }
 
 // next reads a whole value. Its text stays valid, unlike that of the JSON decoder.
-func (d *decoder) next() ([]byte, error) {
+func (d *Decoder) next() ([]byte, error) {
 	v, err := d.json.ReadValue()
 	end := int(d.json.InputOffset())
 	if err != nil {
@@ -112,21 +133,21 @@ func (d *decoder) next() ([]byte, error) {
 }
 
 // token reads a bracket or brace.
-func (d *decoder) token() error {
+func (d *Decoder) token() error {
 	_, err := d.json.ReadToken()
 	return tidy(err)
 }
 
 // end checks that nothing but white space is left.
-func (d *decoder) end() error {
-	switch _, err := d.json.ReadToken(); err {
-	case io.EOF:
-		return nil
-	case nil:
+func (d *Decoder) end() error {
+	_, err := d.json.ReadToken()
+	switch {
+	case err == nil:
 		return fmt.Errorf("more after the JSON value, at byte %d", d.json.InputOffset())
-	default:
-		return tidy(err)
+	case errors.Is(err, io.EOF):
+		return nil
 	}
+	return tidy(err)
 }
 
 // tidy gives the errors of the JSON library a form for people.
@@ -143,7 +164,7 @@ func tidy(err error) error {
 	return err
 }
 
-func (d *decoder) request() error {
+func (d *Decoder) request() error {
 	var f fields
 	switch d.json.PeekKind() {
 	case '[':
@@ -156,7 +177,7 @@ func (d *decoder) request() error {
 			return err
 		}
 		if !isList || f.name != nil {
-			d.batch = Batch{}
+			d.batch = new(Batch)
 			d.add(d.event(&f))
 		}
 	default:
@@ -168,7 +189,7 @@ func (d *decoder) request() error {
 	return d.end()
 }
 
-func (d *decoder) line() (e Event, fault *Fault, err error) {
+func (d *Decoder) line() (e Event, fault *Fault, err error) {
 	e, fault, err = d.element()
 	if err == nil {
 		err = d.end()
@@ -177,7 +198,7 @@ func (d *decoder) line() (e Event, fault *Fault, err error) {
 }
 
 // list reads an array of events into the batch.
-func (d *decoder) list() error {
+func (d *Decoder) list() error {
 	if err := d.token(); err != nil {
 		return err
 	}
@@ -195,7 +216,7 @@ func (d *decoder) list() error {
 }
 
 // element reads one event; err is a syntax error.
-func (d *decoder) element() (e Event, fault *Fault, err error) {
+func (d *Decoder) element() (e Event, fault *Fault, err error) {
 	if d.json.PeekKind() != '{' {
 		if _, err := d.next(); err != nil {
 			return e, nil, err
@@ -226,7 +247,7 @@ func (d *decoder) element() (e Event, fault *Fault, err error) {
 
 // object reads an object that may be an event or hold a list of events, which
 // go into the batch. Of equal members the last one counts.
-func (d *decoder) object(f *fields) (isList bool, err error) {
+func (d *Decoder) object(f *fields) (isList bool, err error) {
 	if err := d.token(); err != nil {
 		return false, err
 	}
@@ -237,7 +258,7 @@ func (d *decoder) object(f *fields) (isList bool, err error) {
 		}
 		m := d.member(name)
 		if m == memberEvents {
-			d.batch = Batch{}
+			d.batch = new(Batch)
 			if isList = d.json.PeekKind() == '['; isList {
 				if err := d.list(); err != nil {
 					return false, err
@@ -254,7 +275,7 @@ func (d *decoder) object(f *fields) (isList bool, err error) {
 	return isList, d.token()
 }
 
-func (d *decoder) add(e Event, f *Fault) {
+func (d *Decoder) add(e Event, f *Fault) {
 	if f == nil {
 		d.batch.Events = append(d.batch.Events, e)
 		d.batch.Index = append(d.batch.Index, d.batch.N)
@@ -276,7 +297,7 @@ const (
 )
 
 // member tells which field a quoted name means.
-func (d *decoder) member(quoted []byte) member {
+func (d *Decoder) member(quoted []byte) member {
 	text, err := d.unquote(quoted)
 	if err != nil {
 		return memberUnknown
@@ -314,7 +335,7 @@ func (f *fields) set(m member, v []byte) {
 
 // event turns fields into an event, or says the first fault in the order of
 // protocol.md, "POST /ingest".
-func (d *decoder) event(f *fields) (e Event, fault *Fault) {
+func (d *Decoder) event(f *fields) (e Event, fault *Fault) {
 	tags := d.tagsOf(f.tags)
 	switch {
 	case f.name != nil && f.name[0] != '"':
@@ -344,7 +365,7 @@ func (d *decoder) event(f *fields) (e Event, fault *Fault) {
 	return e, fault
 }
 
-func (d *decoder) name(quoted []byte) (string, *Fault) {
+func (d *Decoder) name(quoted []byte) (string, *Fault) {
 	if quoted == nil {
 		return "", &Fault{CodeNameMissing, "metric_name is missing"}
 	}
@@ -362,14 +383,14 @@ func (d *decoder) name(quoted []byte) (string, *Fault) {
 
 // unquote returns the text of a JSON string, valid until the next call.
 // It fails on what is not Unicode, which the text then has U+FFFD for.
-func (d *decoder) unquote(quoted []byte) ([]byte, error) {
+func (d *Decoder) unquote(quoted []byte) ([]byte, error) {
 	var err error
 	d.unquoted, err = jsontext.AppendUnquote(d.unquoted[:0], quoted)
 	return d.unquoted, err
 }
 
 // text returns b as a string that equal texts share.
-func (d *decoder) text(b []byte) string {
+func (d *Decoder) text(b []byte) string {
 	s, ok := d.texts[string(b)]
 	if !ok {
 		s = string(b)
@@ -388,7 +409,7 @@ type tagMember struct {
 	value []byte // JSON text.
 }
 
-func (d *decoder) tagsOf(object []byte) tagsVerdict {
+func (d *Decoder) tagsOf(object []byte) tagsVerdict {
 	if object == nil {
 		return tagsVerdict{}
 	}
@@ -404,7 +425,7 @@ func (d *decoder) tagsOf(object []byte) tagsVerdict {
 }
 
 // readTags reads an object that is valid JSON.
-func (d *decoder) readTags(object []byte) (Tags, *Fault) {
+func (d *Decoder) readTags(object []byte) (Tags, *Fault) {
 	d.tagsJSON = reader(d.tagsJSON, object)
 	in := d.tagsJSON
 	d.members = d.members[:0]
@@ -432,7 +453,7 @@ func (d *decoder) readTags(object []byte) (Tags, *Fault) {
 	return d.judgeTags()
 }
 
-func (d *decoder) judgeTags() (tags Tags, fault *Fault) {
+func (d *Decoder) judgeTags() (tags Tags, fault *Fault) {
 	slices.SortStableFunc(d.members, func(a, b tagMember) int { return strings.Compare(a.key, b.key) })
 	for i, m := range d.members {
 		if i+1 < len(d.members) && d.members[i+1].key == m.key {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,15 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 		{`{"metric_name":"_x:y/z-1.a","value":0,"tags":null,"event_time":null}`, ""},
 		{`{"metric_name":"m","value":1,"event_time":1763892000000.9}`, ""},
 		{`{"metric_name":"m","value":1,"tags":{"a":"","b":null}}`, ""},
-		{`{"metric_name":"m","value":"1","value":1}`, metric.CodeMalformed},
+		// Of equal members the last one counts.
+		{`{"metric_name":"m","value":"1","value":1}`, ""},
+		{`{"metric_name":"m","value":1,"value":"1"}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"value":null}`, metric.CodeValueMissing},
+		{`{"metric_name":"m","value":1,"tags":{"a":1,"a":"x"}}`, ""},
+		{`{"metric_name":"m","value":1,"tags":{"a":1},"tags":null}`, ""},
+		{`{"metric_name":"m","value":1,"tags":{"a b":"x","a b":""}}`, ""},
+		{`{"metric_name":"m","value":1,"events":[{}]}`, ""}, // With a name it is one event.
+		{`{"metric_name":"m","value":1,"event_time":"2026-11-23t10:00:00z"}`, ""},
 		{`{"value":1,"metric_name":"x","metric_name":"m"}`, ""},
 		{`{"m\u0065tric_name":"m","value":1}`, ""},
 		{`null`, metric.CodeMalformed},
@@ -51,7 +60,15 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 		{"{\"metric_name\":\"m\",\"value\":1,\"tags\":{\"a\":\"\xff\"},\"event_time\":\"x\"}", metric.CodeTagsInvalid},
 		{`{"metric_name":"m","value":1,"tags":` + manyTags(17) + `}`, metric.CodeTooManyTags},
 		{`{"metric_name":"m","value":1,"tags":` + manyTags(16) + `}`, ""},
+		{`{"metric_name":"m","value":1,"tags":{"a b":"x","b":1}}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"tags":{"a":"\ud800"}}`, metric.CodeTagsInvalid},
+		{"{\"metric_name\":\"m\xff\",\"value\":1}", metric.CodeNameInvalid},
+		{"{\"metric_name\":\"m\",\"value\":1,\"\xff\":\"\xff\"}", ""}, // Nobody reads it.
 		{`{"metric_name":"m","value":1,"event_time":"yesterday"}`, metric.CodeEventTimeInvalid},
+		{`{"metric_name":"m","value":1,"event_time":"2026-11-23T10:00:00"}`, metric.CodeEventTimeInvalid},
+		{`{"metric_name":"m","value":1,"event_time":-1}`, metric.CodeEventTimeInvalid},
+		{`{"metric_name":"m","value":1,"event_time":1e999}`, metric.CodeEventTimeInvalid},
+		{`{"metric_name":"m","value":1,"event_time":1.763892e12}`, ""},
 		{`{"metric_name":"m","value":1,"event_time":""}`, metric.CodeEventTimeInvalid},
 		{`{"metric_name":"m","value":1,"event_time":946684799999}`, metric.CodeEventTimeInvalid},
 		{`{"metric_name":"m","value":1,"event_time":1e300}`, metric.CodeEventTimeInvalid},
@@ -81,6 +98,28 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 	}
 }
 
+func TestDecodeLines(t *testing.T) {
+	b, err := metric.DecodeLines([]byte("{\"metric_name\":\"m\",\"value\":1}\r\n\n  \n{\"metric_name\":\"m\",\"value\":NaN}\n"+
+		"{\"metric_name\":\"m\",\"value\":2} x\n{}\n{\"metric_name\":\"n\",\"value\":3}"), 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes []string
+	for _, f := range b.Faults {
+		codes = append(codes, fmt.Sprint(f.Index, " ", f.Code))
+	}
+	want := []string{"1 malformed", "2 malformed", "3 metric_name_missing"}
+	if b.N != 5 || !slices.Equal(codes, want) || !slices.Equal(b.Index, []int{0, 4}) || b.Events[1].Metric != "n" {
+		t.Errorf("got %+v", b)
+	}
+	if _, err := metric.DecodeLines([]byte("{}\n{}\n{}"), 2); !errors.Is(err, metric.ErrTooMany) {
+		t.Errorf("three lines of two: %v", err)
+	}
+	if b, err := metric.DecodeLines([]byte("\n \n"), 2); err != nil || b.N != 0 {
+		t.Errorf("empty lines: %+v, %v", b, err)
+	}
+}
+
 func manyTags(n int) string {
 	tags := make([]string, n)
 	for i := range tags {
@@ -106,7 +145,7 @@ func TestDecodeRequestValues(t *testing.T) {
 }
 
 func TestDecodeRequestAsAWhole(t *testing.T) {
-	for body, n := range map[string]int{`[]`: 0, `{"events":[]}`: 0, ` [ ] `: 0, `{"events":[{"metric_name":"m","value":1}],"x":1}`: 1} {
+	for body, n := range map[string]int{`[]`: 0, `{"events":[]}`: 0, `[ ] `: 0, `{"events":[{"metric_name":"m","value":1}],"x":1}`: 1} {
 		if b, err := metric.DecodeRequest([]byte(body), 10); err != nil || b.N != n || len(b.Faults) != 0 {
 			t.Errorf("%s: %+v, %v", body, b, err)
 		}
@@ -216,11 +255,33 @@ func FuzzDecodeRequest(f *testing.F) {
 	})
 }
 
+// Most series of a request of this kind come once: the strings are shared, the tags are not.
+func BenchmarkDecodeRequest(b *testing.B) {
+	var body []byte
+	for i := range 500 {
+		body = fmt.Appendf(append(body, "[,"[min(i, 1)]), `{"metric_name":"m%d","value":%g,"tags":{"host":"web-%02d","region":"eu","path":"/p%d"},"event_time":"2026-11-23T10:00:00.123Z"}`,
+			i%20, float64(i)*1.1, i%100, i%500)
+	}
+	body = append(body, ']')
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		batch, err := metric.DecodeRequest(body, 50_000)
+		if err != nil || len(batch.Faults) > 0 {
+			b.Fatal(err, batch)
+		}
+		n += len(batch.Events)
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+}
+
 func BenchmarkDecodeRecord(b *testing.B) {
 	events := make([]metric.Event, 100)
 	for i := range events {
 		events[i] = metric.Event{Value: float64(i) * 1.1, Time: 1763892000123 + int64(i), Tags: metric.NewTags(map[string]string{
-			"host": fmt.Sprintf("web-%02d", i%10), "region": "eu-central-1", "path": "/api/v1/items"})}
+			"host": fmt.Sprintf("web-%02d", i%10), "region": "eu-central-1", "path": "/api/v1/items",
+		})}
 	}
 	value := metric.AppendRecord(nil, "api.request.latency", events)
 	d := new(metric.Decoder)

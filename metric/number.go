@@ -24,7 +24,7 @@ func number(json []byte) (float64, *Fault) {
 
 // time reads an event time, RFC 3339 or a number of milliseconds since the
 // epoch. Fractions of a millisecond are cut off.
-func (d *decoder) time(json []byte) (int64, *Fault) {
+func (d *Decoder) time(json []byte) (int64, *Fault) {
 	ms, ok := int64(0), false
 	if json[0] == '"' {
 		text, err := d.unquote(json)

@@ -28,17 +28,29 @@ func TestKeyIsCanonical(t *testing.T) {
 	}{
 		{"plain", metric.Query{Metric: "a", Aggregation: "sum", WindowSeconds: 5}, `{}`, `a:sum:5s`},
 		{"colons in the name", metric.Query{Metric: "ns:a/b-c", Aggregation: "count", WindowSeconds: 1}, `{}`, `ns:a/b-c:count:1s`},
-		{"the example of protocol.md", metric.Query{Metric: "api.request.latency", Aggregation: "avg", WindowSeconds: 60, GroupBy: []string{"host"}},
-			`{"region":"eu","host":["b","a"]}`, `api.request.latency:avg:60s {host in ("a","b"), region="eu"} by (host)`},
-		{"sorted, unique group_by and delay", metric.Query{Metric: "m", Aggregation: "max", WindowSeconds: 3600, DelaySeconds: 7, GroupBy: []string{"z", "a", "z"}},
-			`{}`, `m:max:3600s delay 7s by (a, z)`},
-		{"every operator", metric.Query{Metric: "m", Aggregation: "min", WindowSeconds: 2},
+		{
+			"the example of protocol.md",
+			metric.Query{Metric: "api.request.latency", Aggregation: "avg", WindowSeconds: 60, GroupBy: []string{"host"}},
+			`{"region":"eu","host":["b","a"]}`, `api.request.latency:avg:60s {host in ("a","b"), region="eu"} by (host)`,
+		},
+		{
+			"sorted, unique group_by and delay",
+			metric.Query{Metric: "m", Aggregation: "max", WindowSeconds: 3600, DelaySeconds: 7, GroupBy: []string{"z", "a", "z"}},
+			`{}`, `m:max:3600s delay 7s by (a, z)`,
+		},
+		{
+			"every operator",
+			metric.Query{Metric: "m", Aggregation: "min", WindowSeconds: 2},
 			`{"a":{"not":"x"},"b":{"not":["y","x","y"]},"c":{"exists":true},"d":{"exists":false},"e":{"prefix":"/api"},"f":["one"]}`,
-			`m:min:2s {a!="x", b not in ("x","y"), exists c, not exists d, e^="/api", f="one"}`},
+			`m:min:2s {a!="x", b not in ("x","y"), exists c, not exists d, e^="/api", f="one"}`,
+		},
 		{"several terms of a tag", metric.Query{Metric: "m", Aggregation: "min", WindowSeconds: 2}, `{"a":{"prefix":"x","not":"xy"}}`, `m:min:2s {a!="xy", a^="x"}`},
 		{"quoted text", metric.Query{Metric: "m", Aggregation: "sum", WindowSeconds: 2}, `{"a":"say \"hi\", } by (x)\n"}`, `m:sum:2s {a="say \"hi\", } by (x)\n"}`},
-		{"words of the grammar as tags", metric.Query{Metric: "m", Aggregation: "sum", WindowSeconds: 2, GroupBy: []string{"by"}},
-			`{"in":["a","b"],"not":["c","d"],"exists":{"not":["e","f"]}}`, `m:sum:2s {exists not in ("e","f"), in in ("a","b"), not in ("c","d")} by (by)`},
+		{
+			"words of the grammar as tags",
+			metric.Query{Metric: "m", Aggregation: "sum", WindowSeconds: 2, GroupBy: []string{"by"}},
+			`{"in":["a","b"],"not":["c","d"],"exists":{"not":["e","f"]}}`, `m:sum:2s {exists not in ("e","f"), in in ("a","b"), not in ("c","d")} by (by)`,
+		},
 		{"existence of tags named so", metric.Query{Metric: "m", Aggregation: "sum", WindowSeconds: 2}, `{"in":{"exists":true},"not":{"exists":false}}`, `m:sum:2s {exists in, not exists not}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -173,7 +185,7 @@ func TestFilterErrorsNameTheFix(t *testing.T) {
 }
 
 func TestTagsKeyKeepsDifferentTagsApart(t *testing.T) {
-	all := []map[string]string{nil, {"a": "b"}, {"a": "bc"}, {"ab": "c"}, {"a": "\x00b", "c": "d"}, {"a": "b", "c": "d"}, {"a": strings.Repeat("ä", 128)}}
+	all := []map[string]string{nil, {"a": "b"}, {"a": "bc"}, {"ab": "c"}, {"a": "\x00b", "c": "d"}, {"a": "\x00"}, {"a": "\x00\x01"}, {"a": "x\x00y\x00"}, {"a.b": "c"}, {"a": "\x01"}, {"a": "b", "c": "d"}, {"a": strings.Repeat("ä", 128)}}
 	seen := map[string]int{}
 	for i, m := range all {
 		tags := metric.NewTags(m)
@@ -185,6 +197,12 @@ func TestTagsKeyKeepsDifferentTagsApart(t *testing.T) {
 		back, err := metric.ParseTagsKey(key)
 		if err != nil || !slices.Equal(back, tags) {
 			t.Errorf("%v reads back as %v, %v", tags, back, err)
+		}
+		for j := range i {
+			other := metric.NewTags(all[j])
+			if a, b := strings.Compare(key, string(other.AppendKey(nil))), tags.Compare(other); a != b {
+				t.Errorf("keys of %v and %v compare as %d, their tags as %d", tags, other, a, b)
+			}
 		}
 		for n := 1; n < len(key); n++ {
 			if back, err := metric.ParseTagsKey(key[:n]); err == nil && slices.Equal(back, tags) {

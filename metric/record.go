@@ -7,45 +7,68 @@ import (
 
 // DecodeRecord reads the value of a Kafka record: one event, or events of one
 // metric as {"metric_name":"…","events":[{"value":…,"tags":{…},"event_time":…},…]}.
-// The error is a *Fault: the record can only be buried whole.
-func DecodeRecord(value []byte) (*Batch, error) {
-	d := newDecoder(math.MaxInt)
+// An error is a *Fault of the whole; all else is a fault of one event.
+func DecodeRecord(value []byte) (*Batch, error) { return new(Decoder).Record(value) }
+
+// Record is DecodeRecord.
+func (d *Decoder) Record(value []byte) (*Batch, error) {
+	d.begin(math.MaxInt)
 	d.reset(value)
 	if d.json.PeekKind() != '{' {
-		if _, err := d.next(); err != nil {
-			return nil, &Fault{CodeNotJSON, err.Error()}
+		_, err := d.next()
+		if err == nil {
+			err = d.end()
 		}
-		if err := d.end(); err != nil {
+		if err != nil {
 			return nil, &Fault{CodeNotJSON, err.Error()}
 		}
 		return nil, malformed("a record must hold a JSON object")
 	}
-	var f fields
 	d.inRecord = true
+	var f fields
 	isList, err := d.object(&f)
 	if err == nil {
 		err = d.end()
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, &Fault{CodeNotJSON, err.Error()}
-	}
-	if !isList {
+	case isList:
+		d.nameAll(f.name)
+	default:
 		d.inRecord = false
-		d.batch = Batch{}
+		d.batch = new(Batch)
 		d.add(d.event(&f))
-		return &d.batch, nil
 	}
-	if f.name != nil && f.name[0] != '"' {
-		return nil, malformed("metric_name must be a string")
+	return d.batch, nil
+}
+
+// nameAll gives the events of a record their common metric_name. A fault of
+// the name is that of each event which has no earlier one.
+func (d *Decoder) nameAll(quoted []byte) {
+	var name string
+	var fault *Fault
+	if quoted != nil && quoted[0] != '"' {
+		fault = malformed("metric_name must be a string")
+	} else {
+		name, fault = d.name(quoted)
 	}
-	name, fault := d.name(f.name)
-	if fault != nil {
-		return nil, fault
+	if fault == nil {
+		for i := range d.batch.Events {
+			d.batch.Events[i].Metric = name
+		}
+		return
 	}
-	for i := range d.batch.Events {
-		d.batch.Events[i].Metric = name
+	faults := make([]IndexedFault, d.batch.N)
+	for i := range faults {
+		faults[i] = IndexedFault{i, *fault}
 	}
-	return &d.batch, nil
+	for _, f := range d.batch.Faults {
+		if f.Code == CodeMalformed {
+			faults[f.Index] = f
+		}
+	}
+	d.batch = &Batch{N: d.batch.N, Faults: faults}
 }
 
 // AppendRecord appends the value of a Kafka record that holds events of one

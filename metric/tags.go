@@ -1,7 +1,6 @@
 package metric
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -68,54 +67,54 @@ func (t Tags) Compare(o Tags) int {
 	})
 }
 
-// AppendKey appends the binary form of t: it is unique, so that it serves as
-// a map key and as the wire form inside the pipeline.
+// AppendKey appends the binary form of t, which serves as a map key and as the
+// wire form inside the pipeline. Different tags have different keys, and keys
+// are in the order of Compare.
 func (t Tags) AppendKey(dst []byte) []byte {
 	for i := range t {
-		dst = binary.AppendUvarint(dst, uint64(len(t[i].Key)))
-		dst = append(dst, t[i].Key...)
-		dst = binary.AppendUvarint(dst, uint64(len(t[i].Value)))
-		dst = append(dst, t[i].Value...)
+		dst = append(dst, t[i].Key...) // It holds no zero byte, see ValidateTagKey.
+		dst = append(dst, 0)
+		v := t[i].Value
+		for n := strings.IndexByte(v, 0); n >= 0; n = strings.IndexByte(v, 0) {
+			dst = append(append(dst, v[:n]...), 0, 0xff)
+			v = v[n+1:]
+		}
+		dst = append(append(dst, v...), 0, 1)
 	}
 	return dst
 }
 
-var errTagsKey = errors.New("cannot read tags key: truncated")
+var errTagsKey = errors.New("cannot read the key of tags: it ends too early")
 
 // ParseTagsKey reads what AppendKey wrote.
 func ParseTagsKey(key string) (Tags, error) {
-	next := func() (string, bool) {
-		n, w := uvarint(key)
-		if w <= 0 || uint64(len(key)-w) < n {
-			return "", false
-		}
-		s := key[w : w+int(n)]
-		key = key[w+int(n):]
-		return s, true
-	}
 	var t Tags
 	for key != "" {
-		k, ok := next()
+		name, rest, ok := strings.Cut(key, "\x00")
 		if !ok {
 			return nil, errTagsKey
 		}
-		v, ok := next()
+		value, rest, ok := cutValue(rest)
 		if !ok {
 			return nil, errTagsKey
 		}
-		t = append(t, Tag{k, v})
+		t = append(t, Tag{name, value})
+		key = rest
 	}
 	return t, nil
 }
 
-func uvarint(s string) (v uint64, width int) {
-	for i := 0; i < len(s) && i < binary.MaxVarintLen64; i++ {
-		v |= uint64(s[i]&0x7f) << (7 * i)
-		if s[i] < 0x80 {
-			return v, i + 1
+func cutValue(s string) (value, rest string, ok bool) {
+	for {
+		n := strings.IndexByte(s, 0)
+		if n < 0 || n+1 == len(s) {
+			return "", "", false
 		}
+		if s[n+1] == 1 {
+			return value + s[:n], s[n+2:], true
+		}
+		value, s = value+s[:n+1], s[n+2:]
 	}
-	return 0, 0
 }
 
 // AppendJSON appends t as a JSON object with sorted keys.

@@ -194,7 +194,7 @@ func (k *keyGroup) result(q *query, sel *aggregate.Selector, p *progress, end in
 	start := end - q.windowMs
 	r := &metric.Result{
 		Key: q.key, WindowStart: start, WindowEnd: end, PrevEnd: p.last, Due: due,
-		Complete: start >= k.since, Matched: sel.Matched(), Series: []metric.SeriesValue{},
+		Complete: k.since == 0 || start >= k.since, Matched: sel.Matched(), Series: []metric.SeriesValue{},
 	}
 	p.last = end
 	if r.Matched > 0 && len(groups) == 0 && !q.grouped {
@@ -264,7 +264,7 @@ func (p *progress) name(groups []windowOf) {
 		}
 		p.series = append(p.series, g.group)
 		p.tags = append(p.tags, tags)
-		fmt.Fprintf(h, "%d:%s", len(g.group), g.group)
+		_, _ = fmt.Fprintf(h, "%d:%s", len(g.group), g.group) // A hash takes everything.
 	}
 	p.version = strconv.FormatUint(h.Sum64(), 36)
 }

@@ -1,0 +1,313 @@
+package transforms
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"pulseboard/aggregate"
+	"pulseboard/metric"
+	"pulseboard/results"
+)
+
+// host is one key group with one slice of pipeline time a second, and what it published.
+type host struct {
+	t    *testing.T
+	k    *keyGroup
+	live *live
+	at   int64
+	pubs []results.Publication
+}
+
+func newHost(t *testing.T, demands ...Demand) *host {
+	t.Helper()
+	h := &host{t: t, live: new(live), k: newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000})}
+	h.demand(demands...)
+	return h
+}
+
+func (h *host) demand(demands ...Demand) {
+	h.t.Helper()
+	qs, bad := Compile(demands, 1000, 1)
+	if len(bad) > 0 {
+		h.t.Fatal(bad)
+	}
+	h.live.queries.Store(qs)
+}
+
+// slice adds the packet of the next slice: events written "second=value" or "second=value host", and evaluates it.
+func (h *host) slice(events ...string) {
+	h.t.Helper()
+	h.hold(events...)
+	h.pubs = h.k.advance(h.at, h.live).Publications
+}
+
+// hold adds the packet of the next slice without evaluating it.
+func (h *host) hold(events ...string) {
+	h.t.Helper()
+	h.at += 1000
+	h.k.add(h.at, packetOf(h.t, events...))
+}
+
+func packetOf(t *testing.T, events ...string) Packet {
+	t.Helper()
+	p := Packet{Table: aggregate.Table{}}
+	for _, e := range events {
+		var second int64
+		var value float64
+		head, tags, _ := strings.Cut(e, " ")
+		if _, err := fmt.Sscanf(head, "%d=%g", &second, &value); err != nil {
+			t.Fatal(err)
+		}
+		key := metric.NewTags(map[string]string{"host": tags}).AppendKey(aggregate.SeriesKey(nil, "m"))
+		p.Table.Add(second, key, value, second*1000+500)
+	}
+	return p
+}
+
+// got writes publications down as "end(prev)[!]: values", with ! for announced ones.
+func (h *host) got() string {
+	var lines []string
+	for _, p := range h.pubs {
+		r := p.Result
+		line := fmt.Sprintf("%d(%d)", r.WindowEnd/1000, r.PrevEnd/1000)
+		if p.Announce {
+			line += "!"
+		}
+		if !r.Complete {
+			line += "?"
+		}
+		for _, s := range r.Series {
+			v := "null"
+			if s.Value != nil {
+				v = fmt.Sprint(*s.Value)
+			}
+			line += fmt.Sprintf(" %s%s", s.Tags.Get("host"), v)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "; ")
+}
+
+func (h *host) want(want string) {
+	h.t.Helper()
+	if got := h.got(); got != want {
+		h.t.Fatalf("at %d: published %q, want %q", h.at/1000, got, want)
+	}
+}
+
+func demand(agg metric.Aggregation, window int, refreshMs ...int64) Demand {
+	return Demand{metric.Query{Metric: "m", Aggregation: agg, WindowSeconds: window}, refreshMs}
+}
+
+func TestWindowsSlide(t *testing.T) {
+	h := newHost(t, demand(metric.Sum, 3, 1000))
+	h.slice("0=1")
+	h.want("1(0)! 1")
+	h.slice("1=2")
+	h.want("2(1)! 3")
+	h.slice("2=4")
+	h.want("3(2)! 7")
+	h.slice("3=8")
+	h.want("4(3)! 14")
+	h.slice()
+	h.want("5(4)! 12")
+	h.slice("4=100", "5=1") // One event a slice late: it counts from now on.
+	h.want("6(5)! 109")
+}
+
+func TestEventOfTheWindowEndBelongsToTheNext(t *testing.T) {
+	h := newHost(t, demand(metric.Count, 1, 1000))
+	h.slice("0=1", "1=1") // The second is ahead of pipeline time.
+	h.want("1(0)! 1")
+	h.slice()
+	h.want("2(1)! 1")
+}
+
+func TestEmptyWindows(t *testing.T) {
+	h := newHost(t, demand(metric.Avg, 1, 1000), demand(metric.Count, 1, 1000), demand(metric.Max, 1, 1000), demand(metric.Min, 1, 1000), demand(metric.Sum, 1, 1000))
+	h.slice()
+	h.want("1(0)!; 1(0)!; 1(0)!; 1(0)!; 1(0)!") // Nothing ever matched: waiting.
+	h.slice("1=5")
+	h.want("2(1)! 5; 2(1)! 1; 2(1)! 5; 2(1)! 5; 2(1)! 5")
+	h.slice()
+	h.want("3(2)! null; 3(2)! 0; 3(2)! null; 3(2)! null; 3(2)! 0")
+	if r := h.pubs[0].Result; r.NewestEvent != nil || r.Matched != 1 {
+		t.Errorf("newest event %v, matched %d", r.NewestEvent, r.Matched)
+	}
+}
+
+func TestRefreshIntervalsShareAKey(t *testing.T) {
+	h := newHost(t, demand(metric.Sum, 2, 2000, 3000))
+	var due []string
+	for i := range int64(6) {
+		h.slice(fmt.Sprintf("%d=1", i))
+		for _, p := range h.pubs {
+			due = append(due, fmt.Sprint(p.Result.WindowEnd/1000, p.Result.PrevEnd/1000, p.Result.Due))
+		}
+	}
+	if got, want := strings.Join(due, "; "), "2 0 [2000]; 3 2 [3000]; 4 3 [2000]; 6 4 [2000 3000]"; got != want {
+		t.Errorf("published %s, want %s", got, want)
+	}
+}
+
+func TestDelayEvaluatesLater(t *testing.T) {
+	h := newHost(t, Demand{metric.Query{Metric: "m", Aggregation: metric.Sum, WindowSeconds: 1, DelaySeconds: 2}, []int64{1000}})
+	h.slice("0=1")
+	h.slice("1=2")
+	h.slice("0=10", "2=4") // Two seconds late, and still in time.
+	h.want("1(0)! 11")
+	h.slice()
+	h.want("2(1)! 2")
+}
+
+func TestGroups(t *testing.T) {
+	h := newHost(t, Demand{metric.Query{Metric: "m", Aggregation: metric.Sum, WindowSeconds: 1, GroupBy: []string{"host"}}, []int64{1000}})
+	h.slice("0=1 b", "0=2 a", "0=4")
+	h.want("1(0)! 4 a2 b1") // A missing tag counts as the empty value.
+	version := h.pubs[0].Result.SeriesVersion
+	h.slice("1=1 a")
+	h.want("2(1)! 0 a1 b0") // A group stays listed.
+	if v := h.pubs[0].Result.SeriesVersion; v != version {
+		t.Errorf("series version changed from %s to %s although the list did not", version, v)
+	}
+	h.slice("2=1 c")
+	h.want("3(2)! 0 a0 b0 c1")
+	if v := h.pubs[0].Result.SeriesVersion; v == version {
+		t.Error("series version did not change with the list")
+	}
+}
+
+func TestFilter(t *testing.T) {
+	f, err := metric.NewFilter(metric.Term{Tag: "host", Op: metric.Prefix, Values: []string{"web"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHost(t, Demand{metric.Query{Metric: "m", Aggregation: metric.Sum, WindowSeconds: 1, Filter: f}, []int64{1000}})
+	h.slice("0=1 web1", "0=2 db1", "0=4 web2", "0=8")
+	h.want("1(0)! 5")
+	if m := h.pubs[0].Result.Matched; m != 2 {
+		t.Errorf("matched %d series, want 2", m)
+	}
+}
+
+func TestTopN(t *testing.T) {
+	h := newHost(t, Demand{metric.Query{Metric: "m", Aggregation: metric.Max, WindowSeconds: 1, GroupBy: []string{"host"}}, []int64{1000}})
+	var events []string
+	for i := range metric.MaxSeries + 3 {
+		events = append(events, fmt.Sprintf("0=%d host%03d", 1000-i, i))
+	}
+	h.slice(append(events, "0=5000 zz")...)
+	r := h.pubs[0].Result
+	if len(r.Series) != metric.MaxSeries || r.Truncated != 4 || r.Matched != metric.MaxSeries+4 {
+		t.Fatalf("%d series, %d truncated, %d matched", len(r.Series), r.Truncated, r.Matched)
+	}
+	if first, last := r.Series[0], r.Series[len(r.Series)-1]; *first.Value != 1000 || *last.Value != 5000 {
+		t.Errorf("kept %v to %v, want the highest, in the order of the tags", *first.Value, *last.Value)
+	}
+	if !slices.IsSortedFunc(r.Series, func(a, b metric.SeriesValue) int { return a.Tags.Compare(b.Tags) }) {
+		t.Error("not in the order of the tags")
+	}
+}
+
+func TestOverflowedSumIsNull(t *testing.T) {
+	h := newHost(t, demand(metric.Sum, 5, 1000))
+	h.slice(fmt.Sprintf("0=%g", math.MaxFloat64), fmt.Sprintf("0=%g", math.MaxFloat64))
+	h.want("1(0)! null")
+}
+
+// Passing many slices at once gives each window the events before its end, and
+// announces the newest only.
+func TestJumpsEvaluateEachWindowInOrder(t *testing.T) {
+	h := newHost(t, demand(metric.Sum, 3, 1000))
+	h.slice("0=1")
+	h.hold("1=2")
+	h.hold("2=4", "0=100") // Late: not in the window that ends at 2.
+	h.slice("3=8")
+	h.want("2(1) 3; 3(2) 107; 4(3)! 14")
+}
+
+// A query that is new is full at once, and brings its history.
+func TestNewQueryHasItsHistory(t *testing.T) {
+	h := newHost(t)
+	for i := range int64(5) {
+		h.slice(fmt.Sprintf("%d=%d", i, 1<<i))
+	}
+	h.want("")
+	h.demand(demand(metric.Sum, 2, 1000))
+	h.slice("5=32")
+	h.want("1(0) 1; 2(1) 3; 3(2) 6; 4(3) 12; 5(4) 24; 6(5)! 48")
+	// One more on the same series: the first goes on undisturbed.
+	h.demand(demand(metric.Sum, 2, 1000), demand(metric.Max, 4, 4000))
+	h.slice("6=64")
+	h.want("4(0) 8; 7(6)! 96")
+	// One that is gone and comes back is new again.
+	h.demand(demand(metric.Max, 4, 4000))
+	h.slice()
+	h.want("8(4)! 64")
+	h.demand(demand(metric.Sum, 2, 4000))
+	h.slice()
+	h.want("4(0) 12; 8(4) 64")
+}
+
+func TestRefillWritesHistoriesAnew(t *testing.T) {
+	h := newHost(t, demand(metric.Sum, 2, 1000))
+	for i := range int64(3) {
+		h.slice(fmt.Sprintf("%d=1", i))
+	}
+	h.want("3(2)! 2")
+	h.live.refill.Add(1)
+	h.slice("3=1")
+	h.want("1(0) 1; 2(1) 2; 3(2) 2; 4(3)! 2")
+}
+
+// Windows that begin before what was read say so, and history begins behind it.
+func TestCoveredSince(t *testing.T) {
+	h := newHost(t)
+	h.at = 100_000
+	h.hold("100=1")
+	p := packetOf(t, "100=1")
+	p.CoveredSince = 99_000
+	h.k.add(h.at, p)
+	h.demand(demand(metric.Sum, 3, 1000))
+	h.slice("101=1")
+	h.want("101(0)? 2; 102(101)! 3")
+	h.demand(demand(metric.Sum, 3, 1000), demand(metric.Sum, 10, 1000))
+	h.slice()
+	h.want("101(0)? 2; 102(101)? 3; 103(102)!? 3; 103(102)! 3")
+}
+
+func TestBadDemandHurtsNobody(t *testing.T) {
+	qs, bad := Compile([]Demand{demand("median", 5, 1000), demand(metric.Sum, 0, 1000), demand(metric.Sum, 5, 100, 1500)}, 1000, 1)
+	if len(bad) != 2 || len(qs.byGroup[0]) != 1 {
+		t.Fatalf("%v; %d queries", bad, len(qs.byGroup[0]))
+	}
+	if got := fmt.Sprint(qs.byGroup[0][0].refreshMs); got != "[1000 2000]" {
+		t.Errorf("refresh intervals are %s, want them raised to multiples of the slice", got)
+	}
+}
+
+func BenchmarkAdvance(b *testing.B) {
+	k := newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000})
+	l := new(live)
+	qs, _ := Compile([]Demand{demand(metric.Sum, 60, 1000), demand(metric.Avg, 300, 1000), demand(metric.Max, 3600, 1000)}, 1000, 1)
+	l.queries.Store(qs)
+	keys := make([][]byte, 1000)
+	for i := range keys {
+		keys[i] = metric.NewTags(map[string]string{"host": fmt.Sprint(i)}).AppendKey(aggregate.SeriesKey(nil, "m"))
+	}
+	end := int64(1_763_892_000_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		p := Packet{Table: aggregate.Table{}}
+		for _, key := range keys {
+			p.Table.Add(end/1000, key, 1, end)
+		}
+		end += 1000
+		k.add(end, p)
+		k.advance(end, l)
+	}
+	b.ReportMetric(float64(b.N)*float64(len(keys))/b.Elapsed().Seconds(), "series-slices/s")
+}
