@@ -10,7 +10,7 @@ import (
 type Process interface {
 	Done() <-chan struct{} // Closed when it has ended.
 	Err() error            // Why it ended.
-	Stop() error           // SIGTERM, SIGKILL when that does not help, and waits.
+	Close() error          // SIGTERM, SIGKILL when that does not help, and waits.
 }
 
 // Supervise keeps a pipeline process running until ctx ends: one that ended is
@@ -27,7 +27,7 @@ func Supervise(ctx context.Context, log *slog.Logger, start func(context.Context
 		}
 		select {
 		case <-ctx.Done():
-			return p.Stop()
+			return p.Close()
 		case <-p.Done():
 		}
 		if time.Since(began) > steady {

@@ -19,7 +19,7 @@ type process struct {
 
 func (p *process) Done() <-chan struct{} { return p.done }
 func (p *process) Err() error            { return errors.New("exit status 1") }
-func (p *process) Stop() error           { p.stopped = true; return nil }
+func (p *process) Close() error          { p.stopped = true; return nil }
 
 func TestSuperviseRestartsWithGrowingDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -86,6 +86,7 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 	// The error of Exec is that of the first command that failed; each is looked at below.
 	_, _ = add.Exec(ctx)
 	accepted := make([]bool, len(pubs))
+	var fault error // The first. The other entries were written and must be announced all the same.
 	for _, e := range entries {
 		switch err := e.cmd.Err(); {
 		case err == nil:
@@ -93,8 +94,8 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 			out.Accepted++
 		case isRefusal(err):
 			out.Refused++
-		default:
-			return fmt.Errorf("cannot write the history of %q: %w", pubs[e.owner].Result.Key, err)
+		case fault == nil:
+			fault = fmt.Errorf("cannot write the history of %q: %w", pubs[e.owner].Result.Key, err)
 		}
 	}
 	announce := s.client.Pipeline()
@@ -105,13 +106,13 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 	}
 	n := announce.Len()
 	if n == 0 {
-		return nil
+		return fault
 	}
 	if _, err := announce.Exec(ctx); err != nil {
 		return fmt.Errorf("cannot announce results: %w", err)
 	}
 	out.Published += n
-	return nil
+	return fault
 }
 
 // isRefusal reports whether Redis turned an entry down because of its id.

@@ -5,13 +5,23 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
 
 	"pulseboard/metric"
 )
 
+// Stream names one history: a metric key at one refresh interval.
+type Stream struct {
+	Key       string
+	RefreshMs int64
+}
+
 // History returns the results of a metric key at one refresh interval whose
 // window end is after a given one, epoch ms, oldest first: the newest limit of
-// them when there are more.
+// them when there are more. Entries that cannot be read are left out, so that
+// one bad entry does not hide the others.
 func (s *Store) History(ctx context.Context, key string, refreshMs, after int64, limit int) ([]*metric.Result, error) {
 	from := "-"
 	if after > 0 {
@@ -22,14 +32,49 @@ func (s *Store) History(ctx context.Context, key string, refreshMs, after int64,
 		return nil, fmt.Errorf("cannot read the history of %q: %w", key, err)
 	}
 	out := make([]*metric.Result, 0, len(entries))
-	for _, e := range entries {
+	for _, e := range slices.Backward(entries) {
 		text, _ := e.Values["r"].(string)
-		r, err := metric.DecodeResult([]byte(text))
-		if err != nil {
-			return nil, fmt.Errorf("cannot read entry %s of the history of %q: %w", e.ID, key, err)
+		if r, err := metric.DecodeResult([]byte(text)); err == nil {
+			out = append(out, r)
 		}
-		out = append(out, r)
 	}
-	slices.Reverse(out)
 	return out, nil
+}
+
+// Latest returns the newest result of a metric key at one refresh interval,
+// nil when there is none.
+func (s *Store) Latest(ctx context.Context, key string, refreshMs int64) (*metric.Result, error) {
+	rs, err := s.History(ctx, key, refreshMs, 0, 1)
+	if err != nil || len(rs) == 0 {
+		return nil, err
+	}
+	return rs[0], nil
+}
+
+// Newest returns the newest window end of each history, epoch ms, 0 where there
+// is none, in one round trip.
+func (s *Store) Newest(ctx context.Context, streams []Stream) ([]int64, error) {
+	if len(streams) == 0 {
+		return nil, nil
+	}
+	pipe := s.client.Pipeline()
+	answers := make([]*redis.XMessageSliceCmd, 0, len(streams))
+	for _, st := range streams {
+		answers = append(answers, pipe.XRevRangeN(ctx, historyKey(st.Key, st.RefreshMs), "+", "-", 1))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("cannot read the newest window ends of %d histories: %w", len(streams), err)
+	}
+	ends := make([]int64, len(streams))
+	for i, a := range answers {
+		if entries := a.Val(); len(entries) > 0 {
+			text, _, _ := strings.Cut(entries[0].ID, "-")
+			end, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("the id %q in the history of %q is no window end: %w", entries[0].ID, streams[i].Key, err)
+			}
+			ends[i] = end
+		}
+	}
+	return ends, nil
 }

@@ -1,0 +1,44 @@
+// Command pulseboard runs the whole of Pulseboard on one machine.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"pulseboard/internal/conf"
+	"pulseboard/internal/service"
+	"pulseboard/pipeline"
+)
+
+func main() { os.Exit(service.Main("pulseboard", command)) }
+
+const usage = `Usage: pulseboard <command> [flags]
+
+Commands:
+  run        start everything on this machine: Kafka, Redis, pipeline, API and page
+  pipeline   run the Beam pipeline alone (run starts this as a process of its own)
+
+"pulseboard <command> --help" lists the flags of a command.
+`
+
+func command(ctx context.Context, env service.Env) error {
+	name := ""
+	if len(env.Args) > 0 {
+		name, env.Args = env.Args[0], env.Args[1:]
+	}
+	switch name {
+	case "run":
+		return run(ctx, env)
+	case "pipeline":
+		return pipeline.Main(ctx, env)
+	case "help", "-h", "-help", "--help":
+		_, err := fmt.Fprint(env.Stdout, usage)
+		return err
+	case "":
+		_, _ = fmt.Fprint(env.Stdout, usage)
+		return conf.ErrHelp
+	}
+	return fmt.Errorf("unknown command %q: use run or pipeline (see pulseboard help)", strings.TrimSpace(name))
+}

@@ -1,0 +1,336 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"pulseboard/configsvc"
+	"pulseboard/gateway"
+	"pulseboard/ingest"
+	"pulseboard/internal/conf"
+	"pulseboard/internal/demo"
+	"pulseboard/internal/embedded"
+	"pulseboard/internal/service"
+	"pulseboard/pipeline"
+	"pulseboard/registry"
+	"pulseboard/results"
+	"pulseboard/web"
+)
+
+const aboutRun = `
+pulseboard run starts everything on this machine and prints the address of the
+page: Kafka and Redis (its own, unless told of others), the Beam pipeline on
+Prism as a process of its own, the dashboards' API, ingest and the stream.
+
+  pulseboard run
+  pulseboard run --addr 127.0.0.1:9000 --data-dir /var/lib/pulseboard --no-demo
+  pulseboard run --kafka k1:9092,k2:9092 --redis r1:6379 --database /srv/dashboards.db
+
+This is the single-machine form, on loopback and without access control. Events
+and dashboards are kept in the data folder: they survive the kill of any process,
+but the embedded Kafka does not wait for the disk, so a power cut may cost the
+last seconds. Where that matters, name a Kafka of your own.
+
+Send an event:
+  curl localhost:8080/ingest -H 'Content-Type: application/json' \
+    -d '{"metric_name":"hello.world","value":1}'`
+
+type runOptions struct {
+	addr     string
+	dir      string
+	noDemo   bool
+	slice    time.Duration
+	bound    time.Duration
+	kafka    conf.List
+	redis    string
+	database string
+	level    slog.Level
+}
+
+func parseRun(env service.Env) (*runOptions, error) {
+	o := &runOptions{}
+	f := conf.New("pulseboard run", aboutRun)
+	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`host:port` of page, API, ingest and streams; port 0 takes a free one")
+	f.StringVar(&o.dir, "data-dir", ".pulseboard", "`folder` of events and dashboards, for one pulseboard at a time")
+	f.BoolVar(&o.noDemo, "no-demo", false, "do not show this machine's own figures")
+	f.DurationVar(&o.slice, "slice", time.Second, "`length` of the slices that windows are made of, the shortest refresh interval: 1s, 500ms or 250ms")
+	f.DurationVar(&o.bound, "bound", 200*time.Millisecond, "`delay` of pipeline time behind the newest record, see pipeline --help")
+	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
+	f.StringVar(&o.redis, "redis", "", "`address` of Redis, host:port or redis://…; empty = redis-server when it is on PATH, else an embedded one")
+	f.StringVar(&o.database, "database", "", "`database` of dashboards: a file for SQLite, or postgres://…; empty = a file in the data folder")
+	f.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` of the log: DEBUG, INFO, WARN or ERROR")
+	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return nil, err
+	}
+	if err := loopbackOnly(o.addr); err != nil {
+		return nil, err
+	}
+	if o.slice < 50*time.Millisecond || o.slice > time.Second || time.Second%o.slice != 0 {
+		return nil, fmt.Errorf("--slice is %v: it must divide one second and be 50ms or more, such as 1s, 500ms or 250ms", o.slice)
+	}
+	return o, nil
+}
+
+// loopbackOnly refuses addresses that others can reach: there is no access control yet.
+func loopbackOnly(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("--addr is %q: it must be host:port, such as 127.0.0.1:8080", addr)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("--addr is %q: without access control pulseboard listens on loopback only, such as 127.0.0.1:8080; put a proxy that checks users before it", addr)
+}
+
+// run starts the parts in the order of what they need, and ends them in the reverse:
+//
+//	kafka ─ redis ─ config service ─ pipeline process ─ gateway ─ ingest ─ HTTP ─ demo
+func run(ctx context.Context, env service.Env) error {
+	o, err := parseRun(env)
+	if err != nil {
+		return err
+	}
+	// The address first: its fault is the most likely, and nothing is running yet.
+	ln, err := service.Listen(ctx, o.addr)
+	if err != nil {
+		return err
+	}
+	defer ln.Close() //nolint:errcheck // Closed already when serving has begun.
+	release, err := lockFolder(o.dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	a := &app{
+		options: o, env: env, addr: ln.Addr().String(), metrics: prometheus.NewRegistry(),
+		group: &group{log: service.Logger(env.Stderr, o.level, "pulseboard"), fail: fail},
+	}
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	defer a.group.stop()
+	if err := a.start(ctx, ln); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: http://%s/\n  Kafka %s (%s)\n  Redis %s (%s)\n  Ctrl-C ends it.\n",
+		a.addr, strings.Join(a.brokers, ","), a.kafkaKind, a.redis, a.redisKind)
+	if _, built := web.Dist(); !built {
+		_, _ = fmt.Fprintln(env.Stdout, "The page is not built into this program: install Node and run make build. The API works.")
+	}
+	<-ctx.Done()
+	_, _ = fmt.Fprintln(env.Stdout, "Ending…")
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// app is what the parts share while they are started.
+type app struct {
+	options *runOptions
+	env     service.Env
+	group   *group
+	metrics *prometheus.Registry
+	addr    string
+
+	brokers   []string
+	redis     string
+	kafkaKind string
+	redisKind string
+	pipeline  *scraper
+	checks    []check
+	mux       *http.ServeMux
+}
+
+func (a *app) log(name string) *slog.Logger {
+	return service.Logger(a.env.Stderr, a.options.level, name)
+}
+
+func (a *app) start(ctx context.Context, ln net.Listener) error {
+	a.mux = http.NewServeMux()
+	for _, part := range []func(context.Context) error{
+		a.startKafka, a.startRedis, a.startConfig, a.startPipeline, a.startGateway, a.startIngest,
+	} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	a.mux.Handle("GET /healthz", healthz(a.checks))
+	a.mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{a.metrics, a.pipeline}, promhttp.HandlerOpts{}))
+	a.group.start(ctx, "http", func(ctx context.Context) error { return service.Serve(ctx, ln, a.mux, a.log("http")) })
+	if !a.options.noDemo {
+		a.startDemo(ctx)
+	}
+	return nil
+}
+
+func (a *app) startKafka(ctx context.Context) error {
+	if len(a.options.kafka) > 0 {
+		a.brokers, a.kafkaKind = a.options.kafka, "external"
+		return nil
+	}
+	k, err := embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: filepath.Join(a.options.dir, "kafka"), Log: a.log("kafka")})
+	if err != nil {
+		return err
+	}
+	a.group.cleanup(ctx, "kafka", k.Close)
+	a.brokers, a.kafkaKind = []string{k.Addr()}, "embedded, "+filepath.Join(a.options.dir, "kafka")
+	return nil
+}
+
+func (a *app) startRedis(ctx context.Context) error {
+	if a.options.redis != "" {
+		a.redis, a.redisKind = a.options.redis, "external"
+		return nil
+	}
+	r, err := embedded.StartRedis(ctx, embedded.RedisConfig{Dir: a.options.dir, Output: a.env.Stderr, Log: a.log("redis")})
+	if err != nil {
+		return err
+	}
+	a.group.start(ctx, "redis", func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return r.Close()
+		case <-r.Done():
+			return fmt.Errorf("Redis ended by itself: %w", r.Err()) //nolint:staticcheck,revive // A name begins the text.
+		}
+	})
+	a.redis, a.redisKind = r.Addr(), r.Kind()
+	return nil
+}
+
+func (a *app) startConfig(ctx context.Context) error {
+	database := a.options.database
+	if database == "" {
+		database = filepath.Join(a.options.dir, "pulseboard.db")
+	}
+	store, err := configsvc.OpenStore(ctx, database)
+	if err != nil {
+		return err
+	}
+	a.group.cleanup(ctx, "database", func() { _ = store.Close() })
+	reg, err := registry.Open(ctx, a.redis, registry.WithLog(a.log("registry")))
+	if err != nil {
+		return err
+	}
+	a.group.cleanup(ctx, "registry", func() { _ = reg.Close() })
+	s, err := configsvc.New(configsvc.Config{
+		Store: store, Registry: reg, SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
+		Metrics: a.metrics, Log: a.log("config"),
+	})
+	if err != nil {
+		return err
+	}
+	if !a.options.noDemo {
+		if _, err := s.Seed(ctx, demo.Dashboard()); err != nil {
+			return err
+		}
+	}
+	a.group.start(ctx, "config service", s.Run)
+	a.mux.Handle("/dashboards", s.Handler())
+	a.mux.Handle("/dashboards/", s.Handler())
+	a.mux.Handle("/openapi.yaml", s.Handler())
+	a.checks = append(a.checks, check{"config", s.Healthy})
+	return nil
+}
+
+// startPipeline runs the job in a process of its own: any fault in a DoFn ends
+// a Prism job, and Prism may panic.
+func (a *app) startPipeline(ctx context.Context) error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find this program to start the pipeline: %w", err)
+	}
+	// A socket's path may have 107 bytes, which a data folder can exceed.
+	socketDir, err := os.MkdirTemp("", "pulseboard-")
+	if err != nil {
+		return fmt.Errorf("cannot make a folder for the pipeline's socket: %w", err)
+	}
+	a.group.cleanup(ctx, "pipeline socket", func() { _ = os.RemoveAll(socketDir) })
+	socket := filepath.Join(socketDir, "pipeline")
+	a.pipeline = newScraper(socket)
+	c := embedded.ChildConfig{
+		Name: "pipeline", Path: program, Output: a.env.Stderr,
+		Args: []string{
+			"pipeline", "--kafka", strings.Join(a.brokers, ","), "--redis", a.redis, "--metrics-addr", "unix:" + socket,
+			"--slice", a.options.slice.String(), "--bound", a.options.bound.String(), "--log-level", a.options.level.String(),
+		},
+	}
+	log := a.log("supervisor")
+	a.group.start(ctx, "pipeline", func(ctx context.Context) error {
+		return pipeline.Supervise(ctx, log, func(context.Context) (pipeline.Process, error) { return embedded.StartChild(c) })
+	})
+	return nil
+}
+
+func (a *app) startGateway(ctx context.Context) error {
+	reg, err := registry.Open(ctx, a.redis, registry.WithLog(a.log("gateway")))
+	if err != nil {
+		return err
+	}
+	a.group.cleanup(ctx, "gateway registry", func() { _ = reg.Close() })
+	res, err := results.Open(ctx, a.redis)
+	if err != nil {
+		return err
+	}
+	a.group.cleanup(ctx, "gateway results", func() { _ = res.Close() })
+	s, err := gateway.New(gateway.Config{
+		Dashboards: reg, Results: res, SliceMs: a.options.slice.Milliseconds(), Page: web.Handler(), Metrics: a.metrics, Log: a.log("gateway"),
+	})
+	if err != nil {
+		return err
+	}
+	a.group.start(ctx, "gateway", s.Run)
+	a.mux.Handle("/", s.Handler())
+	a.mux.Handle("GET /dashboards/{id}/widgets/{wid}/snapshot", s.Handler())
+	a.checks = append(a.checks, check{"streams", s.Ready})
+	return nil
+}
+
+func (a *app) startIngest(ctx context.Context) error {
+	s, err := ingest.New(ingest.Config{Brokers: a.brokers, Metrics: a.metrics, Log: a.log("ingest")})
+	if err != nil {
+		return err
+	}
+	if err := s.EnsureTopics(ctx); err != nil {
+		return err
+	}
+	a.group.start(ctx, "ingest", s.Run)
+	a.mux.Handle("/ingest", s.Handler())
+	a.checks = append(a.checks, check{"ingest", s.Ready})
+	return nil
+}
+
+func (a *app) startDemo(ctx context.Context) {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	names := map[string]string{
+		"events accepted":  "pulseboard_ingest_events_accepted_total",
+		"events counted":   "pulseboard_pipeline_events_total",
+		"windows computed": "pulseboard_pipeline_results_total",
+		"frames sent":      "pulseboard_gateway_frames_total",
+	}
+	all := prometheus.Gatherers{a.metrics, a.pipeline}
+	a.group.start(ctx, "demo", func(ctx context.Context) error {
+		demo.Run(ctx, demo.Config{
+			IngestURL: "http://" + a.addr + "/ingest", Host: host, Every: time.Second, Log: a.log("demo"),
+			Rates: func(context.Context) (map[string]float64, error) { return totals(all, names) },
+		})
+		return nil
+	})
+}

@@ -1,0 +1,235 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// build compiles the program once a test run.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "pulseboard-e2e-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "pulseboard")
+	out, err := exec.Command("go", "build", "-o", path, "pulseboard/cmd/pulseboard").CombinedOutput() //nolint:gosec // Our own program.
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := build(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// program is a running pulseboard.
+type program struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	url   string
+	kafka string
+	redis string
+	ended chan struct{}
+	err   error
+	log   *syncBuffer
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+var banner = regexp.MustCompile(`(?s)running: (http://\S+)/\n.*Kafka (\S+) .*Redis (\S+) `)
+
+// start runs the program until it has printed its address.
+func start(t *testing.T, dir string, args ...string) *program {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &program{t: t, ended: make(chan struct{}), log: new(syncBuffer)}
+	p.cmd = exec.Command(path, append([]string{"run", "--addr", "127.0.0.1:0", "--data-dir", dir}, args...)...) //nolint:gosec // Our own program.
+	p.cmd.Stderr = p.log
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(stdout)
+	printed := ""
+	for !strings.Contains(printed, "Ctrl-C") {
+		line, err := lines.ReadString('\n')
+		printed += line
+		if err != nil {
+			break
+		}
+	}
+	go func() {
+		_, _ = io.Copy(p.log, lines)
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("log of the program:\n%s", p.log)
+		}
+	})
+	m := banner.FindStringSubmatch(printed)
+	if m == nil {
+		t.Fatalf("the program printed %q; log: %s", printed, p.log)
+	}
+	p.url, p.kafka, p.redis = m[1], m[2], m[3]
+	p.until("health", func() error {
+		res, err := http.Get(p.url + "/healthz")
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			b, _ := io.ReadAll(res.Body)
+			return fmt.Errorf("%s: %s", res.Status, b)
+		}
+		return nil
+	})
+	return p
+}
+
+// kill is kill -9 and waits.
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// interrupt is Ctrl-C and waits for the end.
+func (p *program) interrupt() error {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(time.Minute):
+		p.t.Fatal("the program does not end")
+	}
+	return p.err
+}
+
+// until repeats a check until it holds; the limit is generous, the check cheap.
+func (p *program) until(what string, ok func() error) {
+	p.t.Helper()
+	limit := time.After(90 * time.Second)
+	every := time.NewTicker(50 * time.Millisecond)
+	defer every.Stop()
+	for {
+		err := ok()
+		if err == nil {
+			return
+		}
+		select {
+		case <-every.C:
+		case <-p.ended:
+			p.t.Fatalf("waiting for %s: the program ended: %v; log: %s", what, p.err, p.log)
+		case <-limit:
+			p.t.Fatalf("waited too long for %s: %v", what, err)
+		}
+	}
+}
+
+// request sends JSON and decodes the answer, whose status must be want.
+func (p *program) request(method, path string, body any, want int, answer any) {
+	p.t.Helper()
+	b, err := json.Marshal(body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(p.t.Context(), method, p.url+path, bytes.NewReader(b))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != want {
+		p.t.Fatalf("%s %s: %s, %v: %s", method, path, res.Status, err, text)
+	}
+	if answer != nil {
+		if err := json.Unmarshal(text, answer); err != nil {
+			p.t.Fatalf("%s %s answers %s: %v", method, path, text, err)
+		}
+	}
+}
+
+// pipelinePID finds the pipeline's process, a child of the program.
+func (p *program) pipelinePID() int {
+	p.t.Helper()
+	pids := children(p.t, p.cmd.Process.Pid)
+	for _, pid := range pids {
+		if cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(cmdline), "\x00pipeline\x00") {
+			return pid
+		}
+	}
+	return 0
+}
+
+func children(t *testing.T, parent int) []int {
+	t.Helper()
+	entries, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, e := range entries {
+		b, err := os.ReadFile(e)
+		if err != nil {
+			continue // It has ended.
+		}
+		var pid, ppid int
+		var state string
+		after := string(b[bytes.LastIndexByte(b, ')')+1:])
+		if _, err := fmt.Sscanf(string(b), "%d", &pid); err != nil {
+			continue
+		}
+		if _, err := fmt.Sscanf(after, "%s %d", &state, &ppid); err == nil && ppid == parent {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
