@@ -1,0 +1,124 @@
+// Command configsvc runs the config service alone: the dashboards' API, and
+// the publisher that brings their queries to Redis.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"pulseboard/configsvc"
+	"pulseboard/internal/conf"
+	"pulseboard/internal/service"
+	"pulseboard/registry"
+)
+
+const about = `
+configsvc keeps dashboards and tells the pipeline which queries they need.
+
+  configsvc --database /var/lib/pulseboard/pulseboard.db --redis redis:6379
+
+  curl -i localhost:8082/dashboards -H 'Content-Type: application/json' -d '
+    {"title":"Web","widgets":[{"metric_name":"http.latency","aggregation":"avg","window_seconds":60}]}'
+
+It serves
+  /dashboards…   make, list, read, change and delete dashboards
+  /openapi.yaml  the whole API
+  /metrics       Prometheus metrics
+  /healthz       200 while the database answers
+
+The database is the truth; Redis gets a copy within a second of each change and
+whenever it lost it. While Redis is away, dashboards can still be edited.
+Without access control yet, it should listen on loopback or a private network.`
+
+func main() { os.Exit(service.Main("configsvc", run)) }
+
+type options struct {
+	addr, database, redis string
+	slice                 time.Duration
+	maxWindow             int
+	level                 slog.Level
+}
+
+func parse(env service.Env) (options, error) {
+	var o options
+	f := conf.New("configsvc", about)
+	f.StringVar(&o.addr, "addr", "127.0.0.1:8082", "`host:port` to listen on")
+	f.StringVar(&o.database, "database", "pulseboard.db", "`path` of the SQLite file that keeps the dashboards; made when it is not there")
+	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that gets queries and dashboards, `host:port` or redis:// URL")
+	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
+	f.IntVar(&o.maxWindow, "max-window", 3600, "longest window of a widget in `seconds`: 3600 where the pipeline runs on Prism, up to 86400 on Flink")
+	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
+	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return o, err
+	}
+	if o.slice <= 0 || o.slice%time.Millisecond != 0 {
+		return o, fmt.Errorf("--slice is %v: it must be whole milliseconds above 0, such as 250ms or 1s", o.slice)
+	}
+	if o.maxWindow < 1 {
+		return o, fmt.Errorf("--max-window is %d: it must be at least 1", o.maxWindow)
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, env service.Env) (err error) {
+	o, err := parse(env)
+	if err != nil {
+		return err
+	}
+	log := service.Logger(env.Stderr, o.level, "configsvc")
+
+	ln, err := service.Listen(ctx, o.addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ln.Close() }() // Closed already when serving has begun.
+
+	store, err := configsvc.OpenStore(ctx, o.database)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	reg, err := registry.Open(ctx, o.redis, registry.WithLog(log))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reg.Close() }() // Nothing is under way any more.
+
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	svc, err := configsvc.New(configsvc.Config{
+		Store: store, Registry: reg, SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
+		Metrics: metrics, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+
+	mux := http.NewServeMux()
+	mux.Handle("/", svc.Handler())
+	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
+		if err := svc.Healthy(r.Context()); err != nil {
+			service.NewProblem(http.StatusServiceUnavailable, err.Error()).Write(w)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n")) // A client that is gone cannot be told.
+	})
+
+	log.Info("listening", "addr", ln.Addr().String(), "database", o.database)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return service.Serve(ctx, ln, mux, log) })
+	g.Go(func() error { return svc.Run(ctx) })
+	return g.Wait()
+}

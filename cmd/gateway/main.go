@@ -1,0 +1,132 @@
+// Command gateway runs the gateway alone: the streams that bring results to
+// browsers, and the page that shows them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"pulseboard/gateway"
+	"pulseboard/internal/conf"
+	"pulseboard/internal/service"
+	"pulseboard/registry"
+	"pulseboard/results"
+	"pulseboard/web"
+)
+
+const about = `
+gateway brings the results of dashboards to browsers, live.
+
+  gateway --redis redis:6379 --addr 0.0.0.0:8083 --origins https://metrics.example.org
+
+It serves
+  /stream/{dashboard_id}    WebSocket, subprotocol pulseboard.v1; the client speaks first: {"type":"hello"}
+  /dashboards/{id}/widgets/{wid}/snapshot
+                            the current value of one widget
+  /openapi.yaml             the whole API
+  /metrics                  Prometheus metrics
+  /healthz                  200 while Redis answers
+  everything else           the page; it asks its own origin for /dashboards, so put
+                            gateway and config service behind one address
+
+A gateway keeps nothing but its connections: any number of them may run, and a
+client may come back to any. It subscribes only to what its clients look at.
+On SIGTERM it asks its clients to come back, spread over some seconds.
+Without access control yet, it should listen on loopback or a private network.`
+
+func main() { os.Exit(service.Main("gateway", run)) }
+
+type options struct {
+	addr, redis      string
+	origins          conf.List
+	heartbeat, slice time.Duration
+	maxConnections   int
+	level            slog.Level
+}
+
+func parse(env service.Env) (options, error) {
+	var o options
+	f := conf.New("gateway", about)
+	f.StringVar(&o.addr, "addr", "127.0.0.1:8083", "`host:port` to listen on")
+	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that holds results and dashboards, `host:port` or redis:// URL")
+	f.Var(&o.origins, "origins", "`origins`, comma-separated, whose pages may open streams beside those of the gateway's own host;\nsuch as https://metrics.example.org, or * for any")
+	f.IntVar(&o.maxConnections, "max-connections", 20_000, "most streams at a time, a `number`; more are answered 503")
+	f.DurationVar(&o.heartbeat, "heartbeat", 5*time.Second, "longest silence of a stream, a `duration`")
+	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
+	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
+	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return o, err
+	}
+	if o.slice <= 0 || o.slice%time.Millisecond != 0 {
+		return o, fmt.Errorf("--slice is %v: it must be whole milliseconds above 0, such as 250ms or 1s", o.slice)
+	}
+	if o.heartbeat < 100*time.Millisecond || o.heartbeat > time.Minute {
+		return o, fmt.Errorf("--heartbeat is %v: it must be 100ms to 1m", o.heartbeat)
+	}
+	if o.maxConnections < 1 {
+		return o, fmt.Errorf("--max-connections is %d: it must be at least 1", o.maxConnections)
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, env service.Env) (err error) {
+	o, err := parse(env)
+	if err != nil {
+		return err
+	}
+	log := service.Logger(env.Stderr, o.level, "gateway")
+
+	ln, err := service.Listen(ctx, o.addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ln.Close() }() // Closed already when serving has begun.
+
+	store, err := results.Open(ctx, o.redis)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	reg, err := registry.Open(ctx, o.redis, registry.WithLog(log))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = reg.Close() }() // Nothing is under way any more.
+
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	svc, err := gateway.New(gateway.Config{
+		Results: store, Dashboards: reg, Page: web.Handler(), Origins: o.origins, MaxConnections: o.maxConnections,
+		Heartbeat: o.heartbeat, Slice: o.slice, Metrics: metrics, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+
+	mux := http.NewServeMux()
+	mux.Handle("/", svc.Handler())
+	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
+		if err := svc.Healthy(r.Context()); err != nil {
+			service.NewProblem(http.StatusServiceUnavailable, err.Error()).Write(w)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n")) // A client that is gone cannot be told.
+	})
+
+	log.Info("listening", "addr", ln.Addr().String())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return service.Serve(ctx, ln, mux, log) })
+	g.Go(func() error { return svc.Run(ctx) })
+	return g.Wait()
+}

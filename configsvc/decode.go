@@ -1,0 +1,353 @@
+package configsvc
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"pulseboard/metric"
+)
+
+// rules are the limits that depend on the pipeline.
+type rules struct {
+	sliceMs          int64
+	maxWindowSeconds int
+}
+
+// parseID returns the canonical form of a UUID in its usual form of 36 characters.
+func parseID(s string) (string, bool) {
+	if len(s) != 36 {
+		return "", false
+	}
+	u, err := uuid.Parse(s)
+	return u.String(), err == nil
+}
+
+// dashboard reads a document. id is what it must have, "" when it may bring
+// its own. Absent values get their defaults; ids and positions are made.
+func (r rules) dashboard(doc any, id string, f *faults) Dashboard {
+	o, ok := asObject(doc, "", f)
+	if !ok {
+		return Dashboard{}
+	}
+	d := Dashboard{ID: o.id("dashboard_id", id), Title: o.text("title", maxTitle, defaultTitle)}
+	d.Tags = o.stringList("tags", maxTags, func(at, s string) {
+		if s == "" {
+			f.add(at, codeInvalid, "a tag must not be empty")
+		}
+		checkText(f, at, "tag", s, maxTag)
+	})
+	d.Variables = variables(o)
+	d.Widgets = []Widget{}
+	for i, v := range o.list("widgets", maxWidgets) {
+		at := underIndex(o.pointer("widgets"), i)
+		if w, ok := r.widget(v, at, "", d.ID, f); ok {
+			d.Widgets = append(d.Widgets, w)
+			noteTwice(d.Widgets, at, f)
+		}
+	}
+	o.ignore("version", "warnings")
+	o.warnUnknown()
+	place(d.Widgets)
+	return d
+}
+
+// id reads a UUID, which must be want unless want is "", and makes one when it is absent.
+func (o object) id(name, want string) string {
+	s, ok := o.stringMember(name)
+	if !ok {
+		if want != "" {
+			return want
+		}
+		return uuid.NewString()
+	}
+	id, ok := parseID(s)
+	switch {
+	case !ok:
+		o.faults.add(o.pointer(name), codeInvalid, "%s %.60q is no UUID such as %q; leave it out to get one", name, s, exampleID)
+	case want != "" && id != want:
+		o.faults.add(o.pointer(name), codeImmutable, "%s cannot be changed from %q to %q", name, want, id)
+	}
+	return id
+}
+
+const exampleID = "6f1d8b1e-3c55-4b0e-9a35-0d6f3f2a7c11"
+
+// noteTwice checks that the last widget's id is new.
+func noteTwice(widgets []Widget, at string, f *faults) {
+	last := widgets[len(widgets)-1].ID
+	if slices.ContainsFunc(widgets[:len(widgets)-1], func(w Widget) bool { return w.ID == last }) {
+		f.add(under(at, "widget_id"), codeDuplicate, "widget_id %q is in the dashboard twice", last)
+	}
+}
+
+func variables(o object) []Variable {
+	out := []Variable{}
+	for i, v := range o.list("variables", maxVariables) {
+		at := underIndex(o.pointer("variables"), i)
+		e, ok := asObject(v, at, o.faults)
+		if !ok {
+			continue
+		}
+		x := Variable{Name: e.text("name", maxName, ""), Tag: e.text("tag", metric.MaxTagKey, "")}
+		switch {
+		case x.Name == "":
+			e.faults.add(e.pointer("name"), codeRequired, "a variable needs a name")
+		case slices.ContainsFunc(out, func(y Variable) bool { return y.Name == x.Name }):
+			e.faults.add(e.pointer("name"), codeDuplicate, "variable %q is there twice", x.Name)
+		}
+		if err := metric.ValidateTagKey(x.Tag); err != nil {
+			e.faults.add(e.pointer("tag"), codeInvalid, "a variable needs the key of a tag: %v", err)
+		}
+		e.warnUnknown()
+		out = append(out, x)
+	}
+	return out
+}
+
+// widget reads one widget. id is what it must have, "" when it may bring its own.
+func (r rules) widget(v any, at, id, dashboardID string, f *faults) (Widget, bool) {
+	o, ok := asObject(v, at, f)
+	if !ok {
+		return Widget{}, false
+	}
+	w := Widget{ID: o.id("widget_id", id), DashboardID: dashboardID}
+	if s, ok := o.stringMember("dashboard_id"); ok && !strings.EqualFold(s, dashboardID) {
+		f.warn(o.pointer("dashboard_id"), "a widget belongs to the dashboard that holds it: dashboard_id is %q", dashboardID)
+	}
+	w.Metric = r.metricName(o)
+	w.Aggregation = aggregation(o)
+	if w.WindowSeconds, ok = o.whole("window_seconds", 1, r.maxWindowSeconds); !ok {
+		if _, there := o.value("window_seconds"); !there {
+			f.add(o.pointer("window_seconds"), codeRequired, "window_seconds is missing: how many seconds the aggregation covers, 1 to %d", r.maxWindowSeconds)
+		}
+	}
+	w.RefreshSeconds = r.refresh(o)
+	w.DelaySeconds = o.wholeOr("delay_seconds", 0, metric.MaxDelaySeconds, 0)
+	w.Filter = filter(o)
+	w.GroupBy = o.stringList("group_by", metric.MaxGroupBy, func(at, s string) {
+		if err := metric.ValidateTagKey(s); err != nil {
+			f.add(at, codeInvalid, "%v", err)
+		}
+	})
+	w.Display = display(o.object("display_config"))
+	o.warnUnknown()
+	return w, true
+}
+
+func (r rules) metricName(o object) string {
+	s, ok := o.stringMember("metric_name")
+	if _, there := o.value("metric_name"); !there {
+		o.faults.add(o.pointer("metric_name"), codeRequired, "metric_name is missing: the name of the metric to show")
+	}
+	if ok {
+		if err := metric.ValidateName(s); err != nil {
+			o.faults.add(o.pointer("metric_name"), codeInvalid, "%v", err)
+		}
+	}
+	return s
+}
+
+func aggregation(o object) metric.Aggregation {
+	s, ok := o.stringMember("aggregation")
+	a := metric.Aggregation(s)
+	if _, there := o.value("aggregation"); !there {
+		names := make([]string, 0, 8)
+		for _, x := range metric.Aggregations() {
+			names = append(names, string(x))
+		}
+		o.faults.add(o.pointer("aggregation"), codeRequired, "aggregation is missing: use one of %s", strings.Join(names, ", "))
+	}
+	if ok {
+		if err := a.Validate(); err != nil {
+			o.faults.add(o.pointer("aggregation"), codeInvalid, "%v", err)
+		}
+	}
+	return a
+}
+
+// refresh reads the refresh interval, which the slice bounds from below.
+func (r rules) refresh(o object) float64 {
+	const name = "refresh_interval_seconds"
+	otherwise := float64(r.raise(defaultRefreshMs)) / 1000
+	x, ok := o.number(name)
+	slice := float64(r.sliceMs) / 1000
+	ms := math.Round(x * 1000)
+	switch at := o.pointer(name); {
+	case !ok:
+		return otherwise
+	case x <= 0:
+		o.faults.add(at, codeRange, "%s is %v: it must be above 0, at least the slice of %v s", name, x, slice)
+	case ms > maxRefreshMs:
+		o.faults.add(at, codeRange, "%s is %v: at most %d", name, x, maxRefreshMs/1000)
+	case x < slice:
+		o.faults.warn(at, "%s was raised from %v to %v, the slice of the pipeline", name, x, slice)
+		return slice
+	case math.Abs(ms-x*1000) > 1e-6 || int64(ms)%r.sliceMs != 0:
+		lower := float64(int64(x*1000)/r.sliceMs*r.sliceMs) / 1000
+		o.faults.add(at, codeInvalid, "%s is %v: it must be a multiple of the slice of %v s, for example %v", name, x, slice, lower)
+	default:
+		return ms / 1000
+	}
+	return otherwise
+}
+
+// raise returns the refresh interval at which the pipeline serves one of ms:
+// the next multiple of the slice.
+func (r rules) raise(ms int64) int64 {
+	return max(1, (ms+r.sliceMs-1)/r.sliceMs) * r.sliceMs
+}
+
+// filter reads tag by tag, so that each fault names its own.
+func filter(o object) metric.Filter {
+	in := o.object("filter")
+	if len(in.members) > maxFilterTags {
+		o.faults.add(in.at, codeTooMany, "filter has %d tags: at most %d", len(in.members), maxFilterTags)
+		return nil
+	}
+	good := make(map[string]any, len(in.members))
+	for _, tag := range slices.Sorted(maps.Keys(in.members)) {
+		v, ok := in.value(tag)
+		if !ok {
+			continue
+		}
+		if n := listLength(v); n > maxFilterValues {
+			o.faults.add(in.pointer(tag), codeTooMany, "filter of tag %.70q has %d values: at most %d", tag, n, maxFilterValues)
+			continue
+		}
+		if _, err := toFilter(map[string]any{tag: v}); err != nil {
+			o.faults.add(in.pointer(tag), codeInvalid, "%v", err)
+			continue
+		}
+		good[tag] = v
+	}
+	f, err := toFilter(good)
+	if err != nil {
+		o.faults.add(in.at, codeInvalid, "%v", err)
+	}
+	return f
+}
+
+// listLength is the number of values in a list or in {"not":[…]}.
+func listLength(v any) int {
+	longest := 0
+	switch v := v.(type) {
+	case []any:
+		longest = len(v)
+	case map[string]any:
+		for _, inner := range v {
+			longest = max(longest, listLength(inner))
+		}
+	}
+	return longest
+}
+
+func toFilter(doc map[string]any) (metric.Filter, error) {
+	b, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	var f metric.Filter
+	err = f.UnmarshalJSON(b)
+	return f, err
+}
+
+func display(o object) Display {
+	d := Display{
+		Chart:       o.oneOf("chart", charts(), defaultChart),
+		Title:       o.text("title", maxTitle, ""),
+		Unit:        o.text("unit", maxUnit, ""),
+		Position:    position(o.object("position")),
+		ColorScheme: colorScheme(o),
+		YAxis:       yAxis(o.object("y_axis")),
+		Thresholds:  thresholds(o),
+		Limit:       o.wholeOr("limit", 1, maxSeriesShown, defaultSeriesShown),
+	}
+	x := o.object("x_axis")
+	d.XAxis.Label = x.text("label", maxLabel, "")
+	x.warnUnknown()
+	o.warnUnknown()
+	return d
+}
+
+// colorScheme checks the form only: which schemes there are is the page's to know.
+func colorScheme(o object) string {
+	s := o.text("color_scheme", maxName, defaultColors)
+	if s == "" {
+		return defaultColors
+	}
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		o.faults.add(o.pointer("color_scheme"), codeInvalid, "color_scheme %.70q must be a name of a-z 0-9 - such as %q", s, defaultColors)
+	}
+	return s
+}
+
+func position(o object) Position {
+	p := Position{
+		W: o.wholeOr("w", 1, gridColumns, defaultWidth),
+		H: o.wholeOr("h", 1, maxHeight, defaultHeight),
+	}
+	_, hasX := o.value("x")
+	_, hasY := o.value("y")
+	if p.X, p.Y = o.wholeOr("x", 0, gridColumns-1, 0), o.wholeOr("y", 0, maxRow, 0); hasX != hasY {
+		o.faults.add(o.at, codeInvalid, "position has only one of x and y: give both, or none for the next free place")
+	}
+	if hasX && p.X+p.W > gridColumns {
+		o.faults.add(o.at, codeRange, "position with x %d and w %d leaves the grid: x + w must be at most %d", p.X, p.W, gridColumns)
+	}
+	if !hasX {
+		p.X = unplaced
+	}
+	o.warnUnknown()
+	return p
+}
+
+func yAxis(o object) YAxis {
+	y := YAxis{Label: o.text("label", maxLabel, ""), Scale: o.oneOf("scale", scales(), defaultScale)}
+	if v, ok := o.number("min"); ok {
+		y.Min = &v
+	}
+	if v, ok := o.number("max"); ok {
+		y.Max = &v
+	}
+	if y.Min != nil && y.Max != nil && *y.Min >= *y.Max {
+		o.faults.add(o.pointer("min"), codeRange, "min is %v and max %v: min must be below max", *y.Min, *y.Max)
+	}
+	if y.Scale == "log" {
+		for name, v := range map[string]*float64{"min": y.Min, "max": y.Max} {
+			if v != nil && *v <= 0 {
+				o.faults.add(o.pointer(name), codeRange, "%s is %v: a log scale begins above 0", name, *v)
+			}
+		}
+	}
+	o.warnUnknown()
+	return y
+}
+
+func thresholds(o object) []Threshold {
+	out := []Threshold{}
+	for i, v := range o.list("thresholds", maxThresholds) {
+		e, ok := asObject(v, underIndex(o.pointer("thresholds"), i), o.faults)
+		if !ok {
+			continue
+		}
+		var t Threshold
+		if t.At, ok = e.number("at"); !ok {
+			if _, there := e.value("at"); !there {
+				e.faults.add(e.pointer("at"), codeRequired, "a threshold needs at: the value from which on it holds")
+			}
+		}
+		if t.Level = e.oneOf("level", levels(), ""); t.Level == "" {
+			if _, there := e.value("level"); !there {
+				e.faults.add(e.pointer("level"), codeRequired, "a threshold needs a level: one of %s", strings.Join(levels(), ", "))
+			}
+		}
+		e.warnUnknown()
+		out = append(out, t)
+	}
+	return out
+}

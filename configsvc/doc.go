@@ -1,0 +1,10 @@
+// Package configsvc owns the dashboards: an HTTP API that checks and keeps
+// them, and a publisher that derives the query set from them and brings both
+// to Redis (protocol.md, "Dashboards" and "Query registry").
+//
+//	editors ─▶ Handler ─▶ Store (SQLite) ─▶ publisher ─▶ registry (Redis) ─▶ pipeline, gateway
+//	                          └── wakes ───────┘
+//
+// The database is the truth. What Redis holds is a function of it and is
+// compared with it every 2 s, so that an emptied Redis becomes whole again.
+package configsvc

@@ -1,0 +1,77 @@
+package configsvc
+
+import (
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	requests        *prometheus.CounterVec
+	duration        *prometheus.HistogramVec
+	dashboards      prometheus.Gauge
+	widgets         prometheus.Gauge
+	queries         prometheus.Gauge
+	publishFailures prometheus.Counter
+	// lastPublished is when Redis was last found or made equal to the
+	// database, as a monotonic time since start.
+	lastPublished atomic.Int64
+	start         time.Time
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	const ns, sub = "pulseboard", "configsvc"
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help})
+	}
+	m := &metrics{
+		start: time.Now(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: ns, Subsystem: sub, Name: "requests_total",
+			Help: "HTTP requests by route, method and status. Requests outside the API have the route \"none\".",
+		}, []string{"route", "method", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: ns, Subsystem: sub, Name: "request_seconds",
+			Help:    "Time from the head of an HTTP request to the end of its answer, by route.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
+		}, []string{"route"}),
+		dashboards: gauge("dashboards", "Dashboards in the database when it was last read."),
+		widgets:    gauge("widgets", "Widgets of all dashboards."),
+		queries:    gauge("queries", "Different queries (metric keys) of all widgets."),
+		publishFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: ns, Subsystem: sub, Name: "registry_publish_failures_total",
+			Help: "Attempts that could not make Redis equal to the database.",
+		}),
+	}
+	age := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: ns, Subsystem: sub, Name: "registry_age_seconds",
+		Help: "Seconds since Redis was last found, or made, equal to the database; about 2 at most when all is well. Counted from the start before the first time.",
+	}, func() float64 { return (time.Since(m.start) - time.Duration(m.lastPublished.Load())).Seconds() })
+	if reg == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.dashboards, m.widgets, m.queries, m.publishFailures, age} {
+		errs = append(errs, reg.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *metrics) publishedNow() { m.lastPublished.Store(int64(time.Since(m.start))) }
+
+// count is the middleware that counts requests. The method is a label only
+// where a route answers to it: any other is the client's invention.
+func (m *metrics) count(c *gin.Context) {
+	begin := time.Now()
+	c.Next()
+	route, method := c.FullPath(), c.Request.Method
+	if route == "" {
+		route, method = "none", "none"
+	}
+	m.requests.WithLabelValues(route, method, strconv.Itoa(c.Writer.Status())).Inc()
+	m.duration.WithLabelValues(route).Observe(time.Since(begin).Seconds())
+}

@@ -1,0 +1,115 @@
+package configsvc
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"pulseboard/registry"
+)
+
+// Registry is where the query set and the dashboards are published.
+type Registry interface {
+	Publish(ctx context.Context, entries map[string]registry.Entry) error
+	PublishDashboards(ctx context.Context, docs map[string][]byte) error
+}
+
+// How often Redis is compared with the database, and how long the publisher
+// waits after failures.
+const (
+	repairEvery = 2 * time.Second
+	firstRetry  = 100 * time.Millisecond
+	lastRetry   = 2 * time.Second
+)
+
+// publisher keeps Redis equal to the database.
+type publisher struct {
+	store    Store
+	registry Registry
+	rules    rules
+	metrics  *metrics
+	log      *slog.Logger
+	// changed holds a token while a commit waits to be published.
+	changed chan struct{}
+
+	// Of the goroutine of run: what was derived last, and from which revision.
+	derived  published
+	revision int64
+}
+
+// wake makes run publish soon.
+func (p *publisher) wake() {
+	select {
+	case p.changed <- struct{}{}:
+	default: // It will see this commit too.
+	}
+}
+
+// run publishes after each commit, and compares every 2 s. It returns when ctx ends.
+func (p *publisher) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var retry time.Duration
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.changed:
+		case <-timer.C:
+		}
+		err := p.publish(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			p.metrics.publishFailures.Inc()
+			if retry == 0 {
+				p.log.Warn("dashboards cannot be published; edits are kept and published later", "error", err)
+			}
+			retry = min(max(2*retry, firstRetry), lastRetry)
+			timer.Reset(retry)
+			continue
+		case retry > 0:
+			p.log.Info("dashboards are published again")
+			retry = 0
+		}
+		p.metrics.publishedNow()
+		timer.Reset(repairEvery)
+	}
+}
+
+func (p *publisher) publish(ctx context.Context) error {
+	if err := p.derive(ctx); err != nil {
+		return err
+	}
+	// Queries first: the pipeline begins while the gateway still reads the document.
+	if err := p.registry.Publish(ctx, p.derived.entries); err != nil {
+		return err
+	}
+	return p.registry.PublishDashboards(ctx, p.derived.dashboards)
+}
+
+// derive brings p.derived up to date when the database has changed.
+func (p *publisher) derive(ctx context.Context) error {
+	// Read before the dashboards, so that a change in between is seen next time.
+	revision, err := p.store.Revision(ctx)
+	if err != nil || revision == p.revision {
+		return err
+	}
+	all, err := p.store.All(ctx)
+	if err != nil {
+		return err
+	}
+	derived, err := p.rules.derive(all)
+	if err != nil {
+		return err
+	}
+	if len(derived.left) > 0 {
+		p.log.Warn("widgets have no query: their window is beyond the limit of this pipeline", "count", len(derived.left), "first", derived.left[0])
+	}
+	p.derived, p.revision = derived, revision
+	p.metrics.dashboards.Set(float64(len(all)))
+	p.metrics.widgets.Set(float64(derived.widgets))
+	p.metrics.queries.Set(float64(len(derived.entries)))
+	return nil
+}

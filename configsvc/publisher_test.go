@@ -1,0 +1,253 @@
+package configsvc
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/registry"
+)
+
+// limit is how long a test waits for what must happen; passing tests wait for milliseconds.
+const limit = 20 * time.Second
+
+// running is a whole service on a Redis of its own.
+type running struct {
+	*Service
+	srv   *httptest.Server
+	redis *miniredis.Miniredis
+	sets  chan registry.Set
+	reg   *prometheus.Registry
+	stop  func()
+}
+
+// start runs a service; stop ends it and waits for it.
+func start(t *testing.T, path string, m *miniredis.Miniredis) *running {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	reg, err := registry.Open(t.Context(), m.Addr(), registry.WithLog(quiet))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, metrics := openSQLite(t, path), prometheus.NewRegistry()
+	svc, err := New(Config{Store: store, Registry: reg, SliceMs: 250, Metrics: metrics, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{Service: svc, srv: httptest.NewServer(svc.Handler()), redis: m, sets: make(chan registry.Set, 1000), reg: metrics}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	go func() { ended <- svc.Run(ctx) }()
+	go func() { ended <- reg.Watch(ctx, 5*time.Millisecond, func(s registry.Set) { r.sets <- s }) }()
+	stopped := false
+	r.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		r.srv.Close()
+		cancel()
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		_ = reg.Close()
+		_ = store.Close()
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+// await waits until the query set has exactly these keys.
+func (r *running) await(t *testing.T, keys ...string) {
+	t.Helper()
+	deadline := time.After(limit)
+	for {
+		select {
+		case s := <-r.sets:
+			var got []string
+			for k := range s.Entries {
+				got = append(got, k)
+			}
+			slices.Sort(got)
+			slices.Sort(keys)
+			if slices.Equal(got, keys) {
+				return
+			}
+		case <-deadline:
+			t.Fatalf("the query set never was %q", keys)
+		}
+	}
+}
+
+func TestChangesReachRedis(t *testing.T) {
+	r := start(t, newDB(t), miniredis.RunT(t))
+	id := do(t, r.srv, "POST", "/dashboards", oneWidget).dashboard(t).ID
+	r.await(t, "m:avg:60s")
+	do(t, r.srv, "PATCH", "/dashboards/"+id+"/widgets", `{"add":[{"metric_name":"n","aggregation":"max","window_seconds":5,"refresh_interval_seconds":0.5}]}`, "If-Match", "*")
+	r.await(t, "m:avg:60s", "n:max:5s")
+	do(t, r.srv, "PUT", "/dashboards/"+id, `{"widgets":[]}`, "If-Match", "*")
+	r.await(t)
+	do(t, r.srv, "PATCH", "/dashboards/"+id, oneWidget, "If-Match", "*")
+	r.await(t, "m:avg:60s")
+	do(t, r.srv, "DELETE", "/dashboards/"+id, "", "If-Match", "*")
+	r.await(t)
+}
+
+func TestDashboardsReachRedisAsTheyAreRead(t *testing.T) {
+	r := start(t, newDB(t), miniredis.RunT(t))
+	made := do(t, r.srv, "POST", "/dashboards", oneWidget)
+	id := made.dashboard(t).ID
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	seen := make(chan struct{}, 100)
+	reg := r.publisher.registry.(*registry.Store)
+	go func() {
+		_ = reg.WatchDashboards(ctx, 5*time.Millisecond, func([]string, bool) { seen <- struct{}{} })
+	}()
+	for {
+		select {
+		case <-seen:
+		case <-ctx.Done():
+			t.Fatal("the dashboard never reached Redis")
+		}
+		doc, ok, err := reg.LoadDashboard(ctx, id)
+		if err != nil || !ok {
+			continue
+		}
+		if string(doc) != string(made.body) {
+			t.Errorf("Redis has\n%s\nthe API gave\n%s", doc, made.body)
+		}
+		return
+	}
+}
+
+func TestEmptiedRedisIsRepaired(t *testing.T) {
+	r := start(t, newDB(t), miniredis.RunT(t))
+	do(t, r.srv, "POST", "/dashboards", oneWidget)
+	r.await(t, "m:avg:60s")
+	r.redis.FlushAll()
+	// The watch keeps its set, so that the repair itself is not seen there: look at Redis.
+	reg := r.publisher.registry.(*registry.Store)
+	timer := time.NewTicker(5 * time.Millisecond)
+	defer timer.Stop()
+	deadline := time.After(limit)
+	for {
+		set, err := reg.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, _ := r.redis.HKeys("dashboards")
+		if len(set.Entries) == 1 && len(keys) == 1 {
+			return
+		}
+		select {
+		case <-timer.C:
+		case <-deadline:
+			t.Fatalf("Redis was not repaired: %+v, dashboards %q", set, keys)
+		}
+	}
+}
+
+func TestAPIWorksWhileRedisIsAway(t *testing.T) {
+	r := start(t, newDB(t), miniredis.RunT(t))
+	id := do(t, r.srv, "POST", "/dashboards", oneWidget).dashboard(t).ID
+	r.await(t, "m:avg:60s")
+	r.redis.Close()
+	if res := do(t, r.srv, "PATCH", "/dashboards/"+id+"/widgets", `{"`+idA+`":{"window_seconds":7}}`, "If-Match", `"1"`); res.status != 200 {
+		t.Fatalf("%d %s", res.status, res.body)
+	}
+	if res := do(t, r.srv, "GET", "/dashboards/"+id, ""); res.status != 200 || res.dashboard(t).Version != 2 {
+		t.Fatalf("%d %s", res.status, res.body)
+	}
+	if err := r.Healthy(t.Context()); err != nil {
+		t.Errorf("not healthy without Redis: %v", err)
+	}
+	if err := r.redis.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	r.await(t, "m:avg:7s")
+}
+
+// Ended between commit and publication: the next start makes Redis equal the database.
+func TestStartPublishesWhatWasMissed(t *testing.T) {
+	path, m := newDB(t), miniredis.RunT(t)
+	m.HSet("queries", "old:avg:60s", `{"query":{"metric_name":"old","aggregation":"avg","window_seconds":60},"refresh_ms":[1000]}`)
+	m.HSet("dashboards", idB, "{}")
+	_, api := newAPI(t, path, nil) // Does not publish.
+	do(t, api, "POST", "/dashboards", oneWidget)
+	api.Close()
+	r := start(t, path, m)
+	r.await(t, "m:avg:60s")
+}
+
+func TestSeed(t *testing.T) {
+	path, m := newDB(t), miniredis.RunT(t)
+	demo := []byte(`{"dashboard_id":"` + idC + `",` + oneWidget[1:])
+	seed := func(r *running, want bool) {
+		t.Helper()
+		if created, err := r.Seed(t.Context(), demo); created != want || err != nil {
+			t.Fatalf("created %v, %v; want %v", created, err, want)
+		}
+	}
+	first := start(t, path, m)
+	seed(first, true)
+	first.await(t, "m:avg:60s")
+	do(t, first.srv, "PATCH", "/dashboards/"+idC, `{"title":"mine"}`, "If-Match", "*")
+	first.stop()
+
+	second := start(t, path, m)
+	seed(second, false)
+	if d := do(t, second.srv, "GET", "/dashboards/"+idC, "").dashboard(t); d.Title != "mine" {
+		t.Errorf("the seed overwrote %+v", d)
+	}
+	do(t, second.srv, "DELETE", "/dashboards/"+idC, "", "If-Match", "*")
+	second.stop()
+
+	third := start(t, path, m)
+	seed(third, false)
+	if res := do(t, third.srv, "GET", "/dashboards/"+idC, ""); res.status != 404 {
+		t.Errorf("the deleted demo came back: %d", res.status)
+	}
+	for _, bad := range []string{`{`, `[]`, `{}`, `{"dashboard_id":"` + idA + `","widgets":[{}]}`} {
+		if _, err := third.Seed(t.Context(), []byte(bad)); err == nil {
+			t.Errorf("accepted %s", bad)
+		}
+	}
+}
+
+func TestPublisherMetrics(t *testing.T) {
+	r := start(t, newDB(t), miniredis.RunT(t))
+	do(t, r.srv, "POST", "/dashboards", oneWidget)
+	r.await(t, "m:avg:60s")
+	for _, name := range []string{"dashboards", "widgets", "queries"} {
+		if got := gathered(t, r.reg, "pulseboard_configsvc_"+name)[""]; got != 1 {
+			t.Errorf("%s: %v, want 1", name, got)
+		}
+	}
+	if age, ok := gathered(t, r.reg, "pulseboard_configsvc_registry_age_seconds")[""]; !ok || age < 0 {
+		t.Errorf("age %v, %v", age, ok)
+	}
+}
+
+func TestProtocolExampleIsAccepted(t *testing.T) {
+	const example = `{"title":"Web","tags":["team-a"],"variables":[{"name":"host","tag":"host"}],
+	 "widgets":[{"metric_name":"http.latency","aggregation":"avg","window_seconds":60,"refresh_interval_seconds":1,"delay_seconds":0,
+	  "filter":{"region":"eu"},"group_by":["host"],
+	  "display_config":{"chart":"line","title":"p95 latency","unit":"ms","position":{"x":0,"y":0,"w":6,"h":4},"color_scheme":"okabe-ito","x_axis":{"label":""},
+	   "y_axis":{"label":"latency","scale":"linear","min":null,"max":null},"thresholds":[{"at":200,"level":"warn"},{"at":500,"level":"crit"}],"limit":20}}]}`
+	r := start(t, newDB(t), miniredis.RunT(t))
+	res := do(t, r.srv, "POST", "/dashboards", example)
+	if d := res.dashboard(t); res.status != 201 || len(d.Warnings) > 0 || !json.Valid(res.body) {
+		t.Fatalf("%d %s", res.status, res.body)
+	}
+	r.await(t, `http.latency:avg:60s {region="eu"} by (host)`)
+}

@@ -1,0 +1,125 @@
+package configsvc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/metric"
+)
+
+// Config is what the service needs.
+type Config struct {
+	// Store keeps the dashboards. The caller closes it after Run has returned.
+	Store Store
+	// Registry is where queries and dashboards are published.
+	Registry Registry
+	// SliceMs is the pipeline's slice in milliseconds: refresh intervals are
+	// multiples of it. 0 = 1000.
+	SliceMs int64
+	// MaxWindowSeconds is the longest window that the pipeline serves. 0 = 86,400.
+	MaxWindowSeconds int
+	// Metrics is where the service registers its metrics; nil = nowhere.
+	Metrics prometheus.Registerer
+	// Log is where it reports; nil = slog.Default().
+	Log *slog.Logger
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.SliceMs == 0 {
+		c.SliceMs = 1000
+	}
+	if c.MaxWindowSeconds == 0 {
+		c.MaxWindowSeconds = metric.MaxWindowSeconds
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	switch {
+	case c.Store == nil || c.Registry == nil:
+		return c, errors.New("cannot make the config service: it needs a store and a registry")
+	case c.SliceMs < 1 || c.SliceMs > maxRefreshMs:
+		return c, fmt.Errorf("the slice is %d ms: it must be 1 to %d", c.SliceMs, maxRefreshMs)
+	case c.MaxWindowSeconds < 1 || c.MaxWindowSeconds > metric.MaxWindowSeconds:
+		return c, fmt.Errorf("the longest window is %d s: it must be 1 to %d", c.MaxWindowSeconds, metric.MaxWindowSeconds)
+	}
+	return c, nil
+}
+
+// Service is the config service.
+type Service struct {
+	store     Store
+	rules     rules
+	publisher *publisher
+	handler   http.Handler
+	log       *slog.Logger
+}
+
+// New returns a service that does nothing before Run and Handler are used.
+func New(cfg Config) (*Service, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("cannot register the metrics of the config service: %w", err)
+	}
+	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
+	s := &Service{store: cfg.Store, rules: r, log: cfg.Log}
+	s.publisher = &publisher{
+		store: cfg.Store, registry: cfg.Registry, rules: r, metrics: m, log: cfg.Log,
+		changed: make(chan struct{}, 1),
+	}
+	s.handler = s.routes(m)
+	return s, nil
+}
+
+// Handler serves the API of protocol.md, "Dashboards", and /openapi.yaml.
+func (s *Service) Handler() http.Handler { return s.handler }
+
+// Run publishes queries and dashboards to Redis until ctx ends, then returns nil.
+func (s *Service) Run(ctx context.Context) error {
+	s.publisher.run(ctx)
+	return nil
+}
+
+// Healthy reports whether the database answers. Redis is not asked: without it
+// the API works, and the publisher catches up.
+func (s *Service) Healthy(ctx context.Context) error {
+	_, err := s.store.Revision(ctx)
+	return err
+}
+
+// Seed adds a dashboard, in the form of POST /dashboards with a dashboard_id,
+// unless that id was ever used: one that people deleted or changed stays so.
+func (s *Service) Seed(ctx context.Context, document []byte) (created bool, err error) {
+	v, err := parseJSON(document)
+	if err != nil {
+		return false, fmt.Errorf("cannot read the dashboard to begin with: %w", err)
+	}
+	var f faults
+	if m, ok := v.(map[string]any); !ok || m["dashboard_id"] == nil {
+		return false, errors.New("cannot add the dashboard to begin with: it has no dashboard_id to know it by")
+	}
+	d := s.rules.dashboard(v, "", &f)
+	if len(f.errors) > 0 {
+		texts := make([]string, 0, len(f.errors))
+		for _, e := range f.errors {
+			texts = append(texts, e.Pointer+": "+e.Detail)
+		}
+		return false, fmt.Errorf("cannot add the dashboard to begin with: %s", strings.Join(texts, "; "))
+	}
+	for _, w := range f.warnings {
+		s.log.Warn("the dashboard to begin with was changed", "pointer", w.Pointer, "detail", w.Detail)
+	}
+	if created, err = s.store.CreateFirst(ctx, d); created {
+		s.publisher.wake()
+	}
+	return created, err
+}

@@ -1,0 +1,149 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"time"
+)
+
+// layout is the widgets of a dashboard at one version. It is never changed.
+type layout struct {
+	version int64
+	widgets []widget // The index in the stream is that in the slice.
+}
+
+type widget struct {
+	spec
+	feed *feed
+}
+
+// board is one dashboard that somebody looks at.
+type board struct {
+	id     string
+	cancel context.CancelFunc
+	reload chan struct{} // The document may have changed.
+	due    chan struct{} // Some widgets have a new point: soon.
+	now    chan struct{} // Something else is to be told: at once.
+	text   []byte        // The document that layout was made of. Only follow looks at it.
+
+	mu      sync.Mutex
+	layout  *layout // Nil until it was read.
+	gone    bool    // There is no such dashboard.
+	clients map[*client]struct{}
+}
+
+func newBoard(id string, cancel context.CancelFunc) *board {
+	return &board{
+		id: id, cancel: cancel, clients: make(map[*client]struct{}),
+		reload: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1),
+	}
+}
+
+func (b *board) current() (l *layout, gone bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.layout, b.gone
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// pulse wakes the clients until ctx ends. What becomes due within a moment of
+// the first goes into one frame.
+func (b *board) pulse(ctx context.Context, moment time.Duration) {
+	t := time.NewTimer(moment)
+	t.Stop()
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.due:
+			t.Reset(moment)
+			select {
+			case <-t.C:
+			case <-b.now:
+				t.Stop()
+			case <-ctx.Done():
+				return
+			}
+		case <-b.now:
+		}
+		for _, c := range b.audience() {
+			c.wake()
+		}
+	}
+}
+
+func (b *board) audience() []*client {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	cs := make([]*client, 0, len(b.clients))
+	for c := range b.clients {
+		cs = append(cs, c)
+	}
+	return cs
+}
+
+// follow keeps the layout that of the document until ctx ends.
+func (b *board) follow(ctx context.Context, h *hub) {
+	signal(b.reload)
+	defer h.place(b, nil)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.reload:
+		}
+		if err := b.load(ctx, h); err != nil && ctx.Err() == nil {
+			h.log.Debug("a dashboard cannot be read", "dashboard", b.id, "error", err)
+			if !pause(ctx, retryAfter) {
+				return
+			}
+			signal(b.reload)
+		}
+	}
+}
+
+func (b *board) load(ctx context.Context, h *hub) error {
+	read, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	text, ok, err := h.dashboards.LoadDashboard(read, b.id)
+	if err != nil {
+		return err // Whatever was served stays in force.
+	}
+	if !ok {
+		h.place(b, nil)
+		b.set(nil, nil)
+		return nil
+	}
+	if bytes.Equal(text, b.text) {
+		return nil
+	}
+	version, specs, bad, err := parseDocument(text)
+	if err != nil {
+		// Reading it again would not help: the next version may.
+		h.log.Warn("a dashboard is left as it was", "dashboard", b.id, "error", err)
+		return nil
+	}
+	for _, fault := range bad {
+		h.log.Warn("a widget is left out", "dashboard", b.id, "fault", fault)
+	}
+	b.set(text, &layout{version: version, widgets: h.place(b, specs)})
+	return nil
+}
+
+// set takes the document's text and what was made of it, nil when there is no
+// such dashboard. Only follow calls it.
+func (b *board) set(text []byte, l *layout) {
+	b.text = text
+	b.mu.Lock()
+	b.layout, b.gone = l, l == nil
+	b.mu.Unlock()
+	signal(b.now)
+}

@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+
+	"pulseboard/metric"
+)
+
+// documentWidget is what the gateway needs of a widget.
+type documentWidget struct {
+	ID             string             `json:"widget_id"`
+	Metric         string             `json:"metric_name"`
+	Aggregation    metric.Aggregation `json:"aggregation"`
+	WindowSeconds  int                `json:"window_seconds"`
+	RefreshSeconds float64            `json:"refresh_interval_seconds"` // Absent = 1.
+	DelaySeconds   int                `json:"delay_seconds"`
+	Filter         metric.Filter      `json:"filter"`
+	GroupBy        []string           `json:"group_by"`
+	Display        struct {
+		Chart string `json:"chart"`
+	} `json:"display_config"`
+}
+
+// spec is a widget as the stream sees it.
+type spec struct {
+	id        string
+	query     metric.Query
+	key       string
+	refreshMs int64
+	history   bool // Its picture shows more than the newest point.
+}
+
+// parseDocument reads a dashboard. Widgets that no query can be made of are
+// left out and named, so that one of them does not spoil the others.
+func parseDocument(b []byte) (version int64, specs []spec, bad []string, err error) {
+	var d struct {
+		Version int64             `json:"version"`
+		Widgets []json.RawMessage `json:"widgets"`
+	}
+	if err := json.Unmarshal(b, &d); err != nil {
+		return 0, nil, nil, fmt.Errorf("cannot read the dashboard's document: %w", err)
+	}
+	for i, raw := range d.Widgets {
+		var w documentWidget
+		err := json.Unmarshal(raw, &w)
+		if err == nil {
+			var s spec
+			if s, err = w.spec(); err == nil {
+				specs = append(specs, s)
+				continue
+			}
+		}
+		bad = append(bad, fmt.Sprintf("widget %d %q: %v", i, w.ID, err))
+	}
+	return d.Version, specs, bad, nil
+}
+
+func (w *documentWidget) spec() (spec, error) {
+	q := metric.Query{
+		Metric: w.Metric, Aggregation: w.Aggregation, WindowSeconds: w.WindowSeconds,
+		DelaySeconds: w.DelaySeconds, Filter: w.Filter, GroupBy: w.GroupBy,
+	}.Normal()
+	if err := q.Validate(); err != nil {
+		return spec{}, err
+	}
+	if w.ID == "" {
+		return spec{}, errors.New("it has no widget_id")
+	}
+	refresh := int64(math.Round(w.RefreshSeconds * 1000))
+	if refresh <= 0 {
+		refresh = 1000
+	}
+	return spec{id: w.ID, query: q, key: q.Key(), refreshMs: refresh, history: w.Display.Chart != "gauge" && w.Display.Chart != "table"}, nil
+}

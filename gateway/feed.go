@@ -1,0 +1,329 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"pulseboard/metric"
+	"pulseboard/results"
+)
+
+// Messages that wait while the history is read. All of them are in the history
+// too, so that the oldest can be let go.
+const maxPending = 256
+
+// feed is the newest points of one metric key at one refresh interval.
+type feed struct {
+	key       string
+	refreshMs int64
+	windowMs  int64
+	delayMs   int64
+	stale     time.Duration
+	reload    chan struct{} // Asks run to read the history again.
+
+	// Guarded by hub.mu.
+	boards map[*board]struct{}
+	cancel context.CancelFunc
+
+	mu sync.Mutex
+	// points rise by end. Only append and reslice change the slice, so that a
+	// part that was handed out stays as it was.
+	points  []point
+	latest  *metric.Result
+	loaded  bool
+	reads   int // Begun.
+	reading bool
+	pending []pending
+	// arrived is when the newest end came, on the monotonic clock; for one that
+	// was found in the history, when it must have come.
+	arrived time.Time
+	late    bool
+	away    bool
+	state   state
+}
+
+// pending is a message that came while the history was read.
+type pending struct {
+	result *metric.Result
+	reads  int // Reads begun before it came: a later read has seen all that it says.
+}
+
+func newFeed(s spec, sliceMs int64) *feed {
+	f := &feed{
+		key: s.key, refreshMs: s.refreshMs,
+		windowMs: int64(s.query.WindowSeconds) * 1000, delayMs: int64(s.query.DelaySeconds) * 1000,
+		reload: make(chan struct{}, 1), boards: make(map[*board]struct{}), state: stateWaiting,
+	}
+	f.stale = staleAfter(f.refreshMs, sliceMs, f.delayMs)
+	return f
+}
+
+func (f *feed) stream() results.Stream { return results.Stream{Key: f.key, RefreshMs: f.refreshMs} }
+
+// receive takes a message of the key's channel and reports whether there is a
+// new point. A message that shows that another was missed waits until the
+// history was read again.
+func (f *feed) receive(r *metric.Result, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.loaded && !f.reading && !f.misses(r) {
+		return f.add(r, now)
+	}
+	if len(f.pending) == maxPending {
+		f.pending = slices.Delete(f.pending, 0, 1)
+	}
+	f.pending = append(f.pending, pending{r, f.reads})
+	f.ask()
+	return false
+}
+
+// misses reports whether r says that an end of this feed came before it that is
+// not here. prev_end is that of the key, whose other refresh intervals do not
+// matter: only the multiples of this feed's do.
+func (f *feed) misses(r *metric.Result) bool {
+	return r.PrevEnd-r.PrevEnd%f.refreshMs > f.last()
+}
+
+// add appends r when it is due here and newer than all.
+func (f *feed) add(r *metric.Result, now time.Time) bool {
+	if r.WindowEnd <= f.last() || !slices.Contains(r.Due, f.refreshMs) {
+		return false
+	}
+	f.append(r, false)
+	f.arrived = now
+	f.late = now.UnixMilli()-r.WindowEnd-f.delayMs > lateAfter.Milliseconds()
+	f.refreshState(now)
+	return true
+}
+
+func (f *feed) append(r *metric.Result, filled bool) {
+	var known *seriesList
+	if n := len(f.points); n > 0 {
+		known = f.points[n-1].list
+	}
+	if len(f.points) == results.HistoryLength {
+		f.points = f.points[1:]
+	}
+	f.points = append(f.points, newPoint(r, known, filled))
+	f.latest = r
+}
+
+// ask makes run read the history, unless it is to do so already.
+func (f *feed) ask() {
+	select {
+	case f.reload <- struct{}{}:
+	default:
+	}
+}
+
+// beginRead returns the end after which the history is to be read.
+func (f *feed) beginRead() (after int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading = true
+	f.reads++
+	return f.last()
+}
+
+// endRead takes what was read, oldest first, then the messages that came
+// meanwhile. It reports whether there is anything new to tell.
+func (f *feed) endRead(rs []*metric.Result, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading = false
+	changed := !f.loaded
+	filled := f.loaded
+	f.loaded = true
+	for _, r := range rs {
+		if r.WindowEnd > f.last() {
+			f.append(r, filled)
+			// It came when its window ended, or now if that is later by our clock.
+			f.arrived = now.Add(min(0, time.Duration(r.WindowEnd+f.delayMs-now.UnixMilli())*time.Millisecond))
+			f.late = false
+			changed = true
+		}
+	}
+	waiting := f.pending
+	f.pending = nil
+	for i, p := range waiting {
+		// What a read that began after the message did not find is not there.
+		if p.reads >= f.reads && f.misses(p.result) {
+			f.pending = waiting[i:]
+			f.ask()
+			break
+		}
+		changed = f.add(p.result, now) || changed
+	}
+	f.refreshState(now)
+	return changed
+}
+
+// failRead is called when the history could not be read.
+func (f *feed) failRead() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading = false
+}
+
+func (f *feed) last() int64 {
+	if n := len(f.points); n > 0 {
+		return f.points[n-1].end
+	}
+	return 0
+}
+
+// view is what is there at one moment.
+type view struct {
+	points []point
+	loaded bool
+	state  state
+}
+
+func (f *feed) view() view {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return view{f.points, f.loaded, f.state}
+}
+
+// newest returns the newest result, nil before the first, and its state by
+// time alone: whether Redis is away does not change what was true a moment ago.
+func (f *feed) newest(now time.Time) (*metric.Result, state, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.latest, f.stateByTime(now), f.loaded
+}
+
+// after returns the points newer than end, oldest first.
+func (v view) after(end int64) []point { return pointsAfter(v.points, end) }
+
+func pointsAfter(points []point, end int64) []point {
+	n := len(points)
+	// Nearly always the newest or none.
+	for n > 0 && points[n-1].end > end {
+		n--
+	}
+	return points[n:]
+}
+
+// has reports whether end is one of the points.
+func (v view) has(end int64) bool {
+	_, ok := slices.BinarySearchFunc(v.points, end, func(p point, end int64) int {
+		switch {
+		case p.end < end:
+			return -1
+		case p.end > end:
+			return 1
+		}
+		return 0
+	})
+	return ok
+}
+
+// check brings the state up to date and reports whether it changed.
+func (f *feed) check(now time.Time, away bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.state
+	f.away = away
+	f.refreshState(now)
+	return f.state != before
+}
+
+func (f *feed) refreshState(now time.Time) {
+	f.state = f.stateByTime(now)
+	if f.away {
+		f.state = stateDegraded
+	}
+}
+
+func (f *feed) stateByTime(now time.Time) state {
+	switch {
+	case f.latest == nil:
+		return stateWaiting
+	case now.Sub(f.arrived) > f.stale:
+		return stateStale
+	case f.latest.Matched == 0:
+		return stateWaiting
+	case f.late:
+		return stateLate
+	}
+	return stateLive
+}
+
+// How soon something that failed because Redis is away is tried again.
+const retryAfter = 300 * time.Millisecond
+
+// run subscribes to the key, reads the history, and reads it again whenever
+// asked, until ctx ends.
+func (f *feed) run(ctx context.Context, h *hub) {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, redisTimeout)
+		err := h.subscriber.Add(attempt, f.key)
+		cancel()
+		if err == nil {
+			break
+		}
+		if !pause(ctx, retryAfter) {
+			return
+		}
+	}
+	defer func() {
+		if h.ctx.Err() != nil {
+			return // The whole subscription ends.
+		}
+		// go-redis forgets the channel in any case: a new connection is without it.
+		if err := h.subscriber.Remove(context.WithoutCancel(ctx), f.key); err != nil {
+			h.log.Debug("an unsubscription waits for Redis", "key", f.key, "error", err)
+		}
+	}()
+	f.ask()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.reload:
+		}
+		if err := f.read(ctx, h); err != nil {
+			if ctx.Err() == nil {
+				h.log.Debug("a history cannot be read", "key", f.key, "error", err)
+			}
+			f.failRead()
+			f.ask()
+			if !pause(ctx, retryAfter) {
+				return
+			}
+		}
+	}
+}
+
+func (f *feed) read(ctx context.Context, h *hub) error {
+	if err := h.readers.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer h.readers.Release(1)
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	rs, err := h.results.History(ctx, f.key, f.refreshMs, f.beginRead(), results.HistoryLength)
+	if err != nil {
+		return err
+	}
+	h.metrics.historyReads.Inc()
+	if f.endRead(rs, h.now()) {
+		h.notify(f, true)
+	}
+	return nil
+}
+
+// pause waits, and reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,390 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"pulseboard/metric"
+	"pulseboard/results"
+)
+
+// Times that nobody needs to change.
+const (
+	redisTimeout      = 3 * time.Second
+	gatherMoment      = 20 * time.Millisecond // What becomes due within it goes into one frame.
+	dashboardPoll     = 2 * time.Second
+	probeEvery        = time.Second
+	topPoll           = 10 * time.Second // How often the histories' tops are compared with what was received.
+	concurrentReads   = 8
+	welcomeTimeout    = 10 * time.Second // How long a dashboard may be unreadable until its clients are sent away.
+	drainTimeout      = 5 * time.Second
+	shortestReconnect = 500 * time.Millisecond
+)
+
+// hub is what all clients of this process share.
+type hub struct {
+	results    *results.Store
+	dashboards Dashboards
+	subscriber *results.Subscriber
+	metrics    *metrics
+	log        *slog.Logger
+	now        func() time.Time
+	sliceMs    int64
+	heartbeat  time.Duration
+	helloWait  time.Duration
+	limit      int // Of clients.
+	readers    *semaphore.Weighted
+	scratches  sync.Pool // Of *scratch.
+
+	// The life of everything below: clients come through Handler, whose requests
+	// do not live as long. It ends in run.
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu      sync.Mutex
+	boards  map[string]*board
+	feeds   map[results.Stream]*feed
+	byKey   map[string][]*feed // The slices are replaced, never changed.
+	clients map[*client]struct{}
+	places  int // Clients and those about to be.
+	closing bool
+	away    bool // Redis does not answer.
+}
+
+func newHub(cfg Config, m *metrics) *hub {
+	h := &hub{
+		results: cfg.Results, dashboards: cfg.Dashboards, metrics: m, log: cfg.Log, now: cfg.now,
+		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, helloWait: cfg.HelloTimeout, limit: cfg.MaxConnections,
+		readers: semaphore.NewWeighted(concurrentReads),
+		boards:  make(map[string]*board), feeds: make(map[results.Stream]*feed),
+		byKey: make(map[string][]*feed), clients: make(map[*client]struct{}),
+	}
+	h.scratches.New = func() any { return new(scratch) }
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.subscriber = h.results.Subscribe(h.ctx, h.receive, h.resync)
+	return h
+}
+
+// receive is the Subscriber's handler: it must not block.
+func (h *hub) receive(key string, payload []byte) {
+	h.mu.Lock()
+	feeds := h.byKey[key]
+	h.mu.Unlock()
+	if len(feeds) == 0 {
+		return
+	}
+	r, err := metric.DecodeResult(payload)
+	if err != nil {
+		h.log.Warn("a message is no result", "channel", key, "error", err)
+		return
+	}
+	h.metrics.messages.Inc()
+	now := h.now()
+	for _, f := range feeds {
+		if f.receive(r, now) {
+			h.notify(f, false)
+		}
+	}
+}
+
+// resync is called when messages may have been missed.
+func (h *hub) resync() {
+	h.metrics.resubscriptions.Inc()
+	for _, f := range h.allFeeds() {
+		f.ask()
+	}
+}
+
+func (h *hub) allFeeds() []*feed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fs := make([]*feed, 0, len(h.feeds))
+	for _, f := range h.feeds {
+		fs = append(fs, f)
+	}
+	return fs
+}
+
+// notify tells the boards that f has something new.
+func (h *hub) notify(f *feed, atOnce bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for b := range f.boards {
+		if atOnce {
+			signal(b.now)
+		} else {
+			signal(b.due)
+		}
+	}
+}
+
+// place gives b the feeds of specs instead of those that it has, starting and
+// ending feeds as needed.
+func (h *hub) place(b *board, specs []spec) []widget {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	widgets := make([]widget, 0, len(specs))
+	kept := make(map[*feed]struct{}, len(specs))
+	for _, s := range specs {
+		f := h.feed(s)
+		f.boards[b] = struct{}{}
+		kept[f] = struct{}{}
+		widgets = append(widgets, widget{s, f})
+	}
+	if l, _ := b.current(); l != nil {
+		for _, w := range l.widgets {
+			if _, ok := kept[w.feed]; !ok {
+				h.release(b, w.feed)
+			}
+		}
+	}
+	h.metrics.feeds.Set(float64(len(h.feeds)))
+	return widgets
+}
+
+func (h *hub) feed(s spec) *feed {
+	stream := results.Stream{Key: s.key, RefreshMs: s.refreshMs}
+	f := h.feeds[stream]
+	if f == nil {
+		f = newFeed(s, h.sliceMs)
+		f.away = h.away
+		h.feeds[stream] = f
+		h.byKey[s.key] = append(slices.Clip(h.byKey[s.key]), f)
+		var ctx context.Context
+		ctx, f.cancel = context.WithCancel(h.ctx)
+		h.wg.Go(func() { f.run(ctx, h) })
+	}
+	return f
+}
+
+func (h *hub) release(b *board, f *feed) {
+	delete(f.boards, b)
+	if len(f.boards) > 0 {
+		return
+	}
+	f.cancel()
+	delete(h.feeds, f.stream())
+	rest := slices.DeleteFunc(slices.Clone(h.byKey[f.key]), func(o *feed) bool { return o == f })
+	if len(rest) == 0 {
+		delete(h.byKey, f.key)
+	} else {
+		h.byKey[f.key] = rest
+	}
+}
+
+// reserve takes a place for a client before its connection is upgraded.
+func (h *hub) reserve() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing || h.places >= h.limit {
+		return false
+	}
+	h.places++
+	h.metrics.connections.Set(float64(h.places))
+	return true
+}
+
+func (h *hub) unreserve() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.places--
+	h.metrics.connections.Set(float64(h.places))
+}
+
+// join starts a client whose place is reserved; false when the hub ends.
+func (h *hub) join(c *client) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing {
+		return false
+	}
+	h.clients[c] = struct{}{}
+	h.wg.Go(c.read)
+	return true
+}
+
+// attach gives a client that said hello its board.
+func (h *hub) attach(c *client) *board {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.boards[c.dashboard]
+	if b == nil {
+		ctx, cancel := context.WithCancel(h.ctx)
+		b = newBoard(c.dashboard, cancel)
+		h.boards[c.dashboard] = b
+		h.wg.Go(func() { b.follow(ctx, h) })
+		h.wg.Go(func() { b.pulse(ctx, gatherMoment) })
+	}
+	b.mu.Lock()
+	b.clients[c] = struct{}{}
+	b.mu.Unlock()
+	return b
+}
+
+func (h *hub) leave(c *client, b *board) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.clients, c)
+	h.places--
+	h.metrics.connections.Set(float64(h.places))
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	delete(b.clients, c)
+	left := len(b.clients)
+	b.mu.Unlock()
+	if left == 0 && h.boards[b.id] == b {
+		delete(h.boards, b.id)
+		b.cancel()
+	}
+}
+
+// changed is told by the registry which dashboards may have changed.
+func (h *hub) changed(ids []string, all bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if all {
+		for _, b := range h.boards {
+			signal(b.reload)
+		}
+		return
+	}
+	for _, id := range ids {
+		if b := h.boards[id]; b != nil {
+			signal(b.reload)
+		}
+	}
+}
+
+// run works until ctx ends, then sends the clients away and waits for all.
+func (h *hub) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		// Nil by contract: it ends with ctx.
+		_ = h.dashboards.WatchDashboards(ctx, dashboardPoll, h.changed)
+	})
+	wg.Go(func() { h.sweep(ctx) })
+	wg.Go(func() { h.probe(ctx) })
+	wg.Go(func() { h.compareTops(ctx) })
+	<-ctx.Done()
+	h.drain(context.WithoutCancel(ctx))
+	h.cancel()
+	wg.Wait()
+	h.wg.Wait()
+	_ = h.subscriber.Close() // Nothing is lost with it.
+}
+
+// sweep looks after everything that happens because nothing else does.
+func (h *hub) sweep(ctx context.Context) {
+	t := time.NewTicker(max(10*time.Millisecond, min(h.heartbeat/10, 200*time.Millisecond)))
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		h.look(h.now())
+	}
+}
+
+func (h *hub) look(now time.Time) {
+	h.mu.Lock()
+	away := h.away
+	clients := make([]*client, 0, len(h.clients))
+	for c := range h.clients {
+		clients = append(clients, c)
+	}
+	h.mu.Unlock()
+	for _, f := range h.allFeeds() {
+		if f.check(now, away) {
+			h.notify(f, true)
+		}
+	}
+	for _, c := range clients {
+		c.look(now)
+	}
+}
+
+// probe finds out whether Redis is away.
+func (h *hub) probe(ctx context.Context) {
+	for pause(ctx, probeEvery) {
+		attempt, cancel := context.WithTimeout(ctx, probeEvery)
+		err := h.results.Ping(attempt)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		h.mu.Lock()
+		before := h.away
+		h.away = err != nil
+		h.mu.Unlock()
+		if before == (err != nil) {
+			continue
+		}
+		if err != nil {
+			h.metrics.redisAway.Set(1)
+			h.log.Error("Redis cannot be reached; widgets are degraded until it is back", "error", err)
+		} else {
+			h.metrics.redisAway.Set(0)
+			h.log.Info("Redis is back")
+			h.resync() // It may have been emptied, and the subscription may take its time.
+		}
+	}
+}
+
+// compareTops finds results whose message never came: a lost message that was
+// the last one is missed by nobody else.
+func (h *hub) compareTops(ctx context.Context) {
+	for pause(ctx, topPoll/2+rand.N(topPoll)) {
+		feeds := h.allFeeds()
+		streams := make([]results.Stream, 0, len(feeds))
+		for _, f := range feeds {
+			streams = append(streams, f.stream())
+		}
+		read, cancel := context.WithTimeout(ctx, redisTimeout)
+		ends, err := h.results.Newest(read, streams)
+		cancel()
+		if err != nil {
+			continue // The probe says so.
+		}
+		for i, f := range feeds {
+			if v := f.view(); v.loaded && len(v.after(ends[i]-1)) == 0 && ends[i] > 0 {
+				f.ask()
+			}
+		}
+	}
+}
+
+// drain tells all clients to come back, at moments that are spread, and waits
+// for them to go.
+func (h *hub) drain(ctx context.Context) {
+	h.mu.Lock()
+	h.closing = true
+	clients := make([]*client, 0, len(h.clients))
+	for c := range h.clients {
+		clients = append(clients, c)
+	}
+	h.mu.Unlock()
+	spread := time.Second + time.Duration(len(clients))*time.Millisecond
+	for _, c := range clients {
+		c.end(closeRestart, "the gateway restarts", shortestReconnect+rand.N(spread))
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	for _, c := range clients {
+		select {
+		case <-c.left:
+		case <-ctx.Done():
+			_ = c.ws.Close() // Whoever did not go by himself is cut off.
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package gateway
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"time"
+)
+
+// Close codes of protocol.md.
+const (
+	closeRestart     = 1012
+	closeOverloaded  = 1013
+	closeProtocol    = 4400
+	closeNoDashboard = 4404
+	closeNoHello     = 4408
+)
+
+// clientMessage is what a client says. Fields of the wrong type are absent.
+type clientMessage struct {
+	Type   string                     `json:"type"`
+	Resume map[string]json.RawMessage `json:"resume"`
+}
+
+// resumePoint is where a client stood when its last connection ended.
+type resumePoint struct {
+	Key       string `json:"key"`
+	WindowEnd int64  `json:"window_end"`
+}
+
+// parseClientMessage fails on text that is not JSON. JSON of another shape is a
+// message of an unknown type.
+func parseClientMessage(b []byte) (clientMessage, error) {
+	var m clientMessage
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil {
+		if json.Valid(b) {
+			return m, nil
+		}
+		return m, err
+	}
+	// Each by itself, so that one of the wrong type is absent alone.
+	_ = json.Unmarshal(fields["type"], &m.Type)
+	_ = json.Unmarshal(fields["resume"], &m.Resume)
+	return m, nil
+}
+
+func (m clientMessage) resumePoints() map[string]resumePoint {
+	points := make(map[string]resumePoint, len(m.Resume))
+	for id, raw := range m.Resume {
+		var p resumePoint
+		if json.Unmarshal(raw, &p) == nil {
+			points[id] = p
+		}
+	}
+	return points
+}
+
+// The server's messages are appended to a buffer that is used again: they are
+// most of what a gateway does.
+
+func appendInt(b []byte, name string, v int64) []byte {
+	return strconv.AppendInt(append(b, name...), v, 10)
+}
+
+func appendText(b []byte, name, v string) []byte {
+	b = append(b, name...)
+	// A string can always be encoded.
+	text, _ := json.Marshal(v)
+	return append(b, text...)
+}
+
+func appendWelcome(b []byte, now time.Time, heartbeat time.Duration, dashboard string, l *layout) []byte {
+	b = appendInt(b, `{"type":"welcome","server_time":`, now.UnixMilli())
+	b = appendInt(b, `,"heartbeat_ms":`, heartbeat.Milliseconds())
+	b = appendText(b, `,"dashboard":{"id":`, dashboard)
+	b = appendInt(b, `,"version":`, l.version)
+	b = append(b, '}')
+	return appendWidgets(b, l)
+}
+
+func appendDashboard(b []byte, l *layout) []byte {
+	b = appendInt(b, `{"type":"dashboard","version":`, l.version)
+	return appendWidgets(b, l)
+}
+
+func appendWidgets(b []byte, l *layout) []byte {
+	b = append(b, `,"widgets":[`...)
+	for i := range l.widgets {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		w := &l.widgets[i]
+		b = appendInt(b, `{"index":`, int64(i))
+		b = appendText(b, `,"widget_id":`, w.id)
+		b = appendText(b, `,"metric_key":`, w.key)
+		b = appendInt(b, `,"refresh_ms":`, w.refreshMs)
+		b = append(b, '}')
+	}
+	return append(b, "]}"...)
+}
+
+// snapshot is the message of that name. since is nil when the feed has no point.
+type snapshot struct {
+	index  int
+	state  state
+	reset  bool
+	points []point
+	since  *int64
+}
+
+// append returns the series list that the client knows afterwards.
+func (s *snapshot) append(b []byte) ([]byte, *seriesList) {
+	u := newUnion(s.points)
+	b = appendInt(b, `{"type":"snapshot","index":`, int64(s.index))
+	b = appendText(b, `,"state":`, string(s.state))
+	b = strconv.AppendBool(append(b, `,"reset":`...), s.reset)
+	b = appendSeries(b, u.list)
+	b = appendOptional(append(b, `,"covered_since":`...), s.since)
+	b = append(b, `,"points":[`...)
+	var row []float64
+	for i := range s.points {
+		p := &s.points[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '[')
+		b = strconv.AppendInt(b, p.end, 10)
+		b = append(b, ',')
+		b = appendOptional(b, p.newest)
+		b = append(b, ',')
+		row = u.row(p, row)
+		b = append(appendValues(b, row), ']')
+	}
+	return append(b, "]}"...), u.list
+}
+
+func appendSeries(b []byte, l *seriesList) []byte {
+	b = appendText(b, `,"series_version":`, l.version)
+	b = append(b, `,"series":[`...)
+	for i, t := range l.tags {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(t.AppendJSON(append(b, `{"tags":`...)), '}')
+	}
+	return append(b, ']')
+}
+
+func appendSeriesMessage(b []byte, index int, l *seriesList) []byte {
+	b = appendInt(b, `{"type":"series","index":`, int64(index))
+	return append(appendSeries(b, l), '}')
+}
+
+func appendState(b []byte, index int, s state, detail string) []byte {
+	b = appendInt(b, `{"type":"state","index":`, int64(index))
+	b = appendText(b, `,"state":`, string(s))
+	b = appendText(b, `,"detail":`, detail)
+	return append(b, '}')
+}
+
+// entry is one widget in an update.
+type entry struct {
+	index     int
+	point     point
+	unchanged bool // Values are as at the widget's previous end on this connection.
+	windowMs  int64
+}
+
+func appendUpdate(b []byte, now time.Time, entries []entry, skipped int) []byte {
+	b = appendInt(b, `{"type":"update","server_time":`, now.UnixMilli())
+	b = append(b, `,"updates":[`...)
+	for i := range entries {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = entries[i].append(b)
+	}
+	b = appendInt(b, `],"skipped":`, int64(skipped))
+	return append(b, '}')
+}
+
+func (e *entry) append(b []byte) []byte {
+	p := &e.point
+	b = append(b, '[')
+	b = strconv.AppendInt(b, int64(e.index), 10)
+	b = appendInt(b, ",", p.end)
+	b = appendOptional(append(b, ','), p.newest)
+	b = appendText(b, ",", p.list.version)
+	if e.unchanged {
+		b = append(b, ",null"...)
+	} else {
+		b = appendValues(append(b, ','), p.values)
+	}
+	if p.start != p.end-e.windowMs || !p.complete {
+		b = appendInt(b, `,{"start":`, p.start)
+		b = strconv.AppendBool(append(b, `,"complete":`...), p.complete)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+func appendHeartbeat(b []byte, now time.Time) []byte {
+	return append(appendInt(b, `{"type":"heartbeat","server_time":`, now.UnixMilli()), '}')
+}
+
+func appendClose(b []byte, e ending) []byte {
+	b = appendInt(b, `{"type":"close","code":`, int64(e.code))
+	b = appendText(b, `,"reason":`, e.reason)
+	b = appendInt(b, `,"reconnect_after_ms":`, e.reconnectAfter.Milliseconds())
+	return append(b, '}')
+}
+
+func appendOptional(b []byte, v *int64) []byte {
+	if v == nil {
+		return append(b, "null"...)
+	}
+	return strconv.AppendInt(b, *v, 10)
+}
+
+func appendValues(b []byte, values []float64) []byte {
+	b = append(b, '[')
+	for i, v := range values {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendValue(b, v)
+	}
+	return append(b, ']')
+}
+
+// appendValue writes the shortest text that reads back as v, without an
+// exponent where people would not write one.
+func appendValue(b []byte, v float64) []byte {
+	switch a := math.Abs(v); {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return append(b, "null"...)
+	case a != 0 && (a < 1e-6 || a >= 1e21):
+		return strconv.AppendFloat(b, v, 'e', -1, 64)
+	}
+	return strconv.AppendFloat(b, v, 'f', -1, 64)
+}

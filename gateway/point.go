@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"math"
+	"slices"
+
+	"pulseboard/metric"
+)
+
+// seriesList is the ordered list of series that a series_version names.
+type seriesList struct {
+	version string
+	tags    []metric.Tags
+}
+
+// point is one result as the stream sends it. It is never changed.
+type point struct {
+	end, start int64
+	newest     *int64
+	list       *seriesList
+	values     []float64 // In the order of list; NaN = absent.
+	complete   bool
+	filled     bool // Read from the history after newer ones were sent: no message told of it in time.
+}
+
+// newPoint takes r's values. known is a list that is likely to be that of r and
+// is shared then.
+func newPoint(r *metric.Result, known *seriesList, filled bool) point {
+	p := point{end: r.WindowEnd, start: r.WindowStart, newest: r.NewestEvent, complete: r.Complete, filled: filled, list: known}
+	if known == nil || known.version != r.SeriesVersion || !sameSeries(known.tags, r.Series) {
+		tags := make([]metric.Tags, len(r.Series))
+		for i := range r.Series {
+			tags[i] = r.Series[i].Tags
+		}
+		p.list = &seriesList{version: r.SeriesVersion, tags: tags}
+	}
+	p.values = make([]float64, len(r.Series))
+	for i := range r.Series {
+		p.values[i] = math.NaN()
+		if v := r.Series[i].Value; v != nil {
+			p.values[i] = *v
+		}
+	}
+	return p
+}
+
+func sameSeries(tags []metric.Tags, series []metric.SeriesValue) bool {
+	return slices.EqualFunc(tags, series, func(t metric.Tags, s metric.SeriesValue) bool { return t.Compare(s.Tags) == 0 })
+}
+
+// sameValues compares values as JSON shows them.
+func sameValues(a, b []float64) bool {
+	return slices.EqualFunc(a, b, func(x, y float64) bool { return x == y || math.IsNaN(x) && math.IsNaN(y) })
+}
+
+// coveredSince returns the lowest start from which on all points are complete.
+// Readers that know only the length of the window compare with end − window,
+// so that this is a bound for both.
+func coveredSince(points []point, windowMs int64) int64 {
+	since := int64(0)
+	for i := len(points) - 1; i >= 0; i-- {
+		p := &points[i]
+		if !p.complete {
+			return max(since, p.start+1, p.end-windowMs+1)
+		}
+		since = min(p.start, p.end-windowMs)
+	}
+	return since
+}
+
+// union is the series of a snapshot: those of the newest point in its order,
+// then those that only older points have.
+type union struct {
+	list    *seriesList
+	columns map[string]int // By the tags' key.
+}
+
+func newUnion(points []point) union {
+	if len(points) == 0 {
+		return union{list: &seriesList{version: noSeries}}
+	}
+	newest := points[len(points)-1].list
+	u := union{list: newest}
+	for i := range points {
+		l := points[i].list
+		if l == newest || slices.EqualFunc(l.tags, newest.tags, func(a, b metric.Tags) bool { return a.Compare(b) == 0 }) {
+			continue
+		}
+		u.add(l)
+	}
+	return u
+}
+
+// The series_version of a snapshot without points.
+const noSeries = "0"
+
+func (u *union) add(l *seriesList) {
+	if u.columns == nil {
+		u.columns = make(map[string]int, len(u.list.tags)+len(l.tags))
+		for i, t := range u.list.tags {
+			u.columns[string(t.AppendKey(nil))] = i
+		}
+	}
+	for _, t := range l.tags {
+		key := string(t.AppendKey(nil))
+		if _, ok := u.columns[key]; ok {
+			continue
+		}
+		u.columns[key] = len(u.list.tags)
+		// A list of its own, and a version of its own: the next update must be preceded by its series.
+		u.list = &seriesList{version: unionVersion(u.list, t), tags: append(slices.Clip(u.list.tags), t)}
+	}
+}
+
+// row returns p's values in the order of the union.
+func (u *union) row(p *point, row []float64) []float64 {
+	if u.columns == nil {
+		return append(row[:0], p.values...)
+	}
+	row = row[:0]
+	for range u.list.tags {
+		row = append(row, math.NaN())
+	}
+	var key []byte
+	for i, t := range p.list.tags {
+		key = t.AppendKey(key[:0])
+		row[u.columns[string(key)]] = p.values[i]
+	}
+	return row
+}

@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	_ "embed" // For the API's description.
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gorilla/websocket"
+
+	"pulseboard/internal/service"
+)
+
+//go:embed openapi.yaml
+var openapi []byte //nolint:gochecknoglobals // go:embed needs a package variable.
+
+const (
+	subprotocol = "pulseboard.v1"
+	// Small, because every connection has one; frames of clients are small.
+	readBufferSize  = 1024
+	writeBufferSize = 4096
+	// The kernel would take megabytes for a client that does not read: it would
+	// get them all, late, instead of the newest.
+	socketBuffer = 64 << 10
+)
+
+func routes(h *hub, cfg Config) http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	// Proxies are not trusted to name the client: SetTrustedProxies(nil) cannot fail.
+	_ = r.SetTrustedProxies(nil)
+	r.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, fault any) {
+		cfg.Log.Error("a request failed", "route", c.FullPath(), "fault", fmt.Sprint(fault))
+		problem(c, http.StatusInternalServerError, "the gateway made a mistake; it is in its log")
+	}))
+	s := &streams{hub: h, log: cfg.Log, origins: cfg.Origins}
+	s.upgrader = websocket.Upgrader{
+		ReadBufferSize: readBufferSize, WriteBufferSize: writeBufferSize, WriteBufferPool: &sync.Pool{},
+		Subprotocols: []string{subprotocol}, CheckOrigin: s.allowed, Error: refuse,
+	}
+	r.GET("/stream/:id", s.open)
+	r.GET("/dashboards/:id/widgets/:wid/snapshot", h.getSnapshot)
+	r.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapi) })
+	r.NoRoute(func(c *gin.Context) {
+		if cfg.Page == nil {
+			problem(c, http.StatusNotFound, "there is nothing at this address")
+			return
+		}
+		// Gin has set 404 beforehand; the page decides by itself.
+		c.Status(http.StatusOK)
+		cfg.Page.ServeHTTP(c.Writer, c.Request)
+	})
+	return r
+}
+
+func problem(c *gin.Context, status int, detail string) {
+	service.NewProblem(status, detail).Write(c.Writer)
+	c.Abort()
+}
+
+// streams opens WebSocket connections.
+type streams struct {
+	hub      *hub
+	log      *slog.Logger
+	origins  []string
+	upgrader websocket.Upgrader
+}
+
+func (s *streams) open(c *gin.Context) {
+	if !websocket.IsWebSocketUpgrade(c.Request) {
+		c.Header("Upgrade", "websocket")
+		problem(c, http.StatusUpgradeRequired, "this address is a WebSocket stream, subprotocol "+subprotocol)
+		return
+	}
+	if !s.hub.reserve() {
+		c.Header("Retry-After", "5")
+		problem(c, http.StatusServiceUnavailable, "this gateway has no room for another stream")
+		return
+	}
+	ws, err := s.upgrader.Upgrade(c.Writer, c.Request, nil)
+	if err != nil {
+		s.hub.unreserve()
+		return // The client has been told.
+	}
+	if tcp, ok := ws.NetConn().(*net.TCPConn); ok {
+		if err := tcp.SetWriteBuffer(socketBuffer); err != nil {
+			s.log.Debug("a connection keeps its buffer", "error", err)
+		}
+	}
+	// This goroutine ends here: what net/http keeps for a request is freed.
+	if !s.hub.join(newClient(s.hub, ws, c.Param("id"))) {
+		s.hub.unreserve()
+		_ = ws.Close() // The gateway ends; the client comes back to another.
+	}
+}
+
+func refuse(w http.ResponseWriter, _ *http.Request, status int, reason error) {
+	service.NewProblem(status, strings.TrimPrefix(reason.Error(), "websocket: ")).Write(w)
+}
+
+// allowed keeps pages of other sites from opening streams in a visitor's name.
+// Programs send no Origin.
+func (s *streams) allowed(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	if slices.Contains(s.origins, "*") || slices.ContainsFunc(s.origins, func(o string) bool { return strings.EqualFold(o, origin) }) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && strings.EqualFold(u.Host, r.Host)
+}

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/results"
+)
+
+// Dashboards are the documents that the config service publishes; it is what
+// registry.Store offers.
+type Dashboards interface {
+	// LoadDashboard returns the document; ok is false when there is none.
+	LoadDashboard(ctx context.Context, id string) (document []byte, ok bool, err error)
+	// WatchDashboards calls changed with the ids that may have changed, or with
+	// all, until ctx ends.
+	WatchDashboards(ctx context.Context, every time.Duration, changed func(ids []string, all bool)) error
+}
+
+// Config is what the gateway needs.
+type Config struct {
+	// Results is where results are read. The caller closes it after Run has returned.
+	Results *results.Store
+	// Dashboards is where documents are read.
+	Dashboards Dashboards
+	// Page answers everything that is no API; nil = 404.
+	Page http.Handler
+	// Origins are the origins, such as https://example.org, whose pages may open
+	// streams, beside that of the gateway's own host. "*" is any.
+	Origins []string
+	// MaxConnections is how many streams may be open; more are answered 503. 0 = 20,000.
+	MaxConnections int
+	// Heartbeat is the longest silence of a stream. 0 = 5 s.
+	Heartbeat time.Duration
+	// HelloTimeout is how long a client may take to say hello. 0 = 5 s.
+	HelloTimeout time.Duration
+	// Slice is the pipeline's slice: no result comes more often. 0 = 1 s.
+	Slice time.Duration
+	// Metrics is where the service registers its metrics; nil = nowhere.
+	Metrics prometheus.Registerer
+	// Log is where it reports; nil = slog.Default().
+	Log *slog.Logger
+
+	now func() time.Time // Tests bring their own clock.
+}
+
+func (c Config) withDefaults() (Config, error) {
+	defaults := []struct {
+		value *time.Duration
+		other time.Duration
+	}{{&c.Heartbeat, 5 * time.Second}, {&c.HelloTimeout, 5 * time.Second}, {&c.Slice, time.Second}}
+	for _, d := range defaults {
+		if *d.value == 0 {
+			*d.value = d.other
+		}
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 20_000
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	switch {
+	case c.Results == nil || c.Dashboards == nil:
+		return c, errors.New("cannot make the gateway: it needs results and dashboards")
+	case c.Heartbeat < 10*time.Millisecond || c.HelloTimeout < 0:
+		return c, fmt.Errorf("the heartbeat is %v and the time for a hello %v: they must be at least 10 ms and above 0", c.Heartbeat, c.HelloTimeout)
+	case c.Slice < time.Millisecond:
+		return c, fmt.Errorf("the slice is %v: it must be at least 1 ms", c.Slice)
+	case c.MaxConnections < 0:
+		return c, fmt.Errorf("at most %d connections: it must be at least 1", c.MaxConnections)
+	}
+	return c, nil
+}
+
+// Service is the gateway.
+type Service struct {
+	hub     *hub
+	handler http.Handler
+}
+
+// New returns a gateway that serves as soon as Handler is used. Run must be
+// called: it ends what the clients started.
+func New(cfg Config) (*Service, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("cannot register the metrics of the gateway: %w", err)
+	}
+	h := newHub(cfg, m)
+	return &Service{hub: h, handler: routes(h, cfg)}, nil
+}
+
+// Handler serves streams, snapshots, /openapi.yaml and the page.
+func (s *Service) Handler() http.Handler { return s.handler }
+
+// Run follows dashboards and states until ctx ends. Then it sends the clients
+// away, waits for them, and returns nil.
+func (s *Service) Run(ctx context.Context) error {
+	s.hub.run(ctx)
+	return nil
+}
+
+// Healthy reports whether streams can be served: whether Redis answers, and
+// the service does not end.
+func (s *Service) Healthy(ctx context.Context) error {
+	s.hub.mu.Lock()
+	closing := s.hub.closing
+	s.hub.mu.Unlock()
+	if closing {
+		return errors.New("the gateway is ending")
+	}
+	if err := s.hub.results.Ping(ctx); err != nil {
+		return fmt.Errorf("cannot reach Redis: %w", err)
+	}
+	return nil
+}

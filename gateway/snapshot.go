@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"pulseboard/metric"
+	"pulseboard/results"
+)
+
+// snapshotBody is the answer of GET …/snapshot.
+type snapshotBody struct {
+	State       state                `json:"state"`
+	WindowStart *int64               `json:"window_start,omitempty"`
+	WindowEnd   *int64               `json:"window_end,omitempty"`
+	NewestEvent *int64               `json:"newest_event"`
+	Complete    bool                 `json:"complete"`
+	Series      []metric.SeriesValue `json:"series"`
+}
+
+func (h *hub) getSnapshot(c *gin.Context) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), redisTimeout)
+	defer cancel()
+	text, ok, err := h.dashboards.LoadDashboard(ctx, c.Param("id"))
+	if err != nil {
+		h.unavailable(c, "the dashboard cannot be read at the moment", err)
+		return
+	}
+	if !ok {
+		problem(c, http.StatusNotFound, "there is no such dashboard")
+		return
+	}
+	_, specs, _, err := parseDocument(text)
+	if err != nil {
+		h.unavailable(c, "the dashboard cannot be read", err)
+		return
+	}
+	for _, s := range specs {
+		if s.id != c.Param("wid") {
+			continue
+		}
+		r, st, err := h.current(ctx, s)
+		if err != nil {
+			h.unavailable(c, "the results cannot be read at the moment", err)
+			return
+		}
+		h.metrics.snapshots.WithLabelValues("http").Inc()
+		c.Header("Cache-Control", "no-store")
+		c.JSON(http.StatusOK, newSnapshotBody(r, st))
+		return
+	}
+	problem(c, http.StatusNotFound, "the dashboard has no such widget")
+}
+
+func (h *hub) unavailable(c *gin.Context, detail string, err error) {
+	h.log.Warn("a snapshot cannot be given", "dashboard", c.Param("id"), "widget", c.Param("wid"), "error", err)
+	c.Header("Retry-After", "1")
+	problem(c, http.StatusServiceUnavailable, detail)
+}
+
+// current returns the newest result of a widget, nil when there is none, and
+// its state: from memory where somebody watches it, else from Redis.
+func (h *hub) current(ctx context.Context, s spec) (*metric.Result, state, error) {
+	h.mu.Lock()
+	f := h.feeds[results.Stream{Key: s.key, RefreshMs: s.refreshMs}]
+	h.mu.Unlock()
+	if f != nil {
+		if r, st, loaded := f.newest(h.now()); loaded {
+			return r, st, nil
+		}
+	}
+	r, err := h.results.Latest(ctx, s.key, s.refreshMs)
+	if err != nil {
+		return nil, "", err
+	}
+	// A feed of the moment judges by the same rules.
+	f = newFeed(s, h.sliceMs)
+	now := h.now()
+	f.beginRead()
+	if r != nil {
+		f.endRead([]*metric.Result{r}, now)
+	}
+	r, st, _ := f.newest(now)
+	return r, st, nil
+}
+
+// newSnapshotBody withholds the values of what is stale.
+func newSnapshotBody(r *metric.Result, st state) snapshotBody {
+	b := snapshotBody{State: st, Series: []metric.SeriesValue{}}
+	if r == nil {
+		return b
+	}
+	b.WindowStart, b.WindowEnd, b.NewestEvent, b.Complete = &r.WindowStart, &r.WindowEnd, r.NewestEvent, r.Complete
+	if st != stateStale && r.Series != nil {
+		b.Series = r.Series
+	}
+	return b
+}

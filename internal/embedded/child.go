@@ -1,0 +1,133 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// ChildConfig says what to run.
+type ChildConfig struct {
+	Name   string // For messages.
+	Path   string // Of the program.
+	Args   []string
+	Env    []string      // nil = that of this process.
+	Dir    string        // Working directory; "" = that of this process.
+	Output io.Writer     // Gets stdout and stderr, one whole line a call, from one goroutine. nil = nowhere.
+	Grace  time.Duration // Between SIGTERM and SIGKILL; 0 = 5 s.
+}
+
+// Child is a running process that ends with this one, also when this one is
+// killed (on Linux). It leads a process group of its own, so that Ctrl-C
+// reaches it only through Close.
+type Child struct {
+	name  string
+	grace time.Duration
+	cmd   *exec.Cmd
+	lines *lineWriter
+	done  chan struct{}
+	err   error // How it ended; read after done.
+}
+
+const (
+	defaultGrace = 5 * time.Second
+	// How long after its end the output of a child may be held open by its own children.
+	outputDelay = 2 * time.Second
+)
+
+// StartChild starts a process.
+func StartChild(c ChildConfig) (*Child, error) {
+	if c.Grace == 0 {
+		c.Grace = defaultGrace
+	}
+	if c.Output == nil {
+		c.Output = io.Discard
+	}
+	p := &Child{name: c.Name, grace: c.Grace, lines: &lineWriter{out: c.Output}, done: make(chan struct{})}
+	p.cmd = exec.Command(c.Path, c.Args...) //nolint:noctx // It ends in Close, gently, not with a context.
+	p.cmd.Env, p.cmd.Dir = c.Env, c.Dir
+	p.cmd.Stdout, p.cmd.Stderr = p.lines, p.lines
+	p.cmd.SysProcAttr = childAttr()
+	p.cmd.WaitDelay = outputDelay
+	started := make(chan error)
+	go func() {
+		// The kernel's "parent has died" signal is sent when the thread ends
+		// that started the child. So this thread must live as long as the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		p.err = p.cmd.Wait()
+		p.lines.end()
+		close(p.done)
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", c.Name, err)
+	}
+	return p, nil
+}
+
+// Pid returns the process id.
+func (p *Child) Pid() int { return p.cmd.Process.Pid }
+
+// Done is closed when the process has ended.
+func (p *Child) Done() <-chan struct{} { return p.done }
+
+// Err says how the process ended, with the end of its output. It waits for that.
+func (p *Child) Err() error {
+	<-p.done
+	state := "with exit code 0"
+	if p.err != nil {
+		state = p.err.Error()
+	}
+	if tail := p.lines.tailText(); tail != "" {
+		return fmt.Errorf("%s ended: %s; its last output:\n%s", p.name, state, tail)
+	}
+	return fmt.Errorf("%s ended: %s", p.name, state)
+}
+
+// Close asks the process to end with SIGTERM, ends it and its group with
+// SIGKILL after the grace, and waits for it. A process that had to be killed is an error.
+func (p *Child) Close() error {
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		p.kill()
+	}
+	t := time.NewTimer(p.grace)
+	defer t.Stop()
+	select {
+	case <-p.done:
+		return nil
+	case <-t.C:
+	}
+	p.kill()
+	<-p.done
+	return fmt.Errorf("%s did not end within %v and was killed", p.name, p.grace)
+}
+
+// Kill ends the process and its group at once and waits for it.
+func (p *Child) Kill() {
+	select {
+	case <-p.done:
+		return
+	default:
+	}
+	p.kill()
+	<-p.done
+}
+
+// kill sends SIGKILL to the group. Its leader has not been waited for, so the id is still its own.
+func (p *Child) kill() {
+	_ = syscall.Kill(-p.Pid(), syscall.SIGKILL) // One that is gone is what is wanted.
+}

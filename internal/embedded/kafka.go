@@ -1,0 +1,187 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// KafkaConfig says where the broker listens and what it keeps. Zero values
+// mean the defaults, except Dir and Log.
+type KafkaConfig struct {
+	Dir         string // Folder of the records, made when absent. Only one process may use it.
+	Addr        string // host:port to listen on; "" = a free port of 127.0.0.1.
+	Topic       string // "" = metric-events.
+	DeadLetters string // "" = metric-dead-letters.
+	Partitions  int    // Of Topic when it is made; 0 = 16.
+	MaxBytes    int64  // Bound of Topic on disk; 0 = 1 GiB. A partition gets its equal part.
+	// MaxAge is how long records are kept; 0 = 75 min: the longest window on
+	// Prism is 1 h, and late events and a restart come on top.
+	MaxAge time.Duration
+	Log    *slog.Logger
+}
+
+const (
+	defaultMaxAge      = 75 * time.Minute
+	deadLetterBytes    = 16 << 20
+	deadLetterAge      = 7 * 24 * time.Hour
+	cleanEvery         = time.Second
+	segmentsAPartition = 8 // Records go away in whole segments.
+	minSegment         = 1 << 20
+)
+
+func (c *KafkaConfig) validate() error {
+	setDefault(&c.Addr, "127.0.0.1:0")
+	setDefault(&c.Topic, "metric-events")
+	setDefault(&c.DeadLetters, "metric-dead-letters")
+	setDefault(&c.Partitions, 16)
+	setDefault(&c.MaxBytes, 1<<30)
+	setDefault(&c.MaxAge, defaultMaxAge)
+	switch {
+	case c.Dir == "":
+		return errors.New("no Dir is set")
+	case c.Log == nil:
+		return errors.New("no Log is set")
+	case c.Partitions < 1 || c.MaxBytes < 1 || c.MaxAge < 1:
+		return errors.New("the number of partitions and the bounds must be above 0")
+	}
+	return nil
+}
+
+func setDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// Kafka is a broker in this process. It listens on loopback, without access control.
+type Kafka struct {
+	cluster *kfake.Cluster
+	addr    string
+}
+
+// StartKafka opens the folder, starts to listen and makes the topics that are missing.
+func StartKafka(ctx context.Context, c KafkaConfig) (*Kafka, error) {
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("cannot start the embedded Kafka: %w", err)
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the folder of the embedded Kafka: %w", err)
+	}
+	var lc net.ListenConfig
+	cluster, err := kfake.NewCluster(
+		kfake.NumBrokers(1),
+		kfake.DataDir(c.Dir),
+		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return lc.Listen(ctx, network, c.Addr) }),
+		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": ms(cleanEvery)}),
+		kfake.WithLogger(brokerLog{c.Log}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start the embedded Kafka in %s: %w", c.Dir, err)
+	}
+	// After a crash the broker has just read all records to index them; give that memory back.
+	debug.FreeOSMemory()
+	k := &Kafka{cluster: cluster, addr: cluster.ListenAddrs()[0]}
+	if err := k.makeTopics(ctx, c); err != nil {
+		cluster.Close()
+		return nil, fmt.Errorf("cannot make the topics of the embedded Kafka: %w", err)
+	}
+	return k, nil
+}
+
+// Addr returns host:port.
+func (k *Kafka) Addr() string { return k.addr }
+
+// Close writes everything to disk and ends the broker. It may be called more than once.
+func (k *Kafka) Close() { k.cluster.Close() }
+
+type topic struct {
+	name       string
+	partitions int
+	configs    map[string]string
+}
+
+func (c *KafkaConfig) topics() []topic {
+	return []topic{
+		{c.Topic, c.Partitions, bounds(c.MaxBytes/int64(c.Partitions), c.MaxAge)},
+		{c.DeadLetters, 1, bounds(deadLetterBytes, deadLetterAge)},
+	}
+}
+
+// bounds keeps a partition within total bytes on disk. The broker counts live
+// records, but their file goes only when all in it are dead: one segment is
+// set aside for that.
+func bounds(total int64, age time.Duration) map[string]string {
+	segment := max(total/segmentsAPartition, minSegment)
+	return map[string]string{
+		"cleanup.policy":  "delete",
+		"segment.bytes":   strconv.FormatInt(segment, 10),
+		"retention.bytes": strconv.FormatInt(max(total-segment, segment), 10),
+		"retention.ms":    ms(age),
+	}
+}
+
+func ms(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+func (k *Kafka) makeTopics(ctx context.Context, c KafkaConfig) error {
+	for _, t := range c.topics() {
+		err := k.cluster.CreateTopic(t.name, int32(t.partitions), t.configs)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(k.addr))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	// Always, not only to apply bounds that have changed: a broker that found
+	// its topics on disk removes nothing until a topic's configuration is written.
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	for _, t := range c.topics() {
+		r := kmsg.NewIncrementalAlterConfigsRequestResource()
+		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, t.name
+		for name, value := range t.configs {
+			e := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+			e.Name, e.Value = name, &value
+			r.Configs = append(r.Configs, e)
+		}
+		req.Resources = append(req.Resources, r)
+	}
+	res, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return err
+	}
+	for _, r := range res.Resources {
+		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+			return fmt.Errorf("%s: %w", r.ResourceName, err)
+		}
+	}
+	return nil
+}
+
+// brokerLog hands the broker's warnings on. It writes lines about each request
+// too, which nobody wants.
+type brokerLog struct{ log *slog.Logger }
+
+// Logf implements kfake.Logger.
+func (l brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
+	switch level {
+	case kfake.LogLevelError:
+		l.log.Error("embedded Kafka", "text", fmt.Sprintf(format, args...))
+	case kfake.LogLevelWarn:
+		l.log.Warn("embedded Kafka", "text", fmt.Sprintf(format, args...))
+	}
+}

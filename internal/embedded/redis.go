@@ -1,0 +1,199 @@
+package embedded
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// RedisConfig says how to run Redis.
+type RedisConfig struct {
+	Dir            string    // Folder for the socket of the child, made when absent.
+	ForceInProcess bool      // Do not look for redis-server.
+	MaxMemory      string    // Of the child, as Redis writes it; "" = 2gb.
+	Output         io.Writer // Gets the log lines of the child; nil = nowhere.
+	Log            *slog.Logger
+}
+
+// Kinds of Redis.
+const (
+	RedisServer    = "redis-server" // A child.
+	RedisInProcess = "miniredis"    // A tenth of the speed, enough for one person's dashboards.
+)
+
+// Redis is a running Redis without persistence: what it holds, the rest of the
+// system writes again.
+type Redis struct {
+	addr   string
+	kind   string
+	child  *Child
+	mini   *miniredis.Miniredis
+	tmpDir string
+	done   chan struct{} // Of the one in process, which ends only in Close.
+}
+
+const (
+	readyTime     = 5 * time.Second
+	maxSocketPath = 100 // The kernel allows 107 bytes.
+)
+
+// StartRedis starts redis-server when it is on PATH, else Redis in this
+// process, and returns when it answers.
+func StartRedis(ctx context.Context, c RedisConfig) (*Redis, error) {
+	if c.Log == nil {
+		return nil, errors.New("cannot start Redis: no Log is set")
+	}
+	if !c.ForceInProcess {
+		path, err := exec.LookPath("redis-server")
+		if err == nil {
+			return startRedisServer(ctx, path, c)
+		}
+		c.Log.Info("redis-server is not on PATH; using the slower Redis in this process")
+	}
+	m := miniredis.NewMiniRedis()
+	m.ClockTTL(true) // Else nothing ever expires.
+	if err := m.StartAddr("127.0.0.1:0"); err != nil {
+		return nil, fmt.Errorf("cannot start Redis in this process: %w", err)
+	}
+	return &Redis{addr: m.Addr(), kind: RedisInProcess, mini: m, done: make(chan struct{})}, nil
+}
+
+func startRedisServer(ctx context.Context, path string, c RedisConfig) (*Redis, error) {
+	r := &Redis{kind: RedisServer}
+	socket, err := r.socket(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a folder for Redis: %w", err)
+	}
+	if c.MaxMemory == "" {
+		c.MaxMemory = "2gb"
+	}
+	r.addr = "unix://" + socket
+	r.child, err = StartChild(ChildConfig{
+		Name: "redis-server", Path: path, Output: c.Output,
+		// noeviction: a full Redis must refuse, not forget a part of a history.
+		Args: []string{
+			"--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--save", "", "--appendonly", "no",
+			"--maxmemory", c.MaxMemory, "--maxmemory-policy", "noeviction", "--daemonize", "no", "--logfile", "",
+		},
+	})
+	if err == nil {
+		err = r.ready(ctx, socket)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// socket returns the path of the socket: in dir, unless that path is too long for a socket.
+func (r *Redis) socket(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "redis.sock")
+	if len(path) <= maxSocketPath {
+		err := os.MkdirAll(dir, 0o700)
+		if err == nil {
+			// One that a killed process left would look ready.
+			if err = os.Remove(path); errors.Is(err, os.ErrNotExist) {
+				err = nil
+			}
+		}
+		return path, err
+	}
+	if r.tmpDir, err = os.MkdirTemp("", "pulseboard-redis-"); err != nil {
+		return "", err
+	}
+	return filepath.Join(r.tmpDir, "redis.sock"), nil
+}
+
+// ready waits until the child answers.
+func (r *Redis) ready(ctx context.Context, socket string) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ping(ctx, socket)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-r.child.Done():
+			return r.child.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("cannot use redis-server: no answer on %s: %w", socket, err)
+		case <-tick.C:
+		}
+	}
+}
+
+func ping(ctx context.Context, socket string) error {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // Nothing was written that matters.
+	if err := c.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(c, "PING\r\n"); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	if err == nil && answer != "+PONG\r\n" {
+		err = fmt.Errorf("unexpected answer %q", answer)
+	}
+	return err
+}
+
+// Addr returns host:port, or unix:// and the path of a socket.
+func (r *Redis) Addr() string { return r.addr }
+
+// Kind returns RedisServer or RedisInProcess.
+func (r *Redis) Kind() string { return r.kind }
+
+// Done is closed when Redis has ended; Err then says how.
+func (r *Redis) Done() <-chan struct{} {
+	if r.child != nil {
+		return r.child.Done()
+	}
+	return r.done
+}
+
+// Err says how Redis ended. It waits for that.
+func (r *Redis) Err() error {
+	if r.child != nil {
+		return r.child.Err()
+	}
+	<-r.done
+	return errors.New("the Redis in this process was closed")
+}
+
+// Close ends Redis and waits for that. It may be called once.
+func (r *Redis) Close() error {
+	var err error
+	if r.child != nil {
+		err = r.child.Close()
+	}
+	if r.mini != nil {
+		r.mini.Close()
+		close(r.done)
+	}
+	if r.tmpDir != "" {
+		err = errors.Join(err, os.RemoveAll(r.tmpDir))
+	}
+	return err
+}

@@ -1,0 +1,128 @@
+package embedded
+
+import (
+	"log/slog"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Both kinds of Redis do what Pulseboard needs of them.
+func TestRedis(t *testing.T) {
+	for _, kind := range []string{RedisInProcess, RedisServer} {
+		t.Run(kind, func(t *testing.T) {
+			r := startRedis(t, kind, t.TempDir())
+			client := redisClient(t, r)
+			ctx := background(t)
+
+			sub := client.Subscribe(ctx, "key")
+			defer sub.Close() //nolint:errcheck // Nothing is left to be read.
+			if _, err := sub.Receive(ctx); err != nil {
+				t.Fatal(err)
+			}
+			add := func(id string) error {
+				return client.XAdd(ctx, &redis.XAddArgs{Stream: "history", ID: id, Values: []string{"r", "{}"}, MaxLen: 600, Approx: true}).Err()
+			}
+			if err := add("2000-0"); err != nil {
+				t.Fatal(err)
+			}
+			if add("2000-0") == nil || add("1000-0") == nil {
+				t.Error("a window that is repeated, or older, was accepted")
+			}
+			if err := client.Publish(ctx, "key", "v").Err(); err != nil {
+				t.Fatal(err)
+			}
+			if m, err := sub.ReceiveMessage(ctx); err != nil || m.Payload != "v" {
+				t.Errorf("received %v, %v", m, err)
+			}
+			now, err := client.Time(ctx).Result()
+			if err != nil || time.Since(now).Abs() > time.Minute {
+				t.Errorf("TIME is %v, %v", now, err)
+			}
+			// Old keys go away by themselves.
+			if err := client.Set(ctx, "short", "v", 5*time.Millisecond).Err(); err != nil {
+				t.Fatal(err)
+			}
+			for client.Exists(ctx, "short").Val() != 0 {
+				if ctx.Err() != nil {
+					t.Fatal("a key does not expire")
+				}
+			}
+			select {
+			case <-r.Done():
+				t.Error("it has ended by itself")
+			default:
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			<-r.Done()
+			if client.Ping(ctx).Err() == nil {
+				t.Error("it answers after Close")
+			}
+		})
+	}
+}
+
+func TestRedisThatDies(t *testing.T) {
+	dir := t.TempDir()
+	r := startRedis(t, RedisServer, dir)
+	r.child.Kill()
+	<-r.Done()
+	if err := r.Err(); !strings.Contains(err.Error(), "signal: killed") {
+		t.Errorf("Err: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	again := startRedis(t, RedisServer, dir) // The socket it left does not matter.
+	if err := redisClient(t, again).Ping(background(t)).Err(); err != nil {
+		t.Error(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRedisInAFolderWithALongPath(t *testing.T) {
+	r := startRedis(t, RedisServer, filepath.Join(t.TempDir(), strings.Repeat("long/", 30)))
+	if err := redisClient(t, r).Ping(background(t)).Err(); err != nil {
+		t.Error(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func startRedis(t *testing.T, kind, dir string) *Redis {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); kind == RedisServer && err != nil {
+		t.Skip("redis-server is not on PATH")
+	}
+	r, err := StartRedis(background(t), RedisConfig{Dir: dir, ForceInProcess: kind == RedisInProcess, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Kind() != kind {
+		t.Fatalf("kind %s, want %s", r.Kind(), kind)
+	}
+	return r
+}
+
+func redisClient(t *testing.T, r *Redis) *redis.Client {
+	t.Helper()
+	o := &redis.Options{Addr: r.Addr()}
+	if strings.Contains(r.Addr(), "://") {
+		var err error
+		if o, err = redis.ParseURL(r.Addr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := redis.NewClient(o)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
