@@ -7,13 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"pulseboard/configsvc"
@@ -95,8 +91,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	defer func() { _ = reg.Close() }() // Nothing is under way any more.
 
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics := service.NewMetrics()
 	svc, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg, SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
 		Metrics: metrics, Log: log,
@@ -105,20 +100,9 @@ func run(ctx context.Context, env service.Env) (err error) {
 		return err
 	}
 
-	mux := http.NewServeMux()
-	mux.Handle("/", svc.Handler())
-	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
-		if err := svc.Healthy(r.Context()); err != nil {
-			service.NewProblem(http.StatusServiceUnavailable, err.Error()).Write(w)
-			return
-		}
-		_, _ = w.Write([]byte("ok\n")) // A client that is gone cannot be told.
-	})
-
 	log.Info("listening", "addr", ln.Addr().String(), "database", o.database)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return service.Serve(ctx, ln, mux, log) })
+	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log) })
 	g.Go(func() error { return svc.Run(ctx) })
 	return g.Wait()
 }

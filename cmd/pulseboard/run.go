@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pulseboard/configsvc"
@@ -117,10 +116,9 @@ func run(ctx context.Context, env service.Env) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	a := &app{
-		options: o, env: env, addr: ln.Addr().String(), metrics: prometheus.NewRegistry(),
+		options: o, env: env, addr: ln.Addr().String(), metrics: service.NewMetrics(),
 		group: &group{log: service.Logger(env.Stderr, o.level, "pulseboard"), fail: fail},
 	}
-	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	defer a.group.stop()
 	if err := a.start(ctx, ln); err != nil {
 		return err
@@ -288,7 +286,7 @@ func (a *app) startGateway(ctx context.Context) error {
 	}
 	a.group.cleanup(ctx, "gateway results", func() { _ = res.Close() })
 	s, err := gateway.New(gateway.Config{
-		Dashboards: reg, Results: res, SliceMs: a.options.slice.Milliseconds(), Page: web.Handler(), Metrics: a.metrics, Log: a.log("gateway"),
+		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Metrics: a.metrics, Log: a.log("gateway"),
 	})
 	if err != nil {
 		return err
@@ -296,7 +294,7 @@ func (a *app) startGateway(ctx context.Context) error {
 	a.group.start(ctx, "gateway", s.Run)
 	a.mux.Handle("/", s.Handler())
 	a.mux.Handle("GET /dashboards/{id}/widgets/{wid}/snapshot", s.Handler())
-	a.checks = append(a.checks, check{"streams", s.Ready})
+	a.checks = append(a.checks, check{"streams", s.Healthy})
 	return nil
 }
 
@@ -310,7 +308,7 @@ func (a *app) startIngest(ctx context.Context) error {
 	}
 	a.group.start(ctx, "ingest", s.Run)
 	a.mux.Handle("/ingest", s.Handler())
-	a.checks = append(a.checks, check{"ingest", s.Ready})
+	a.checks = append(a.checks, check{"ingest", s.Healthy})
 	return nil
 }
 

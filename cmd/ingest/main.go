@@ -1,0 +1,119 @@
+// Command ingest runs one ingest node alone: POST /ingest into Kafka.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pulseboard/ingest"
+	"pulseboard/internal/conf"
+	"pulseboard/internal/service"
+)
+
+const about = `
+ingest takes events over HTTP and answers when Kafka has acknowledged them.
+
+  ingest --kafka k1:9092,k2:9092 --addr 0.0.0.0:8081
+
+  curl localhost:8081/ingest -H 'Content-Type: application/json' \
+    -d '{"metric_name":"api.request.latency","value":12.5,"tags":{"host":"a"}}'
+
+It serves
+  /ingest        POST: an event, an array or {"events":[…]}, or one event a line (application/x-ndjson)
+  /openapi.yaml  the whole API
+  /metrics       Prometheus metrics
+  /healthz       200 while every partition has a leader
+
+Nodes keep nothing: any number may run behind a load balancer. 200 means stored
+by all in-sync replicas; 503 says which events are not acknowledged, 429 that
+this node has as much waiting as it may hold.
+Without access control yet, it should listen on loopback or a private network.`
+
+func main() { os.Exit(service.Main("ingest", run)) }
+
+type options struct {
+	addr     string
+	kafka    conf.List
+	config   ingest.Config
+	ensure   bool
+	patience time.Duration
+	level    slog.Level
+}
+
+func parse(env service.Env) (options, error) {
+	o := options{kafka: conf.List{"127.0.0.1:9092"}}
+	f := conf.New("ingest", about)
+	f.StringVar(&o.addr, "addr", "127.0.0.1:8081", "`host:port` to listen on")
+	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
+	f.StringVar(&o.config.Topic, "topic", "metric-events", "`topic` of the events")
+	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", "metric-dead-letters", "`topic` of the pipeline's dead letters, made here with the other")
+	f.BoolVar(&o.ensure, "create-topics", true, "make topics that are missing, with the broker's default replication; --create-topics=false leaves them to others")
+	f.IntVar(&o.config.Partitions, "partitions", 16, "`number` of partitions of the events' topic when it is made")
+	f.DurationVar(&o.config.Limits.Late, "lateness", time.Minute, "oldest event time that is taken, a `duration` before arrival; the same as the pipeline's")
+	f.DurationVar(&o.config.Limits.Ahead, "skew", 2*time.Second, "newest event time that is taken, a `duration` after arrival; the same as the pipeline's")
+	f.Int64Var(&o.config.MaxPending, "max-pending", 256<<20, "most `bytes` of request bodies at a time; more are answered 429")
+	f.DurationVar(&o.patience, "patience", 10*time.Second, "how long a request waits for Kafka, a `duration`, until it is answered 503")
+	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
+	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return o, err
+	}
+	if len(o.kafka) == 0 {
+		return o, fmt.Errorf("--kafka is empty: name at least one broker as host:port")
+	}
+	if o.patience < 100*time.Millisecond || o.patience > 45*time.Second {
+		return o, fmt.Errorf("--patience is %v: it must be 100ms to 45s", o.patience)
+	}
+	if o.config.Limits.Late <= 0 || o.config.Limits.Ahead <= 0 {
+		return o, fmt.Errorf("--lateness is %v and --skew %v: both must be above 0", o.config.Limits.Late, o.config.Limits.Ahead)
+	}
+	if o.config.Partitions < 1 {
+		return o, fmt.Errorf("--partitions is %d: it must be at least 1", o.config.Partitions)
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, env service.Env) error {
+	o, err := parse(env)
+	if err != nil {
+		return err
+	}
+	log := service.Logger(env.Stderr, o.level, "ingest")
+
+	ln, err := service.Listen(ctx, o.addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ln.Close() }() // Closed already when serving has begun.
+
+	metrics := service.NewMetrics()
+	o.config.Brokers, o.config.Patience, o.config.Metrics, o.config.Log = o.kafka, o.patience, metrics, log
+	svc, err := ingest.New(o.config)
+	if err != nil {
+		return err
+	}
+	if o.ensure {
+		err = svc.EnsureTopics(ctx)
+	} else {
+		err = svc.Healthy(ctx)
+	}
+	if err != nil {
+		return err
+	}
+
+	log.Info("listening", "addr", ln.Addr().String(), "kafka", strings.Join(o.kafka, ","))
+	// Requests end first: they wait for what Run looks after.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer stop()
+		return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log)
+	})
+	g.Go(func() error { return svc.Run(running) })
+	return g.Wait()
+}

@@ -1,0 +1,86 @@
+package ingest
+
+import (
+	"slices"
+
+	"pulseboard/metric"
+)
+
+// How many rejected events are named with their reason.
+const maxDetails = 100
+
+// eventError is the fault of one event.
+type eventError struct {
+	Index  int    `json:"index"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// answer says what became of each event: accepted + rejected = events sent.
+type answer struct {
+	Accepted       int          `json:"accepted"`
+	Rejected       int          `json:"rejected"`
+	Errors         []eventError `json:"errors"`
+	RejectedRanges [][2]int     `json:"rejected_ranges"`
+	// The part of RejectedRanges that may be stored or not.
+	NotAcknowledgedRanges [][2]int `json:"not_acknowledged_ranges,omitempty"`
+}
+
+// problem is an RFC 9457 document with the answer's members added.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	*answer
+}
+
+// verdicts gathers the faults of a request's events.
+type verdicts struct {
+	faults  []metric.IndexedFault
+	unknown []int // Indexes of events that were not acknowledged.
+}
+
+func (v *verdicts) reject(index int, f metric.Fault) {
+	v.faults = append(v.faults, metric.IndexedFault{Index: index, Fault: f})
+}
+
+// miss rejects the events of a record that Kafka did not acknowledge.
+func (v *verdicts) miss(r *record) {
+	for _, i := range r.events {
+		v.reject(i, metric.Fault{Code: metric.CodeNotAcknowledged, Detail: "it may be stored or not: " + r.err.Error()})
+	}
+	v.unknown = append(v.unknown, r.events...)
+}
+
+// answer is that of a request of n events.
+func (v *verdicts) answer(n int) *answer {
+	slices.SortFunc(v.faults, func(a, b metric.IndexedFault) int { return a.Index - b.Index })
+	indexes := make([]int, 0, len(v.faults))
+	a := &answer{Accepted: n - len(v.faults), Rejected: len(v.faults), Errors: []eventError{}}
+	for _, f := range v.faults {
+		indexes = append(indexes, f.Index)
+		if len(a.Errors) < maxDetails {
+			a.Errors = append(a.Errors, eventError{f.Index, f.Code, f.Detail})
+		}
+	}
+	slices.Sort(v.unknown)
+	a.RejectedRanges = ranges(indexes)
+	if len(v.unknown) > 0 {
+		a.NotAcknowledgedRanges = ranges(v.unknown)
+	}
+	return a
+}
+
+// ranges joins ascending numbers that follow each other: 3 7 8 9 → [3,3] [7,9].
+func ranges(sorted []int) [][2]int {
+	out := [][2]int{}
+	for _, i := range sorted {
+		if n := len(out); n > 0 && out[n-1][1] == i-1 {
+			out[n-1][1] = i
+		} else {
+			out = append(out, [2]int{i, i})
+		}
+	}
+	return out
+}

@@ -1,0 +1,67 @@
+package ingest
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	accepted        prometheus.Counter
+	rejected        *prometheus.CounterVec
+	notAcknowledged prometheus.Counter
+	busy            prometheus.Counter
+	retries         prometheus.Counter
+	pending         prometheus.Gauge
+	requests        *prometheus.CounterVec
+	duration        prometheus.Histogram
+	produce         prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	const ns, sub = "pulseboard", "ingest"
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help})
+	}
+	vec := func(name, help, label string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help}, []string{label})
+	}
+	times := func(name, help string) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: ns, Subsystem: sub, Name: name, Help: help,
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		})
+	}
+	m := &metrics{
+		accepted:        counter("events_accepted_total", "Events that Kafka has acknowledged."),
+		rejected:        vec("events_rejected_total", "Events refused, by the code of their fault.", "code"),
+		notAcknowledged: counter("events_not_acknowledged_total", "Events that Kafka did not acknowledge in time: they may be stored or not."),
+		busy:            counter("busy_total", "Requests refused with 429 because too much was waiting for Kafka."),
+		retries:         counter("produce_retries_total", "Produce requests that failed and were tried again."),
+		pending:         prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "pending_bytes", Help: "Bytes of the bodies of requests under way."}),
+		requests:        vec("requests_total", "HTTP requests by status.", "status"),
+		duration:        times("request_seconds", "Time from the head of a request to its answer, Kafka's acknowledgement included."),
+		produce:         times("produce_seconds", "Time of the produce requests that Kafka acknowledged."),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{
+		m.accepted, m.rejected, m.notAcknowledged, m.busy, m.retries, m.pending, m.requests, m.duration, m.produce,
+	} {
+		errs = append(errs, reg.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+// count is the middleware that counts requests.
+func (m *metrics) count(c *gin.Context) {
+	begin := time.Now()
+	c.Next()
+	m.requests.WithLabelValues(strconv.Itoa(c.Writer.Status())).Inc()
+	m.duration.Observe(time.Since(begin).Seconds())
+}

@@ -1,0 +1,109 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/metric"
+)
+
+// Config is what the service needs. Zero values mean the defaults, except Brokers.
+type Config struct {
+	Brokers    []string      // host:port each.
+	Topic      string        // "" = metric-events.
+	DeadLetter string        // Topic that EnsureTopics makes for the pipeline; "" = metric-dead-letters.
+	Partitions int           // Of Topic when EnsureTopics makes it; 0 = 16.
+	Limits     metric.Limits // How far event time may be from arrival; zero = metric.DefaultLimits.
+	MaxBody    int64         // Bytes of a body, decompressed; 0 = 16 MiB.
+	MaxEvents  int           // In a request; 0 = 50,000.
+	// MaxPending bounds the bodies of all requests under way, in bytes; 0 = 256 MiB.
+	MaxPending int64
+	// Patience is how long a request may wait for Kafka; 0 = 10 s.
+	Patience time.Duration
+	Metrics  prometheus.Registerer // nil = nowhere.
+	Log      *slog.Logger          // nil = slog.Default().
+}
+
+func (c Config) withDefaults() (Config, error) {
+	setDefault(&c.Topic, "metric-events")
+	setDefault(&c.DeadLetter, "metric-dead-letters")
+	setDefault(&c.Partitions, 16)
+	setDefault(&c.Limits, metric.DefaultLimits())
+	setDefault(&c.MaxBody, 16<<20)
+	setDefault(&c.MaxEvents, 50_000)
+	setDefault(&c.MaxPending, 256<<20)
+	setDefault(&c.Patience, 10*time.Second)
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	switch {
+	case len(c.Brokers) == 0:
+		return c, errors.New("cannot make the ingest service: no Kafka broker is named")
+	case c.Partitions < 1, c.MaxBody < 1, c.MaxEvents < 1, c.Patience < 0:
+		return c, errors.New("cannot make the ingest service: partitions, limits and patience must be above 0")
+	case c.MaxPending < c.MaxBody:
+		return c, fmt.Errorf("cannot make the ingest service: requests may hold %d bytes in all, less than one of %d", c.MaxPending, c.MaxBody)
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// Service is one stateless ingest node.
+type Service struct {
+	config   Config
+	producer *producer
+	budget   *budget
+	metrics  *metrics
+	decoders sync.Pool // Of *metric.Decoder.
+	handler  http.Handler
+	now      func() time.Time
+}
+
+// New returns a service that does nothing before Run and Handler are used.
+func New(cfg Config) (*Service, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("cannot register the metrics of ingest: %w", err)
+	}
+	s := &Service{
+		config: cfg, producer: newProducer(cfg, m), budget: newBudget(cfg.MaxPending, m.pending), metrics: m, now: time.Now,
+	}
+	s.decoders.New = func() any { return new(metric.Decoder) }
+	s.handler = s.routes()
+	return s, nil
+}
+
+// Handler serves POST /ingest and /openapi.yaml.
+func (s *Service) Handler() http.Handler { return s.handler }
+
+// Run keeps the number of partitions up to date until ctx ends, then waits for
+// the records under way and returns nil. Requests must have ended by then.
+func (s *Service) Run(ctx context.Context) error {
+	s.producer.run(ctx)
+	return nil
+}
+
+// EnsureTopics makes the topics that are missing. Its error says what to do.
+func (s *Service) EnsureTopics(ctx context.Context) error {
+	return s.producer.ensureTopics(ctx, s.config)
+}
+
+// Healthy reports whether events can be written: every partition has a leader.
+func (s *Service) Healthy(ctx context.Context) error { return s.producer.refresh(ctx) }

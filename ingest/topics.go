@@ -1,0 +1,62 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// ensureTopics makes what is missing and is content with what is there.
+func (p *producer) ensureTopics(ctx context.Context, cfg Config) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*answerTimeout)
+	defer cancel()
+	if _, err := p.metadata(ctx, cfg.Topic); err != nil {
+		return fmt.Errorf("%w; start it or name another with --kafka", err)
+	}
+	res, err := p.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
+		topicConfig(cfg.Topic, cfg.Partitions), topicConfig(cfg.DeadLetter, 1),
+	}})
+	if err != nil {
+		return fmt.Errorf("cannot make topics in Kafka at %s: %w", p.brokers, err)
+	}
+	for name, err := range res.Errors {
+		if err == nil || errors.Is(err, kafka.TopicAlreadyExists) {
+			continue
+		}
+		// Who may not make topics may write to those that others made.
+		if t, e := p.metadata(ctx, name); e == nil && t.Error == nil {
+			continue
+		}
+		return fmt.Errorf("cannot make the topic %s in Kafka at %s: %w", name, p.brokers, err)
+	}
+	return p.awaitLeaders(ctx)
+}
+
+func topicConfig(name string, partitions int) kafka.TopicConfig {
+	return kafka.TopicConfig{
+		Topic: name, NumPartitions: partitions, ReplicationFactor: -1, // As the broker's default.
+		ConfigEntries: []kafka.ConfigEntry{
+			// A compacted topic would lose events: all of a metric have the same key.
+			{ConfigName: "cleanup.policy", ConfigValue: "delete"},
+			// The time of arrival is ingest's, not the broker's: verdicts and windows agree.
+			{ConfigName: "message.timestamp.type", ConfigValue: "CreateTime"},
+		},
+	}
+}
+
+// awaitLeaders waits until a topic that was just made can be written to.
+func (p *producer) awaitLeaders(ctx context.Context) error {
+	backoff := firstBackoff
+	for {
+		err := p.refresh(ctx)
+		if err == nil {
+			return nil
+		}
+		if !pause(ctx, backoff) {
+			return err
+		}
+		backoff = min(2*backoff, longestBackoff)
+	}
+}

@@ -1,0 +1,101 @@
+package pipeline_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/segmentio/kafka-go"
+
+	"pulseboard/metric"
+	"pulseboard/pipeline"
+)
+
+// Malformed records stop nothing: they go to the dead-letter topic with their
+// reason and where they were, and the good events among them are counted.
+func TestBadRecordsBecomeDeadLetters(t *testing.T) {
+	kafkaAddr, log := newTopic(t)
+	redis := miniredis.RunT(t)
+	const at = exactBegin
+	put := func(key, value string) {
+		log.waiting[0] = append(log.waiting[0], kafka.Record{Time: time.UnixMilli(at), Key: kafka.NewBytes([]byte(key)), Value: kafka.NewBytes([]byte(value))})
+	}
+	event := func(value float64, ms int64) string { return fmt.Sprintf(`{"value":%v,"event_time":%d}`, value, ms) }
+	put("m", `{"metric_name":"m","events":[`+event(1, at-5000)+`]}`)
+	put("m", `not json`)
+	put("m", ``)
+	put("m", `[1,2]`)
+	put("m", `{"metric_name":"m","events":[`+event(2, at-4000)+`,{"value":"x"},`+event(4, at-3000)+`]}`)
+	put("other", `{"metric_name":"m","value":8,"event_time":`+fmt.Sprint(at-3000)+`}`)
+	put("m", `{"metric_name":"m","events":[`+event(16, at+2001)+`,`+event(32, at-60_001)+`]}`)
+	put("m", `{"metric_name":"m","value":64}`) // Without a time: the record's.
+	log.write()
+	log.add("m", at+30_000, 0)
+	log.write()
+	q := metric.Query{Metric: "m", Aggregation: metric.Sum, WindowSeconds: 10}
+	publishQueries(t, redis.Addr(), 1000, q)
+	c := testConfig(t, kafkaAddr, redis.Addr())
+	c.Start, c.ToEnd, c.Until = time.UnixMilli(1), true, time.UnixMilli(at+5000)
+	if err := pipeline.RunPrism(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	h := history(t, redis.Addr(), q.Key(), 1000)
+	i := slices.IndexFunc(h, func(r *metric.Result) bool { return r.WindowEnd == at+1000 })
+	if i < 0 || len(h[i].Series) != 1 || *h[i].Series[0].Value != 1+2+4+64 {
+		t.Errorf("the good events make %+v, want a sum of 71", h)
+	}
+
+	res, err := log.client.Fetch(t.Context(), &kafka.FetchRequest{Topic: "metric-dead-letters", MinBytes: 1, MaxBytes: 1 << 20, MaxWait: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for {
+		rec, err := res.Records.ReadRecord()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		headers := map[string]string{}
+		for _, hd := range rec.Headers {
+			headers[hd.Key] = string(hd.Value)
+		}
+		key, _ := kafka.ReadAll(rec.Key)
+		got = append(got, fmt.Sprintf("%s %s %s/%s", headers["error"], key, headers["source-partition"], headers["source-offset"]))
+	}
+	want := []string{"not_json m 0/1", "not_json m 0/2", "malformed m 0/3", "malformed m 0/4", "key_mismatch other 0/5", "from_the_future m 0/6"}
+	if !slices.Equal(got, want) {
+		t.Errorf("dead letters are %q, want %q", got, want)
+	}
+}
+
+// A configuration that cannot work says all that is wrong with it.
+func TestConfigErrorsNameTheFix(t *testing.T) {
+	c := pipeline.Config{Slice: 300 * time.Millisecond, KeyGroups: -1}
+	err := c.Validate()
+	for _, want := range []string{"--kafka", "--redis", "--slice is 300ms", "--max-window", "--key-groups is -1", "--align"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+	c = pipeline.Default()
+	c.Brokers, c.Redis = []string{"127.0.0.1:1"}, "127.0.0.1:1"
+	if err := c.Validate(); err != nil {
+		t.Errorf("the defaults are refused: %v", err)
+	}
+	if err := pipeline.RunPrism(t.Context(), c); err == nil || !strings.Contains(err.Error(), "cannot reach Kafka at 127.0.0.1:1") || !strings.Contains(err.Error(), "--kafka") {
+		t.Errorf("without Kafka: %v", err)
+	}
+	kafkaAddr, _ := newTopic(t)
+	c.Brokers = []string{kafkaAddr}
+	if err := pipeline.RunPrism(t.Context(), c); err == nil || !strings.Contains(err.Error(), "cannot reach Redis at 127.0.0.1:1") || !strings.Contains(err.Error(), "--redis") {
+		t.Errorf("without Redis: %v", err)
+	}
+}
