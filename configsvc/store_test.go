@@ -147,6 +147,7 @@ func testCreateFirst(t *testing.T, s Store) {
 }
 
 func testList(t *testing.T, s Store) {
+	t.Helper()
 	ctx := t.Context()
 	add := func(title string, tags ...string) {
 		t.Helper()
@@ -221,6 +222,7 @@ func testList(t *testing.T, s Store) {
 
 // Editors who read, change and write: each accepted write must be in the end.
 func testConcurrent(t *testing.T, s Store) {
+	t.Helper()
 	const editors, edits = 6, 15
 	ctx := t.Context()
 	d := twoWidgets(t)
@@ -265,6 +267,7 @@ func testConcurrent(t *testing.T, s Store) {
 }
 
 func testRevision(t *testing.T, s Store) {
+	t.Helper()
 	ctx := t.Context()
 	last := int64(-1)
 	check := func(changed bool, what string) {

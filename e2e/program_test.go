@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	if path, err := build(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path))
 	}
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // As TestMain must.
 }
 
 // program is a running pulseboard.
@@ -118,7 +118,7 @@ func start(t *testing.T, dir string, args ...string) *program {
 		if err != nil {
 			return err
 		}
-		defer res.Body.Close()
+		defer res.Body.Close() //nolint:errcheck // It was only read.
 		if res.StatusCode != http.StatusOK {
 			b, _ := io.ReadAll(res.Body)
 			return fmt.Errorf("%s: %s", res.Status, b)
@@ -185,7 +185,7 @@ func (p *program) request(method, path string, body any, want int, answer any) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // It was only read.
 	text, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != want {
 		p.t.Fatalf("%s %s: %s, %v: %s", method, path, res.Status, err, text)

@@ -362,7 +362,7 @@ func compare(p *program, ws []widget, s *seen, log topic, first, last int64, eve
 				if _, listed := s.starts[i][end]; listed {
 					continue // Another start: compared in the history.
 				}
-				if !same(w.aggregation, v, want, count) && !(v == nil && !contains(entries, end, host)) {
+				if !same(w.aggregation, v, want, count) && (v != nil || contains(entries, end, host)) {
 					p.t.Fatalf("%s host %q end %d: the browser was told %s; the log says %v of %d", w.key(), host, end, text(v), want, count)
 				}
 				checkedPoints++

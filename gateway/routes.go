@@ -18,7 +18,7 @@ import (
 )
 
 //go:embed openapi.yaml
-var openapi []byte //nolint:gochecknoglobals // go:embed needs a package variable.
+var openapi []byte
 
 const (
 	subprotocol = "pulseboard.v1"

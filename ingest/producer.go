@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	clientID = "pulseboard-ingest"
 	// A produce request holds less than the 1 MiB that brokers take by default.
 	maxBatchBytes  = 900 << 10
 	recordOverhead = 128 // Bytes of a record besides key and value, at most.
@@ -26,7 +27,7 @@ const (
 )
 
 // errExpired is the fate of a record that nobody waits for any more.
-var errExpired = errors.New("Kafka did not acknowledge it in time") //nolint:staticcheck,revive // A name begins the text.
+var errExpired = errors.New("Kafka did not acknowledge it in time") //nolint:staticcheck // A name begins the text.
 
 // producer writes records to one topic, acknowledged by all in-sync replicas.
 type producer struct {
@@ -52,7 +53,7 @@ type queue struct {
 
 func newProducer(cfg Config, m *metrics) *producer {
 	transport := &kafka.Transport{
-		ClientID: "pulseboard-ingest", DialTimeout: time.Second, IdleTimeout: time.Minute,
+		ClientID: clientID, DialTimeout: time.Second, IdleTimeout: time.Minute,
 		// The default of 6 s is how long a moved leader would go unnoticed.
 		MetadataTTL: time.Second, MetadataTopics: []string{cfg.Topic},
 	}
@@ -265,7 +266,7 @@ func (p *producer) metadata(ctx context.Context, topic string) (kafka.Topic, err
 			return t, nil
 		}
 	}
-	return kafka.Topic{}, fmt.Errorf("Kafka at %s says nothing of the topic %s", p.brokers, topic) //nolint:staticcheck,revive // A name begins the text.
+	return kafka.Topic{}, fmt.Errorf("Kafka at %s says nothing of the topic %s", p.brokers, topic) //nolint:staticcheck // A name begins the text.
 }
 
 // pause waits, and reports false when ctx ended first.

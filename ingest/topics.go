@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 )
@@ -15,7 +16,12 @@ func (p *producer) ensureTopics(ctx context.Context, cfg Config) error {
 	if _, err := p.metadata(ctx, cfg.Topic); err != nil {
 		return fmt.Errorf("%w; start it or name another with --kafka", err)
 	}
-	res, err := p.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
+	// With its own connections: those of the producer look at one topic, and
+	// kafka-go waits until it sees all that were made.
+	transport := &kafka.Transport{ClientID: clientID, DialTimeout: time.Second}
+	defer transport.CloseIdleConnections()
+	admin := &kafka.Client{Addr: p.client.Addr, Transport: transport}
+	res, err := admin.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
 		topicConfig(cfg.Topic, cfg.Partitions), topicConfig(cfg.DeadLetter, 1),
 	}})
 	if err != nil {

@@ -20,7 +20,9 @@ var (
 
 func TestPositionCodec(t *testing.T) {
 	for _, p := range []Position{
-		{}, {Started: true}, {Done: true},
+		{},
+		{Started: true},
+		{Done: true},
 		{Started: true, Since: 1_763_892_000_000, Next: []Offset{{0, 0}, {15, 1 << 40}, {300, 7}}},
 		{Since: -1},
 	} {

@@ -34,7 +34,7 @@ func (s *scraper) Gather() ([]*dto.MetricFamily, error) {
 	}
 	res, err := s.client.Do(req)
 	if err != nil {
-		return nil, nil //nolint:nilerr // Its absence shows in pulseboard_pipeline_up.
+		return nil, nil // Its absence shows in pulseboard_pipeline_up.
 	}
 	defer res.Body.Close() //nolint:errcheck // It was only read.
 	parser := expfmt.NewTextParser(model.UTF8Validation)

@@ -203,7 +203,7 @@ func (a *app) startRedis(ctx context.Context) error {
 		case <-ctx.Done():
 			return r.Close()
 		case <-r.Done():
-			return fmt.Errorf("Redis ended by itself: %w", r.Err()) //nolint:staticcheck,revive // A name begins the text.
+			return fmt.Errorf("Redis ended by itself: %w", r.Err()) //nolint:staticcheck // A name begins the text.
 		}
 	})
 	a.redis, a.redisKind = r.Addr(), r.Kind()

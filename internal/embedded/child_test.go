@@ -22,7 +22,7 @@ const roleVariable = "PULSEBOARD_TEST_ROLE"
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case "":
-		os.Exit(m.Run())
+		os.Exit(m.Run()) //nolint:forbidigo // As TestMain must.
 	case "polite":
 		playChild()
 	case "stubborn":
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		playChild()
 	case "failing":
 		fmt.Print("one\ntwo\r\nno line break")
-		os.Exit(7)
+		os.Exit(7) //nolint:forbidigo // It plays a program.
 	case "parent":
 		playParent()
 	}
