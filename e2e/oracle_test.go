@@ -90,13 +90,13 @@ func (tp topic) add(t *testing.T, value []byte, passes int64) {
 	}
 }
 
-// window computes an aggregation of the events in [start, end) that had come by
-// then. host "" takes all hosts. It also says how many of them were late.
-func (tp topic) window(name, aggregation, host string, start, end int64) (value float64, count int64, late int) {
+// window computes an aggregation of the events in [start, end) that had passed
+// the pipeline by the time passed. host "" takes all hosts. It also says how many of them were late.
+func (tp topic) window(name, aggregation, host string, start, end, passed int64) (value float64, count int64, late int) {
 	var sum float64
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, e := range tp[name] {
-		if e.at < start || e.at >= end || e.passes >= end || host != "" && e.tags["host"] != host {
+		if e.at < start || e.at >= end || e.passes >= passed || host != "" && e.tags["host"] != host {
 			continue
 		}
 		if e.passes > e.at+1000 {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -21,6 +22,7 @@ type widget struct {
 // board is one dashboard that somebody looks at.
 type board struct {
 	id     string
+	began  time.Time
 	cancel context.CancelFunc
 	reload chan struct{} // The document may have changed.
 	due    chan struct{} // Some widgets have a new point: soon.
@@ -35,7 +37,7 @@ type board struct {
 
 func newBoard(id string, cancel context.CancelFunc) *board {
 	return &board{
-		id: id, cancel: cancel, clients: make(map[*client]struct{}),
+		id: id, began: time.Now(), cancel: cancel, clients: make(map[*client]struct{}),
 		reload: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1),
 	}
 }
@@ -45,6 +47,8 @@ func (b *board) current() (l *layout, gone bool) {
 	defer b.mu.Unlock()
 	return b.layout, b.gone
 }
+
+var errUnknownYet = errors.New("there is no such dashboard yet")
 
 func signal(c chan struct{}) {
 	select {
@@ -118,6 +122,10 @@ func (b *board) load(ctx context.Context, h *hub) error {
 		return err // Whatever was served stays in force.
 	}
 	if !ok {
+		// A page that is opened right after its dashboard was made may be here before the document.
+		if l, gone := b.current(); l == nil && !gone && time.Since(b.began) < unknownWait {
+			return errUnknownYet
+		}
 		h.place(b, nil)
 		b.set(nil, nil)
 		return nil

@@ -22,7 +22,8 @@ const (
 	probeEvery        = time.Second
 	topPoll           = 10 * time.Second // How often the histories' tops are compared with what was received.
 	concurrentReads   = 8
-	welcomeTimeout    = 10 * time.Second // How long a dashboard may be unreadable until its clients are sent away.
+	unknownWait       = 1500 * time.Millisecond // For the document of a dashboard: it comes within a second of its making.
+	welcomeTimeout    = 10 * time.Second        // How long a dashboard may be unreadable until its clients are sent away.
 	drainTimeout      = 5 * time.Second
 	shortestReconnect = 500 * time.Millisecond
 )

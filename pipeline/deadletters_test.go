@@ -34,20 +34,25 @@ func TestBadRecordsBecomeDeadLetters(t *testing.T) {
 	put("other", `{"metric_name":"m","value":8,"event_time":`+fmt.Sprint(at-3000)+`}`)
 	put("m", `{"metric_name":"m","events":[`+event(16, at+2001)+`,`+event(32, at-60_001)+`]}`)
 	put("m", `{"metric_name":"m","value":64}`) // Without a time: the record's.
-	log.write()
-	log.add("m", at+30_000, 0)
+	// Windows are evaluated up to the last record of the metric.
+	log.waiting[0] = append(log.waiting[0], kafka.Record{Time: time.UnixMilli(at + 3000), Key: kafka.NewBytes([]byte("m")), Value: kafka.NewBytes([]byte(`{"metric_name":"m","value":0}`))})
 	log.write()
 	q := metric.Query{Metric: "m", Aggregation: metric.Sum, WindowSeconds: 10}
 	publishQueries(t, redis.Addr(), 1000, q)
 	c := testConfig(t, kafkaAddr, redis.Addr())
-	c.Start, c.ToEnd, c.Until = time.UnixMilli(1), true, time.UnixMilli(at+5000)
+	c.Start, c.ToEnd, c.Until = time.UnixMilli(1), true, time.UnixMilli(at+10_000)
+	c.CatchUp, c.Lead = -1, c.Slice // Slice by slice.
 	if err := pipeline.RunPrism(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	h := history(t, redis.Addr(), q.Key(), 1000)
 	i := slices.IndexFunc(h, func(r *metric.Result) bool { return r.WindowEnd == at+1000 })
 	if i < 0 || len(h[i].Series) != 1 || *h[i].Series[0].Value != 1+2+4+64 {
-		t.Errorf("the good events make %+v, want a sum of 71", h)
+		for _, r := range h {
+			b, err := r.Encode()
+			t.Logf("%s %v", b, err)
+		}
+		t.Errorf("the window that ends at %d is not among the results with a sum of 71", at+1000)
 	}
 
 	res, err := log.client.Fetch(t.Context(), &kafka.FetchRequest{Topic: "metric-dead-letters", MinBytes: 1, MaxBytes: 1 << 20, MaxWait: time.Second})
