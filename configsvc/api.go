@@ -167,7 +167,7 @@ func (s *Service) create(c *gin.Context) {
 		s.failStore(c, err)
 		return
 	}
-	s.publisher.wake()
+	s.publisher.settle(c.Request.Context())
 	c.Header("Location", "/dashboards/"+d.ID)
 	reply(c, http.StatusCreated, d, f.warnings)
 }
@@ -275,7 +275,7 @@ func (s *Service) editOnce(c *gin.Context, d Dashboard, match matcher, v any, ch
 	if next.Version, err = s.store.Update(c.Request.Context(), next, d.Version); err != nil {
 		return err
 	}
-	s.publisher.wake()
+	s.publisher.settle(c.Request.Context())
 	reply(c, http.StatusOK, next, f.warnings)
 	return nil
 }
@@ -294,7 +294,7 @@ func (s *Service) remove(c *gin.Context) {
 		var conflict *ConflictError
 		switch {
 		case err == nil:
-			s.publisher.wake()
+			s.publisher.settle(c.Request.Context())
 			c.Status(http.StatusNoContent)
 			return
 		case match.any && attempt < anyVersionAttempts && errors.As(err, &conflict):

@@ -3,6 +3,7 @@ package configsvc
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"pulseboard/registry"
@@ -20,6 +21,7 @@ const (
 	repairEvery = 2 * time.Second
 	firstRetry  = 100 * time.Millisecond
 	lastRetry   = 2 * time.Second
+	settleTime  = 500 * time.Millisecond
 )
 
 // publisher keeps Redis equal to the database.
@@ -31,6 +33,10 @@ type publisher struct {
 	log      *slog.Logger
 	// changed holds a token while a commit waits to be published.
 	changed chan struct{}
+
+	mu      sync.Mutex
+	running bool
+	waiting []chan struct{} // Closed after the next attempt to publish.
 
 	// Of the goroutine of run: what was derived last, and from which revision.
 	derived  published
@@ -45,8 +51,50 @@ func (p *publisher) wake() {
 	}
 }
 
+// settle publishes the caller's commit and waits for it a moment: who was told
+// that a dashboard is there finds it everywhere. Without Redis it does not wait.
+func (p *publisher) settle(ctx context.Context) {
+	done := make(chan struct{})
+	p.mu.Lock()
+	if !p.running {
+		p.mu.Unlock()
+		return
+	}
+	p.waiting = append(p.waiting, done)
+	p.mu.Unlock()
+	p.wake()
+	t := time.NewTimer(settleTime)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func (p *publisher) setRunning(running bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = running
+}
+
+// attempt publishes and tells those who wait, also of a failure.
+func (p *publisher) attempt(ctx context.Context) error {
+	p.mu.Lock()
+	waiting := p.waiting
+	p.waiting = nil
+	p.mu.Unlock()
+	err := p.publish(ctx)
+	for _, done := range waiting {
+		close(done)
+	}
+	return err
+}
+
 // run publishes after each commit, and compares every 2 s. It returns when ctx ends.
 func (p *publisher) run(ctx context.Context) {
+	p.setRunning(true)
+	defer p.setRunning(false)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var retry time.Duration
@@ -57,7 +105,7 @@ func (p *publisher) run(ctx context.Context) {
 		case <-p.changed:
 		case <-timer.C:
 		}
-		err := p.publish(ctx)
+		err := p.attempt(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -145,7 +145,7 @@ func TestDecodeRequestValues(t *testing.T) {
 }
 
 func TestDecodeRequestAsAWhole(t *testing.T) {
-	for body, n := range map[string]int{`[]`: 0, `{"events":[]}`: 0, ` [] `: 0, `{"events":[{"metric_name":"m","value":1}],"x":1}`: 1} {
+	for body, n := range map[string]int{`[]`: 0, `{"events":[]}`: 0, "\t[]\n": 0, `{"events":[{"metric_name":"m","value":1}],"x":1}`: 1} {
 		if b, err := metric.DecodeRequest([]byte(body), 10); err != nil || b.N != n || len(b.Faults) != 0 {
 			t.Errorf("%s: %+v, %v", body, b, err)
 		}

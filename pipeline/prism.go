@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -130,7 +131,9 @@ var initBeam = sync.OnceFunc(func() { //nolint:gochecknoglobals // The SDK's sta
 	*jobopts.JobName = "pulseboard"
 	// The source's tracker refuses splits; this is the second belt.
 	*jobopts.Experiments = "prism_disable_sdf_split"
+	before := slog.Default()
 	beam.Init()
+	slog.SetDefault(before) // Init sets one of its own, which tells of every step.
 })
 
 func registerMetrics(r prometheus.Registerer) error {

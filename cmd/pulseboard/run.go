@@ -194,7 +194,11 @@ func (a *app) startRedis(ctx context.Context) error {
 		a.redis, a.redisKind = a.options.redis, "external"
 		return nil
 	}
-	r, err := embedded.StartRedis(ctx, embedded.RedisConfig{Dir: a.options.dir, Output: a.env.Stderr, Log: a.log("redis")})
+	redis := embedded.RedisConfig{Dir: a.options.dir, Log: a.log("redis")}
+	if a.options.level <= slog.LevelInfo {
+		redis.Output = a.env.Stderr // It tells of every start; its last lines are in the error of one that fails.
+	}
+	r, err := embedded.StartRedis(ctx, redis)
 	if err != nil {
 		return err
 	}

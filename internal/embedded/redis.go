@@ -83,7 +83,7 @@ func startRedisServer(ctx context.Context, path string, c RedisConfig) (*Redis, 
 		// noeviction: a full Redis must refuse, not forget a part of a history.
 		Args: []string{
 			"--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--save", "", "--appendonly", "no",
-			"--maxmemory", c.MaxMemory, "--maxmemory-policy", "noeviction", "--daemonize", "no", "--logfile", "",
+			"--maxmemory", c.MaxMemory, "--maxmemory-policy", "noeviction", "--daemonize", "no", "--logfile", "", "--loglevel", "warning",
 		},
 	})
 	if err == nil {

@@ -1,0 +1,348 @@
+package gateway_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/gorilla/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/gateway"
+	"pulseboard/metric"
+	"pulseboard/registry"
+	"pulseboard/results"
+)
+
+const (
+	patience  = 20 * time.Second // For what must come; a test that waits as long fails.
+	dashboard = "d1"
+	oneKey    = "m:sum:5s"
+	groupKey  = "m:avg:5s by (host)"
+)
+
+// world is a gateway with the Redis that it reads, and who else writes there.
+type world struct {
+	t         *testing.T
+	redis     *miniredis.Miniredis
+	results   *results.Store
+	dashboard *registry.Store
+	url       string
+	stop      func() // Ends the gateway and waits.
+	prev      map[string]int64
+}
+
+func open(t *testing.T, change func(*gateway.Config)) *world {
+	t.Helper()
+	w := &world{t: t, redis: miniredis.RunT(t), prev: map[string]int64{}}
+	log := slog.New(slog.DiscardHandler)
+	var err error
+	if w.results, err = results.Open(t.Context(), w.redis.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.results.Close() })
+	if w.dashboard, err = registry.Open(t.Context(), w.redis.Addr(), registry.WithLog(log)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.dashboard.Close() })
+	c := gateway.Config{Results: w.results, Dashboards: w.dashboard, Metrics: prometheus.NewRegistry(), Log: log}
+	if change != nil {
+		change(&c)
+	}
+	g, err := gateway.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	server := httptest.NewServer(g.Handler())
+	w.url = server.URL
+	stopped := false
+	w.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		server.Close()
+	}
+	t.Cleanup(w.stop)
+	return w
+}
+
+// show publishes the dashboard with widgets of these metric keys and charts, as "key|chart".
+func (w *world) show(version int, widgets ...string) {
+	w.t.Helper()
+	list := make([]map[string]any, 0, len(widgets))
+	for _, text := range widgets {
+		key, chart, _ := strings.Cut(text, "|")
+		q, err := metric.ParseKey(key)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		list = append(list, map[string]any{
+			"widget_id": "w:" + key, "metric_name": q.Metric, "aggregation": q.Aggregation, "window_seconds": q.WindowSeconds,
+			"group_by": q.GroupBy, "refresh_interval_seconds": 1, "display_config": map[string]any{"chart": chart},
+		})
+	}
+	doc, err := json.Marshal(map[string]any{"dashboard_id": dashboard, "version": version, "widgets": list})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.dashboard.PublishDashboards(w.t.Context(), map[string][]byte{dashboard: doc}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// result is that of key at end; values belong to the hosts h0, h1, … or to no tag.
+func (w *world) result(key string, end int64, values ...float64) results.Publication {
+	r := &metric.Result{
+		Key: key, WindowStart: end - 5000, WindowEnd: end, PrevEnd: w.prev[key], Due: []int64{1000}, NewestEvent: &end,
+		Complete: true, Matched: len(values), SeriesVersion: fmt.Sprintf("v%d", len(values)),
+	}
+	for i := range values {
+		s := metric.SeriesValue{Value: &values[i], Count: 1}
+		if strings.Contains(key, " by ") {
+			s.Tags = metric.Tags{{Key: "host", Value: fmt.Sprintf("h%d", i)}}
+		}
+		r.Series = append(r.Series, s)
+	}
+	w.prev[key] = end
+	return results.Publication{Result: r, Announce: true}
+}
+
+func (w *world) publish(pubs ...results.Publication) {
+	w.t.Helper()
+	if _, err := w.results.Publish(w.t.Context(), pubs); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// silently writes a result into the history without a message.
+func (w *world) silently(p results.Publication) {
+	p.Announce = false
+	w.publish(p)
+}
+
+// browser is a client of the stream.
+type browser struct {
+	t  *testing.T
+	ws *websocket.Conn
+}
+
+// message is any message of the server.
+type message struct {
+	Type      string `json:"type"`
+	Index     int    `json:"index"`
+	Heartbeat int    `json:"heartbeat_ms"`
+	Dashboard struct {
+		ID      string `json:"id"`
+		Version int    `json:"version"`
+	} `json:"dashboard"`
+	Version int `json:"version"`
+	Widgets []struct {
+		Index     int    `json:"index"`
+		WidgetID  string `json:"widget_id"`
+		MetricKey string `json:"metric_key"`
+		RefreshMs int    `json:"refresh_ms"`
+	} `json:"widgets"`
+	State         string `json:"state"`
+	Reset         bool   `json:"reset"`
+	SeriesVersion string `json:"series_version"`
+	Series        []struct {
+		Tags map[string]string `json:"tags"`
+	} `json:"series"`
+	CoveredSince *int64   `json:"covered_since"`
+	Points       []row    `json:"points"`
+	Updates      []update `json:"updates"`
+	Skipped      int      `json:"skipped"`
+	Code         int      `json:"code"`
+	Reason       string   `json:"reason"`
+}
+
+// row is [window_end, newest_event, [v, …]].
+type row struct {
+	end    int64
+	values []*float64
+}
+
+func (r *row) UnmarshalJSON(b []byte) error {
+	var newest *int64
+	return json.Unmarshal(b, &[]any{&r.end, &newest, &r.values})
+}
+
+// update is [index, window_end, newest_event, series_version, [v, …] or null, …].
+type update struct {
+	index   int
+	end     int64
+	version string
+	values  []*float64
+}
+
+func (u *update) UnmarshalJSON(b []byte) error {
+	var newest *int64
+	return json.Unmarshal(b, &[]any{&u.index, &u.end, &newest, &u.version, &u.values})
+}
+
+func text(values []*float64) string {
+	if values == nil {
+		return "null"
+	}
+	parts := make([]string, 0, len(values))
+	for _, v := range values {
+		if v == nil {
+			parts = append(parts, "null")
+		} else {
+			parts = append(parts, fmt.Sprint(*v))
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+func (w *world) dial(id string) *browser {
+	w.t.Helper()
+	d := websocket.Dialer{Subprotocols: []string{"pulseboard.v1"}}
+	ws, res, err := d.DialContext(w.t.Context(), "ws"+strings.TrimPrefix(w.url, "http")+"/stream/"+id, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if ws.Subprotocol() != "pulseboard.v1" {
+		w.t.Errorf("subprotocol %q", ws.Subprotocol())
+	}
+	w.t.Cleanup(func() { _ = ws.Close() })
+	return &browser{w.t, ws}
+}
+
+// watch says hello and reads the welcome.
+func (w *world) watch(hello string) *browser {
+	w.t.Helper()
+	b := w.dial(dashboard)
+	b.say(hello)
+	if m := b.next("welcome"); m.Dashboard.ID != dashboard {
+		w.t.Fatalf("welcome %+v", m)
+	}
+	return b
+}
+
+const hello = `{"type":"hello"}`
+
+func (b *browser) say(text string) {
+	b.t.Helper()
+	if err := b.ws.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// read returns the next message that is no heartbeat and no state.
+func (b *browser) read(alsoQuiet bool) (m message, err error) {
+	for {
+		if err := b.ws.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			return m, err
+		}
+		_, text, err := b.ws.ReadMessage()
+		if err != nil {
+			return m, err
+		}
+		m = message{}
+		if err := json.Unmarshal(text, &m); err != nil {
+			return m, fmt.Errorf("%s: %w", text, err)
+		}
+		if alsoQuiet || m.Type != "heartbeat" && m.Type != "state" {
+			return m, nil
+		}
+	}
+}
+
+// next is the next message, which must be of this type; heartbeats and states
+// count only when asked for.
+func (b *browser) next(kind string) message {
+	b.t.Helper()
+	m, err := b.read(kind == "heartbeat" || kind == "state")
+	if err != nil {
+		b.t.Fatalf("no %s: %v", kind, err)
+	}
+	if m.Type != kind {
+		b.t.Fatalf("got %+v, want %s", m, kind)
+	}
+	return m
+}
+
+// point reads frames until the widget has an update, and returns it.
+func (b *browser) point(index int) update {
+	b.t.Helper()
+	for {
+		for _, u := range b.next("update").Updates {
+			if u.index == index {
+				return u
+			}
+		}
+	}
+}
+
+// closed reads until the connection ends and returns the close message before it and the code.
+func (b *browser) closed() (last message, code int) {
+	b.t.Helper()
+	for {
+		m, err := b.read(true)
+		if err == nil {
+			last = m
+			continue
+		}
+		if c, ok := err.(*websocket.CloseError); ok { //nolint:errorlint // The library returns it bare.
+			return last, c.Code
+		}
+		b.t.Fatalf("the connection ended without a close frame: %v", err)
+	}
+}
+
+func ends(rows []row) string {
+	parts := make([]string, 0, len(rows))
+	for _, r := range rows {
+		parts = append(parts, fmt.Sprintf("%d=%s", r.end, text(r.values)))
+	}
+	return strings.Join(parts, " ")
+}
+
+func (w *world) get(path string) (status int, body map[string]any) {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+path, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // It was only read.
+	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
+		w.t.Fatal(err)
+	}
+	return res.StatusCode, body
+}
+
+// until repeats a check until it holds.
+func (w *world) until(what string, ok func() bool) {
+	w.t.Helper()
+	limit := time.After(patience)
+	every := time.NewTicker(10 * time.Millisecond)
+	defer every.Stop()
+	for !ok() {
+		select {
+		case <-every.C:
+		case <-limit:
+			w.t.Fatalf("waited too long for %s", what)
+		}
+	}
+}
