@@ -144,6 +144,9 @@ func (s *sampler) sample(ctx context.Context) []event {
 	}
 	if io, err := gnet.IOCountersWithContext(ctx, true); err == nil {
 		for _, n := range io {
+			if n.BytesRecv+n.BytesSent == 0 {
+				continue // It was never used.
+			}
 			s.rate(now, "machine.network.bytes", float64(n.BytesRecv), "interface", n.Name, "direction", "received")
 			s.rate(now, "machine.network.bytes", float64(n.BytesSent), "interface", n.Name, "direction", "sent")
 		}

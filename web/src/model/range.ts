@@ -41,6 +41,9 @@ export function settle(shown: Range | null, wanted: Range): Range {
 /** Distances of time labels that people expect, in ms, from 1 s to a day. */
 export const TIME_STEPS: readonly number[] = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400].map((s) => s * 1000);
 
+/** Distances of labels of bytes, which are written in powers of 1024: round ones of ten are not round there. */
+export const BYTE_STEPS: readonly number[] = Array.from({ length: 60 }, (_, power) => 2 ** power);
+
 /** Where a scale that has no fixed end, of a gauge or a heat map, should end. */
 export function fullScale(unit: string, high: number): number {
   if (unit === "%" && high <= 100) return 100;

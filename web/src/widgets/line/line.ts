@@ -4,7 +4,7 @@ import "./line.css";
 import type { WidgetConfig } from "../../model/dashboard";
 import { axisScale, formatAxisTime, formatTime, formatValue, scaleFor, type Scale } from "../../model/format";
 import { seriesColor, seriesDash } from "../../model/palette";
-import { settle, TIME_STEPS, valueRange, type Range } from "../../model/range";
+import { BYTE_STEPS, settle, TIME_STEPS, valueRange, type Range } from "../../model/range";
 import { levelWord } from "../../model/thresholds";
 import {
   append,
@@ -197,6 +197,7 @@ class LineChart implements Renderer {
               // A line for each decade is enough of a logarithmic axis.
               ...(config.y.log ? { filter: (_: uPlot, splits: number[]) => splits.map((at) => (isDecade(at) ? at : null)) } : {}),
             },
+            ...(config.unit === "B" && !config.y.log ? { incrs: [...BYTE_STEPS] } : {}),
             gap: 6,
             space: 34,
             size: (_, labels) => this.measure(labels),
