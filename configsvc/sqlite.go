@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 
 	_ "modernc.org/sqlite" // The driver named "sqlite".
 )
@@ -18,11 +17,12 @@ var sqliteSchema string
 // The version of the schema that this program makes and reads.
 const schemaVersion = 1
 
-// OpenStore opens the database at the path of a SQLite file, which is made
-// when it is not there. The folder must exist.
+// OpenStore opens a PostgreSQL database, postgres://user:password@host:port/name,
+// or that at the path of a SQLite file, which is made when it is not there. The
+// folder must exist.
 func OpenStore(ctx context.Context, database string) (*SQLStore, error) {
-	if strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://") {
-		return nil, errors.New("cannot use PostgreSQL yet: this version keeps dashboards in SQLite; pass the path of a file with --database")
+	if isPostgres(database) {
+		return openPostgres(ctx, database)
 	}
 	if database == "" {
 		return nil, errors.New("cannot open the database: no path given; pass one with --database")
@@ -34,7 +34,7 @@ func OpenStore(ctx context.Context, database string) (*SQLStore, error) {
 	// Writers wait for each other in SQLite anyway; a few readers go beside them.
 	db.SetMaxOpenConns(4)
 	s := &SQLStore{db: db}
-	if err := s.prepare(ctx); err != nil {
+	if err := s.prepare(ctx, "", sqliteSchema); err != nil {
 		_ = db.Close() // Nothing was written.
 		return nil, fmt.Errorf("cannot open the database %s: %w; check that its folder exists and can be written, or pass another path with --database", database, err)
 	}
@@ -52,8 +52,13 @@ func sqliteName(path string) string {
 }
 
 // prepare makes the schema in an empty database and refuses one of a later version.
-func (s *SQLStore) prepare(ctx context.Context) error {
+func (s *SQLStore) prepare(ctx context.Context, lock, schema string) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
+		if lock != "" {
+			if _, err := tx.ExecContext(ctx, lock); err != nil {
+				return err
+			}
+		}
 		if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS pulseboard_schema (version INTEGER NOT NULL)`); err != nil {
 			return err
 		}
@@ -61,7 +66,7 @@ func (s *SQLStore) prepare(ctx context.Context) error {
 		err := tx.QueryRowContext(ctx, `SELECT version FROM pulseboard_schema`).Scan(&version)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			if _, err := tx.ExecContext(ctx, sqliteSchema); err != nil {
+			if _, err := tx.ExecContext(ctx, schema); err != nil {
 				return err
 			}
 			_, err = tx.ExecContext(ctx, `INSERT INTO pulseboard_schema (version) VALUES ($1)`, schemaVersion)

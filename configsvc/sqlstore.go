@@ -51,7 +51,8 @@ func (d Dashboard) columns() (titleKey, search, tags, document string, err error
 	if err != nil {
 		return "", "", "", "", fmt.Errorf("cannot encode dashboard %s: %w", d.ID, err)
 	}
-	titleKey = strings.ToLower(d.Title)
+	// PostgreSQL has no text with a zero byte; JSON escapes it.
+	titleKey = strings.ReplaceAll(strings.ToLower(d.Title), "\x00", "")
 	search = titleKey + "\n" + strings.ToLower(strings.Join(d.Tags, "\n"))
 	return titleKey, search, "\n" + strings.Join(d.Tags, "\n") + "\n", string(b), nil
 }

@@ -349,11 +349,12 @@ func TestOpenStoreSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"postgres://u:secret@db/x":         "cannot use PostgreSQL yet",
-		"":                                 "no path given",
-		filepath.Join(dir, "none", "x.db"): "check that its folder exists",
-		text:                               "not a database",
-		later:                              "written by a later Pulseboard",
+		"postgres://u:secret@127.0.0.1:1/x": "PostgreSQL database x at 127.0.0.1:1",
+		"postgres://u:secret@db:port/x":     "postgres://user:password@host:port/name",
+		"":                                  "no path given",
+		filepath.Join(dir, "none", "x.db"):  "check that its folder exists",
+		text:                                "not a database",
+		later:                               "written by a later Pulseboard",
 	} {
 		s, err := OpenStore(t.Context(), path)
 		if err == nil {

@@ -90,6 +90,27 @@ func (tp topic) add(t *testing.T, value []byte, passes int64) {
 	}
 }
 
+// cuts are the moments at which records of a metric passed.
+func (tp topic) cuts(name string) []int64 {
+	var cuts []int64
+	for _, e := range tp[name] {
+		if n := len(cuts); n == 0 || cuts[n-1] != e.passes {
+			cuts = append(cuts, e.passes)
+		}
+	}
+	return append(cuts, math.MaxInt64) // After the last.
+}
+
+// begun is the end of the slice in which the first event of a metric passed.
+// Windows that ended before are filled in then.
+func (tp topic) begun(name string) int64 {
+	first := int64(math.MaxInt64)
+	for _, e := range tp[name] {
+		first = min(first, e.passes)
+	}
+	return first/1000*1000 + 1000
+}
+
 // window computes an aggregation of the events in [start, end) that had passed
 // the pipeline by the time passed. host "" takes all hosts. It also says how many of them were late.
 func (tp topic) window(name, aggregation, host string, start, end, passed int64) (value float64, count int64, late int) {

@@ -31,7 +31,7 @@ send posts events at a rate and checks that every one was counted once: a
 dashboard with the count and the sum of each metric over ten minutes must show
 what was sent. It prints the CPU seconds of each process for a million events.`
 
-func main() { os.Exit(service.Main("send", run)) }
+func main() { os.Exit(service.Main("send", run)) } //nolint:forbidigo // It is main.
 
 type sender struct {
 	url                            string
@@ -230,7 +230,7 @@ func (s *sender) check(ctx context.Context, paths [][2]string) error {
 					break
 				}
 				if time.Now().After(limit) {
-					return fmt.Errorf("%s: %v %+v, sent %d", s.name(m), err, got, want)
+					return errors.Join(fmt.Errorf("%s shows %+v, sent %d", s.name(m), got, want), err)
 				}
 				select {
 				case <-time.After(100 * time.Millisecond):

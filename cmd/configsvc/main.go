@@ -49,7 +49,7 @@ func parse(env service.Env) (options, error) {
 	var o options
 	f := conf.New("configsvc", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8082", "`host:port` to listen on")
-	f.StringVar(&o.database, "database", "pulseboard.db", "`path` of the SQLite file that keeps the dashboards; made when it is not there")
+	f.StringVar(&o.database, "database", "pulseboard.db", "`database` that keeps the dashboards: the path of a SQLite file, made when it is not there, or postgres://user:password@host:port/name")
 	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that gets queries and dashboards, `host:port` or redis:// URL")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	f.IntVar(&o.maxWindow, "max-window", 3600, "longest window of a widget in `seconds`: 3600 where the pipeline runs on Prism, up to 86400 on Flink")

@@ -82,7 +82,7 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "p.db")
 	for want, args := range map[string][]string{
 		"cannot reach Redis at " + redis: {"--redis", redis, "--database", db},
-		"cannot use PostgreSQL yet":      {"--database", "postgres://db/x"},
+		"PostgreSQL database x at":       {"--database", "postgres://127.0.0.1:1/x"},
 		"--slice is 1ns":                 {"--slice", "1ns"},
 		"--max-window is 0":              {"--max-window", "0"},
 		"unexpected argument":            {"serve"},
@@ -101,7 +101,7 @@ func TestHelp(t *testing.T) {
 	if !errors.Is(err, conf.ErrHelp) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"--database path", "PULSEBOARD_MAX_WINDOW", "curl"} {
+	for _, want := range []string{"--database database", "PULSEBOARD_MAX_WINDOW", "curl"} {
 		if !strings.Contains(help.String(), want) {
 			t.Errorf("the help does not name %q", want)
 		}

@@ -7,13 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"pulseboard/gateway"
@@ -103,8 +99,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	defer func() { _ = reg.Close() }() // Nothing is under way any more.
 
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics := service.NewMetrics()
 	svc, err := gateway.New(gateway.Config{
 		Results: store, Dashboards: reg, Page: web.Handler(), Origins: o.origins, MaxConnections: o.maxConnections,
 		Heartbeat: o.heartbeat, Slice: o.slice, Metrics: metrics, Log: log,
@@ -113,20 +108,9 @@ func run(ctx context.Context, env service.Env) (err error) {
 		return err
 	}
 
-	mux := http.NewServeMux()
-	mux.Handle("/", svc.Handler())
-	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
-		if err := svc.Healthy(r.Context()); err != nil {
-			service.NewProblem(http.StatusServiceUnavailable, err.Error()).Write(w)
-			return
-		}
-		_, _ = w.Write([]byte("ok\n")) // A client that is gone cannot be told.
-	})
-
 	log.Info("listening", "addr", ln.Addr().String())
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return service.Serve(ctx, ln, mux, log) })
+	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log) })
 	g.Go(func() error { return svc.Run(ctx) })
 	return g.Wait()
 }

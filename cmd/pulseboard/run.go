@@ -68,7 +68,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	f.DurationVar(&o.bound, "bound", 200*time.Millisecond, "`delay` of pipeline time behind the newest record, see pipeline --help")
 	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
 	f.StringVar(&o.redis, "redis", "", "`address` of Redis, host:port or redis://…; empty = redis-server when it is on PATH, else an embedded one")
-	f.StringVar(&o.database, "database", "", "`database` of dashboards: a file for SQLite, or postgres://…; empty = a file in the data folder")
+	f.StringVar(&o.database, "database", "", "`database` of dashboards: a file for SQLite, or postgres://user:password@host:port/name; empty = a file in the data folder")
 	f.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` of the log: DEBUG, INFO, WARN or ERROR")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, err

@@ -1,0 +1,19 @@
+-- Schema 1 for PostgreSQL: that of SQLite in its words. Titles are ordered by
+-- their bytes, as there, whatever the locale of the database.
+CREATE TABLE dashboards (
+    id         TEXT   PRIMARY KEY,
+    version    BIGINT NOT NULL CHECK (version > 0),
+    title_key  TEXT   COLLATE "C" NOT NULL,
+    search     TEXT   NOT NULL,
+    tags       TEXT   NOT NULL,
+    document   TEXT   NOT NULL,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
+    deleted_ms BIGINT
+);
+
+CREATE INDEX dashboards_by_title ON dashboards (title_key, id) WHERE deleted_ms IS NULL;
+
+-- One row: counts changes of any dashboard.
+CREATE TABLE revision (n BIGINT NOT NULL);
+INSERT INTO revision (n) VALUES (1);
