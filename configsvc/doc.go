@@ -2,7 +2,7 @@
 // them, and a publisher that derives the query set from them and brings both
 // to Redis (protocol.md, "Dashboards" and "Query registry").
 //
-//	editors ─▶ Handler ─▶ Store (SQLite) ─▶ publisher ─▶ registry (Redis) ─▶ pipeline, gateway
+//	editors ─▶ Handler ─▶ Store (SQL) ─▶ publisher ─▶ registry (Redis) ─▶ pipeline, gateway
 //	                          └── wakes ───────┘
 //
 // The database is the truth. What Redis holds is a function of it and is
