@@ -101,6 +101,23 @@ func TestEmptiedRedisIsWholeAgain(t *testing.T) {
 	p.until("the next sum", equals(15, sum))
 }
 
+// A Redis that ends is started again, and what it held comes back.
+func TestKilledRedisIsStartedAgain(t *testing.T) {
+	p := start(t, t.TempDir(), "--no-demo")
+	send, sum := one(p, 600)
+	send(1, 2, 4)
+	p.until("the first sum", equals(7, sum))
+	pid := p.child("redis-server")
+	if pid == 0 {
+		t.Skip("there is no redis-server on this machine; .ci/run installs Debian's")
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	send(8)
+	p.until("the next sum", equals(15, sum))
+}
+
 // Starting again finds dashboards and events again, after Ctrl-C as after kill -9.
 func TestStartingAgainFindsEverything(t *testing.T) {
 	dir := t.TempDir()

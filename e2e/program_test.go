@@ -200,9 +200,14 @@ func (p *program) request(method, path string, body any, want int, answer any) {
 // pipelinePID finds the pipeline's process, a child of the program.
 func (p *program) pipelinePID() int {
 	p.t.Helper()
-	pids := children(p.t, p.cmd.Process.Pid)
-	for _, pid := range pids {
-		if cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(cmdline), "\x00pipeline\x00") {
+	return p.child("\x00pipeline\x00")
+}
+
+// child finds the child whose command line has this text, 0 = none.
+func (p *program) child(text string) int {
+	p.t.Helper()
+	for _, pid := range children(p.t, p.cmd.Process.Pid) {
+		if cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(cmdline), text) {
 			return pid
 		}
 	}

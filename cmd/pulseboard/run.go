@@ -202,17 +202,38 @@ func (a *app) startRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.group.start(ctx, "redis", func(ctx context.Context) error {
+	a.redis, a.redisKind = r.Addr(), r.Kind()
+	a.group.start(ctx, "redis", func(ctx context.Context) error { return a.keepRedis(ctx, redis, r) })
+	return nil
+}
+
+// keepRedis starts Redis again when it ends, empty and at the same address: the
+// others write into it again what they need there.
+func (a *app) keepRedis(ctx context.Context, c embedded.RedisConfig, r *embedded.Redis) error {
+	for {
 		select {
 		case <-ctx.Done():
 			return r.Close()
 		case <-r.Done():
-			return fmt.Errorf("Redis ended by itself: %w", r.Err()) //nolint:staticcheck // A name begins the text.
 		}
-	})
-	a.redis, a.redisKind = r.Addr(), r.Kind()
-	return nil
+		c.Log.Error("Redis ended by itself; it is started again", "error", r.Err())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(redisPause):
+		}
+		var err error
+		if r, err = embedded.StartRedis(ctx, c); err != nil {
+			return err
+		}
+		if r.Addr() != a.redis {
+			return errors.Join(fmt.Errorf("Redis came back at %s, not at %s", r.Addr(), a.redis), r.Close()) //nolint:staticcheck // A name begins the text.
+		}
+	}
 }
+
+// redisPause keeps a Redis that cannot live from being started all the time.
+const redisPause = 200 * time.Millisecond
 
 func (a *app) startConfig(ctx context.Context) error {
 	database := a.options.database
