@@ -150,7 +150,12 @@ func TestWatchDashboardsAfterRedisWasAway(t *testing.T) {
 	if err := s.PublishDashboards(t.Context(), docs("a", "2")); err != nil {
 		t.Fatal(err)
 	}
-	awaitAll(t, changes)
+	// By the new subscription, or by name where that stood before the publication.
+	for {
+		if c := receive(t, changes); c.all || slices.Contains(c.ids, "a") {
+			break
+		}
+	}
 	doc, ok, err := s.LoadDashboard(t.Context(), "a")
 	if err != nil || !ok || string(doc) != "2" {
 		t.Errorf("dashboard %q, %v, %v", doc, ok, err)
@@ -165,4 +170,33 @@ func TestDifference(t *testing.T) {
 	if !maps.Equal(set, map[string]string{"changed": "2", "new": ""}) || !slices.Equal(del, []string{"gone"}) {
 		t.Errorf("set %v, del %v", set, del)
 	}
+}
+
+// A look that failed is repeated for the same reason: a subscription whose look
+// met a dead connection would otherwise be forgotten.
+func TestFailedLookIsRepeatedWithItsOccasion(t *testing.T) {
+	m := miniredis.RunT(t)
+	s := open(t, m)
+	ctx, cancel := context.WithCancel(t.Context())
+	again := make(chan occasion, 100)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		failed := false
+		s.follow(ctx, time.Hour, "channel", func(_ context.Context, why occasion) error {
+			if why.subscribed && !failed {
+				failed = true
+				return errors.New("the connection is dead")
+			}
+			if failed {
+				again <- why
+			}
+			return nil
+		})
+	}()
+	if why := receive(t, again); !why.subscribed {
+		t.Errorf("the next look is for %+v", why)
+	}
+	cancel()
+	receive(t, ended)
 }

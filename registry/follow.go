@@ -19,6 +19,11 @@ type occasion struct {
 	poll       bool
 }
 
+// and returns both in one.
+func (o occasion) and(other occasion) occasion {
+	return occasion{append(o.payloads, other.payloads...), o.subscribed || other.subscribed, o.poll || other.poll}
+}
+
 // follow calls look at the start, on each message of the channel, after each
 // (re-)subscription and at least every every. A look that failed is repeated
 // soon. follow returns when ctx ends.
@@ -34,6 +39,7 @@ func (s *Store) follow(ctx context.Context, every time.Duration, channel string,
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	away := false
+	var owed occasion // What a look that failed was for: the next one is for it too.
 	for {
 		var why occasion
 		select {
@@ -50,6 +56,7 @@ func (s *Store) follow(ctx context.Context, every time.Duration, channel string,
 		if !why.poll && !why.subscribed && len(why.payloads) == 0 {
 			continue
 		}
+		why = owed.and(why)
 		err := look(ctx, why)
 		switch {
 		case ctx.Err() != nil:
@@ -58,13 +65,14 @@ func (s *Store) follow(ctx context.Context, every time.Duration, channel string,
 			if !away {
 				s.log.Warn("the registry cannot be read; the last one stays in force", "channel", channel, "error", err)
 			}
-			away = true
+			away, owed = true, why
 			timer.Reset(min(every, retryAfter))
 			continue
 		case away:
 			s.log.Info("the registry can be read again", "channel", channel)
 			away = false
 		}
+		owed = occasion{}
 		if why.poll {
 			timer.Reset(every)
 		}
