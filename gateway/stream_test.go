@@ -419,9 +419,10 @@ func TestStates(t *testing.T) {
 		t.Errorf("without Redis: %d %v", status, body)
 	}
 	w.redis.SetError("")
-	if status, _ := w.get("/dashboards/nobody/widgets/x/snapshot"); status != 404 {
-		t.Errorf("an unknown dashboard: %d", status)
-	}
+	w.until("404 for an unknown dashboard", func() bool {
+		status, _ := w.get("/dashboards/nobody/widgets/x/snapshot")
+		return status == http.StatusNotFound
+	})
 	if status, _ := w.get("/dashboards/" + dashboard + "/widgets/x/snapshot"); status != 404 {
 		t.Errorf("an unknown widget: %d", status)
 	}
