@@ -8,20 +8,47 @@ type Acc struct {
 	Min    float64
 	Max    float64
 	Newest int64 // Event time of the newest event, epoch ms.
+
+	// Sketch holds the values for percentiles, of as many events as were added
+	// with AddSketched: none while no query wants them. It belongs to this Acc alone.
+	Sketch *Sketch
 }
 
 // Add counts one event.
 func (a *Acc) Add(value float64, eventTime int64) {
-	a.Merge(&Acc{Count: 1, Sum: value, Min: value, Max: value, Newest: eventTime})
+	if a.Count == 0 {
+		a.Count, a.Sum, a.Min, a.Max, a.Newest = 1, value, value, value, eventTime
+		return
+	}
+	a.Count++
+	a.Sum += value
+	a.Min = min(a.Min, value)
+	a.Max = max(a.Max, value)
+	a.Newest = max(a.Newest, eventTime)
 }
 
-// Merge adds the events of b to a.
+// AddSketched counts one event, and its value for percentiles.
+func (a *Acc) AddSketched(value float64, eventTime int64) {
+	a.Add(value, eventTime)
+	if a.Sketch == nil {
+		a.Sketch = new(Sketch)
+	}
+	a.Sketch.Add(value)
+}
+
+// Merge adds the events of b to a. b is not changed, and shares nothing with a afterwards.
 func (a *Acc) Merge(b *Acc) {
-	switch {
-	case b.Count == 0:
+	if b.Count == 0 {
 		return
-	case a.Count == 0:
-		*a = *b
+	}
+	if b.Sketch != nil {
+		if a.Sketch == nil {
+			a.Sketch = new(Sketch)
+		}
+		a.Sketch.Merge(b.Sketch)
+	}
+	if a.Count == 0 {
+		a.Count, a.Sum, a.Min, a.Max, a.Newest = b.Count, b.Sum, b.Min, b.Max, b.Newest
 		return
 	}
 	a.Count += b.Count
@@ -31,11 +58,24 @@ func (a *Acc) Merge(b *Acc) {
 	a.Newest = max(a.Newest, b.Newest)
 }
 
+// Reset makes a the accumulator of no events, and keeps the memory of its sketch.
+func (a *Acc) Reset() {
+	s := a.Sketch
+	if s != nil {
+		s.Reset()
+	}
+	*a = Acc{Sketch: s}
+}
+
+// Sketched reports whether the sketch holds every event: only then is a percentile whole.
+func (a *Acc) Sketched() bool { return a.Sketch.Count() == a.Count }
+
 // Extract computes one aggregation. It returns false where there is no value:
 // the average, the minimum and the maximum of no events.
 type Extract func(a *Acc) (float64, bool)
 
-// Extractor returns the aggregation of that name.
+// Extractor returns the aggregation of that name: sum, avg, max, min or count.
+// Percentiles have parameters, see Percentile.
 func Extractor(name string) (Extract, bool) {
 	switch name {
 	case "sum":

@@ -1,9 +1,17 @@
 package aggregate
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
+
+// Other is the tags of the series that takes the events of series that a limit
+// turned away. It is no encoding of tags, so it equals those of no event.
+const Other = "\x00other"
+
+// Options are the limits of a Store.
+type Options struct {
+	Retain          int64   // Slices kept behind the newest.
+	SeriesPerMetric int     // More go to the series Other; 0 = no limit.
+	Budget          *Budget // Shared by several stores; nil = no limit.
+}
 
 // Store keeps the slices of every series of a key group for a stated time, and
 // the segment trees of the selectors in use. A new selector is built from the
@@ -11,38 +19,26 @@ import (
 //
 // A Store is not safe for concurrent use.
 type Store struct {
-	retain  int64 // Slices kept behind the newest.
+	options Options
 	newest  int64
 	swept   int64
 	begun   bool
 	metrics map[string]*metricSeries
+	series  int
+	other   map[string]int64 // Events turned away since the last TakeOther, by metric.
+	bytes   int64            // What the budget was charged.
+	scratch []byte
 }
 
 type metricSeries struct {
 	series    map[string]*series // By tags.
 	selectors map[string]*Selector
+	builds    map[*Selector]bool // Being built; they are fed already.
 }
 
-type series struct {
-	tags  string
-	cells []cell // Rising by slice, none twice.
-	feeds []feed
-}
-
-type cell struct {
-	slice int64
-	acc   Acc
-}
-
-// feed is one selector that a series belongs to, and the group that it adds to.
-type feed struct {
-	selector *Selector
-	group    *group
-}
-
-// NewStore returns an empty store that keeps retain slices.
-func NewStore(retain int64) *Store {
-	return &Store{retain: retain, metrics: make(map[string]*metricSeries)}
+// NewStore returns an empty store.
+func NewStore(o Options) *Store {
+	return &Store{options: o, metrics: make(map[string]*metricSeries), other: make(map[string]int64)}
 }
 
 // Merge adds a table of slices, keyed as SeriesKey does. The table is not kept.
@@ -51,7 +47,7 @@ func (s *Store) Merge(t Table) {
 		if !s.begun || slice > s.newest {
 			s.newest, s.begun = slice, true
 		}
-		if slice <= s.newest-s.retain {
+		if slice <= s.newest-s.options.Retain {
 			continue // Older than anything that is asked for.
 		}
 		for key, a := range row {
@@ -65,82 +61,115 @@ func (s *Store) Merge(t Table) {
 	s.sweep()
 }
 
+// What a series takes at once; its slices are charged when they are swept.
+const newSeriesSize = 1024
+
 func (s *Store) add(metric, tags string, slice int64, a *Acc) {
 	m := s.metric(metric)
 	sr := m.series[tags]
 	if sr == nil {
-		sr = &series{tags: strings.Clone(tags)}
-		m.series[sr.tags] = sr
-		for _, sel := range m.selectors {
-			sel.take(sr)
+		if s.full(m) {
+			s.other[strings.Clone(metric)] += a.Count
+			tags = Other
+			sr = m.series[tags]
+		}
+		if sr == nil {
+			sr = s.addSeries(m, tags)
 		}
 	}
-	sr.add(slice, a)
-	if n := len(sr.cells); sr.cells[0].slice <= s.newest-s.retain-s.retain/8 {
-		// Dropping an eighth at a time makes the copying cheap.
-		live := slices.IndexFunc(sr.cells, func(c cell) bool { return c.slice > s.newest-s.retain })
-		sr.cells = append(make([]cell, 0, n), sr.cells[live:]...)
-	}
+	sr.add(slice, a, &s.scratch)
 	for _, f := range sr.feeds {
 		f.group.add(slice, a)
 	}
 }
 
+// full reports whether a metric may get no further series.
+func (s *Store) full(m *metricSeries) bool {
+	return s.options.SeriesPerMetric > 0 && len(m.series) >= s.options.SeriesPerMetric || s.options.Budget.spent()
+}
+
+func (s *Store) addSeries(m *metricSeries, tags string) *series {
+	sr := &series{tags: strings.Clone(tags)}
+	m.series[sr.tags] = sr
+	s.series++
+	s.charge(newSeriesSize)
+	for _, sel := range m.selectors {
+		sel.take(sr, true)
+	}
+	for sel := range m.builds {
+		sel.take(sr, false)
+	}
+	return sr
+}
+
 func (s *Store) metric(name string) *metricSeries {
 	m := s.metrics[name]
 	if m == nil {
-		m = &metricSeries{series: make(map[string]*series), selectors: make(map[string]*Selector)}
+		m = &metricSeries{series: make(map[string]*series), selectors: make(map[string]*Selector), builds: make(map[*Selector]bool)}
 		s.metrics[strings.Clone(name)] = m
 	}
 	return m
 }
 
-func (sr *series) add(slice int64, a *Acc) {
-	n := len(sr.cells)
-	if n == 0 || sr.cells[n-1].slice < slice {
-		sr.cells = append(sr.cells, cell{slice, *a})
-		return
-	}
-	i, found := slices.BinarySearchFunc(sr.cells, slice, func(c cell, slice int64) int {
-		return int(c.slice - slice)
-	})
-	if !found {
-		sr.cells = slices.Insert(sr.cells, i, cell{slice: slice})
-	}
-	sr.cells[i].acc.Merge(a)
-}
+// How many slices lie between two sweeps.
+const sweepEvery = 32
 
-// sweep forgets series and groups that had no event for the whole retention,
-// once every 64 slices.
+// sweep forgets slices that are too old, series and groups that had no event
+// for the whole retention, and counts what is left.
 func (s *Store) sweep() {
-	if s.newest < s.swept+64 {
+	if s.newest < s.swept+sweepEvery {
 		return
 	}
 	s.swept = s.newest
-	oldest := s.newest - s.retain
+	oldest := s.newest - s.options.Retain
+	var bytes int64
 	for name, m := range s.metrics {
 		for tags, sr := range m.series {
-			if n := len(sr.cells); n > 0 && sr.cells[n-1].slice <= oldest {
+			if sr.newest() <= oldest {
 				delete(m.series, tags)
+				s.series--
+				continue
 			}
+			sr.forget(oldest)
+			bytes += sr.size()
 		}
 		for _, sel := range m.selectors {
-			sel.forget(oldest)
+			sel.forget(s.newest, s.options.Retain)
+			bytes += sel.size()
 		}
-		if len(m.series) == 0 && len(m.selectors) == 0 {
+		if len(m.series) == 0 && len(m.selectors) == 0 && len(m.builds) == 0 {
 			delete(s.metrics, name)
 		}
 	}
+	s.charge(bytes - s.bytes)
 }
 
-// Series returns how many series the store holds.
-func (s *Store) Series() int {
-	n := 0
-	for _, m := range s.metrics {
-		n += len(m.series)
-	}
-	return n
+func (s *Store) charge(n int64) {
+	s.bytes += n
+	s.options.Budget.charge(n)
 }
+
+// Close gives back what the store was charged.
+func (s *Store) Close() { s.charge(-s.bytes) }
+
+// Series returns how many series the store holds.
+func (s *Store) Series() int { return s.series }
+
+// Bytes returns about how much memory the store took at the last sweep.
+func (s *Store) Bytes() int64 { return s.bytes }
+
+// TakeOther returns how many events a limit turned away since the last call, by metric.
+func (s *Store) TakeOther() map[string]int64 {
+	if len(s.other) == 0 {
+		return nil
+	}
+	other := s.other
+	s.other = make(map[string]int64)
+	return other
+}
+
+// Horizon is the oldest slice that is held for certain.
+func (s *Store) Horizon() int64 { return s.newest - s.options.Retain + 1 }
 
 // Oldest returns the oldest slice of a metric that the store holds.
 func (s *Store) Oldest(metric string) (slice int64, ok bool) {
@@ -149,45 +178,27 @@ func (s *Store) Oldest(metric string) (slice int64, ok bool) {
 		return 0, false
 	}
 	for _, sr := range m.series {
-		if c := sr.cells[0].slice; !ok || c < slice {
+		if c := sr.oldest(); !ok || c < slice {
 			slice, ok = c, true
 		}
 	}
 	return slice, ok
 }
 
-// Match decides which series of a metric belong to a selector: it maps the tags
-// of a series to the group that it is merged into.
-type Match func(tags string) (group string, ok bool)
+// Selector returns the selector with this id of a metric; ok is false while
+// there is none that reaches span slices back.
+func (s *Store) Selector(metric, id string, span int64) (sel *Selector, ok bool) {
+	m := s.metrics[metric]
+	if m == nil {
+		return nil, false
+	}
+	sel = m.selectors[id]
+	return sel, sel != nil && sel.span >= span
+}
 
-// Selector returns the selector with this id of a metric, whose windows may
-// begin up to span slices before the newest slice. It is made of the slices in
-// the store when it is new or was shorter.
-func (s *Store) Selector(metric, id string, span int64, match Match) *Selector {
-	m := s.metric(metric)
-	sel := m.selectors[id]
-	if sel != nil && span <= sel.span {
-		return sel
-	}
-	if sel != nil {
-		s.detach(m, sel)
-	}
-	sel = &Selector{match: match, span: span, byKey: make(map[string]*group)}
-	m.selectors[id] = sel
-	for _, sr := range m.series {
-		sel.take(sr)
-	}
-	for _, sr := range m.series {
-		for _, f := range sr.feeds {
-			if f.selector == sel {
-				f.group.load(sr.cells)
-			}
-		}
-	}
-	for _, g := range sel.groups {
-		g.tree.build()
-	}
-	return sel
+// Reaches reports whether the trees of a selector hold slices from from on.
+func (s *Store) Reaches(sel *Selector, from int64) bool {
+	return !s.begun || from > s.newest-sel.span
 }
 
 // Drop removes a selector that no query uses any more.
@@ -196,117 +207,19 @@ func (s *Store) Drop(metric, id string) {
 	if m == nil || m.selectors[id] == nil {
 		return
 	}
-	s.detach(m, m.selectors[id])
+	m.detach(m.selectors[id])
 	delete(m.selectors, id)
 }
 
-func (s *Store) detach(m *metricSeries, sel *Selector) {
+func (m *metricSeries) detach(sel *Selector) {
 	for _, sr := range m.series {
-		sr.feeds = slices.DeleteFunc(sr.feeds, func(f feed) bool { return f.selector == sel })
-	}
-}
-
-// Selector is the set of series of a metric that a filter lets through, merged
-// by group: one segment tree a group, shared by all windows and aggregations.
-type Selector struct {
-	match   Match
-	span    int64
-	matched int
-	byKey   map[string]*group
-	groups  []*group // Rising by key.
-}
-
-type group struct {
-	key    string
-	tree   *Tree
-	newest int64
-}
-
-func (sel *Selector) take(sr *series) {
-	key, ok := sel.match(sr.tags)
-	if !ok {
-		return
-	}
-	sel.matched++
-	g := sel.byKey[key]
-	if g == nil {
-		g = &group{key: key, tree: NewTree(sel.span)}
-		sel.byKey[key] = g
-		i, _ := slices.BinarySearchFunc(sel.groups, key, func(g *group, key string) int { return strings.Compare(g.key, key) })
-		sel.groups = slices.Insert(sel.groups, i, g)
-	}
-	sr.feeds = append(sr.feeds, feed{sel, g})
-}
-
-func (sel *Selector) forget(oldest int64) {
-	sel.groups = slices.DeleteFunc(sel.groups, func(g *group) bool {
-		if g.newest > oldest {
-			return false
-		}
-		delete(sel.byKey, g.key)
-		return true
-	})
-}
-
-func (g *group) add(slice int64, a *Acc) {
-	g.newest = max(g.newest, slice)
-	g.tree.Add(slice, a)
-}
-
-func (g *group) load(cells []cell) {
-	if n := len(cells); n > 0 {
-		g.newest = max(g.newest, cells[n-1].slice)
-	}
-	for i := range cells {
-		g.tree.load(cells[i].slice, &cells[i].acc)
-	}
-}
-
-// Matched returns how many series the selector has ever matched.
-func (sel *Selector) Matched() int { return sel.matched }
-
-// Len returns the number of groups.
-func (sel *Selector) Len() int { return len(sel.groups) }
-
-// Window merges the slices [from, to) of every group, in the order of the groups' keys.
-func (sel *Selector) Window(from, to int64, yield func(group string, a Acc)) {
-	for _, g := range sel.groups {
-		yield(g.key, g.tree.Window(from, to))
-	}
-}
-
-// Range is a window as a half-open range of slices.
-type Range struct{ From, To int64 }
-
-// History merges many windows of every group from the slices in the store,
-// also those that began before the selector's span: yield gets one accumulator
-// per window. One tree is used again for every group, so memory stays small.
-func (s *Store) History(metric string, sel *Selector, windows []Range, yield func(group string, accs []Acc)) {
-	m := s.metrics[metric]
-	if m == nil || len(windows) == 0 {
-		return
-	}
-	members := make(map[*group][]*series, len(sel.groups))
-	for _, sr := range m.series {
+		// The list is made anew: DeleteFunc would leave the selector in its tail, and so in memory.
+		var feeds []feed
 		for _, f := range sr.feeds {
-			if f.selector == sel {
-				members[f.group] = append(members[f.group], sr)
+			if f.selector != sel {
+				feeds = append(feeds, f)
 			}
 		}
-	}
-	tree := NewTree(s.retain + 8)
-	for _, g := range sel.groups {
-		tree.reset()
-		for _, sr := range members[g] {
-			for i := range sr.cells {
-				tree.load(sr.cells[i].slice, &sr.cells[i].acc)
-			}
-		}
-		tree.build()
-		accs := make([]Acc, len(windows))
-		for i, w := range windows {
-			accs[i] = tree.Window(w.From, w.To)
-		}
-		yield(g.key, accs)
+		sr.feeds = feeds
 	}
 }

@@ -49,13 +49,20 @@ func equal(a, b aggregate.Acc) bool {
 		math.Abs(a.Sum-b.Sum) <= 1e-9*math.Abs(b.Sum)+1e-9
 }
 
+// build is a build that nothing comes between.
+func build(s *aggregate.Store, id string, span int64, match aggregate.Match, windows []aggregate.Range, yield func(string, []aggregate.Acc)) *aggregate.Selector {
+	b := s.Build("m", id, span, span, match)
+	b.Run(windows, yield)
+	return s.Adopt(b)
+}
+
 // Random events, early and late, with gaps; windows of all lengths; selectors
 // made before, in the middle and at the end: all equal the oracle.
 func TestStoreAgainstOracle(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		const retain, late = 300, 40
-		s := aggregate.NewStore(retain)
+		s := aggregate.NewStore(aggregate.Options{Retain: retain})
 		var events []event
 		now := r.Int64N(5000) - 2500
 		matches := map[string]aggregate.Match{"first": byFirst, "whole": whole}
@@ -67,7 +74,7 @@ func TestStoreAgainstOracle(t *testing.T) {
 			table := aggregate.Table{}
 			for range r.IntN(6) {
 				e := event{now - r.Int64N(late), string([]byte{'a' + byte(r.IntN(3)), 'w' + byte(r.IntN(3))}), float64(r.IntN(2000)-1000) / 8}
-				table.Add(e.slice, key("m", e.tags), e.value, e.slice*1000)
+				table.AddSketched(e.slice, key("m", e.tags), e.value, e.slice*1000)
 				events = append(events, e)
 			}
 			s.Merge(table)
@@ -76,14 +83,15 @@ func TestStoreAgainstOracle(t *testing.T) {
 			}
 			for id, match := range matches {
 				window := 1 + r.Int64N(retain-late-1)
-				sel := s.Selector("m", id, window+late, match)
+				sel := build(s, id, window+late, match, nil, nil)
 				to := now + 1 - r.Int64N(20)
 				from := to - window
 				want := oracle(events, from, to, match)
 				got := map[string]aggregate.Acc{}
-				sel.Window(from, to, func(g string, a aggregate.Acc) {
+				sel.Window(from, to, func(g string, a *aggregate.Acc) {
 					if a.Count > 0 {
-						got[g] = a
+						got[g] = *a
+						checkMedian(t, g, a, events, from, to, match)
 					}
 				})
 				if len(got) != len(want) {
@@ -94,20 +102,35 @@ func TestStoreAgainstOracle(t *testing.T) {
 						t.Fatalf("seed %d step %d %s group %s [%d,%d): got %+v, want %+v", seed, step, id, g, from, to, got[g], w)
 					}
 				}
-				checkHistory(t, s, sel, events, now, retain-1, match)
+				checkHistory(t, s, id, events, now, retain-1, match)
 			}
 		}
 	}
 }
 
+func checkMedian(t *testing.T, group string, a *aggregate.Acc, events []event, from, to int64, match aggregate.Match) {
+	t.Helper()
+	var values []float64
+	for _, e := range events {
+		if g, ok := match(e.tags); ok && g == group && e.slice >= from && e.slice < to {
+			values = append(values, e.value)
+		}
+	}
+	slices.Sort(values)
+	want := values[(len(values)-1)/2]
+	if got, ok := aggregate.Percentile(50, 100)(a); !ok || !a.Sketched() || math.Abs(got-want) > aggregate.SketchError*math.Abs(want) {
+		t.Fatalf("median of group %s [%d,%d) is %v of %d, want %v of %d", group, from, to, got, a.Sketch.Count(), want, len(values))
+	}
+}
+
 // checkHistory compares windows that reach back over the whole retention.
-func checkHistory(t *testing.T, s *aggregate.Store, sel *aggregate.Selector, events []event, now, retain int64, match aggregate.Match) {
+func checkHistory(t *testing.T, s *aggregate.Store, id string, events []event, now, retain int64, match aggregate.Match) {
 	t.Helper()
 	var windows []aggregate.Range
 	for to := now - retain + 11; to <= now; to += 7 {
 		windows = append(windows, aggregate.Range{From: to - 10, To: to})
 	}
-	s.History("m", sel, windows, func(g string, accs []aggregate.Acc) {
+	build(s, id, 1, match, windows, func(g string, accs []aggregate.Acc) {
 		for i, w := range windows {
 			if want := oracle(events, w.From, w.To, match)[g]; !equal(accs[i], want) {
 				t.Fatalf("history of group %s %v: got %+v, want %+v", g, w, accs[i], want)
@@ -116,21 +139,71 @@ func checkHistory(t *testing.T, s *aggregate.Store, sel *aggregate.Selector, eve
 	})
 }
 
+// A build sees what was held when it was made; what comes while it runs counts too.
+func TestBuildWhileEventsCome(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	s := aggregate.NewStore(aggregate.Options{Retain: 300})
+	var events []event
+	add := func(now int64, n int) {
+		table := aggregate.Table{}
+		for range n {
+			e := event{now - r.Int64N(40), string([]byte{'a' + byte(r.IntN(20)), 'w'}), float64(r.IntN(1000))}
+			table.AddSketched(e.slice, key("m", e.tags), e.value, e.slice*1000)
+			events = append(events, e)
+		}
+		s.Merge(table)
+	}
+	for now := range int64(250) {
+		add(now, 20)
+	}
+	past := aggregate.Range{From: 100, To: 200}
+	want := oracle(events, past.From, past.To, byFirst)
+	b := s.Build("m", "first", 250, 250, byFirst)
+	compared := 0
+	go b.Run([]aggregate.Range{past}, func(g string, accs []aggregate.Acc) {
+		if !equal(accs[0], want[g]) {
+			t.Errorf("group %s while events come: got %+v, want %+v", g, accs[0], want[g])
+		}
+		compared++
+	})
+	now := int64(250)
+	for done := false; !done && now < 290; now++ {
+		add(now, 20)
+		select {
+		case <-b.Done():
+			done = true
+		default:
+		}
+	}
+	<-b.Done()
+	add(now, 20)
+	sel := s.Adopt(b)
+	want = oracle(events, 100, now+1, byFirst)
+	sel.Window(100, now+1, func(g string, a *aggregate.Acc) {
+		if !equal(*a, want[g]) {
+			t.Errorf("group %s afterwards: got %+v, want %+v", g, *a, want[g])
+		}
+	})
+	if compared != 20 || sel.Len() != 20 {
+		t.Errorf("%d groups compared, %d in the selector; want 20", compared, sel.Len())
+	}
+}
+
 func TestStoreForgets(t *testing.T) {
-	s := aggregate.NewStore(100)
+	s := aggregate.NewStore(aggregate.Options{Retain: 100})
 	s.Merge(aggregate.Table{1: {string(key("m", "old")): {Count: 1}}})
-	sel := s.Selector("m", "all", 50, func(tags string) (string, bool) { return tags, true })
+	sel := build(s, "all", 50, func(tags string) (string, bool) { return tags, true }, nil, nil)
 	for slice := range int64(300) {
 		s.Merge(aggregate.Table{slice + 2: {string(key("m", "new")): {Count: 1}}})
 	}
 	if s.Series() != 1 || sel.Len() != 1 || sel.Matched() != 2 {
 		t.Errorf("series %d, groups %d, ever matched %d; want 1, 1, 2", s.Series(), sel.Len(), sel.Matched())
 	}
-	if oldest, ok := s.Oldest("m"); !ok || oldest < 302-100-100/8-1 {
+	if oldest, ok := s.Oldest("m"); !ok || oldest < 302-100-60 {
 		t.Errorf("oldest slice is %d: it should have been dropped", oldest)
 	}
 	s.Drop("m", "all")
-	if n := s.Selector("m", "all", 50, whole).Matched(); n != 1 {
+	if n := build(s, "all", 50, whole, nil, nil).Matched(); n != 1 {
 		t.Errorf("a selector made anew matched %d series, want 1", n)
 	}
 }
@@ -165,17 +238,58 @@ func TestTableCodec(t *testing.T) {
 	}
 }
 
-// A table encoded by an earlier version, kept here byte by byte, must stay readable: runners hold tables in state.
+// Tables as they were encoded, kept here byte by byte, must stay readable: runners hold tables in state.
 func TestTableGolden(t *testing.T) {
-	const golden = "\x01\x01\x06\x01\x02\x01m\x02\x00\x00\x00\x00\x00\x00\x08@\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\x00@\xd0\x0f"
+	const v1 = "\x01\x01\x06\x01\x02\x01m\x02\x00\x00\x00\x00\x00\x00\x08@\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\x00@\xd0\x0f"
+	v2 := "\x02" + v1[1:] + "\x02\x80\xf1\x04\x01F\x01"
 	table := aggregate.Table{}
-	table.Add(3, key("m", ""), 1, 900)
-	table.Add(3, key("m", ""), 2, 1000)
-	if got := string(aggregate.EncodeTable(table)); got != golden {
-		t.Errorf("encoded form is %q, was %q", got, golden)
+	table.AddSketched(3, key("m", ""), 1, 900)
+	table.AddSketched(3, key("m", ""), 2, 1000)
+	if got := string(aggregate.EncodeTable(table)); got != v2 {
+		t.Errorf("encoded form is %q, was %q", got, v2)
 	}
-	if _, err := aggregate.DecodeTable([]byte(golden)); err != nil {
-		t.Error(err)
+	for _, golden := range []string{v1, v2} {
+		got, err := aggregate.DecodeTable([]byte(golden))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := got[3][string(key("m", ""))]; a.Count != 2 || a.Sum != 3 || a.Sketched() != (golden == v2) {
+			t.Errorf("%q reads as %+v", golden, a)
+		}
+	}
+}
+
+// What an hour of a series costs: memory, and the time to build a selector from it.
+func BenchmarkBuild(b *testing.B) {
+	for _, kind := range []string{"integers", "floats"} {
+		b.Run(kind, func(b *testing.B) {
+			const series, hour = 200, 3600
+			r := rand.New(rand.NewPCG(1, 1))
+			s := aggregate.NewStore(aggregate.Options{Retain: hour})
+			for slice := range int64(hour) {
+				table := aggregate.Table{}
+				for i := range series {
+					for range 2 {
+						v := r.NormFloat64() * 100
+						if kind == "integers" {
+							v = math.Round(v)
+						}
+						table.Add(slice, key("m", string(rune('a'+i))), v, slice*1000+r.Int64N(1000))
+					}
+				}
+				s.Merge(table)
+			}
+			windows := make([]aggregate.Range, 300)
+			for i := range windows {
+				windows[i] = aggregate.Range{From: int64(i), To: int64(i) + hour - 300}
+			}
+			for b.Loop() {
+				b := s.Build("m", "x", hour, hour, whole)
+				b.Run(windows, func(string, []aggregate.Acc) {})
+			}
+			b.ReportMetric(float64(s.Bytes())/series/hour, "B/slice")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/series/hour, "ns/slice")
+		})
 	}
 }
 
@@ -198,8 +312,10 @@ func BenchmarkTreeWindow(b *testing.B) {
 			for i := range span {
 				tree.Add(i, &aggregate.Acc{Count: 1, Sum: 1, Min: 1, Max: 1})
 			}
+			var a aggregate.Acc
 			for i := int64(0); b.Loop(); i++ {
-				tree.Window(i%(span/2), i%(span/2)+span/3)
+				a.Reset()
+				tree.Window(&a, i%(span/2), i%(span/2)+span/3)
 			}
 		})
 	}

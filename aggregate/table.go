@@ -14,6 +14,15 @@ type Table map[int64]map[string]*Acc
 
 // Add counts one event of a series, given as bytes so that a known series costs no allocation.
 func (t Table) Add(slice int64, series []byte, value float64, eventTime int64) {
+	t.acc(slice, series).Add(value, eventTime)
+}
+
+// AddSketched is Add for series of which percentiles are wanted.
+func (t Table) AddSketched(slice int64, series []byte, value float64, eventTime int64) {
+	t.acc(slice, series).AddSketched(value, eventTime)
+}
+
+func (t Table) acc(slice int64, series []byte) *Acc {
 	row := t[slice]
 	if row == nil {
 		row = make(map[string]*Acc)
@@ -24,7 +33,7 @@ func (t Table) Add(slice int64, series []byte, value float64, eventTime int64) {
 		a = new(Acc)
 		row[string(series)] = a
 	}
-	a.Add(value, eventTime)
+	return a
 }
 
 // Merge adds the events of o to t. It may keep parts of o, which must not be
@@ -84,16 +93,19 @@ func CutSeriesKey(series string) (metric, tags string, ok bool) {
 
 // The first byte of an encoded table. A new form gets a new number, and the
 // decoder goes on reading the old one, because runners keep tables in state.
-const tableVersion = 1
+const (
+	tableVersion    = 2
+	tableUnsketched = 1 // The form before there were sketches.
+)
 
 // EncodeTable returns the wire form: version, then per slice its index and its
-// series, then per series its name, count, sum, min, max and newest event time.
+// series, then per series its name, count, sum, min, max, newest event time and sketch.
 func EncodeTable(t Table) []byte {
 	size := 16
 	for _, row := range t {
 		size += 16
 		for series := range row {
-			size += len(series) + 40
+			size += len(series) + 41
 		}
 	}
 	b := make([]byte, 0, size)
@@ -110,6 +122,11 @@ func EncodeTable(t Table) []byte {
 			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Min))
 			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Max))
 			b = binary.AppendVarint(b, a.Newest)
+			if a.Sketch == nil {
+				b = append(b, 0)
+			} else {
+				b = a.Sketch.append(b)
+			}
 		}
 	}
 	return b
@@ -120,9 +137,10 @@ var ErrTable = errors.New("not an encoded slice table")
 
 // DecodeTable reads what EncodeTable wrote.
 func DecodeTable(b []byte) (Table, error) {
-	if len(b) == 0 || b[0] != tableVersion {
+	if len(b) == 0 || b[0] != tableVersion && b[0] != tableUnsketched {
 		return nil, fmt.Errorf("%w: unknown version", ErrTable)
 	}
+	sketched := b[0] != tableUnsketched
 	r := reader{b: b[1:]}
 	n := r.uvarint()
 	t := make(Table, min(n, 1<<12))
@@ -137,6 +155,9 @@ func DecodeTable(b []byte) (Table, error) {
 		for range m {
 			series := r.text()
 			a := Acc{Count: int64(r.uvarint()), Sum: r.float(), Min: r.float(), Max: r.float(), Newest: r.varint()}
+			if sketched {
+				a.Sketch = r.sketch()
+			}
 			if r.bad {
 				break
 			}

@@ -160,7 +160,7 @@ func aggregation(o object) metric.Aggregation {
 		for _, x := range metric.Aggregations() {
 			names = append(names, string(x))
 		}
-		o.faults.add(o.pointer("aggregation"), codeRequired, "aggregation is missing: use one of %s", strings.Join(names, ", "))
+		o.faults.add(o.pointer("aggregation"), codeRequired, "aggregation is missing: use one of %s, or a percentile such as p95", strings.Join(names, ", "))
 	}
 	if ok {
 		if err := a.Validate(); err != nil {

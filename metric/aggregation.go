@@ -1,15 +1,18 @@
 package metric
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// Aggregation names what is computed over a window.
+// Aggregation names what is computed over a window: one of Aggregations, or a
+// percentile p0 to p100, such as p50 or p99.9.
 type Aggregation string
 
-// The aggregations that are served.
+// The aggregations that are served besides percentiles.
 const (
 	Sum   Aggregation = "sum"
 	Avg   Aggregation = "avg"
@@ -18,17 +21,46 @@ const (
 	Count Aggregation = "count"
 )
 
-// Aggregations returns all aggregations that are served, in the order in which they are shown to people.
+// Aggregations returns all aggregations but percentiles, in the order in which they are shown to people.
 func Aggregations() []Aggregation { return []Aggregation{Sum, Avg, Max, Min, Count} }
+
+var errPercentile = errors.New("a percentile is p0 to p100, written with at most six decimals and without needless zeros, such as p50 or p99.9")
 
 // Validate says which aggregations there are when a is none of them.
 func (a Aggregation) Validate() error {
-	if slices.Contains(Aggregations(), a) {
+	if _, _, ok := a.Percentile(); ok || slices.Contains(Aggregations(), a) {
 		return nil
+	}
+	if len(a) > 1 && a[0] == 'p' && (a[1] >= '0' && a[1] <= '9' || a[1] == '.' || a[1] == '-') {
+		return fmt.Errorf("unknown aggregation %q: %w", string(a), errPercentile)
 	}
 	names := make([]string, 0, 5)
 	for _, x := range Aggregations() {
 		names = append(names, string(x))
 	}
-	return fmt.Errorf("unknown aggregation %q: use one of %s", string(a), strings.Join(names, ", "))
+	return fmt.Errorf("unknown aggregation %q: use one of %s, or a percentile such as p95", string(a), strings.Join(names, ", "))
+}
+
+const maxDecimals = 6
+
+// Percentile reads the number of a percentile as a fraction: p99.9 is 999 of
+// 1000. Only one text of each number is accepted, so that equal queries have equal keys.
+func (a Aggregation) Percentile() (of, outOf uint64, ok bool) {
+	s, ok := strings.CutPrefix(string(a), "p")
+	if !ok {
+		return 0, 0, false
+	}
+	whole, decimals, point := strings.Cut(s, ".")
+	switch {
+	case whole == "" || len(whole) > 3 || len(whole) > 1 && whole[0] == '0',
+		point && (decimals == "" || len(decimals) > maxDecimals || strings.HasSuffix(decimals, "0")),
+		strings.Trim(whole+decimals, "0123456789") != "":
+		return 0, 0, false
+	}
+	of, err := strconv.ParseUint(whole+decimals, 10, 64)
+	outOf = 100
+	for range decimals {
+		outOf *= 10
+	}
+	return of, outOf, err == nil && of <= outOf
 }

@@ -37,7 +37,7 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 
 	// PCollection<KV<KeyGroup, Packet>>, PCollection<DeadLetter>: fused with the source.
 	packets, letters := transforms.PreAggregate(s, transforms.PreAggregateFn{
-		SliceMs: slice, KeyGroups: c.KeyGroups, LatenessMs: c.Lateness.Milliseconds(), SkewMs: c.Skew.Milliseconds(),
+		Run: run, SliceMs: slice, KeyGroups: c.KeyGroups, LatenessMs: c.Lateness.Milliseconds(), SkewMs: c.Skew.Milliseconds(),
 	}, batches)
 
 	// PCollection<KV<KeyGroup, Packet>>: one per key group and slice of pipeline time.
@@ -62,11 +62,14 @@ func (c *Config) lead() time.Duration {
 func (c *Config) slideOptions(r runner, run string) transforms.SlideOptions {
 	o := transforms.SlideOptions{
 		Run: run, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
-		RetainMs:     (c.MaxWindow + c.Lateness + 2*c.Skew).Milliseconds(),
-		AheadMs:      (c.Bound + c.Skew).Milliseconds(),
-		BoundMs:      c.Bound.Milliseconds(),
-		TimerEarlyMs: r.timerEarly.Milliseconds(),
-		CatchUp:      max(c.CatchUp, 0),
+		// A window as long as the longest, and a chart of it.
+		RetainMs:        (c.MaxWindow + transforms.HistoryLength*c.Slice + c.Lateness + 2*c.Skew).Milliseconds(),
+		SeriesPerMetric: c.SeriesPerMetric,
+		StateBytes:      c.StateBytes,
+		AheadMs:         (c.Bound + c.Skew).Milliseconds(),
+		BoundMs:         c.Bound.Milliseconds(),
+		TimerEarlyMs:    r.timerEarly.Milliseconds(),
+		CatchUp:         max(c.CatchUp, 0),
 	}
 	if c.CatchUp == 0 {
 		o.CatchUp = 5

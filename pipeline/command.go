@@ -48,6 +48,8 @@ func Main(ctx context.Context, env service.Env) error {
 	f.DurationVar(&c.Align, "align", c.Align, "`time` that partitions may be read ahead of one another")
 	f.DurationVar(&c.MaxWindow, "max-window", c.MaxWindow, "`length` of the longest window; slices are kept this long")
 	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to")
+	f.IntVar(&c.SeriesPerMetric, "series-per-metric", c.SeriesPerMetric, "`number` of series of one metric; further ones are counted together, as __other__")
+	f.Int64Var(&c.StateBytes, "state-bytes", c.StateBytes, "`bytes` of memory for slices and trees; beyond them new series are counted as __other__")
 	metricsAddr := f.String("metrics-addr", "", "`address` to serve /metrics on: host:port, or unix:PATH; empty = not at all")
 	var level slog.Level
 	f.TextVar(&level, "log-level", slog.LevelInfo, "`level` of the log: DEBUG, INFO, WARN or ERROR")

@@ -28,6 +28,9 @@ type Config struct {
 	MaxWindow time.Duration // The longest window; slices are kept that long.
 	KeyGroups int           // Metrics are hashed to this many keys of Beam state.
 
+	SeriesPerMetric int   // Further series of a metric are counted as one, __other__.
+	StateBytes      int64 // Beyond this much memory no series is added.
+
 	// Set by tests and bounded runs.
 	Start   time.Time // Read records from this timestamp on. Zero: as far back as the queries' windows reach.
 	ToEnd   bool      // Stop at the ends that the partitions have at the start.
@@ -44,6 +47,7 @@ func Default() Config {
 		Topic: "metric-events", DeadLetters: "metric-dead-letters",
 		Slice: time.Second, Bound: 200 * time.Millisecond, Lateness: time.Minute, Skew: 2 * time.Second,
 		Align: 10 * time.Second, MaxWindow: time.Hour, KeyGroups: DefaultKeyGroups,
+		SeriesPerMetric: 20_000, StateBytes: 2 << 30,
 		Log: slog.Default(), Metrics: prometheus.NewRegistry(),
 	}
 }
@@ -69,6 +73,8 @@ func (c *Config) Validate() error {
 	bad(c.Align < c.Slice, "--align is %v: it must be at least a slice", c.Align)
 	bad(c.MaxWindow < time.Second || c.MaxWindow > metric.MaxWindowSeconds*time.Second,
 		"--max-window is %v: it must be 1s to 24h", c.MaxWindow)
+	bad(c.SeriesPerMetric < 1, "--series-per-metric is %d: it must be 1 or more", c.SeriesPerMetric)
+	bad(c.StateBytes < 1<<20, "--state-bytes is %d: it must be 1 MiB or more", c.StateBytes)
 	bad(c.KeyGroups < 1 || c.KeyGroups > 4096, "--key-groups is %d: it must be 1 to 4096", c.KeyGroups)
 	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/registry"
+	"pulseboard/results"
 	"pulseboard/sinks"
 	"pulseboard/sources"
 	"pulseboard/transforms"
@@ -62,9 +64,14 @@ func runOn(ctx context.Context, c Config, r runner) error {
 	defer closeSink()
 	defer transforms.Close(run)
 	defer sources.Close(run)
+	resume, err := resumeFrom(ctx, c, set)
+	if err != nil {
+		return err
+	}
+	transforms.SetResume(run, resume)
 	start := c.Start
 	if start.IsZero() {
-		start = startTime(set, c, time.Now())
+		start = startTime(set, resume.Ends, c, time.Now())
 	}
 	c.Log.Info("the pipeline starts", "runner", "prism", "topic", c.Topic, "from", start.UTC(), "queries", len(set.Entries), "slice", c.Slice)
 	return execute(ctx, c, r, run, start)
@@ -85,16 +92,56 @@ func (c *Config) use(run string, set registry.Set) {
 	transforms.SetQueries(run, qs)
 }
 
-// startTime is how far back records must be read so that every window in use is
-// whole from the first result on: the longest window, the delay, and the
-// lateness of the events in it.
-func startTime(set registry.Set, c Config, now time.Time) time.Time {
-	var longest time.Duration
-	for _, e := range set.Entries {
-		longest = max(longest, time.Duration(e.Query.WindowSeconds+e.Query.DelaySeconds)*time.Second)
+// resumeFrom asks Redis how far each query had come when the pipeline ended.
+func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Resume, error) {
+	resume := transforms.Resume{Ends: make(map[string]int64, len(set.Entries)), BeganMs: time.Now().UnixMilli()}
+	store, err := results.Open(ctx, c.Redis)
+	if err != nil {
+		return resume, err
 	}
-	return now.Add(-longest - c.Lateness - c.Skew - c.Bound - 2*c.Slice)
+	defer store.Close() //nolint:errcheck // It only reads.
+	var streams []results.Stream
+	for key, e := range set.Entries {
+		for _, r := range e.RefreshMs {
+			streams = append(streams, results.Stream{Key: key, RefreshMs: r})
+		}
+	}
+	ends, err := store.Newest(ctx, streams)
+	if err != nil {
+		return resume, err
+	}
+	for i, end := range ends {
+		if key := streams[i].Key; end > resume.Ends[key] {
+			resume.Ends[key] = end
+		}
+	}
+	return resume, nil
 }
+
+// startTime is from when on records must be read so that every window which
+// Redis lacks is whole: for each query its window before the end that Redis has,
+// but no further back than its history reaches, and than maxOutage.
+func startTime(set registry.Set, ends map[string]int64, c Config, now time.Time) time.Time {
+	start := now
+	for key, e := range set.Entries {
+		from := now
+		if end := ends[key]; end > 0 {
+			reach := time.Duration(transforms.HistoryLength*slices.Min(e.RefreshMs)) * time.Millisecond
+			from = latest(time.UnixMilli(end), now.Add(-reach), now.Add(-maxOutage))
+		}
+		from = from.Add(-time.Duration(e.Query.WindowSeconds+e.Query.DelaySeconds) * time.Second)
+		if from.Before(start) {
+			start = from
+		}
+	}
+	return start.Add(-c.Lateness - c.Skew - c.Bound - 2*c.Slice)
+}
+
+// maxOutage bounds how long catching up takes: histories have a gap where the
+// pipeline was away for longer.
+const maxOutage = time.Hour
+
+func latest(ts ...time.Time) time.Time { return slices.MaxFunc(ts, time.Time.Compare) }
 
 // execute gives the job to Prism and waits for its end.
 func execute(ctx context.Context, c Config, r runner, run string, start time.Time) error {

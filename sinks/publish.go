@@ -77,6 +77,7 @@ func Open(ctx context.Context, run, addr string, log *slog.Logger) (closeSink fu
 	var background sync.WaitGroup
 	background.Go(func() { p.watch(ctx) })
 	publishers.Store(run, p)
+	transforms.SetPublisher(run, func(e transforms.Evaluation) { p.publish(ctx, []transforms.Evaluation{e}) })
 	return func() {
 		publishers.Delete(run)
 		cancel()

@@ -15,16 +15,24 @@ import (
 // keyGroup is the working form of one key group: the slices of its series, and
 // how far each of its queries has been evaluated. It is plain Go; SlideFn is
 // the adapter to Beam.
+//
+//	packets ─▶ add ─▶ pending ─┐
+//	timer   ─▶ advance ────────┴▶ store ─▶ results of active queries ─▶ Beam ─▶ sink
+//	new queries ─▶ prepare, in a goroutine of its own: trees and history ─▶ sink; then the query is active
 type keyGroup struct {
-	id       int
-	options  SlideOptions
-	store    *aggregate.Store
-	pending  map[int64]aggregate.Table // By the end of their slice of pipeline time.
-	end      int64                     // Evaluated up to here, epoch ms.
-	since    int64                     // Covered since, epoch ms.
-	queries  *Queries
-	refill   uint64
-	progress map[string]*progress // By metric key.
+	id      int
+	options SlideOptions
+	live    *live
+
+	mu        sync.Mutex // Guards what follows.
+	store     *aggregate.Store
+	pending   map[int64]aggregate.Table // By the end of their slice of pipeline time.
+	end       int64                     // Evaluated up to here, epoch ms.
+	since     int64                     // Covered since, epoch ms.
+	queries   *Queries
+	refill    uint64
+	progress  map[string]*progress // By metric key, of active queries.
+	preparing bool                 // A goroutine makes queries active.
 }
 
 // progress is how far one query has been evaluated.
@@ -35,9 +43,12 @@ type progress struct {
 	version string
 }
 
-func newKeyGroup(id int, o SlideOptions) *keyGroup {
+func newKeyGroup(id int, o SlideOptions, l *live) *keyGroup {
 	return &keyGroup{
-		id: id, options: o, store: aggregate.NewStore(o.RetainMs / o.SliceMs),
+		id: id, options: o, live: l,
+		store: aggregate.NewStore(aggregate.Options{
+			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: l.budgetOf(o.StateBytes),
+		}),
 		pending: make(map[int64]aggregate.Table), progress: make(map[string]*progress),
 	}
 }
@@ -65,10 +76,10 @@ func (k *keyGroup) add(end int64, p Packet) {
 
 // advance evaluates all windows that are due up to to. Of each query the newest
 // result is announced, the others go into its history only.
-func (k *keyGroup) advance(to int64, l *live) Evaluation {
-	k.follow(l)
-	var out []results.Publication
-	newest := make(map[string]int, 8)
+func (k *keyGroup) advance(to int64) Evaluation {
+	k.follow()
+	k.activate()
+	out := batch{newest: make(map[string]int, 8)}
 	for k.end < to {
 		k.end += k.options.SliceMs
 		if t, ok := k.pending[k.end]; ok {
@@ -76,23 +87,44 @@ func (k *keyGroup) advance(to int64, l *live) Evaluation {
 			delete(k.pending, k.end)
 		}
 		for _, q := range k.queries.byGroup[k.id] {
-			out = k.evaluate(q, out, newest)
+			if p := k.progress[q.key]; p != nil {
+				k.evaluate(q, p, k.end-q.delayMs, &out)
+			}
 		}
 	}
-	for _, i := range newest {
-		out[i].Announce = true
+	for metric, n := range k.store.TakeOther() {
+		otherEvents.WithLabelValues(metric).Add(float64(n))
 	}
-	evaluated.Add(float64(len(out)))
-	return Evaluation{Publications: out, Refill: k.refill}
+	k.startPreparing()
+	return out.evaluation(k.refill)
+}
+
+// batch collects results in the order of their window ends.
+type batch struct {
+	publications []results.Publication
+	newest       map[string]int // Where the newest result of each key stands.
+}
+
+func (b *batch) add(r *metric.Result) {
+	b.newest[r.Key] = len(b.publications)
+	b.publications = append(b.publications, results.Publication{Result: r})
+}
+
+func (b *batch) evaluation(refill uint64) Evaluation {
+	for _, i := range b.newest {
+		b.publications[i].Announce = true
+	}
+	evaluated.Add(float64(len(b.publications)))
+	return Evaluation{Publications: b.publications, Refill: refill}
 }
 
 // follow takes over a changed set of queries.
-func (k *keyGroup) follow(l *live) {
-	qs := l.queries.Load()
+func (k *keyGroup) follow() {
+	qs := k.live.queries.Load()
 	if qs == nil {
 		qs = &Queries{byGroup: make([][]*query, k.options.KeyGroups)}
 	}
-	if n := l.refill.Load(); n != k.refill {
+	if n := k.live.refill.Load(); n != k.refill {
 		k.refill = n
 		clear(k.progress)
 	}
@@ -101,157 +133,104 @@ func (k *keyGroup) follow(l *live) {
 	}
 	type selectorID struct{ metric, id string }
 	used := make(map[selectorID]bool)
-	keys := make(map[string]bool)
+	keys := make(map[string]*query)
 	for _, q := range qs.byGroup[k.id] {
 		used[selectorID{q.metric, q.selector}] = true
-		keys[q.key] = true
+		keys[q.key] = q
 	}
 	if k.queries != nil {
-		for _, q := range k.queries.byGroup[k.id] {
-			if !used[selectorID{q.metric, q.selector}] {
-				k.store.Drop(q.metric, q.selector)
+		for _, old := range k.queries.byGroup[k.id] {
+			if !used[selectorID{old.metric, old.selector}] {
+				k.store.Drop(old.metric, old.selector)
 			}
-			if !keys[q.key] {
-				delete(k.progress, q.key)
+			// With another refresh interval it has another history to be filled.
+			if q := keys[old.key]; q == nil || !slices.Equal(q.refreshMs, old.refreshMs) {
+				delete(k.progress, old.key)
 			}
 		}
 	}
 	k.queries = qs
 }
 
-// evaluate appends the result of q for the window whose time has come with the
-// slice that ends at k.end, if one has. newest keeps where the newest result of
-// each key stands.
-func (k *keyGroup) evaluate(q *query, out []results.Publication, newest map[string]int) []results.Publication {
-	end := k.end - q.delayMs
+// activate makes new queries active at once whose metric has no slices yet: at a
+// start that is all of them. There is nothing to build, and no end may be missed.
+func (k *keyGroup) activate() {
+	for _, q := range k.queries.byGroup[k.id] {
+		if k.progress[q.key] != nil {
+			continue
+		}
+		if _, held := k.store.Oldest(q.metric); held {
+			continue
+		}
+		b := k.build(q)
+		b.Run(nil, nil)
+		k.store.Adopt(b)
+		k.progress[q.key] = &progress{last: k.live.resumeAt(q.key)}
+	}
+}
+
+// How many slices may pass while a query is prepared without its windows losing their beginning.
+const slackSlices = 32
+
+func (k *keyGroup) build(q *query) *aggregate.Build {
+	span := (q.spanMs+k.options.AheadMs)/k.options.SliceMs + 2 + slackSlices
+	keep := (q.windowMs + HistoryLength*slices.Max(q.refreshMs)) / k.options.SliceMs
+	return k.store.Build(q.metric, q.selector, span, keep, q.match)
+}
+
+// evaluate adds the result of q for the window that ends at end, if it is due.
+func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *batch) {
 	due := q.due(end)
-	p := k.progress[q.key]
-	if len(due) == 0 && p != nil {
-		return out
+	if len(due) == 0 || end <= p.last {
+		return // Redis had it before the restart.
 	}
-	sel := k.store.Selector(q.metric, q.selector, (q.spanMs+k.options.AheadMs)/k.options.SliceMs+2, q.match)
-	if p == nil {
-		p = new(progress)
-		k.progress[q.key] = p
-		out = k.fillBack(q, sel, p, end, out)
+	sel, ok := k.store.Selector(q.metric, q.selector, 0)
+	if !ok {
+		return
 	}
-	if len(due) == 0 {
-		return out
-	}
-	var groups []windowOf
-	from, to := floorDiv(end-q.windowMs, k.options.SliceMs), end/k.options.SliceMs
-	sel.Window(from, to, func(group string, a aggregate.Acc) { groups = append(groups, windowOf{group, a}) })
-	newest[q.key] = len(out)
-	return append(out, results.Publication{Result: k.result(q, sel, p, end, due, groups)})
-}
-
-// How many points a history holds.
-const historyLength = 600
-
-// fillBack appends the history of a query that is new here: its windows before
-// end, from the slices that are there. A chart is so full at once.
-func (k *keyGroup) fillBack(q *query, sel *aggregate.Selector, p *progress, end int64, out []results.Publication) []results.Publication {
-	oldest, ok := k.store.Oldest(q.metric)
-	if !ok || sel.Matched() == 0 {
-		return out
-	}
-	due := make(map[int64][]int64)
-	for _, r := range q.refreshMs {
-		e := floorDiv(end-1, r) * r
-		for n := 0; n < historyLength && e > oldest*k.options.SliceMs && e > k.since; n++ {
-			due[e] = append(due[e], r)
-			e -= r
-		}
-	}
-	ends := make([]int64, 0, len(due))
-	for e := range due {
-		ends = append(ends, e)
-	}
-	slices.Sort(ends)
-	windows := make([]aggregate.Range, 0, len(ends))
-	for _, e := range ends {
-		windows = append(windows, aggregate.Range{From: floorDiv(e-q.windowMs, k.options.SliceMs), To: e / k.options.SliceMs})
-	}
-	groups := make([][]windowOf, len(ends))
-	k.store.History(q.metric, sel, windows, func(group string, accs []aggregate.Acc) {
-		for i := range accs {
-			groups[i] = append(groups[i], windowOf{group, accs[i]})
-		}
-	})
-	for i, e := range ends {
-		out = append(out, results.Publication{Result: k.result(q, sel, p, e, due[e], groups[i])})
-	}
-	return out
-}
-
-// windowOf is the accumulator of one group over one window.
-type windowOf struct {
-	group string
-	acc   aggregate.Acc
-}
-
-func (k *keyGroup) result(q *query, sel *aggregate.Selector, p *progress, end int64, due []int64, groups []windowOf) *metric.Result {
-	start := end - q.windowMs
-	r := &metric.Result{
-		Key: q.key, WindowStart: start, WindowEnd: end, PrevEnd: p.last, Due: due,
-		Complete: k.since == 0 || start >= k.since, Matched: sel.Matched(), Series: []metric.SeriesValue{},
+	var w windowValues
+	in := q.slices(end)
+	sel.Window(in.From, in.To, func(group string, a *aggregate.Acc) { w.add(q, group, a) })
+	r := k.result(q, p, end, due, &w, sel.Matched())
+	r.Complete = r.Complete && k.store.Reaches(sel, in.From)
+	if !r.Complete && k.live.holds(q.key, end) {
+		return
 	}
 	p.last = end
-	if r.Matched > 0 && len(groups) == 0 && !q.grouped {
-		groups = []windowOf{{}} // Its series was forgotten; the sum of nothing is still 0.
+	out.add(r)
+}
+
+func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *windowValues, matched int) *metric.Result {
+	start := end - q.windowMs
+	covered := k.since == 0 || start >= k.since
+	held := floorDiv(start, k.options.SliceMs) >= k.store.Horizon()
+	r := &metric.Result{
+		Key: q.key, WindowStart: start, WindowEnd: end, PrevEnd: p.last, Due: due,
+		Complete: covered && held && !w.unsketched, Matched: matched, Series: []metric.SeriesValue{},
 	}
-	for i := range groups {
-		if a := &groups[i].acc; a.Count > 0 && (r.NewestEvent == nil || a.Newest > *r.NewestEvent) {
-			r.NewestEvent = &a.Newest
-		}
+	if matched > 0 && len(w.values) == 0 && !q.grouped {
+		w.add(q, "", new(aggregate.Acc)) // Its series was forgotten; the sum of nothing is still 0.
 	}
-	groups, r.Truncated = topN(groups, q.extract)
-	p.name(groups)
+	if w.count > 0 {
+		r.NewestEvent = &w.newest
+	}
+	w.finish()
+	r.Truncated = w.truncated
+	p.name(w.values)
 	r.SeriesVersion = p.version
-	for i := range groups {
-		v := metric.SeriesValue{Tags: p.tags[i], Count: groups[i].acc.Count}
-		if x, ok := q.extract(&groups[i].acc); ok {
-			v.Value = metric.Finite(x)
+	for i, v := range w.values {
+		s := metric.SeriesValue{Tags: p.tags[i], Count: v.count}
+		if v.ok {
+			s.Value = metric.Finite(v.x)
 		}
-		r.Series = append(r.Series, v)
+		r.Series = append(r.Series, s)
 	}
 	return r
 }
 
-// topN keeps the groups with the highest values, absent ones last, ties by
-// tags. What is kept stays in the order of the tags, so that the list of series
-// changes only when its members do.
-func topN(groups []windowOf, extract aggregate.Extract) (kept []windowOf, truncated int) {
-	if len(groups) <= metric.MaxSeries {
-		return groups, 0
-	}
-	order := make([]int, len(groups))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int {
-		x, xOK := extract(&groups[i].acc)
-		y, yOK := extract(&groups[j].acc)
-		switch {
-		case xOK != yOK && xOK, xOK && yOK && x > y:
-			return -1
-		case xOK != yOK, xOK && yOK && x < y:
-			return 1
-		}
-		return 0
-	})
-	order = order[:metric.MaxSeries]
-	slices.Sort(order)
-	kept = make([]windowOf, 0, len(order))
-	for _, i := range order {
-		kept = append(kept, groups[i])
-	}
-	return kept, len(groups) - len(kept)
-}
-
 // name sets the tags and the version of the list of series, when it has changed.
-func (p *progress) name(groups []windowOf) {
-	if p.version != "" && slices.EqualFunc(p.series, groups, func(s string, g windowOf) bool { return s == g.group }) {
+func (p *progress) name(groups []groupValue) {
+	if p.version != "" && slices.EqualFunc(p.series, groups, func(s string, g groupValue) bool { return s == g.group }) {
 		return
 	}
 	h := fnv.New64a()
@@ -276,17 +255,24 @@ type keyGroupID struct {
 
 // keyGroups are kept for the whole process: the SDK may call any DoFn instance
 // next, and user state costs a request per access.
-var keyGroups sync.Map // keyGroupID → *sharedKeyGroup.
+var keyGroups sync.Map // keyGroupID → *keyGroup.
 
-type sharedKeyGroup struct {
-	sync.Mutex
-	*keyGroup
+func sharedGroup(id int64, o SlideOptions) *keyGroup {
+	if g, ok := keyGroups.Load(keyGroupID{o.Run, id}); ok {
+		return g.(*keyGroup)
+	}
+	g, _ := keyGroups.LoadOrStore(keyGroupID{o.Run, id}, newKeyGroup(int(id), o, liveOf(o.Run)))
+	return g.(*keyGroup)
 }
 
-func sharedGroup(id int64, o SlideOptions) *sharedKeyGroup {
-	if g, ok := keyGroups.Load(keyGroupID{o.Run, id}); ok {
-		return g.(*sharedKeyGroup)
-	}
-	g, _ := keyGroups.LoadOrStore(keyGroupID{o.Run, id}, &sharedKeyGroup{keyGroup: newKeyGroup(int(id), o)})
-	return g.(*sharedKeyGroup)
+// groupsOf returns the key groups of a run in this process.
+func groupsOf(run string) []*keyGroup {
+	var ks []*keyGroup
+	keyGroups.Range(func(id, k any) bool {
+		if id.(keyGroupID).run == run {
+			ks = append(ks, k.(*keyGroup))
+		}
+		return true
+	})
+	return ks
 }

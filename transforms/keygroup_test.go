@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"pulseboard/aggregate"
@@ -19,11 +20,26 @@ type host struct {
 	live *live
 	at   int64
 	pubs []results.Publication
+
+	mu     sync.Mutex
+	direct []results.Publication // Of queries that were prepared.
 }
 
 func newHost(t *testing.T, demands ...Demand) *host {
 	t.Helper()
-	h := &host{t: t, live: new(live), k: newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000})}
+	return newHostWith(t, SlideOptions{}, demands...)
+}
+
+func newHostWith(t *testing.T, o SlideOptions, demands ...Demand) *host {
+	t.Helper()
+	o.SliceMs, o.KeyGroups, o.RetainMs, o.AheadMs = 1000, 1, 3_600_000, 3000
+	h := &host{t: t, live: new(live)}
+	h.live.publisher = func(e Evaluation) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.direct = append(h.direct, e.Publications...)
+	}
+	h.k = newKeyGroup(0, o, h.live)
 	h.demand(demands...)
 	return h
 }
@@ -41,7 +57,19 @@ func (h *host) demand(demands ...Demand) {
 func (h *host) slice(events ...string) {
 	h.t.Helper()
 	h.hold(events...)
-	h.pubs = h.k.advance(h.at, h.live).Publications
+	h.advance()
+}
+
+// advance evaluates, and waits for the queries that are being prepared.
+func (h *host) advance() {
+	h.k.mu.Lock()
+	h.pubs = h.k.advance(h.at).Publications
+	h.k.mu.Unlock()
+	h.live.builders.Wait()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pubs = append(h.pubs, h.direct...)
+	h.direct = nil
 }
 
 // hold adds the packet of the next slice without evaluating it.
@@ -242,14 +270,14 @@ func TestNewQueryHasItsHistory(t *testing.T) {
 	// One more on the same series: the first goes on undisturbed.
 	h.demand(demand(metric.Sum, 2, 1000), demand(metric.Max, 4, 4000))
 	h.slice("6=64")
-	h.want("4(0) 8; 7(6)! 96")
+	h.want("7(6)! 96; 4(0)! 8")
 	// One that is gone and comes back is new again.
 	h.demand(demand(metric.Max, 4, 4000))
 	h.slice()
 	h.want("8(4)! 64")
 	h.demand(demand(metric.Sum, 2, 4000))
 	h.slice()
-	h.want("4(0) 12; 8(4) 64")
+	h.want("4(0) 12; 8(4)! 64")
 }
 
 func TestRefillWritesHistoriesAnew(t *testing.T) {
@@ -276,7 +304,124 @@ func TestCoveredSince(t *testing.T) {
 	h.want("101(0)? 2; 102(101)! 3")
 	h.demand(demand(metric.Sum, 3, 1000), demand(metric.Sum, 10, 1000))
 	h.slice()
-	h.want("101(0)? 2; 102(101)? 3; 103(102)!? 3; 103(102)! 3")
+	h.want("103(102)! 3; 101(0)? 2; 102(101)? 3; 103(102)!? 3")
+}
+
+// A percentile is whole only when every event of the window was collected for it.
+func TestPercentile(t *testing.T) {
+	h := newHost(t, demand(metric.Count, 2, 1000))
+	h.slice("0=1", "0=2", "0=3") // Before anybody asked for a percentile.
+	h.demand(demand("p50", 2, 1000))
+	h.at += 1000
+	p := Packet{Table: aggregate.Table{}}
+	key := aggregate.SeriesKey(nil, "m")
+	for v := range 5 {
+		p.Table.AddSketched(1, key, float64(v+1), 1500)
+	}
+	h.k.add(h.at, p)
+	h.advance()
+	got := map[int64]*metric.Result{}
+	for _, pub := range h.pubs {
+		got[pub.Result.WindowEnd/1000] = pub.Result
+	}
+	if r := got[2]; r == nil || r.Complete || r.Series[0].Count != 8 {
+		t.Fatalf("with 3 of 8 events not collected: %+v", r)
+	}
+	h.slice()
+	r := h.pubs[0].Result
+	if !r.Complete || r.Series[0].Count != 5 || math.Abs(*r.Series[0].Value-3) > 0.03 {
+		t.Errorf("of 1 to 5 the median is %v, complete %v", *r.Series[0].Value, r.Complete)
+	}
+}
+
+// Series beyond the limit count together, where no filter asks for a tag that is not known.
+func TestSeriesLimit(t *testing.T) {
+	f, err := metric.NewFilter(metric.Term{Tag: "host", Op: metric.NotEqual, Values: []string{"a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := metric.Query{Metric: "m", Aggregation: metric.Sum, WindowSeconds: 5}
+	byHost, others := q, q
+	byHost.GroupBy, others.Filter = []string{"host"}, f
+	h := newHostWith(t, SlideOptions{SeriesPerMetric: 2}, Demand{q, []int64{1000}}, Demand{byHost, []int64{1000}}, Demand{others, []int64{1000}})
+	h.slice("0=1 a")
+	h.slice("1=2 b")
+	h.slice("2=4 c", "2=8 d", "2=16 a")
+	h.want("3(2)! 31; 3(2)! __other__12 a17 b2; 3(2)! 2")
+	if n := h.k.store.Series(); n != 3 {
+		t.Errorf("%d series, want two and __other__", n)
+	}
+}
+
+func TestStateBudget(t *testing.T) {
+	h := newHostWith(t, SlideOptions{StateBytes: 3000}, demand(metric.Count, 5, 1000))
+	for i := range int64(10) {
+		h.slice(fmt.Sprintf("%d=1 host%d", i, i))
+	}
+	h.want("10(9)! 5")
+	if n := h.k.store.Series(); n != 4 {
+		t.Errorf("%d series, want three of 1 KiB and __other__", n)
+	}
+}
+
+// After a restart the ends that Redis has are not published again, prev_end goes
+// on from them, and half a window of the time before never follows a whole one.
+func TestResume(t *testing.T) {
+	h := newHost(t, demand(metric.Sum, 3, 1000), demand(metric.Max, 2, 1000))
+	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 103_000}, BeganMs: 106_000}
+	h.at = 101_000
+	p := packetOf(t, "101=1")
+	p.CoveredSince = 101_000
+	h.at += 1000
+	h.k.add(h.at, p)
+	h.advance()
+	h.want("102(0)!? 1") // Of max, which Redis does not know.
+	h.slice("102=2")
+	h.want("103(102)! 2")
+	h.slice("103=4")
+	h.want("104(103)! 4; 104(103)! 7")
+}
+
+// While trees are built the key group goes on, and what comes meanwhile counts.
+func TestPreparingMisses(t *testing.T) {
+	h := newHost(t)
+	for i := range int64(100) {
+		h.slice(fmt.Sprintf("%d=1 host%d", i, i%7))
+	}
+	h.demand(demand(metric.Sum, 60, 1000))
+	var all []results.Publication
+	entered, release := make(chan struct{}), make(chan struct{})
+	h.live.publisher = func(e Evaluation) {
+		all = append(all, e.Publications...)
+		if len(all) == len(e.Publications) {
+			close(entered)
+			<-release
+		}
+	}
+	h.k.follow()
+	h.k.startPreparing()
+	<-entered // The history is being published.
+	for i := range int64(10) {
+		h.hold(fmt.Sprintf("%d=1 host%d", 100+i, i%7))
+		h.k.mu.Lock()
+		if e := h.k.advance(h.at); len(e.Publications) > 0 {
+			t.Fatalf("published %d results of a query that is being prepared", len(e.Publications))
+		}
+		h.k.mu.Unlock()
+	}
+	close(release)
+	h.live.builders.Wait()
+	h.slice("110=1 host1")
+	all = append(all, h.pubs...)
+	for i, p := range all {
+		end := int64(i + 1)
+		if want := float64(min(60, end)); p.Result.WindowEnd != end*1000 || *p.Result.Series[0].Value != want || p.Result.PrevEnd != (end-1)*1000 {
+			t.Fatalf("result %d has end %d, prev_end %d, value %v; want %v", i, p.Result.WindowEnd, p.Result.PrevEnd, *p.Result.Series[0].Value, want)
+		}
+	}
+	if len(all) != 111 {
+		t.Errorf("%d results, want 111", len(all))
+	}
 }
 
 func TestBadDemandHurtsNobody(t *testing.T) {
@@ -290,8 +435,8 @@ func TestBadDemandHurtsNobody(t *testing.T) {
 }
 
 func BenchmarkAdvance(b *testing.B) {
-	k := newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000})
 	l := new(live)
+	k := newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000}, l)
 	qs, _ := Compile([]Demand{demand(metric.Sum, 60, 1000), demand(metric.Avg, 300, 1000), demand(metric.Max, 3600, 1000)}, 1000, 1)
 	l.queries.Store(qs)
 	keys := make([][]byte, 1000)
@@ -307,7 +452,7 @@ func BenchmarkAdvance(b *testing.B) {
 		}
 		end += 1000
 		k.add(end, p)
-		k.advance(end, l)
+		k.advance(end)
 	}
 	b.ReportMetric(float64(b.N)*float64(len(keys))/b.Elapsed().Seconds(), "series-slices/s")
 }

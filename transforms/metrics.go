@@ -19,6 +19,17 @@ var (
 	seriesHeld = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pulseboard_pipeline_series", Help: "Series held, by key group.",
 	}, []string{"key_group"})
+	stateBytes = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "pulseboard_pipeline_state_bytes", Help: "About how much memory slices and trees take, by key group.",
+	}, []string{"key_group"})
+	otherEvents = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pulseboard_pipeline_other_events_total",
+		Help: "Events of series that a limit turned away; they count in the series __other__.",
+	}, []string{"metric"})
+	buildSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "pulseboard_pipeline_build_seconds", Help: "Duration of making the trees and the history of new queries.",
+		Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	})
 	sliceDelay = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "pulseboard_pipeline_slice_delay_seconds", Help: "From the end of a slice by the wall clock until its windows were evaluated.",
 		Buckets: []float64{.1, .2, .25, .3, .35, .4, .5, .65, .8, 1, 1.5, 2, 5, 10, 30, 60},
@@ -27,5 +38,5 @@ var (
 
 // Collectors returns the metrics of the transforms.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{counted, tooLate, evaluated, latePackets, seriesHeld, sliceDelay}
+	return []prometheus.Collector{counted, tooLate, evaluated, latePackets, seriesHeld, stateBytes, otherEvents, buildSeconds, sliceDelay}
 }

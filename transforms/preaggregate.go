@@ -16,13 +16,15 @@ import (
 // slice of pipeline time and key group, which leave when the bundle ends. It is
 // fused with the source.
 type PreAggregateFn struct {
+	Run        string
 	SliceMs    int64
 	KeyGroups  int
 	LatenessMs int64 // An event older than its record's timestamp less this is dropped, and counted.
 	SkewMs     int64 // An event newer than its record's timestamp plus this is a dead letter.
 
-	tables map[tableID]*Packet
-	key    []byte
+	tables  map[tableID]*Packet
+	key     []byte
+	queries *Queries // Of this bundle.
 }
 
 type tableID struct {
@@ -55,6 +57,7 @@ func PreAggregate(s beam.Scope, f PreAggregateFn, batches beam.PCollection) (pac
 // StartBundle is called by the SDK, like the methods below.
 func (f *PreAggregateFn) StartBundle(_ func(beam.EventTime, int64, Packet), _ func(DeadLetter)) {
 	f.tables = make(map[tableID]*Packet)
+	f.queries = liveOf(f.Run).queries.Load()
 }
 
 // ProcessElement adds the events of a batch.
@@ -98,7 +101,11 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64, dead func(D
 		default:
 			f.key = e.Tags.AppendKey(aggregate.SeriesKey(f.key[:0], e.Metric))
 			p := f.packet(rec.PipelineTime, KeyGroup(e.Metric, f.KeyGroups), since)
-			p.Table.Add(floorDiv(at, f.SliceMs), f.key, e.Value, at)
+			if f.queries != nil && f.queries.sketched[e.Metric] {
+				p.Table.AddSketched(floorDiv(at, f.SliceMs), f.key, e.Value, at)
+			} else {
+				p.Table.Add(floorDiv(at, f.SliceMs), f.key, e.Value, at)
+			}
 			counted.Inc()
 		}
 	}

@@ -2,8 +2,6 @@ package transforms
 
 import (
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"pulseboard/aggregate"
 	"pulseboard/metric"
@@ -17,7 +15,8 @@ type Demand struct {
 
 // Queries is an immutable compiled set of queries.
 type Queries struct {
-	byGroup [][]*query
+	byGroup  [][]*query
+	sketched map[string]bool // The metrics of which percentiles are wanted.
 }
 
 type query struct {
@@ -25,31 +24,39 @@ type query struct {
 	metric    string
 	selector  string
 	grouped   bool
+	sliceMs   int64
 	windowMs  int64
 	delayMs   int64
 	refreshMs []int64 // Rising.
 	spanMs    int64   // How far back the selector must reach, over all queries that share it.
-	extract   aggregate.Extract
 	match     aggregate.Match
+	extract   aggregate.Extract
+	// percentile: the value is whole only if the sketches hold every event.
+	percentile bool
+}
+
+// slices returns the slices of the window that ends at end.
+func (q *query) slices(end int64) aggregate.Range {
+	return aggregate.Range{From: floorDiv(end-q.windowMs, q.sliceMs), To: end / q.sliceMs}
 }
 
 // Compile sorts demands by key group. One that breaks a rule is left out and
 // returned among the bad ones: it must not hurt the others.
 func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad []error) {
-	qs = &Queries{byGroup: make([][]*query, keyGroups)}
+	qs = &Queries{byGroup: make([][]*query, keyGroups), sketched: make(map[string]bool)}
 	spans := make(map[string]int64)
 	for _, d := range demands {
 		q := d.Query.Normal()
-		extract, ok := aggregate.Extractor(string(q.Aggregation))
-		if err := q.Validate(); err != nil || !ok {
+		if err := q.Validate(); err != nil {
 			bad = append(bad, err)
 			continue
 		}
 		c := &query{
 			key: q.Key(), metric: q.Metric, selector: q.Selector(), grouped: len(q.GroupBy) > 0,
-			windowMs: int64(q.WindowSeconds) * 1000, delayMs: int64(q.DelaySeconds) * 1000,
-			extract: extract, match: matcher(q),
+			sliceMs: sliceMs, windowMs: int64(q.WindowSeconds) * 1000, delayMs: int64(q.DelaySeconds) * 1000,
+			match: matcher(q),
 		}
+		c.extract, c.percentile = extractor(q.Aggregation)
 		for _, r := range d.RefreshMs {
 			// A refresh is a multiple of the slice; a shorter or odd one is raised.
 			c.refreshMs = append(c.refreshMs, max(sliceMs, (r+sliceMs-1)/sliceMs*sliceMs))
@@ -59,6 +66,9 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 		}
 		slices.Sort(c.refreshMs)
 		c.refreshMs = slices.Compact(c.refreshMs)
+		if c.percentile {
+			qs.sketched[c.metric] = true
+		}
 		spans[c.selector] = max(spans[c.selector], c.windowMs+c.delayMs)
 		g := KeyGroup(q.Metric, keyGroups)
 		qs.byGroup[g] = append(qs.byGroup[g], c)
@@ -82,8 +92,29 @@ func compare(a, b string) int {
 	return 0
 }
 
+// extractor returns what computes a valid aggregation.
+func extractor(a metric.Aggregation) (extract aggregate.Extract, percentile bool) {
+	if of, outOf, ok := a.Percentile(); ok {
+		return aggregate.Percentile(of, outOf), true
+	}
+	extract, _ = aggregate.Extractor(string(a))
+	return extract, false
+}
+
+// otherName stands for every tag of the series that a limit turned away.
+const otherName = "__other__"
+
 func matcher(q metric.Query) aggregate.Match {
+	var others metric.Tags
+	for _, g := range q.GroupBy { // They are sorted.
+		others = append(others, metric.Tag{Key: g, Value: otherName})
+	}
+	other := string(others.AppendKey(nil))
 	return func(key string) (string, bool) {
+		if key == aggregate.Other {
+			// Which tags they had is not known: they belong to what leaves none out.
+			return other, len(q.Filter) == 0
+		}
 		tags, err := metric.ParseTagsKey(key)
 		if err != nil || !q.Filter.Match(tags) {
 			return "", false
@@ -101,37 +132,4 @@ func (q *query) due(end int64) []int64 {
 		}
 	}
 	return due
-}
-
-// live is what the workers of a run share: the queries, and a count that goes
-// up when all histories must be written anew.
-type live struct {
-	queries atomic.Pointer[Queries]
-	refill  atomic.Uint64
-}
-
-var runs sync.Map // Run → *live.
-
-func liveOf(run string) *live {
-	l, _ := runs.LoadOrStore(run, new(live))
-	return l.(*live)
-}
-
-// SetQueries gives the workers of a run, in this process, a new set. A side
-// input cannot carry it: Prism refuses unbounded ones in the global window.
-func SetQueries(run string, qs *Queries) { liveOf(run).queries.Store(qs) }
-
-// Refill makes every key group of a run emit its histories again, because Redis
-// lost some. It returns the number that evaluations carry which know of it.
-func Refill(run string) uint64 { return liveOf(run).refill.Add(1) }
-
-// Close forgets what this process keeps for a run.
-func Close(run string) {
-	runs.Delete(run)
-	keyGroups.Range(func(id, _ any) bool {
-		if id.(keyGroupID).run == run {
-			keyGroups.Delete(id)
-		}
-		return true
-	})
 }

@@ -28,9 +28,11 @@ type SlideOptions struct {
 	// slice its timer is set. 0 on Prism, which fires at a watermark >= t and at
 	// end−1 overtakes the panes of the slice, whose timestamp is end−1. 1 on
 	// Flink, which fires only at a watermark >= t+1 and would wait a slice more.
-	TimerEarlyMs int64
-	CatchUp      int64 // When this many slices behind, the next timer passes up to JumpSlices at once. 0 = never.
-	UntilMs      int64 // No timer is set beyond this: the end of a bounded run. 0 = none.
+	TimerEarlyMs    int64
+	CatchUp         int64 // When this many slices behind, the next timer passes up to JumpSlices at once. 0 = never.
+	SeriesPerMetric int   // More go to a series of their own; 0 = no limit.
+	StateBytes      int64 // Beyond this no series is added, in the process; 0 = no limit.
+	UntilMs         int64 // No timer is set beyond this: the end of a bounded run. 0 = none.
 }
 
 // JumpSlices is how many slices one timer passes at most when it catches up:
@@ -74,8 +76,8 @@ func Slide(s beam.Scope, o SlideOptions, packets beam.PCollection) beam.PCollect
 func (f *SlideFn) ProcessElement(ts beam.EventTime, tp timers.Provider, group int64, p Packet, _ func(Evaluation)) {
 	end := int64(ts) + 1
 	k := sharedGroup(group, f.Options)
-	k.Lock()
-	defer k.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	begun := k.end != 0
 	k.add(end, p)
 	if begun {
@@ -99,12 +101,13 @@ func (f *SlideFn) arm(tp timers.Provider, group, done, next int64) {
 func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, tp timers.Provider, group int64, _ timers.Context, emit func(Evaluation)) {
 	end := int64(ts) + f.Options.TimerEarlyMs
 	k := sharedGroup(group, f.Options)
-	k.Lock()
-	defer k.Unlock()
-	if e := k.advance(end, liveOf(f.Options.Run)); len(e.Publications) > 0 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if e := k.advance(end); len(e.Publications) > 0 {
 		emit(e)
 	}
 	seriesHeld.WithLabelValues(strconv.FormatInt(group, 10)).Set(float64(k.store.Series()))
+	stateBytes.WithLabelValues(strconv.FormatInt(group, 10)).Set(float64(k.store.Bytes()))
 	sliceDelay.Observe(time.Since(time.UnixMilli(end)).Seconds())
 	f.arm(tp, group, end, end+f.step(end))
 }

@@ -7,7 +7,7 @@ import { documentOf, EMPTY_FIELDS, fieldsOf, patchOf, placeErrors, rebase, type 
 import { Dialog } from "../ui/dialog";
 import { Field, SelectField, TextField } from "../ui/field";
 
-const AGGREGATIONS = ["avg", "sum", "max", "min", "count"];
+const AGGREGATIONS = ["avg", "sum", "max", "min", "count", "p50", "p90", "p95", "p99"];
 const SIZES: Readonly<Record<Chart, readonly [w: number, h: number]>> = { line: [6, 4], gauge: [3, 3], stat: [3, 2], table: [4, 4], heatmap: [6, 4] };
 const CONFLICT = "Someone else changed this dashboard. Their changes are loaded now and yours are still here: look again, then save.";
 const GONE = "Someone else removed this widget.";

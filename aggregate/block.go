@@ -1,0 +1,129 @@
+package aggregate
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// block is some slices of one series, packed: an hour of many series must fit
+// into memory. It is never changed, so that a reader may hold it without a lock.
+//
+// Per slice: how far its index is above the one before, the count and whether
+// there is a sketch, how far its newest event is above that of the one before,
+// the sum, minimum and maximum (of one event its value only), the sketch.
+type block struct {
+	first, last int64 // Slices.
+	cells       int
+	packed      []byte
+}
+
+func pack(scratch []byte, cells []cell) (block, []byte) {
+	b := block{first: cells[0].slice, last: cells[len(cells)-1].slice, cells: len(cells)}
+	scratch = scratch[:0]
+	slice, newest := b.first, int64(0)
+	for i := range cells {
+		a := &cells[i].acc
+		scratch = binary.AppendUvarint(scratch, uint64(cells[i].slice-slice))
+		head := uint64(a.Count) << 1
+		if a.Sketch.Count() > 0 {
+			head |= 1
+		}
+		scratch = binary.AppendUvarint(scratch, head)
+		scratch = binary.AppendVarint(scratch, a.Newest-newest)
+		scratch = appendFloat(scratch, a.Sum)
+		if a.Count != 1 {
+			scratch = appendFloat(scratch, a.Min)
+			scratch = appendFloat(scratch, a.Max)
+		}
+		if head&1 == 1 {
+			scratch = a.Sketch.append(scratch)
+		}
+		slice, newest = cells[i].slice, a.Newest
+	}
+	b.packed = make([]byte, len(scratch))
+	copy(b.packed, scratch)
+	return b, scratch
+}
+
+// unpack gives the slices of a block one by one.
+type unpack struct {
+	reader
+	slice  int64
+	left   int
+	newest int64
+	cell   cell // The current one; its sketch is used again for the next.
+	sketch Sketch
+}
+
+// open begins with a block.
+func (u *unpack) open(b block) {
+	u.reader = reader{b: b.packed}
+	u.slice, u.left, u.newest = b.first, b.cells, 0
+}
+
+// next moves on to the next slice, and returns false at the end.
+func (u *unpack) next() bool {
+	if u.left == 0 {
+		return false
+	}
+	u.left--
+	u.slice += int64(u.uvarint())
+	head := u.uvarint()
+	u.newest += u.varint()
+	a := &u.cell.acc
+	a.Count, a.Newest, a.Sketch = int64(head>>1), u.newest, nil
+	a.Sum = u.packedFloat()
+	a.Min, a.Max = a.Sum, a.Sum
+	if a.Count != 1 {
+		a.Min, a.Max = u.packedFloat(), u.packedFloat()
+	}
+	if head&1 == 1 {
+		u.into(&u.sketch)
+		a.Sketch = &u.sketch
+	}
+	u.cell.slice = u.slice
+	return true
+}
+
+// The lowest bits of a packed float say what the others are.
+const (
+	packedRaw       = 0 // Nothing; eight bytes follow.
+	packedInteger   = 1 // A whole number.
+	packedThousands = 2 // A number of thousandths.
+	packedTypeBits  = 2
+	packedLimit     = 1 << 44 // Numbers below take less than eight bytes.
+)
+
+// appendFloat packs a float without loss: metrics are mostly counts and short decimals.
+func appendFloat(dst []byte, v float64) []byte {
+	if v == 0 && math.Signbit(v) || math.Abs(v) >= packedLimit {
+		return binary.LittleEndian.AppendUint64(append(dst, packedRaw), math.Float64bits(v))
+	}
+	if n := int64(v); float64(n) == v {
+		return appendPacked(dst, n, packedInteger)
+	}
+	if n := math.Round(v * 1000); math.Abs(n) < packedLimit && n/1000 == v {
+		return appendPacked(dst, int64(n), packedThousands)
+	}
+	return binary.LittleEndian.AppendUint64(append(dst, packedRaw), math.Float64bits(v))
+}
+
+func appendPacked(dst []byte, n int64, kind uint64) []byte {
+	return binary.AppendUvarint(dst, uint64(n<<1^n>>63)<<packedTypeBits|kind)
+}
+
+func (r *reader) packedFloat() float64 {
+	// The raw form first: it is the costly one.
+	if len(r.b) > 8 && r.b[0] == packedRaw {
+		v := math.Float64frombits(binary.LittleEndian.Uint64(r.b[1:]))
+		r.b = r.b[9:]
+		return v
+	}
+	u := r.uvarint()
+	n := u >> packedTypeBits
+	v := float64(int64(n>>1) ^ -int64(n&1))
+	if u&(1<<packedTypeBits-1) == packedThousands {
+		v /= 1000
+	}
+	return v
+}

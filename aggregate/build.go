@@ -1,0 +1,134 @@
+package aggregate
+
+// Range is a window as a half-open range of slices.
+type Range struct{ From, To int64 }
+
+// Build makes the trees of a selector from the slices that a store holds, and
+// computes windows of the past from them. It works on what the store held when
+// it was made, without a lock: Run may be called in another goroutine while the
+// store goes on. Store.Adopt then puts the selector to use.
+type Build struct {
+	metric, id string
+	selector   *Selector
+	fresh      bool // The selector is new: it gets trees.
+	groups     []groupView
+	trees      map[*group]*Tree // What Run makes; groups that appeared later have none.
+	retain     int64
+	done       chan struct{}
+}
+
+// groupView is the slices of the series of one group.
+type groupView struct {
+	group  *group
+	series [][]block
+}
+
+// Build begins to make the selector with this id of a metric: its windows may
+// begin span slices before the newest slice, and a group stays listed for keep
+// slices. When a selector is there that reaches as far, the build is for past windows only.
+func (s *Store) Build(metric, id string, span, keep int64, match Match) *Build {
+	m := s.metric(metric)
+	b := &Build{metric: metric, id: id, selector: m.selectors[id], retain: s.options.Retain, done: make(chan struct{})}
+	if b.selector == nil || span > b.selector.span {
+		b.fresh = true
+		b.selector = newSelector(match, span, keep)
+		m.builds[b.selector] = true
+		for _, sr := range m.series {
+			b.selector.take(sr, false)
+		}
+	}
+	b.selector.keep = max(b.selector.keep, keep)
+	views := make(map[*group]int, len(b.selector.groups))
+	for _, sr := range m.series {
+		for _, f := range sr.feeds {
+			if f.selector != b.selector {
+				continue
+			}
+			i, ok := views[f.group]
+			if !ok {
+				i = len(b.groups)
+				views[f.group] = i
+				b.groups = append(b.groups, groupView{group: f.group})
+			}
+			b.groups[i].series = append(b.groups[i].series, sr.view(&s.scratch))
+			f.group.newest = max(f.group.newest, sr.newest())
+		}
+	}
+	return b
+}
+
+// Run computes. yield gets one accumulator per window, of each group, in no
+// order; they are valid until it returns.
+func (b *Build) Run(windows []Range, yield func(group string, accs []Acc)) {
+	defer close(b.done)
+	if !b.fresh && len(windows) == 0 {
+		return
+	}
+	// One tree for everything that is held, used again for every group.
+	all := NewTree(b.retain + 8)
+	var u unpack
+	accs := make([]Acc, len(windows))
+	b.trees = make(map[*group]*Tree, len(b.groups))
+	for _, v := range b.groups {
+		all.empty()
+		for _, blocks := range v.series {
+			for _, block := range blocks {
+				for u.open(block); u.next(); {
+					all.load(u.cell.slice, &u.cell.acc)
+				}
+			}
+		}
+		if b.fresh {
+			tree := NewTree(b.selector.span)
+			tree.copyFrom(all)
+			b.trees[v.group] = tree // The group itself is being fed meanwhile.
+		}
+		if len(windows) == 0 {
+			continue
+		}
+		all.build()
+		for i, w := range windows {
+			accs[i].Reset()
+			all.Window(&accs[i], w.From, w.To)
+		}
+		yield(v.group.key, accs)
+	}
+}
+
+// Done is closed when Run has returned.
+func (b *Build) Done() <-chan struct{} { return b.done }
+
+// Adopt puts the selector of a build that has run to use, with all that came in since.
+func (s *Store) Adopt(b *Build) *Selector {
+	m := s.metric(b.metric)
+	if !b.fresh {
+		return b.selector
+	}
+	delete(m.builds, b.selector)
+	if old := m.selectors[b.id]; old != nil {
+		if old.span >= b.selector.span { // Another build was as long, and faster.
+			m.detach(b.selector)
+			return old
+		}
+		m.detach(old)
+	}
+	m.selectors[b.id] = b.selector
+	for _, g := range b.selector.groups {
+		if g.tree = b.trees[g]; g.tree == nil {
+			g.tree = NewTree(b.selector.span)
+		}
+		for i := range g.waiting {
+			g.tree.Add(g.waiting[i].slice, &g.waiting[i].acc)
+		}
+		g.waiting = nil
+	}
+	return b.selector
+}
+
+// Abandon gives up a build whose selector nobody wants any more. It may still be running.
+func (s *Store) Abandon(b *Build) {
+	if m := s.metrics[b.metric]; m != nil && b.fresh {
+		delete(m.builds, b.selector)
+		m.detach(b.selector)
+	}
+}

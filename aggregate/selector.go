@@ -1,0 +1,112 @@
+package aggregate
+
+import (
+	"slices"
+	"strings"
+)
+
+// Match decides which series of a metric belong to a selector: it maps the tags
+// of a series to the group that it is merged into. The series of those that a
+// limit turned away has the tags Other.
+type Match func(tags string) (group string, ok bool)
+
+// Selector is the set of series of a metric that a filter lets through, merged
+// by group: one segment tree a group, shared by all windows and aggregations.
+type Selector struct {
+	match   Match
+	span    int64 // Slices that the trees hold.
+	keep    int64 // Slices for which a group without events stays listed.
+	matched int
+	byKey   map[string]*group
+	groups  []*group // Rising by key.
+}
+
+// group is one resulting series. While its selector is being built the tree is
+// missing, and what comes in waits.
+type group struct {
+	key     string
+	tree    *Tree
+	waiting []cell
+	newest  int64
+}
+
+// feed is one selector that a series belongs to, and the group that it adds to.
+type feed struct {
+	selector *Selector
+	group    *group
+}
+
+func newSelector(match Match, span, keep int64) *Selector {
+	return &Selector{match: match, span: span, keep: keep, byKey: make(map[string]*group)}
+}
+
+// take makes a series one of the selector's if it matches. A tree is made for a
+// new group only when the selector has its trees.
+func (sel *Selector) take(sr *series, built bool) {
+	key, ok := sel.match(sr.tags)
+	if !ok {
+		return
+	}
+	sel.matched++
+	g := sel.byKey[key]
+	if g == nil {
+		g = &group{key: key}
+		if built {
+			g.tree = NewTree(sel.span)
+		}
+		sel.byKey[key] = g
+		i, _ := slices.BinarySearchFunc(sel.groups, key, func(g *group, key string) int { return strings.Compare(g.key, key) })
+		sel.groups = slices.Insert(sel.groups, i, g)
+	}
+	sr.feeds = append(sr.feeds, feed{sel, g})
+}
+
+func (g *group) add(slice int64, a *Acc) {
+	g.newest = max(g.newest, slice)
+	if g.tree != nil {
+		g.tree.Add(slice, a)
+		return
+	}
+	g.waiting = append(g.waiting, cell{slice: slice})
+	g.waiting[len(g.waiting)-1].acc.Merge(a)
+}
+
+// forget drops the groups that had no event for so long that nothing shows them.
+func (sel *Selector) forget(newest, retain int64) {
+	oldest := newest - max(sel.keep, retain)
+	sel.groups = slices.DeleteFunc(sel.groups, func(g *group) bool {
+		if g.newest > oldest {
+			return false
+		}
+		delete(sel.byKey, g.key)
+		return true
+	})
+}
+
+// Matched returns how many series the selector has ever matched.
+func (sel *Selector) Matched() int { return sel.matched }
+
+// Len returns the number of groups.
+func (sel *Selector) Len() int { return len(sel.groups) }
+
+// Window merges the slices [from, to) of every group, in the order of the
+// groups' keys. a is valid until yield returns.
+func (sel *Selector) Window(from, to int64, yield func(group string, a *Acc)) {
+	var a Acc
+	for _, g := range sel.groups {
+		a.Reset()
+		g.tree.Window(&a, from, to)
+		yield(g.key, &a)
+	}
+}
+
+func (sel *Selector) size() int64 {
+	var n int64
+	for _, g := range sel.groups {
+		n += 128 + int64(2*len(g.key)) + int64(cap(g.waiting))*cellSize
+		if g.tree != nil {
+			n += g.tree.size()
+		}
+	}
+	return n
+}

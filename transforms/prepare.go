@@ -1,0 +1,172 @@
+package transforms
+
+import (
+	"slices"
+	"time"
+
+	"pulseboard/aggregate"
+)
+
+// HistoryLength is how many points a history holds.
+const HistoryLength = 600
+
+// startPreparing starts the goroutine that prepares new queries, if there are any.
+func (k *keyGroup) startPreparing() {
+	if k.end != 0 && !k.preparing && len(k.unprepared()) > 0 {
+		k.preparing = k.live.spawn(k.prepare)
+	}
+}
+
+// unprepared returns the queries of one selector that are not active yet.
+func (k *keyGroup) unprepared() []*query {
+	var qs []*query
+	for _, q := range k.queries.byGroup[k.id] {
+		if k.progress[q.key] != nil || len(qs) > 0 && (q.metric != qs[0].metric || q.selector != qs[0].selector) {
+			continue
+		}
+		qs = append(qs, q)
+	}
+	return qs
+}
+
+// prepare makes new queries active until there are none: it builds their trees
+// and computes their history from what is held, while the timers go on with
+// the other queries, and gives both to the sink itself. A new widget so does not
+// wait for the end of a slice, and no other waits for it.
+func (k *keyGroup) prepare() {
+	for {
+		k.mu.Lock()
+		k.follow()
+		qs := k.unprepared()
+		if len(qs) == 0 || k.live.isClosed() {
+			k.preparing = false
+			k.mu.Unlock()
+			return
+		}
+		began := time.Now()
+		b := k.build(qs[0])
+		pasts := make([]past, 0, len(qs))
+		for _, q := range qs {
+			pasts = append(pasts, k.past(q))
+		}
+		k.mu.Unlock()
+		runBuild(b, pasts)
+		buildSeconds.Observe(time.Since(began).Seconds())
+		k.introduce(b, pasts)
+	}
+}
+
+// past is the windows of a new query that are over.
+type past struct {
+	query   *query
+	at      int64 // What was evaluated then.
+	ends    []int64
+	due     [][]int64
+	windows []windowValues
+}
+
+// past finds which windows of a query were due, in the history's length and as
+// far as slices are held.
+func (k *keyGroup) past(q *query) past {
+	oldest, _ := k.store.Oldest(q.metric)
+	due := make(map[int64][]int64)
+	for _, r := range q.refreshMs {
+		e := floorDiv(k.end-q.delayMs, r) * r
+		for n := 0; n < HistoryLength && e > oldest*k.options.SliceMs && e > k.since; n++ {
+			due[e] = append(due[e], r)
+			e -= r
+		}
+	}
+	p := past{query: q, at: k.end, ends: make([]int64, 0, len(due))}
+	for e := range due {
+		p.ends = append(p.ends, e)
+	}
+	slices.Sort(p.ends)
+	for _, e := range p.ends {
+		p.due = append(p.due, due[e])
+	}
+	p.windows = make([]windowValues, len(p.ends))
+	return p
+}
+
+// runBuild runs a build for all windows of all the queries.
+func runBuild(b *aggregate.Build, pasts []past) {
+	var ranges []aggregate.Range
+	for _, p := range pasts {
+		for _, e := range p.ends {
+			ranges = append(ranges, p.query.slices(e))
+		}
+	}
+	b.Run(ranges, func(group string, accs []aggregate.Acc) {
+		for _, p := range pasts {
+			for i := range p.windows {
+				p.windows[i].add(p.query, group, &accs[i])
+			}
+			accs = accs[len(p.windows):]
+		}
+	})
+}
+
+// introduce puts what was built to use and publishes the histories, then the
+// windows that came due meanwhile; with nothing left to catch up with, the
+// queries are active, and the timers go on with them.
+func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	refill, first := k.refill, pasts[0].query
+	sel := k.store.Adopt(b)
+	out := batch{newest: make(map[string]int)}
+	ps := make([]*progress, len(pasts))
+	for i := range pasts {
+		ps[i] = new(progress)
+		if sel.Matched() == 0 {
+			continue
+		}
+		for j := range pasts[i].windows {
+			r := k.result(pasts[i].query, ps[i], pasts[i].ends[j], pasts[i].due[j], &pasts[i].windows[j], sel.Matched())
+			ps[i].last = r.WindowEnd
+			out.add(r)
+		}
+	}
+	for upTo := pasts[0].at; ; {
+		pasts, ps = k.wanted(pasts, ps)
+		if len(pasts) == 0 || k.live.refill.Load() != refill {
+			break // prepare looks again.
+		}
+		for upTo < k.end {
+			upTo += k.options.SliceMs
+			for i := range pasts {
+				k.evaluate(pasts[i].query, ps[i], upTo-pasts[i].query.delayMs, &out)
+			}
+		}
+		if len(out.publications) == 0 {
+			for i := range pasts {
+				k.progress[pasts[i].query.key] = ps[i]
+			}
+			return
+		}
+		e := out.evaluation(refill)
+		out = batch{newest: make(map[string]int)}
+		k.mu.Unlock()
+		k.live.publish(e)
+		k.mu.Lock()
+	}
+	if q := first; !slices.ContainsFunc(k.queries.byGroup[k.id], func(o *query) bool { return o.metric == q.metric && o.selector == q.selector }) {
+		k.store.Drop(q.metric, q.selector)
+	}
+}
+
+// wanted leaves out the queries that were removed or changed meanwhile.
+func (k *keyGroup) wanted(pasts []past, ps []*progress) ([]past, []*progress) {
+	n := 0
+	for i := range pasts {
+		was := pasts[i].query
+		j := slices.IndexFunc(k.queries.byGroup[k.id], func(q *query) bool { return q.key == was.key && slices.Equal(q.refreshMs, was.refreshMs) })
+		if j >= 0 {
+			pasts[n], ps[n] = pasts[i], ps[i]
+			pasts[n].query = k.queries.byGroup[k.id][j]
+			n++
+		}
+	}
+	return pasts[:n], ps[:n]
+}

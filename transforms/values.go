@@ -1,0 +1,74 @@
+package transforms
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"pulseboard/aggregate"
+	"pulseboard/metric"
+)
+
+// windowValues is the values of one window of one query, by group.
+type windowValues struct {
+	values     []groupValue
+	newest     int64 // Event time, over all groups, also those that were left out.
+	count      int64
+	unsketched bool // A percentile lacks events that came before it was collected.
+	truncated  int
+}
+
+type groupValue struct {
+	group string // The key of its tags.
+	x     float64
+	ok    bool // There is a value.
+	count int64
+}
+
+// How many values are kept, as a multiple of those that leave, before the lowest are left out.
+const pruneAt = 4 * metric.MaxSeries
+
+// add extracts the value of one group.
+func (w *windowValues) add(q *query, group string, a *aggregate.Acc) {
+	v := groupValue{group: group, count: a.Count}
+	v.x, v.ok = q.extract(a)
+	if a.Count > 0 {
+		if w.count == 0 || a.Newest > w.newest {
+			w.newest = a.Newest
+		}
+		w.count += a.Count
+		w.unsketched = w.unsketched || q.percentile && !a.Sketched()
+	}
+	w.values = append(w.values, v)
+	if len(w.values) >= pruneAt {
+		w.prune()
+	}
+}
+
+// prune keeps the groups with the highest values, absent ones last, ties by tags.
+func (w *windowValues) prune() {
+	extra := len(w.values) - metric.MaxSeries
+	if extra <= 0 {
+		return
+	}
+	slices.SortFunc(w.values, func(a, b groupValue) int {
+		switch {
+		case a.ok != b.ok && a.ok:
+			return -1
+		case a.ok != b.ok:
+			return 1
+		case a.ok && a.x != b.x:
+			return cmp.Compare(b.x, a.x)
+		}
+		return strings.Compare(a.group, b.group)
+	})
+	w.values = w.values[:metric.MaxSeries]
+	w.truncated += extra
+}
+
+// finish leaves the top groups in the order of their tags, so that the list of
+// series changes only when its members do.
+func (w *windowValues) finish() {
+	w.prune()
+	slices.SortFunc(w.values, func(a, b groupValue) int { return strings.Compare(a.group, b.group) })
+}
