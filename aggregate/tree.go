@@ -1,42 +1,97 @@
 package aggregate
 
-// Tree is a segment tree over a ring of slices: it holds the newest Span
-// slices of one series and merges any range of them in O(log Span). Slices may
-// be added to in any order; an addition costs O(log Span) too.
-//
-// The ring is laid over the leaves by slice index modulo their number, so a
-// range that wraps around is the merge of two ranges. Merging is commutative,
-// so the number of leaves need not be a power of two.
-type Tree struct {
-	nodes []Acc // nodes[Span+i] is leaf i, nodes[i] the merge of nodes[2i] and nodes[2i+1].
-	next  int64 // The slice after the newest one held.
-	begun bool
+import (
+	"slices"
+	"unsafe"
+)
 
-	sketched bool // Some node has a sketch.
+// Tree holds the newest slices of one resulting series and merges any range of
+// them at a cost that grows with the logarithm of the range. Slices may be added
+// to in any order.
+//
+// Slices lie in chunks of chunkSlices, each with those only that have events,
+// in a ring; over the chunks stands a segment tree of their merges. A range is
+// some slices at either end and the whole chunks between, in O(log) merges: the
+// chunks keep an hour of a series that has an event now and then small.
+//
+// The ring is laid over the chunks by their index modulo their number, so a
+// range that wraps around is the merge of two ranges. Merging is commutative,
+// so their number need not be a power of two.
+type Tree struct {
+	chunks []chunk
+	nodes  []Acc // nodes[n+i] is chunk i of n, nodes[i] the merge of nodes[2i] and nodes[2i+1].
+	next   int64 // The chunk after the newest one held.
+	begun  bool
+
+	cells    int  // Capacity of all chunks together.
+	sketched bool // Some slice has a sketch.
 }
 
-// NewTree returns an empty tree that holds span slices, or a few more.
-func NewTree(span int64) *Tree { return &Tree{nodes: make([]Acc, 2*max(span, 8))} }
+// chunk is the slices with events of a chunk, rising.
+type chunk []cell
 
-// Span returns how many slices the tree holds.
-func (t *Tree) Span() int64 { return int64(len(t.nodes) / 2) }
+// chunkSlices is how many slices a chunk covers: more make both ends of a range
+// cost more, fewer make the segment tree bigger.
+const chunkSlices = 32
+
+// NewTree returns an empty tree that holds at least span slices.
+func NewTree(span int64) *Tree {
+	n := (max(span, 1)+chunkSlices-1)/chunkSlices + 1 // The newest one is never whole.
+	return &Tree{chunks: make([]chunk, n), nodes: make([]Acc, 2*n)}
+}
+
+// Span returns how many slices the tree holds, or a few more.
+func (t *Tree) Span() int64 { return int64(len(t.chunks)-1) * chunkSlices }
 
 // Add merges a into a slice. A slice that is older than the tree holds is left out.
 func (t *Tree) Add(slice int64, a *Acc) {
-	t.sketched = t.sketched || a.Sketch != nil
-	t.advance(slice + 1)
-	if slice < t.next-t.Span() {
+	if !t.load(slice, a) {
 		return
 	}
 	// Merging upwards is right for an addition: no node ever has to forget.
-	for i := t.leaf(slice); i > 0; i /= 2 {
+	n := int64(len(t.chunks))
+	for i := n + mod(floorDiv(slice, chunkSlices), n); i > 0; i /= 2 {
 		t.nodes[i].Merge(a)
 	}
 }
 
-func (t *Tree) leaf(slice int64) int64 {
-	n := t.Span()
-	return n + mod(slice, n)
+// load merges a into its chunk only. build must be called after the last load
+// and before anything else: many slices cost less so.
+func (t *Tree) load(slice int64, a *Acc) bool {
+	at := floorDiv(slice, chunkSlices)
+	n := int64(len(t.chunks))
+	t.advance(at + 1)
+	if at < t.next-n {
+		return false
+	}
+	t.sketched = t.sketched || a.Sketch != nil
+	c := &t.chunks[mod(at, n)]
+	before := cap(*c)
+	c.merge(slice, a)
+	t.cells += cap(*c) - before
+	return true
+}
+
+func (c *chunk) merge(slice int64, a *Acc) {
+	cells := *c
+	n := len(cells)
+	switch {
+	case n == chunkSlices: // All are there, so the place is known.
+		cells[mod(slice, chunkSlices)].acc.Merge(a)
+		return
+	case n == 0 || cells[n-1].slice < slice:
+		cells = append(cells, cell{slice: slice})
+		cells[n].acc.Merge(a)
+	case cells[n-1].slice == slice:
+		cells[n-1].acc.Merge(a)
+	default:
+		i, found := slices.BinarySearchFunc(cells, slice, func(c cell, slice int64) int { return int(c.slice - slice) })
+		if !found {
+			cells = slices.Insert(cells, i, cell{slice: slice})
+		}
+		cells[i].acc.Merge(a)
+	}
+	*c = cells
 }
 
 // mod is the remainder that is never negative.
@@ -48,24 +103,30 @@ func mod(a, b int64) int64 {
 	return m
 }
 
-// advance makes room for the slices before next, forgetting those that the ring held in their place.
+func floorDiv(a, b int64) int64 { return (a - mod(a, b)) / b }
+
+// advance makes room for the chunks before next, forgetting those that the ring held in their place.
 func (t *Tree) advance(next int64) {
+	n := int64(len(t.chunks))
 	switch {
 	case !t.begun:
 		t.begun, t.next = true, next
 		return
 	case next <= t.next:
 		return
-	case next-t.next >= t.Span():
+	case next-t.next >= n:
 		t.empty()
 		t.begun, t.next = true, next
 		return
 	}
-	for s := t.next; s < next; s++ {
-		i := t.leaf(s)
-		if t.nodes[i].Count == 0 {
+	for at := t.next; at < next; at++ {
+		i := mod(at, n)
+		if len(t.chunks[i]) == 0 {
 			continue
 		}
+		t.cells -= cap(t.chunks[i])
+		t.chunks[i] = nil
+		i += n
 		t.nodes[i].Reset()
 		for i /= 2; i > 0; i /= 2 {
 			t.join(i)
@@ -81,15 +142,45 @@ func (t *Tree) join(i int64) {
 	t.nodes[i].Merge(&t.nodes[2*i+1])
 }
 
+// build computes all nodes.
+func (t *Tree) build() {
+	n := int64(len(t.chunks))
+	for i, c := range t.chunks {
+		node := &t.nodes[n+int64(i)]
+		node.Reset()
+		for j := range c {
+			node.Merge(&c[j].acc)
+		}
+	}
+	for i := n - 1; i > 0; i-- {
+		t.join(i)
+	}
+}
+
 // Window adds the slices [from, to) to a. Slices that the tree does not hold are empty.
 func (t *Tree) Window(a *Acc, from, to int64) {
-	n := t.Span()
-	from, to = max(from, t.next-n), min(to, t.next)
+	n := int64(len(t.chunks))
+	from, to = max(from, (t.next-n)*chunkSlices), min(to, t.next*chunkSlices)
 	if !t.begun || from >= to {
 		return
 	}
-	lo := mod(from, n)
-	if hi := lo + to - from; hi <= n {
+	first, last := floorDiv(from, chunkSlices), floorDiv(to, chunkSlices)
+	if first == last {
+		t.chunks[mod(first, n)].window(a, from, to)
+		return
+	}
+	if from > first*chunkSlices {
+		t.chunks[mod(first, n)].window(a, from, to)
+		first++
+	}
+	if to > last*chunkSlices {
+		t.chunks[mod(last, n)].window(a, from, to)
+	}
+	if first == last {
+		return
+	}
+	lo := mod(first, n)
+	if hi := lo + last - first; hi <= n {
 		t.merge(a, lo, hi)
 	} else {
 		t.merge(a, lo, n)
@@ -97,9 +188,18 @@ func (t *Tree) Window(a *Acc, from, to int64) {
 	}
 }
 
-// merge adds the leaves [lo, hi) to a, bottom up.
+// window adds the slices of a chunk that lie in [from, to) to a.
+func (c chunk) window(a *Acc, from, to int64) {
+	for i := range c {
+		if s := c[i].slice; s >= from && s < to {
+			a.Merge(&c[i].acc)
+		}
+	}
+}
+
+// merge adds the chunks [lo, hi) to a, bottom up.
 func (t *Tree) merge(a *Acc, lo, hi int64) {
-	n := t.Span()
+	n := int64(len(t.chunks))
 	for lo, hi = lo+n, hi+n; lo < hi; lo, hi = lo/2, hi/2 {
 		if lo&1 == 1 {
 			a.Merge(&t.nodes[lo])
@@ -112,64 +212,56 @@ func (t *Tree) merge(a *Acc, lo, hi int64) {
 	}
 }
 
-// load merges a into a leaf only. build must be called after the last load and
-// before anything else: filling n leaves so costs O(n), not O(n log n).
-func (t *Tree) load(slice int64, a *Acc) {
-	t.sketched = t.sketched || a.Sketch != nil
-	// Nothing above the leaves is there yet, so forgetting is for the leaves only.
-	if !t.begun || slice >= t.next {
-		if n := t.Span(); t.begun && slice-t.next < n {
-			for s := t.next; s <= slice; s++ {
-				t.nodes[t.leaf(s)].Reset()
-			}
-		} else if t.begun {
-			t.empty()
-		}
-		t.begun, t.next = true, slice+1
-	}
-	if slice >= t.next-t.Span() {
-		t.nodes[t.leaf(slice)].Merge(a)
-	}
-}
-
-func (t *Tree) build() {
-	for i := t.Span() - 1; i > 0; i-- {
-		t.join(i)
-	}
-}
-
-// empty forgets everything, but keeps the memory of the sketches.
+// empty forgets everything, but keeps the memory.
 func (t *Tree) empty() {
+	for i := range t.chunks {
+		// Sketches are not kept: a slice of another time would need another size.
+		clear(t.chunks[i])
+		t.chunks[i] = t.chunks[i][:0]
+	}
 	for i := range t.nodes {
-		if t.nodes[i].Count > 0 {
-			t.nodes[i].Reset()
-		}
+		t.nodes[i].Reset()
 	}
 	t.begun = false
 }
 
-// copyFrom loads what another tree of the same slices holds.
+// copyFrom loads what another tree holds of the newest slices.
 func (t *Tree) copyFrom(o *Tree) {
-	if !o.begun {
-		return
-	}
-	for s := o.next - min(t.Span(), o.Span()); s < o.next; s++ {
-		if a := &o.nodes[o.leaf(s)]; a.Count > 0 {
-			t.load(s, a)
+	n := int64(len(o.chunks))
+	for at := o.next - min(n, int64(len(t.chunks))); o.begun && at < o.next; at++ {
+		c := o.chunks[mod(at, n)]
+		if len(c) == 0 {
+			continue
 		}
+		t.advance(at + 1)
+		into := &t.chunks[mod(at, int64(len(t.chunks)))]
+		*into = make(chunk, len(c)) // Of that very size: most of them are never added to again.
+		for i := range c {
+			(*into)[i].slice = c[i].slice
+			(*into)[i].acc.Merge(&c[i].acc)
+		}
+		t.cells += len(c)
 	}
+	t.sketched = o.sketched
 	t.build()
 }
 
 // size is about how many bytes of memory t takes.
 func (t *Tree) size() int64 {
-	n := int64(len(t.nodes)) * accSize
+	n := int64(len(t.nodes))*accSize + int64(len(t.chunks))*int64(unsafe.Sizeof(chunk{})) + int64(t.cells)*cellSize
 	if !t.sketched {
 		return n
 	}
 	for i := range t.nodes {
 		if s := t.nodes[i].Sketch; s != nil {
 			n += int64(s.Size())
+		}
+	}
+	for _, c := range t.chunks {
+		for i := range c {
+			if s := c[i].acc.Sketch; s != nil {
+				n += int64(s.Size())
+			}
 		}
 	}
 	return n
