@@ -50,7 +50,7 @@ func (t *Tree) Add(slice int64, a *Acc) {
 	}
 	// Merging upwards is right for an addition: no node ever has to forget.
 	n := int64(len(t.chunks))
-	for i := n + mod(floorDiv(slice, chunkSlices), n); i > 0; i /= 2 {
+	for i := n + mod(chunkOf(slice), n); i > 0; i /= 2 {
 		t.nodes[i].Merge(a)
 	}
 }
@@ -58,7 +58,7 @@ func (t *Tree) Add(slice int64, a *Acc) {
 // load merges a into its chunk only. build must be called after the last load
 // and before anything else: many slices cost less so.
 func (t *Tree) load(slice int64, a *Acc) bool {
-	at := floorDiv(slice, chunkSlices)
+	at := chunkOf(slice)
 	n := int64(len(t.chunks))
 	t.advance(at + 1)
 	if at < t.next-n {
@@ -103,7 +103,7 @@ func mod(a, b int64) int64 {
 	return m
 }
 
-func floorDiv(a, b int64) int64 { return (a - mod(a, b)) / b }
+func chunkOf(slice int64) int64 { return (slice - mod(slice, chunkSlices)) / chunkSlices }
 
 // advance makes room for the chunks before next, forgetting those that the ring held in their place.
 func (t *Tree) advance(next int64) {
@@ -164,7 +164,7 @@ func (t *Tree) Window(a *Acc, from, to int64) {
 	if !t.begun || from >= to {
 		return
 	}
-	first, last := floorDiv(from, chunkSlices), floorDiv(to, chunkSlices)
+	first, last := chunkOf(from), chunkOf(to)
 	if first == last {
 		t.chunks[mod(first, n)].window(a, from, to)
 		return

@@ -32,7 +32,7 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 		Run: run, Brokers: c.Brokers, Topic: c.Topic, Shards: r.shards,
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
 		SliceMs: slice, BoundMs: c.Bound.Milliseconds(), SkewMs: c.Skew.Milliseconds(), AlignMs: c.Align.Milliseconds(),
-		LeadMs: c.lead().Milliseconds(),
+		LeadMs: c.lead().Milliseconds(), DedupeMs: c.Dedupe.Milliseconds(),
 	})
 
 	// PCollection<KV<KeyGroup, Packet>>, PCollection<DeadLetter>: fused with the source.

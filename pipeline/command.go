@@ -45,6 +45,7 @@ func Main(ctx context.Context, env service.Env) error {
 	f.DurationVar(&c.Bound, "bound", c.Bound, "`delay` of pipeline time behind the newest record of a partition;\nrecords that reach Kafka later than this after their timestamp count one refresh later")
 	f.DurationVar(&c.Lateness, "lateness", c.Lateness, "`age` beyond which an event is too late and dropped, counted from its record's timestamp")
 	f.DurationVar(&c.Skew, "skew", c.Skew, "`time` that an event may be ahead of its record's timestamp")
+	f.DurationVar(&c.Dedupe, "dedupe", c.Dedupe, "`time` in which a record with the same header id is a duplicate and left out; 0 = never")
 	f.DurationVar(&c.Align, "align", c.Align, "`time` that partitions may be read ahead of one another")
 	f.DurationVar(&c.MaxWindow, "max-window", c.MaxWindow, "`length` of the longest window; slices are kept this long")
 	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to")

@@ -23,6 +23,7 @@ type Config struct {
 	Bound     time.Duration // Pipeline time is the newest record timestamp less this; a result is at least this late.
 	Lateness  time.Duration // An event may be this much older than its record's timestamp.
 	Skew      time.Duration // An event may be this much newer than its record's timestamp.
+	Dedupe    time.Duration // A record is a duplicate when its id was there in this much record time before; 0 = none is.
 	Align     time.Duration // Partitions are read at most this far apart.
 	Lead      time.Duration // The source is at most this far ahead of the slowest key group; 0 = twice what one timer passes when it catches up.
 	MaxWindow time.Duration // The longest window; slices are kept that long.
@@ -46,7 +47,7 @@ func Default() Config {
 	return Config{
 		Topic: "metric-events", DeadLetters: "metric-dead-letters",
 		Slice: time.Second, Bound: 200 * time.Millisecond, Lateness: time.Minute, Skew: 2 * time.Second,
-		Align: 10 * time.Second, MaxWindow: time.Hour, KeyGroups: DefaultKeyGroups,
+		Dedupe: 2 * time.Minute, Align: 10 * time.Second, MaxWindow: time.Hour, KeyGroups: DefaultKeyGroups,
 		SeriesPerMetric: 20_000, StateBytes: 2 << 30,
 		Log: slog.Default(), Metrics: prometheus.NewRegistry(),
 	}
@@ -70,6 +71,7 @@ func (c *Config) Validate() error {
 	bad(c.Slice < 50*time.Millisecond || c.Slice > time.Second || time.Second%c.Slice != 0,
 		"--slice is %v: it must divide one second and be 50ms or more, such as 1s, 500ms or 250ms", c.Slice)
 	bad(c.Bound < 0 || c.Lateness < 0 || c.Skew < 0, "--bound, --lateness and --skew must not be negative")
+	bad(c.Dedupe < 0, "--dedupe is %v: it must not be negative", c.Dedupe)
 	bad(c.Align < c.Slice, "--align is %v: it must be at least a slice", c.Align)
 	bad(c.MaxWindow < time.Second || c.MaxWindow > metric.MaxWindowSeconds*time.Second,
 		"--max-window is %v: it must be 1s to 24h", c.MaxWindow)

@@ -70,16 +70,8 @@ func (b *broker) startAt(ctx context.Context, partition int32, startMs int64) (s
 	if err != nil || startMs == 0 && first == 0 {
 		return first, 0, err
 	}
-	// One timestamp a request: answers come as a map by offset, in which two would collapse.
-	p, err := b.listOffsets(ctx, partition, max(startMs, 0))
-	if err != nil {
+	if start, err = b.offsetAt(ctx, partition, max(startMs, 0)); err != nil {
 		return 0, 0, err
-	}
-	start = -1
-	for offset := range p.Offsets {
-		if offset >= 0 { // -1 stands for "no record that young".
-			start = offset
-		}
 	}
 	switch {
 	case start < 0:
@@ -147,6 +139,7 @@ func closeRecord(rec *kafka.Record) {
 	}
 }
 
+// listOffsets asks for one timestamp: answers come as a map by offset, in which two would collapse.
 func (b *broker) listOffsets(ctx context.Context, partition int32, timestamp int64) (kafka.PartitionOffsets, error) {
 	fail := func(err error) (kafka.PartitionOffsets, error) {
 		return kafka.PartitionOffsets{}, fmt.Errorf("cannot list the offsets of %s/%d: %w", b.topic, partition, err)

@@ -34,7 +34,9 @@ func (d *drain) run(ctx context.Context) (done bool, err error) {
 			emitted = d.emitOldest()
 			at, _ = r.pipelineTime()
 			// Rounded down, because a shuffle on Prism looks at every pending element each time its watermark moves.
-			d.watermark.advance(at - mod(at, r.options.SliceMs))
+			at -= mod(at, r.options.SliceMs)
+			d.watermark.advance(at)
+			r.told.Store(at)
 		}
 		switch left := time.Until(d.until); {
 		case known && r.atEnd():
@@ -161,6 +163,9 @@ const queueLength = 2
 
 func (r *reader) addPartition(f found) {
 	p := &partition{id: f.id, queue: make(chan answer, queueLength), next: f.start, end: f.end}
+	p.lag.next.Store(f.start)
+	p.lag.heard.Store(time.Now().UnixMilli())
+	r.lags.Store(f.id, &p.lag)
 	i, _ := slices.BinarySearchFunc(r.partitions, p.id, func(p *partition, id int32) int { return int(p.id - id) })
 	r.partitions = slices.Insert(r.partitions, i, p)
 	r.since = max(r.since, f.since)
@@ -177,6 +182,7 @@ type partition struct {
 	end   int64 // The read is bounded by this offset; -1: it is not.
 	time  int64 // Pipeline time: that of the record to be drained next, else of the last one or of the clock.
 	begun bool  // time is known.
+	lag   lag
 }
 
 // peek returns the record to be drained next.
@@ -203,10 +209,12 @@ func (p *partition) take(boundMs int64) {
 func (p *partition) see(boundMs int64) {
 	if rec := p.peek(); rec != nil {
 		p.time, p.begun = max(p.time, rec.Time-boundMs), true
+		p.lag.time.Store(rec.Time)
 	}
 	if p.head.taken == len(p.head.records) {
 		p.next = max(p.next, p.head.next) // It may lie behind the last record, over one that holds none.
 	}
+	p.lag.next.Store(p.next)
 }
 
 // A partition counts as idle only while the broker's word for it is younger than this.
@@ -216,6 +224,8 @@ func (p *partition) collect(boundMs int64) {
 	for more := true; more && p.head.taken == len(p.head.records); {
 		select {
 		case p.head = <-p.queue:
+			p.lag.end.Store(p.head.end)
+			p.lag.heard.Store(p.head.at.UnixMilli())
 			p.see(boundMs)
 		default:
 			more = false
@@ -226,7 +236,9 @@ func (p *partition) collect(boundMs int64) {
 	// idle: it holds the watermark, else its records would be left out of windows.
 	if p.head.quiet && p.head.taken == len(p.head.records) {
 		if age := time.Since(p.head.at); age < quietFor {
-			p.time, p.begun = max(p.time, p.head.at.Add(age).UnixMilli()-boundMs), true
+			// A quarter of the bound further behind than records are: one that is on
+			// its way for no longer is not overtaken, and counts as in a replay.
+			p.time, p.begun = max(p.time, p.head.at.Add(age).UnixMilli()-boundMs-boundMs/4), true
 		}
 	}
 }

@@ -18,7 +18,8 @@ type answer struct {
 	records []Record
 	next    int64     // The offset to fetch next.
 	at      time.Time // When it came.
-	quiet   bool      // next was the end of the partition then.
+	end     int64     // The end of the partition then.
+	quiet   bool      // next was the end.
 	taken   int       // How many records drain has taken.
 }
 
@@ -28,6 +29,10 @@ type answer struct {
 func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, queue chan<- answer) {
 	const slowest = time.Second
 	delay := 20 * time.Millisecond
+	var seen *seenIDs
+	if r.options.DedupeMs > 0 {
+		seen = r.remember(ctx, partition, offset)
+	}
 	for ctx.Err() == nil {
 		a, err := r.fetchOnce(ctx, partition, offset)
 		if err != nil {
@@ -46,6 +51,9 @@ func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, q
 		}
 		delay = 20 * time.Millisecond
 		offset = a.next
+		if seen != nil {
+			seen.dropDuplicates(&a) // Not before the answer is whole: one that is read again holds no duplicates.
+		}
 		select {
 		case queue <- a:
 		case <-ctx.Done():
@@ -103,12 +111,13 @@ func (r *reader) fetchOnce(ctx context.Context, partition int32, offset int64) (
 		a.next++ // A transaction's marker has no record to count.
 	}
 	a.quiet = a.next >= res.HighWatermark
-	recordsBehind.WithLabelValues(partitionLabel(partition)).Set(float64(max(0, res.HighWatermark-a.next)))
+	a.end = res.HighWatermark
 	return a, nil
 }
 
 func decode(rec *kafka.Record, partition int32) (Record, error) {
 	out := Record{Partition: partition, Offset: rec.Offset, Time: rec.Time.UnixMilli()}
+	out.id, out.hasID = idOf(rec)
 	value, err := kafka.ReadAll(rec.Value)
 	if err == nil {
 		out.Key, err = kafka.ReadAll(rec.Key)

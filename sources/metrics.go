@@ -1,8 +1,6 @@
 package sources
 
 import (
-	"strconv"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -13,14 +11,12 @@ var (
 	lostRecords = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_source_lost_records_total", Help: "Records that retention deleted before they were read.",
 	})
-	recordsBehind = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "pulseboard_source_lag_records", Help: "Records between the next offset to read and the end of the partition.",
-	}, []string{"partition"})
+	duplicates = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_source_duplicates_total", Help: "Records that were left out because their id was there before.",
+	})
 )
 
 // Collectors returns the metrics of the source.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{readErrors, lostRecords, recordsBehind}
+	return []prometheus.Collector{readErrors, lostRecords, duplicates, lagCollector{}}
 }
-
-func partitionLabel(id int32) string { return strconv.Itoa(int(id)) }

@@ -28,6 +28,8 @@ type Options struct {
 	AlignMs int64 // Partitions are read at most this far apart in pipeline time.
 	LeadMs  int64 // The source stays at most this far ahead of the slowest key group.
 	SkewMs  int64 // How far ahead of its record's timestamp an event may be.
+
+	DedupeMs int64 // A record whose id was there in this much record time before is a duplicate; 0 = none is.
 }
 
 // Shard is the element of the source: reader shard Index of Shards owns the
@@ -53,6 +55,9 @@ type Record struct {
 	Events       []metric.Event
 	Faults       []metric.IndexedFault
 	Unreadable   metric.Fault // Why the whole value could not be read; no Code when it could.
+
+	id    recordID
+	hasID bool
 }
 
 func init() {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -68,6 +69,8 @@ type reader struct {
 
 	arrived chan struct{} // Holds a token when something was queued.
 	found   chan found    // Partitions, as they are discovered.
+	lags    sync.Map      // Partition → *lag.
+	told    atomic.Int64  // The watermark that Beam was told, epoch ms; 0 = none.
 
 	// The fields below belong to drain, which one bundle at a time runs.
 	since      int64

@@ -1,0 +1,206 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// idHeader names the header that makes a record known again when it is written twice.
+const idHeader = "id"
+
+// recordID is 128 bits of hash of a header id: two different ids are taken for
+// one with a probability of about 1e-25 when a hundred million are remembered.
+type recordID [2]uint64
+
+// Seeds of the process: ids are hashed anew by each, so nobody can choose colliding ones.
+var idSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+func idOf(rec *kafka.Record) (id recordID, ok bool) {
+	for i := range rec.Headers {
+		if h := &rec.Headers[i]; h.Key == idHeader && len(h.Value) > 0 {
+			return recordID{maphash.Bytes(idSeeds[0], h.Value), maphash.Bytes(idSeeds[1], h.Value)}, true
+		}
+	}
+	return id, false
+}
+
+// seenIDs remembers the ids of the records of one partition for a horizon of
+// record time: the highest record timestamp so far, less the horizon.
+//
+// A duplicate renews the memory of its id. Whether a record is one is then a
+// function of the records in the horizon before it, and the same in every
+// replay that reads those, wherever it begins.
+type seenIDs struct {
+	horizonMs int64
+	newest    int64
+	last      map[recordID]int64 // Timestamp of the newest record with an id.
+	queue     []sighting         // In the order of the log; it goes round, see push.
+	first, n  int
+}
+
+type sighting struct {
+	id   recordID
+	time int64
+}
+
+func newSeenIDs(horizonMs int64) *seenIDs {
+	return &seenIDs{horizonMs: horizonMs, last: make(map[recordID]int64)}
+}
+
+// see remembers an id and returns whether it was known.
+func (s *seenIDs) see(id recordID, time int64) (duplicate bool) {
+	s.newest = max(s.newest, time)
+	oldest := s.newest - s.horizonMs
+	for s.n > 0 && s.queue[s.first].time < oldest {
+		if f := s.queue[s.first]; s.last[f.id] == f.time {
+			delete(s.last, f.id)
+		}
+		s.first = (s.first + 1) % len(s.queue)
+		s.n--
+	}
+	// One older than the newest record of its partition lingers in the queue
+	// behind it, and is forgotten here.
+	before, known := s.last[id]
+	s.last[id] = max(before, time)
+	s.push(sighting{id, time})
+	return known && before >= oldest
+}
+
+func (s *seenIDs) push(x sighting) {
+	if s.n == len(s.queue) {
+		grown := make([]sighting, max(64, 2*s.n))
+		for i := range s.n {
+			grown[i] = s.queue[(s.first+i)%s.n]
+		}
+		s.queue, s.first = grown, 0
+	}
+	s.queue[(s.first+s.n)%len(s.queue)] = x
+	s.n++
+}
+
+// dropDuplicates takes the events out of the records of an answer that were
+// there before. Their timestamps go on to count: time must be the same with them.
+func (s *seenIDs) dropDuplicates(a *answer) {
+	for i := range a.records {
+		rec := &a.records[i]
+		if rec.hasID && s.see(rec.id, rec.Time) {
+			*rec = Record{Partition: rec.Partition, Offset: rec.Offset, Time: rec.Time}
+			duplicates.Inc()
+		}
+	}
+}
+
+// remember reads the records of the horizon before an offset for their ids
+// only, so that a duplicate of one of them is known, and tries until it could.
+func (r *reader) remember(ctx context.Context, partition int32, offset int64) *seenIDs {
+	for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+		seen := newSeenIDs(r.options.DedupeMs)
+		err := r.preRead(ctx, partition, offset, seen)
+		if err == nil || ctx.Err() != nil {
+			return seen
+		}
+		readErrors.WithLabelValues("pre-read").Inc()
+		slog.Warn("cannot read back the ids of records; trying again", "topic", r.options.Topic, "partition", partition, "before_offset", offset, "error", err)
+		r.broker.forgetLeaders()
+		wait(ctx, delay)
+	}
+}
+
+func (r *reader) preRead(ctx context.Context, partition int32, offset int64, seen *seenIDs) error {
+	first, err := r.broker.offset(ctx, partition, kafka.FirstOffset)
+	if err != nil || first >= offset {
+		return err
+	}
+	newest, ok, err := r.broker.timeBefore(ctx, partition, first, offset)
+	if err != nil || !ok {
+		return err
+	}
+	// Records before this one are older than the horizon whatever their order.
+	from, err := r.broker.offsetAt(ctx, partition, max(0, newest-r.options.DedupeMs))
+	if err != nil || from < 0 {
+		return err
+	}
+	for from = max(from, first); from < offset; {
+		next, err := r.broker.each(ctx, partition, from, func(rec *kafka.Record) {
+			if id, ok := idOf(rec); ok && rec.Offset < offset {
+				seen.see(id, rec.Time.UnixMilli())
+			}
+		})
+		if err != nil {
+			return err
+		}
+		from = next
+	}
+	return nil
+}
+
+// each calls f with the records of one fetch and returns the offset to go on from.
+func (b *broker) each(ctx context.Context, partition int32, offset int64, f func(*kafka.Record)) (next int64, err error) {
+	res, err := b.fetch(ctx, partition, offset)
+	if err != nil {
+		return offset, err
+	}
+	next = offset
+	for {
+		rec, err := res.Records.ReadRecord()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil && next > offset {
+			break // The next fetch meets it at its beginning.
+		}
+		if err != nil {
+			return offset, err
+		}
+		if rec.Offset >= offset {
+			f(rec)
+			next = rec.Offset + 1
+		}
+		closeRecord(rec)
+	}
+	if next == offset {
+		next++ // Nothing but what holds no record, such as a transaction's marker.
+	}
+	return next, nil
+}
+
+// timeBefore returns the timestamp of the last record before an offset.
+func (b *broker) timeBefore(ctx context.Context, partition int32, first, offset int64) (ms int64, ok bool, err error) {
+	// Nearly always the first step finds it; offsets without a record are few.
+	for back := int64(1); !ok; back *= 32 {
+		from := max(first, offset-back)
+		for at := from; at < offset; {
+			if at, err = b.each(ctx, partition, at, func(rec *kafka.Record) {
+				if rec.Offset < offset {
+					ms, ok = rec.Time.UnixMilli(), true
+				}
+			}); err != nil {
+				return 0, false, err
+			}
+		}
+		if from == first {
+			break
+		}
+	}
+	return ms, ok, nil
+}
+
+// offsetAt returns the offset of the first record with this timestamp or a later one, -1 when there is none.
+func (b *broker) offsetAt(ctx context.Context, partition int32, ms int64) (int64, error) {
+	p, err := b.listOffsets(ctx, partition, ms)
+	if err != nil {
+		return 0, err
+	}
+	for offset := range p.Offsets {
+		if offset >= 0 { // -1 stands for "no record that young".
+			return offset, nil
+		}
+	}
+	return -1, nil
+}
