@@ -32,6 +32,7 @@ type keyGroup struct {
 	queries   *Queries
 	refill    uint64
 	progress  map[string]*progress // By metric key, of active queries.
+	told      map[string]int64     // By metric key, the newest end that was announced.
 	preparing bool                 // A goroutine makes queries active.
 }
 
@@ -50,6 +51,7 @@ func newKeyGroup(id int, o SlideOptions, l *live) *keyGroup {
 			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: l.budgetOf(o.StateBytes),
 		}),
 		pending: make(map[int64]aggregate.Table), progress: make(map[string]*progress),
+		told: make(map[string]int64),
 	}
 }
 
@@ -96,7 +98,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 		otherEvents.WithLabelValues(metric).Add(float64(n))
 	}
 	k.startPreparing()
-	return out.evaluation(k.refill)
+	return k.evaluation(&out, k.refill)
 }
 
 // batch collects results in the order of their window ends.
@@ -110,9 +112,13 @@ func (b *batch) add(r *metric.Result) {
 	b.publications = append(b.publications, results.Publication{Result: r})
 }
 
-func (b *batch) evaluation(refill uint64) Evaluation {
-	for _, i := range b.newest {
-		b.publications[i].Announce = true
+// evaluation announces the newest result of each key, unless that end was
+// announced before: for another refresh interval, or before Redis was emptied.
+func (k *keyGroup) evaluation(b *batch, refill uint64) Evaluation {
+	for key, i := range b.newest {
+		p := &b.publications[i]
+		p.Announce = p.Result.WindowEnd > max(k.told[key], k.live.resumeAt(key))
+		k.told[key] = max(k.told[key], p.Result.WindowEnd)
 	}
 	evaluated.Add(float64(len(b.publications)))
 	return Evaluation{Publications: b.publications, Refill: refill}
@@ -142,6 +148,9 @@ func (k *keyGroup) follow() {
 		for _, old := range k.queries.byGroup[k.id] {
 			if !used[selectorID{old.metric, old.selector}] {
 				k.store.Drop(old.metric, old.selector)
+			}
+			if keys[old.key] == nil {
+				delete(k.told, old.key)
 			}
 			// With another refresh interval it has another history to be filled.
 			if q := keys[old.key]; q == nil || !slices.Equal(q.refreshMs, old.refreshMs) {

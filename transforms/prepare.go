@@ -145,7 +145,7 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 			}
 			return
 		}
-		e := out.evaluation(refill)
+		e := k.evaluation(&out, refill)
 		out = batch{newest: make(map[string]int)}
 		k.mu.Unlock()
 		k.live.publish(e)

@@ -1,0 +1,215 @@
+package property_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// checker compares everything that was seen with the log.
+type checker struct {
+	log     *topicLog
+	watch   *watch
+	demands map[string]*demand // By metric key.
+	changed map[string]bool    // Their refresh intervals were changed.
+
+	entries, values, messages            int
+	exact, filled, overtaken, incomplete int
+	lateCounted                          int
+	percentiles                          int
+}
+
+// overtakenMs is how long before its time a record may have been stamped that
+// counts a slice later: the clock of its idle partition ran on while the record
+// was on its way (architecture.md, "Time").
+const overtakenMs = 1500
+
+func (c *checker) run() error {
+	c.watch.mu.Lock()
+	defer c.watch.mu.Unlock()
+	if c.watch.fault != nil {
+		return c.watch.fault
+	}
+	for _, stream := range slices.Sorted(maps.Keys(c.watch.streams)) {
+		if err := c.stream(stream); err != nil {
+			return fmt.Errorf("%s: %w", stream, err)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.watch.messages)) {
+		if err := c.channel(key); err != nil {
+			return fmt.Errorf("channel %s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// stream checks one history: no end is missing, and each entry is right.
+func (c *checker) stream(stream string) error {
+	key, refreshText, _ := strings.Cut(strings.TrimPrefix(stream, "history:"), "@")
+	var refresh int64
+	if _, err := fmt.Sscan(refreshText, &refresh); err != nil {
+		return err
+	}
+	d := c.demands[key]
+	if d == nil {
+		return errors.New("nobody asked for it")
+	}
+	announced := map[int64]string{}
+	for _, m := range c.watch.messages[key] {
+		announced[m.WindowEnd] = m.text
+	}
+	entries := c.watch.streams[stream]
+	before := int64(0)
+	for _, end := range slices.Sorted(maps.Keys(entries)) {
+		r := entries[end]
+		switch {
+		case end%refresh != 0 || !slices.Contains(r.Due, refresh):
+			return fmt.Errorf("the end %d is not due, %v", end, r.Due)
+		case before != 0 && end != before+refresh:
+			return fmt.Errorf("the end %d follows %d", end, before)
+		case r.Key != key || r.WindowStart != end-d.window*1000:
+			return fmt.Errorf("key %s, start %d of the end %d", r.Key, r.WindowStart, end)
+		}
+		// In its time: announced, and so was the end before. Others were filled in later.
+		live := announced[end] == r.text && announced[end-refresh] != ""
+		if err := c.entry(d, r, live); err != nil {
+			return fmt.Errorf("window [%d, %d), live %v: %w; the entry is %.600s", r.WindowStart, end, live, err, r.text)
+		}
+		before = end
+	}
+	return nil
+}
+
+func (c *checker) entry(d *demand, r *result, live bool) error {
+	c.entries++
+	n := c.log.passed(d.metric, r.WindowEnd+d.delay*1000)
+	if !r.Complete {
+		return c.partial(d, r)
+	}
+	groups, err := c.compare(d, r, n)
+	if err == nil {
+		c.exact++
+		c.count(d, r, groups)
+		return nil
+	}
+	first := c.log.passed(d.metric, r.WindowEnd+d.delay*1000-overtakenMs)
+	for m := n - 1; m >= first; m-- {
+		if groups, again := c.compare(d, r, m); again == nil {
+			c.overtaken++
+			c.count(d, r, groups)
+			return nil
+		}
+	}
+	events := c.log.events[d.metric]
+	for m := n + 1; m <= len(events); m++ {
+		// Nothing else can have changed what the window holds.
+		if e := events[m-1]; e.at < r.WindowStart || e.at >= r.WindowEnd || !d.matches(e.tags) {
+			continue
+		}
+		if groups, again := c.compare(d, r, m); again == nil {
+			if live {
+				return fmt.Errorf("%w: it holds an event of pipeline time %d, which is not before its end", err, events[m-1].passes)
+			}
+			c.filled++
+			c.count(d, r, groups)
+			return nil
+		}
+	}
+	return err
+}
+
+// partial checks what says of itself that it is not whole: never more than the log.
+func (c *checker) partial(d *demand, r *result) error {
+	c.incomplete++
+	groups := c.log.window(&d.query, r.WindowStart, r.WindowEnd, len(c.log.events[d.metric]))
+	for _, s := range r.Series {
+		n := 0
+		if g := groups[d.group(s.Tags)]; g != nil {
+			n = len(g.values)
+		}
+		if s.Count > int64(n) {
+			return fmt.Errorf("incomplete, and %d events of %v, where the log has %d", s.Count, s.Tags, n)
+		}
+	}
+	return nil
+}
+
+func (c *checker) count(d *demand, r *result, groups map[string]*content) {
+	c.values += len(r.Series)
+	if d.aggregation[0] == 'p' {
+		c.percentiles += len(r.Series)
+	}
+	for _, g := range groups {
+		c.lateCounted += g.late
+	}
+}
+
+// compare checks an entry against the first n events of its metric.
+func (c *checker) compare(d *demand, r *result, n int) (map[string]*content, error) {
+	groups := c.log.window(&d.query, r.WindowStart, r.WindowEnd, n)
+	listed := map[string]bool{}
+	for _, s := range r.Series {
+		g := d.group(s.Tags)
+		if listed[g] {
+			return nil, fmt.Errorf("%v is listed twice", s.Tags)
+		}
+		listed[g] = true
+		want := 0
+		if groups[g] != nil {
+			want = len(groups[g].values)
+		}
+		if s.Count != int64(want) {
+			return nil, fmt.Errorf("%v: %d events, the log has %d", s.Tags, s.Count, want)
+		}
+		if err := check(d.aggregation, s.Value, groups[g]); err != nil {
+			return nil, fmt.Errorf("%v of %d events: %w", s.Tags, want, err)
+		}
+	}
+	var newest *int64
+	for g, content := range groups {
+		if !listed[g] {
+			return nil, fmt.Errorf("group %q with %d events is not listed", g, len(content.values))
+		}
+		if newest == nil || content.newest > *newest {
+			newest = &content.newest
+		}
+	}
+	switch {
+	case (newest == nil) != (r.NewestEvent == nil) || newest != nil && *newest != *r.NewestEvent:
+		return nil, errors.New("newest_event is another")
+	case len(d.groupBy) == 0 && r.Matched > 0 && len(r.Series) != 1:
+		return nil, fmt.Errorf("%d series of a query that is not grouped", len(r.Series))
+	case len(groups) > 0 && r.Matched == 0:
+		return nil, errors.New("nothing matched")
+	}
+	return groups, nil
+}
+
+// channel checks the messages of a metric key: rising, each as its history has
+// it, and each naming the end before it.
+func (c *checker) channel(key string) error {
+	ends := map[int64][]string{} // A refresh interval that came later has entries of its own.
+	for stream, entries := range c.watch.streams {
+		if k, _, _ := strings.Cut(strings.TrimPrefix(stream, "history:"), "@"); k == key {
+			for end, r := range entries {
+				ends[end] = append(ends[end], r.text)
+			}
+		}
+	}
+	sorted := slices.Sorted(maps.Keys(ends))
+	before := int64(0)
+	for _, m := range c.watch.messages[key] {
+		c.messages++
+		if m.WindowEnd <= before || !slices.Contains(ends[m.WindowEnd], m.text) {
+			return fmt.Errorf("the end %d follows %d; the message is %.300s, the history has %.300s", m.WindowEnd, before, m.text, ends[m.WindowEnd])
+		}
+		i, _ := slices.BinarySearch(sorted, m.WindowEnd)
+		if i > 0 && m.PrevEnd != sorted[i-1] && !c.changed[key] {
+			return fmt.Errorf("prev_end of %d is %d, the end before it %d", m.WindowEnd, m.PrevEnd, sorted[i-1])
+		}
+		before = m.WindowEnd
+	}
+	return nil
+}

@@ -1,0 +1,271 @@
+package property_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"pulseboard/registry"
+)
+
+// buildPipeline compiles the pipeline; overlay replaces source files, for mutants.
+func buildPipeline(t *testing.T, overlay map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "pipeline")
+	args := []string{"build", "-o", path}
+	if overlay != nil {
+		text, err := json.Marshal(map[string]any{"Replace": overlay})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "overlay.json")
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "-overlay", file)
+	}
+	if out, err := exec.Command("go", append(args, "pulseboard/cmd/pipeline")...).CombinedOutput(); err != nil { //nolint:gosec // Our own program.
+		t.Fatalf("cannot build the pipeline: %v: %s", err, out)
+	}
+	return path
+}
+
+// process is one life of the pipeline.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func startProcess(t *testing.T, path, kafka, redis string, log *lockedBuffer) *process {
+	t.Helper()
+	p := &process{done: make(chan struct{})}
+	p.cmd = exec.Command(path, "--kafka", kafka, "--redis", redis, "--bound", fmt.Sprintf("%dms", boundMs)) //nolint:gosec // Our own program.
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // It is killed.
+	}()
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // It may have ended by itself, which its log says.
+	<-p.done
+}
+
+// plan is the size of a case.
+type plan struct {
+	seed    uint64
+	traffic time.Duration
+	kills   []time.Duration // How long the pipeline is down, each time.
+}
+
+// play runs a case and returns what its check says.
+func play(t *testing.T, binary string, p plan) (*checker, error) {
+	t.Helper()
+	t.Logf("seed %d, %v of traffic, pipeline killed for %v", p.seed, p.traffic, p.kills)
+	w := newWorld(t, p.seed)
+	w.past(150 * time.Second) // More than is read back, so that the first long windows are incomplete.
+	redis := miniredis.RunT(t)
+	queries := newQueries(t, w, redis.Addr())
+	for range 14 {
+		queries.add()
+	}
+	queries.publish()
+	c := &checker{watch: newWatch(t, redis.Addr()), demands: queries.all, changed: queries.changed}
+	log := new(lockedBuffer)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the pipeline:\n%s", log)
+		}
+	})
+	pipeline := startProcess(t, binary, w.addr, redis.Addr(), log)
+
+	chance := rand.New(rand.NewPCG(p.seed, 2))
+	begun := time.Now()
+	nextKill, backAt := p.traffic/time.Duration(len(p.kills)+1), time.Time{}
+	nextEdit := time.Second
+	ticks := time.NewTicker(50 * time.Millisecond)
+	defer ticks.Stop()
+	for now := begun; now.Sub(begun) < p.traffic; now = <-ticks.C {
+		w.round(now)
+		if pipeline == nil && now.After(backAt) {
+			pipeline = startProcess(t, binary, w.addr, redis.Addr(), log)
+		}
+		if len(p.kills) > 0 && pipeline != nil && now.Sub(begun) > nextKill {
+			pipeline.kill()
+			pipeline, backAt = nil, now.Add(p.kills[0])
+			p.kills = p.kills[1:]
+			nextKill += p.traffic/time.Duration(len(p.kills)+2) + time.Duration(chance.Int64N(int64(time.Second)))
+		}
+		if now.Sub(begun) > nextEdit {
+			nextEdit += time.Second + time.Duration(chance.Int64N(int64(2*time.Second)))
+			queries.edit()
+		}
+	}
+	if pipeline == nil {
+		pipeline = startProcess(t, binary, w.addr, redis.Addr(), log)
+	}
+	end := time.Now().UnixMilli() + 2000 // The last windows with something to see.
+	for limit := time.Now().Add(2 * time.Minute); ; <-ticks.C {
+		if behind := queries.behind(c.watch, end); behind == "" {
+			break
+		} else if time.Now().After(limit) {
+			return c, fmt.Errorf("%s has not come to the end of the traffic", behind)
+		}
+	}
+	pipeline.kill()
+	c.watch.read(t.Context())
+	c.log = readLog(t, w.addr)
+	return c, c.run()
+}
+
+// queries is the registry's content, which changes while the pipeline runs.
+type queries struct {
+	t       *testing.T
+	world   *world
+	store   *registry.Store
+	all     map[string]*demand // All that ever were; none comes back.
+	active  []*demand
+	changed map[string]bool
+}
+
+func newQueries(t *testing.T, w *world, addr string) *queries {
+	t.Helper()
+	store, err := registry.Open(t.Context(), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return &queries{t: t, world: w, store: store, all: map[string]*demand{}, changed: map[string]bool{}}
+}
+
+func (q *queries) add() {
+	for {
+		if d := q.world.demand(); q.all[d.key] == nil {
+			q.all[d.key] = d
+			q.active = append(q.active, d)
+			return
+		}
+	}
+}
+
+func (q *queries) edit() {
+	q.add()
+	q.add()
+	i := q.world.rand.IntN(len(q.active))
+	q.active = slices.Delete(q.active, i, i+1)
+	d := q.active[q.world.rand.IntN(len(q.active))]
+	d.refresh = []int64{1000, d.refresh[0]}
+	slices.Sort(d.refresh)
+	d.refresh = slices.Compact(d.refresh)
+	d.entry.RefreshMs = d.refresh
+	q.changed[d.key] = true
+	q.publish()
+}
+
+func (q *queries) publish() {
+	q.t.Helper()
+	entries := map[string]registry.Entry{}
+	for _, d := range q.active {
+		entries[d.key] = d.entry
+	}
+	if err := q.store.Publish(q.t.Context(), entries); err != nil {
+		q.t.Fatal(err)
+	}
+}
+
+// behind names a history that has not come to end yet.
+func (q *queries) behind(w *watch, end int64) string {
+	for _, d := range q.active {
+		for _, r := range d.refresh {
+			stream := fmt.Sprintf("history:%s@%d", d.key, r)
+			if w.newestOf(stream) < end-r {
+				return stream
+			}
+		}
+	}
+	return ""
+}
+
+// environment reads a number that "make verify" sets for the long form.
+func environment(name string, otherwise int64) int64 {
+	if n, err := strconv.ParseInt(os.Getenv(name), 10, 64); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// Random events, orders, lateness, duplicates, silent partitions, queries that
+// come, change and go, and kill -9 of the pipeline: every history entry and every
+// message equals the log. PROPERTY_SEED repeats a case; PROPERTY_SECONDS makes it longer.
+func TestEveryResultIsAFunctionOfTheLog(t *testing.T) {
+	seed := uint64(environment("PROPERTY_SEED", 1))
+	traffic := time.Duration(environment("PROPERTY_SECONDS", 24)) * time.Second
+	chance := rand.New(rand.NewPCG(seed, 3))
+	kills := []time.Duration{time.Duration(chance.Int64N(int64(time.Second))), time.Second + time.Duration(chance.Int64N(int64(4*time.Second)))}
+	if traffic >= 3*time.Minute {
+		kills = append(kills, time.Minute, 5*time.Second)
+	}
+	c, err := play(t, buildPipeline(t, nil), plan{seed: seed, traffic: traffic, kills: kills})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := c.log
+	t.Logf("%d history entries with %d values (%d percentiles) and %d messages equal the log of %d events: %d exactly, %d filled in later, %d lack an overtaken record, %d incomplete",
+		c.entries, c.values, c.percentiles, c.messages, l.sent, c.exact, c.filled, c.overtaken, c.incomplete)
+	late := 0
+	for _, events := range l.events {
+		for _, e := range events {
+			if e.late >= 1000 {
+				late++
+			}
+		}
+	}
+	t.Logf("%d events were late by 1 to 51 s and counted %d times; %d records were duplicates; %d events too late, %d of the future, %d bad", late, c.lateCounted, l.duplicate, l.tooLate, l.future, l.bad)
+	switch {
+	case c.values < 3000 || c.messages < 200 || c.percentiles == 0:
+		t.Error("too little was compared")
+	case 20*late < l.sent || c.lateCounted == 0:
+		t.Error("less than 5 % of the events were late, or none was counted")
+	case l.duplicate == 0 || l.tooLate == 0 || l.future == 0 || l.bad == 0 || c.incomplete == 0:
+		t.Error("a kind of event was missing")
+	case 10*c.overtaken > c.entries:
+		t.Errorf("%d of %d entries needed the tolerance for overtaken records", c.overtaken, c.entries)
+	}
+}

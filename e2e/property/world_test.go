@@ -1,0 +1,208 @@
+package property_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"pulseboard/metric"
+	"pulseboard/registry"
+)
+
+const (
+	topic      = "metric-events"
+	partitions = 4
+	metrics    = 8
+)
+
+// world is the producers of a case: what they send depends on the seed alone,
+// when on the clock.
+type world struct {
+	t      *testing.T
+	rand   *rand.Rand
+	addr   string
+	client *kafka.Client
+	begun  time.Time
+	again  []resend
+	ids    int
+}
+
+// resend is a record to be written a second time.
+type resend struct {
+	at        time.Time
+	partition int
+	record    func(now time.Time) kafka.Record
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic), kfake.SeedTopics(1, "metric-dead-letters"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	transport := &kafka.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	addr := cluster.ListenAddrs()[0]
+	return &world{
+		t: t, rand: rand.New(rand.NewPCG(seed, 1)), addr: addr, begun: time.Now(),
+		client: &kafka.Client{Addr: kafka.TCP(addr), Timeout: 10 * time.Second, Transport: transport},
+	}
+}
+
+func metricName(i int) string { return fmt.Sprintf("m%d", i) }
+
+// batch is the value of one record of a metric at a moment.
+func (w *world) batch(name string, now time.Time) []byte {
+	type event struct {
+		Value     any               `json:"value"`
+		Tags      map[string]string `json:"tags,omitempty"`
+		EventTime int64             `json:"event_time"`
+	}
+	var events []event
+	for range 1 + w.rand.IntN(4) {
+		e := event{Tags: map[string]string{}, EventTime: now.UnixMilli() - w.rand.Int64N(100)}
+		switch w.rand.IntN(4) {
+		case 0:
+			e.Value = w.rand.IntN(100)
+		case 1:
+			e.Value = -w.rand.Float64() * 1e6
+		default:
+			e.Value = w.rand.NormFloat64() * 1000
+		}
+		if w.rand.IntN(10) > 0 {
+			e.Tags["host"] = "h" + strconv.Itoa(w.rand.IntN(6))
+		}
+		if w.rand.IntN(3) > 0 {
+			e.Tags["region"] = []string{"eu", "us", "euro\"n"}[w.rand.IntN(3)]
+		}
+		switch w.rand.IntN(200) {
+		default: // Nine in ten are in time.
+		case 0, 1:
+			e.EventTime = now.UnixMilli() - latenessMs - 1 - w.rand.Int64N(5000)
+		case 2:
+			e.EventTime = now.UnixMilli() + skewMs + 1 + w.rand.Int64N(5000)
+		case 3, 4:
+			e.EventTime = now.UnixMilli() + w.rand.Int64N(skewMs) // Ahead, but not too far.
+		case 5:
+			e.Value = nil
+		case 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23:
+			e.EventTime = now.UnixMilli() - 1000 - w.rand.Int64N(50_000)
+		}
+		events = append(events, e)
+	}
+	value, err := json.Marshal(map[string]any{"metric_name": name, "events": events})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return value
+}
+
+// round writes what falls to one moment: mostly a record for each metric, twice
+// for some. Partition 3 falls silent for some seconds now and then.
+func (w *world) round(now time.Time) {
+	w.t.Helper()
+	var out [partitions][]kafka.Record
+	for _, r := range w.again {
+		if !r.at.After(now) {
+			out[r.partition] = append(out[r.partition], r.record(now))
+		}
+	}
+	w.again = slices.DeleteFunc(w.again, func(r resend) bool { return !r.at.After(now) })
+	silent := int(now.Sub(w.begun).Seconds())%11 > 6
+	for m := range metrics {
+		p := m % partitions
+		if p == 3 && silent || w.rand.IntN(5) == 0 {
+			continue
+		}
+		value := w.batch(metricName(m), now)
+		w.ids++
+		id := fmt.Sprintf("%d", w.ids)
+		record := func(now time.Time) kafka.Record {
+			return kafka.Record{Time: now, Key: kafka.NewBytes([]byte(metricName(m))), Value: kafka.NewBytes(value), Headers: []kafka.Header{{Key: "id", Value: []byte(id)}}}
+		}
+		out[p] = append(out[p], record(now))
+		if w.rand.IntN(30) == 0 {
+			w.again = append(w.again, resend{now.Add(time.Duration(w.rand.Int64N(8000)) * time.Millisecond), p, record})
+		}
+	}
+	if w.rand.IntN(50) == 0 {
+		out[0] = append(out[0], kafka.Record{Time: now, Key: kafka.NewBytes([]byte("m0")), Value: kafka.NewBytes([]byte("no JSON"))})
+	}
+	for p, records := range out {
+		if len(records) == 0 {
+			continue
+		}
+		res, err := w.client.Produce(w.t.Context(), &kafka.ProduceRequest{Topic: topic, Partition: p, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...)})
+		if err == nil {
+			err = res.Error
+		}
+		if err != nil {
+			w.t.Fatalf("cannot produce to partition %d: %v", p, err)
+		}
+	}
+}
+
+// past fills the topic with what was sent before the pipeline's first start.
+func (w *world) past(length time.Duration) {
+	now := w.begun
+	for at := now.Add(-length); at.Before(now); at = at.Add(500 * time.Millisecond) {
+		w.round(at)
+	}
+}
+
+var aggregations = []string{"sum", "avg", "min", "max", "count", "p50", "p95", "p99"}
+
+var filters = []map[string]any{
+	nil, nil, nil,
+	{"region": "eu"},
+	{"host": []string{"h1", "h3"}},
+	{"region": map[string]any{"not": "us"}},
+	{"host": map[string]any{"not": []string{"h0", "h1"}}},
+	{"region": map[string]any{"exists": true}},
+	{"region": map[string]any{"exists": false}, "host": map[string]any{"prefix": "h"}},
+	{"region": map[string]any{"prefix": "eu"}},
+}
+
+// demand is a random query, the oracle's form and that of the registry.
+type demand struct {
+	query
+	key     string
+	refresh []int64 // Milliseconds.
+	entry   registry.Entry
+}
+
+func (w *world) demand() *demand {
+	w.t.Helper()
+	d := &demand{query: query{
+		metric: metricName(w.rand.IntN(metrics)), aggregation: aggregations[w.rand.IntN(len(aggregations))],
+		window: []int64{1, 2, 5, 10, 17, 30, 60, 120}[w.rand.IntN(8)],
+		filter: filters[w.rand.IntN(len(filters))], groupBy: [][]string{nil, nil, {"host"}, {"region"}, {"host", "region"}}[w.rand.IntN(5)],
+	}}
+	if w.rand.IntN(5) == 0 {
+		d.delay = 1 + w.rand.Int64N(5)
+	}
+	d.refresh = [][]int64{{1000}, {1000}, {2000}, {5000}, {2000, 3000}}[w.rand.IntN(5)]
+	q := metric.Query{
+		Metric: d.metric, Aggregation: metric.Aggregation(d.aggregation), WindowSeconds: int(d.window), DelaySeconds: int(d.delay), GroupBy: d.groupBy,
+	}
+	if d.filter != nil {
+		text, err := json.Marshal(d.filter)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, &q.Filter); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	d.key = q.Key()
+	d.entry = registry.Entry{Query: q, RefreshMs: d.refresh}
+	return d
+}
