@@ -7,7 +7,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build web test test-go test-web race lint bench clean
+.PHONY: run build web test test-go test-web race mutants lint bench clean
 
 run: build
 	./bin/pulseboard run
@@ -36,6 +36,10 @@ test-web: web
 
 race:
 	$(GO) test -race ./...
+
+# Mistakes put into the pipeline one by one: the property test must see each. About ten minutes.
+mutants:
+	$(GO) test -v -count=1 -timeout 30m -tags mutants -run TestMutants ./e2e/property
 
 lint:
 	$(GO) run $(GOLANGCI) run ./...

@@ -21,6 +21,7 @@ type feed struct {
 	windowMs  int64
 	delayMs   int64
 	stale     time.Duration
+	made      time.Time
 	reload    chan struct{} // Asks run to read the history again.
 
 	// Guarded by hub.mu.
@@ -54,7 +55,7 @@ func newFeed(s spec, sliceMs int64) *feed {
 	f := &feed{
 		key: s.key, refreshMs: s.refreshMs,
 		windowMs: int64(s.query.WindowSeconds) * 1000, delayMs: int64(s.query.DelaySeconds) * 1000,
-		reload: make(chan struct{}, 1), boards: make(map[*board]struct{}), state: stateWaiting,
+		made: time.Now(), reload: make(chan struct{}, 1), boards: make(map[*board]struct{}), state: stateWaiting,
 	}
 	f.stale = staleAfter(f.refreshMs, sliceMs, f.delayMs)
 	return f
@@ -185,6 +186,13 @@ func (f *feed) view() view {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return view{f.points, f.loaded, f.state}
+}
+
+// awaitsFirst reports whether the history of a feed that is new was still empty.
+func (f *feed) awaitsFirst() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.loaded && len(f.points) == 0 && time.Since(f.made) < firstPatience
 }
 
 // newest returns the newest result, nil before the first, and its state by

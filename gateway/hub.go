@@ -20,7 +20,9 @@ const (
 	gatherMoment      = 20 * time.Millisecond // What becomes due within it goes into one frame.
 	dashboardPoll     = 2 * time.Second
 	probeEvery        = time.Second
-	topPoll           = 10 * time.Second // How often the histories' tops are compared with what was received.
+	topPoll           = 10 * time.Second       // How often the histories' tops are compared with what was received.
+	firstPoll         = 250 * time.Millisecond // The same, of histories that are awaited,
+	firstPatience     = 20 * time.Second       // for so long.
 	concurrentReads   = 8
 	unknownWait       = 1500 * time.Millisecond // For the document of a dashboard: it comes within a second of its making.
 	welcomeTimeout    = 10 * time.Second        // How long a dashboard may be unreadable until its clients are sent away.
@@ -274,7 +276,12 @@ func (h *hub) run(ctx context.Context) {
 	})
 	wg.Go(func() { h.sweep(ctx) })
 	wg.Go(func() { h.probe(ctx) })
-	wg.Go(func() { h.compareTops(ctx) })
+	wg.Go(func() {
+		h.compareTops(ctx, func() time.Duration { return topPoll/2 + rand.N(topPoll) }, func(*feed) bool { return true })
+	})
+	// The history of a key that was there at other refresh intervals comes
+	// without a message: none of its ends is new.
+	wg.Go(func() { h.compareTops(ctx, func() time.Duration { return firstPoll }, (*feed).awaitsFirst) })
 	<-ctx.Done()
 	h.drain(context.WithoutCancel(ctx))
 	h.cancel()
@@ -344,9 +351,12 @@ func (h *hub) probe(ctx context.Context) {
 
 // compareTops finds results whose message never came: a lost message that was
 // the last one is missed by nobody else.
-func (h *hub) compareTops(ctx context.Context) {
-	for pause(ctx, topPoll/2+rand.N(topPoll)) {
-		feeds := h.allFeeds()
+func (h *hub) compareTops(ctx context.Context, every func() time.Duration, which func(*feed) bool) {
+	for pause(ctx, every()) {
+		feeds := slices.DeleteFunc(h.allFeeds(), func(f *feed) bool { return !which(f) })
+		if len(feeds) == 0 {
+			continue
+		}
 		streams := make([]results.Stream, 0, len(feeds))
 		for _, f := range feeds {
 			streams = append(streams, f.stream())

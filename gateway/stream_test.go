@@ -170,6 +170,23 @@ func TestLostMessages(t *testing.T) {
 	}
 }
 
+// The first history of a key may come without a message, when its ends were
+// announced before for another refresh interval.
+func TestFirstHistoryWithoutAMessage(t *testing.T) {
+	w := open(t, nil)
+	w.show(1, oneKey)
+	b := w.watch(hello)
+	if s := b.next("snapshot"); s.State != "waiting" {
+		t.Fatalf("snapshot %+v", s)
+	}
+	t0 := now() - 3000
+	w.silently(w.result(oneKey, t0, 1))
+	b.next("series")
+	if u := b.point(0); u.end != t0 || text(u.values) != "1" {
+		t.Errorf("update %+v", u)
+	}
+}
+
 func TestEditsReachOpenStreams(t *testing.T) {
 	w := open(t, nil)
 	w.show(1, oneKey)

@@ -253,7 +253,7 @@ func check(aggregation string, got *float64, c *content) error {
 		abs += math.Abs(v)
 		low, high = math.Min(low, v), math.Max(high, v)
 	}
-	want, tolerance := 0.0, 0.0
+	var want, tolerance float64
 	switch aggregation {
 	case "count":
 		want = float64(n)

@@ -1,0 +1,92 @@
+//go:build mutants
+
+package property_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mutant is a mistake in one place of the source.
+type mutant struct {
+	name, file, is, becomes string
+}
+
+var mutants = []mutant{
+	{
+		"a slice is dropped", "transforms/keygroup.go",
+		"\t\t\tk.store.Merge(t)\n\t\t\tdelete(k.pending, k.end)", "\t\t\tif k.end/k.options.SliceMs%7 != 0 {\n\t\t\t\tk.store.Merge(t)\n\t\t\t}\n\t\t\tdelete(k.pending, k.end)",
+	},
+	{
+		"a table is merged twice", "transforms/keygroup.go",
+		"\t\t\tk.store.Merge(t)\n\t\t\tdelete(k.pending, k.end)", "\t\t\tk.store.Merge(t)\n\t\t\tif k.end/k.options.SliceMs%7 == 0 {\n\t\t\t\tk.store.Merge(t)\n\t\t\t}\n\t\t\tdelete(k.pending, k.end)",
+	},
+	{
+		"windows begin a slice late", "transforms/queries.go",
+		"From: floorDiv(end-q.windowMs, q.sliceMs),", "From: floorDiv(end-q.windowMs, q.sliceMs) + 1,",
+	},
+	{
+		"timers are a millisecond early", "pipeline/build.go",
+		"runner{shards: 1, timerEarly: 0}", "runner{shards: 1, timerEarly: time.Millisecond}",
+	},
+	{
+		"duplicates count", "sources/duplicates.go",
+		"return known && before >= oldest", "return false && known && before >= oldest",
+	},
+	{
+		"ids are not read back", "sources/fetch.go",
+		"seen = r.remember(ctx, partition, offset)", "seen = newSeenIDs(r.options.DedupeMs)",
+	},
+	{
+		"covered_since is ignored", "transforms/keygroup.go",
+		"covered := k.since == 0 || start >= k.since", "covered := true",
+	},
+	{
+		"too late events count", "transforms/preaggregate.go",
+		"case at < rec.Time-f.LatenessMs:", "case at < rec.Time-f.LatenessMs-100_000:",
+	},
+	{
+		"events of the future count", "transforms/preaggregate.go",
+		"case at > rec.Time+f.SkewMs:", "case at > rec.Time+f.SkewMs+100_000:",
+	},
+	{
+		"late events are lost", "transforms/preaggregate.go",
+		"case at < rec.Time-f.LatenessMs:", "case at < rec.Time-f.LatenessMs/4:",
+	},
+	{
+		"an unfinished percentile counts as whole", "transforms/keygroup.go",
+		"Complete: covered && held && !w.unsketched,", "Complete: covered && held,",
+	},
+}
+
+// The check of the property test sees each of these mistakes.
+func TestMutants(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		t.Run(strings.ReplaceAll(m.name, " ", "-"), func(t *testing.T) {
+			path := filepath.Join(root, m.file)
+			source, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(source), m.is); n != 1 {
+				t.Fatalf("%s has %q %d times: the mutant must be written anew", m.file, m.is, n)
+			}
+			copied := filepath.Join(t.TempDir(), filepath.Base(m.file))
+			if err := os.WriteFile(copied, []byte(strings.Replace(string(source), m.is, m.becomes, 1)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, wrong := play(t, buildPipeline(t, map[string]string{path: copied}), plan{seed: 1, traffic: 14 * time.Second, kills: []time.Duration{time.Second}})
+			if wrong == nil {
+				t.Fatal("everything is right, although the pipeline is wrong")
+			}
+			t.Logf("seen: %.400v", wrong)
+		})
+	}
+}
