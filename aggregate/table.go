@@ -117,16 +117,7 @@ func EncodeTable(t Table) []byte {
 		for series, a := range row {
 			b = binary.AppendUvarint(b, uint64(len(series)))
 			b = append(b, series...)
-			b = binary.AppendUvarint(b, uint64(a.Count))
-			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Sum))
-			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Min))
-			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Max))
-			b = binary.AppendVarint(b, a.Newest)
-			if a.Sketch == nil {
-				b = append(b, 0)
-			} else {
-				b = a.Sketch.append(b)
-			}
+			b = appendAcc(b, a)
 		}
 	}
 	return b
@@ -154,7 +145,7 @@ func DecodeTable(b []byte) (Table, error) {
 		accs := make([]Acc, 0, min(m, 1<<16)) // One allocation for a row.
 		for range m {
 			series := r.text()
-			a := Acc{Count: int64(r.uvarint()), Sum: r.float(), Min: r.float(), Max: r.float(), Newest: r.varint()}
+			a := r.acc()
 			if sketched {
 				a.Sketch = r.sketch()
 			}

@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -16,6 +18,7 @@ import (
 
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
+	"pulseboard/metric"
 )
 
 const about = `
@@ -28,6 +31,11 @@ Which queries are computed, the config service says in Redis; a change takes
 effect within a second.
 
   pipeline --kafka 127.0.0.1:9092 --redis 127.0.0.1:6379
+
+With --reference it is the textbook form instead, SlidingWindows and
+CombinePerKey, which reads as much as it is told and then ends: for backtests.
+
+  pipeline --reference --query 'api.latency:avg:60s by (host)' --from 2026-11-23T10:00:00Z --to 2026-11-23T11:00:00Z
 
 Any fault inside the job ends the process with an exit code that is not 0: run
 it under a supervisor that starts it again. "pulseboard run" does.`
@@ -51,6 +59,18 @@ func Main(ctx context.Context, env service.Env) error {
 	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to")
 	f.IntVar(&c.SeriesPerMetric, "series-per-metric", c.SeriesPerMetric, "`number` of series of one metric; further ones are counted together, as __other__")
 	f.Int64Var(&c.StateBytes, "state-bytes", c.StateBytes, "`bytes` of memory for slices and trees; beyond them new series are counted as __other__")
+	ref := ReferenceConfig{Period: time.Second, Runner: RunnerPrism}
+	reference := f.Bool("reference", false, "the textbook form, see docs/reference.md; the flags below are for it only")
+	f.Func("query", "`metric key` to compute, may be given more than once; none = all of the registry", func(s string) error {
+		q, err := metric.ParseKey(s)
+		ref.Queries = append(ref.Queries, q)
+		return err
+	})
+	f.DurationVar(&ref.Period, "refresh", ref.Period, "`interval`: a window ends at each multiple of it since the epoch")
+	f.StringVar(&ref.Runner, "runner", ref.Runner, "`name` of the Beam runner: prism, or direct, which is for bounded reads")
+	f.Func("from", "`time` after which windows end, RFC 3339 or epoch milliseconds; empty = since the first record", setTime(&ref.From))
+	f.Func("to", "`time` up to which windows end; empty = to the end of the topic, and on prism without --from for ever", setTime(&ref.To))
+	output := f.String("output", "json", "`where` results go: json, lines on the standard output, or redis, under ref:<metric key>")
 	metricsAddr := f.String("metrics-addr", "", "`address` to serve /metrics on: host:port, or unix:PATH; empty = not at all")
 	var level slog.Level
 	f.TextVar(&level, "log-level", slog.LevelInfo, "`level` of the log: DEBUG, INFO, WARN or ERROR")
@@ -64,6 +84,17 @@ func Main(ctx context.Context, env service.Env) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c.Metrics = metrics
+	if *reference {
+		ref.Config = c
+		switch *output {
+		case "json":
+			ref.JSON = env.Stdout
+		case "redis":
+		default:
+			return fmt.Errorf("--output is %q: it must be json or redis", *output)
+		}
+		return RunReference(ctx, ref)
+	}
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -82,6 +113,22 @@ func Main(ctx context.Context, env service.Env) error {
 	err = RunPrism(ctx, c)
 	stop()
 	return errors.Join(err, <-served)
+}
+
+// setTime reads RFC 3339 or epoch milliseconds.
+func setTime(t *time.Time) func(string) error {
+	return func(s string) error {
+		if s == "" {
+			return nil
+		}
+		if ms, err := strconv.ParseInt(s, 10, 64); err == nil {
+			*t = time.UnixMilli(ms)
+			return nil
+		}
+		parsed, err := time.Parse(time.RFC3339Nano, s)
+		*t = parsed
+		return err
+	}
 }
 
 func listen(ctx context.Context, addr string) (net.Listener, error) {

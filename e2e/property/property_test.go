@@ -100,7 +100,7 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 	t.Helper()
 	t.Logf("seed %d, %v of traffic, pipeline killed for %v", p.seed, p.traffic, p.kills)
 	w := newWorld(t, p.seed)
-	w.past(150 * time.Second) // More than is read back, so that the first long windows are incomplete.
+	w.past(240 * time.Second) // More than is read back, so that windows of the past are incomplete.
 	redis := miniredis.RunT(t)
 	queries := newQueries(t, w, redis.Addr())
 	for range 14 {

@@ -1,0 +1,203 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" //nolint:staticcheck // Deprecated for jobs that grow beyond it. The reference is bounded, and requirements.md A11 wants it there.
+	beamprism "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
+
+	"pulseboard/metric"
+	"pulseboard/registry"
+	"pulseboard/results"
+	"pulseboard/sinks"
+	"pulseboard/sources"
+	"pulseboard/transforms"
+)
+
+// ReferenceConfig is the textbook form of the job: Kafka → SlidingWindows +
+// CombinePerKey → Redis or JSON lines. See docs/reference.md.
+type ReferenceConfig struct {
+	Config
+	Queries []metric.Query // None: those that the registry in Redis has now.
+	Period  time.Duration  // A window ends at each multiple of it since the epoch.
+	Runner  string         // RunnerPrism or RunnerDirect.
+	From    time.Time      // Results of windows that end after this; zero = from the first record on.
+	To      time.Time      // And not after this; zero = to the end of the topic, or on Prism without From for ever.
+	JSON    io.Writer      // Where results are written, one a line; nil = to Redis, under RefPrefix.
+}
+
+// What the reference differs in.
+const (
+	RunnerPrism  = "prism"
+	RunnerDirect = "direct"
+	RefPrefix    = "ref:" // Of its metric keys in Redis.
+)
+
+func (c *ReferenceConfig) bounded() bool {
+	return c.ToEnd || c.Runner == RunnerDirect || !c.From.IsZero() || !c.To.IsZero()
+}
+
+// Validate reports everything that is wrong, before anything is connected to.
+func (c *ReferenceConfig) Validate() error {
+	errs := []error{c.Config.Validate()}
+	if c.Runner != RunnerPrism && c.Runner != RunnerDirect {
+		errs = append(errs, fmt.Errorf("--runner is %q: it must be %s or %s", c.Runner, RunnerPrism, RunnerDirect))
+	}
+	if c.Period < time.Millisecond {
+		errs = append(errs, fmt.Errorf("--refresh is %v: it must be 1ms or more", c.Period))
+	}
+	if !c.From.IsZero() && !c.To.IsZero() && !c.From.Before(c.To) {
+		errs = append(errs, fmt.Errorf("--from %v is not before --to %v", c.From, c.To))
+	}
+	for _, q := range c.Queries {
+		if err := q.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("query %s: %w", q.Key(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// RunReference runs the textbook form until its bounds are reached, else until ctx ends.
+func RunReference(ctx context.Context, c ReferenceConfig) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if err := sources.Check(ctx, c.Brokers, c.Topic); err != nil {
+		return err
+	}
+	keys, err := c.keys(ctx)
+	if err != nil {
+		return err
+	}
+	var store *results.Store
+	if c.JSON == nil {
+		if store, err = results.Open(ctx, c.Redis); err != nil {
+			return err
+		}
+		defer store.Close() //nolint:errcheck // Nothing is buffered in it.
+	}
+	run := newRun()
+	out := sinks.OpenOrdered(run, store, c.JSON, c.bounded())
+	defer out.Close()
+	defer sources.Close(run)
+	p, err := c.build(ctx, run, keys)
+	if err != nil {
+		return err
+	}
+	if err := c.execute(ctx, p); err != nil {
+		return err
+	}
+	return out.Write(ctx)
+}
+
+func (c *ReferenceConfig) keys(ctx context.Context) ([]string, error) {
+	var keys []string
+	for _, q := range c.Queries {
+		keys = append(keys, q.Key())
+	}
+	if len(keys) > 0 {
+		return keys, nil
+	}
+	store, err := registry.Open(ctx, c.Redis, registry.WithLog(c.Log))
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close() //nolint:errcheck // It only reads.
+	set, err := store.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for key := range set.Entries {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	if len(keys) == 0 {
+		return nil, errors.New("there is no query: the registry is empty; name one with --query, such as --query 'api.latency:avg:60s by (host)'")
+	}
+	return keys, nil
+}
+
+// longest is how far back of its end a window may begin.
+func longest(keys []string) time.Duration {
+	var d time.Duration
+	for _, key := range keys {
+		if q, err := metric.ParseKey(key); err == nil {
+			d = max(d, time.Duration(q.WindowSeconds)*time.Second)
+		}
+	}
+	return d
+}
+
+func (c *ReferenceConfig) build(ctx context.Context, run string, keys []string) (*beam.Pipeline, error) {
+	initBeam()
+	p, s := beam.NewPipelineWithRoot()
+	o := transforms.ReferenceOptions{
+		Keys: keys, PeriodMs: c.Period.Milliseconds(), Limits: metric.Limits{Late: c.Lateness, Ahead: c.Skew}, Prefix: RefPrefix,
+	}
+	if c.JSON != nil {
+		o.Prefix = ""
+	}
+	source := sources.Options{
+		Run: run, Brokers: c.Brokers, Topic: c.Topic, Shards: 1,
+		SliceMs: c.Slice.Milliseconds(), SkewMs: c.Skew.Milliseconds(), AlignMs: c.Align.Milliseconds(), LeadMs: 1 << 50,
+		DedupeMs: c.Dedupe.Milliseconds(),
+		// The watermark stays behind by the lateness: nothing that counts is late for
+		// Beam, and each window is published once, whole.
+		BoundMs: (c.Bound + c.Lateness).Milliseconds(),
+	}
+	// PCollection<*sources.Batch>
+	var batches beam.PCollection
+	if c.bounded() {
+		if !c.From.IsZero() {
+			o.FromMs = c.From.UnixMilli()
+			source.StartMs = c.From.Add(-longest(keys) - c.Skew).UnixMilli()
+		}
+		if !c.To.IsZero() {
+			o.ToMs = c.To.UnixMilli()
+		}
+		extents, since, err := sources.Extents(ctx, source)
+		if err != nil {
+			return nil, err
+		}
+		o.SinceMs = since
+		batches = sources.ReadBounded(s, source, extents)
+	} else {
+		source.StartMs = time.Now().Add(-longest(keys) - c.Lateness).UnixMilli()
+		o.SinceMs = source.StartMs + source.SkewMs
+		batches = sources.Read(s, source)
+	}
+	evaluations, err := transforms.Reference(s, o, batches)
+	if err != nil {
+		return nil, err
+	}
+	sinks.WriteOrdered(s, run, evaluations)
+	return p, nil
+}
+
+func (c *ReferenceConfig) execute(ctx context.Context, p *beam.Pipeline) error {
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		if c.Runner == RunnerDirect {
+			_, err = direct.Execute(ctx, p)
+		} else {
+			_, err = beamprism.Execute(context.WithoutCancel(ctx), p) // See execute.
+		}
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			return fmt.Errorf("the job failed: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

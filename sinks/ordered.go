@@ -1,0 +1,112 @@
+package sinks
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"pulseboard/results"
+	"pulseboard/transforms"
+)
+
+// WriteOrderedFn hands results to the Ordered of its run when the bundle ends.
+type WriteOrderedFn struct {
+	Run string
+
+	results []results.Publication
+}
+
+func init() {
+	register.DoFn2x1[context.Context, transforms.Evaluation, error](&WriteOrderedFn{})
+}
+
+// WriteOrdered ends PCollection<Evaluation>. See OpenOrdered.
+func WriteOrdered(s beam.Scope, run string, evaluations beam.PCollection) {
+	beam.ParDo0(s.Scope("WriteOrdered"), &WriteOrderedFn{Run: run}, evaluations)
+}
+
+// StartBundle is called by the SDK, like the methods below.
+func (f *WriteOrderedFn) StartBundle(context.Context) { f.results = nil }
+
+// ProcessElement keeps results until the bundle ends.
+func (f *WriteOrderedFn) ProcessElement(_ context.Context, e transforms.Evaluation) error {
+	f.results = append(f.results, e.Publications...)
+	return nil
+}
+
+// FinishBundle writes them.
+func (f *WriteOrderedFn) FinishBundle(ctx context.Context) error {
+	out, ok := orders.Load(f.Run)
+	if !ok || len(f.results) == 0 {
+		return nil
+	}
+	return out.(*Ordered).take(ctx, f.results)
+}
+
+var orders sync.Map // Run → *Ordered.
+
+// Ordered writes results in the order of their window ends, to Redis or as JSON lines.
+type Ordered struct {
+	run   string
+	store *results.Store
+	json  io.Writer
+	hold  bool
+
+	mu   sync.Mutex
+	held []results.Publication
+}
+
+// OpenOrdered prepares the output of a run: lines to json, else to store. A
+// bounded run gives its results in any order, so with hold they wait for Write.
+func OpenOrdered(run string, store *results.Store, json io.Writer, hold bool) *Ordered {
+	o := &Ordered{run: run, store: store, json: json, hold: hold}
+	orders.Store(run, o)
+	return o
+}
+
+// Close ends it; what was not written is dropped.
+func (o *Ordered) Close() { orders.Delete(o.run) }
+
+func (o *Ordered) take(ctx context.Context, ps []results.Publication) error {
+	o.mu.Lock()
+	o.held = append(o.held, ps...)
+	o.mu.Unlock()
+	if o.hold {
+		return nil
+	}
+	return o.Write(ctx)
+}
+
+// Write writes what is held.
+func (o *Ordered) Write(ctx context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	slices.SortFunc(o.held, func(a, b results.Publication) int {
+		if a.Result.WindowEnd != b.Result.WindowEnd {
+			return int(a.Result.WindowEnd - b.Result.WindowEnd)
+		}
+		return strings.Compare(a.Result.Key, b.Result.Key)
+	})
+	held := o.held
+	o.held = nil
+	if o.json == nil {
+		_, err := o.store.Publish(ctx, held)
+		return err
+	}
+	for _, p := range held {
+		text, err := p.Result.Encode()
+		if err != nil {
+			return fmt.Errorf("cannot encode the result of %q: %w", p.Result.Key, err)
+		}
+		if _, err := o.json.Write(append(text, '\n')); err != nil {
+			return fmt.Errorf("cannot write results: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package sources
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+	"github.com/segmentio/kafka-go"
+)
+
+// Extent is the records of one partition from Start to End, without End.
+type Extent struct {
+	Partition  int32
+	Start, End int64
+}
+
+// Extents looks up what a bounded read is to read: from the first records at or
+// after startMs (0 = all there are) to the ends that the partitions have now.
+// since is from when on every event is there, epoch ms; 0 = of all time.
+func Extents(ctx context.Context, o Options) (extents []Extent, since int64, err error) {
+	b := newBroker(o.Brokers, o.Topic)
+	defer b.close()
+	ids, err := b.partitions(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, id := range ids {
+		start, from, err := b.startAt(ctx, id, o.StartMs)
+		if err != nil {
+			return nil, 0, err
+		}
+		end, err := b.offset(ctx, id, kafka.LastOffset)
+		if err != nil {
+			return nil, 0, err
+		}
+		if from > 0 {
+			since = max(since, from+o.SkewMs)
+		}
+		extents = append(extents, Extent{id, start, end})
+	}
+	return extents, since, nil
+}
+
+// ReadBounded reads extents once, without a splittable DoFn, so that the direct
+// runner can do it too: PCollection<*Batch>.
+func ReadBounded(s beam.Scope, o Options, extents []Extent) beam.PCollection {
+	s = s.Scope("ReadKafkaBounded")
+	return beam.ParDo(s, &ReadExtentFn{Options: o}, beam.CreateList(s, extents))
+}
+
+// ReadExtentFn reads one extent. Batches have no pipeline time: nothing of it is needed
+// where all records are there before the first result.
+type ReadExtentFn struct{ Options Options }
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[Extent]())
+	register.DoFn3x1[context.Context, Extent, func(*Batch), error](&ReadExtentFn{})
+}
+
+// How long a bounded read tries to reach a broker.
+const boundedPatience = time.Minute
+
+// ProcessElement is called by the SDK.
+func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*Batch)) error {
+	r := &reader{options: f.Options, broker: newBroker(f.Options.Brokers, f.Options.Topic)}
+	defer r.broker.close()
+	var seen *seenIDs
+	if f.Options.DedupeMs > 0 && e.Start < e.End {
+		seen = r.remember(ctx, e.Partition, e.Start)
+	}
+	silent := time.Now()
+	for offset := e.Start; offset < e.End; {
+		a, err := r.fetchOnce(ctx, e.Partition, offset)
+		switch {
+		case err != nil && time.Since(silent) > boundedPatience:
+			return fmt.Errorf("gave up after %v: %w", boundedPatience, err)
+		case err != nil:
+			readErrors.WithLabelValues("fetch").Inc()
+			r.broker.forgetLeaders()
+			if !wait(ctx, 100*time.Millisecond) {
+				return ctx.Err()
+			}
+			continue
+		case a.next == offset:
+			a.next++ // Nothing but what holds no record.
+		}
+		silent, offset = time.Now(), a.next
+		if seen != nil {
+			seen.dropDuplicates(&a)
+		}
+		b := &Batch{Records: a.records}
+		for n := len(b.Records); n > 0 && b.Records[n-1].Offset >= e.End; n-- {
+			b.Records = b.Records[:n-1]
+		}
+		emit(b)
+	}
+	return nil
+}

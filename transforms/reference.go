@@ -1,0 +1,228 @@
+package transforms
+
+import (
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"pulseboard/metric"
+	"pulseboard/results"
+	"pulseboard/sources"
+)
+
+// ReferenceOptions are serialised into the pipeline.
+type ReferenceOptions struct {
+	Keys     []string // Metric keys.
+	PeriodMs int64    // A window ends at each multiple since the epoch.
+	Limits   metric.Limits
+	SinceMs  int64 // Windows that begin before are incomplete.
+	FromMs   int64 // Results of windows that end after this,
+	ToMs     int64 // and not after this; 0 = without end.
+	Prefix   string
+}
+
+// Reference computes queries in the textbook form: PCollection<Evaluation> of
+// PCollection<*sources.Batch>, one result per query and window that has events.
+func Reference(s beam.Scope, o ReferenceOptions, batches beam.PCollection) (beam.PCollection, error) {
+	s = s.Scope("Reference")
+	var lengths []int
+	for _, key := range o.Keys {
+		q, err := metric.ParseKey(key)
+		if err != nil {
+			return beam.PCollection{}, err
+		}
+		if !slices.Contains(lengths, q.WindowSeconds) {
+			lengths = append(lengths, q.WindowSeconds)
+		}
+	}
+	// PCollection<KV<string, Sample>>: a query and a group. In one step for all
+	// lengths, because batches have no wire form: they must not leave this stage.
+	samples := beam.ParDo(s, &selectFn{Options: o}, batches)
+	period := time.Duration(o.PeriodMs) * time.Millisecond
+	all := make([]beam.PCollection, 0, len(lengths))
+	for _, seconds := range lengths {
+		length := time.Duration(seconds) * time.Second
+		shift := (length % period).Milliseconds()
+		s := s.Scope(fmt.Sprint(length))
+		// PCollection<KV<string, Sample>>, at their event times.
+		timed := beam.ParDo(s, &timeFn{Seconds: seconds, ShiftMs: shift}, samples)
+		// PCollection<KV<string, Accumulator>>
+		accs := SlidingAccumulators(s, timed, length, period)
+		// PCollection<KV<string, Part>>: the key is the query's.
+		parts := beam.ParDo(s, &partFn{}, accs)
+		// PCollection<Evaluation>
+		made := beam.ParDo(s, &resultFn{Options: o, ShiftMs: shift}, beam.GroupByKey(s, parts))
+		all = append(all, beam.WindowInto(s, window.NewGlobalWindows(), made))
+	}
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	return beam.Flatten(s, all...), nil
+}
+
+// selectFn decides about each event as PreAggregateFn does, and emits it once
+// for every query that it belongs to.
+type selectFn struct {
+	Options ReferenceOptions
+
+	queries map[string][]selection // By metric.
+}
+
+type selection struct {
+	key    string
+	query  metric.Query
+	sketch bool
+}
+
+func init() {
+	register.DoFn2x0[*sources.Batch, func(string, Sample)](&selectFn{})
+	register.DoFn3x0[string, Sample, func(beam.EventTime, string, Sample)](&timeFn{})
+	register.Emitter3[beam.EventTime, string, Sample]()
+}
+
+// Setup is called by the SDK, like the method below.
+func (f *selectFn) Setup() error {
+	f.queries = make(map[string][]selection)
+	for _, key := range f.Options.Keys {
+		q, err := metric.ParseKey(key)
+		if err != nil {
+			return err
+		}
+		_, _, percentile := q.Aggregation.Percentile()
+		f.queries[q.Metric] = append(f.queries[q.Metric], selection{key, q, percentile})
+	}
+	return nil
+}
+
+// ProcessElement emits the events of a batch.
+func (f *selectFn) ProcessElement(b *sources.Batch, emit func(string, Sample)) {
+	for i := range b.Records {
+		rec := &b.Records[i]
+		for j := range rec.Events {
+			e := &rec.Events[j]
+			at := e.Time
+			if at == 0 {
+				at = rec.Time
+			}
+			if len(rec.Key) > 0 && string(rec.Key) != e.Metric || f.Options.Limits.Check(at, rec.Time) != "" {
+				continue
+			}
+			for _, s := range f.queries[e.Metric] {
+				if s.query.Filter.Match(e.Tags) {
+					key := s.key + separator + string(e.Tags.Pick(s.query.GroupBy).AppendKey(nil))
+					emit(key, Sample{e.Value, at, s.sketch, s.query.WindowSeconds})
+				}
+			}
+		}
+	}
+}
+
+// timeFn gives the samples for windows of one length their event time.
+//
+// Beam's sliding windows begin at multiples of the period, ours end there. Times
+// are shifted by what is between, and back again in resultFn.
+type timeFn struct {
+	Seconds int
+	ShiftMs int64
+}
+
+// ProcessElement is called by the SDK.
+func (f *timeFn) ProcessElement(key string, v Sample, emit func(beam.EventTime, string, Sample)) {
+	if v.Window == f.Seconds {
+		emit(mtime.FromMilliseconds(v.Time+f.ShiftMs), key, v)
+	}
+}
+
+// separator stands between a metric key, which has none, and the key of the tags.
+const separator = "\x00"
+
+// Part is one resulting series of a query.
+type Part struct {
+	Group string
+	Acc   Accumulator
+}
+
+func init() {
+	register.Function1x1(encodePart)
+	register.Function1x2(decodePart)
+	beam.RegisterCoder(reflect.TypeFor[Part](), encodePart, decodePart)
+	register.DoFn3x0[string, Accumulator, func(string, Part)](&partFn{})
+	register.Emitter2[string, Part]()
+	register.Iter1[Part]()
+	register.DoFn4x0[beam.Window, string, func(*Part) bool, func(Evaluation)](&resultFn{})
+}
+
+func encodePart(p Part) []byte {
+	b := binary.AppendUvarint(nil, uint64(len(p.Group)))
+	return append(append(b, p.Group...), encodeAccumulator(p.Acc)...)
+}
+
+func decodePart(b []byte) (Part, error) {
+	n, w := binary.Uvarint(b)
+	if w <= 0 || uint64(len(b)-w) < n {
+		return Part{}, errPacket
+	}
+	b = b[w:]
+	a, err := decodeAccumulator(b[n:])
+	return Part{string(b[:n]), a}, err
+}
+
+type partFn struct{}
+
+// ProcessElement is called by the SDK.
+func (*partFn) ProcessElement(key string, a Accumulator, emit func(string, Part)) {
+	query, group, _ := strings.Cut(key, separator)
+	emit(query, Part{group, a})
+}
+
+// resultFn puts the series of a query and a window together.
+type resultFn struct {
+	Options ReferenceOptions
+	ShiftMs int64
+}
+
+// ProcessElement is called by the SDK.
+func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) bool, emit func(Evaluation)) {
+	end := int64(w.(window.IntervalWindow).End) - f.ShiftMs
+	if end <= f.Options.FromMs || f.Options.ToMs > 0 && end > f.Options.ToMs {
+		return
+	}
+	m, err := metric.ParseKey(key)
+	if err != nil {
+		return // Setup has parsed it.
+	}
+	q := &query{key: key}
+	q.extract, q.percentile = extractor(m.Aggregation)
+	var values windowValues
+	var p Part
+	n := 0
+	for parts(&p) {
+		values.add(q, p.Group, &p.Acc.Acc)
+		n++
+	}
+	values.finish()
+	start := end - int64(m.WindowSeconds)*1000
+	r := &metric.Result{
+		Key: f.Options.Prefix + key, WindowStart: start, WindowEnd: end, PrevEnd: end - f.Options.PeriodMs, Due: []int64{f.Options.PeriodMs},
+		NewestEvent: &values.newest, Complete: start >= f.Options.SinceMs, Matched: n, Truncated: values.truncated,
+	}
+	named := new(progress)
+	named.name(values.values)
+	r.SeriesVersion = named.version
+	for i, v := range values.values {
+		s := metric.SeriesValue{Tags: named.tags[i], Count: v.count}
+		if v.ok {
+			s.Value = metric.Finite(v.x)
+		}
+		r.Series = append(r.Series, s)
+	}
+	emit(Evaluation{Publications: []results.Publication{{Result: r, Announce: true}}})
+}

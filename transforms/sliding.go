@@ -1,0 +1,142 @@
+package transforms
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"pulseboard/aggregate"
+)
+
+// The textbook form of sliding windows: Beam's SlidingWindows over event time
+// and CombinePerKey, with the accumulators of the fast path. Each event is
+// added to window/period windows, so its cost grows with their length; in
+// return any runner does it, also the direct one. A key without events in a
+// window has no result there.
+
+// SlidingSum returns, per key and window, the sum of the values: of
+// PCollection<KV<string, float64>> with event-time timestamps another one, each
+// element in its window. Windows have the given length and begin at multiples
+// of period since the epoch.
+func SlidingSum(s beam.Scope, values beam.PCollection, length, period time.Duration) beam.PCollection {
+	return sliding(s.Scope("SlidingSum"), "sum", values, length, period)
+}
+
+// SlidingAvg is SlidingSum for the average.
+func SlidingAvg(s beam.Scope, values beam.PCollection, length, period time.Duration) beam.PCollection {
+	return sliding(s.Scope("SlidingAvg"), "avg", values, length, period)
+}
+
+// SlidingMax is SlidingSum for the greatest value.
+func SlidingMax(s beam.Scope, values beam.PCollection, length, period time.Duration) beam.PCollection {
+	return sliding(s.Scope("SlidingMax"), "max", values, length, period)
+}
+
+// SlidingMin is SlidingSum for the smallest value.
+func SlidingMin(s beam.Scope, values beam.PCollection, length, period time.Duration) beam.PCollection {
+	return sliding(s.Scope("SlidingMin"), "min", values, length, period)
+}
+
+// SlidingCount is SlidingSum for the number of values.
+func SlidingCount(s beam.Scope, values beam.PCollection, length, period time.Duration) beam.PCollection {
+	return sliding(s.Scope("SlidingCount"), "count", values, length, period)
+}
+
+func sliding(s beam.Scope, aggregation string, values beam.PCollection, length, period time.Duration) beam.PCollection {
+	// PCollection<KV<string, Sample>>
+	samples := beam.ParDo(s, &sampleFn{}, values)
+	// PCollection<KV<string, Accumulator>>
+	accs := SlidingAccumulators(s, samples, length, period)
+	// PCollection<KV<string, float64>>
+	return beam.ParDo(s, &extractFn{Aggregation: aggregation}, accs)
+}
+
+// SlidingAccumulators returns PCollection<KV<string, Accumulator>>, one per key
+// and window, of PCollection<KV<string, Sample>>.
+func SlidingAccumulators(s beam.Scope, samples beam.PCollection, length, period time.Duration) beam.PCollection {
+	windowed := beam.WindowInto(s, window.NewSlidingWindows(period, length), samples)
+	return beam.CombinePerKey(s, &AccumulateFn{}, windowed)
+}
+
+// Sample is a value and its event time, epoch ms.
+type Sample struct {
+	Value    float64
+	Time     int64
+	Sketched bool // Its percentiles are wanted.
+	Window   int  // Seconds; of the query that it is for, where there are several.
+}
+
+// Accumulator is what a window of a key amounts to.
+type Accumulator struct{ Acc aggregate.Acc }
+
+// AccumulateFn is the CombineFn of all aggregations.
+type AccumulateFn struct{}
+
+func init() {
+	beam.RegisterType(reflect.TypeFor[Sample]())
+	register.Function1x1(encodeAccumulator)
+	register.Function1x2(decodeAccumulator)
+	beam.RegisterCoder(reflect.TypeFor[Accumulator](), encodeAccumulator, decodeAccumulator)
+	register.Combiner2[Accumulator, Sample](&AccumulateFn{})
+}
+
+func encodeAccumulator(a Accumulator) []byte { return aggregate.AppendAcc(nil, &a.Acc) }
+
+func decodeAccumulator(b []byte) (Accumulator, error) {
+	a, err := aggregate.DecodeAcc(b)
+	return Accumulator{a}, err
+}
+
+// CreateAccumulator is called by the SDK, like the methods below.
+func (*AccumulateFn) CreateAccumulator() Accumulator { return Accumulator{} }
+
+// AddInput counts one value.
+func (*AccumulateFn) AddInput(a Accumulator, v Sample) Accumulator {
+	if v.Sketched {
+		a.Acc.AddSketched(v.Value, v.Time)
+	} else {
+		a.Acc.Add(v.Value, v.Time)
+	}
+	return a
+}
+
+// MergeAccumulators merges two.
+func (*AccumulateFn) MergeAccumulators(a, b Accumulator) Accumulator {
+	a.Acc.Merge(&b.Acc)
+	return a
+}
+
+// sampleFn turns values into samples.
+type sampleFn struct{}
+
+func init() {
+	register.DoFn4x0[beam.EventTime, string, float64, func(string, Sample)](&sampleFn{})
+	register.Emitter2[string, Sample]()
+}
+
+// ProcessElement is called by the SDK.
+func (*sampleFn) ProcessElement(ts beam.EventTime, key string, value float64, emit func(string, Sample)) {
+	emit(key, Sample{Value: value, Time: int64(ts)})
+}
+
+// extractFn computes one aggregation.
+type extractFn struct{ Aggregation string }
+
+func init() {
+	register.DoFn3x0[string, Accumulator, func(string, float64)](&extractFn{})
+	register.Emitter2[string, float64]()
+}
+
+// ProcessElement is called by the SDK.
+func (f *extractFn) ProcessElement(key string, a Accumulator, emit func(string, float64)) {
+	extract, ok := aggregate.Extractor(f.Aggregation)
+	if !ok {
+		return
+	}
+	if v, ok := extract(&a.Acc); ok {
+		emit(key, v)
+	}
+}
