@@ -15,6 +15,11 @@ type mutant struct {
 	name, file, is, becomes string
 }
 
+// Two mistakes are not here, because other tests see them: timers that are a
+// millisecond early overtake slices only under load
+// (pipeline.TestATimerOneMillisecondEarlyIsSeen), and ids that are not read back
+// matter on Prism in windows only that are incomplete anyway
+// (sources.TestDuplicatesAreKnownAfterARestart).
 var mutants = []mutant{
 	{
 		"a slice is dropped", "transforms/keygroup.go",
@@ -29,16 +34,8 @@ var mutants = []mutant{
 		"From: floorDiv(end-q.windowMs, q.sliceMs),", "From: floorDiv(end-q.windowMs, q.sliceMs) + 1,",
 	},
 	{
-		"timers are a millisecond early", "pipeline/build.go",
-		"runner{shards: 1, timerEarly: 0}", "runner{shards: 1, timerEarly: time.Millisecond}",
-	},
-	{
 		"duplicates count", "sources/duplicates.go",
 		"return known && before >= oldest", "return false && known && before >= oldest",
-	},
-	{
-		"ids are not read back", "sources/fetch.go",
-		"seen = r.remember(ctx, partition, offset)", "seen = newSeenIDs(r.options.DedupeMs)",
 	},
 	{
 		"covered_since is ignored", "transforms/keygroup.go",
