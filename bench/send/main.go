@@ -24,12 +24,14 @@ import (
 
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
+	"pulseboard/metric"
+	"pulseboard/results"
 )
 
 const about = `
 send posts events at a rate and checks that every one was counted once: a
-dashboard with the count and the sum of each metric over ten minutes must show
-what was sent. It prints the CPU seconds of each process for a million events.`
+dashboard with the count and the sum of each metric over a window that holds all
+of it must show what was sent. It prints the CPU seconds of each process for a million events.`
 
 func main() { os.Exit(service.Main("send", run)) } //nolint:forbidigo // It is main.
 
@@ -39,11 +41,13 @@ type sender struct {
 	length                         time.Duration
 	senders                        int
 	client                         *http.Client
+	redis                          string
 
 	mu        sync.Mutex
 	counts    []int64
 	sums      []int64
 	latencies []time.Duration
+	delays    []time.Duration // From the end of a window until its message came from Redis.
 }
 
 func run(ctx context.Context, env service.Env) error {
@@ -56,13 +60,19 @@ func run(ctx context.Context, env service.Env) error {
 	f.IntVar(&s.metrics, "metrics", 20, "`number` of metrics")
 	f.IntVar(&s.tag, "series", 50, "`number` of series of each metric")
 	f.IntVar(&s.senders, "senders", 4, "`number` of requests at a time")
-	f.DurationVar(&s.length, "for", 2*time.Minute, "`duration` of sending, below the ten minutes of the windows")
+	f.DurationVar(&s.length, "for", 2*time.Minute, "`duration` of sending, at most 55m")
+	f.StringVar(&s.redis, "redis", "", "`address` of its Redis, to measure window end → message; empty = not")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
 	s.counts, s.sums = make([]int64, s.metrics), make([]int64, s.metrics)
 	paths, err := s.dashboard(ctx)
 	if err != nil {
+		return err
+	}
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	if err := s.watch(watching, env.Stdout); err != nil {
 		return err
 	}
 	before := processes(s.pid)
@@ -81,9 +91,58 @@ func run(ctx context.Context, env service.Env) error {
 	n := len(s.latencies)
 	_, _ = fmt.Fprintf(env.Stdout, "answered in p50 %v, p99 %v, at most %v\n", s.latencies[n/2].Round(time.Microsecond), s.latencies[n*99/100].Round(time.Microsecond), s.latencies[n-1].Round(time.Microsecond))
 	_, _ = fmt.Fprintf(env.Stdout, "every count and every sum of %d metrics is exact\n", s.metrics)
+	if slices.Sort(s.delays); len(s.delays) > 0 {
+		n := len(s.delays)
+		_, _ = fmt.Fprintf(env.Stdout, "window end to message from Redis: p50 %v, p95 %v, p99 %v, at most %v, of %d\n",
+			s.delays[n/2], s.delays[n*95/100], s.delays[n*99/100], s.delays[n-1], n)
+	}
 	for name, after := range processes(s.pid) {
 		used := after.cpu - before[name].cpu
 		_, _ = fmt.Fprintf(env.Stdout, "%-28s %7.2f CPU s, %6.3f CPU s per million events, %5.1f %% of a core, %4d MB\n", name, used, used/float64(sent)*1e6, 100*used/took.Seconds(), after.rss>>20)
+	}
+	return nil
+}
+
+// window is longer than the sending, so that its last one holds everything.
+func (s *sender) window() int { return max(600, int(s.length.Seconds())+120) }
+
+// watch notes each minute how much memory is in use, and how late results are told.
+func (s *sender) watch(ctx context.Context, out io.Writer) error {
+	go func() {
+		for begin := time.Now(); ; {
+			select {
+			case <-time.After(time.Minute):
+			case <-ctx.Done():
+				return
+			}
+			line := fmt.Sprintf("after %v:", time.Since(begin).Round(time.Second))
+			for name, u := range processes(s.pid) {
+				line += fmt.Sprintf(" %s %d MB;", name, u.rss>>20)
+			}
+			_, _ = fmt.Fprintln(out, line)
+		}
+	}()
+	if s.redis == "" {
+		return nil
+	}
+	store, err := results.Open(ctx, s.redis)
+	if err != nil {
+		return err
+	}
+	sub := store.Subscribe(ctx, func(_ string, text []byte) {
+		if r, err := metric.DecodeResult(text); err == nil {
+			s.mu.Lock()
+			s.delays = append(s.delays, time.Duration(time.Now().UnixMilli()-r.WindowEnd)*time.Millisecond)
+			s.mu.Unlock()
+		}
+	}, func() {})
+	for m := range s.metrics {
+		for _, a := range []metric.Aggregation{metric.Count, metric.Sum} {
+			q := metric.Query{Metric: s.name(m), Aggregation: a, WindowSeconds: s.window()}
+			if err := sub.Add(ctx, q.Key()); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -93,7 +152,7 @@ func (s *sender) dashboard(ctx context.Context) ([][2]string, error) {
 	var widgets []map[string]any
 	for m := range s.metrics {
 		for _, a := range []string{"count", "sum"} {
-			widgets = append(widgets, map[string]any{"metric_name": s.name(m), "aggregation": a, "window_seconds": 600})
+			widgets = append(widgets, map[string]any{"metric_name": s.name(m), "aggregation": a, "window_seconds": s.window()})
 		}
 	}
 	body, err := json.Marshal(map[string]any{"title": "Load", "widgets": widgets})
@@ -216,7 +275,7 @@ func (s *sender) post(ctx context.Context, r *rand.Rand, at time.Time) error {
 
 // check waits until the dashboard shows what was sent.
 func (s *sender) check(ctx context.Context, paths [][2]string) error {
-	limit := time.Now().Add(20 * time.Second)
+	limit := time.Now().Add(30 * time.Second)
 	for m := range paths {
 		for i, want := range []int64{s.counts[m], s.sums[m]} {
 			for {
