@@ -15,6 +15,8 @@ type runner struct {
 	// shards of the source: on Prism one, since it loses data when the
 	// restrictions of a source end in different bundles.
 	shards int
+	// durable: it keeps state over the loss of a process.
+	durable bool
 	// timerEarly is how long before the end of a slice its timer is set.
 	timerEarly time.Duration
 }

@@ -253,7 +253,22 @@ func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
 	t.Logf("%d results of %d key groups compared, %d late events among them", checked, exactGroups, c.late)
 }
 
-// The test above would see a timer that is one millisecond early.
+// The same with durable state, as runners keep it that survive their processes.
+func TestEverySliceIsCompleteWithDurableState(t *testing.T) {
+	c := newExactCase(t)
+	if err := pipeline.RunPrismDurable(t.Context(), c.config); err != nil {
+		t.Fatal(err)
+	}
+	checked, late, wrong := c.check(t)
+	if wrong != nil {
+		t.Fatal(wrong)
+	}
+	if want := 2 * exactGroups * (exactSlices - 2); checked < want || late == 0 {
+		t.Fatalf("%d results were compared, %d of them with late events; want %d", checked, late, want)
+	}
+}
+
+// The first test would see a timer that is one millisecond early.
 func TestATimerOneMillisecondEarlyIsSeen(t *testing.T) {
 	c := newExactCase(t)
 	if err := pipeline.RunPrismWithTimersEarly(t.Context(), c.config, time.Millisecond); err != nil {

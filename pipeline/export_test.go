@@ -11,3 +11,13 @@ func RunPrismWithTimersEarly(ctx context.Context, c Config, early time.Duration)
 	r.timerEarly = early
 	return runOn(ctx, c, r)
 }
+
+// StartTime is from when on a run reads records.
+var StartTime = startTime
+
+// RunPrismDurable is RunPrism with the state that other runners keep.
+func RunPrismDurable(ctx context.Context, c Config) error {
+	r := prism()
+	r.durable = true
+	return runOn(ctx, c, r)
+}

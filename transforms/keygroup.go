@@ -34,6 +34,9 @@ type keyGroup struct {
 	progress  map[string]*progress // By metric key, of active queries.
 	told      map[string]int64     // By metric key, the newest end that was announced.
 	preparing bool                 // A goroutine makes queries active.
+	abandoned bool                 // Another one has taken its place.
+	nonce     []byte               // Of the state that this is a cache of; see durable.go.
+	head      head
 }
 
 // progress is how far one query has been evaluated.
@@ -272,6 +275,19 @@ func sharedGroup(id int64, o SlideOptions) *keyGroup {
 	}
 	g, _ := keyGroups.LoadOrStore(keyGroupID{o.Run, id}, newKeyGroup(int(id), o, liveOf(o.Run)))
 	return g.(*keyGroup)
+}
+
+// replaceGroup puts an empty working form in the place of one that is not trusted.
+func replaceGroup(id int64, o SlideOptions) *keyGroup {
+	k := newKeyGroup(int(id), o, liveOf(o.Run))
+	if old, ok := keyGroups.Swap(keyGroupID{o.Run, id}, k); ok {
+		old := old.(*keyGroup)
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		old.abandoned = true
+		old.store.Close()
+	}
+	return k
 }
 
 // groupsOf returns the key groups of a run in this process.

@@ -26,6 +26,9 @@ var (
 		Name: "pulseboard_pipeline_other_events_total",
 		Help: "Events of series that a limit turned away; they count in the series __other__.",
 	}, []string{"metric"})
+	rebuilds = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_pipeline_rebuilds_total", Help: "Key groups whose working form was built anew from the runner's state.",
+	})
 	buildSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "pulseboard_pipeline_build_seconds", Help: "Duration of making the trees and the history of new queries.",
 		Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -38,5 +41,5 @@ var (
 
 // Collectors returns the metrics of the transforms.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{counted, tooLate, evaluated, latePackets, seriesHeld, stateBytes, otherEvents, buildSeconds, sliceDelay}
+	return []prometheus.Collector{counted, tooLate, evaluated, latePackets, seriesHeld, stateBytes, otherEvents, rebuilds, buildSeconds, sliceDelay}
 }

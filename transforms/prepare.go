@@ -38,7 +38,7 @@ func (k *keyGroup) prepare() {
 		k.mu.Lock()
 		k.follow()
 		qs := k.unprepared()
-		if len(qs) == 0 || k.live.isClosed() {
+		if len(qs) == 0 || k.abandoned || k.live.isClosed() {
 			k.preparing = false
 			k.mu.Unlock()
 			return
@@ -130,7 +130,7 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 	}
 	for upTo := pasts[0].at; ; {
 		pasts, ps = k.wanted(pasts, ps)
-		if len(pasts) == 0 || k.live.refill.Load() != refill {
+		if len(pasts) == 0 || k.abandoned || k.live.refill.Load() != refill {
 			break // prepare looks again.
 		}
 		for upTo < k.end {

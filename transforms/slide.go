@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
@@ -32,7 +33,10 @@ type SlideOptions struct {
 	CatchUp         int64 // When this many slices behind, the next timer passes up to JumpSlices at once. 0 = never.
 	SeriesPerMetric int   // More go to a series of their own; 0 = no limit.
 	StateBytes      int64 // Beyond this no series is added, in the process; 0 = no limit.
-	UntilMs         int64 // No timer is set beyond this: the end of a bounded run. 0 = none.
+	// Durable: the runner keeps state over the loss of a process, so it is used.
+	// Prism does not: state there would only cost (docs/adr/0001).
+	Durable bool
+	UntilMs int64 // No timer is set beyond this: the end of a bounded run. 0 = none.
 }
 
 // JumpSlices is how many slices one timer passes at most when it catches up:
@@ -50,13 +54,18 @@ type Evaluation struct {
 type SlideFn struct {
 	Options SlideOptions
 	Timer   timers.EventTime
+
+	// Of a runner that keeps state, see durable.go.
+	Nonce                                          state.Value[[]byte]
+	Head                                           state.Value[[]byte]
+	Log0, Log1, Log2, Log3, Log4, Log5, Log6, Log7 state.Bag[[]byte]
 }
 
 func init() {
 	register.Function1x2(encodeEvaluation)
 	register.Function1x2(decodeEvaluation)
 	beam.RegisterCoder(reflect.TypeFor[Evaluation](), encodeEvaluation, decodeEvaluation)
-	register.DoFn5x0[beam.EventTime, timers.Provider, int64, Packet, func(Evaluation)](&SlideFn{})
+	register.DoFn6x1[beam.EventTime, state.Provider, timers.Provider, int64, Packet, func(Evaluation), error](&SlideFn{})
 	register.Emitter1[Evaluation]()
 }
 
@@ -69,22 +78,43 @@ func decodeEvaluation(b []byte) (e Evaluation, err error) {
 
 // Slide returns PCollection<Evaluation>.
 func Slide(s beam.Scope, o SlideOptions, packets beam.PCollection) beam.PCollection {
-	return beam.ParDo(s.Scope("Slide"), &SlideFn{Options: o, Timer: timers.InEventTime("slice")}, packets)
+	return beam.ParDo(s.Scope("Slide"), newSlideFn(o), packets)
+}
+
+// group returns the working form of a key group.
+func (f *SlideFn) group(sp state.Provider, id int64) (*keyGroup, error) {
+	if f.Options.Durable {
+		return f.load(sp, id)
+	}
+	return sharedGroup(id, f.Options), nil
 }
 
 // ProcessElement takes over the packet of one slice; ts is the slice's last millisecond.
-func (f *SlideFn) ProcessElement(ts beam.EventTime, tp timers.Provider, group int64, p Packet, _ func(Evaluation)) {
+func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers.Provider, group int64, p Packet, _ func(Evaluation)) error {
 	end := int64(ts) + 1
-	k := sharedGroup(group, f.Options)
+	k, err := f.group(sp, group)
+	if err != nil {
+		return err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	begun := k.end != 0
-	k.add(end, p)
-	if begun {
-		return
+	if f.Options.Durable {
+		if err := f.append(sp, k, end, p); err != nil {
+			return err
+		}
 	}
-	// The first packet of a key group in this process sets the timer that loops from then on.
-	f.arm(tp, group, k.end, end)
+	k.add(end, p)
+	if f.Options.Durable {
+		if err := f.save(sp, k); err != nil {
+			return err
+		}
+	}
+	if !begun {
+		// The first packet of a key group sets the timer that loops from then on.
+		f.arm(tp, group, k.end, end)
+	}
+	return nil
 }
 
 // arm sets the timer for next, and tells the source that everything up to done has been evaluated.
@@ -98,18 +128,28 @@ func (f *SlideFn) arm(tp timers.Provider, group, done, next int64) {
 }
 
 // OnTimer evaluates what is due up to the slice that the timer was set for, and sets the next timer.
-func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, tp timers.Provider, group int64, _ timers.Context, emit func(Evaluation)) {
+func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, sp state.Provider, tp timers.Provider, group int64, _ timers.Context, emit func(Evaluation)) error {
 	end := int64(ts) + f.Options.TimerEarlyMs
-	k := sharedGroup(group, f.Options)
+	k, err := f.group(sp, group)
+	if err != nil {
+		return err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if e := k.advance(end); len(e.Publications) > 0 {
 		emit(e)
 	}
-	seriesHeld.WithLabelValues(strconv.FormatInt(group, 10)).Set(float64(k.store.Series()))
-	stateBytes.WithLabelValues(strconv.FormatInt(group, 10)).Set(float64(k.store.Bytes()))
+	if f.Options.Durable {
+		if err := f.save(sp, k); err != nil {
+			return err
+		}
+	}
+	label := strconv.FormatInt(group, 10)
+	seriesHeld.WithLabelValues(label).Set(float64(k.store.Series()))
+	stateBytes.WithLabelValues(label).Set(float64(k.store.Bytes()))
 	sliceDelay.Observe(time.Since(time.UnixMilli(end)).Seconds())
 	f.arm(tp, group, end, end+f.step(end))
+	return nil
 }
 
 // step returns how far the next timer is from end: a slice, or more when behind.

@@ -177,7 +177,7 @@ func (b *bench) measure(ctx context.Context, stderr io.Writer) error {
 	go func() { ended <- cmd.Wait() }()
 	defer func() {
 		_ = cmd.Process.Kill()
-		<-ended
+		<-ended //nolint:errcheck // It was killed.
 		_, _ = fmt.Fprintf(b.out, "the pipeline used %.1f CPU s\n", (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds())
 	}()
 	var streams []results.Stream

@@ -1,0 +1,184 @@
+package transforms
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
+)
+
+// A runner that keeps state holds, of each key group and consistent with the
+// offsets of the source, the packets of all slices of pipeline time that a window
+// may still need, and how far they were evaluated.
+//
+// Packets lie in generations, each cleared as a whole when its turn comes
+// again, so that nothing is ever rewritten. The working form, keyGroup, is a
+// cache of it in the process, trusted only while its nonce, which changes with
+// each write, is the one in state: a bundle that is tried again, or a restored
+// checkpoint, finds another, and the cache is built anew. A counter would not
+// do: after a restore it could reach the value of the cache that is not trusted.
+
+// generations is how many logs there are. One is being written, the others hold the retention.
+const generations = 8
+
+// newSlideFn names the states. Names and forms are for ever: a job is restored by them.
+func newSlideFn(o SlideOptions) *SlideFn {
+	return &SlideFn{
+		Options: o, Timer: timers.InEventTime("slice"),
+		Nonce: state.MakeValueState[[]byte]("nonce"), Head: state.MakeValueState[[]byte]("head"),
+		Log0: state.MakeBagState[[]byte]("log0"), Log1: state.MakeBagState[[]byte]("log1"),
+		Log2: state.MakeBagState[[]byte]("log2"), Log3: state.MakeBagState[[]byte]("log3"),
+		Log4: state.MakeBagState[[]byte]("log4"), Log5: state.MakeBagState[[]byte]("log5"),
+		Log6: state.MakeBagState[[]byte]("log6"), Log7: state.MakeBagState[[]byte]("log7"),
+	}
+}
+
+func (f *SlideFn) log(generation int64) *state.Bag[[]byte] {
+	logs := [generations]*state.Bag[[]byte]{&f.Log0, &f.Log1, &f.Log2, &f.Log3, &f.Log4, &f.Log5, &f.Log6, &f.Log7}
+	return logs[((generation%generations)+generations)%generations]
+}
+
+// head is what is kept besides packets.
+type head struct {
+	end        int64 // Evaluated up to here.
+	since      int64
+	generation int64 // The newest that was written.
+	begun      bool  // generation is known.
+}
+
+const headVersion = 1
+
+func (h head) encode() []byte {
+	b := []byte{headVersion, 0}
+	if h.begun {
+		b[1] = 1
+	}
+	b = binary.AppendVarint(b, h.end)
+	b = binary.AppendVarint(b, h.since)
+	return binary.AppendVarint(b, h.generation)
+}
+
+var errState = errors.New("the state of a key group cannot be read")
+
+func decodeHead(b []byte) (h head, err error) {
+	if len(b) < 2 || b[0] != headVersion {
+		return h, fmt.Errorf("%w: unknown version", errState)
+	}
+	h.begun = b[1] == 1
+	b = b[2:]
+	for _, v := range []*int64{&h.end, &h.since, &h.generation} {
+		x, n := binary.Varint(b)
+		if n <= 0 {
+			return h, fmt.Errorf("%w: truncated", errState)
+		}
+		*v, b = x, b[n:]
+	}
+	return h, nil
+}
+
+// encodeLogged is an entry of a log: the end of the slice, then the packet.
+func encodeLogged(end int64, p Packet) []byte {
+	return append(binary.AppendVarint(nil, end), encodePacket(p)...)
+}
+
+func decodeLogged(b []byte) (end int64, p Packet, err error) {
+	end, n := binary.Varint(b)
+	if n <= 0 {
+		return 0, p, fmt.Errorf("%w: truncated", errState)
+	}
+	p, err = decodePacket(b[n:])
+	return end, p, err
+}
+
+// load returns the working form of a key group, as state has it.
+func (f *SlideFn) load(sp state.Provider, id int64) (*keyGroup, error) {
+	o := f.Options
+	k := sharedGroup(id, o)
+	k.mu.Lock()
+	trusted := string(k.nonce)
+	k.mu.Unlock()
+	nonce, written, err := f.Nonce.Read(sp)
+	if err != nil {
+		return nil, err
+	}
+	if string(nonce) == trusted { // Both are empty at the very beginning.
+		return k, nil
+	}
+	if !written {
+		return replaceGroup(id, o), nil
+	}
+	k = replaceGroup(id, o)
+	rebuilds.Inc()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.nonce = nonce
+	text, _, err := f.Head.Read(sp)
+	if err != nil {
+		return nil, err
+	}
+	h, err := decodeHead(text)
+	if err != nil {
+		return nil, err
+	}
+	type logged struct {
+		end    int64
+		packet Packet
+	}
+	var entries []logged
+	for g := range int64(generations) {
+		texts, _, err := f.log(g).Read(sp)
+		if err != nil {
+			return nil, err
+		}
+		for _, text := range texts {
+			end, p, err := decodeLogged(text)
+			if err != nil {
+				return nil, err
+			}
+			entries = append(entries, logged{end, p})
+		}
+	}
+	slices.SortFunc(entries, func(a, b logged) int { return int(a.end - b.end) })
+	k.head = h
+	k.end = h.end
+	for _, e := range entries {
+		if e.end > h.end {
+			k.add(e.end, e.packet)
+		} else {
+			k.store.Merge(e.packet.Table)
+		}
+	}
+	k.since = h.since
+	return k, nil
+}
+
+// append writes a packet into the log, before the working form takes it over.
+func (f *SlideFn) append(sp state.Provider, k *keyGroup, end int64, p Packet) error {
+	// One generation more than the retention needs: the one that is being written.
+	length := k.options.RetainMs/(generations-1) + 1
+	g := floorDiv(end, length)
+	for k.head.begun && k.head.generation < g {
+		k.head.generation = max(k.head.generation+1, g-generations+1)
+		if err := f.log(k.head.generation).Clear(sp); err != nil {
+			return err
+		}
+	}
+	if !k.head.begun {
+		k.head.generation, k.head.begun = g, true
+	}
+	return f.log(g).Add(sp, encodeLogged(end, p))
+}
+
+// save writes what else has changed, and a new nonce.
+func (f *SlideFn) save(sp state.Provider, k *keyGroup) error {
+	k.head.end, k.head.since = k.end, k.since
+	if err := f.Head.Write(sp, k.head.encode()); err != nil {
+		return err
+	}
+	k.nonce = []byte(rand.Text())
+	return f.Nonce.Write(sp, k.nonce)
+}

@@ -1,0 +1,184 @@
+package transforms
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
+
+	"pulseboard/aggregate"
+	"pulseboard/metric"
+)
+
+// runnerState is what a runner keeps of one key. The methods that are not here are not used.
+type runnerState struct {
+	state.Provider
+	values map[string]any
+	bags   map[string][]any
+}
+
+func newRunnerState() *runnerState {
+	return &runnerState{values: map[string]any{}, bags: map[string][]any{}}
+}
+
+func (s *runnerState) checkpoint() *runnerState {
+	c := &runnerState{values: maps.Clone(s.values), bags: map[string][]any{}}
+	for k, v := range s.bags {
+		c.bags[k] = slices.Clone(v)
+	}
+	return c
+}
+
+func (s *runnerState) ReadValueState(id string) (any, []state.Transaction, error) {
+	return s.values[id], nil, nil
+}
+
+func (s *runnerState) WriteValueState(t state.Transaction) error {
+	s.values[t.Key] = t.Val
+	return nil
+}
+
+func (s *runnerState) ReadBagState(id string) ([]any, []state.Transaction, error) {
+	return s.bags[id], nil, nil
+}
+
+func (s *runnerState) WriteBagState(t state.Transaction) error {
+	s.bags[t.Key] = append(s.bags[t.Key], t.Val)
+	return nil
+}
+
+func (s *runnerState) ClearBagState(t state.Transaction) error {
+	delete(s.bags, t.Key)
+	return nil
+}
+
+type noTimers struct{}
+
+func (noTimers) Set(timers.TimerMap) {}
+
+// life runs 200 slices of a key group, and fails now and then: the process is
+// lost, with its cache, and the runner goes back to its last checkpoint; or
+// only the cache is of another time than the state. It returns what was said of each window.
+func life(t *testing.T, run string, failures bool) map[string]string {
+	t.Helper()
+	r := rand.New(rand.NewPCG(7, 7))
+	said := map[string]string{}
+	var mu sync.Mutex
+	take := func(e Evaluation) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, p := range e.Publications {
+			if !p.Result.Complete {
+				continue
+			}
+			text := ""
+			for _, s := range p.Result.Series {
+				text += fmt.Sprintf("%v=%v/%d ", s.Tags, *s.Value, s.Count)
+			}
+			key := fmt.Sprint(p.Result.Key, " ", p.Result.WindowEnd)
+			if before, ok := said[key]; ok && before != text {
+				t.Errorf("%s was %s and is %s", key, before, text)
+			}
+			said[key] = text
+		}
+	}
+	f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: true, CatchUp: 0})
+	defer Close(run)
+	qs, bad := Compile([]Demand{
+		demand(metric.Sum, 10, 1000), demand("p50", 5, 2000),
+		{metric.Query{Metric: "m", Aggregation: metric.Count, WindowSeconds: 7, GroupBy: []string{"host"}}, []int64{1000}},
+	}, 1000, 1)
+	if len(bad) > 0 {
+		t.Fatal(bad)
+	}
+	SetPublisher(run, take)
+	SetQueries(run, qs)
+	packet := func(second int64) Packet {
+		r := rand.New(rand.NewPCG(uint64(second), 1)) // The same whenever it is read again.
+		p := Packet{Table: aggregate.Table{}}
+		for range 5 {
+			key := metric.NewTags(map[string]string{"host": fmt.Sprint("h", r.IntN(3))}).AppendKey(aggregate.SeriesKey(nil, "m"))
+			p.Table.AddSketched(second, key, float64(r.IntN(100)), second*1000+500)
+		}
+		return p
+	}
+	st := newRunnerState()
+	checkpoint, checkpointAt := st.checkpoint(), int64(0)
+	for second := int64(1); second <= 200; second++ {
+		end := (second + 1) * 1000
+		if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, packet(second), take); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.OnTimer(context.Background(), beam.EventTime(end), st, noTimers{}, 0, timers.Context{}, take); err != nil {
+			t.Fatal(err)
+		}
+		if !failures {
+			continue
+		}
+		switch r.IntN(12) {
+		case 0, 1:
+			checkpoint, checkpointAt = st.checkpoint(), second
+		case 2: // The process is lost.
+			keyGroups.Delete(keyGroupID{run, 0})
+			st, second = checkpoint.checkpoint(), checkpointAt
+		case 3: // A bundle is tried again: the cache has what the state has not.
+			st, second = checkpoint.checkpoint(), checkpointAt
+		}
+	}
+	liveOf(run).builders.Wait()
+	n := 0
+	for _, b := range st.bags {
+		n += len(b)
+	}
+	if n > 40+8*7 {
+		t.Errorf("%d packets are kept, of 40 slices", n)
+	}
+	return said
+}
+
+// Whatever is lost, every window says what it says without any loss.
+func TestStateIsWholeAfterFailures(t *testing.T) {
+	want := life(t, "whole", false)
+	got := life(t, "failing", true)
+	if len(want) < 400 {
+		t.Fatalf("only %d windows", len(want))
+	}
+	for key, text := range want {
+		if got[key] != text {
+			t.Errorf("%s is %q after failures, want %q", key, got[key], text)
+		}
+	}
+}
+
+// State as it was written, byte by byte: a job is restored from it.
+func TestStateGolden(t *testing.T) {
+	h := head{end: 2000, since: -1, generation: 7, begun: true}
+	if got, want := string(h.encode()), "\x01\x01\xa0\x1f\x01\x0e"; got != want {
+		t.Errorf("the head is %q, was %q", got, want)
+	}
+	if got, err := decodeHead(h.encode()); err != nil || got != h {
+		t.Errorf("the head reads as %+v, %v", got, err)
+	}
+	p := Packet{CoveredSince: 5, Table: aggregate.Table{}}
+	p.Table.AddSketched(3, aggregate.SeriesKey(nil, "m"), 1, 900)
+	const logged = "\xd0\x0f\x0a\x02\x01\x06\x01\x02\x01m\x01\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\xf0?\x88\x0e\x01\x80\xf1\x04\x01"
+	if got := string(encodeLogged(1000, p)); got != logged {
+		t.Errorf("an entry is %q, was %q", got, logged)
+	}
+	end, got, err := decodeLogged([]byte(logged))
+	if err != nil || end != 1000 || got.CoveredSince != 5 || got.Table.Count() != 1 {
+		t.Errorf("an entry reads as %d, %+v, %v", end, got, err)
+	}
+	for _, bad := range []string{"", "\x02\x01\x00\x00\x00", "\x01\x01\xa0"} {
+		if _, err := decodeHead([]byte(bad)); err == nil {
+			t.Errorf("%q reads as a head", bad)
+		}
+	}
+}
