@@ -24,7 +24,8 @@ type PreAggregateFn struct {
 
 	tables  map[tableID]*Packet
 	key     []byte
-	queries *Queries // Of this bundle.
+	live    *live
+	queries *Queries // Of this batch.
 }
 
 type tableID struct {
@@ -57,7 +58,7 @@ func PreAggregate(s beam.Scope, f PreAggregateFn, batches beam.PCollection) (pac
 // StartBundle is called by the SDK, like the methods below.
 func (f *PreAggregateFn) StartBundle(_ func(beam.EventTime, int64, Packet), _ func(DeadLetter)) {
 	f.tables = make(map[tableID]*Packet)
-	f.queries = liveOf(f.Run).queries.Load()
+	f.live = liveOf(f.Run)
 }
 
 // ProcessElement adds the events of a batch.
@@ -69,6 +70,8 @@ func (f *PreAggregateFn) ProcessElement(b *sources.Batch, _ func(beam.EventTime,
 		}
 		return
 	}
+	// With each batch, not each bundle: events that follow a new percentile at once count in it.
+	f.queries = f.live.queries.Load()
 	for i := range b.Records {
 		f.addRecord(&b.Records[i], b.CoveredSince, dead)
 	}
