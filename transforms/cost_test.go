@@ -17,10 +17,16 @@ func BenchmarkCost(b *testing.B) {
 		group                   bool
 	}
 	for _, s := range []size{
-		{10, 1000, 1, false}, {600, 1000, 1, false}, {3600, 1000, 1, false},
-		{60, 10_000, 1, false}, {60, 50_000, 1, false},
-		{60, 1000, 10, false}, {60, 1000, 100, false}, {60, 1000, 1000, false},
-		{60, 1000, 1, true}, {3600, 1000, 1, true},
+		{10, 1000, 1, false},
+		{600, 1000, 1, false},
+		{3600, 1000, 1, false},
+		{60, 10_000, 1, false},
+		{60, 50_000, 1, false},
+		{60, 1000, 10, false},
+		{60, 1000, 100, false},
+		{60, 1000, 1000, false},
+		{60, 1000, 1, true},
+		{3600, 1000, 1, true},
 	} {
 		name := fmt.Sprintf("window=%ds/series=%d/widgets=%d", s.window, s.series, s.widgets)
 		if s.group {
