@@ -96,24 +96,29 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
-func TestAliveIsGoneWithTheRest(t *testing.T) {
+// Each of several processes sees that Redis was emptied, also when another left the new mark.
+func TestMarkIsGoneWithTheRest(t *testing.T) {
 	redis := miniredis.RunT(t)
-	s := open(t, redis.Addr())
-	check := func(want bool) {
+	s, other := open(t, redis.Addr()), open(t, redis.Addr())
+	mark := func(s *results.Store) string {
 		t.Helper()
-		if got, err := s.Alive(t.Context()); err != nil || got != want {
-			t.Errorf("alive %v, %v; want %v", got, err, want)
+		m, err := s.Mark(t.Context())
+		if err != nil || m == "" {
+			t.Fatalf("mark %q, %v", m, err)
 		}
+		return m
 	}
-	check(false)
-	if err := s.SetAlive(t.Context()); err != nil {
-		t.Fatal(err)
+	before := mark(s)
+	if m := mark(other); m != before || mark(s) != before {
+		t.Errorf("the mark was %s and is %s", before, m)
 	}
-	check(true)
 	redis.FlushAll()
-	check(false)
+	after := mark(other)
+	if after == before || mark(s) != after {
+		t.Error("the mark has not changed for both")
+	}
 	redis.Close()
-	if _, err := s.Alive(t.Context()); err == nil {
+	if _, err := s.Mark(t.Context()); err == nil {
 		t.Error("no error without Redis")
 	}
 	if _, err := s.Publish(t.Context(), []results.Publication{publication(key, 1000, true, 1000)}); err == nil {

@@ -2,6 +2,7 @@ package results
 
 import (
 	"context"
+	"crypto/rand"
 	"strconv"
 	"time"
 
@@ -31,18 +32,22 @@ func (s *Store) Close() error { return s.client.Close() }
 // Ping returns an error when Redis does not answer.
 func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err() }
 
-// aliveKey is gone when Redis was emptied.
-const aliveKey = "results:alive"
+// markKey is gone when Redis was emptied.
+const markKey = "results:alive"
 
-// Alive reports whether Redis still holds what was written since SetAlive.
-func (s *Store) Alive(ctx context.Context) (bool, error) {
-	n, err := s.client.Exists(ctx, aliveKey).Result()
-	return n == 1, err
-}
-
-// SetAlive leaves the mark that Alive looks for.
-func (s *Store) SetAlive(ctx context.Context) error {
-	return s.client.Set(ctx, aliveKey, 1, 0).Err()
+// Mark returns a text that stays the same while Redis holds what was written
+// since the last call, and leaves one there when there is none.
+func (s *Store) Mark(ctx context.Context) (string, error) {
+	mark := rand.Text()
+	// Of several processes that find none, one leaves its own, and all see that.
+	set := s.client.SetNX(ctx, markKey, mark, 0)
+	if set.Err() != nil {
+		return "", set.Err()
+	}
+	if set.Val() {
+		return mark, nil
+	}
+	return s.client.Get(ctx, markKey).Result()
 }
 
 // historyKey names the stream of a metric key's results at one refresh interval.

@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -60,6 +61,7 @@ type publisher struct {
 	store *results.Store
 	log   *slog.Logger
 
+	mark   string // What Redis had when it was last looked at; of watch alone.
 	mu     sync.Mutex
 	away   bool
 	refill uint64 // Evaluations that know of fewer refills are left out: they came before the histories.
@@ -131,8 +133,8 @@ func (p *publisher) watch(ctx context.Context) {
 	const every = 500 * time.Millisecond
 	t := time.NewTicker(every)
 	defer t.Stop()
-	for first := true; ; first = false {
-		p.look(ctx, first)
+	for {
+		p.look(ctx)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -141,25 +143,24 @@ func (p *publisher) watch(ctx context.Context) {
 	}
 }
 
-func (p *publisher) look(ctx context.Context, first bool) {
+func (p *publisher) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	alive, err := p.store.Alive(ctx)
-	if err == nil && !alive {
-		err = p.store.SetAlive(ctx)
-	}
+	mark, err := p.store.Mark(ctx)
 	if err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			p.lose(err)
 		}
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.away && (alive || first) {
+	emptied := p.mark != "" && mark != p.mark
+	p.mark = mark
+	if !p.away && !emptied {
 		return
 	}
-	p.log.Warn("Redis is back, or was emptied: all histories are written again", "emptied", !alive)
+	p.log.Warn("Redis is back, or was emptied: all histories are written again", "emptied", emptied)
 	p.refill = transforms.Refill(p.run)
 	p.away = false
 	redisAway.Set(0)

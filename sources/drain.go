@@ -73,7 +73,7 @@ func (d *drain) claim(done bool) {
 	r := d.reader
 	pos := Position{Started: true, Done: done, Since: r.since, Next: make([]Offset, 0, len(r.partitions))}
 	for _, p := range r.partitions {
-		pos.Next = append(pos.Next, Offset{p.id, p.next})
+		pos.Next = append(pos.Next, Offset{p.id, p.next, p.time})
 	}
 	r.position = pos
 	d.tracker.TryClaim(pos) // Fails only when done, which drain alone decides.
@@ -133,6 +133,9 @@ func (r *reader) limit(p *partition) int64 {
 			limit = min(limit, q.time+r.options.AlignMs)
 		}
 	}
+	if r.options.LeadMs == 0 {
+		return limit
+	}
 	slowest, ok := r.progress.Slowest()
 	if !ok {
 		slowest = r.origin
@@ -162,7 +165,7 @@ func (r *reader) collect(mark int64) {
 const queueLength = 2
 
 func (r *reader) addPartition(f found) {
-	p := &partition{id: f.id, queue: make(chan answer, queueLength), next: f.start, end: f.end}
+	p := &partition{id: f.id, queue: make(chan answer, queueLength), next: f.start, end: f.end, time: f.time}
 	p.lag.next.Store(f.start)
 	p.lag.heard.Store(time.Now().UnixMilli())
 	r.lags.Store(f.id, &p.lag)

@@ -232,7 +232,7 @@ func TestLagIsCollected(t *testing.T) {
 	tp := newTopic(t)
 	tp.write(0, "0.00", "0.01", "0.02")
 	o := tp.options()
-	r := readers.get(o, 0, Position{})
+	r := readers.get(o, Shard{0, 1}, Position{})
 	d := drain{reader: r, emit: func(*Batch) {}, watermark: newWatermark(0), tracker: &tracker{}, until: time.Now().Add(time.Minute)}
 	lags := func() string { return gather(t, "pulseboard_source_lag_records", lagCollector{}) }
 	// The first answer is taken over, nothing emitted: three records are behind.

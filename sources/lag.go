@@ -62,7 +62,7 @@ func (lagCollector) Collect(out chan<- prometheus.Metric) {
 			return true
 		})
 		if told := r.told.Load(); told > 0 {
-			out <- prometheus.MustNewConstMetric(watermarkDelay, prometheus.GaugeValue, float64(now.UnixMilli()-told)/1000, strconv.Itoa(id.shard))
+			out <- prometheus.MustNewConstMetric(watermarkDelay, prometheus.GaugeValue, float64(now.UnixMilli()-told)/1000, strconv.Itoa(id.shard.Index))
 		}
 	}
 }

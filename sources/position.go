@@ -22,10 +22,12 @@ type Position struct {
 	Next    []Offset
 }
 
-// Offset is the next offset of a partition to be read.
+// Offset is the next offset of a partition to be read, and the pipeline time
+// that the partition had come to: what is read again must get the same.
 type Offset struct {
 	Partition int32
 	Next      int64
+	Time      int64 // Epoch ms.
 }
 
 func init() {
@@ -34,7 +36,7 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[Position](), encodePosition, decodePosition)
 }
 
-const positionVersion = 1
+const positionVersion = 2
 
 func encodePosition(p Position) []byte {
 	b := []byte{positionVersion, 0}
@@ -48,6 +50,7 @@ func encodePosition(p Position) []byte {
 	for _, o := range p.Next {
 		b = binary.AppendUvarint(b, uint64(o.Partition))
 		b = binary.AppendUvarint(b, uint64(o.Next))
+		b = binary.AppendVarint(b, o.Time)
 	}
 	return b
 }
@@ -73,8 +76,12 @@ func decodePosition(b []byte) (Position, error) {
 		if m <= 0 {
 			return Position{}, errPosition
 		}
-		p.Next = append(p.Next, Offset{int32(partition), int64(next)})
-		b = b[n+m:]
+		time, o := binary.Varint(b[n+m:])
+		if o <= 0 {
+			return Position{}, errPosition
+		}
+		p.Next = append(p.Next, Offset{int32(partition), int64(next), time})
+		b = b[n+m+o:]
 	}
 	return p, nil
 }

@@ -20,21 +20,22 @@ type Options struct {
 	Brokers []string // host:port.
 	Topic   string
 	Shards  int   // Reader shards; 1 on Prism (see Position).
+	Spread  bool  // Send the shards to different workers; needs a runner with several.
 	StartMs int64 // Records with this timestamp or a later one are read, epoch ms. 0 = all there are.
 	ToEnd   bool  // Stop at the offsets that were the ends at the start: a bounded read.
 
 	SliceMs int64 // Length of a slice of pipeline time, to which the watermark is rounded down.
 	BoundMs int64 // Pipeline time is the newest record timestamp of a partition less this.
 	AlignMs int64 // Partitions are read at most this far apart in pipeline time.
-	LeadMs  int64 // The source stays at most this far ahead of the slowest key group.
+	LeadMs  int64 // The source stays at most this far ahead of the slowest key group of this process. 0 = the runner holds it back.
 	SkewMs  int64 // How far ahead of its record's timestamp an event may be.
 
 	DedupeMs int64 // A record whose id was there in this much record time before is a duplicate; 0 = none is.
 }
 
-// Shard is the element of the source: reader shard Index of Shards owns the
-// partitions p with p mod Shards = Index.
-type Shard struct{ Index int }
+// Shard is the element of the source: reader shard Index owns the partitions p
+// with p mod Of = Index. A job that is restored keeps its shards, whatever the options say then.
+type Shard struct{ Index, Of int }
 
 // Batch is what the source emits: decoded records in the order of their
 // partition. It never leaves the fused stage, where it is turned into tables.
@@ -83,10 +84,13 @@ func Read(s beam.Scope, o Options) beam.PCollection {
 	s = s.Scope("ReadKafka")
 	shards := make([]Shard, 0, o.Shards)
 	for i := range o.Shards {
-		shards = append(shards, Shard{i})
+		shards = append(shards, Shard{i, o.Shards})
 	}
 	// PCollection<Shard>
 	seeds := beam.CreateList(s, shards)
+	if o.Spread {
+		seeds = beam.Reshuffle(s, seeds) // Else all are where they were created.
+	}
 	// PCollection<*Batch>
 	return beam.ParDo(s, &ReadFn{Options: o}, seeds)
 }
@@ -130,7 +134,7 @@ func (f *ReadFn) ProcessElement(ctx context.Context, w *watermark, t *tracker, s
 	if pos.Done {
 		return sdf.StopProcessing(), nil
 	}
-	r := readers.get(f.Options, s.Index, pos)
+	r := readers.get(f.Options, s, pos)
 	d := drain{reader: r, emit: emit, watermark: w, tracker: t, started: pos.Started, until: time.Now().Add(budget)}
 	switch done, err := d.run(ctx); {
 	case err != nil:

@@ -18,7 +18,7 @@ var readers = readerSet{open: make(map[readerID]*reader)}
 
 type readerID struct {
 	run   string
-	shard int
+	shard Shard
 }
 
 type readerSet struct {
@@ -28,7 +28,7 @@ type readerSet struct {
 
 // get returns the reader of a shard, standing at pos. A reader that stands
 // elsewhere (a bundle was tried again, or a checkpoint restored) is replaced.
-func (s *readerSet) get(o Options, shard int, pos Position) *reader {
+func (s *readerSet) get(o Options, shard Shard, pos Position) *reader {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := readerID{o.Run, shard}
@@ -60,7 +60,7 @@ func Close(run string) {
 // reader fetches and decodes the partitions of one shard in the background.
 type reader struct {
 	options  Options
-	shard    int
+	shard    Shard
 	broker   *broker
 	progress *Progress
 	ctx      context.Context // Of the background goroutines, which outlive any bundle.
@@ -86,10 +86,11 @@ type found struct {
 	start int64
 	end   int64 // -1: none.
 	since int64
-	last  bool // The last of those that the shard starts with.
+	time  int64 // Pipeline time that it had when the position was taken.
+	last  bool  // The last of those that the shard starts with.
 }
 
-func newReader(o Options, shard int, pos Position) *reader {
+func newReader(o Options, shard Shard, pos Position) *reader {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &reader{
 		options: o, shard: shard, ctx: ctx, cancel: cancel, broker: newBroker(o.Brokers, o.Topic), progress: ProgressOf(o.Run),
@@ -130,7 +131,7 @@ func (r *reader) discover(ctx context.Context, pos Position) {
 			continue // The fetch loops report what is wrong with the broker.
 		}
 		for _, id := range ids {
-			if int(id)%r.options.Shards != r.shard || known[id] {
+			if int(id)%r.shard.Of != r.shard.Index || known[id] {
 				continue
 			}
 			known[id] = true
@@ -177,12 +178,12 @@ func (r *reader) lookUp(ctx context.Context, pos Position) ([]found, error) {
 	}
 	var fs []found
 	for _, id := range ids {
-		if int(id)%r.options.Shards != r.shard {
+		if int(id)%r.shard.Of != r.shard.Index {
 			continue
 		}
 		f := found{id: id, end: -1, since: pos.Since}
 		if i := slices.IndexFunc(pos.Next, func(o Offset) bool { return o.Partition == id }); i >= 0 {
-			f.start = pos.Next[i].Next
+			f.start, f.time = pos.Next[i].Next, pos.Next[i].Time
 		} else if !pos.Started {
 			if f.start, f.since, err = r.broker.startAt(ctx, id, r.options.StartMs); err != nil {
 				return nil, err

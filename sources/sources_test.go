@@ -23,7 +23,7 @@ func TestPositionCodec(t *testing.T) {
 		{},
 		{Started: true},
 		{Done: true},
-		{Started: true, Since: 1_763_892_000_000, Next: []Offset{{0, 0}, {15, 1 << 40}, {300, 7}}},
+		{Started: true, Since: 1_763_892_000_000, Next: []Offset{{0, 0, 0}, {15, 1 << 40, 1_763_892_000_000}, {300, 7, -1}}},
 		{Since: -1},
 	} {
 		b := encodePosition(p)
@@ -38,11 +38,11 @@ func TestPositionCodec(t *testing.T) {
 		}
 	}
 	// Kept byte by byte: checkpoints hold positions.
-	golden := "\x01\x01\x02\x03\xc8\x01"
-	if got := string(encodePosition(Position{Started: true, Since: 1, Next: []Offset{{3, 200}}})); got != golden {
+	golden := "\x02\x01\x02\x03\xc8\x01\x0a"
+	if got := string(encodePosition(Position{Started: true, Since: 1, Next: []Offset{{3, 200, 5}}})); got != golden {
 		t.Errorf("encoded as %q, was %q", got, golden)
 	}
-	if _, err := decodePosition([]byte{2, 0, 0}); err == nil {
+	if _, err := decodePosition([]byte{1, 0, 0}); err == nil {
 		t.Error("an unknown version reads without an error")
 	}
 }
@@ -50,7 +50,7 @@ func TestPositionCodec(t *testing.T) {
 // Only the checkpoint splits: a split in the middle would make a second
 // restriction, with which Prism loses data.
 func TestTrackerSplitsAtTheCheckpointOnly(t *testing.T) {
-	pos := Position{Started: true, Next: []Offset{{0, 10}}}
+	pos := Position{Started: true, Next: []Offset{{0, 10, 0}}}
 	tr := &tracker{pos: Position{}}
 	if !tr.TryClaim(pos) {
 		t.Fatal("cannot claim")
@@ -254,11 +254,11 @@ func TestPositionFollowsWhatWasEmitted(t *testing.T) {
 		s.answers(0, false, base, base+100)
 		s.answers(1, false, base, base+50_000)
 		s.drain()
-		want := Position{Started: true, Since: 77, Next: []Offset{{0, 2}, {1, 1}}}
+		want := Position{Started: true, Since: 77, Next: []Offset{{0, 2, base + 100}, {1, 1, base + 50_000}}}
 		if got := s.tr.GetRestriction(); !reflect.DeepEqual(got, want) || !s.standsAt(want) {
 			t.Errorf("position %+v, want %+v", got, want)
 		}
-		if s.standsAt(Position{Started: true, Next: []Offset{{0, 1}, {1, 1}}}) {
+		if s.standsAt(Position{Started: true, Next: []Offset{{0, 1, base + 100}, {1, 1, base + 50_000}}}) {
 			t.Error("a reader that is elsewhere says that it stands there")
 		}
 	})

@@ -29,7 +29,7 @@ const generations = 8
 func newSlideFn(o SlideOptions) *SlideFn {
 	return &SlideFn{
 		Options: o, Timer: timers.InEventTime("slice"),
-		Nonce: state.MakeValueState[[]byte]("nonce"), Head: state.MakeValueState[[]byte]("head"),
+		Head: state.MakeValueState[[]byte]("head"),
 		Log0: state.MakeBagState[[]byte]("log0"), Log1: state.MakeBagState[[]byte]("log1"),
 		Log2: state.MakeBagState[[]byte]("log2"), Log3: state.MakeBagState[[]byte]("log3"),
 		Log4: state.MakeBagState[[]byte]("log4"), Log5: state.MakeBagState[[]byte]("log5"),
@@ -42,21 +42,26 @@ func (f *SlideFn) log(generation int64) *state.Bag[[]byte] {
 	return logs[((generation%generations)+generations)%generations]
 }
 
-// head is what is kept besides packets.
+// head is what is kept besides packets, in one value: each access to state is a request.
 type head struct {
+	nonce      [nonceLength]byte
 	end        int64 // Evaluated up to here.
 	since      int64
 	generation int64 // The newest that was written.
 	begun      bool  // generation is known.
 }
 
-const headVersion = 1
+const (
+	headVersion = 1
+	nonceLength = 16
+)
 
 func (h head) encode() []byte {
 	b := []byte{headVersion, 0}
 	if h.begun {
 		b[1] = 1
 	}
+	b = append(b, h.nonce[:]...)
 	b = binary.AppendVarint(b, h.end)
 	b = binary.AppendVarint(b, h.since)
 	return binary.AppendVarint(b, h.generation)
@@ -65,11 +70,12 @@ func (h head) encode() []byte {
 var errState = errors.New("the state of a key group cannot be read")
 
 func decodeHead(b []byte) (h head, err error) {
-	if len(b) < 2 || b[0] != headVersion {
+	if len(b) < 2+nonceLength || b[0] != headVersion {
 		return h, fmt.Errorf("%w: unknown version", errState)
 	}
 	h.begun = b[1] == 1
-	b = b[2:]
+	h.nonce = [nonceLength]byte(b[2:])
+	b = b[2+nonceLength:]
 	for _, v := range []*int64{&h.end, &h.since, &h.generation} {
 		x, n := binary.Varint(b)
 		if n <= 0 {
@@ -99,31 +105,28 @@ func (f *SlideFn) load(sp state.Provider, id int64) (*keyGroup, error) {
 	o := f.Options
 	k := sharedGroup(id, o)
 	k.mu.Lock()
-	trusted := string(k.nonce)
+	trusted := k.head.nonce
 	k.mu.Unlock()
-	nonce, written, err := f.Nonce.Read(sp)
+	text, written, err := f.Head.Read(sp)
 	if err != nil {
 		return nil, err
 	}
-	if string(nonce) == trusted { // Both are empty at the very beginning.
+	var h head
+	if written {
+		if h, err = decodeHead(text); err != nil {
+			return nil, err
+		}
+	}
+	if h.nonce == trusted { // Both are zero at the very beginning.
 		return k, nil
 	}
-	if !written {
-		return replaceGroup(id, o), nil
-	}
 	k = replaceGroup(id, o)
+	if !written {
+		return k, nil
+	}
 	rebuilds.Inc()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.nonce = nonce
-	text, _, err := f.Head.Read(sp)
-	if err != nil {
-		return nil, err
-	}
-	h, err := decodeHead(text)
-	if err != nil {
-		return nil, err
-	}
 	type logged struct {
 		end    int64
 		packet Packet
@@ -176,9 +179,6 @@ func (f *SlideFn) append(sp state.Provider, k *keyGroup, end int64, p Packet) er
 // save writes what else has changed, and a new nonce.
 func (f *SlideFn) save(sp state.Provider, k *keyGroup) error {
 	k.head.end, k.head.since = k.end, k.since
-	if err := f.Head.Write(sp, k.head.encode()); err != nil {
-		return err
-	}
-	k.nonce = []byte(rand.Text())
-	return f.Nonce.Write(sp, k.nonce)
+	_, _ = rand.Read(k.head.nonce[:]) // It does not fail.
+	return f.Head.Write(sp, k.head.encode())
 }

@@ -159,8 +159,8 @@ func TestStateIsWholeAfterFailures(t *testing.T) {
 
 // State as it was written, byte by byte: a job is restored from it.
 func TestStateGolden(t *testing.T) {
-	h := head{end: 2000, since: -1, generation: 7, begun: true}
-	if got, want := string(h.encode()), "\x01\x01\xa0\x1f\x01\x0e"; got != want {
+	h := head{nonce: [nonceLength]byte([]byte("0123456789abcdef")), end: 2000, since: -1, generation: 7, begun: true}
+	if got, want := string(h.encode()), "\x01\x010123456789abcdef\xa0\x1f\x01\x0e"; got != want {
 		t.Errorf("the head is %q, was %q", got, want)
 	}
 	if got, err := decodeHead(h.encode()); err != nil || got != h {
@@ -176,7 +176,7 @@ func TestStateGolden(t *testing.T) {
 	if err != nil || end != 1000 || got.CoveredSince != 5 || got.Table.Count() != 1 {
 		t.Errorf("an entry reads as %d, %+v, %v", end, got, err)
 	}
-	for _, bad := range []string{"", "\x02\x01\x00\x00\x00", "\x01\x01\xa0"} {
+	for _, bad := range []string{"", "\x02\x01\x00\x00\x00", "\x01\x010123456789abcdef\xa0"} {
 		if _, err := decodeHead([]byte(bad)); err == nil {
 			t.Errorf("%q reads as a head", bad)
 		}

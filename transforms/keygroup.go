@@ -35,8 +35,7 @@ type keyGroup struct {
 	told      map[string]int64     // By metric key, the newest end that was announced.
 	preparing bool                 // A goroutine makes queries active.
 	abandoned bool                 // Another one has taken its place.
-	nonce     []byte               // Of the state that this is a cache of; see durable.go.
-	head      head
+	head      head                 // As the state that this is a cache of has it; see durable.go.
 }
 
 // progress is how far one query has been evaluated.

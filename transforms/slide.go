@@ -56,7 +56,6 @@ type SlideFn struct {
 	Timer   timers.EventTime
 
 	// Of a runner that keeps state, see durable.go.
-	Nonce                                          state.Value[[]byte]
 	Head                                           state.Value[[]byte]
 	Log0, Log1, Log2, Log3, Log4, Log5, Log6, Log7 state.Bag[[]byte]
 }
