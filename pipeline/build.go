@@ -12,9 +12,12 @@ import (
 
 // runner is what differs between runners.
 type runner struct {
+	name string
 	// shards of the source: on Prism one, since it loses data when the
 	// restrictions of a source end in different bundles.
 	shards int
+	// spread: there are several workers, over which shards are spread.
+	spread bool
 	// durable: it keeps state over the loss of a process.
 	durable bool
 	// timerEarly is how long before the end of a slice its timer is set.
@@ -22,7 +25,7 @@ type runner struct {
 }
 
 // prism is the runner for one machine.
-func prism() runner { return runner{shards: 1, timerEarly: 0} }
+func prism() runner { return runner{name: "prism", shards: 1, timerEarly: 0} }
 
 // Build adds the whole job to s. run names it within the process; start is from
 // when on records are read.
@@ -31,10 +34,10 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 
 	// PCollection<*sources.Batch>: decoded records with their pipeline time.
 	batches := sources.Read(s, sources.Options{
-		Run: run, Brokers: c.Brokers, Topic: c.Topic, Shards: r.shards,
+		Run: run, Brokers: c.Brokers, Topic: c.Topic, Shards: r.shards, Spread: r.spread,
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
 		SliceMs: slice, BoundMs: c.Bound.Milliseconds(), SkewMs: c.Skew.Milliseconds(), AlignMs: c.Align.Milliseconds(),
-		LeadMs: c.lead().Milliseconds(), DedupeMs: c.Dedupe.Milliseconds(),
+		LeadMs: c.leadMs(r), DedupeMs: c.Dedupe.Milliseconds(),
 	})
 
 	// PCollection<KV<KeyGroup, Packet>>, PCollection<DeadLetter>: fused with the source.
@@ -50,6 +53,15 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 
 	sinks.PublishRedis(s, run, evaluations)
 	sinks.WriteDeadLetters(s, sinks.DeadLettersFn{Brokers: c.Brokers, Topic: c.DeadLetters}, letters)
+}
+
+// leadMs: a runner with several workers has its own backpressure, and here the
+// source knows only the key groups of its own process.
+func (c *Config) leadMs(r runner) int64 {
+	if r.spread {
+		return 0
+	}
+	return c.lead().Milliseconds()
 }
 
 // lead is twice what one timer passes when it catches up: with less than that the
@@ -71,6 +83,7 @@ func (c *Config) slideOptions(r runner, run string) transforms.SlideOptions {
 		AheadMs:         (c.Bound + c.Skew).Milliseconds(),
 		BoundMs:         c.Bound.Milliseconds(),
 		TimerEarlyMs:    r.timerEarly.Milliseconds(),
+		Durable:         r.durable,
 		CatchUp:         max(c.CatchUp, 0),
 	}
 	if c.CatchUp == 0 {

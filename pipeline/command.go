@@ -32,6 +32,11 @@ effect within a second.
 
   pipeline --kafka 127.0.0.1:9092 --redis 127.0.0.1:6379
 
+On Flink, which keeps its state over the loss of any process, it is a job:
+
+  pipeline submit --kafka k1:9092 --redis r1:6379 --job-endpoint jobserver:8099
+  pipeline status | cancel | savepoint
+
 With --reference it is the textbook form instead, SlidingWindows and
 CombinePerKey, which reads as much as it is told and then ends: for backtests.
 
@@ -42,23 +47,19 @@ it under a supervisor that starts it again. "pulseboard run" does.`
 
 // Main is the command "pipeline", and "pulseboard pipeline".
 func Main(ctx context.Context, env service.Env) error {
+	if IsWorker(env.Args) {
+		return RunWorker(ctx, env.Args)
+	}
+	if command, ok := flinkCommands[first(env.Args)]; ok {
+		env.Args = env.Args[1:]
+		return command(ctx, env)
+	}
+	if isFlink(env) {
+		return submitCommand(ctx, env)
+	}
 	c := Default()
 	f := conf.New("pipeline", about)
-	brokers := conf.List{"127.0.0.1:9092"}
-	f.Var(&brokers, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
-	f.StringVar(&c.Redis, "redis", "127.0.0.1:6379", "`address` of Redis: host:port or redis://…")
-	f.StringVar(&c.Topic, "topic", c.Topic, "`topic` of the events")
-	f.StringVar(&c.DeadLetters, "dead-letter-topic", c.DeadLetters, "`topic` for records that cannot be counted")
-	f.DurationVar(&c.Slice, "slice", c.Slice, "`length` of the slices that windows are made of: a divisor of 1s, 50ms or more")
-	f.DurationVar(&c.Bound, "bound", c.Bound, "`delay` of pipeline time behind the newest record of a partition;\nrecords that reach Kafka later than this after their timestamp count one refresh later")
-	f.DurationVar(&c.Lateness, "lateness", c.Lateness, "`age` beyond which an event is too late and dropped, counted from its record's timestamp")
-	f.DurationVar(&c.Skew, "skew", c.Skew, "`time` that an event may be ahead of its record's timestamp")
-	f.DurationVar(&c.Dedupe, "dedupe", c.Dedupe, "`time` in which a record with the same header id is a duplicate and left out; 0 = never")
-	f.DurationVar(&c.Align, "align", c.Align, "`time` that partitions may be read ahead of one another")
-	f.DurationVar(&c.MaxWindow, "max-window", c.MaxWindow, "`length` of the longest window; slices are kept this long")
-	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to")
-	f.IntVar(&c.SeriesPerMetric, "series-per-metric", c.SeriesPerMetric, "`number` of series of one metric; further ones are counted together, as __other__")
-	f.Int64Var(&c.StateBytes, "state-bytes", c.StateBytes, "`bytes` of memory for slices and trees; beyond them new series are counted as __other__")
+	jobFlags(f, &c)
 	ref := ReferenceConfig{Period: time.Second, Runner: RunnerPrism}
 	reference := f.Bool("reference", false, "the textbook form, see docs/reference.md; the flags below are for it only")
 	f.Func("query", "`metric key` to compute, may be given more than once; none = all of the registry", func(s string) error {
@@ -67,7 +68,7 @@ func Main(ctx context.Context, env service.Env) error {
 		return err
 	})
 	f.DurationVar(&ref.Period, "refresh", ref.Period, "`interval`: a window ends at each multiple of it since the epoch")
-	f.StringVar(&ref.Runner, "runner", ref.Runner, "`name` of the Beam runner: prism, or direct, which is for bounded reads")
+	f.StringVar(&ref.Runner, "runner", ref.Runner, "`name` of the Beam runner: prism; flink, the same as pipeline submit; or direct, which is for the bounded reads of --reference")
 	f.Func("from", "`time` after which windows end, RFC 3339 or epoch milliseconds; empty = since the first record", setTime(&ref.From))
 	f.Func("to", "`time` up to which windows end; empty = to the end of the topic, and on prism without --from for ever", setTime(&ref.To))
 	output := f.String("output", "json", "`where` results go: json, lines on the standard output, or redis, under ref:<metric key>")
@@ -77,7 +78,6 @@ func Main(ctx context.Context, env service.Env) error {
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
-	c.Brokers = brokers
 	c.Log = service.Logger(env.Stderr, level, "pipeline")
 	// Prism and kafka-go's callers in DoFns log here; Prism says much about each bundle.
 	slog.SetDefault(service.Logger(env.Stderr, max(level, slog.LevelWarn), "pipeline"))
@@ -146,4 +146,23 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen on the socket %s: %w", path, err)
 	}
 	return ln, nil
+}
+
+// jobFlags are those of every form of the job.
+func jobFlags(f *conf.Flags, c *Config) {
+	c.Brokers = []string{"127.0.0.1:9092"}
+	f.Var((*conf.List)(&c.Brokers), "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
+	f.StringVar(&c.Redis, "redis", "127.0.0.1:6379", "`address` of Redis: host:port or redis://…")
+	f.StringVar(&c.Topic, "topic", c.Topic, "`topic` of the events")
+	f.StringVar(&c.DeadLetters, "dead-letter-topic", c.DeadLetters, "`topic` for records that cannot be counted")
+	f.DurationVar(&c.Slice, "slice", c.Slice, "`length` of the slices that windows are made of: a divisor of 1s, 50ms or more")
+	f.DurationVar(&c.Bound, "bound", c.Bound, "`delay` of pipeline time behind the newest record of a partition;\nrecords that reach Kafka later than this after their timestamp count one refresh later")
+	f.DurationVar(&c.Lateness, "lateness", c.Lateness, "`age` beyond which an event is too late and dropped, counted from its record's timestamp")
+	f.DurationVar(&c.Skew, "skew", c.Skew, "`time` that an event may be ahead of its record's timestamp")
+	f.DurationVar(&c.Dedupe, "dedupe", c.Dedupe, "`time` in which a record with the same header id is a duplicate and left out; 0 = never")
+	f.DurationVar(&c.Align, "align", c.Align, "`time` that partitions may be read ahead of one another")
+	f.DurationVar(&c.MaxWindow, "max-window", c.MaxWindow, "`length` of the longest window; slices are kept this long")
+	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to")
+	f.IntVar(&c.SeriesPerMetric, "series-per-metric", c.SeriesPerMetric, "`number` of series of one metric; further ones are counted together, as __other__")
+	f.Int64Var(&c.StateBytes, "state-bytes", c.StateBytes, "`bytes` of memory for slices and trees; beyond them new series are counted as __other__")
 }

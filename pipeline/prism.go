@@ -31,50 +31,83 @@ func runOn(ctx context.Context, c Config, r runner) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if err := sources.Check(ctx, c.Brokers, c.Topic); err != nil {
-		return err
-	}
-	queries, err := registry.Open(ctx, c.Redis, registry.WithLog(c.Log))
-	if err != nil {
-		return err
-	}
-	defer queries.Close() //nolint:errcheck // Nothing is written through it.
-	set, err := queries.Load(ctx)
-	if err != nil {
+	if _, err := sources.Partitions(ctx, c.Brokers, c.Topic); err != nil {
 		return err
 	}
 	if err := registerMetrics(c.Metrics); err != nil {
 		return err
 	}
 	run := newRun()
-	ctx, cancel := context.WithCancel(ctx)
-	var background sync.WaitGroup
-	defer background.Wait()
-	defer cancel()
+	a, err := attach(ctx, c, run)
+	if err != nil {
+		return err
+	}
+	defer a.detach()
+	start := c.Start
+	if start.IsZero() {
+		start = startTime(a.queries, a.resume.Ends, c, time.Now())
+	}
+	c.Log.Info("the pipeline starts", "runner", r.name, "topic", c.Topic, "from", start.UTC(), "queries", len(a.queries.Entries), "slice", c.Slice)
+	return execute(ctx, c, r, run, start)
+}
 
+// attachment is what the DoFns of a run share in this process: the queries, which
+// follow the registry, and the connection to Redis.
+type attachment struct {
+	queries registry.Set // As they were when it began.
+	resume  transforms.Resume
+	detach  func()
+}
+
+func attach(ctx context.Context, c Config, run string) (*attachment, error) {
+	queries, err := registry.Open(ctx, c.Redis, registry.WithLog(c.Log))
+	if err != nil {
+		return nil, err
+	}
+	set, resume, err := load(ctx, c, queries)
+	if err != nil {
+		return nil, errors.Join(err, queries.Close())
+	}
+	transforms.SetResume(run, resume)
 	c.use(run, set)
-	background.Go(func() {
+	closeSink, err := sinks.Open(ctx, run, c.Redis, c.Log)
+	if err != nil {
+		return nil, errors.Join(err, queries.Close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
 		// Watch returns when ctx ends, and only then.
 		_ = queries.Watch(ctx, pollQueries, func(set registry.Set) { c.use(run, set) })
 	})
-	closeSink, err := sinks.Open(ctx, run, c.Redis, c.Log)
-	if err != nil {
-		return err
+	detach := func() {
+		sources.Close(run)
+		transforms.Close(run)
+		closeSink()
+		cancel()
+		watching.Wait()
+		_ = queries.Close() // Nothing was written through it.
 	}
-	defer closeSink()
-	defer transforms.Close(run)
-	defer sources.Close(run)
+	return &attachment{set, resume, detach}, nil
+}
+
+// lookUp reads the queries and how far each had come.
+func lookUp(ctx context.Context, c Config) (registry.Set, transforms.Resume, error) {
+	queries, err := registry.Open(ctx, c.Redis, registry.WithLog(c.Log))
+	if err != nil {
+		return registry.Set{}, transforms.Resume{}, err
+	}
+	defer queries.Close() //nolint:errcheck // Nothing is written through it.
+	return load(ctx, c, queries)
+}
+
+func load(ctx context.Context, c Config, queries *registry.Store) (registry.Set, transforms.Resume, error) {
+	set, err := queries.Load(ctx)
+	if err != nil {
+		return set, transforms.Resume{}, err
+	}
 	resume, err := resumeFrom(ctx, c, set)
-	if err != nil {
-		return err
-	}
-	transforms.SetResume(run, resume)
-	start := c.Start
-	if start.IsZero() {
-		start = startTime(set, resume.Ends, c, time.Now())
-	}
-	c.Log.Info("the pipeline starts", "runner", "prism", "topic", c.Topic, "from", start.UTC(), "queries", len(set.Entries), "slice", c.Slice)
-	return execute(ctx, c, r, run, start)
+	return set, resume, err
 }
 
 // How often the queries are polled besides the messages that announce a change.

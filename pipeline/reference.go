@@ -68,7 +68,7 @@ func RunReference(ctx context.Context, c ReferenceConfig) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if err := sources.Check(ctx, c.Brokers, c.Topic); err != nil {
+	if _, err := sources.Partitions(ctx, c.Brokers, c.Topic); err != nil {
 		return err
 	}
 	keys, err := c.keys(ctx)

@@ -165,8 +165,9 @@ func (b *broker) listOffsets(ctx context.Context, partition int32, timestamp int
 // forgetLeaders makes the next request learn the leaders anew, about a millisecond after a leader change.
 func (b *broker) forgetLeaders() { b.transport.CloseIdleConnections() }
 
-// Check reports in one line when Kafka or the topic cannot be reached.
-func Check(ctx context.Context, brokers []string, topic string) error {
+// Partitions counts the partitions of a topic. Its error says in one line when
+// Kafka or the topic cannot be reached.
+func Partitions(ctx context.Context, brokers []string, topic string) (int, error) {
 	b := newBroker(brokers, topic)
 	defer b.close()
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -176,7 +177,7 @@ func Check(ctx context.Context, brokers []string, topic string) error {
 		err = kafka.UnknownTopicOrPartition
 	}
 	if err != nil {
-		return fmt.Errorf("cannot reach Kafka at %s: %w; start it or pass other addresses with --kafka", strings.Join(brokers, ","), err)
+		return 0, fmt.Errorf("cannot reach Kafka at %s: %w; start it or pass other addresses with --kafka", strings.Join(brokers, ","), err)
 	}
-	return nil
+	return len(ids), nil
 }

@@ -24,6 +24,9 @@ Commands:
 `
 
 func command(ctx context.Context, env service.Env) error {
+	if pipeline.IsWorker(env.Args) {
+		return pipeline.RunWorker(ctx, env.Args) // Started by Flink, for "pulseboard run --runner flink".
+	}
 	name := ""
 	if len(env.Args) > 0 {
 		name, env.Args = env.Args[0], env.Args[1:]

@@ -21,6 +21,7 @@ import (
 	"pulseboard/internal/conf"
 	"pulseboard/internal/demo"
 	"pulseboard/internal/embedded"
+	"pulseboard/internal/flink"
 	"pulseboard/internal/service"
 	"pulseboard/pipeline"
 	"pulseboard/registry"
@@ -56,6 +57,10 @@ type runOptions struct {
 	redis    string
 	database string
 	level    slog.Level
+	runner   string
+	flink    string
+	workers  int
+	interval time.Duration
 }
 
 func parseRun(env service.Env) (*runOptions, error) {
@@ -69,6 +74,10 @@ func parseRun(env service.Env) (*runOptions, error) {
 	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
 	f.StringVar(&o.redis, "redis", "", "`address` of Redis, host:port or redis://…; empty = redis-server when it is on PATH, else an embedded one")
 	f.StringVar(&o.database, "database", "", "`database` of dashboards: a file for SQLite, or postgres://user:password@host:port/name; empty = a file in the data folder")
+	f.StringVar(&o.runner, "runner", "prism", "`name` of the Beam runner: prism, or flink, which keeps its state in checkpoints and needs Java")
+	f.StringVar(&o.flink, "flink-jars", "", "`folder` of Flink's jars; empty = flink/lib in the data folder, where make flink puts them")
+	f.IntVar(&o.workers, "parallelism", 1, "`number` of Flink's subtasks")
+	f.DurationVar(&o.interval, "checkpoint-interval", 5*time.Second, "`time` between Flink's checkpoints")
 	f.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` of the log: DEBUG, INFO, WARN or ERROR")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, err
@@ -78,6 +87,18 @@ func parseRun(env service.Env) (*runOptions, error) {
 	}
 	if o.slice < 50*time.Millisecond || o.slice > time.Second || time.Second%o.slice != 0 {
 		return nil, fmt.Errorf("--slice is %v: it must divide one second and be 50ms or more, such as 1s, 500ms or 250ms", o.slice)
+	}
+	if o.flink == "" {
+		o.flink = filepath.Join(o.dir, "flink", "lib")
+	}
+	switch o.runner {
+	case "prism":
+	case pipeline.RunnerFlink:
+		if _, err := flink.FindJava(o.flink); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("--runner is %q: it must be prism or flink", o.runner)
 	}
 	return o, nil
 }
@@ -285,6 +306,10 @@ func (a *app) startPipeline(ctx context.Context) error {
 	a.group.cleanup(ctx, "pipeline socket", func() { _ = os.RemoveAll(socketDir) })
 	socket := filepath.Join(socketDir, "pipeline")
 	a.pipeline = newScraper(socket)
+	if a.options.runner == pipeline.RunnerFlink {
+		a.startFlink(ctx, program, socket)
+		return nil
+	}
 	c := embedded.ChildConfig{
 		Name: "pipeline", Path: program, Output: a.env.Stderr,
 		Args: []string{
@@ -297,6 +322,23 @@ func (a *app) startPipeline(ctx context.Context) error {
 		return pipeline.Supervise(ctx, log, func(context.Context) (pipeline.Process, error) { return embedded.StartChild(c) })
 	})
 	return nil
+}
+
+// startFlink runs the job in a Flink of this machine, whose workers are this program.
+func (a *app) startFlink(ctx context.Context, program, socket string) {
+	c := pipeline.DefaultFlink()
+	c.Brokers, c.Redis, c.Worker = a.brokers, a.redis, program
+	c.Slice, c.Bound = a.options.slice, a.options.bound
+	c.Parallelism, c.Checkpoint = a.options.workers, a.options.interval
+	c.WorkerMetrics, c.WorkerLogs = "unix:"+socket, filepath.Join(a.options.dir, "flink", "log")
+	c.LogLevel, c.Log = a.options.level.String(), a.log("pipeline")
+	local := flink.LocalConfig{Jars: a.options.flink, Dir: filepath.Join(a.options.dir, "flink"), Output: a.env.Stderr}
+	log := a.log("supervisor")
+	a.group.start(ctx, "pipeline", func(ctx context.Context) error {
+		return pipeline.Supervise(ctx, log, func(ctx context.Context) (pipeline.Process, error) {
+			return pipeline.StartLocalFlink(ctx, c, local)
+		})
+	})
 }
 
 func (a *app) startGateway(ctx context.Context) error {

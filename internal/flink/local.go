@@ -1,0 +1,229 @@
+package flink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"pulseboard/internal/embedded"
+)
+
+// LocalConfig says how to run Flink and Beam's job server in one Java process.
+type LocalConfig struct {
+	Jars   string // Folder of the jars, see Find.
+	Dir    string // For configuration and checkpoints.
+	Slots  int    // 0 = 2.
+	Heap   string // Of Java, as it writes it; "" = 512m.
+	Output io.Writer
+	// From is the checkpoint or savepoint that the job begins with, "" = none.
+	From string
+}
+
+// Local is a running one.
+type Local struct {
+	*embedded.Child
+
+	jobServer string
+	rest      string
+}
+
+// ErrNoJars is returned when Java or the jars are not there.
+var ErrNoJars = errors.New("Flink cannot be started") //nolint:staticcheck // A name begins the text.
+
+// jobServerClass is what every folder of jars must have.
+const jobServerJar = "beam-runners-flink-*.jar"
+
+// FindJava returns the path of java and checks the folder of jars.
+func FindJava(jars string) (string, error) {
+	java, err := exec.LookPath("java")
+	if err != nil {
+		return "", fmt.Errorf("%w: java is not on PATH; install Java 11 or 17", ErrNoJars)
+	}
+	if found, err := filepath.Glob(filepath.Join(jars, jobServerJar)); err != nil || len(found) == 0 {
+		return "", fmt.Errorf("%w: %s has no %s; run make flink, which fetches them", ErrNoJars, jars, jobServerJar)
+	}
+	return java, nil
+}
+
+// Settings of Flink on one machine, with their reasons. Those of a cluster are in deploy/flink.
+const localConf = `# Written at each start.
+rest.address: 127.0.0.1
+rest.bind-address: 127.0.0.1
+rest.port: %[1]d
+rest.bind-port: %[1]d
+taskmanager.numberOfTaskSlots: %[2]d
+# A failure of anything is followed by a restart from the newest checkpoint, for ever.
+restart-strategy.type: fixed-delay
+restart-strategy.fixed-delay.attempts: 2147483647
+restart-strategy.fixed-delay.delay: 200 ms
+# One that is damaged or only half deleted must not be the only one.
+state.checkpoints.num-retained: 3
+execution.checkpointing.dir: file://%[3]s/checkpoints
+state.checkpoints.dir: file://%[3]s/checkpoints
+state.savepoints.dir: file://%[3]s/savepoints
+blob.storage.directory: %[3]s/blob
+io.tmp.dirs: %[3]s/tmp
+# A process that does not answer for this long is lost: the default of 50 s is that much of silence.
+heartbeat.interval: 1000
+heartbeat.timeout: 5000
+taskmanager.memory.network.min: 32m
+taskmanager.memory.network.max: 32m
+taskmanager.memory.managed.size: 16m
+`
+
+// StartLocal starts it and returns when it takes jobs.
+func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
+	java, err := FindJava(c.Jars)
+	if err != nil {
+		return nil, err
+	}
+	if c.Slots == 0 {
+		c.Slots = 2
+	}
+	if c.Heap == "" {
+		c.Heap = "512m"
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []string{"conf", "checkpoints", "savepoints", "blob", "tmp", "artifacts"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o750); err != nil {
+			return nil, fmt.Errorf("cannot make a folder for Flink: %w", err)
+		}
+	}
+	ports, err := freePorts(ctx, 4)
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf(localConf, ports[0], c.Slots, dir)
+	if c.From != "" {
+		// The option of a submission is ignored by a Flink in the job server's own process.
+		text += "execution.savepoint.path: " + c.From + "\n"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "conf", "flink-conf.yaml"), []byte(text), 0o600); err != nil {
+		return nil, fmt.Errorf("cannot write Flink's configuration: %w", err)
+	}
+	l := &Local{jobServer: fmt.Sprintf("127.0.0.1:%d", ports[1]), rest: fmt.Sprintf("http://127.0.0.1:%d", ports[0])}
+	l.Child, err = embedded.StartChild(embedded.ChildConfig{
+		Name: "flink", Path: java, Output: c.Output, Dir: dir, Grace: 3 * time.Second,
+		Args: []string{
+			"-Xmx" + c.Heap, "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Djava.io.tmpdir=" + filepath.Join(dir, "tmp"),
+			"-cp", filepath.Join(c.Jars, "*"), "org.apache.beam.runners.flink.FlinkJobServerDriver",
+			"--flink-master=[local]", "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", ports[1]), fmt.Sprintf("--artifact-port=%d", ports[2]),
+			fmt.Sprintf("--expansion-port=%d", ports[3]), "--artifacts-dir=" + filepath.Join(dir, "artifacts"), "--flink-conf-dir=" + filepath.Join(dir, "conf"),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := l.ready(ctx); err != nil {
+		l.Kill()
+		return nil, err
+	}
+	return l, nil
+}
+
+// How long Java may take to begin.
+const startTime = time.Minute
+
+func (l *Local) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	var d net.Dialer
+	t := time.NewTicker(pollEvery)
+	defer t.Stop()
+	for {
+		conn, err := d.DialContext(ctx, "tcp", l.jobServer)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-l.Done():
+			return l.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("cannot use Flink: its job server does not answer on %s: %w", l.jobServer, err)
+		case <-t.C:
+		}
+	}
+}
+
+// JobServer returns host:port of Beam's job server.
+func (l *Local) JobServer() string { return l.jobServer }
+
+// REST returns the URL of Flink's REST API.
+func (l *Local) REST() string { return l.rest }
+
+// Retained returns the retained checkpoints below a folder of Flink's, as
+// URIs, newest first. Only whole ones have metadata.
+func Retained(dir string) ([]string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*", "chk-*", "_metadata"))
+	if err != nil {
+		return nil, err
+	}
+	type found struct {
+		path string
+		at   time.Time
+	}
+	var all []found
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			continue // Deleted meanwhile.
+		}
+		all = append(all, found{"file://" + filepath.Dir(f), info.ModTime()})
+	}
+	slices.SortFunc(all, func(a, b found) int { return b.at.Compare(a.at) })
+	paths := make([]string, len(all))
+	for i, f := range all {
+		paths[i] = f.path
+	}
+	return paths, nil
+}
+
+// Forget deletes the checkpoints of all jobs but the newest, which is the one
+// that goes on.
+func Forget(dir string) error {
+	all, err := Retained(dir)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	keep := filepath.Dir(strings.TrimPrefix(all[0], "file://"))
+	jobs, err := filepath.Glob(filepath.Join(filepath.Dir(keep), "*"))
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if j != keep {
+			err = errors.Join(err, os.RemoveAll(j))
+		}
+	}
+	return err
+}
+
+// freePorts takes ports together, so that they differ.
+func freePorts(ctx context.Context, n int) ([]int, error) {
+	var lc net.ListenConfig
+	ports := make([]int, 0, n)
+	for range n {
+		ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close() //nolint:errcheck // It was only taken to know its port.
+		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}

@@ -1,0 +1,245 @@
+// Package flink speaks to Flink: its REST API, and a Flink in one Java process
+// for a single machine.
+package flink
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Client asks the REST API of a JobManager.
+type Client struct {
+	URL  string // Such as http://jobmanager:8081.
+	HTTP *http.Client
+}
+
+// NewClient returns a client with deadlines.
+func NewClient(url string) *Client {
+	return &Client{URL: strings.TrimRight(url, "/"), HTTP: &http.Client{Timeout: requestTimeout}}
+}
+
+const (
+	requestTimeout = 10 * time.Second
+	pollEvery      = 100 * time.Millisecond
+)
+
+// Job is a job as Flink lists it.
+type Job struct {
+	ID      string `json:"jid"`
+	Name    string `json:"name"`
+	State   string `json:"state"`
+	StartMs int64  `json:"start-time"`
+}
+
+// Ended reports whether the job will not run again.
+func (j Job) Ended() bool {
+	return slices.Contains([]string{"FINISHED", "CANCELED", "FAILED", "SUSPENDED"}, j.State)
+}
+
+// Checkpoints is what Flink says of the checkpoints of a job.
+type Checkpoints struct {
+	Counts struct {
+		Completed int64 `json:"completed"`
+		Failed    int64 `json:"failed"`
+		Restored  int64 `json:"restored"`
+	} `json:"counts"`
+	Latest struct {
+		Completed *Checkpoint `json:"completed"`
+		Restored  *Restored   `json:"restored"`
+	} `json:"latest"`
+}
+
+// Checkpoint is a completed one.
+type Checkpoint struct {
+	ID          int64  `json:"id"`
+	TriggeredMs int64  `json:"trigger_timestamp"`
+	DurationMs  int64  `json:"end_to_end_duration"`
+	Bytes       int64  `json:"state_size"`
+	Path        string `json:"external_path"`
+}
+
+// Restored is where the job went on from.
+type Restored struct {
+	ID   int64  `json:"id"`
+	AtMs int64  `json:"restore_timestamp"`
+	Path string `json:"external_path"`
+}
+
+// ErrNoJob is returned by Find when no job of that name is there.
+var ErrNoJob = errors.New("no such job")
+
+// Jobs lists the jobs that Flink remembers.
+func (c *Client) Jobs(ctx context.Context) ([]Job, error) {
+	var out struct {
+		Jobs []Job `json:"jobs"`
+	}
+	err := c.do(ctx, http.MethodGet, "/jobs/overview", nil, &out)
+	return out.Jobs, err
+}
+
+// Find returns the newest job of a name; a running one is newer than an ended one.
+func (c *Client) Find(ctx context.Context, name string) (Job, error) {
+	jobs, err := c.Jobs(ctx)
+	if err != nil {
+		return Job{}, err
+	}
+	best := -1
+	for i, j := range jobs {
+		if j.Name != name {
+			continue
+		}
+		if best < 0 || jobs[best].Ended() && !j.Ended() || jobs[best].Ended() == j.Ended() && j.StartMs > jobs[best].StartMs {
+			best = i
+		}
+	}
+	if best < 0 {
+		return Job{}, fmt.Errorf("%w at %s: %q", ErrNoJob, c.URL, name)
+	}
+	return jobs[best], nil
+}
+
+// Checkpoints returns those of a job.
+func (c *Client) Checkpoints(ctx context.Context, id string) (Checkpoints, error) {
+	var out Checkpoints
+	err := c.do(ctx, http.MethodGet, "/jobs/"+id+"/checkpoints", nil, &out)
+	return out, err
+}
+
+// Failure returns why the job last failed, "" when it did not.
+func (c *Client) Failure(ctx context.Context, id string) (string, error) {
+	var out struct {
+		Root string `json:"root-exception"`
+	}
+	err := c.do(ctx, http.MethodGet, "/jobs/"+id+"/exceptions", nil, &out)
+	return out.Root, err
+}
+
+// Cancel ends a job and waits for its end. Its retained checkpoints stay.
+func (c *Client) Cancel(ctx context.Context, id string) error {
+	if err := c.do(ctx, http.MethodPatch, "/jobs/"+id+"?mode=cancel", nil, nil); err != nil {
+		return err
+	}
+	return c.wait(ctx, func() (bool, error) {
+		var j Job
+		err := c.do(ctx, http.MethodGet, "/jobs/"+id, nil, &j)
+		return j.Ended(), err
+	})
+}
+
+// Savepoint writes a savepoint below dir, "" = where Flink is configured to,
+// and returns its path. With stop the job ends with it.
+func (c *Client) Savepoint(ctx context.Context, id, dir string, stop bool) (path string, err error) {
+	body, address := map[string]any{"cancel-job": false}, "/jobs/"+id+"/savepoints"
+	field := "target-directory"
+	if stop {
+		body, address, field = map[string]any{"drain": false}, "/jobs/"+id+"/stop", "targetDirectory"
+	}
+	if dir != "" {
+		body[field] = dir
+	}
+	var trigger struct {
+		ID string `json:"request-id"`
+	}
+	if err := c.do(ctx, http.MethodPost, address, body, &trigger); err != nil {
+		return "", err
+	}
+	err = c.wait(ctx, func() (bool, error) {
+		var answer struct {
+			Status struct {
+				ID string `json:"id"`
+			} `json:"status"`
+			Operation struct {
+				Location string `json:"location"`
+				Failure  *struct {
+					Trace string `json:"stack-trace"`
+				} `json:"failure-cause"`
+			} `json:"operation"`
+		}
+		if err := c.do(ctx, http.MethodGet, "/jobs/"+id+"/savepoints/"+trigger.ID, nil, &answer); err != nil {
+			return false, err
+		}
+		if f := answer.Operation.Failure; f != nil {
+			return false, fmt.Errorf("Flink could not write the savepoint: %s", firstLine(f.Trace)) //nolint:staticcheck // A name begins the text.
+		}
+		path = answer.Operation.Location
+		return answer.Status.ID == "COMPLETED", nil
+	})
+	return path, err
+}
+
+func (c *Client) wait(ctx context.Context, done func() (bool, error)) error {
+	t := time.NewTicker(pollEvery)
+	defer t.Stop()
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body, answer any) error {
+	fail := func(err error) error {
+		return fmt.Errorf("cannot ask Flink at %s: %s %s: %w", c.URL, method, path, err)
+	}
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fail(err)
+		}
+		content = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, content)
+	if err != nil {
+		return fail(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := c.HTTP.Do(req)
+	if err != nil {
+		return fail(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // It was only read.
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return fail(err)
+	}
+	if res.StatusCode >= http.StatusMultipleChoices {
+		return fail(fmt.Errorf("%s: %s", res.Status, reason(text)))
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// reason shortens what Flink answers: a list of Java traces.
+func reason(text []byte) string {
+	var e struct {
+		Errors []string `json:"errors"`
+	}
+	if json.Unmarshal(text, &e) != nil || len(e.Errors) == 0 {
+		return firstLine(string(text))
+	}
+	return firstLine(e.Errors[len(e.Errors)-1])
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}

@@ -1,0 +1,236 @@
+package testenv
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+)
+
+// KafkaCluster is one or three real brokers.
+type KafkaCluster struct {
+	t       *testing.T
+	brokers []*server
+	addrs   []string
+	client  *kafka.Client
+}
+
+const kafkaLog = `<?xml version="1.0" encoding="UTF-8"?>
+<Configuration status="ERROR" shutdownHook="disable"><Appenders><Console name="C" target="SYSTEM_OUT"><PatternLayout pattern="[%d] %p %m (%c)%n"/></Console></Appenders>
+<Loggers><Root level="WARN"><AppenderRef ref="C"/></Root></Loggers></Configuration>`
+
+// Short sessions: a killed broker is replaced, or back, in two seconds and not in eleven.
+const kafkaProperties = `process.roles=broker,controller
+node.id=@ID
+controller.quorum.bootstrap.servers=@QUORUM
+listeners=PLAINTEXT://@BROKER,CONTROLLER://@CONTROLLER
+advertised.listeners=PLAINTEXT://@BROKER
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs=@DIR
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+auto.create.topics.enable=false
+log.cleaner.dedupe.buffer.size=2097152
+log.index.size.max.bytes=1048576
+num.network.threads=1
+num.io.threads=2
+broker.session.timeout.ms=1500
+broker.heartbeat.interval.ms=300
+replica.lag.time.max.ms=3000
+controller.quorum.election.timeout.ms=500
+controller.quorum.fetch.timeout.ms=1000
+`
+
+func randomID() string {
+	for {
+		b := make([]byte, 16)
+		_, _ = rand.Read(b) // It does not fail.
+		if id := base64.RawURLEncoding.EncodeToString(b); id[0] != '-' {
+			return id
+		}
+	}
+}
+
+// StartKafka starts 1 or 3 brokers and makes the topics; three keep each record twice before it is acknowledged.
+func StartKafka(t *testing.T, brokers int, topics ...Topic) *KafkaCluster {
+	t.Helper()
+	k := &KafkaCluster{t: t}
+	p := ports(t, 2*brokers)
+	var quorum, initial []string
+	for i := range brokers {
+		k.addrs = append(k.addrs, address(p[i]))
+		quorum = append(quorum, address(p[brokers+i]))
+		initial = append(initial, fmt.Sprintf("%d@%s:%s", i+1, quorum[i], randomID()))
+	}
+	cluster := randomID()
+	for i := range brokers {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "log4j2.xml"), kafkaLog)
+		write(t, filepath.Join(dir, "server.properties"), strings.NewReplacer(
+			"@ID", fmt.Sprint(i+1), "@QUORUM", strings.Join(quorum, ","), "@BROKER", k.addrs[i], "@CONTROLLER", quorum[i], "@DIR", filepath.Join(dir, "data"),
+		).Replace(kafkaProperties))
+		format := newServer(t, dir, "kafka-format", "java", kafkaJava(dir, "kafka.tools.StorageTool", "format", "-g", "-t", cluster, "-c", "server.properties", "--initial-controllers", strings.Join(initial, ","))...)
+		format.run()
+		<-format.child.Done()
+		if err := format.child.Err(); !strings.Contains(err.Error(), "exit code 0") {
+			t.Fatal(err)
+		}
+		k.brokers = append(k.brokers, newServer(t, dir, fmt.Sprintf("kafka-%d", i+1), "java", kafkaJava(dir, "kafka.Kafka", "server.properties")...))
+		k.brokers[i].run()
+	}
+	transport := &kafka.Transport{MetadataTTL: 100 * time.Millisecond}
+	t.Cleanup(transport.CloseIdleConnections)
+	k.client = &kafka.Client{Addr: kafka.TCP(k.addrs...), Timeout: 10 * time.Second, Transport: transport}
+	k.ready()
+	k.makeTopics(topics)
+	return k
+}
+
+func kafkaJava(dir, main string, args ...string) []string {
+	return append([]string{
+		"-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.configurationFile=" + filepath.Join(dir, "log4j2.xml"),
+		"-cp", filepath.Join(folder(), "kafka", "lib", "*"), main,
+	}, args...)
+}
+
+func (k *KafkaCluster) ready() {
+	k.t.Helper()
+	k.brokers[0].until("Kafka", func(ctx context.Context) error {
+		m, err := k.client.Metadata(ctx, &kafka.MetadataRequest{})
+		if err == nil && len(m.Brokers) < len(k.brokers) {
+			err = fmt.Errorf("%d of %d brokers", len(m.Brokers), len(k.brokers))
+		}
+		return err
+	})
+}
+
+func (k *KafkaCluster) makeTopics(topics []Topic) {
+	k.t.Helper()
+	for _, topic := range topics {
+		k.brokers[0].until("topic "+topic.Name, func(ctx context.Context) error {
+			c := kafka.TopicConfig{Topic: topic.Name, NumPartitions: topic.Partitions, ReplicationFactor: len(k.brokers)}
+			if len(k.brokers) > 1 {
+				c.ConfigEntries = []kafka.ConfigEntry{{ConfigName: "min.insync.replicas", ConfigValue: "2"}}
+			}
+			res, err := k.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{c}})
+			if err == nil {
+				err = res.Errors[topic.Name]
+			}
+			return err
+		})
+		// A topic in the metadata does not take records yet: the first would get NotLeader.
+		for p := range topic.Partitions {
+			k.brokers[0].until("leader", func(ctx context.Context) error {
+				res, err := k.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic.Name: {kafka.LastOffsetOf(p)}}})
+				if err == nil && len(res.Topics[topic.Name]) == 1 {
+					err = res.Topics[topic.Name][0].Error
+				}
+				return err
+			})
+		}
+	}
+}
+
+// Addr returns host:port of a broker.
+func (k *KafkaCluster) Addr(i int) string { return k.addrs[i] }
+
+// Addrs returns all of them.
+func (k *KafkaCluster) Addrs() []string { return k.addrs }
+
+// Broker returns a broker's process.
+func (k *KafkaCluster) Broker(i int) interface {
+	Kill()
+	Pid() int
+} {
+	return k.brokers[i]
+}
+
+// Restart starts a killed broker again, on its port and its records.
+func (k *KafkaCluster) Restart(i int) {
+	k.t.Helper()
+	k.brokers[i].run()
+}
+
+// RedisServer is a real Redis.
+type RedisServer struct {
+	*server
+
+	addr string
+}
+
+// StartRedis starts an empty one.
+func StartRedis(t *testing.T) *RedisServer {
+	t.Helper()
+	p := ports(t, 1)[0]
+	r := &RedisServer{addr: address(p)}
+	r.server = newServer(t, t.TempDir(), "redis", "redis-server", "--port", fmt.Sprint(p), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+		"--maxmemory", "2gb", "--maxmemory-policy", "noeviction")
+	r.Restart()
+	return r
+}
+
+// Addr returns host:port.
+func (r *RedisServer) Addr() string { return r.addr }
+
+// Restart starts it, empty, on its port.
+func (r *RedisServer) Restart() {
+	r.t.Helper()
+	r.run()
+	r.until("Redis", func(ctx context.Context) error { return dial(ctx, r.addr) })
+}
+
+// Postgres returns the URL of an empty database.
+func Postgres(t *testing.T) string {
+	t.Helper()
+	bins, err := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if err != nil || len(bins) == 0 {
+		t.Fatal("no PostgreSQL is installed")
+	}
+	bin := bins[len(bins)-1]
+	dir, err := os.MkdirTemp("", "pulseboard-pg-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	data, port := filepath.Join(dir, "data"), ports(t, 1)[0]
+	var prefix []string
+	if os.Getuid() == 0 { // PostgreSQL refuses to run as root.
+		if err := os.Chown(dir, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // A folder.
+			t.Fatal(err)
+		}
+		prefix = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
+	}
+	command := func(name string, args ...string) *server {
+		all := append(append([]string{}, prefix...), append([]string{filepath.Join(bin, name)}, args...)...)
+		s := newServer(t, t.TempDir(), name, all[0], all[1:]...)
+		s.config.Dir = "/"
+		s.run()
+		return s
+	}
+	initdb := command("initdb", "-U", "app", "-A", "trust", "--no-sync", "-D", data)
+	<-initdb.child.Done()
+	if err := initdb.child.Err(); !strings.Contains(err.Error(), "exit code 0") {
+		t.Fatal(err)
+	}
+	server := command("postgres", "-D", data, "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", fmt.Sprintf("port=%d", port), "-c", "unix_socket_directories=")
+	server.until("PostgreSQL", func(ctx context.Context) error { return dial(ctx, address(port)) })
+	return fmt.Sprintf("postgres://app@127.0.0.1:%d/postgres?sslmode=disable", port)
+}
+

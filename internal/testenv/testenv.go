@@ -1,0 +1,175 @@
+// Package testenv gives tests their servers: in process, or, with
+// PULSEBOARD_REAL set to a folder of jars (make test-real sets it), real ones as
+// child processes. The tests are the same.
+//
+//	kafka/lib  Kafka 4.1
+//	flink/lib  Flink 1.19 with Beam's runner
+//
+// Real servers are killed with the test, and when its process is.
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"pulseboard/internal/embedded"
+)
+
+// folder of the jars of real servers, "" = tests use those in process.
+func folder() string { return os.Getenv("PULSEBOARD_REAL") }
+
+// Real reports whether tests run on real servers.
+func Real() bool { return folder() != "" }
+
+// NeedReal leaves a test out that makes no sense on servers in process.
+func NeedReal(t *testing.T) {
+	t.Helper()
+	if !Real() {
+		t.Skip("it needs real servers: run make test-real")
+	}
+}
+
+// FlinkJars returns the folder of Flink's jars.
+func FlinkJars() string { return filepath.Join(folder(), "flink", "lib") }
+
+// Topic is made before a test begins.
+type Topic struct {
+	Name       string
+	Partitions int
+}
+
+// Kafka returns the address of a broker with these topics.
+func Kafka(t *testing.T, topics ...Topic) string {
+	t.Helper()
+	if Real() {
+		return StartKafka(t, 1, topics...).Addr(0)
+	}
+	options := []kfake.Opt{kfake.NumBrokers(1)}
+	for _, topic := range topics {
+		options = append(options, kfake.SeedTopics(int32(topic.Partitions), topic.Name))
+	}
+	c, err := kfake.NewCluster(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c.ListenAddrs()[0]
+}
+
+// Redis returns the address of an empty Redis.
+func Redis(t *testing.T) string {
+	t.Helper()
+	if Real() {
+		return StartRedis(t).Addr()
+	}
+	return miniredis.RunT(t).Addr()
+}
+
+// server is a child process that a test ends, stops and starts again.
+type server struct {
+	t      *testing.T
+	config embedded.ChildConfig
+	child  *embedded.Child
+	log    *os.File
+}
+
+func newServer(t *testing.T, dir, name, path string, args ...string) *server {
+	t.Helper()
+	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, log: log, config: embedded.ChildConfig{Name: name, Path: path, Args: args, Dir: dir, Output: log}}
+	t.Cleanup(func() {
+		s.Kill()
+		_ = log.Close()
+		if t.Failed() {
+			t.Logf("the end of the log of %s:\n%s", name, tail(log.Name()))
+		}
+	})
+	return s
+}
+
+func tail(path string) string {
+	const length = 4000
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b[max(0, len(b)-length):])
+}
+
+func (s *server) run() {
+	s.t.Helper()
+	var err error
+	if s.child, err = embedded.StartChild(s.config); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Pid returns the process id.
+func (s *server) Pid() int { return s.child.Pid() }
+
+// Kill is kill -9, and waits for the end.
+func (s *server) Kill() {
+	if s.child != nil {
+		s.child.Kill()
+	}
+}
+
+// How long any server may take to begin.
+const patience = time.Minute
+
+// until repeats a check until it holds.
+func (s *server) until(what string, ok func(context.Context) error) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for {
+		err := ok(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-s.child.Done():
+			s.t.Fatalf("waiting for %s: %v", what, s.child.Err())
+		case <-ctx.Done():
+			s.t.Fatalf("waited too long for %s: %v", what, err)
+		case <-every.C:
+		}
+	}
+}
+
+// ports takes free ports together, so that they differ.
+func ports(t *testing.T, n int) []int {
+	t.Helper()
+	out := make([]int, 0, n)
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close() //nolint:errcheck // It was only taken to know its port.
+		out = append(out, ln.Addr().(*net.TCPAddr).Port)
+	}
+	return out
+}
+
+func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,188 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"pulseboard/internal/conf"
+	"pulseboard/internal/flink"
+	"pulseboard/internal/service"
+)
+
+// RunnerFlink is the name of the runner for clusters.
+const RunnerFlink = "flink"
+
+var flinkCommands = map[string]func(context.Context, service.Env) error{
+	"submit": submitCommand, "status": statusCommand, "cancel": cancelCommand, "savepoint": savepointCommand,
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+// isFlink reports whether the arguments or the environment name the runner flink.
+func isFlink(env service.Env) bool {
+	runner := env.Getenv(conf.EnvName("runner"))
+	for i, a := range env.Args {
+		name, value, ok := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		if name != "runner" || !strings.HasPrefix(a, "-") {
+			continue
+		}
+		if runner = value; !ok {
+			runner = first(env.Args[i+1:])
+		}
+	}
+	return runner == RunnerFlink
+}
+
+const aboutSubmit = `
+pipeline submit gives the job to Flink by way of Beam's job server, and returns.
+The same program must be on the machines of the TaskManagers, at --worker: they
+start it for the job. State is kept in Flink's checkpoints; what a job counted
+is lost with none of its processes.
+
+  pipeline submit --kafka k1:9092 --redis r1:6379 --job-endpoint jobserver:8099 --parallelism 2 --worker /opt/pulseboard/pipeline
+
+To go on from a savepoint, or from the newest retained checkpoint of a job that
+is gone: --savepoint file:///…/chk-42 (docs/operations.md).`
+
+func submitCommand(ctx context.Context, env service.Env) error {
+	c := DefaultFlink()
+	f := conf.New("pipeline submit", aboutSubmit)
+	jobFlags(f, &c.Config)
+	runner := RunnerFlink
+	f.StringVar(&runner, "runner", runner, "`name` of the Beam runner, flink")
+	f.StringVar(&c.JobServer, "job-endpoint", c.JobServer, "`address` of Beam's job server, host:port")
+	f.StringVar(&c.JobName, "job-name", c.JobName, "`name` by which status, cancel and savepoint find the job")
+	f.StringVar(&c.Worker, "worker", self(), "`path` of this program on the machines of the TaskManagers")
+	f.IntVar(&c.Parallelism, "parallelism", c.Parallelism, "`number` of subtasks, at most that of the slots")
+	f.IntVar(&c.Shards, "shards", c.Shards, "`number` of reader shards, at most that of the partitions; 0 = one at parallelism 1, else two for each subtask")
+	f.DurationVar(&c.Checkpoint, "checkpoint-interval", c.Checkpoint, "`time` between checkpoints: what is read and computed again after a failure")
+	f.StringVar(&c.CheckpointD, "checkpoint-dir", c.CheckpointD, "`URI` that all of Flink can write to, file:///… or s3://…; empty = as Flink is configured")
+	f.StringVar(&c.Savepoint, "savepoint", c.Savepoint, "`path` of a savepoint or checkpoint to go on from")
+	f.DurationVar(&c.BundleTime, "bundle-time", c.BundleTime, "`time` that a bundle of the runner stays open; each result is later by one or two of them")
+	f.StringVar(&c.WorkerMetrics, "worker-metrics-addr", c.WorkerMetrics, "`address` where workers serve /metrics: host:port, the next free one when it is taken, or unix:PATH; empty = not at all")
+	f.StringVar(&c.WorkerLogs, "worker-logs", c.WorkerLogs, "`folder` of the workers' logs on their machines")
+	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "`level` of the logs: DEBUG, INFO, WARN or ERROR")
+	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return err
+	}
+	if runner != RunnerFlink {
+		return fmt.Errorf("--runner is %q: pipeline submit knows flink only; without submit it runs on prism", runner)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return fmt.Errorf("--log-level is %q: it must be DEBUG, INFO, WARN or ERROR", c.LogLevel)
+	}
+	c.Log = service.Logger(env.Stderr, level, "pipeline")
+	if err := Submit(ctx, c); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(env.Stdout, "submitted as %s\n", c.JobName)
+	return err
+}
+
+func self() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// jobOf parses the flags of a command about a running job and finds it.
+func jobOf(ctx context.Context, env service.Env, f *conf.Flags) (*flink.Client, flink.Job, error) {
+	url := f.String("rest", "http://127.0.0.1:8081", "`URL` of Flink's REST API")
+	name := f.String("job-name", DefaultFlink().JobName, "`name` that the job was submitted with")
+	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return nil, flink.Job{}, err
+	}
+	c := flink.NewClient(*url)
+	j, err := c.Find(ctx, *name)
+	return c, j, err
+}
+
+var errNotRunning = errors.New("the job is not running")
+
+func statusCommand(ctx context.Context, env service.Env) error {
+	f := conf.New("pipeline status", "\npipeline status says how the job on Flink is. Its exit code is 0 when it is running.")
+	c, j, err := jobOf(ctx, env, f)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "job\t%s, %s\nstate\t%s\nrunning since\t%s\n", j.Name, j.ID, j.State, utc(j.StartMs))
+	if cp, err := c.Checkpoints(ctx, j.ID); err == nil {
+		_, _ = fmt.Fprintf(w, "checkpoints\t%d completed, %d failed, %d restored\n", cp.Counts.Completed, cp.Counts.Failed, cp.Counts.Restored)
+		if l := cp.Latest.Completed; l != nil {
+			_, _ = fmt.Fprintf(w, "newest\t%s, %.1f MB in %d ms\n\t%s\n", utc(l.TriggeredMs), float64(l.Bytes)/1e6, l.DurationMs, l.Path)
+		}
+		if r := cp.Latest.Restored; r != nil {
+			_, _ = fmt.Fprintf(w, "restored\t%s\n\t%s\n", utc(r.AtMs), r.Path)
+		}
+	}
+	if cause, err := c.Failure(ctx, j.ID); err == nil && cause != "" {
+		line, _, _ := strings.Cut(cause, "\n")
+		_, _ = fmt.Fprintf(w, "last failure\t%s\n", line)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if j.State != "RUNNING" {
+		return fmt.Errorf("%w: %s", errNotRunning, j.State)
+	}
+	return nil
+}
+
+func utc(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func cancelCommand(ctx context.Context, env service.Env) error {
+	f := conf.New("pipeline cancel", "\npipeline cancel ends the job on Flink. Its newest checkpoint stays, and is printed: submit --savepoint goes on from it.")
+	c, j, err := jobOf(ctx, env, f)
+	if err != nil {
+		return err
+	}
+	if j.Ended() {
+		return fmt.Errorf("%w: %s", errNotRunning, j.State)
+	}
+	if err := c.Cancel(ctx, j.ID); err != nil {
+		return err
+	}
+	cp, err := c.Checkpoints(ctx, j.ID)
+	if err != nil || cp.Latest.Completed == nil {
+		_, err := fmt.Fprintln(env.Stdout, "canceled; there is no checkpoint")
+		return err
+	}
+	_, err = fmt.Fprintln(env.Stdout, cp.Latest.Completed.Path)
+	return err
+}
+
+func savepointCommand(ctx context.Context, env service.Env) error {
+	f := conf.New("pipeline savepoint", `
+pipeline savepoint writes all state of the job on Flink and prints where: submit
+--savepoint goes on from it, also with a newer version or another parallelism.`)
+	dir := f.String("dir", "", "`URI` of the folder for it; empty = as Flink is configured")
+	stop := f.Bool("stop", false, "end the job with it, so that nothing is computed twice")
+	c, j, err := jobOf(ctx, env, f)
+	if err != nil {
+		return err
+	}
+	if j.Ended() {
+		return fmt.Errorf("%w: %s", errNotRunning, j.State)
+	}
+	path, err := c.Savepoint(ctx, j.ID, *dir, *stop)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(env.Stdout, path)
+	return err
+}

@@ -1,0 +1,131 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pulseboard/internal/flink"
+)
+
+// LocalFlink is a Flink of one Java process with the job, which goes on from
+// the newest checkpoint that an earlier one left in its folder.
+type LocalFlink struct {
+	config FlinkConfig
+	local  flink.LocalConfig
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // Read after done.
+}
+
+// StartLocalFlink starts it in the background: what goes wrong, also at the
+// start, ends it, and the next may find the fault gone.
+func StartLocalFlink(ctx context.Context, c FlinkConfig, local flink.LocalConfig) (*LocalFlink, error) {
+	if _, err := flink.FindJava(local.Jars); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(local.Dir)
+	if err != nil {
+		return nil, err
+	}
+	local.Dir = dir
+	local.Slots = c.Parallelism
+	ctx, cancel := context.WithCancel(ctx)
+	l := &LocalFlink{config: c, local: local, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		l.err = l.run(ctx)
+	}()
+	return l, nil
+}
+
+// Done is closed when it has ended.
+func (l *LocalFlink) Done() <-chan struct{} { return l.done }
+
+// Err says why. It waits for that.
+func (l *LocalFlink) Err() error {
+	<-l.done
+	return l.err
+}
+
+// Close ends it; its checkpoints stay.
+func (l *LocalFlink) Close() error {
+	l.cancel()
+	<-l.done
+	return nil
+}
+
+func (l *LocalFlink) run(ctx context.Context) error {
+	checkpoints := filepath.Join(l.local.Dir, "checkpoints")
+	retained, err := flink.Retained(checkpoints)
+	if err != nil {
+		return err
+	}
+	if len(retained) > 0 {
+		l.local.From = retained[0]
+	}
+	java, err := flink.StartLocal(ctx, l.local)
+	if err != nil {
+		return err
+	}
+	defer java.Kill() // It has no more to do at its end than at a crash: what counts is on disk.
+	c := l.config
+	c.JobServer = java.JobServer()
+	if err := Submit(ctx, c); err != nil {
+		return err
+	}
+	c.Log.Info("Flink has the job", "rest", java.REST(), "from", l.local.From)
+	return l.watch(ctx, java, flink.NewClient(java.REST()))
+}
+
+// How often the job is looked at.
+const watchEvery = 500 * time.Millisecond
+
+// watch returns when Java or the job ends. Any failure within the job Flink mends itself.
+func (l *LocalFlink) watch(ctx context.Context, java *flink.Local, client *flink.Client) error {
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	forgot := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-java.Done():
+			return java.Err()
+		case <-t.C:
+		}
+		j, err := client.Find(ctx, l.config.JobName)
+		if err != nil {
+			continue // Not there yet, or Java is ending.
+		}
+		cp, err := client.Checkpoints(ctx, j.ID)
+		own := err == nil && cp.Counts.Completed > 0
+		if own && !forgot {
+			forgot = true
+			if err := flink.Forget(filepath.Join(l.local.Dir, "checkpoints")); err != nil {
+				l.config.Log.Warn("old checkpoints cannot be deleted", "error", err)
+			}
+		}
+		if j.Ended() {
+			cause, _ := client.Failure(ctx, j.ID) // What can be said of it is said.
+			if !own && l.local.From != "" {
+				l.setAside(cause)
+			}
+			return fmt.Errorf("the job on Flink is %s: %s", j.State, strings.TrimSpace(cause))
+		}
+	}
+}
+
+// setAside makes the next start leave out a checkpoint that the job could not
+// begin with: an older one may do, and without any the windows are rebuilt from Kafka.
+func (l *LocalFlink) setAside(cause string) {
+	dir := strings.TrimPrefix(l.local.From, "file://")
+	line, _, _ := strings.Cut(cause, "\n")
+	l.config.Log.Error("the job could not begin with a checkpoint; it is set aside", "checkpoint", dir, "error", line)
+	if err := os.Rename(filepath.Join(dir, "_metadata"), filepath.Join(dir, "_metadata.unusable")); err != nil {
+		l.config.Log.Error("the checkpoint cannot be set aside", "error", err)
+	}
+}

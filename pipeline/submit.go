@@ -1,0 +1,213 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/graphx"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/hooks"
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"pulseboard/sources"
+)
+
+// FlinkConfig says how to run the job on Flink.
+type FlinkConfig struct {
+	Config
+
+	JobServer   string // host:port of Beam's job server.
+	JobName     string // By which the job is found again.
+	Worker      string // Path of this program where the TaskManagers are.
+	Parallelism int
+	Shards      int           // Of the source; 0 = see shardsFor.
+	Checkpoint  time.Duration // Between checkpoints.
+	CheckpointD string        // file:// or other URI that all of Flink can write to; "" = as Flink is configured.
+	Savepoint   string        // Path of a savepoint or checkpoint to begin with; of a remote Flink only.
+	// BundleTime is how long a bundle of the runner stays open: it is part of the
+	// delay of each result.
+	BundleTime time.Duration
+
+	WorkerMetrics string // Where workers serve their metrics, "" = nowhere.
+	WorkerLogs    string // Folder of the workers' logs, where the TaskManagers are.
+	LogLevel      string
+}
+
+// DefaultFlink returns the documented defaults.
+func DefaultFlink() FlinkConfig {
+	f := FlinkConfig{
+		Config: Default(), JobServer: "127.0.0.1:8099", JobName: "pulseboard", Parallelism: 1,
+		Checkpoint: 5 * time.Second, BundleTime: 50 * time.Millisecond, WorkerLogs: os.TempDir(), LogLevel: "INFO",
+	}
+	f.KeyGroups = FlinkKeyGroups
+	return f
+}
+
+// FlinkKeyGroups are more than on Prism: they are what is spread over the
+// workers, by a hash that leaves 16 of them as 10 and 6.
+const FlinkKeyGroups = 64
+
+// flink is the runner for clusters, and for one machine that keeps its state.
+func onFlink(shards int) runner {
+	return runner{name: "flink", shards: shards, durable: true, spread: true, timerEarly: time.Millisecond}
+}
+
+// Validate reports everything that is wrong, before anything is connected to.
+func (c *FlinkConfig) Validate() error {
+	errs := []error{c.Config.Validate()}
+	bad := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	bad(c.Slice != time.Second, "--slice is %v: on Flink it must be 1s, because its runner cuts the watermark of a source to whole seconds", c.Slice)
+	bad(c.Parallelism < 1 || c.Parallelism > c.KeyGroups, "--parallelism is %d: it must be 1 to the number of key groups, %d", c.Parallelism, c.KeyGroups)
+	bad(c.Checkpoint < 500*time.Millisecond, "--checkpoint-interval is %v: it must be 500ms or more; without checkpoints a failure would lose what was counted", c.Checkpoint)
+	bad(c.BundleTime < 10*time.Millisecond, "--bundle-time is %v: it must be 10ms or more", c.BundleTime)
+	bad(c.JobName == "", "--job-name must not be empty: status, cancel and savepoint find the job by it")
+	bad(c.Worker == "", "--worker must name this program where the TaskManagers are")
+	return errors.Join(errs...)
+}
+
+// Submit gives the job to Flink and returns when it was accepted: it goes on
+// without the caller.
+func Submit(ctx context.Context, c FlinkConfig) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	partitions, err := sources.Partitions(ctx, c.Brokers, c.Topic)
+	if err != nil {
+		return err
+	}
+	run := newRun()
+	set, resume, err := lookUp(ctx, c.Config)
+	if err != nil {
+		return err
+	}
+	start := c.Start
+	if start.IsZero() {
+		start = startTime(set, resume.Ends, c.Config, time.Now())
+	}
+	shards := c.Shards
+	if shards == 0 {
+		shards = shardsFor(c.Parallelism, partitions)
+	}
+	initBeam()
+	p, s := beam.NewPipelineWithRoot()
+	Build(s, c.Config, onFlink(shards), run, start)
+	worker, err := json.Marshal(workerOptions{
+		Run: run, Brokers: c.Brokers, Topic: c.Topic, Redis: c.Redis, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
+		Metrics: c.WorkerMetrics, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
+	})
+	if err != nil {
+		return err
+	}
+	request, err := c.request(ctx, p, string(worker))
+	if err != nil {
+		return err
+	}
+	c.Log.Info("the pipeline is submitted", "runner", "flink", "job_server", c.JobServer, "job", c.JobName, "parallelism", c.Parallelism,
+		"shards", shards, "partitions", partitions, "key_groups", c.KeyGroups, "queries", len(set.Entries), "from_if_no_state", start.UTC(), "savepoint", c.Savepoint)
+	return give(ctx, c.JobServer, request)
+}
+
+// shardsFor makes more reader shards than workers, since they are spread by a
+// hash, but never one without a partition: it would hold the watermark.
+func shardsFor(parallelism, partitions int) int {
+	if parallelism == 1 {
+		return 1
+	}
+	return max(1, min(2*parallelism, partitions))
+}
+
+// request is what the SDK's own runner would send, but with the options where
+// Flink's runner looks for them: that one hides all but a few among those of Go
+// (apache/beam#36539), and bundles then last ten seconds, without checkpoints.
+func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker string) (*jobpb.PrepareJobRequest, error) {
+	edges, _, err := p.Build()
+	if err != nil {
+		return nil, fmt.Errorf("the pipeline is wrong: %w", err)
+	}
+	process, err := json.Marshal(map[string]string{"command": c.Worker})
+	if err != nil {
+		return nil, err
+	}
+	env, err := graphx.CreateEnvironment(ctx, graphx.URNEnvProcess, func(context.Context) string { return string(process) })
+	if err != nil {
+		return nil, err
+	}
+	model, err := graphx.Marshal(edges, &graphx.Options{Environment: env, PipelineResourceHints: jobopts.GetPipelineResourceHints()})
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the pipeline for Flink: %w", err)
+	}
+	for _, e := range model.GetComponents().GetEnvironments() {
+		e.Dependencies = nil // The program is where the TaskManagers are: nothing is staged.
+	}
+	hooks.SerializeHooksToOptions()
+	beam.PipelineOptions.Set(workerOption, worker)
+	text, err := json.Marshal(beam.PipelineOptions.Export())
+	if err != nil {
+		return nil, err
+	}
+	var goOptions map[string]any
+	if err := json.Unmarshal(text, &goOptions); err != nil {
+		return nil, err
+	}
+	options := map[string]any{
+		"go_options": goOptions, "app_name": c.JobName, "job_name": c.JobName, "experiments": []any{"beam_fn_api"},
+		"streaming": true, "parallelism": c.Parallelism,
+		// A bundle that is full is closed at once, and with it its results leave: one
+		// element is one table of a key group. Those that timers start are closed by time.
+		"max_bundle_size": 1, "max_bundle_time_mills": c.BundleTime.Milliseconds(),
+		"checkpointing_interval":           c.Checkpoint.Milliseconds(),
+		"externalized_checkpoints_enabled": true, "retain_externalized_checkpoints_on_cancellation": true,
+	}
+	if c.CheckpointD != "" {
+		options["state_backend"], options["state_backend_storage_path"] = "filesystem", c.CheckpointD
+	}
+	if c.Savepoint != "" {
+		options["savepoint_path"] = c.Savepoint
+	}
+	named := make(map[string]any, len(options))
+	for name, v := range options {
+		named["beam:option:"+name+":v1"] = v
+	}
+	st, err := structpb.NewStruct(named)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the options for Flink: %w", err)
+	}
+	return &jobpb.PrepareJobRequest{Pipeline: model, PipelineOptions: st, JobName: c.JobName}, nil
+}
+
+// How long the job server may take: it may have to send its jars to Flink.
+const submitTimeout = 2 * time.Minute
+
+func give(ctx context.Context, addr string, request *jobpb.PrepareJobRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
+	defer cancel()
+	fail := func(err error) error {
+		return fmt.Errorf("cannot submit to the job server at %s: %w; is it running, and reachable with --job-endpoint?", addr, err)
+	}
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return fail(err)
+	}
+	defer conn.Close() //nolint:errcheck // Everything was answered.
+	client := jobpb.NewJobServiceClient(conn)
+	prepared, err := client.Prepare(ctx, request)
+	if err != nil {
+		return fail(err)
+	}
+	if _, err := client.Run(ctx, &jobpb.RunJobRequest{PreparationId: prepared.GetPreparationId()}); err != nil {
+		return fail(err)
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/container/tools"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/harness/init" // The flags and the loop of a worker.
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"pulseboard/internal/service"
+)
+
+// A worker is this program, started by a TaskManager for the DoFns of a job. It
+// gets the address of what provisions it and nothing else, and there finds the
+// options that Submit left for it.
+
+// workerOption is where Submit leaves workerOptions, among the SDK's own.
+const workerOption = "pulseboard_worker"
+
+type workerOptions struct {
+	Run       string   `json:"run"`
+	Brokers   []string `json:"brokers"`
+	Topic     string   `json:"topic"`
+	Redis     string   `json:"redis"`
+	SliceMs   int64    `json:"slice_ms"`
+	KeyGroups int      `json:"key_groups"`
+	Metrics   string   `json:"metrics"`
+	Logs      string   `json:"logs"`
+	LogLevel  string   `json:"log_level"`
+}
+
+const provisionFlag = "provision_endpoint"
+
+// IsWorker reports whether these arguments are those that Flink starts a worker with.
+func IsWorker(args []string) bool {
+	for _, a := range args {
+		if strings.HasPrefix(strings.TrimLeft(a, "-"), provisionFlag+"=") {
+			return true
+		}
+	}
+	return false
+}
+
+// RunWorker serves a TaskManager until that ends.
+func RunWorker(ctx context.Context, args []string) error {
+	provision := flag.String(provisionFlag, "", "")
+	// Flink's runner passes these too, and they are in what the provisioner says.
+	for _, name := range []string{"artifact_endpoint"} {
+		if flag.Lookup(name) == nil {
+			flag.String(name, "", "")
+		}
+	}
+	if err := flag.CommandLine.Parse(args); err != nil {
+		return err
+	}
+	id := flag.Lookup("id").Value.String()
+	info, err := tools.ProvisionInfo(grpcx.WriteWorkerID(ctx, id), *provision)
+	if err != nil {
+		return fmt.Errorf("cannot ask %s what to do: %w", *provision, err)
+	}
+	o, err := readWorkerOptions(info.GetPipelineOptions())
+	if err != nil {
+		return err
+	}
+	log, err := workerLog(o, id)
+	if err != nil {
+		return err
+	}
+	options, err := tools.ProtoToJSON(info.GetPipelineOptions())
+	if err != nil {
+		return err
+	}
+	for name, value := range map[string]string{
+		"worker": "true", "options": options,
+		"logging_endpoint": info.GetLoggingEndpoint().GetUrl(), "control_endpoint": info.GetControlEndpoint().GetUrl(),
+	} {
+		if value == "" {
+			continue // Given as a flag.
+		}
+		if err := flag.Set(name, value); err != nil {
+			return fmt.Errorf("cannot set the flag %s: %w", name, err)
+		}
+	}
+	if c := info.GetRunnerCapabilities(); len(c) > 0 {
+		if err := os.Setenv("RUNNER_CAPABILITIES", strings.Join(c, " ")); err != nil {
+			return err
+		}
+	}
+	if err := equip(ctx, o, log); err != nil {
+		return err
+	}
+	log.Info("a worker begins", "id", id, "run", o.Run)
+	beam.Init() // In a worker it serves, and ends the process when the TaskManager is gone.
+	return errors.New("the worker has left its TaskManager")
+}
+
+// equip gives the DoFns what they expect in their process.
+func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	c := Config{
+		Brokers: o.Brokers, Topic: o.Topic, Redis: o.Redis, Slice: time.Duration(o.SliceMs) * time.Millisecond, KeyGroups: o.KeyGroups,
+		Log: log, Metrics: metrics,
+	}
+	if err := registerMetrics(metrics); err != nil {
+		return err
+	}
+	if o.Metrics != "" {
+		if err := serveMetrics(ctx, o.Metrics, metrics, log); err != nil {
+			log.Error("metrics are not served", "error", err)
+		}
+	}
+	// A worker that is started while Redis is away waits for it: without the
+	// queries there is nothing to compute, and what is read meanwhile stays in Kafka.
+	for delay := 50 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+		_, err := attach(ctx, c, o.Run)
+		if err == nil {
+			return nil
+		}
+		log.Error("a worker cannot begin; trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(delay):
+		}
+	}
+}
+
+func readWorkerOptions(options *structpb.Struct) (o workerOptions, err error) {
+	goOptions := options.GetFields()["beam:option:go_options:v1"].GetStructValue()
+	text := goOptions.GetFields()["options"].GetStructValue().GetFields()[workerOption].GetStringValue()
+	if text == "" {
+		return o, errors.New("the job has no options for this worker: submit it with the same program, pipeline submit")
+	}
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return o, fmt.Errorf("cannot read the options of this worker: %w", err)
+	}
+	return o, nil
+}
+
+// workerLog writes to a file: Flink throws away what a worker prints. The file
+// takes over descriptor 2 too, so that a panic is in it.
+func workerLog(o workerOptions, id string) (*slog.Logger, error) {
+	if err := os.MkdirAll(o.Logs, 0o750); err != nil {
+		return nil, fmt.Errorf("cannot make the folder of the workers' logs: %w", err)
+	}
+	path := filepath.Join(o.Logs, fmt.Sprintf("pulseboard-worker-%d.log", os.Getpid()))
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // The operator names the folder.
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the log of a worker: %w", err)
+	}
+	if err := syscall.Dup3(int(file.Fd()), int(os.Stderr.Fd()), 0); err != nil {
+		return nil, fmt.Errorf("cannot redirect the standard error to %s: %w", path, err)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.LogLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	log := service.Logger(os.Stderr, level, "worker").With("worker", id)
+	slog.SetDefault(log)
+	return log, nil
+}
+
+// How many addresses after the one that is named are tried: workers of several
+// TaskManagers may share a machine.
+const metricsPorts = 16
+
+func serveMetrics(ctx context.Context, addr string, metrics prometheus.Gatherer, log *slog.Logger) error {
+	ln, err := listenNear(ctx, addr)
+	if err != nil {
+		return err
+	}
+	log.Info("metrics are served", "addr", ln.Addr().String())
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	go func() {
+		if err := service.Serve(ctx, ln, mux, log); err != nil {
+			log.Error("metrics are no longer served", "error", err)
+		}
+	}()
+	return nil
+}
+
+func listenNear(ctx context.Context, addr string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if strings.HasPrefix(addr, "unix:") || err != nil || port == "0" {
+		return listen(ctx, addr)
+	}
+	first, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	if err != nil {
+		return nil, fmt.Errorf("--worker-metrics-addr is %q: %w", addr, err)
+	}
+	var ln net.Listener
+	for p := first; p < first+metricsPorts; p++ {
+		if ln, err = listen(ctx, net.JoinHostPort(host, fmt.Sprint(p))); err == nil || !errors.Is(err, syscall.EADDRINUSE) {
+			return ln, err
+		}
+	}
+	return nil, err
+}
