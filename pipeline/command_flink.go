@@ -19,7 +19,7 @@ import (
 const RunnerFlink = "flink"
 
 var flinkCommands = map[string]func(context.Context, service.Env) error{
-	"submit": submitCommand, "status": statusCommand, "cancel": cancelCommand, "savepoint": savepointCommand,
+	"submit": submitCommand, "flink-local": localCommand, "status": statusCommand, "cancel": cancelCommand, "savepoint": savepointCommand,
 }
 
 func first(args []string) string {
@@ -62,33 +62,70 @@ func submitCommand(ctx context.Context, env service.Env) error {
 	runner := RunnerFlink
 	f.StringVar(&runner, "runner", runner, "`name` of the Beam runner, flink")
 	f.StringVar(&c.JobServer, "job-endpoint", c.JobServer, "`address` of Beam's job server, host:port")
-	f.StringVar(&c.JobName, "job-name", c.JobName, "`name` by which status, cancel and savepoint find the job")
-	f.StringVar(&c.Worker, "worker", self(), "`path` of this program on the machines of the TaskManagers")
-	f.IntVar(&c.Parallelism, "parallelism", c.Parallelism, "`number` of subtasks, at most that of the slots")
-	f.IntVar(&c.Shards, "shards", c.Shards, "`number` of reader shards, at most that of the partitions; 0 = one at parallelism 1, else two for each subtask")
-	f.DurationVar(&c.Checkpoint, "checkpoint-interval", c.Checkpoint, "`time` between checkpoints: what is read and computed again after a failure")
-	f.StringVar(&c.CheckpointD, "checkpoint-dir", c.CheckpointD, "`URI` that all of Flink can write to, file:///… or s3://…; empty = as Flink is configured")
 	f.StringVar(&c.Savepoint, "savepoint", c.Savepoint, "`path` of a savepoint or checkpoint to go on from")
-	f.DurationVar(&c.BundleTime, "bundle-time", c.BundleTime, "`time` that a bundle of the runner stays open; each result is later by one or two of them")
-	f.StringVar(&c.WorkerMetrics, "worker-metrics-addr", c.WorkerMetrics, "`address` where workers serve /metrics: host:port, the next free one when it is taken, or unix:PATH; empty = not at all")
-	f.StringVar(&c.WorkerLogs, "worker-logs", c.WorkerLogs, "`folder` of the workers' logs on their machines")
-	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "`level` of the logs: DEBUG, INFO, WARN or ERROR")
+	f.StringVar(&c.CheckpointD, "checkpoint-dir", c.CheckpointD, "`URI` that all of Flink can write to, file:///… or s3://…; empty = as Flink is configured")
+	flinkFlags(f, &c)
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
 	if runner != RunnerFlink {
 		return fmt.Errorf("--runner is %q: pipeline submit knows flink only; without submit it runs on prism", runner)
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return fmt.Errorf("--log-level is %q: it must be DEBUG, INFO, WARN or ERROR", c.LogLevel)
+	if err := c.setLog(env); err != nil {
+		return err
 	}
-	c.Log = service.Logger(env.Stderr, level, "pipeline")
 	if err := Submit(ctx, c); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(env.Stdout, "submitted as %s\n", c.JobName)
 	return err
+}
+
+const aboutLocal = `
+pipeline flink-local runs the job on a Flink of this machine, in one Java process
+that it starts and keeps running: after the loss of anything the job goes on from
+its newest checkpoint, in --dir. "pulseboard run --runner flink" does the same.
+
+  pipeline flink-local --kafka k1:9092 --redis r1:6379 --flink-jars .pulseboard/flink/lib --dir /var/lib/pulseboard/flink`
+
+func localCommand(ctx context.Context, env service.Env) error {
+	c := DefaultFlink()
+	local := flink.LocalConfig{Output: env.Stderr}
+	f := conf.New("pipeline flink-local", aboutLocal)
+	jobFlags(f, &c.Config)
+	flinkFlags(f, &c)
+	f.StringVar(&local.Jars, "flink-jars", ".pulseboard/flink/lib", "`folder` of Flink's jars, where make flink puts them")
+	f.StringVar(&local.Dir, "dir", ".pulseboard/flink", "`folder` of checkpoints and logs, for one at a time")
+	f.StringVar(&local.Heap, "flink-heap", "512m", "`bytes` of Java's heap, as -Xmx takes them")
+	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return err
+	}
+	if err := c.setLog(env); err != nil {
+		return err
+	}
+	return Supervise(ctx, c.Log, func(ctx context.Context) (Process, error) { return StartLocalFlink(ctx, c, local) })
+}
+
+func (c *FlinkConfig) setLog(env service.Env) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return fmt.Errorf("--log-level is %q: it must be DEBUG, INFO, WARN or ERROR", c.LogLevel)
+	}
+	c.Log = service.Logger(env.Stderr, level, "pipeline")
+	return nil
+}
+
+// flinkFlags are those of every job on Flink.
+func flinkFlags(f *conf.Flags, c *FlinkConfig) {
+	f.StringVar(&c.JobName, "job-name", c.JobName, "`name` by which status, cancel and savepoint find the job")
+	f.StringVar(&c.Worker, "worker", self(), "`path` of this program on the machines of the TaskManagers")
+	f.IntVar(&c.Parallelism, "parallelism", c.Parallelism, "`number` of subtasks, at most that of the slots")
+	f.IntVar(&c.Shards, "shards", c.Shards, "`number` of reader shards, at most that of the partitions; 0 = one at parallelism 1, else two for each subtask")
+	f.DurationVar(&c.Checkpoint, "checkpoint-interval", c.Checkpoint, "`time` between checkpoints: what is read and computed again after a failure")
+	f.DurationVar(&c.BundleTime, "bundle-time", c.BundleTime, "`time` that a bundle of the runner stays open; each result is later by one or two of them")
+	f.StringVar(&c.WorkerMetrics, "worker-metrics-addr", c.WorkerMetrics, "`address` where workers serve /metrics: host:port, the next free one when it is taken, or unix:PATH; empty = not at all")
+	f.StringVar(&c.WorkerLogs, "worker-logs", c.WorkerLogs, "`folder` of the workers' logs on their machines")
+	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "`level` of the logs: DEBUG, INFO, WARN or ERROR")
 }
 
 func self() string {

@@ -15,8 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-
+	"pulseboard/internal/testenv"
 	"pulseboard/registry"
 )
 
@@ -66,10 +65,19 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-func startProcess(t *testing.T, path, kafka, redis string, log *lockedBuffer) *process {
+// onFlink reports whether the pipeline runs on Flink: with real servers it does,
+// unless PROPERTY_RUNNER says prism.
+func onFlink() bool { return testenv.Real() && os.Getenv("PROPERTY_RUNNER") != "prism" }
+
+// startProcess starts the pipeline; dir is what it finds again after its end.
+func startProcess(t *testing.T, path, dir, kafka, redis string, log *lockedBuffer) *process {
 	t.Helper()
 	p := &process{done: make(chan struct{})}
-	p.cmd = exec.Command(path, "--kafka", kafka, "--redis", redis, "--bound", fmt.Sprintf("%dms", boundMs)) //nolint:gosec // Our own program.
+	args := []string{"--kafka", kafka, "--redis", redis, "--bound", fmt.Sprintf("%dms", boundMs)}
+	if onFlink() {
+		args = append([]string{"flink-local", "--flink-jars", testenv.FlinkJars(), "--dir", dir, "--checkpoint-interval", "2s", "--worker-logs", filepath.Join(dir, "log")}, args...)
+	}
+	p.cmd = exec.Command(path, args...) //nolint:gosec // Our own program.
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
@@ -101,20 +109,22 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 	t.Logf("seed %d, %v of traffic, pipeline killed for %v", p.seed, p.traffic, p.kills)
 	w := newWorld(t, p.seed)
 	w.past(240 * time.Second) // More than is read back, so that windows of the past are incomplete.
-	redis := miniredis.RunT(t)
-	queries := newQueries(t, w, redis.Addr())
+	redis := testenv.Redis(t)
+	state := t.TempDir()
+	queries := newQueries(t, w, redis)
 	for range 14 {
 		queries.add()
 	}
 	queries.publish()
-	c := &checker{watch: newWatch(t, redis.Addr()), demands: queries.all, changed: queries.changed}
+	c := &checker{watch: newWatch(t, redis), demands: queries.all, changed: queries.changed}
 	log := new(lockedBuffer)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log of the pipeline:\n%s", log)
 		}
 	})
-	pipeline := startProcess(t, binary, w.addr, redis.Addr(), log)
+	start := func() *process { return startProcess(t, binary, state, w.addr, redis, log) }
+	pipeline := start()
 
 	chance := rand.New(rand.NewPCG(p.seed, 2))
 	begun := time.Now()
@@ -125,7 +135,7 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 	for now := begun; now.Sub(begun) < p.traffic; now = <-ticks.C {
 		w.round(now)
 		if pipeline == nil && now.After(backAt) {
-			pipeline = startProcess(t, binary, w.addr, redis.Addr(), log)
+			pipeline = start()
 		}
 		if len(p.kills) > 0 && pipeline != nil && now.Sub(begun) > nextKill {
 			pipeline.kill()
@@ -139,7 +149,7 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 		}
 	}
 	if pipeline == nil {
-		pipeline = startProcess(t, binary, w.addr, redis.Addr(), log)
+		pipeline = start()
 	}
 	end := time.Now().UnixMilli() + 2000 // The last windows with something to see.
 	for limit := time.Now().Add(2 * time.Minute); ; <-ticks.C {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/twmb/franz-go/pkg/kfake"
 
+	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
 )
@@ -43,14 +43,9 @@ type resend struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic), kfake.SeedTopics(1, "metric-dead-letters"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
 	transport := &kafka.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	addr := cluster.ListenAddrs()[0]
+	addr := testenv.Kafka(t, testenv.Topic{Name: topic, Partitions: partitions}, testenv.Topic{Name: "metric-dead-letters", Partitions: 1})
 	return &world{
 		t: t, rand: rand.New(rand.NewPCG(seed, 1)), addr: addr, begun: time.Now(),
 		client: &kafka.Client{Addr: kafka.TCP(addr), Timeout: 10 * time.Second, Transport: transport},

@@ -5,14 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
-
 )
 
 // KafkaCluster is one or three real brokers.
@@ -164,73 +162,3 @@ func (k *KafkaCluster) Restart(i int) {
 	k.t.Helper()
 	k.brokers[i].run()
 }
-
-// RedisServer is a real Redis.
-type RedisServer struct {
-	*server
-
-	addr string
-}
-
-// StartRedis starts an empty one.
-func StartRedis(t *testing.T) *RedisServer {
-	t.Helper()
-	p := ports(t, 1)[0]
-	r := &RedisServer{addr: address(p)}
-	r.server = newServer(t, t.TempDir(), "redis", "redis-server", "--port", fmt.Sprint(p), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-		"--maxmemory", "2gb", "--maxmemory-policy", "noeviction")
-	r.Restart()
-	return r
-}
-
-// Addr returns host:port.
-func (r *RedisServer) Addr() string { return r.addr }
-
-// Restart starts it, empty, on its port.
-func (r *RedisServer) Restart() {
-	r.t.Helper()
-	r.run()
-	r.until("Redis", func(ctx context.Context) error { return dial(ctx, r.addr) })
-}
-
-// Postgres returns the URL of an empty database.
-func Postgres(t *testing.T) string {
-	t.Helper()
-	bins, err := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if err != nil || len(bins) == 0 {
-		t.Fatal("no PostgreSQL is installed")
-	}
-	bin := bins[len(bins)-1]
-	dir, err := os.MkdirTemp("", "pulseboard-pg-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	data, port := filepath.Join(dir, "data"), ports(t, 1)[0]
-	var prefix []string
-	if os.Getuid() == 0 { // PostgreSQL refuses to run as root.
-		if err := os.Chown(dir, 65534, 65534); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // A folder.
-			t.Fatal(err)
-		}
-		prefix = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
-	}
-	command := func(name string, args ...string) *server {
-		all := append(append([]string{}, prefix...), append([]string{filepath.Join(bin, name)}, args...)...)
-		s := newServer(t, t.TempDir(), name, all[0], all[1:]...)
-		s.config.Dir = "/"
-		s.run()
-		return s
-	}
-	initdb := command("initdb", "-U", "app", "-A", "trust", "--no-sync", "-D", data)
-	<-initdb.child.Done()
-	if err := initdb.child.Err(); !strings.Contains(err.Error(), "exit code 0") {
-		t.Fatal(err)
-	}
-	server := command("postgres", "-D", data, "-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", fmt.Sprintf("port=%d", port), "-c", "unix_socket_directories=")
-	server.until("PostgreSQL", func(ctx context.Context) error { return dial(ctx, address(port)) })
-	return fmt.Sprintf("postgres://app@127.0.0.1:%d/postgres?sslmode=disable", port)
-}
-
