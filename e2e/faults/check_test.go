@@ -1,0 +1,282 @@
+package faults_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"pulseboard/metric"
+	"pulseboard/registry"
+)
+
+type result struct {
+	Key       string `json:"key"`
+	WindowEnd int64  `json:"window_end"`
+	PrevEnd   int64  `json:"prev_end"`
+	Complete  bool   `json:"complete"`
+	Series    []struct {
+		Value *float64 `json:"value"`
+		Count int64    `json:"count"`
+	} `json:"series"`
+}
+
+// arrival is when a message came.
+type arrival struct{ end, at int64 }
+
+// watch sees everything that a reader of Redis sees, over the whole run: each
+// message, and each entry of each history, also those that are written again.
+type watch struct {
+	client *redis.Client
+
+	mu       sync.Mutex
+	arrivals map[string][]arrival         // By metric key, in order.
+	entries  map[string]map[int64]*result // By metric key and window end.
+	texts    map[string]map[int64]string
+	seen     map[string]string // Newest id that was read.
+	twice    []string
+	changed  []string
+}
+
+func startWatch(t *testing.T, addr string) *watch {
+	t.Helper()
+	w := &watch{
+		client:   redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialTimeout: time.Second}),
+		arrivals: map[string][]arrival{}, entries: map[string]map[int64]*result{}, texts: map[string]map[int64]string{}, seen: map[string]string{},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	pubsub := w.client.PSubscribe(ctx, "load.*")
+	if _, err := pubsub.Receive(ctx); err != nil {
+		t.Fatal(err)
+	}
+	running.Go(func() {
+		for m := range pubsub.Channel(redis.WithChannelSize(100_000)) {
+			w.message(m.Payload)
+		}
+	})
+	running.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			w.read(ctx, n%20 == 19) // Now and then all of it: an emptied Redis gets its past again.
+			select {
+			case <-ctx.Done():
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		_ = pubsub.Close()
+		running.Wait()
+		_ = w.client.Close()
+	})
+	return w
+}
+
+func (w *watch) message(text string) {
+	var r result
+	if json.Unmarshal([]byte(text), &r) != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.arrivals[r.Key] {
+		if a.end == r.WindowEnd {
+			w.twice = append(w.twice, fmt.Sprint("message ", r.Key, " ", r.WindowEnd))
+		}
+	}
+	w.arrivals[r.Key] = append(w.arrivals[r.Key], arrival{r.WindowEnd, time.Now().UnixMilli()})
+	w.keep(&r, text)
+}
+
+func (w *watch) keep(r *result, text string) {
+	if w.entries[r.Key] == nil {
+		w.entries[r.Key], w.texts[r.Key] = map[int64]*result{}, map[int64]string{}
+	}
+	if before, ok := w.entries[r.Key][r.WindowEnd]; ok && !same(before, r) {
+		w.changed = append(w.changed, fmt.Sprintf("%s %d was\n%.300s\nand is\n%.300s", r.Key, r.WindowEnd, w.texts[r.Key][r.WindowEnd], text))
+	}
+	w.entries[r.Key][r.WindowEnd], w.texts[r.Key][r.WindowEnd] = r, text
+}
+
+func same(a, b *result) bool {
+	if len(a.Series) != len(b.Series) || a.Complete != b.Complete {
+		return false
+	}
+	for i := range a.Series {
+		if a.Series[i].Count != b.Series[i].Count || (a.Series[i].Value == nil) != (b.Series[i].Value == nil) ||
+			a.Series[i].Value != nil && *a.Series[i].Value != *b.Series[i].Value {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *watch) read(ctx context.Context, all bool) {
+	for key := range demands() {
+		w.mu.Lock()
+		from := "-"
+		if id := w.seen[key]; id != "" && !all {
+			from = "(" + id
+		}
+		w.mu.Unlock()
+		entries, err := w.client.XRange(ctx, "history:"+key+"@1000", from, "+").Result()
+		if err != nil {
+			return // Redis is away.
+		}
+		w.mu.Lock()
+		for _, e := range entries {
+			text, _ := e.Values["r"].(string)
+			var r result
+			if json.Unmarshal([]byte(text), &r) == nil {
+				w.keep(&r, text)
+			}
+			w.seen[key] = e.ID
+		}
+		w.mu.Unlock()
+	}
+}
+
+// newest is the end that all queries have come to.
+func (w *watch) newest() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all int64
+	for key := range demands() {
+		var newest int64
+		for end := range w.entries[key] {
+			newest = max(newest, end)
+		}
+		if all == 0 || newest < all {
+			all = newest
+		}
+	}
+	return all
+}
+
+// fresh is how old a result is at most that counts as current: a refresh, and the delay of the pipeline.
+const fresh = 2200
+
+// recovery is how long after a moment the results of all queries were current again, in seconds.
+func (w *watch) recovery(since, until int64) float64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var worst int64
+	for _, as := range w.arrivals {
+		// What a reader has at each moment is the newest end so far.
+		end, stale := int64(0), int64(0)
+		for _, a := range as {
+			if a.at > until {
+				break
+			}
+			if a.at > since && end > 0 && a.at-end > fresh {
+				stale = a.at // Up to now the newest result was too old.
+			}
+			if a.at > since && a.at-a.end > fresh {
+				stale = a.at
+			}
+			end = max(end, a.end)
+		}
+		worst = max(worst, stale-since)
+	}
+	return float64(worst) / 1000
+}
+
+// verdict is what the comparison of a whole run says.
+type verdict struct {
+	windows, loose                       int // Compared; of those, with an event that Kafka got later than the bound.
+	lost, twice, wrong, lateEvents, sent int
+	details                              []string
+}
+
+// How much later than its time an event may reach Kafka without being overtaken: the bound, less some.
+const inTime = 150
+
+// judge compares every result with what was acknowledged, by its definition.
+// An event that Kafka got later than the bound allows may be left out of windows
+// that ended before it was there, and of none that ended afterwards.
+func (w *watch) judge(all []*sent, from, to int64) verdict {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v := verdict{sent: len(all) * perRecord, twice: len(w.twice) + 0, wrong: len(w.changed)}
+	v.details = append(append(v.details, w.twice...), w.changed...)
+	var byMetric [metrics][]*sent
+	for _, s := range all {
+		byMetric[s.metric] = append(byMetric[s.metric], s)
+		if s.acked-s.at > inTime {
+			v.lateEvents += perRecord
+		}
+	}
+	for key, entry := range demands() {
+		var m int
+		_, _ = fmt.Sscanf(entry.Query.Metric, "load.m%d", &m) // It is one of ours.
+		for end := from; end <= to; end += 1000 {
+			r := w.entries[key][end]
+			if r == nil {
+				v.lost++
+				v.details = append(v.details, fmt.Sprint("lost: ", key, " ", end))
+				continue
+			}
+			v.windows++
+			if text, loose := compare(entry, byMetric[m], r); text != "" {
+				v.wrong++
+				v.details = append(v.details, text)
+			} else if loose {
+				v.loose++
+			}
+		}
+	}
+	return v
+}
+
+func compare(e registry.Entry, all []*sent, r *result) (fault string, loose bool) {
+	begin := r.WindowEnd - int64(e.Query.WindowSeconds)*1000
+	var must, may struct{ count, sum, max int64 }
+	for _, s := range all {
+		if s.at < begin || s.at >= r.WindowEnd {
+			continue
+		}
+		may.count += perRecord
+		may.sum += s.sum
+		may.max = max(may.max, s.max)
+		if s.acked-s.at > inTime && r.WindowEnd < s.acked+2000 {
+			continue
+		}
+		must.count += perRecord
+		must.sum += s.sum
+		must.max = max(must.max, s.max)
+	}
+	var count int64
+	for _, s := range r.Series {
+		count += s.Count
+	}
+	fail := func() (string, bool) {
+		return fmt.Sprintf("wrong: %s %d, complete %v: count %d, want %d to %d; %+v", r.Key, r.WindowEnd, r.Complete, count, must.count, may.count, r.Series[:min(2, len(r.Series))]), false
+	}
+	loose = must != may
+	if !r.Complete || count < must.count || count > may.count {
+		return fail()
+	}
+	if e.Query.GroupBy != nil || count == 0 {
+		return "", loose
+	}
+	value := *r.Series[0].Value
+	low, high := float64(must.sum), float64(may.sum)
+	switch e.Query.Aggregation {
+	case metric.Count:
+		low, high = float64(count), float64(count)
+	case metric.Max:
+		low, high = float64(must.max), float64(may.max)
+	case metric.Avg:
+		low, high = low/float64(count)-1e-9, high/float64(count)+1e-9
+	default:
+	}
+	if value < low || value > high {
+		return fail()
+	}
+	return "", loose
+}

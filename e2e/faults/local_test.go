@@ -1,0 +1,258 @@
+package faults_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"pulseboard/internal/testenv"
+	"pulseboard/registry"
+)
+
+// program is a command of ours that a test starts, kills and starts again.
+type program struct {
+	t    *testing.T
+	path string
+	args []string
+	cmd  *exec.Cmd
+	done chan struct{}
+	log  *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func buildPipeline(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pipeline")
+	if out, err := exec.Command("go", "build", "-o", path, "pulseboard/cmd/pipeline").CombinedOutput(); err != nil { //nolint:gosec // Our own program.
+		t.Fatalf("cannot build the pipeline: %v: %s", err, out)
+	}
+	return path
+}
+
+func newProgram(t *testing.T, path string, args ...string) *program {
+	t.Helper()
+	p := &program{t: t, path: path, args: args, log: new(lockedBuffer)}
+	t.Cleanup(func() {
+		if p.cmd != nil {
+			p.kill()
+		}
+		if t.Failed() {
+			text := p.log.String()
+			t.Logf("the end of the log of %s:\n%s", filepath.Base(path), text[max(0, len(text)-4000):])
+		}
+	})
+	return p
+}
+
+func (p *program) start() {
+	p.t.Helper()
+	p.cmd = exec.Command(p.path, p.args...) //nolint:gosec // Our own program.
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	done := make(chan struct{})
+	p.done = done
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // It is killed.
+		close(done)
+	}()
+}
+
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// run is one whole run: what is done to whom, and what came of it.
+type run struct {
+	t     *testing.T
+	watch *watch
+	load  *load
+	lines []string
+}
+
+// How long a result may stay away after any fault, before the test says that it does for ever.
+const patience = 2 * time.Minute
+
+// current waits until the results of all queries are current, and stay so for some seconds.
+func (r *run) current(what string) {
+	r.t.Helper()
+	limit := time.Now().Add(patience)
+	steady := time.Time{}
+	for every := time.NewTicker(50 * time.Millisecond); ; <-every.C {
+		now := time.Now()
+		switch {
+		case now.UnixMilli()-r.watch.newest() > fresh:
+			steady = time.Time{}
+			if now.After(limit) {
+				r.t.Fatalf("%s: results have not become current again", what)
+			}
+		case steady.IsZero():
+			steady = now
+		case now.Sub(steady) > 3*time.Second:
+			return
+		}
+	}
+}
+
+// fault does something and measures how long results stay behind.
+func (r *run) fault(name string, do func()) {
+	r.t.Helper()
+	began := time.Now().UnixMilli()
+	do()
+	time.Sleep(time.Second) // So that its effect is there: before, results are current.
+	r.current(name)
+	line := fmt.Sprintf("%-42s %5.1f s", name, r.watch.recovery(began, time.Now().UnixMilli()))
+	r.lines = append(r.lines, line)
+	r.t.Log(line)
+}
+
+// finish ends the load, waits for its last window and compares everything.
+func (r *run) finish() {
+	r.t.Helper()
+	end := time.Now().UnixMilli() / 1000 * 1000
+	for limit := time.Now().Add(patience); r.watch.newest() < end; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(limit) {
+			r.t.Fatal("the last results have not come")
+		}
+	}
+	r.watch.read(r.t.Context(), true)
+	r.watch.mu.Lock()
+	var from int64
+	for _, ends := range r.watch.entries {
+		first := end
+		for e := range ends {
+			first = min(first, e)
+		}
+		from = max(from, first)
+	}
+	r.watch.mu.Unlock()
+	all := r.load.acknowledged()
+	v := r.watch.judge(all, from, end)
+	line := fmt.Sprintf("%d events acknowledged, %d of them later than %d ms; %d windows of %d queries compared, %d of them with such an event: lost %d, twice %d, wrong %d",
+		v.sent, v.lateEvents, inTime, v.windows, len(demands()), v.loose, v.lost, v.twice, v.wrong)
+	r.t.Log(line)
+	r.lines = append(r.lines, line)
+	if v.lost+v.twice+v.wrong > 0 {
+		r.t.Errorf("of %d faults the first are:\n%s", len(v.details), strings.Join(v.details[:min(10, len(v.details))], "\n"))
+	}
+	if file := os.Getenv("FAULTS_OUTPUT"); file != "" {
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // The caller names it.
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		defer f.Close() //nolint:errcheck // Its write is looked at.
+		if _, err := fmt.Fprintf(f, "%s\n%s\n\n", r.t.Name(), strings.Join(r.lines, "\n")); err != nil {
+			r.t.Error(err)
+		}
+	}
+}
+
+func publish(t *testing.T, addr string) {
+	t.Helper()
+	store, err := registry.Open(t.Context(), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close() //nolint:errcheck // It was written.
+	if err := store.Publish(t.Context(), demands()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func topics() []testenv.Topic {
+	return []testenv.Topic{{Name: topic, Partitions: partitions}, {Name: "metric-dead-letters", Partitions: 1}}
+}
+
+func signal(t *testing.T, pid int, s syscall.Signal) {
+	t.Helper()
+	if pid == 0 {
+		t.Fatal("the process to be signalled is not there")
+	}
+	if err := syscall.Kill(pid, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pause is SIGSTOP for some seconds.
+func pause(t *testing.T, pid int, d time.Duration) {
+	t.Helper()
+	signal(t, pid, syscall.SIGSTOP)
+	time.Sleep(d)
+	signal(t, pid, syscall.SIGCONT)
+}
+
+// All of a single machine, with one broker: each acknowledged event is counted
+// once in every window that holds it, whatever is killed.
+func TestSingleMachineLosesNothing(t *testing.T) {
+	testenv.NeedReal(t)
+	kafka := testenv.StartKafka(t, 1, topics()...)
+	server := testenv.StartRedis(t)
+	publish(t, server.Addr())
+	dir := t.TempDir()
+	p := newProgram(t, buildPipeline(t), "flink-local", "--kafka", kafka.Addr(0), "--redis", server.Addr(), "--flink-jars", testenv.FlinkJars(), "--dir", dir,
+		"--worker-logs", filepath.Join(dir, "log"), "--checkpoint-interval", "3s")
+	r := &run{t: t, watch: startWatch(t, server.Addr()), load: startLoad(t, kafka.Addrs())}
+	p.start()
+	t.Cleanup(func() {
+		if t.Failed() {
+			logs, _ := filepath.Glob(filepath.Join(dir, "log", "*"))
+			for _, l := range logs {
+				b, _ := os.ReadFile(l) //nolint:gosec // Our own.
+				t.Logf("%s:\n%s", filepath.Base(l), b[max(0, len(b)-1500):])
+			}
+		}
+	})
+	java := func() int { return testenv.Child(p.cmd.Process.Pid, "FlinkJobServerDriver") }
+	worker := func() int { return testenv.Child(java(), "--provision_endpoint") }
+	r.current("the start")
+
+	r.fault("worker: kill -9", func() { signal(t, worker(), syscall.SIGKILL) })
+	r.fault("Java, with all of Flink: kill -9", func() { signal(t, java(), syscall.SIGKILL) })
+	r.fault("supervisor, and all below it: kill -9", func() { p.kill(); p.start() })
+	r.fault("the only broker: kill -9", func() { kafka.Broker(0).Kill(); kafka.Restart(0) })
+	r.fault("Redis: kill -9, back empty", func() {
+		server.Kill()
+		server.Restart()
+		publish(t, server.Addr()) // As the config service does.
+	})
+	r.fault("Redis: emptied", func() {
+		c := redis.NewClient(&redis.Options{Addr: server.Addr()})
+		defer c.Close() //nolint:errcheck // It was told.
+		if err := c.FlushAll(context.Background()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, server.Addr())
+	})
+	r.fault("broker: SIGSTOP for 10 s", func() { pause(t, kafka.Broker(0).Pid(), 10*time.Second) })
+	r.fault("worker: SIGSTOP for 10 s", func() { pause(t, worker(), 10*time.Second) })
+	r.finish()
+}
