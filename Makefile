@@ -7,7 +7,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build web test test-go test-web race mutants lint bench clean
+.PHONY: run build web test test-go test-web test-real flink race mutants verify lint bench clean
 
 run: build
 	./bin/pulseboard run
@@ -33,6 +33,30 @@ test-go: web
 # The page's own tests run on Node.
 test-web: web
 	$(if $(HAVE_NPM),$(GO) run ./tools/webbuild -test,@echo "no npm: the page's tests are left out")
+
+# The jars of Flink, for pulseboard run --runner flink. DATA is the data folder.
+DATA ?= .pulseboard
+MVN  ?= mvn
+JARS  = $(MVN) -q -B dependency:copy-dependencies -DincludeScope=runtime
+
+flink: $(DATA)/flink/lib/.complete
+
+$(DATA)/flink/lib/.complete: deploy/flink/pom.xml
+	$(JARS) -f $< -DoutputDirectory=$(abspath $(@D))
+	@touch $@
+
+.real/kafka/lib/.complete: internal/testenv/pom.xml
+	$(JARS) -f $< -DoutputDirectory=$(abspath $(@D))
+	@touch $@
+
+# The ordinary tests that have servers, on real ones, and the faults: needs Java, Maven and redis-server.
+test-real: .real/kafka/lib/.complete
+	$(MAKE) flink DATA=.real
+	PULSEBOARD_REAL=$(abspath .real) $(GO) test -count=1 -p 1 -timeout 20m $(REAL_FLAGS) ./e2e/property ./e2e/faults ./internal/testenv
+
+# What takes too long for each change; its output is committed under bench/results.
+verify: mutants
+	PROPERTY_SEED=11 PROPERTY_SECONDS=240 $(MAKE) test-real REAL_FLAGS=-v
 
 race:
 	$(GO) test -race ./...

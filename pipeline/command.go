@@ -50,7 +50,7 @@ func Main(ctx context.Context, env service.Env) error {
 	if IsWorker(env.Args) {
 		return RunWorker(ctx, env.Args)
 	}
-	if command, ok := flinkCommands[first(env.Args)]; ok {
+	if command := flinkCommand(first(env.Args)); command != nil {
 		env.Args = env.Args[1:]
 		return command(ctx, env)
 	}

@@ -18,8 +18,12 @@ import (
 // RunnerFlink is the name of the runner for clusters.
 const RunnerFlink = "flink"
 
-var flinkCommands = map[string]func(context.Context, service.Env) error{
-	"submit": submitCommand, "flink-local": localCommand, "status": statusCommand, "cancel": cancelCommand, "savepoint": savepointCommand,
+// flinkCommand returns what a name of a subcommand stands for, nil when it is none.
+func flinkCommand(name string) func(context.Context, service.Env) error {
+	return map[string]func(context.Context, service.Env) error{
+		"submit": submitCommand, "flink-local": localCommand,
+		"status": statusCommand, "cancel": cancelCommand, "savepoint": savepointCommand,
+	}[name]
 }
 
 func first(args []string) string {

@@ -112,6 +112,9 @@ func makeRecord(m, n int, at int64) record {
 	return record{s, fmt.Sprintf("%d-%d", m, n), value}
 }
 
+// retryPause is the producer's own, between its tries.
+const retryPause = 50 * time.Millisecond
+
 func (l *load) send(p int) {
 	for r := range l.queues[p] {
 		batch := []record{r}
@@ -127,7 +130,7 @@ func (l *load) send(p int) {
 		}
 		for !l.try(p, batch) {
 			l.client.Transport.(*kafka.Transport).CloseIdleConnections() // The leader may be another.
-			time.Sleep(50 * time.Millisecond)                            // Of the producer's own, between tries.
+			<-time.After(retryPause)
 		}
 		now := time.Now().UnixMilli()
 		l.mu.Lock()

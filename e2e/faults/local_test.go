@@ -117,7 +117,7 @@ func (r *run) current(what string) {
 			}
 		case steady.IsZero():
 			steady = now
-		case now.Sub(steady) > 3*time.Second:
+		case now.Sub(steady) > 4*time.Second: // Longer than any fault needs to show.
 			return
 		}
 	}
@@ -128,7 +128,6 @@ func (r *run) fault(name string, do func()) {
 	r.t.Helper()
 	began := time.Now().UnixMilli()
 	do()
-	time.Sleep(time.Second) // So that its effect is there: before, results are current.
 	r.current(name)
 	line := fmt.Sprintf("%-42s %5.1f s", name, r.watch.recovery(began, time.Now().UnixMilli()))
 	r.lines = append(r.lines, line)
@@ -139,7 +138,9 @@ func (r *run) fault(name string, do func()) {
 func (r *run) finish() {
 	r.t.Helper()
 	end := time.Now().UnixMilli() / 1000 * 1000
-	for limit := time.Now().Add(patience); r.watch.newest() < end; time.Sleep(50 * time.Millisecond) {
+	every := time.NewTicker(50 * time.Millisecond)
+	defer every.Stop()
+	for limit := time.Now().Add(patience); r.watch.newest() < end; <-every.C {
 		if time.Now().After(limit) {
 			r.t.Fatal("the last results have not come")
 		}
@@ -206,7 +207,7 @@ func signal(t *testing.T, pid int, s syscall.Signal) {
 func pause(t *testing.T, pid int, d time.Duration) {
 	t.Helper()
 	signal(t, pid, syscall.SIGSTOP)
-	time.Sleep(d)
+	<-time.After(d)
 	signal(t, pid, syscall.SIGCONT)
 }
 

@@ -50,7 +50,7 @@ func Postgres(t *testing.T) string {
 		t.Fatal("no PostgreSQL is installed")
 	}
 	bin := bins[len(bins)-1]
-	dir, err := os.MkdirTemp("", "pulseboard-pg-")
+	dir, err := os.MkdirTemp("", "pulseboard-pg-") //nolint:usetesting // The folder of a test is of root alone.
 	if err != nil {
 		t.Fatal(err)
 	}

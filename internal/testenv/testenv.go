@@ -153,9 +153,10 @@ func (s *server) until(what string, ok func(context.Context) error) {
 // ports takes free ports together, so that they differ.
 func ports(t *testing.T, n int) []int {
 	t.Helper()
+	var lc net.ListenConfig
 	out := make([]int, 0, n)
 	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
