@@ -362,13 +362,13 @@ func (h *hub) compareTops(ctx context.Context, every func() time.Duration, which
 			streams = append(streams, f.stream())
 		}
 		read, cancel := context.WithTimeout(ctx, redisTimeout)
-		ends, err := h.results.Newest(read, streams)
+		tips, err := h.results.Newest(read, streams)
 		cancel()
 		if err != nil {
 			continue // The probe says so.
 		}
 		for i, f := range feeds {
-			if v := f.view(); v.loaded && len(v.after(ends[i]-1)) == 0 && ends[i] > 0 {
+			if v := f.view(); v.loaded && len(v.after(tips[i].WindowEnd-1)) == 0 && tips[i].WindowEnd > 0 {
 				f.ask()
 			}
 		}

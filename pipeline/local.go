@@ -101,6 +101,9 @@ func (l *LocalFlink) watch(ctx context.Context, java *flink.Local, client *flink
 		if err != nil {
 			continue // Not there yet, or Java is ending.
 		}
+		if j.State == "INITIALIZING" {
+			continue // Flink logs a trace for each question about it.
+		}
 		cp, err := client.Checkpoints(ctx, j.ID)
 		own := err == nil && cp.Counts.Completed > 0
 		if own && !forgot {

@@ -127,7 +127,7 @@ func (c *Config) use(run string, set registry.Set) {
 
 // resumeFrom asks Redis how far each query had come when the pipeline ended.
 func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Resume, error) {
-	resume := transforms.Resume{Ends: make(map[string]int64, len(set.Entries)), BeganMs: time.Now().UnixMilli()}
+	resume := transforms.Resume{Ends: make(map[string]int64, len(set.Entries)), Whole: make(map[string]bool, len(set.Entries)), BeganMs: time.Now().UnixMilli()}
 	store, err := results.Open(ctx, c.Redis)
 	if err != nil {
 		return resume, err
@@ -139,13 +139,13 @@ func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Res
 			streams = append(streams, results.Stream{Key: key, RefreshMs: r})
 		}
 	}
-	ends, err := store.Newest(ctx, streams)
+	tips, err := store.Newest(ctx, streams)
 	if err != nil {
 		return resume, err
 	}
-	for i, end := range ends {
-		if key := streams[i].Key; end > resume.Ends[key] {
-			resume.Ends[key] = end
+	for i, tip := range tips {
+		if key := streams[i].Key; tip.WindowEnd > resume.Ends[key] {
+			resume.Ends[key], resume.Whole[key] = tip.WindowEnd, tip.Complete()
 		}
 	}
 	return resume, nil

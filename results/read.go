@@ -51,9 +51,20 @@ func (s *Store) Latest(ctx context.Context, key string, refreshMs int64) (*metri
 	return rs[0], nil
 }
 
-// Newest returns the newest window end of each history, epoch ms, 0 where there
-// is none, in one round trip.
-func (s *Store) Newest(ctx context.Context, streams []Stream) ([]int64, error) {
+// Tip is the newest entry of a history; its WindowEnd is 0 when there is none.
+type Tip struct {
+	WindowEnd int64 // Epoch ms.
+	text      string
+}
+
+// Complete reports whether the result says that it is.
+func (t Tip) Complete() bool {
+	r, err := metric.DecodeResult([]byte(t.text))
+	return err == nil && r.Complete
+}
+
+// Newest returns the newest entry of each history, in one round trip.
+func (s *Store) Newest(ctx context.Context, streams []Stream) ([]Tip, error) {
 	if len(streams) == 0 {
 		return nil, nil
 	}
@@ -65,7 +76,7 @@ func (s *Store) Newest(ctx context.Context, streams []Stream) ([]int64, error) {
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("cannot read the newest window ends of %d histories: %w", len(streams), err)
 	}
-	ends := make([]int64, len(streams))
+	tips := make([]Tip, len(streams))
 	for i, a := range answers {
 		if entries := a.Val(); len(entries) > 0 {
 			text, _, _ := strings.Cut(entries[0].ID, "-")
@@ -73,8 +84,9 @@ func (s *Store) Newest(ctx context.Context, streams []Stream) ([]int64, error) {
 			if err != nil {
 				return nil, fmt.Errorf("the id %q in the history of %q is no window end: %w", entries[0].ID, streams[i].Key, err)
 			}
-			ends[i] = end
+			result, _ := entries[0].Values["r"].(string)
+			tips[i] = Tip{end, result}
 		}
 	}
-	return ends, nil
+	return tips, nil
 }

@@ -15,8 +15,13 @@ func TestNewestAndLatest(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := s.Newest(t.Context(), []results.Stream{{Key: key, RefreshMs: 2000}, {Key: "never:sum:1s", RefreshMs: 1000}, {Key: key, RefreshMs: 1000}})
-	if err != nil || !slices.Equal(got, []int64{2000, 0, 3000}) {
-		t.Errorf("newest %v, %v", got, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int64{2000, 0, 3000} {
+		if got[i].WindowEnd != want || got[i].Complete() != (want != 0) {
+			t.Errorf("tip %d is %d, complete %v; want %d", i, got[i].WindowEnd, got[i].Complete(), want)
+		}
 	}
 	if got, err := s.Newest(t.Context(), nil); err != nil || got != nil {
 		t.Errorf("newest of nothing: %v, %v", got, err)

@@ -70,11 +70,18 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 	t.Helper()
 	r := rand.New(rand.NewPCG(7, 7))
 	said := map[string]string{}
+	announced := map[string]int64{} // By this process: the next one asks Redis.
 	var mu sync.Mutex
 	take := func(e Evaluation) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, p := range e.Publications {
+			if p.Announce {
+				if before := announced[p.Result.Key]; p.Result.WindowEnd <= before {
+					t.Errorf("%s: the end %d is announced after %d", p.Result.Key, p.Result.WindowEnd, before)
+				}
+				announced[p.Result.Key] = p.Result.WindowEnd
+			}
 			if !p.Result.Complete {
 				continue
 			}
@@ -126,7 +133,11 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 		case 0, 1:
 			checkpoint, checkpointAt = st.checkpoint(), second
 		case 2: // The process is lost.
+			liveOf(run).builders.Wait()
 			keyGroups.Delete(keyGroupID{run, 0})
+			mu.Lock()
+			clear(announced)
+			mu.Unlock()
 			st, second = checkpoint.checkpoint(), checkpointAt
 		case 3: // A bundle is tried again: the cache has what the state has not.
 			st, second = checkpoint.checkpoint(), checkpointAt

@@ -3,6 +3,7 @@ package transforms
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -285,6 +286,10 @@ func replaceGroup(id int64, o SlideOptions) *keyGroup {
 		defer old.mu.Unlock()
 		old.abandoned = true
 		old.store.Close()
+		// What readers were told stays told, whatever the state goes back to.
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		maps.Copy(k.told, old.told)
 	}
 	return k
 }

@@ -368,7 +368,7 @@ func TestStateBudget(t *testing.T) {
 // on from them, and half a window of the time before never follows a whole one.
 func TestResume(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 3, 1000), demand(metric.Max, 2, 1000))
-	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 103_000}, BeganMs: 106_000}
+	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 103_000}, Whole: map[string]bool{"m:sum:3s": true}, BeganMs: 106_000}
 	h.at = 101_000
 	p := packetOf(t, "101=1")
 	p.CoveredSince = 101_000
@@ -380,6 +380,24 @@ func TestResume(t *testing.T) {
 	h.want("103(102)! 2")
 	h.slice("103=4")
 	h.want("104(103)! 4; 104(103)! 7")
+}
+
+// Of a key that readers only know half windows of, the next half ones follow: a
+// restored job goes on where it was, in the middle of its first window too.
+func TestResumeInTheFirstWindow(t *testing.T) {
+	h := newHost(t, demand(metric.Sum, 3, 1000))
+	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 102_000}, Whole: map[string]bool{"m:sum:3s": false}, BeganMs: 106_000}
+	h.at = 101_000
+	p := packetOf(t, "101=1")
+	p.CoveredSince = 101_000
+	h.at += 1000
+	h.k.add(h.at, p)
+	h.advance()
+	h.want("")
+	h.slice("102=2")
+	h.want("103(102)!? 3")
+	h.slice("103=4")
+	h.want("104(103)! 7")
 }
 
 // While trees are built the key group goes on, and what comes meanwhile counts.

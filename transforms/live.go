@@ -23,6 +23,7 @@ type live struct {
 // Resume is what Redis held when a run began, so that it goes on from there.
 type Resume struct {
 	Ends    map[string]int64 // The newest window end by metric key, epoch ms.
+	Whole   map[string]bool  // Whether the result of that end was complete.
 	BeganMs int64            // When the run began, by the wall clock.
 }
 
@@ -116,7 +117,9 @@ func (l *live) resumeAt(key string) int64 {
 // holds reports whether a window is of the time before the run began, of a key
 // that readers know a whole result of: half of one must not follow it.
 func (l *live) holds(key string, end int64) bool {
-	return end < l.resume.BeganMs && l.resumeAt(key) > 0
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return end < l.resume.BeganMs && l.resume.Whole[key]
 }
 
 // budgetOf returns the budget of the run; 0 = none.

@@ -185,14 +185,14 @@ func (b *bench) measure(ctx context.Context, stderr io.Writer) error {
 		streams = append(streams, results.Stream{Key: q.Key(), RefreshMs: b.refreshOf(q)})
 	}
 	for {
-		ends, err := b.results.Newest(ctx, streams)
+		tips, err := b.results.Newest(ctx, streams)
 		if err != nil {
 			return err
 		}
 		behind := 0
 		now := time.Now().UnixMilli()
-		for i, end := range ends {
-			if now-end > streams[i].RefreshMs+1500 {
+		for i, tip := range tips {
+			if now-tip.WindowEnd > streams[i].RefreshMs+1500 {
 				behind++
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -96,6 +97,12 @@ func (p *process) kill() {
 	<-p.done
 }
 
+// ownLines leaves out what Java says, which hides everything else, and all but the last lines.
+func ownLines(text string) string {
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return !strings.HasPrefix(l, "time=") })
+	return strings.Join(lines[max(0, len(lines)-40):], "\n")
+}
+
 // plan is the size of a case.
 type plan struct {
 	seed    uint64
@@ -120,7 +127,12 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 	log := new(lockedBuffer)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("log of the pipeline:\n%s", log)
+			t.Logf("the pipeline's own lines:\n%s", ownLines(log.String()))
+			files, _ := filepath.Glob(filepath.Join(state, "log", "*")) // The pattern is right.
+			for _, f := range files {
+				text, _ := os.ReadFile(f) //nolint:gosec // Of our workers.
+				t.Logf("%s:\n%s", filepath.Base(f), ownLines(string(text)))
+			}
 		}
 	})
 	start := func() *process { return startProcess(t, binary, state, w.addr, redis, log) }
