@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pulseboard/internal/testenv"
 )
 
 // one is a dashboard with one widget, and the function that tells its newest sum.
@@ -107,7 +109,7 @@ func TestKilledRedisIsStartedAgain(t *testing.T) {
 	send, sum := one(p, 600)
 	send(1, 2, 4)
 	p.until("the first sum", equals(7, sum))
-	pid := p.child("redis-server")
+	pid := testenv.Child(p.cmd.Process.Pid, "redis-server")
 	if pid == 0 {
 		t.Skip("there is no redis-server on this machine; .ci/run installs Debian's")
 	}
@@ -160,16 +162,16 @@ func TestKilledParentLeavesNoOrphans(t *testing.T) {
 		}
 		return nil
 	})
-	pids := children(t, p.cmd.Process.Pid)
+	started := testenv.Children(p.cmd.Process.Pid)
 	p.kill()
 	limit, every := time.After(5*time.Second), time.NewTicker(50*time.Millisecond)
 	defer every.Stop()
-	for _, pid := range pids {
-		for alive(pid) {
+	for _, child := range started {
+		for alive(child.Pid) {
 			select {
 			case <-every.C:
 			case <-limit:
-				t.Fatalf("process %d of %v is still there", pid, pids)
+				t.Fatalf("process %d of %v is still there", child.Pid, started)
 			}
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pulseboard/internal/testenv"
 )
 
 // build compiles the program once a test run.
@@ -49,24 +51,7 @@ type program struct {
 	redis string
 	ended chan struct{}
 	err   error
-	log   *syncBuffer
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	log   *testenv.Buffer
 }
 
 var banner = regexp.MustCompile(`(?s)running: (http://\S+)/\n.*Kafka (\S+) .*Redis (\S+) `)
@@ -78,7 +63,7 @@ func start(t *testing.T, dir string, args ...string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &program{t: t, ended: make(chan struct{}), log: new(syncBuffer)}
+	p := &program{t: t, ended: make(chan struct{}), log: new(testenv.Buffer)}
 	p.cmd = exec.Command(path, append([]string{"run", "--addr", "127.0.0.1:0", "--data-dir", dir}, args...)...) //nolint:gosec // Our own program.
 	p.cmd.Stderr = p.log
 	stdout, err := p.cmd.StdoutPipe()
@@ -199,42 +184,5 @@ func (p *program) request(method, path string, body any, want int, answer any) {
 
 // pipelinePID finds the pipeline's process, a child of the program.
 func (p *program) pipelinePID() int {
-	p.t.Helper()
-	return p.child("\x00pipeline\x00")
-}
-
-// child finds the child whose command line has this text, 0 = none.
-func (p *program) child(text string) int {
-	p.t.Helper()
-	for _, pid := range children(p.t, p.cmd.Process.Pid) {
-		if cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(cmdline), text) {
-			return pid
-		}
-	}
-	return 0
-}
-
-func children(t *testing.T, parent int) []int {
-	t.Helper()
-	entries, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pids []int
-	for _, e := range entries {
-		b, err := os.ReadFile(e)
-		if err != nil {
-			continue // It has ended.
-		}
-		var pid, ppid int
-		var state string
-		after := string(b[bytes.LastIndexByte(b, ')')+1:])
-		if _, err := fmt.Sscanf(string(b), "%d", &pid); err != nil {
-			continue
-		}
-		if _, err := fmt.Sscanf(after, "%s %d", &state, &ppid); err == nil && ppid == parent {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
+	return testenv.Child(p.cmd.Process.Pid, " pipeline ")
 }

@@ -60,6 +60,16 @@ func (h *host) slice(events ...string) {
 	h.advance()
 }
 
+// begin gives the key group its first slice, before which nothing was read.
+func (h *host) begin(events string) {
+	h.t.Helper()
+	p := packetOf(h.t, events)
+	p.CoveredSince = 101_000
+	h.at = 102_000
+	h.k.add(h.at, p)
+	h.advance()
+}
+
 // advance evaluates, and waits for the queries that are being prepared.
 func (h *host) advance() {
 	h.k.mu.Lock()
@@ -369,12 +379,7 @@ func TestStateBudget(t *testing.T) {
 func TestResume(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 3, 1000), demand(metric.Max, 2, 1000))
 	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 103_000}, Whole: map[string]bool{"m:sum:3s": true}, BeganMs: 106_000}
-	h.at = 101_000
-	p := packetOf(t, "101=1")
-	p.CoveredSince = 101_000
-	h.at += 1000
-	h.k.add(h.at, p)
-	h.advance()
+	h.begin("101=1")
 	h.want("102(0)!? 1") // Of max, which Redis does not know.
 	h.slice("102=2")
 	h.want("103(102)! 2")
@@ -387,12 +392,7 @@ func TestResume(t *testing.T) {
 func TestResumeInTheFirstWindow(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 3, 1000))
 	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 102_000}, Whole: map[string]bool{"m:sum:3s": false}, BeganMs: 106_000}
-	h.at = 101_000
-	p := packetOf(t, "101=1")
-	p.CoveredSince = 101_000
-	h.at += 1000
-	h.k.add(h.at, p)
-	h.advance()
+	h.begin("101=1")
 	h.want("")
 	h.slice("102=2")
 	h.want("103(102)!? 3")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
 )
@@ -17,12 +18,13 @@ import (
 type result struct {
 	Key       string `json:"key"`
 	WindowEnd int64  `json:"window_end"`
-	PrevEnd   int64  `json:"prev_end"`
 	Complete  bool   `json:"complete"`
 	Series    []struct {
 		Value *float64 `json:"value"`
 		Count int64    `json:"count"`
 	} `json:"series"`
+
+	text string
 }
 
 func (r *result) count() (n int64) {
@@ -43,8 +45,7 @@ type watch struct {
 	mu       sync.Mutex
 	arrivals map[string][]arrival         // By metric key, in order.
 	entries  map[string]map[int64]*result // By metric key and window end.
-	texts    map[string]map[int64]string
-	seen     map[string]string // Newest id that was read.
+	seen     map[string]string            // Newest id that was read.
 	twice    []string
 	changed  []*result // As they were before.
 }
@@ -53,40 +54,19 @@ func startWatch(t *testing.T, addr string) *watch {
 	t.Helper()
 	w := &watch{
 		client:   redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialTimeout: time.Second}),
-		arrivals: map[string][]arrival{}, entries: map[string]map[int64]*result{}, texts: map[string]map[int64]string{}, seen: map[string]string{},
+		arrivals: map[string][]arrival{}, entries: map[string]map[int64]*result{}, seen: map[string]string{},
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	pubsub := w.client.PSubscribe(ctx, "load.*")
-	if _, err := pubsub.Receive(ctx); err != nil {
-		t.Fatal(err)
-	}
-	running.Go(func() {
-		for m := range pubsub.Channel(redis.WithChannelSize(100_000)) {
-			w.message(m.Payload)
-		}
-	})
-	running.Go(func() {
-		for n := 0; ctx.Err() == nil; n++ {
-			w.read(ctx, n%20 == 19) // Now and then all of it: an emptied Redis gets its past again.
-			select {
-			case <-ctx.Done():
-			case <-time.After(500 * time.Millisecond):
-			}
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		_ = pubsub.Close()
-		running.Wait()
-		_ = w.client.Close()
+	n := 0
+	testenv.Watch(t, w.client, "load.*", w.message, 500*time.Millisecond, func(ctx context.Context) {
+		n++
+		w.read(ctx, n%20 == 0) // Now and then all of it: an emptied Redis gets its past again.
 	})
 	return w
 }
 
-func (w *watch) message(text string) {
-	var r result
-	if json.Unmarshal([]byte(text), &r) != nil {
+func (w *watch) message(m *redis.Message) {
+	r := &result{text: m.Payload}
+	if json.Unmarshal([]byte(m.Payload), r) != nil {
 		return
 	}
 	w.mu.Lock()
@@ -97,17 +77,17 @@ func (w *watch) message(text string) {
 		}
 	}
 	w.arrivals[r.Key] = append(w.arrivals[r.Key], arrival{r.WindowEnd, time.Now().UnixMilli()})
-	w.keep(&r, text)
+	w.keep(r)
 }
 
-func (w *watch) keep(r *result, text string) {
+func (w *watch) keep(r *result) {
 	if w.entries[r.Key] == nil {
-		w.entries[r.Key], w.texts[r.Key] = map[int64]*result{}, map[int64]string{}
+		w.entries[r.Key] = map[int64]*result{}
 	}
 	if before, ok := w.entries[r.Key][r.WindowEnd]; ok && !same(before, r) {
 		w.changed = append(w.changed, before)
 	}
-	w.entries[r.Key][r.WindowEnd], w.texts[r.Key][r.WindowEnd] = r, text
+	w.entries[r.Key][r.WindowEnd] = r
 }
 
 func same(a, b *result) bool {
@@ -138,9 +118,9 @@ func (w *watch) read(ctx context.Context, all bool) {
 		w.mu.Lock()
 		for _, e := range entries {
 			text, _ := e.Values["r"].(string)
-			var r result
-			if json.Unmarshal([]byte(text), &r) == nil {
-				w.keep(&r, text)
+			r := &result{text: text}
+			if json.Unmarshal([]byte(text), r) == nil {
+				w.keep(r)
 			}
 			w.seen[key] = e.ID
 		}
@@ -220,14 +200,15 @@ func (w *watch) judge(all []*sent, from, to int64) verdict {
 	}
 	// A history that is written again also has the events that were overtaken the
 	// first time. Nothing else may change.
+	queries := demands()
 	for _, before := range w.changed {
-		entry := demands()[before.Key]
+		entry := queries[before.Key]
 		if text, loose := compare(entry, byMetric[metricOf(entry)], before); text != "" || !loose {
 			v.wrong++
-			v.details = append(v.details, fmt.Sprintf("changed: %s %d was %d events and is %.300s; %.300s", before.Key, before.WindowEnd, before.count(), w.texts[before.Key][before.WindowEnd], text))
+			v.details = append(v.details, fmt.Sprintf("changed: %s %d was %d events and is %.300s; %.300s", before.Key, before.WindowEnd, before.count(), w.entries[before.Key][before.WindowEnd].text, text))
 		}
 	}
-	for key, entry := range demands() {
+	for key, entry := range queries {
 		m := metricOf(entry)
 		for end := from; end <= to; end += 1000 {
 			r := w.entries[key][end]

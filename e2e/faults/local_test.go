@@ -1,14 +1,11 @@
 package faults_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,78 +15,6 @@ import (
 	"pulseboard/internal/testenv"
 	"pulseboard/registry"
 )
-
-// program is a command of ours that a test starts, kills and starts again.
-type program struct {
-	t    *testing.T
-	path string
-	args []string
-	cmd  *exec.Cmd
-	done chan struct{}
-	log  *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func buildPipeline(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "pipeline")
-	if out, err := exec.Command("go", "build", "-o", path, "pulseboard/cmd/pipeline").CombinedOutput(); err != nil { //nolint:gosec // Our own program.
-		t.Fatalf("cannot build the pipeline: %v: %s", err, out)
-	}
-	return path
-}
-
-func newProgram(t *testing.T, path string, args ...string) *program {
-	t.Helper()
-	p := &program{t: t, path: path, args: args, log: new(lockedBuffer)}
-	t.Cleanup(func() {
-		if p.cmd != nil {
-			p.kill()
-		}
-		if t.Failed() {
-			text := p.log.String()
-			t.Logf("the end of the log of %s:\n%s", filepath.Base(path), text[max(0, len(text)-4000):])
-		}
-	})
-	return p
-}
-
-func (p *program) start() {
-	p.t.Helper()
-	p.cmd = exec.Command(p.path, p.args...) //nolint:gosec // Our own program.
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	done := make(chan struct{})
-	p.done = done
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	go func() {
-		_ = p.cmd.Wait() // It is killed.
-		close(done)
-	}()
-}
-
-func (p *program) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
 
 // run is one whole run: what is done to whom, and what came of it.
 type run struct {
@@ -219,12 +144,17 @@ func TestSingleMachineLosesNothing(t *testing.T) {
 	server := testenv.StartRedis(t)
 	publish(t, server.Addr())
 	dir := t.TempDir()
-	p := newProgram(t, buildPipeline(t), "flink-local", "--kafka", kafka.Addr(0), "--redis", server.Addr(), "--flink-jars", testenv.FlinkJars(), "--dir", dir,
-		"--worker-logs", filepath.Join(dir, "log"), "--checkpoint-interval", "3s")
+	log := new(testenv.Buffer)
+	path, args := testenv.Build(t, "pipeline"), []string{
+		"flink-local", "--kafka", kafka.Addr(0), "--redis", server.Addr(), "--flink-jars", testenv.FlinkJars(), "--dir", dir,
+		"--worker-logs", filepath.Join(dir, "log"), "--checkpoint-interval", "3s",
+	}
 	r := &run{t: t, watch: startWatch(t, server.Addr()), load: startLoad(t, kafka.Addrs())}
-	p.start()
+	p := testenv.Start(t, log, path, args...)
 	t.Cleanup(func() {
 		if t.Failed() {
+			text := log.String()
+			t.Logf("the end of the log of the pipeline:\n%s", text[max(0, len(text)-4000):])
 			logs, _ := filepath.Glob(filepath.Join(dir, "log", "*"))
 			for _, l := range logs {
 				b, _ := os.ReadFile(l) //nolint:gosec // Our own.
@@ -232,13 +162,13 @@ func TestSingleMachineLosesNothing(t *testing.T) {
 			}
 		}
 	})
-	java := func() int { return testenv.Child(p.cmd.Process.Pid, "FlinkJobServerDriver") }
+	java := func() int { return testenv.Child(p.Pid(), "FlinkJobServerDriver") }
 	worker := func() int { return testenv.Child(java(), "--provision_endpoint") }
 	r.current("the start")
 
 	r.fault("worker: kill -9", func() { signal(t, worker(), syscall.SIGKILL) })
 	r.fault("Java, with all of Flink: kill -9", func() { signal(t, java(), syscall.SIGKILL) })
-	r.fault("supervisor, and all below it: kill -9", func() { p.kill(); p.start() })
+	r.fault("supervisor, and all below it: kill -9", func() { p.Kill(); p = testenv.Start(t, log, path, args...) })
 	r.fault("the only broker: kill -9", func() { kafka.Broker(0).Kill(); kafka.Restart(0) })
 	r.fault("Redis: kill -9, back empty", func() {
 		server.Kill()

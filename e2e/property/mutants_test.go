@@ -3,11 +3,14 @@
 package property_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"pulseboard/internal/testenv"
 )
 
 // mutant is a mistake in one place of the source.
@@ -79,7 +82,15 @@ func TestMutants(t *testing.T) {
 			if err := os.WriteFile(copied, []byte(strings.Replace(string(source), m.is, m.becomes, 1)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, wrong := play(t, buildPipeline(t, map[string]string{path: copied}), plan{seed: 1, traffic: 14 * time.Second, kills: []time.Duration{time.Second}})
+			overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: copied}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "overlay.json")
+			if err := os.WriteFile(file, overlay, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, wrong := play(t, testenv.Build(t, "pipeline", "-overlay", file), plan{seed: 1, traffic: 14 * time.Second, kills: []time.Duration{time.Second}})
 			if wrong == nil {
 				t.Fatal("everything is right, although the pipeline is wrong")
 			}

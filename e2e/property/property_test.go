@@ -1,18 +1,13 @@
 package property_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,81 +15,18 @@ import (
 	"pulseboard/registry"
 )
 
-// buildPipeline compiles the pipeline; overlay replaces source files, for mutants.
-func buildPipeline(t *testing.T, overlay map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "pipeline")
-	args := []string{"build", "-o", path}
-	if overlay != nil {
-		text, err := json.Marshal(map[string]any{"Replace": overlay})
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(dir, "overlay.json")
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, "-overlay", file)
-	}
-	if out, err := exec.Command("go", append(args, "pulseboard/cmd/pipeline")...).CombinedOutput(); err != nil { //nolint:gosec // Our own program.
-		t.Fatalf("cannot build the pipeline: %v: %s", err, out)
-	}
-	return path
-}
-
-// process is one life of the pipeline.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // onFlink reports whether the pipeline runs on Flink: with real servers it does,
 // unless PROPERTY_RUNNER says prism.
 func onFlink() bool { return testenv.Real() && os.Getenv("PROPERTY_RUNNER") != "prism" }
 
-// startProcess starts the pipeline; dir is what it finds again after its end.
-func startProcess(t *testing.T, path, dir, kafka, redis string, log *lockedBuffer) *process {
+// start starts the pipeline; dir is what it finds again after its end.
+func start(t *testing.T, path, dir, kafka, redis string, log *testenv.Buffer) *testenv.Program {
 	t.Helper()
-	p := &process{done: make(chan struct{})}
 	args := []string{"--kafka", kafka, "--redis", redis, "--bound", fmt.Sprintf("%dms", boundMs)}
 	if onFlink() {
 		args = append([]string{"flink-local", "--flink-jars", testenv.FlinkJars(), "--dir", dir, "--checkpoint-interval", "2s", "--worker-logs", filepath.Join(dir, "log")}, args...)
 	}
-	p.cmd = exec.Command(path, args...) //nolint:gosec // Our own program.
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		_ = p.cmd.Wait() // It is killed.
-	}()
-	t.Cleanup(p.kill)
-	return p
-}
-
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // It may have ended by itself, which its log says.
-	<-p.done
+	return testenv.Start(t, log, path, args...)
 }
 
 // ownLines leaves out what Java says, which hides everything else, and all but the last lines.
@@ -124,7 +56,7 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 	}
 	queries.publish()
 	c := &checker{watch: newWatch(t, redis), demands: queries.all, changed: queries.changed}
-	log := new(lockedBuffer)
+	log := new(testenv.Buffer)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the pipeline's own lines:\n%s", ownLines(log.String()))
@@ -135,8 +67,8 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 			}
 		}
 	})
-	start := func() *process { return startProcess(t, binary, state, w.addr, redis, log) }
-	pipeline := start()
+	again := func() *testenv.Program { return start(t, binary, state, w.addr, redis, log) }
+	pipeline := again()
 
 	chance := rand.New(rand.NewPCG(p.seed, 2))
 	begun := time.Now()
@@ -147,10 +79,10 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 	for now := begun; now.Sub(begun) < p.traffic; now = <-ticks.C {
 		w.round(now)
 		if pipeline == nil && now.After(backAt) {
-			pipeline = start()
+			pipeline = again()
 		}
 		if len(p.kills) > 0 && pipeline != nil && now.Sub(begun) > nextKill {
-			pipeline.kill()
+			pipeline.Kill()
 			pipeline, backAt = nil, now.Add(p.kills[0])
 			p.kills = p.kills[1:]
 			nextKill += p.traffic/time.Duration(len(p.kills)+2) + time.Duration(chance.Int64N(int64(time.Second)))
@@ -161,7 +93,7 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 		}
 	}
 	if pipeline == nil {
-		pipeline = start()
+		pipeline = again()
 	}
 	end := time.Now().UnixMilli() + 2000 // The last windows with something to see.
 	for limit := time.Now().Add(2 * time.Minute); ; <-ticks.C {
@@ -171,7 +103,7 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 			return c, fmt.Errorf("%s has not come to the end of the traffic", behind)
 		}
 	}
-	pipeline.kill()
+	pipeline.Kill()
 	c.watch.read(t.Context())
 	c.log = readLog(t, w.addr)
 	return c, c.run()
@@ -268,7 +200,7 @@ func TestEveryResultIsAFunctionOfTheLog(t *testing.T) {
 	if traffic >= 3*time.Minute {
 		kills = append(kills, time.Minute, 5*time.Second)
 	}
-	c, err := play(t, buildPipeline(t, nil), plan{seed: seed, traffic: traffic, kills: kills})
+	c, err := play(t, testenv.Build(t, "pipeline"), plan{seed: seed, traffic: traffic, kills: kills})
 	if err != nil {
 		t.Fatal(err)
 	}

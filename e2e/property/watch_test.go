@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"pulseboard/internal/testenv"
 )
 
 // result is what the pipeline says, as protocol.md has it.
@@ -49,32 +51,7 @@ func newWatch(t *testing.T, addr string) *watch {
 		client: redis.NewClient(&redis.Options{Addr: addr}), messages: map[string][]*result{},
 		streams: map[string]map[int64]*result{}, last: map[string]string{}, newest: map[string]int64{},
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	pubsub := w.client.PSubscribe(ctx, "m*")
-	if _, err := pubsub.Receive(ctx); err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for m := range pubsub.Channel(redis.WithChannelSize(100_000)) {
-			w.message(m)
-		}
-	})
-	running.Go(func() {
-		for ctx.Err() == nil {
-			w.read(ctx)
-			select {
-			case <-ctx.Done():
-			case <-time.After(200 * time.Millisecond):
-			}
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		_ = pubsub.Close()
-		running.Wait()
-		_ = w.client.Close()
-	})
+	testenv.Watch(t, w.client, "m*", w.message, 200*time.Millisecond, w.read)
 	return w
 }
 
