@@ -17,7 +17,7 @@ import (
 type answer struct {
 	records []Record
 	next    int64     // The offset to fetch next.
-	at      time.Time // When it came.
+	at      time.Time // When the broker gave it, or earlier.
 	end     int64     // The end of the partition then.
 	quiet   bool      // next was the end.
 	taken   int       // How many records drain has taken.
@@ -79,11 +79,17 @@ func (r *reader) skipLost(ctx context.Context, partition int32, offset int64) in
 }
 
 func (r *reader) fetchOnce(ctx context.Context, partition int32, offset int64) (answer, error) {
+	// The broker answers by then; else it was stopped, or this process, with the
+	// answer in its socket. By the wall clock: the other stops while the machine sleeps.
+	latest := time.Now().Round(0).Add(maxWait)
 	res, err := r.broker.fetch(ctx, partition, offset)
 	if err != nil {
 		return answer{}, err
 	}
-	a := answer{next: offset, at: time.Now()}
+	a := answer{next: offset, at: time.Now().Round(0)}
+	if a.at.After(latest) {
+		a.at = latest
+	}
 	for {
 		rec, err := res.Records.ReadRecord()
 		if errors.Is(err, io.EOF) {
