@@ -7,7 +7,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build web test test-go test-web test-real flink race mutants verify lint bench clean
+.PHONY: run build web test test-go test-web test-real flink flink-cluster race mutants verify lint bench clean
 
 run: build
 	./bin/pulseboard run
@@ -45,13 +45,20 @@ $(DATA)/flink/lib/.complete: deploy/flink/pom.xml
 	$(JARS) -f $< -DoutputDirectory=$(abspath $(@D))
 	@touch $@
 
+# What Flink of a cluster needs besides, when its own class path has these jars, as in the image.
+flink-cluster: $(DATA)/flink/lib/pulseboard-flink.jar
+
+$(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete deploy/flink/src/main/java/pulseboard/flink/NothingToStage.java
+	$(MVN) -q -B package -f deploy/flink/pom.xml -Dout=$(abspath $(DATA)/flink/build)
+	cp $(DATA)/flink/build/pulseboard-flink.jar $@
+
 .real/kafka/lib/.complete: internal/testenv/pom.xml
 	$(JARS) -f $< -DoutputDirectory=$(abspath $(@D))
 	@touch $@
 
-# The ordinary tests that have servers, on real ones, and the faults: needs Java, Maven and redis-server.
+# The ordinary tests that have servers, on real ones, and the faults: needs a JDK, Maven and redis-server.
 test-real: .real/kafka/lib/.complete
-	$(MAKE) flink DATA=.real
+	$(MAKE) flink-cluster DATA=.real
 	PULSEBOARD_REAL=$(abspath .real) $(GO) test -count=1 -p 1 -timeout 20m $(REAL_FLAGS) ./e2e/property ./e2e/faults ./internal/testenv
 
 # What takes too long for each change; its output is committed under bench/results.

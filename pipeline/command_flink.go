@@ -56,8 +56,9 @@ is lost with none of its processes.
 
   pipeline submit --kafka k1:9092 --redis r1:6379 --job-endpoint jobserver:8099 --parallelism 2 --worker /opt/pulseboard/pipeline
 
-To go on from a savepoint, or from the newest retained checkpoint of a job that
-is gone: --savepoint file:///…/chk-42 (docs/operations.md).`
+To go on from a savepoint, or from a retained checkpoint of a job that is gone:
+--savepoint file:///…/chk-42. Of a folder, such as that of all checkpoints of
+the job, the newest one is taken; keep other jobs' out of it.`
 
 func submitCommand(ctx context.Context, env service.Env) error {
 	c := DefaultFlink()
@@ -66,8 +67,11 @@ func submitCommand(ctx context.Context, env service.Env) error {
 	runner := RunnerFlink
 	f.StringVar(&runner, "runner", runner, "`name` of the Beam runner, flink")
 	f.StringVar(&c.JobServer, "job-endpoint", c.JobServer, "`address` of Beam's job server, host:port")
-	f.StringVar(&c.Savepoint, "savepoint", c.Savepoint, "`path` of a savepoint or checkpoint to go on from")
+	f.StringVar(&c.Savepoint, "savepoint", c.Savepoint, "`path` of a savepoint or checkpoint to go on from; of another folder, which must be on this machine, the newest below it")
 	f.StringVar(&c.CheckpointD, "checkpoint-dir", c.CheckpointD, "`URI` that all of Flink can write to, file:///… or s3://…; empty = as Flink is configured")
+	f.StringVar(&c.REST, "rest", defaultREST, "`URL` of Flink's REST API, which says whether the job runs already; empty = do not ask")
+	f.BoolVar(&c.Keep, "keep", c.Keep, "stay, and submit again from --savepoint whenever Flink has lost the job or given it up, until somebody cancels it")
+	f.BoolVar(&c.JarsThere, "jars-there", c.JarsThere, "Beam's jars are on the class path of Flink, as in our image: the job server sends none")
 	flinkFlags(f, &c)
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
@@ -77,6 +81,9 @@ func submitCommand(ctx context.Context, env service.Env) error {
 	}
 	if err := c.setLog(env); err != nil {
 		return err
+	}
+	if c.Keep {
+		return KeepRunning(ctx, c)
 	}
 	if err := Submit(ctx, c); err != nil {
 		return err
@@ -140,9 +147,11 @@ func self() string {
 	return path
 }
 
+const defaultREST = "http://127.0.0.1:8081"
+
 // jobOf parses the flags of a command about a running job and finds it.
 func jobOf(ctx context.Context, env service.Env, f *conf.Flags) (*flink.Client, flink.Job, error) {
-	url := f.String("rest", "http://127.0.0.1:8081", "`URL` of Flink's REST API")
+	url := f.String("rest", defaultREST, "`URL` of Flink's REST API")
 	name := f.String("job-name", DefaultFlink().JobName, "`name` that the job was submitted with")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, flink.Job{}, err

@@ -59,13 +59,9 @@ func (l *LocalFlink) Close() error {
 }
 
 func (l *LocalFlink) run(ctx context.Context) error {
-	checkpoints := filepath.Join(l.local.Dir, "checkpoints")
-	retained, err := flink.Retained(checkpoints)
-	if err != nil {
+	var err error
+	if l.local.From, err = flink.Newest(l.local.Dir); err != nil {
 		return err
-	}
-	if len(retained) > 0 {
-		l.local.From = retained[0]
 	}
 	java, err := flink.StartLocal(ctx, l.local)
 	if err != nil {

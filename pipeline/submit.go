@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"pulseboard/internal/flink"
 	"pulseboard/sources"
 )
 
@@ -31,7 +32,12 @@ type FlinkConfig struct {
 	Shards      int           // Of the source; 0 = see shardsFor.
 	Checkpoint  time.Duration // Between checkpoints.
 	CheckpointD string        // file:// or other URI that all of Flink can write to; "" = as Flink is configured.
-	Savepoint   string        // Path of a savepoint or checkpoint to begin with; of a remote Flink only.
+	Savepoint   string        // Path of a savepoint or checkpoint to begin with, or a folder with some; of a remote Flink only.
+	Keep        bool          // Submit it again whenever it is gone; of a remote Flink only.
+	REST        string        // URL of Flink's REST API, by which a second job of the name is refused; "" = it is not asked.
+	// JarsThere says that Beam's jars are on the class path of Flink itself, with
+	// the class of deploy/flink that keeps the job server from sending them.
+	JarsThere bool
 	// BundleTime is how long a bundle of the runner stays open: it is part of the
 	// delay of each result.
 	BundleTime time.Duration
@@ -77,11 +83,37 @@ func (c *FlinkConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Submit gives the job to Flink and returns when it was accepted: it goes on
-// without the caller.
+// ErrRunning is returned for a job whose name one that is running has.
+var ErrRunning = errors.New("a job of this name is running already")
+
+// Submit gives the job to Flink and returns when Flink has it: it goes on
+// without the caller. Without REST it returns when the job server has it.
 func Submit(ctx context.Context, c FlinkConfig) error {
 	if err := c.Validate(); err != nil {
 		return err
+	}
+	client := flink.NewClient(c.REST)
+	if c.REST != "" {
+		switch j, err := client.Find(ctx, c.JobName); {
+		case errors.Is(err, flink.ErrNoJob):
+		case err != nil:
+			return fmt.Errorf("cannot see whether the job is running already: %w; name Flink's REST API with --rest, or pass --rest= to submit all the same", err)
+		case !j.Ended():
+			return fmt.Errorf("%w: %s, %s; cancel it first, or choose another --job-name", ErrRunning, c.JobName, j.ID)
+		}
+	}
+	if c.Savepoint != "" {
+		newest, err := flink.Newest(c.Savepoint)
+		if err != nil {
+			return err
+		}
+		if newest == "" && !c.Keep {
+			return fmt.Errorf("no checkpoint or savepoint is below %s: name one, or leave --savepoint out to begin with what Kafka holds", c.Savepoint)
+		}
+		if newest == "" {
+			c.Log.Warn("there is no checkpoint or savepoint yet: windows begin with what Kafka holds", "folder", c.Savepoint)
+		}
+		c.Savepoint = newest
 	}
 	partitions, err := sources.Partitions(ctx, c.Brokers, c.Topic)
 	if err != nil {
@@ -116,7 +148,12 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 	}
 	c.Log.Info("the pipeline is submitted", "runner", "flink", "job_server", c.JobServer, "job", c.JobName, "parallelism", c.Parallelism,
 		"shards", shards, "partitions", partitions, "key_groups", c.KeyGroups, "queries", len(set.Entries), "from_if_no_state", start.UTC(), "savepoint", c.Savepoint)
-	return give(ctx, c.JobServer, request)
+	since := time.Now()
+	job, err := give(ctx, c.JobServer, request)
+	if err != nil || c.REST == "" {
+		return err
+	}
+	return c.accepted(ctx, client, job, since)
 }
 
 // shardsFor makes more reader shards than workers, since they are spread by a
@@ -176,6 +213,9 @@ func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker stri
 	if c.Savepoint != "" {
 		options["savepoint_path"] = c.Savepoint
 	}
+	if c.JarsThere {
+		options["pipeline_resources_detector_factory_class"] = "pulseboard.flink.NothingToStage"
+	}
 	named := make(map[string]any, len(options))
 	for name, v := range options {
 		named["beam:option:"+name+":v1"] = v
@@ -190,24 +230,115 @@ func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker stri
 // How long the job server may take: it may have to send its jars to Flink.
 const submitTimeout = 2 * time.Minute
 
-func give(ctx context.Context, addr string, request *jobpb.PrepareJobRequest) error {
+// give returns the job server's id of the job.
+func give(ctx context.Context, addr string, request *jobpb.PrepareJobRequest) (id string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
-	fail := func(err error) error {
-		return fmt.Errorf("cannot submit to the job server at %s: %w; is it running, and reachable with --job-endpoint?", addr, err)
+	err = withJobServer(addr, func(client jobpb.JobServiceClient) error {
+		prepared, err := client.Prepare(ctx, request)
+		if err != nil {
+			return err
+		}
+		run, err := client.Run(ctx, &jobpb.RunJobRequest{PreparationId: prepared.GetPreparationId()})
+		id = run.GetJobId()
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("cannot submit to the job server at %s: %w; is it running, and reachable with --job-endpoint? Its log may say more", addr, err)
 	}
+	return id, nil
+}
+
+func withJobServer(addr string, do func(jobpb.JobServiceClient) error) error {
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		return fail(err)
+		return err
 	}
 	defer conn.Close() //nolint:errcheck // Everything was answered.
-	client := jobpb.NewJobServiceClient(conn)
-	prepared, err := client.Prepare(ctx, request)
-	if err != nil {
-		return fail(err)
+	return do(jobpb.NewJobServiceClient(conn))
+}
+
+// accepted waits until Flink has the job, or the job server says why not: it
+// gives the job on after it has answered.
+func (c *FlinkConfig) accepted(ctx context.Context, rest *flink.Client, id string, since time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
+	defer cancel()
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	for {
+		// Flink's clock may be another's: the job is new when none was there, or that one had ended.
+		j, err := rest.Find(ctx, c.JobName)
+		if err == nil && !j.Ended() {
+			return nil
+		}
+		if err := c.refused(ctx, id); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the job server at %s took the job, and Flink at %s has not got it after %v: is the job server's --flink-master this Flink?", c.JobServer, c.REST, time.Since(since).Round(time.Second))
+		case <-t.C:
+		}
 	}
-	if _, err := client.Run(ctx, &jobpb.RunJobRequest{PreparationId: prepared.GetPreparationId()}); err != nil {
-		return fail(err)
+}
+
+// refused returns why the job server could not give the job to Flink, nil as far as it could.
+func (c *FlinkConfig) refused(ctx context.Context, id string) error {
+	refused, reason := false, "its log says why"
+	_ = withJobServer(c.JobServer, func(client jobpb.JobServiceClient) error {
+		s, err := client.GetState(ctx, &jobpb.GetJobStateRequest{JobId: id})
+		if refused = s.GetState() == jobpb.JobState_FAILED; err != nil || !refused {
+			return err
+		}
+		messages, err := client.GetMessageStream(ctx, &jobpb.JobMessagesRequest{JobId: id})
+		for err == nil {
+			var m *jobpb.JobMessagesResponse
+			if m, err = messages.Recv(); err == nil && m.GetMessageResponse().GetImportance() == jobpb.JobMessage_JOB_MESSAGE_ERROR {
+				reason = m.GetMessageResponse().GetMessageText()
+			}
+		}
+		return err
+	})
+	if !refused {
+		return nil // The job may be there all the same, also when nothing answers.
 	}
-	return nil
+	return fmt.Errorf("the job server at %s could not give the job to Flink: %s", c.JobServer, reason)
+}
+
+// KeepRunning submits the job when Flink does not have it, now and later, until ctx
+// ends or somebody has ended the job: a JobManager that comes back without its
+// jobs gets it again, from the newest checkpoint. (One with high availability
+// configured brings its jobs back itself, and needs none of this.)
+func KeepRunning(ctx context.Context, c FlinkConfig) error {
+	if c.REST == "" {
+		return errors.New("--keep needs --rest: it is how it sees that the job is gone")
+	}
+	rest := flink.NewClient(c.REST)
+	const shortest, longest = time.Second, 30 * time.Second
+	delay, seen := shortest, false
+	for {
+		j, err := rest.Find(ctx, c.JobName)
+		switch gone := errors.Is(err, flink.ErrNoJob); {
+		case gone, err == nil && j.Ended() && (!seen || j.State == "FAILED"):
+			err = Submit(ctx, c)
+			if err == nil {
+				delay, seen = shortest, true
+				break
+			}
+			c.Log.Error("cannot submit the job; trying again", "error", err, "in", delay)
+			delay = min(2*delay, longest)
+		case err != nil:
+			c.Log.Debug("Flink cannot be asked; trying again", "error", err)
+		case j.Ended():
+			c.Log.Info("the job was ended, and is not submitted again", "state", j.State)
+			return nil
+		default:
+			seen = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(delay):
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/segmentio/kafka-go"
 
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
@@ -183,6 +184,40 @@ type verdict struct {
 // How much later than its time an event may reach Kafka without being overtaken: a
 // quarter of the bound, by which the clock of a partition without records is held back (ARCHITECTURE.md, "Time").
 const inTime = 50
+
+// missing names what was acknowledged and is not in Kafka: a fault of it, or of the test.
+func (l *load) missing(t *testing.T) (lines []string) {
+	t.Helper()
+	there := map[string]bool{}
+	for p := range partitions {
+		for offset, end := int64(0), int64(-1); offset != end; {
+			res, err := l.client.Fetch(t.Context(), &kafka.FetchRequest{Topic: topic, Partition: p, Offset: offset, MaxBytes: 1 << 20, MaxWait: time.Second, MinBytes: 1})
+			if err == nil {
+				err = res.Error
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			end = res.HighWatermark
+			for {
+				r, err := res.Records.ReadRecord()
+				if err != nil {
+					break
+				}
+				if r.Offset >= offset {
+					there[string(r.Headers[0].Value)] = true
+					offset = r.Offset + 1
+				}
+			}
+		}
+	}
+	for _, s := range l.acknowledged() {
+		if !there[s.id] {
+			lines = append(lines, fmt.Sprintf("record %s of %d, acknowledged at %d", s.id, s.at, s.acked))
+		}
+	}
+	return lines
+}
 
 // judge compares every result with what was acknowledged, by its definition.
 // An event that Kafka got later than the bound allows may be left out of windows

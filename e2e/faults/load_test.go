@@ -29,6 +29,7 @@ func metricName(m int) string { return fmt.Sprintf("load.m%02d", m) }
 
 // sent is one record of 50 events, as the producer knows it.
 type sent struct {
+	id     string
 	metric int
 	at     int64 // Timestamp of the record and of its events, epoch ms.
 	sum    int64
@@ -51,7 +52,6 @@ type load struct {
 type record struct {
 	*sent
 
-	id    string
 	value []byte
 }
 
@@ -100,7 +100,7 @@ func makeRecord(m, n int, at int64) record {
 		Tags      map[string]string `json:"tags"`
 		EventTime int64             `json:"event_time"`
 	}
-	s := &sent{metric: m, at: at}
+	s := &sent{id: fmt.Sprintf("%d-%d", m, n), metric: m, at: at}
 	events := make([]event, perRecord)
 	for i := range events {
 		v := int64((n*7+i*3)%1000 + 1)
@@ -109,7 +109,7 @@ func makeRecord(m, n int, at int64) record {
 		s.max = max(s.max, v)
 	}
 	value, _ := json.Marshal(map[string]any{"metric_name": metricName(m), "events": events}) // It has a form for all of it.
-	return record{s, fmt.Sprintf("%d-%d", m, n), value}
+	return record{s, value}
 }
 
 // retryPause is the producer's own, between its tries.

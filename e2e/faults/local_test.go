@@ -88,7 +88,10 @@ func (r *run) finish() {
 	r.t.Log(line)
 	r.lines = append(r.lines, line)
 	if v.lost+v.twice+v.wrong > 0 {
-		r.t.Errorf("of %d faults the first are:\n%s", len(v.details), strings.Join(v.details[:min(10, len(v.details))], "\n"))
+		r.t.Errorf("of %d faults the first are:\n%s", len(v.details), strings.Join(v.details[:min(10000, len(v.details))], "\n"))
+		if missing := r.load.missing(r.t); len(missing) > 0 {
+			r.t.Logf("%d records are not in Kafka, such as %s", len(missing), missing[0])
+		}
 	}
 	if file := os.Getenv("FAULTS_OUTPUT"); file != "" {
 		f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // The caller names it.
@@ -136,6 +139,23 @@ func pause(t *testing.T, pid int, d time.Duration) {
 	signal(t, pid, syscall.SIGCONT)
 }
 
+// showLogs shows the ends of the logs of a test that failed.
+func showLogs(t *testing.T, log *testenv.Buffer, workers string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		text := log.String()
+		t.Logf("the end of the log of the pipeline:\n%s", text[max(0, len(text)-4000):])
+		logs, _ := filepath.Glob(filepath.Join(workers, "*")) // The pattern is right.
+		for _, l := range logs {
+			b, _ := os.ReadFile(l) //nolint:gosec // Our own.
+			t.Logf("%s:\n%s", filepath.Base(l), b[max(0, len(b)-1500):])
+		}
+	})
+}
+
 // All of a single machine, with one broker: each acknowledged event is counted
 // once in every window that holds it, whatever is killed.
 func TestSingleMachineLosesNothing(t *testing.T) {
@@ -150,18 +170,8 @@ func TestSingleMachineLosesNothing(t *testing.T) {
 		"--worker-logs", filepath.Join(dir, "log"), "--checkpoint-interval", "3s",
 	}
 	r := &run{t: t, watch: startWatch(t, server.Addr()), load: startLoad(t, kafka.Addrs())}
+	showLogs(t, log, filepath.Join(dir, "log"))
 	p := testenv.Start(t, log, path, args...)
-	t.Cleanup(func() {
-		if t.Failed() {
-			text := log.String()
-			t.Logf("the end of the log of the pipeline:\n%s", text[max(0, len(text)-4000):])
-			logs, _ := filepath.Glob(filepath.Join(dir, "log", "*"))
-			for _, l := range logs {
-				b, _ := os.ReadFile(l) //nolint:gosec // Our own.
-				t.Logf("%s:\n%s", filepath.Base(l), b[max(0, len(b)-1500):])
-			}
-		}
-	})
 	java := func() int { return testenv.Child(p.Pid(), "FlinkJobServerDriver") }
 	worker := func() int { return testenv.Child(java(), "--provision_endpoint") }
 	r.current("the start")

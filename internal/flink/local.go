@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -162,14 +163,10 @@ func (l *Local) JobServer() string { return l.jobServer }
 // REST returns the URL of Flink's REST API.
 func (l *Local) REST() string { return l.rest }
 
-// Retained returns the retained checkpoints below a folder of Flink's, as
-// URIs, newest first. Only whole ones have metadata.
+// Retained returns the retained checkpoints and the savepoints anywhere below a
+// folder, as URIs, newest first. Only whole ones have metadata.
 func Retained(dir string) ([]string, error) {
 	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*", "chk-*", "_metadata"))
 	if err != nil {
 		return nil, err
 	}
@@ -178,12 +175,18 @@ func Retained(dir string) ([]string, error) {
 		at   time.Time
 	}
 	var all []found
-	for _, f := range files {
-		info, err := os.Stat(f)
-		if err != nil {
-			continue // Deleted meanwhile.
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != metadata {
+			return skipGone(err)
 		}
-		all = append(all, found{"file://" + filepath.Dir(f), info.ModTime()})
+		info, err := d.Info()
+		if err == nil {
+			all = append(all, found{"file://" + filepath.Dir(path), info.ModTime()})
+		}
+		return skipGone(err)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot look for checkpoints: %w", err)
 	}
 	slices.SortFunc(all, func(a, b found) int { return b.at.Compare(a.at) })
 	paths := make([]string, len(all))
@@ -191,6 +194,32 @@ func Retained(dir string) ([]string, error) {
 		paths[i] = f.path
 	}
 	return paths, nil
+}
+
+// metadata is the file that Flink writes last.
+const metadata = "_metadata"
+
+// skipGone forgives what was deleted meanwhile.
+func skipGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Newest returns what to begin with: path itself when it names a checkpoint or a
+// savepoint, as Flink does, or is on no disk; of a folder the newest below it,
+// "" when there is none.
+func Newest(path string) (string, error) {
+	dir, name := strings.TrimPrefix(path, "file://"), filepath.Base(path)
+	if !filepath.IsAbs(dir) || strings.HasPrefix(name, "chk-") || strings.HasPrefix(name, "savepoint-") {
+		return path, nil
+	}
+	all, err := Retained(dir)
+	if err != nil || len(all) == 0 {
+		return "", err
+	}
+	return all[0], nil
 }
 
 // Forget deletes the checkpoints of all jobs but the newest, which is the one

@@ -106,6 +106,15 @@ func (c *Client) Find(ctx context.Context, name string) (Job, error) {
 	return jobs[best], nil
 }
 
+// TaskManagers counts those that the JobManager has.
+func (c *Client) TaskManagers(ctx context.Context) (int, error) {
+	var out struct {
+		TaskManagers []struct{} `json:"taskmanagers"`
+	}
+	err := c.do(ctx, http.MethodGet, "/taskmanagers", nil, &out)
+	return len(out.TaskManagers), err
+}
+
 // Checkpoints returns those of a job.
 func (c *Client) Checkpoints(ctx context.Context, id string) (Checkpoints, error) {
 	var out Checkpoints

@@ -14,7 +14,7 @@ import (
 
 // RedisServer is a real Redis.
 type RedisServer struct {
-	*server
+	*Server
 
 	addr string
 }
@@ -24,7 +24,7 @@ func StartRedis(t *testing.T) *RedisServer {
 	t.Helper()
 	p := ports(t, 1)[0]
 	r := &RedisServer{addr: address(p)}
-	r.server = newServer(t, t.TempDir(), "redis", "redis-server", "--port", fmt.Sprint(p), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+	r.Server = newServer(t, t.TempDir(), "redis", "redis-server", "--port", fmt.Sprint(p), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
 		"--maxmemory", "2gb", "--maxmemory-policy", "noeviction")
 	r.Restart()
 	return r
@@ -36,7 +36,7 @@ func (r *RedisServer) Addr() string { return r.addr }
 // Restart starts it, empty, on its port.
 func (r *RedisServer) Restart() {
 	r.t.Helper()
-	r.run()
+	r.Start()
 	client := redis.NewClient(&redis.Options{Addr: r.addr})
 	defer client.Close() //nolint:errcheck // It only asked.
 	r.until("Redis", func(ctx context.Context) error { return client.Ping(ctx).Err() })
@@ -66,11 +66,11 @@ func Postgres(t *testing.T) string {
 		}
 		prefix = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
 	}
-	command := func(name string, args ...string) *server {
+	command := func(name string, args ...string) *Server {
 		all := append(append([]string{}, prefix...), append([]string{filepath.Join(bin, name)}, args...)...)
 		s := newServer(t, t.TempDir(), name, all[0], all[1:]...)
 		s.config.Dir = "/"
-		s.run()
+		s.Start()
 		return s
 	}
 	initdb := command("initdb", "-U", "app", "-A", "trust", "--no-sync", "-D", data)

@@ -16,7 +16,7 @@ import (
 // KafkaCluster is one or three real brokers.
 type KafkaCluster struct {
 	t       *testing.T
-	brokers []*server
+	brokers []*Server
 	addrs   []string
 	client  *kafka.Client
 }
@@ -82,13 +82,13 @@ func StartKafka(t *testing.T, brokers int, topics ...Topic) *KafkaCluster {
 			"@ID", fmt.Sprint(i+1), "@QUORUM", strings.Join(quorum, ","), "@BROKER", k.addrs[i], "@CONTROLLER", quorum[i], "@DIR", filepath.Join(dir, "data"),
 		).Replace(kafkaProperties))
 		format := newServer(t, dir, "kafka-format", "java", kafkaJava(dir, "kafka.tools.StorageTool", "format", "-g", "-t", cluster, "-c", "server.properties", "--initial-controllers", strings.Join(initial, ","))...)
-		format.run()
+		format.Start()
 		<-format.child.Done()
 		if err := format.child.Err(); !strings.Contains(err.Error(), "exit code 0") {
 			t.Fatal(err)
 		}
 		k.brokers = append(k.brokers, newServer(t, dir, fmt.Sprintf("kafka-%d", i+1), "java", kafkaJava(dir, "kafka.Kafka", "server.properties")...))
-		k.brokers[i].run()
+		k.brokers[i].Start()
 	}
 	transport := &kafka.Transport{MetadataTTL: 100 * time.Millisecond}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -160,5 +160,5 @@ func (k *KafkaCluster) Broker(i int) interface {
 // Restart starts a killed broker again, on its port and its records.
 func (k *KafkaCluster) Restart(i int) {
 	k.t.Helper()
-	k.brokers[i].run()
+	k.brokers[i].Start()
 }

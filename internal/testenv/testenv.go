@@ -3,9 +3,10 @@
 // child processes. The tests are the same.
 //
 //	kafka/lib  Kafka 4.1
-//	flink/lib  Flink 1.19 with Beam's runner
+//	flink/lib  Flink 1.19 with Beam's runner and the class of deploy/flink
 //
-// Real servers are killed with the test, and when its process is.
+// Real servers are killed with the test, and when its process is. The ends of
+// their logs are shown when it fails; PULSEBOARD_LOGS names a folder that keeps them.
 package testenv
 
 import (
@@ -73,21 +74,25 @@ func Redis(t *testing.T) string {
 	return miniredis.RunT(t).Addr()
 }
 
-// server is a child process that a test ends, stops and starts again.
-type server struct {
+// Server is a child process that a test ends, stops and starts again.
+type Server struct {
 	t      *testing.T
 	config embedded.ChildConfig
 	child  *embedded.Child
 	log    *os.File
 }
 
-func newServer(t *testing.T, dir, name, path string, args ...string) *server {
+func newServer(t *testing.T, dir, name, path string, args ...string) *Server {
 	t.Helper()
-	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	logs := dir
+	if keep := os.Getenv("PULSEBOARD_LOGS"); keep != "" {
+		logs = keep
+	}
+	log, err := os.OpenFile(filepath.Join(logs, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, log: log, config: embedded.ChildConfig{Name: name, Path: path, Args: args, Dir: dir, Output: log}}
+	s := &Server{t: t, log: log, config: embedded.ChildConfig{Name: name, Path: path, Args: args, Dir: dir, Output: log}}
 	t.Cleanup(func() {
 		s.Kill()
 		_ = log.Close()
@@ -107,7 +112,8 @@ func tail(path string) string {
 	return string(b[max(0, len(b)-length):])
 }
 
-func (s *server) run() {
+// Start starts it, also again after Kill.
+func (s *Server) Start() {
 	s.t.Helper()
 	var err error
 	if s.child, err = embedded.StartChild(s.config); err != nil {
@@ -116,10 +122,10 @@ func (s *server) run() {
 }
 
 // Pid returns the process id.
-func (s *server) Pid() int { return s.child.Pid() }
+func (s *Server) Pid() int { return s.child.Pid() }
 
 // Kill is kill -9, and waits for the end.
-func (s *server) Kill() {
+func (s *Server) Kill() {
 	if s.child != nil {
 		s.child.Kill()
 	}
@@ -129,7 +135,7 @@ func (s *server) Kill() {
 const patience = time.Minute
 
 // until repeats a check until it holds.
-func (s *server) until(what string, ok func(context.Context) error) {
+func (s *Server) until(what string, ok func(context.Context) error) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -167,6 +173,29 @@ func ports(t *testing.T, n int) []int {
 }
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+// root returns the folder of the module.
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	for err == nil && dir != "/" {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+	t.Fatal("no go.mod is above this test")
+	return ""
+}
+
+// dial waits for nothing: it reports whether something listens.
+func dial(ctx context.Context, addr string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
 
 func write(t *testing.T, path, text string) {
 	t.Helper()

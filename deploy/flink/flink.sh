@@ -1,0 +1,53 @@
+#!/bin/sh
+# Starts a process of Flink or Beam's job server; further arguments go to it:
+#
+#   flink.sh jobmanager  [-Dkey=value …]
+#   flink.sh taskmanager [-Dkey=value …]
+#   flink.sh jobserver   --flink-master=jobmanager:8081 [--job-port=8099 …]
+#
+# FLINK_LIB is the folder of the jars, FLINK_CONF that of flink-conf.yaml.
+set -eu
+lib=${FLINK_LIB:-/opt/flink/lib}
+conf=${FLINK_CONF:-/opt/flink/conf}
+role=${1:?jobmanager, taskmanager or jobserver}
+shift
+
+# Warnings on the standard error. An end at once when memory is full: the rest goes on without it.
+java="java -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -Dorg.slf4j.simpleLogger.defaultLogLevel=${FLINK_LOG_LEVEL:-warn}"
+for package in lang lang.reflect net io nio text time util util.concurrent util.concurrent.atomic util.concurrent.locks; do
+  java="$java --add-opens=java.base/java.$package=ALL-UNNAMED" # As Flink's own scripts do for Java 17.
+done
+java="$java --add-opens=java.base/sun.nio.ch=ALL-UNNAMED"
+
+# The memory of a JVM is what flink-conf.yaml gives its parts: heap, direct memory, classes.
+sum() {
+  total=0
+  for key in "$@"; do
+    total=$((total + $(sed -n "s/^$key: *\([0-9]*\)m$/\1/p" "$conf/flink-conf.yaml")))
+  done
+  echo "${total}m"
+}
+
+case $role in
+jobmanager)
+  # shellcheck disable=SC2086 # Words, not one.
+  exec $java -Xmx"$(sum jobmanager.memory.heap.size)" -cp "$lib/*" \
+    org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint --configDir "$conf" "$@"
+  ;;
+taskmanager)
+  t=taskmanager.memory
+  # shellcheck disable=SC2086
+  exec $java -Xmx"$(sum $t.task.heap.size $t.framework.heap.size)" \
+    -XX:MaxDirectMemorySize="$(sum $t.task.off-heap.size $t.framework.off-heap.size $t.network.max)" \
+    -XX:MaxMetaspaceSize="$(sum $t.jvm-metaspace.size)" -cp "$lib/*" \
+    org.apache.flink.runtime.taskexecutor.TaskManagerRunner --configDir "$conf" "$@"
+  ;;
+jobserver)
+  # shellcheck disable=SC2086
+  exec $java -Xmx256m -cp "$lib/*" org.apache.beam.runners.flink.FlinkJobServerDriver --flink-conf-dir="$conf" "$@"
+  ;;
+*)
+  echo "flink.sh: $role is none of jobmanager, taskmanager and jobserver" >&2
+  exit 2
+  ;;
+esac
