@@ -24,25 +24,48 @@ func pack(scratch []byte, cells []cell) (block, []byte) {
 	for i := range cells {
 		a := &cells[i].acc
 		scratch = binary.AppendUvarint(scratch, uint64(cells[i].slice-slice))
-		head := uint64(a.Count) << 1
-		if a.Sketch.Count() > 0 {
-			head |= 1
-		}
-		scratch = binary.AppendUvarint(scratch, head)
-		scratch = binary.AppendVarint(scratch, a.Newest-newest)
-		scratch = appendFloat(scratch, a.Sum)
-		if a.Count != 1 {
-			scratch = appendFloat(scratch, a.Min)
-			scratch = appendFloat(scratch, a.Max)
-		}
-		if head&1 == 1 {
-			scratch = a.Sketch.append(scratch)
-		}
-		slice, newest = cells[i].slice, a.Newest
+		scratch = appendPackedAcc(scratch, a, &newest)
+		slice = cells[i].slice
 	}
 	b.packed = make([]byte, len(scratch))
 	copy(b.packed, scratch)
 	return b, scratch
+}
+
+// appendPackedAcc packs an accumulator; newest is the newest event time of the one before.
+func appendPackedAcc(dst []byte, a *Acc, newest *int64) []byte {
+	head := uint64(a.Count) << 1
+	if a.Sketch.Count() > 0 {
+		head |= 1
+	}
+	dst = binary.AppendUvarint(dst, head)
+	dst = binary.AppendVarint(dst, a.Newest-*newest)
+	*newest = a.Newest
+	dst = appendFloat(dst, a.Sum)
+	if a.Count != 1 {
+		dst = appendFloat(dst, a.Min)
+		dst = appendFloat(dst, a.Max)
+	}
+	if head&1 == 1 {
+		dst = a.Sketch.append(dst)
+	}
+	return dst
+}
+
+// packedAcc reads what appendPackedAcc wrote.
+func (r *reader) packedAcc(newest *int64) (a Acc) {
+	head := r.uvarint()
+	*newest += r.varint()
+	a.Count, a.Newest = int64(head>>1), *newest
+	a.Sum = r.packedFloat()
+	a.Min, a.Max = a.Sum, a.Sum
+	if a.Count != 1 {
+		a.Min, a.Max = r.packedFloat(), r.packedFloat()
+	}
+	if head&1 == 1 {
+		a.Sketch = r.sketch()
+	}
+	return a
 }
 
 // unpack gives the slices of a block one by one.
@@ -120,6 +143,9 @@ func (r *reader) packedFloat() float64 {
 		return v
 	}
 	u := r.uvarint()
+	if u&(1<<packedTypeBits-1) == packedRaw {
+		r.bad = true // Its eight bytes are missing.
+	}
 	n := u >> packedTypeBits
 	v := float64(int64(n>>1) ^ -int64(n&1))
 	if u&(1<<packedTypeBits-1) == packedThousands {

@@ -92,32 +92,59 @@ func CutSeriesKey(series string) (metric, tags string, ok bool) {
 }
 
 // The first byte of an encoded table. A new form gets a new number, and the
-// decoder goes on reading the old one, because runners keep tables in state.
+// decoder goes on reading the old ones, because runners keep tables in state.
 const (
-	tableVersion    = 2
+	tableVersion    = 3
+	tableLoose      = 2 // The form before series stood by metric, for tables of other keys too.
 	tableUnsketched = 1 // The form before there were sketches.
 )
 
 // EncodeTable returns the wire form: version, then per slice its index and its
-// series, then per series its name, count, sum, min, max, newest event time and sketch.
+// metrics, then per metric its name and its series, then per series its tags,
+// count, newest event time, sum, min and max, packed as in a block, and sketch.
+// Runners keep tables for as long as windows reach back: a name stands once.
 func EncodeTable(t Table) []byte {
-	size := 16
-	for _, row := range t {
-		size += 16
-		for series := range row {
-			size += len(series) + 41
+	b := []byte{tableVersion}
+	b = binary.AppendUvarint(b, uint64(len(t)))
+	byMetric := make(map[string][]string)
+	for slice, row := range t {
+		clear(byMetric)
+		for key := range row {
+			metric, _, ok := CutSeriesKey(key)
+			if !ok {
+				return encodeLoose(t)
+			}
+			byMetric[metric] = append(byMetric[metric], key)
+		}
+		b = binary.AppendVarint(b, slice)
+		b = binary.AppendUvarint(b, uint64(len(byMetric)))
+		newest := int64(0)
+		for metric, keys := range byMetric {
+			b = appendText(b, metric)
+			b = binary.AppendUvarint(b, uint64(len(keys)))
+			for _, key := range keys {
+				_, tags, _ := CutSeriesKey(key)
+				b = appendText(b, tags)
+				b = appendPackedAcc(b, row[key], &newest)
+			}
 		}
 	}
-	b := make([]byte, 0, size)
-	b = append(b, tableVersion)
+	return b
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// encodeLoose is the form for tables whose keys are no names of series.
+func encodeLoose(t Table) []byte {
+	b := []byte{tableLoose}
 	b = binary.AppendUvarint(b, uint64(len(t)))
 	for slice, row := range t {
 		b = binary.AppendVarint(b, slice)
 		b = binary.AppendUvarint(b, uint64(len(row)))
 		for series, a := range row {
-			b = binary.AppendUvarint(b, uint64(len(series)))
-			b = append(b, series...)
-			b = appendAcc(b, a)
+			b = appendAcc(appendText(b, series), a)
 		}
 	}
 	return b
@@ -126,12 +153,12 @@ func EncodeTable(t Table) []byte {
 // ErrTable is the error of bytes that are no encoded table.
 var ErrTable = errors.New("not an encoded slice table")
 
-// DecodeTable reads what EncodeTable wrote.
+// DecodeTable reads what EncodeTable wrote, now or in an earlier version.
 func DecodeTable(b []byte) (Table, error) {
-	if len(b) == 0 || b[0] != tableVersion && b[0] != tableUnsketched {
+	if len(b) == 0 || b[0] < tableUnsketched || b[0] > tableVersion {
 		return nil, fmt.Errorf("%w: unknown version", ErrTable)
 	}
-	sketched := b[0] != tableUnsketched
+	version := b[0]
 	r := reader{b: b[1:]}
 	n := r.uvarint()
 	t := make(Table, min(n, 1<<12))
@@ -141,26 +168,59 @@ func DecodeTable(b []byte) (Table, error) {
 		if r.bad {
 			break
 		}
-		row := make(map[string]*Acc, min(m, 1<<16))
-		accs := make([]Acc, 0, min(m, 1<<16)) // One allocation for a row.
-		for range m {
-			series := r.text()
-			a := r.acc()
-			if sketched {
-				a.Sketch = r.sketch()
-			}
-			if r.bad {
-				break
-			}
-			accs = append(accs, a)
-			row[series] = &accs[len(accs)-1]
+		if version == tableVersion {
+			t[slice] = r.row(m)
+		} else {
+			t[slice] = r.looseRow(m, version != tableUnsketched)
 		}
-		t[slice] = row
 	}
 	if r.bad || len(r.b) > 0 {
 		return nil, fmt.Errorf("%w: wrong length", ErrTable)
 	}
 	return t, nil
+}
+
+func (r *reader) row(metrics uint64) map[string]*Acc {
+	row := make(map[string]*Acc)
+	var key []byte
+	newest := int64(0)
+	for range metrics {
+		key = SeriesKey(key[:0], r.text())
+		name := len(key)
+		n := r.uvarint()
+		if r.bad {
+			break
+		}
+		accs := make([]Acc, 0, min(n, 1<<16)) // One allocation for a metric.
+		for range n {
+			key = append(key[:name], r.text()...)
+			a := r.packedAcc(&newest)
+			if r.bad {
+				return row
+			}
+			accs = append(accs, a)
+			row[string(key)] = &accs[len(accs)-1]
+		}
+	}
+	return row
+}
+
+func (r *reader) looseRow(n uint64, sketched bool) map[string]*Acc {
+	row := make(map[string]*Acc, min(n, 1<<16))
+	accs := make([]Acc, 0, min(n, 1<<16)) // One allocation for a row.
+	for range n {
+		series := r.text()
+		a := r.acc()
+		if sketched {
+			a.Sketch = r.sketch()
+		}
+		if r.bad {
+			break
+		}
+		accs = append(accs, a)
+		row[series] = &accs[len(accs)-1]
+	}
+	return row
 }
 
 // reader reads numbers until one is missing; bad says so, once, at the end.

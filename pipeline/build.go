@@ -20,6 +20,9 @@ type runner struct {
 	spread bool
 	// durable: it keeps state over the loss of a process.
 	durable bool
+	// late is how long after a slice its elements are still taken, should the
+	// watermark have overtaken them; each key group has a timer for each slice as long.
+	late time.Duration
 	// timerEarly is how long before the end of a slice its timer is set.
 	timerEarly time.Duration
 }
@@ -46,7 +49,7 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 	}, batches)
 
 	// PCollection<KV<KeyGroup, Packet>>: one per key group and slice of pipeline time.
-	merged := transforms.MergeSlices(s, c.Slice, packets)
+	merged := transforms.MergeSlices(s, c.Slice, r.late, packets)
 
 	// PCollection<Evaluation>: the results of the windows that are due.
 	evaluations := transforms.Slide(s, c.slideOptions(r, run), merged)

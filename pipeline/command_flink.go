@@ -196,7 +196,9 @@ func statusCommand(ctx context.Context, env service.Env) error {
 func utc(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05 UTC") }
 
 func cancelCommand(ctx context.Context, env service.Env) error {
-	f := conf.New("pipeline cancel", "\npipeline cancel ends the job on Flink. Its newest checkpoint stays, and is printed: submit --savepoint goes on from it.")
+	f := conf.New("pipeline cancel", `
+pipeline cancel ends the job on Flink. Its newest checkpoint stays, and is printed: submit
+--savepoint goes on from it. When it has none yet, that is what the job itself began with.`)
 	c, j, err := jobOf(ctx, env, f)
 	if err != nil {
 		return err
@@ -208,11 +210,16 @@ func cancelCommand(ctx context.Context, env service.Env) error {
 		return err
 	}
 	cp, err := c.Checkpoints(ctx, j.ID)
-	if err != nil || cp.Latest.Completed == nil {
-		_, err := fmt.Fprintln(env.Stdout, "canceled; there is no checkpoint")
-		return err
+	if err != nil {
+		return fmt.Errorf("the job is canceled, and its newest checkpoint is not known: %w", err)
 	}
-	_, err = fmt.Fprintln(env.Stdout, cp.Latest.Completed.Path)
+	answer := "canceled; there is no checkpoint"
+	if l := cp.Latest; l.Completed != nil {
+		answer = l.Completed.Path
+	} else if l.Restored != nil {
+		answer = l.Restored.Path // It had none of its own yet: what it began with is the newest.
+	}
+	_, err = fmt.Fprintln(env.Stdout, answer)
 	return err
 }
 

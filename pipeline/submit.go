@@ -63,7 +63,7 @@ const FlinkKeyGroups = 64
 
 // flink is the runner for clusters, and for one machine that keeps its state.
 func onFlink(shards int) runner {
-	return runner{name: "flink", shards: shards, durable: true, spread: true, timerEarly: time.Millisecond}
+	return runner{name: "flink", shards: shards, durable: true, spread: true, late: 2 * time.Minute, timerEarly: time.Millisecond}
 }
 
 // Validate reports everything that is wrong, before anything is connected to.
@@ -204,8 +204,11 @@ func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker stri
 		// A bundle that is full is closed at once, and with it its results leave: one
 		// element is one table of a key group. Those that timers start are closed by time.
 		"max_bundle_size": 1, "max_bundle_time_mills": c.BundleTime.Milliseconds(),
-		"checkpointing_interval":           c.Checkpoint.Milliseconds(),
-		"externalized_checkpoints_enabled": true, "retain_externalized_checkpoints_on_cancellation": true,
+		// Else the bundle that is open when a checkpoint begins is ended behind the
+		// checkpoint's barrier, its watermark goes out at once and its elements later.
+		"finish_bundle_before_checkpointing": true,
+		"checkpointing_interval":             c.Checkpoint.Milliseconds(),
+		"externalized_checkpoints_enabled":   true, "retain_externalized_checkpoints_on_cancellation": true,
 	}
 	if c.CheckpointD != "" {
 		options["state_backend"], options["state_backend_storage_path"] = "filesystem", c.CheckpointD

@@ -207,11 +207,12 @@ func listenNear(ctx context.Context, addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--worker-metrics-addr is %q: %w", addr, err)
 	}
-	var ln net.Listener
+	var lc net.ListenConfig
 	for p := first; p < first+metricsPorts; p++ {
-		if ln, err = listen(ctx, net.JoinHostPort(host, fmt.Sprint(p))); err == nil || !errors.Is(err, syscall.EADDRINUSE) {
+		ln, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, fmt.Sprint(p)))
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) {
 			return ln, err
 		}
 	}
-	return nil, err
+	return nil, fmt.Errorf("--worker-metrics-addr is %q: it and the next %d ports are in use", addr, metricsPorts-1)
 }

@@ -73,7 +73,7 @@ func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*
 	}
 	silent := time.Now()
 	for offset := e.Start; offset < e.End; {
-		a, err := r.fetchOnce(ctx, e.Partition, offset)
+		a, err := r.fetchOnce(ctx, e.Partition, offset, time.Now())
 		switch {
 		case err != nil && time.Since(silent) > boundedPatience:
 			return fmt.Errorf("gave up after %v: %w", boundedPatience, err)

@@ -92,7 +92,7 @@ func (b *broker) startAt(ctx context.Context, partition int32, startMs int64) (s
 
 // timeOf returns the timestamp of the record at an offset, which must be there.
 func (b *broker) timeOf(ctx context.Context, partition int32, offset int64) (int64, error) {
-	res, err := b.fetch(ctx, partition, offset)
+	res, err := b.fetch(ctx, partition, offset, maxWait)
 	if err != nil {
 		return 0, err
 	}
@@ -108,17 +108,17 @@ func (b *broker) timeOf(ctx context.Context, partition int32, offset int64) (int
 	}
 }
 
-// How long a broker may hold a fetch that has nothing to bring. It is also the
-// age of the word that a partition is idle, which must be younger than quietFor.
+// How long a broker may hold a fetch that has nothing to bring, at most: then it is
+// heard of again. Lag is told by its last word.
 const maxWait = 400 * time.Millisecond
 
 // One MiB is the sweet spot: eight were not faster.
 const maxFetch = 1 << 20
 
-// fetch asks for the records of a partition from offset on.
-func (b *broker) fetch(ctx context.Context, partition int32, offset int64) (*kafka.FetchResponse, error) {
+// fetch asks for the records of a partition from offset on, and waits for some up to hold.
+func (b *broker) fetch(ctx context.Context, partition int32, offset int64, hold time.Duration) (*kafka.FetchResponse, error) {
 	res, err := b.client.Fetch(ctx, &kafka.FetchRequest{
-		Topic: b.topic, Partition: int(partition), Offset: offset, MinBytes: 1, MaxBytes: maxFetch, MaxWait: maxWait,
+		Topic: b.topic, Partition: int(partition), Offset: offset, MinBytes: 1, MaxBytes: maxFetch, MaxWait: hold,
 	})
 	if err == nil {
 		err = res.Error

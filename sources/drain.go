@@ -79,13 +79,10 @@ func (d *drain) claim(done bool) {
 	d.tracker.TryClaim(pos) // Fails only when done, which drain alone decides.
 }
 
-// wait sleeps until something arrives, or the clock of idle partitions ends a slice.
+// wait sleeps until something arrives.
 func (d *drain) wait(ctx context.Context, left time.Duration) {
 	r := d.reader
-	if at, ok := r.pipelineTime(); ok {
-		left = min(left, time.Duration(r.options.SliceMs-mod(at, r.options.SliceMs))*time.Millisecond)
-	}
-	t := time.NewTimer(max(left, time.Millisecond))
+	t := time.NewTimer(left)
 	defer t.Stop()
 	select {
 	case <-r.arrived:
@@ -220,8 +217,10 @@ func (p *partition) see(boundMs int64) {
 	p.lag.next.Store(p.next)
 }
 
-// A partition counts as idle only while the broker's word for it is younger than this.
-const quietFor = time.Second
+// idleMargin is the part of the bound by which the time of an idle partition is
+// further behind: a record that is on its way to the broker for no longer is not
+// overtaken, and counts as in a replay.
+const idleMargin = 4
 
 func (p *partition) collect(boundMs int64) {
 	for more := true; more && p.head.taken == len(p.head.records); {
@@ -234,15 +233,11 @@ func (p *partition) collect(boundMs int64) {
 			more = false
 		}
 	}
-	// The clock moves an idle partition on: idle by the broker's fresh word, and
-	// only when all that it sent is out. A partition that cannot be reached is not
-	// idle: it holds the watermark, else its records would be left out of windows.
+	// An idle partition, all of whose records are out, has come as far as the broker
+	// last said that it has no more. One that cannot be reached is not idle: it
+	// holds the watermark, else its records would be left out of windows.
 	if p.head.quiet && p.head.taken == len(p.head.records) {
-		if age := time.Since(p.head.at); age < quietFor {
-			// A quarter of the bound further behind than records are: one that is on
-			// its way for no longer is not overtaken, and counts as in a replay.
-			p.time, p.begun = max(p.time, p.head.at.Add(age).UnixMilli()-boundMs-boundMs/4), true
-		}
+		p.time, p.begun = max(p.time, p.head.at.UnixMilli()-boundMs-boundMs/idleMargin), true
 	}
 }
 

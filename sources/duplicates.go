@@ -142,7 +142,7 @@ func (r *reader) preRead(ctx context.Context, partition int32, offset int64, see
 
 // each calls f with the records of one fetch and returns the offset to go on from.
 func (b *broker) each(ctx context.Context, partition int32, offset int64, f func(*kafka.Record)) (next int64, err error) {
-	res, err := b.fetch(ctx, partition, offset)
+	res, err := b.fetch(ctx, partition, offset, maxWait)
 	if err != nil {
 		return offset, err
 	}

@@ -17,9 +17,10 @@ import (
 type answer struct {
 	records []Record
 	next    int64     // The offset to fetch next.
-	at      time.Time // When the broker gave it, or earlier.
+	at      time.Time // The broker gave it then or later, by the clock of this machine.
 	end     int64     // The end of the partition then.
 	quiet   bool      // next was the end.
+	slow    bool      // The broker was away meanwhile, or this process was.
 	taken   int       // How many records drain has taken.
 }
 
@@ -29,16 +30,19 @@ type answer struct {
 func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, queue chan<- answer) {
 	const slowest = time.Second
 	delay := 20 * time.Millisecond
+	var quiet time.Time                  // Since when no answer has been asked for that says that there is nothing more.
+	trusted, fault := false, time.Time{} // See settle.
 	var seen *seenIDs
 	if r.options.DedupeMs > 0 {
 		seen = r.remember(ctx, partition, offset)
 	}
 	for ctx.Err() == nil {
-		a, err := r.fetchOnce(ctx, partition, offset)
+		a, err := r.fetchOnce(ctx, partition, offset, quiet)
 		if err != nil {
 			if ctx.Err() != nil {
 				return
 			}
+			trusted, fault = false, time.Now()
 			readErrors.WithLabelValues("fetch").Inc()
 			slog.Warn("cannot fetch; trying again", "topic", r.options.Topic, "partition", partition, "offset", offset, "error", err)
 			r.broker.forgetLeaders()
@@ -51,6 +55,17 @@ func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, q
 		}
 		delay = 20 * time.Millisecond
 		offset = a.next
+		if a.slow {
+			trusted, fault = false, time.Now()
+		}
+		if !trusted {
+			a.quiet = false
+			// An answer that is asked for after this one counts.
+			trusted = time.Since(fault) >= settle && r.knowsItsEnd(ctx, partition)
+		}
+		if a.quiet {
+			quiet = a.at
+		}
 		if seen != nil {
 			seen.dropDuplicates(&a) // Not before the answer is whole: one that is read again holds no duplicates.
 		}
@@ -66,6 +81,18 @@ func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, q
 	}
 }
 
+// settle is how long a broker's word that it has no more does not count after a
+// fault. One that was stopped or cut off believes for a moment that it still
+// leads its partitions, while others have taken records of them. And one that has
+// just become a leader may not know yet how far they are acknowledged: it lists
+// offsets only when it does (KIP-207).
+const settle = 2 * time.Second
+
+func (r *reader) knowsItsEnd(ctx context.Context, partition int32) bool {
+	_, err := r.broker.offset(ctx, partition, kafka.LastOffset)
+	return err == nil
+}
+
 // skipLost moves on over records that retention deleted before they were read, and counts them.
 func (r *reader) skipLost(ctx context.Context, partition int32, offset int64) int64 {
 	first, err := r.broker.offset(ctx, partition, kafka.FirstOffset)
@@ -78,18 +105,33 @@ func (r *reader) skipLost(ctx context.Context, partition int32, offset int64) in
 	return first
 }
 
-func (r *reader) fetchOnce(ctx context.Context, partition int32, offset int64) (answer, error) {
-	// The broker answers by then; else it was stopped, or this process, with the
-	// answer in its socket. By the wall clock: the other stops while the machine sleeps.
-	latest := time.Now().Round(0).Add(maxWait)
-	res, err := r.broker.fetch(ctx, partition, offset)
+// hold is how long the broker may wait for records before it answers that there
+// are none: until a slice has ended for the partition by that answer (see
+// collect), the first one after what is known. Without it the answer would come
+// any time later, and every result with it.
+func (o *Options) hold(known, now time.Time) time.Duration {
+	behind := o.BoundMs + o.BoundMs/idleMargin
+	at := known.UnixMilli() - behind
+	ends := time.UnixMilli(at - mod(at, o.SliceMs) + o.SliceMs + behind)
+	whole := (ends.Sub(now) + time.Millisecond - 1).Truncate(time.Millisecond) // As the protocol counts.
+	return min(max(whole, time.Millisecond), maxWait)
+}
+
+// stall is how much later than it may an answer must be to count as a fault: less
+// than the shortest session after which Kafka takes a broker for dead.
+const stall = time.Second
+
+// fetchOnce asks once; known is what the partition is known to be quiet up to.
+func (r *reader) fetchOnce(ctx context.Context, partition int32, offset int64, known time.Time) (answer, error) {
+	// By the wall clock: the other stops while the machine sleeps.
+	sent := time.Now().Round(0)
+	hold := r.options.hold(known, sent)
+	res, err := r.broker.fetch(ctx, partition, offset, hold)
 	if err != nil {
 		return answer{}, err
 	}
-	a := answer{next: offset, at: time.Now().Round(0)}
-	if a.at.After(latest) {
-		a.at = latest
-	}
+	a := answer{next: offset, at: sent}
+	empty := true
 	for {
 		rec, err := res.Records.ReadRecord()
 		if errors.Is(err, io.EOF) {
@@ -101,6 +143,7 @@ func (r *reader) fetchOnce(ctx context.Context, partition int32, offset int64) (
 			}
 			return answer{}, err
 		}
+		empty = false
 		if rec.Offset < offset {
 			closeRecord(rec) // A record batch may begin before the offset that was asked for.
 			continue
@@ -115,8 +158,17 @@ func (r *reader) fetchOnce(ctx context.Context, partition int32, offset int64) (
 	}
 	if _, isControl := res.Records.(*protocol.ControlBatch); isControl && a.next == offset {
 		a.next++ // A transaction's marker has no record to count.
+		empty = false
 	}
-	a.quiet = a.next >= res.HighWatermark
+	// One that brings nothing was given when the broker had waited, one that brings
+	// something at any time since it was asked for: what came after that may lie
+	// behind it, however late this process gets to read either.
+	took := time.Now().Round(0).Sub(sent)
+	if empty && took >= hold {
+		a.at = sent.Add(hold)
+	}
+	a.slow = took >= hold+stall
+	a.quiet = a.next == res.HighWatermark
 	a.end = res.HighWatermark
 	return a, nil
 }

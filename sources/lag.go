@@ -19,6 +19,9 @@ type lag struct {
 
 func (l *lag) records() int64 { return max(0, l.end.Load()-l.next.Load()) }
 
+// While the broker's last word is younger than this, there is no lag.
+const quietFor = time.Second
+
 // seconds is the age of the record that is next. With none, what the broker
 // said last may be old: then it is the age of that.
 func (l *lag) seconds(now time.Time) float64 {

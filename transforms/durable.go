@@ -176,6 +176,12 @@ func (f *SlideFn) append(sp state.Provider, k *keyGroup, end int64, p Packet) er
 	return f.log(g).Add(sp, encodeLogged(end, p))
 }
 
+// staleSlices is how far the evaluation may be ahead of what state says of it. It
+// is written with each packet; between them it is worth a request only now and
+// then. A key group that goes back evaluates again what readers have, and they
+// refuse; a cache that is ahead has the same packets.
+const staleSlices = 32
+
 // save writes what else has changed, and a new nonce.
 func (f *SlideFn) save(sp state.Provider, k *keyGroup) error {
 	k.head.end, k.head.since = k.end, k.since

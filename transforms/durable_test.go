@@ -179,13 +179,17 @@ func TestStateGolden(t *testing.T) {
 	}
 	p := Packet{CoveredSince: 5, Table: aggregate.Table{}}
 	p.Table.AddSketched(3, aggregate.SeriesKey(nil, "m"), 1, 900)
-	const logged = "\xd0\x0f\x0a\x02\x01\x06\x01\x02\x01m\x01\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\xf0?\x88\x0e\x01\x80\xf1\x04\x01"
+	const logged = "\xd0\x0f\n\x03\x01\x06\x01\x01m\x01\x00\x03\x88\x0e\t\x01\x80\xf1\x04\x01"
+	// As it was written before series stood by metric.
+	const loose = "\xd0\x0f\x0a\x02\x01\x06\x01\x02\x01m\x01\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\xf0?\x88\x0e\x01\x80\xf1\x04\x01"
 	if got := string(encodeLogged(1000, p)); got != logged {
 		t.Errorf("an entry is %q, was %q", got, logged)
 	}
-	end, got, err := decodeLogged([]byte(logged))
-	if err != nil || end != 1000 || got.CoveredSince != 5 || got.Table.Count() != 1 {
-		t.Errorf("an entry reads as %d, %+v, %v", end, got, err)
+	for _, golden := range []string{logged, loose} {
+		end, got, err := decodeLogged([]byte(golden))
+		if err != nil || end != 1000 || got.CoveredSince != 5 || got.Table.Count() != 1 {
+			t.Errorf("an entry reads as %d, %+v, %v", end, got, err)
+		}
 	}
 	for _, bad := range []string{"", "\x02\x01\x00\x00\x00", "\x01\x010123456789abcdef\xa0"} {
 		if _, err := decodeHead([]byte(bad)); err == nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window/trigger"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"pulseboard/aggregate"
@@ -33,10 +34,16 @@ func (*MergeFn) MergeAccumulators(a, b Packet) Packet {
 
 // MergeSlices makes exactly one packet of each key group and slice of pipeline
 // time, once the watermark has passed the end of the slice.
-func MergeSlices(s beam.Scope, slice time.Duration, packets beam.PCollection) beam.PCollection {
+//
+// Nothing comes after that: the source emits nothing behind its watermark. Should a
+// runner let the watermark overtake elements all the same, they are packets of
+// their own for as long as late says, and counted there (keyGroup.add); without
+// it Beam would drop them without a word.
+func MergeSlices(s beam.Scope, slice, late time.Duration, packets beam.PCollection) beam.PCollection {
 	s = s.Scope("MergeSlices")
 	// PCollection<KV<KeyGroup, Packet>>, windowed.
-	windowed := beam.WindowInto(s, window.NewFixedWindows(slice), packets)
+	windowed := beam.WindowInto(s, window.NewFixedWindows(slice), packets,
+		beam.Trigger(trigger.Default()), beam.AllowedLateness(late), beam.PanesDiscard())
 	merged := beam.CombinePerKey(s, &MergeFn{}, windowed)
 	// PCollection<KV<KeyGroup, Packet>>, in the global window, at the last millisecond of the slice.
 	return beam.WindowInto(s, window.NewGlobalWindows(), merged)

@@ -138,7 +138,7 @@ func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, sp state.Provide
 	if e := k.advance(end); len(e.Publications) > 0 {
 		emit(e)
 	}
-	if f.Options.Durable {
+	if f.Options.Durable && k.end-k.head.end >= staleSlices*f.Options.SliceMs {
 		if err := f.save(sp, k); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -176,19 +177,20 @@ func (w *watch) recovery(since, until int64) float64 {
 
 // verdict is what the comparison of a whole run says.
 type verdict struct {
-	windows, loose                       int // Compared; of those, with an event that Kafka got later than the bound.
-	lost, twice, wrong, lateEvents, sent int
-	details                              []string
+	windows, loose     int // Compared; of those, with an event that Kafka got later than the bound.
+	lost, twice, wrong int
+	sent, lateEvents   int64
+	details            []string
 }
 
 // How much later than its time an event may reach Kafka without being overtaken: a
 // quarter of the bound, by which the clock of a partition without records is held back (ARCHITECTURE.md, "Time").
 const inTime = 50
 
-// missing names what was acknowledged and is not in Kafka: a fault of it, or of the test.
-func (l *load) missing(t *testing.T) (lines []string) {
+// stored are the offsets of each record in Kafka, by its id.
+func (l *load) stored(t *testing.T) map[string][]int64 {
 	t.Helper()
-	there := map[string]bool{}
+	offsets := map[string][]int64{}
 	for p := range partitions {
 		for offset, end := int64(0), int64(-1); offset != end; {
 			res, err := l.client.Fetch(t.Context(), &kafka.FetchRequest{Topic: topic, Partition: p, Offset: offset, MaxBytes: 1 << 20, MaxWait: time.Second, MinBytes: 1})
@@ -205,17 +207,50 @@ func (l *load) missing(t *testing.T) (lines []string) {
 					break
 				}
 				if r.Offset >= offset {
-					there[string(r.Headers[0].Value)] = true
+					id := string(r.Headers[0].Value)
+					offsets[id] = append(offsets[id], r.Offset)
 					offset = r.Offset + 1
 				}
 			}
 		}
 	}
-	for _, s := range l.acknowledged() {
-		if !there[s.id] {
-			lines = append(lines, fmt.Sprintf("record %s of %d, acknowledged at %d", s.id, s.at, s.acked))
+	return offsets
+}
+
+// suspects names the records that are in windows that are wrong, and in none that
+// is right, with where they are in Kafka: what is missing there is no fault of the pipeline.
+func (w *watch) suspects(all []*sent, stored map[string][]int64) (lines []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var byMetric [metrics][]*sent
+	for _, s := range all {
+		byMetric[s.metric] = append(byMetric[s.metric], s)
+	}
+	for key, e := range demands() {
+		if e.Query.WindowSeconds > 10 {
+			continue
+		}
+		records := byMetric[metricOf(e)]
+		wrong, right := map[*sent]bool{}, map[*sent]bool{}
+		for end, r := range w.entries[key] {
+			text, _ := compare(e, records, r)
+			for _, s := range records {
+				if s.at >= end-int64(e.Query.WindowSeconds)*1000 && s.at < end {
+					if text != "" {
+						wrong[s] = true
+					} else if s.acked-s.at <= inTime || end >= s.acked+2000 {
+						right[s] = true
+					}
+				}
+			}
+		}
+		for s := range wrong {
+			if !right[s] {
+				lines = append(lines, fmt.Sprintf("%s lacks record %s of %d, acknowledged %d ms later, partition %d, offsets %d", key, s.id, s.at, s.acked-s.at, s.metric%partitions, stored[s.id]))
+			}
 		}
 	}
+	slices.Sort(lines)
 	return lines
 }
 
@@ -225,12 +260,13 @@ func (l *load) missing(t *testing.T) (lines []string) {
 func (w *watch) judge(all []*sent, from, to int64) verdict {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	v := verdict{sent: len(all) * perRecord, twice: len(w.twice), details: w.twice}
+	v := verdict{twice: len(w.twice), details: w.twice}
 	var byMetric [metrics][]*sent
 	for _, s := range all {
+		v.sent += s.events
 		byMetric[s.metric] = append(byMetric[s.metric], s)
 		if s.acked-s.at > inTime {
-			v.lateEvents += perRecord
+			v.lateEvents += s.events
 		}
 	}
 	// A history that is written again also has the events that were overtaken the
@@ -276,19 +312,19 @@ func compare(e registry.Entry, all []*sent, r *result) (fault string, loose bool
 		if s.at < begin || s.at >= r.WindowEnd {
 			continue
 		}
-		may.count += perRecord
+		may.count += s.events
 		may.sum += s.sum
 		may.max = max(may.max, s.max)
 		if s.acked-s.at > inTime && r.WindowEnd < s.acked+2000 {
 			continue
 		}
-		must.count += perRecord
+		must.count += s.events
 		must.sum += s.sum
 		must.max = max(must.max, s.max)
 	}
 	count := r.count()
 	fail := func() (string, bool) {
-		return fmt.Sprintf("wrong: %s %d, complete %v: count %d, want %d to %d; %+v", r.Key, r.WindowEnd, r.Complete, count, must.count, may.count, r.Series[:min(2, len(r.Series))]), false
+		return fmt.Sprintf("wrong: %s %d, complete %v: count %d, want %d to %d; %.200s", r.Key, r.WindowEnd, r.Complete, count, must.count, may.count, r.text), false
 	}
 	loose = must != may
 	if !r.Complete || count < must.count || count > may.count {

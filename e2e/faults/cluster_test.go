@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"pulseboard/internal/testenv"
 )
@@ -23,9 +24,9 @@ func TestClusterLosesNothing(t *testing.T) {
 	path := testenv.Build(t, "pipeline")
 	args := []string{
 		"submit", "--kafka", strings.Join(kafka.Addrs(), ","), "--redis", server.Addr(), "--job-endpoint", cluster.Endpoint(), "--rest", cluster.REST(),
-		"--parallelism", "2", "--jars-there", "--checkpoint-interval", "3s", "--worker-logs", logs, "--keep", "--savepoint", cluster.State(),
+		"--parallelism", "2", "--jars-there", "--checkpoint-interval", "3s", "--worker-logs", logs, "--worker-metrics-addr", "127.0.0.1:0", "--keep", "--savepoint", cluster.State(),
 	}
-	r := &run{t: t, watch: startWatch(t, server.Addr()), load: startLoad(t, kafka.Addrs())}
+	r := &run{t: t, watch: startWatch(t, server.Addr()), load: startLoad(t, kafka.Addrs(), 100*time.Millisecond)}
 	showLogs(t, log, logs)
 	client := testenv.Start(t, log, path, args...)
 	r.current("the start")

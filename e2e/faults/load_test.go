@@ -21,16 +21,16 @@ const (
 	partitions = 8
 	metrics    = 20
 	hosts      = 100 // Of each metric: 2,000 series.
-	perRecord  = 50  // Events.
-	tick       = 100 * time.Millisecond
+	rate       = 10_000
 )
 
 func metricName(m int) string { return fmt.Sprintf("load.m%02d", m) }
 
-// sent is one record of 50 events, as the producer knows it.
+// sent is one record, as the producer knows it.
 type sent struct {
 	id     string
 	metric int
+	events int64
 	at     int64 // Timestamp of the record and of its events, epoch ms.
 	sum    int64
 	max    int64
@@ -42,6 +42,7 @@ type sent struct {
 // not acknowledged is written again.
 type load struct {
 	client *kafka.Client
+	tick   time.Duration // Between two records of a metric.
 	queues [partitions]chan record
 	wg     sync.WaitGroup
 
@@ -55,10 +56,10 @@ type record struct {
 	value []byte
 }
 
-func startLoad(t *testing.T, addrs []string) *load {
+func startLoad(t *testing.T, addrs []string, tick time.Duration) *load {
 	t.Helper()
 	transport := &kafka.Transport{MetadataTTL: 200 * time.Millisecond, DialTimeout: time.Second}
-	l := &load{client: &kafka.Client{Addr: kafka.TCP(addrs...), Timeout: 3 * time.Second, Transport: transport}}
+	l := &load{tick: tick, client: &kafka.Client{Addr: kafka.TCP(addrs...), Timeout: 3 * time.Second, Transport: transport}}
 	ctx, cancel := context.WithCancel(context.Background())
 	for p := range partitions {
 		l.queues[p] = make(chan record, 100_000)
@@ -76,9 +77,10 @@ func startLoad(t *testing.T, addrs []string) *load {
 
 // produce makes what is due, on time also when the senders are held up.
 func (l *load) produce(ctx context.Context) {
-	next := time.Now().Truncate(tick)
+	next := time.Now().Truncate(l.tick)
+	each := int(rate * l.tick.Milliseconds() / 1000 / metrics)
 	for n := 0; ; n++ {
-		next = next.Add(tick)
+		next = next.Add(l.tick)
 		select {
 		case <-ctx.Done():
 			for _, q := range l.queues {
@@ -88,23 +90,23 @@ func (l *load) produce(ctx context.Context) {
 		case <-time.After(time.Until(next)):
 		}
 		for m := range metrics {
-			r := makeRecord(m, n, next.UnixMilli())
+			r := makeRecord(m, n, each, next.UnixMilli())
 			l.queues[m%partitions] <- r
 		}
 	}
 }
 
-func makeRecord(m, n int, at int64) record {
+func makeRecord(m, n, size int, at int64) record {
 	type event struct {
 		Value     int64             `json:"value"`
 		Tags      map[string]string `json:"tags"`
 		EventTime int64             `json:"event_time"`
 	}
-	s := &sent{id: fmt.Sprintf("%d-%d", m, n), metric: m, at: at}
-	events := make([]event, perRecord)
+	s := &sent{id: fmt.Sprintf("%d-%d", m, n), metric: m, events: int64(size), at: at}
+	events := make([]event, size)
 	for i := range events {
 		v := int64((n*7+i*3)%1000 + 1)
-		events[i] = event{v, map[string]string{"host": "h" + strconv.Itoa((n*perRecord+i)%hosts)}, at}
+		events[i] = event{v, map[string]string{"host": "h" + strconv.Itoa((n*size+i)%hosts)}, at}
 		s.sum += v
 		s.max = max(s.max, v)
 	}

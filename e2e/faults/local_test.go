@@ -1,10 +1,13 @@
 package faults_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,17 +62,24 @@ func (r *run) fault(name string, do func()) {
 	r.t.Log(line)
 }
 
+// until lets the load go on until results of that much time are there.
+func (r *run) until(d time.Duration) {
+	r.t.Helper()
+	end := time.Now().Add(d).UnixMilli()
+	every := time.NewTicker(50 * time.Millisecond)
+	defer every.Stop()
+	for limit := time.Now().Add(d + patience); r.watch.newest() < end-end%1000; <-every.C {
+		if time.Now().After(limit) {
+			r.t.Fatal("results do not come any more")
+		}
+	}
+}
+
 // finish ends the load, waits for its last window and compares everything.
 func (r *run) finish() {
 	r.t.Helper()
 	end := time.Now().UnixMilli() / 1000 * 1000
-	every := time.NewTicker(50 * time.Millisecond)
-	defer every.Stop()
-	for limit := time.Now().Add(patience); r.watch.newest() < end; <-every.C {
-		if time.Now().After(limit) {
-			r.t.Fatal("the last results have not come")
-		}
-	}
+	r.until(0)
 	r.watch.read(r.t.Context(), true)
 	r.watch.mu.Lock()
 	var from int64
@@ -88,10 +98,15 @@ func (r *run) finish() {
 	r.t.Log(line)
 	r.lines = append(r.lines, line)
 	if v.lost+v.twice+v.wrong > 0 {
-		r.t.Errorf("of %d faults the first are:\n%s", len(v.details), strings.Join(v.details[:min(10000, len(v.details))], "\n"))
-		if missing := r.load.missing(r.t); len(missing) > 0 {
-			r.t.Logf("%d records are not in Kafka, such as %s", len(missing), missing[0])
+		r.t.Errorf("of %d faults the first are:\n%s", len(v.details), strings.Join(v.details[:min(10, len(v.details))], "\n"))
+		stored := r.load.stored(r.t)
+		for _, s := range all {
+			if stored[s.id] == nil {
+				r.t.Logf("record %s was acknowledged, and is not in Kafka", s.id)
+			}
 		}
+		suspects := r.watch.suspects(all, stored)
+		r.t.Logf("%d records are missing where they should count, such as:\n%s", len(suspects), strings.Join(suspects[:min(100, len(suspects))], "\n"))
 	}
 	if file := os.Getenv("FAULTS_OUTPUT"); file != "" {
 		f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // The caller names it.
@@ -152,8 +167,26 @@ func showLogs(t *testing.T, log *testenv.Buffer, workers string) {
 		for _, l := range logs {
 			b, _ := os.ReadFile(l) //nolint:gosec // Our own.
 			t.Logf("%s:\n%s", filepath.Base(l), b[max(0, len(b)-1500):])
+			if m := regexp.MustCompile(`metrics are served.*addr=(\S+)`).FindSubmatch(b); m != nil {
+				t.Logf("its metrics:\n%s", counters(string(m[1])))
+			}
 		}
 	})
+}
+
+// counters are those of a worker that tell of what was left out; none of one that has ended.
+func counters(addr string) (lines string) {
+	res, err := http.Get("http://" + addr + "/metrics") //nolint:gosec,noctx // A worker of this test.
+	if err != nil {
+		return err.Error()
+	}
+	defer res.Body.Close() //nolint:errcheck // It was only read.
+	for s := bufio.NewScanner(res.Body); s.Scan(); {
+		if regexp.MustCompile(`^pulseboard_(source_(dup|lost|read_err)|pipeline_(late|too_late|dead|rebuilds|counted)|sink_entries)`).MatchString(s.Text()) {
+			lines += s.Text() + "\n"
+		}
+	}
+	return lines
 }
 
 // All of a single machine, with one broker: each acknowledged event is counted
@@ -169,7 +202,7 @@ func TestSingleMachineLosesNothing(t *testing.T) {
 		"flink-local", "--kafka", kafka.Addr(0), "--redis", server.Addr(), "--flink-jars", testenv.FlinkJars(), "--dir", dir,
 		"--worker-logs", filepath.Join(dir, "log"), "--checkpoint-interval", "3s",
 	}
-	r := &run{t: t, watch: startWatch(t, server.Addr()), load: startLoad(t, kafka.Addrs())}
+	r := &run{t: t, watch: startWatch(t, server.Addr()), load: startLoad(t, kafka.Addrs(), 100*time.Millisecond)}
 	showLogs(t, log, filepath.Join(dir, "log"))
 	p := testenv.Start(t, log, path, args...)
 	java := func() int { return testenv.Child(p.Pid(), "FlinkJobServerDriver") }
