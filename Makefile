@@ -7,7 +7,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build web test test-go test-web test-real flink flink-cluster race mutants verify lint bench clean
+.PHONY: run build web test test-go test-web test-real flink flink-cluster bench-flink race mutants verify lint bench clean
 
 run: build
 	./bin/pulseboard run
@@ -56,14 +56,25 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete deploy/flink
 	$(JARS) -f $< -DoutputDirectory=$(abspath $(@D))
 	@touch $@
 
-# The ordinary tests that have servers, on real ones, and the faults: needs a JDK, Maven and redis-server.
+# The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
+# needs a JDK, Maven, redis-server, PostgreSQL and nginx.
+REAL_TESTS ?= ./sources ./e2e/property ./e2e/faults ./e2e/deploy ./internal/testenv
 test-real: .real/kafka/lib/.complete
 	$(MAKE) flink-cluster DATA=.real
-	PULSEBOARD_REAL=$(abspath .real) $(GO) test -count=1 -p 1 -timeout 20m $(REAL_FLAGS) ./e2e/property ./e2e/faults ./internal/testenv
+	PULSEBOARD_REAL=$(abspath .real) $(GO) test -count=1 -p 1 -timeout 30m $(REAL_FLAGS) $(REAL_TESTS)
 
-# What takes too long for each change; its output is committed under bench/results.
+# What takes too long for each change, about an hour; its output is committed under bench/results.
 verify: mutants
 	PROPERTY_SEED=11 PROPERTY_SECONDS=240 $(MAKE) test-real REAL_FLAGS=-v
+	$(MAKE) bench-flink
+
+# The pipeline on Flink for 20 minutes, at 100,000 events a second, and on two TaskManagers.
+bench-flink: build .real/kafka/lib/.complete
+	$(MAKE) flink-cluster DATA=.real
+	cp bin/pipeline .real/pipeline
+	$(GO) run ./bench/flink --pipeline .real/pipeline --rate 20000 --for 20m --every 1m
+	$(GO) run ./bench/flink --pipeline .real/pipeline --rate 100000 --for 2m --flink-heap 1g
+	for p in 1 2; do $(GO) run ./bench/flink --pipeline .real/pipeline --taskmanagers 2 --parallelism $$p --for 2m; done
 
 race:
 	$(GO) test -race ./...

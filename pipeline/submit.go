@@ -51,7 +51,7 @@ type FlinkConfig struct {
 func DefaultFlink() FlinkConfig {
 	f := FlinkConfig{
 		Config: Default(), JobServer: "127.0.0.1:8099", JobName: "pulseboard", Parallelism: 1,
-		Checkpoint: 5 * time.Second, BundleTime: 50 * time.Millisecond, WorkerLogs: os.TempDir(), LogLevel: "INFO",
+		Checkpoint: 5 * time.Second, BundleTime: 25 * time.Millisecond, WorkerLogs: os.TempDir(), LogLevel: "INFO",
 	}
 	f.KeyGroups = FlinkKeyGroups
 	return f
