@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"pulseboard/metric"
+)
+
+// load writes records to Kafka in an open loop: record k is due at begin + k ×
+// interval, is of metric k modulo their number, and has its due time as timestamp
+// and as the event time of all its events, however late it is written.
+//
+//	one goroutine a partition ──acks=all──▶ Kafka; records that are due together are one request
+type load struct {
+	o        *options
+	client   *kafka.Client
+	begin    time.Time
+	interval time.Duration
+	prefix   string // Of the records' ids.
+	texts    [][]template
+	cancel   context.CancelFunc
+	senders  sync.WaitGroup
+	failed   chan error
+
+	measuring atomic.Bool
+
+	mu    sync.Mutex
+	sent  []ledger        // By metric.
+	lates []time.Duration // From due to the begin of the request, while measuring.
+	acks  []time.Duration // From due to Kafka's acknowledgement.
+	count int64           // Events, while measuring.
+}
+
+// ledger is what was sent of a metric, by second since begin.
+type ledger struct{ counts, sums []int64 }
+
+// template is a record without its times.
+type template struct {
+	json []byte
+	at   []int // Where the times are.
+	sum  int64
+}
+
+const timePlace = 1_000_000_000_000 // As many digits as any time of this age.
+
+func metricName(m int) string { return fmt.Sprintf("flink.m%03d", m) }
+
+// templates makes enough records of a metric that all its series are in them,
+// with values that differ, so that a record in the place of another is seen.
+func (o *options) templates(m int) []template {
+	out := make([]template, max(4, (o.series+o.batch-1)/o.batch))
+	r := rand.New(rand.NewPCG(uint64(m), 7)) //nolint:gosec // Load, no secret.
+	for n := range out {
+		events := make([]metric.Event, o.batch)
+		for i := range events {
+			v := r.Int64N(1000) + 1
+			out[n].sum += v
+			host := "h" + strconv.Itoa((n*o.batch+i)%o.series)
+			events[i] = metric.Event{Value: float64(v), Time: timePlace, Tags: metric.NewTags(map[string]string{"host": host, "region": "eu"})}
+		}
+		out[n].json = metric.AppendRecord(nil, metricName(m), events)
+		const field = `"event_time":`
+		for from := 0; ; {
+			i := bytes.Index(out[n].json[from:], []byte(field))
+			if i < 0 {
+				break
+			}
+			from += i + len(field)
+			out[n].at = append(out[n].at, from)
+		}
+	}
+	return out
+}
+
+func startLoad(ctx context.Context, o *options, addr string) *load {
+	transport := &kafka.Transport{}
+	ctx, cancel := context.WithCancel(ctx)
+	l := &load{
+		o: o, client: &kafka.Client{Addr: kafka.TCP(addr), Timeout: 30 * time.Second, Transport: transport}, prefix: strconv.FormatInt(time.Now().UnixMilli(), 36),
+		interval: time.Duration(float64(time.Second) * float64(o.batch) / float64(o.rate)), cancel: cancel,
+		failed: make(chan error, partitions), sent: make([]ledger, o.metrics),
+	}
+	ids := make([]int, partitions)
+	for i := range ids {
+		ids[i] = i
+	}
+	balancer := kafka.Murmur2Balancer{Consistent: true}
+	var metrics [partitions][]int
+	for m := range o.metrics {
+		l.texts = append(l.texts, o.templates(m))
+		p := balancer.Balance(kafka.Message{Key: []byte(metricName(m))}, ids...)
+		metrics[p] = append(metrics[p], m)
+	}
+	l.begin = time.Now().Truncate(time.Second).Add(time.Second)
+	for p, ms := range metrics {
+		if len(ms) > 0 {
+			l.senders.Go(func() {
+				if err := l.send(ctx, p, ms); err != nil {
+					l.failed <- fmt.Errorf("cannot write to Kafka: %w", err)
+				}
+			})
+		}
+	}
+	return l
+}
+
+// stop ends the sending and waits for it.
+func (l *load) stop() {
+	l.cancel()
+	l.senders.Wait()
+	l.client.Transport.(*kafka.Transport).CloseIdleConnections()
+}
+
+// At most so many records are in a request: less than a megabyte.
+const maxRecords = 50
+
+// send writes the records of a partition, whose metrics are ms, in the order of their times.
+func (l *load) send(ctx context.Context, p int, ms []int) error {
+	due := func(i int) (k int, at time.Time) {
+		k = i/len(ms)*l.o.metrics + ms[i%len(ms)]
+		return k, l.begin.Add(time.Duration(k) * l.interval)
+	}
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for i := 0; ; {
+		_, at := due(i)
+		t.Reset(time.Until(at))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+		now := time.Now()
+		var records []kafka.Record
+		var dues []time.Time
+		for len(records) < maxRecords {
+			k, at := due(i)
+			if at.After(now) {
+				break
+			}
+			records = append(records, l.record(k, at))
+			dues = append(dues, at)
+			i++
+		}
+		// A request that has begun is ended, so that what was sent is known.
+		res, err := l.client.Produce(context.WithoutCancel(ctx), &kafka.ProduceRequest{Topic: topic, Partition: p, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...)})
+		if err == nil {
+			err = res.Error
+		}
+		if err != nil {
+			return err
+		}
+		l.note(dues, now)
+	}
+}
+
+// record makes the record k, and counts it as sent: its events may be in a
+// result before Kafka's acknowledgement is here.
+func (l *load) record(k int, at time.Time) kafka.Record {
+	m := k % l.o.metrics
+	text := &l.texts[m][k/l.o.metrics%len(l.texts[m])]
+	value := bytes.Clone(text.json)
+	ms := strconv.AppendInt(make([]byte, 0, 16), at.UnixMilli(), 10)
+	for _, i := range text.at {
+		copy(value[i:], ms)
+	}
+	second := int((at.UnixMilli() - l.begin.UnixMilli()) / 1000)
+	l.mu.Lock()
+	s := &l.sent[m]
+	for len(s.counts) <= second {
+		s.counts, s.sums = append(s.counts, 0), append(s.sums, 0)
+	}
+	s.counts[second] += int64(l.o.batch)
+	s.sums[second] += text.sum
+	l.mu.Unlock()
+	id := binary.BigEndian.AppendUint64([]byte(l.prefix), uint64(k))
+	return kafka.Record{
+		Time: at, Key: kafka.NewBytes([]byte(metricName(m))), Value: kafka.NewBytes(value),
+		Headers: []kafka.Header{{Key: "id", Value: id}},
+	}
+}
+
+func (l *load) note(dues []time.Time, sent time.Time) {
+	if !l.measuring.Load() {
+		return
+	}
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, at := range dues {
+		l.lates = append(l.lates, sent.Sub(at))
+		l.acks = append(l.acks, now.Sub(at))
+	}
+	l.count += int64(len(dues) * l.o.batch)
+}
+
+// within returns what was sent of a metric with times in [from, to), whole seconds in ms.
+func (l *load) within(m int, from, to int64) (count, sum int64) {
+	begin := l.begin.UnixMilli()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &l.sent[m]
+	for i := max(0, (from-begin)/1000); i < min(int64(len(s.counts)), (to-begin)/1000); i++ {
+		count += s.counts[i]
+		sum += s.sums[i]
+	}
+	return count, sum
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"pulseboard/internal/embedded"
+)
+
+// servers are the child processes. The kernel kills them when this one dies.
+type servers struct {
+	dir     string
+	all     []*server
+	closers []func()
+	died    chan error
+}
+
+type server struct {
+	*embedded.Child
+
+	name string
+}
+
+// start starts a process whose output goes to a log, and also to more.
+func (s *servers) start(name, path string, env []string, more io.Writer, args ...string) (*server, error) {
+	if s.died == nil {
+		s.died = make(chan error, 16)
+	}
+	logs := filepath.Join(s.dir, "logs")
+	if err := os.MkdirAll(logs, 0o750); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(logs, name+".log")) //nolint:gosec // The name is ours.
+	if err != nil {
+		return nil, err
+	}
+	var out io.Writer = log
+	if more != nil {
+		out = io.MultiWriter(log, more)
+	}
+	c, err := embedded.StartChild(embedded.ChildConfig{Name: name, Path: path, Args: args, Env: append(os.Environ(), env...), Dir: s.dir, Output: out})
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, func() {
+		if name == localName { // Flink is its child, which it ends.
+			_ = c.Close() // One that had to be killed is gone too.
+		}
+		c.Kill()
+		_ = log.Close()
+	})
+	one := &server{c, name}
+	s.all = append(s.all, one)
+	return one, nil
+}
+
+// guard makes the end of a process the end of the measurement.
+func (s *servers) guard() {
+	for _, one := range s.all {
+		go func() {
+			<-one.Done()
+			s.died <- one.Err()
+		}()
+	}
+}
+
+func (s *servers) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+}
+
+// How long a server may take to begin.
+const patience = 2 * time.Minute
+
+// until repeats a check until it holds, as long as the process lives.
+func (s *server) until(ctx context.Context, what string, ok func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	every := time.NewTicker(50 * time.Millisecond)
+	defer every.Stop()
+	for {
+		err := ok(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.Done():
+			return fmt.Errorf("waiting for %s: %w", what, s.Err())
+		case <-ctx.Done():
+			return fmt.Errorf("waited too long for %s: %w", what, err)
+		case <-every.C:
+		}
+	}
+}
+
+// addresses takes free ports together, so that they differ.
+func addresses(ctx context.Context, n int) ([]string, error) {
+	var lc net.ListenConfig
+	out := make([]string, 0, n)
+	for range n {
+		ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close() //nolint:errcheck // It was only taken to know its port.
+		out = append(out, ln.Addr().String())
+	}
+	return out, nil
+}
+
+func portOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr) // It is a listener's.
+	return port
+}

@@ -1,0 +1,354 @@
+package deploy_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// help runs a command of ours with its flags and --help: that reads all flags first.
+func help(t *testing.T, command []string) string {
+	t.Helper()
+	out, err := exec.Command(program(t, command[0]), append(slices.Clone(command[1:]), "--help")...).CombinedOutput() //nolint:gosec // Our own program.
+	if err != nil {
+		t.Errorf("%s: %s", strings.Join(command, " "), out)
+	}
+	return string(out)
+}
+
+// Each command of compose.yaml is one that our programs take, and each variable one that they read.
+func TestCommandsParse(t *testing.T) {
+	script := read(t, "deploy", "flink", "flink.sh")
+	c := readCompose(t)
+	for _, name := range sorted(c.Services) {
+		s := c.Services[name]
+		switch s.Image {
+		case ourImage:
+			text := help(t, s.Command)
+			for _, v := range sorted(s.Environment) {
+				if !strings.Contains(text, " "+v+"\n") {
+					t.Errorf("%s: %s does not read %s", name, s.Command[0], v)
+				}
+			}
+		case flinkImage:
+			if !strings.Contains(script, "\n"+s.Command[0]+")\n") {
+				t.Errorf("%s: flink.sh does not know %s", name, s.Command[0])
+			}
+			for _, v := range sorted(s.Environment) {
+				if !strings.Contains(script, "${"+v+":-") {
+					t.Errorf("%s: flink.sh does not read %s", name, v)
+				}
+			}
+		default:
+		}
+	}
+}
+
+// What compose.yaml names is there, and nothing can be reached from outside.
+func TestComposeNamesWhatExists(t *testing.T) {
+	c := readCompose(t)
+	stages := readDockerfile(t)
+	used := map[string]bool{}
+	for _, name := range sorted(c.Services) {
+		s := c.Services[name]
+		if s.Build.Dockerfile != "" {
+			if err := exists("deploy", s.Build.Context, s.Build.Dockerfile); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if _, ok := stages[s.Build.Target]; !ok {
+				t.Errorf("%s: the Dockerfile has no stage %q", name, s.Build.Target)
+			}
+		} else if !pinned.MatchString(s.Image) {
+			t.Errorf("%s: the image %q has no whole version", name, s.Image)
+		}
+		for target, source := range s.mounts(t) {
+			if strings.HasPrefix(source, ".") {
+				if err := exists("deploy", source); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				if s.Image == flinkImage && !stages["flink"].has(target) {
+					t.Errorf("%s: %s is not in the image, where flink.sh looks for it", name, target)
+				}
+				continue
+			}
+			used[source] = true
+			if _, ok := c.Volumes[source]; !ok {
+				t.Errorf("%s: the volume %s is not declared", name, source)
+			}
+		}
+		for on := range s.DependsOn {
+			if _, ok := c.Services[on]; !ok {
+				t.Errorf("%s depends on %s, which is not there", name, on)
+			}
+		}
+		for _, p := range s.Ports {
+			if !strings.HasPrefix(p, "127.0.0.1:") {
+				t.Errorf("%s: the port %s is published to other machines, and there is no access control", name, p)
+			}
+		}
+	}
+	for v := range c.Volumes {
+		if !used[v] {
+			t.Errorf("nobody uses the volume %s", v)
+		}
+	}
+	c.order(t)
+	worker := slices.IndexFunc(c.Services["submit"].Command, func(a string) bool { return strings.HasPrefix(a, "--worker=") })
+	if worker < 0 || !stages["flink"].has(strings.TrimPrefix(c.Services["submit"].Command[worker], "--worker=")) {
+		t.Error("submit does not name the worker where it is in the image of Flink")
+	}
+	if c.Services["submit"].Restart != "on-failure" {
+		t.Error("a job that an operator ended would be submitted again")
+	}
+}
+
+// stage is one of the Dockerfile.
+type stage struct {
+	user       string
+	files      []string // And folders, where they come to lie.
+	entrypoint string
+}
+
+func (s stage) has(file string) bool {
+	return slices.ContainsFunc(s.files, func(f string) bool { return file == f || path.Dir(file) == strings.TrimSuffix(f, "/") })
+}
+
+// A whole version: at least major and minor.
+var pinned = regexp.MustCompile(`:v?\d+\.\d+`)
+
+// readDockerfile checks what it reads: sources, stages, targets of make.
+func readDockerfile(t *testing.T) map[string]stage {
+	t.Helper()
+	text := strings.ReplaceAll(read(t, "deploy", "Dockerfile"), "\\\n", " ")
+	makefile := read(t, "Makefile")
+	stages, name := map[string]stage{}, ""
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		s := stages[name]
+		switch words[0] {
+		case "FROM":
+			if len(words) != 4 || !pinned.MatchString(words[1]) {
+				t.Errorf("%s: a stage needs a whole version and a name", line)
+			}
+			name, s = words[len(words)-1], stage{}
+		case "COPY":
+			s.files = append(s.files, checkCopy(t, stages, words[1:])...)
+		case "RUN":
+			for _, m := range regexp.MustCompile(`\bmake ([\w-]+)`).FindAllStringSubmatch(line, -1) {
+				if m[1] != "install" && !regexp.MustCompile(`(?m)^`+m[1]+`:`).MatchString(makefile) && !strings.Contains(line, "apt-get") {
+					t.Errorf("the Makefile has no target %s", m[1])
+				}
+			}
+		case "USER":
+			s.user = words[1]
+		case "ENTRYPOINT":
+			s.entrypoint = strings.Trim(words[1], `[]",`)
+		default:
+		}
+		stages[name] = s
+	}
+	return stages
+}
+
+func checkCopy(t *testing.T, stages map[string]stage, words []string) (files []string) {
+	t.Helper()
+	from := ""
+	for ; strings.HasPrefix(words[0], "--"); words = words[1:] {
+		if f, ok := strings.CutPrefix(words[0], "--from="); ok {
+			from = f
+			if _, ok := stages[from]; !ok {
+				t.Errorf("COPY %v: no stage %s is above it", words, from)
+			}
+		}
+	}
+	to := words[len(words)-1]
+	for _, source := range words[:len(words)-1] {
+		switch program, built := strings.CutPrefix(source, "/src/bin/"); {
+		case from == "":
+			if err := exists(source); err != nil {
+				t.Errorf("COPY %v: %v", words, err)
+			}
+		case built && program == "":
+			all, err := os.ReadDir(filepath.Join(root, "cmd"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range all {
+				files = append(files, path.Join(to, d.Name()))
+			}
+		case built:
+			if err := exists("cmd", program); err != nil {
+				t.Errorf("COPY %v: make build does not make it: %v", words, err)
+			}
+		default:
+		}
+	}
+	return append(files, to)
+}
+
+// The Dockerfile cannot be built where there is no Docker; what it names is there.
+func TestDockerfileNamesWhatExists(t *testing.T) {
+	stages := readDockerfile(t)
+	for _, name := range []string{"services", "flink"} {
+		if s := stages[name]; s.user == "" || s.user == "root" {
+			t.Errorf("the image %s runs as root", name)
+		}
+	}
+	if s := stages["flink"]; s.entrypoint == "" || !s.has(s.entrypoint) {
+		t.Errorf("the image has no %q to start", s.entrypoint)
+	}
+	for _, s := range readCompose(t).Services {
+		if s.Image == ourImage && !stages["services"].has("/opt/pulseboard/bin/"+s.Command[0]) {
+			t.Errorf("the image has no program %s", s.Command[0])
+		}
+	}
+	script := read(t, "deploy", "flink", "flink.sh")
+	for _, m := range regexp.MustCompile(`:-(/[^}]+)\}`).FindAllStringSubmatch(script, -1) {
+		if !stages["flink"].has(m[1]) && !stages["flink"].has(m[1]+"/flink-conf.yaml") {
+			t.Errorf("flink.sh looks for %s, which is not in the image", m[1])
+		}
+	}
+}
+
+// alerts are the names and the expressions of alerts.yml.
+func alerts(t *testing.T) map[string]string {
+	t.Helper()
+	var file struct {
+		Groups []struct {
+			Rules []struct {
+				Alert string `yaml:"alert"`
+				Expr  string `yaml:"expr"`
+			} `yaml:"rules"`
+		} `yaml:"groups"`
+	}
+	readYAML(t, "alerts.yml", &file)
+	all := map[string]string{}
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			all[r.Alert] = r.Expr
+		}
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d alerts were read", len(all))
+	}
+	return all
+}
+
+var ourMetric, flinkMetric = regexp.MustCompile(`\bpulseboard_\w+`), regexp.MustCompile(`\bflink_\w+`)
+
+// metricsOfTheCode finds the names in our sources: whole ones, and those that a
+// service puts together of its name and theirs.
+func metricsOfTheCode(t *testing.T) map[string]bool {
+	t.Helper()
+	have := map[string]bool{}
+	whole := regexp.MustCompile(`"(pulseboard_\w+)"`)
+	parts := regexp.MustCompile(`ns, sub = "(\w+)", "(\w+)"`)
+	word := regexp.MustCompile(`"([a-z]\w+)"`)
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || len(d.Name()) > 2 && d.Name()[0] == '.') {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		source, err := os.ReadFile(file) //nolint:gosec // Of this repository.
+		for _, m := range whole.FindAllSubmatch(source, -1) {
+			have[string(m[1])] = true
+		}
+		if p := parts.FindSubmatch(source); p != nil {
+			for _, m := range word.FindAllSubmatch(source, -1) {
+				have[string(p[1])+"_"+string(p[2])+"_"+string(m[1])] = true
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return have
+}
+
+// Every metric of an alert, and of the operators' page, is one of the code; and
+// every alert is on that page. Flink's own are looked up in TestCompose.
+func TestAlertsAndPageNameMetricsThatExist(t *testing.T) {
+	have := metricsOfTheCode(t)
+	page := read(t, "docs", "operations.md")
+	check := func(where, text string) {
+		for _, name := range ourMetric.FindAllString(text, -1) {
+			for _, part := range []string{"_bucket", "_sum", "_count"} {
+				name = strings.TrimSuffix(name, part)
+			}
+			if !have[name] && name != cookieName {
+				t.Errorf("%s: no code has the metric %s", where, name)
+			}
+		}
+	}
+	for name, expr := range alerts(t) {
+		check(name, expr)
+		if !strings.Contains(page, "`"+name+"`") {
+			t.Errorf("docs/operations.md does not say what to do about %s", name)
+		}
+	}
+	check("docs/operations.md", page)
+}
+
+// The commands of the operators' page are ones that compose.yaml and our programs take.
+func TestPageNamesCommandsThatExist(t *testing.T) {
+	c := readCompose(t)
+	n := 0
+	for _, block := range regexp.MustCompile("(?s)```\n(.*?)```").FindAllStringSubmatch(read(t, "docs", "operations.md"), -1) {
+		text := strings.ReplaceAll(block[1], "\\\n", " ")
+		for _, m := range regexp.MustCompile(`\bpipeline ((?:submit|status|cancel|savepoint)[^\n#|;]*)`).FindAllStringSubmatch(text, -1) {
+			n++
+			help(t, append([]string{"pipeline"}, strings.Fields(m[1])...))
+		}
+		for _, m := range regexp.MustCompile(`\bcompose (up -d|build|exec|stop|restart|logs)([^\n#]*)`).FindAllStringSubmatch(text, -1) {
+			for _, word := range strings.Fields(m[2]) {
+				word = strings.TrimPrefix(word, "--scale=")
+				word, _, _ = strings.Cut(word, "=")
+				if strings.HasPrefix(word, "-") {
+					continue
+				}
+				n++
+				if _, ok := c.Services[word]; !ok {
+					t.Errorf("%s: compose.yaml has no service %s", m[0], word)
+				}
+				if m[1] == "exec" {
+					break // What follows is a command.
+				}
+			}
+		}
+	}
+	if n < 8 {
+		t.Errorf("only %d commands were found", n)
+	}
+}
+
+// promtool reads the files as Prometheus does, and tries the alerts on made-up figures.
+func TestPrometheusReadsItsFiles(t *testing.T) {
+	tool, ok := installed("promtool")
+	if !ok {
+		t.Skip("promtool is not installed: it is in Debian's package prometheus")
+	}
+	for _, args := range [][]string{
+		{"check", "config", filepath.Join(root, "deploy", "prometheus.yml")},
+		{"check", "rules", filepath.Join(root, "deploy", "alerts.yml")},
+		{"test", "rules", filepath.Join("testdata", "alerts_test.yml")},
+	} {
+		if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil { //nolint:gosec // It only reads.
+			t.Errorf("promtool %v: %v\n%s", args, err, out)
+		}
+	}
+}
