@@ -131,6 +131,7 @@ func flinkFlags(f *conf.Flags, c *FlinkConfig) {
 	f.StringVar(&c.JobName, "job-name", c.JobName, "`name` by which status, cancel and savepoint find the job")
 	f.StringVar(&c.Worker, "worker", self(), "`path` of this program on the machines of the TaskManagers")
 	f.IntVar(&c.Parallelism, "parallelism", c.Parallelism, "`number` of subtasks, at most that of the slots")
+	f.IntVar(&c.MaxParallelism, "max-parallelism", c.MaxParallelism, "`number` that --parallelism can ever be raised to, for the life of the job's state; state takes memory for each")
 	f.IntVar(&c.Shards, "shards", c.Shards, "`number` of reader shards, at most that of the partitions; 0 = one at parallelism 1, else two for each subtask")
 	f.DurationVar(&c.Checkpoint, "checkpoint-interval", c.Checkpoint, "`time` between checkpoints: what is read and computed again after a failure")
 	f.DurationVar(&c.BundleTime, "bundle-time", c.BundleTime, "`time` that a bundle of the runner stays open; each result is later by one or two of them")

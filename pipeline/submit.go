@@ -29,12 +29,15 @@ type FlinkConfig struct {
 	JobName     string // By which the job is found again.
 	Worker      string // Path of this program where the TaskManagers are.
 	Parallelism int
-	Shards      int           // Of the source; 0 = see shardsFor.
-	Checkpoint  time.Duration // Between checkpoints.
-	CheckpointD string        // file:// or other URI that all of Flink can write to; "" = as Flink is configured.
-	Savepoint   string        // Path of a savepoint or checkpoint to begin with, or a folder with some; of a remote Flink only.
-	Keep        bool          // Submit it again whenever it is gone; of a remote Flink only.
-	REST        string        // URL of Flink's REST API, by which a second job of the name is refused; "" = it is not asked.
+	// MaxParallelism is for the life of the job's state. It is small, since each table
+	// of state, also of those that the runner leaves behind, takes a kilobyte for each.
+	MaxParallelism int
+	Shards         int           // Of the source; 0 = see shardsFor.
+	Checkpoint     time.Duration // Between checkpoints.
+	CheckpointD    string        // file:// or other URI that all of Flink can write to; "" = as Flink is configured.
+	Savepoint      string        // Path of a savepoint or checkpoint to begin with, or a folder with some; of a remote Flink only.
+	Keep           bool          // Submit it again whenever it is gone; of a remote Flink only.
+	REST           string        // URL of Flink's REST API, by which a second job of the name is refused; "" = it is not asked.
 	// JarsThere says that Beam's jars are on the class path of Flink itself, with
 	// the class of deploy/flink that keeps the job server from sending them.
 	JarsThere bool
@@ -50,7 +53,7 @@ type FlinkConfig struct {
 // DefaultFlink returns the documented defaults.
 func DefaultFlink() FlinkConfig {
 	f := FlinkConfig{
-		Config: Default(), JobServer: "127.0.0.1:8099", JobName: "pulseboard", Parallelism: 1,
+		Config: Default(), JobServer: "127.0.0.1:8099", JobName: "pulseboard", Parallelism: 1, MaxParallelism: 16,
 		Checkpoint: 5 * time.Second, BundleTime: 25 * time.Millisecond, WorkerLogs: os.TempDir(), LogLevel: "INFO",
 	}
 	f.KeyGroups = FlinkKeyGroups
@@ -75,7 +78,8 @@ func (c *FlinkConfig) Validate() error {
 		}
 	}
 	bad(c.Slice != time.Second, "--slice is %v: on Flink it must be 1s, because its runner cuts the watermark of a source to whole seconds", c.Slice)
-	bad(c.Parallelism < 1 || c.Parallelism > c.KeyGroups, "--parallelism is %d: it must be 1 to the number of key groups, %d", c.Parallelism, c.KeyGroups)
+	bad(c.MaxParallelism < 1 || c.MaxParallelism > c.KeyGroups, "--max-parallelism is %d: it must be 1 to the number of key groups, %d", c.MaxParallelism, c.KeyGroups)
+	bad(c.Parallelism < 1 || c.Parallelism > c.MaxParallelism, "--parallelism is %d: it must be 1 to --max-parallelism, %d", c.Parallelism, c.MaxParallelism)
 	bad(c.Checkpoint < 500*time.Millisecond, "--checkpoint-interval is %v: it must be 500ms or more; without checkpoints a failure would lose what was counted", c.Checkpoint)
 	bad(c.BundleTime < 10*time.Millisecond, "--bundle-time is %v: it must be 10ms or more", c.BundleTime)
 	bad(c.JobName == "", "--job-name must not be empty: status, cancel and savepoint find the job by it")
@@ -200,7 +204,7 @@ func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker stri
 	}
 	options := map[string]any{
 		"go_options": goOptions, "app_name": c.JobName, "job_name": c.JobName, "experiments": []any{"beam_fn_api"},
-		"streaming": true, "parallelism": c.Parallelism,
+		"streaming": true, "parallelism": c.Parallelism, "max_parallelism": c.MaxParallelism,
 		// A bundle that is full is closed at once, and with it its results leave: one
 		// element is one table of a key group. Those that timers start are closed by time.
 		"max_bundle_size": 1, "max_bundle_time_mills": c.BundleTime.Milliseconds(),

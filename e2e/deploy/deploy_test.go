@@ -16,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -146,7 +145,7 @@ func (s *site) cookie() *http.Cookie {
 
 // stream is one WebSocket through nginx.
 type stream struct {
-	t      *testing.T
+	m      *machine
 	conn   *websocket.Conn
 	values chan float64 // Each that was shown; closed with the connection.
 }
@@ -162,7 +161,7 @@ func (s *site) dial(ctx context.Context, cookie string) (*stream, *http.Response
 	if err := conn.WriteJSON(map[string]any{"type": "hello"}); err != nil {
 		return nil, res, err
 	}
-	st := &stream{t: s.m.t, conn: conn, values: make(chan float64, 10_000)}
+	st := &stream{m: s.m, conn: conn, values: make(chan float64, 10_000)}
 	go st.read()
 	s.m.t.Cleanup(func() { _ = conn.Close() })
 	return st, res, nil
@@ -220,27 +219,26 @@ func (st *stream) show(of []any, at int) {
 
 // until waits for a value. One beyond it would be an event that counted twice.
 func (st *stream) until(what string, want float64) {
-	st.t.Helper()
-	ctx, cancel := context.WithTimeout(st.t.Context(), patience)
-	defer cancel()
-	began, last := time.Now(), -1.0
-	for {
-		select {
-		case v, ok := <-st.values:
-			if last = v; !ok {
-				st.t.Fatalf("waiting for %s: the stream ended", what)
+	st.m.t.Helper()
+	last := -1.0
+	st.m.until(what, func(context.Context) error {
+		for {
+			select {
+			case v, ok := <-st.values:
+				if last = v; !ok {
+					st.m.t.Fatalf("waiting for %s: the stream ended", what)
+				}
+				if v > want {
+					st.m.t.Fatalf("%s: %v of %v: some were counted twice", what, v, want)
+				}
+				if v == want {
+					return nil
+				}
+			default:
+				return fmt.Errorf("%v of %v", last, want)
 			}
-			if v > want {
-				st.t.Fatalf("%s: %v of %v: some were counted twice", what, v, want)
-			}
-			if v == want {
-				st.t.Logf("%5.1f s for %s", time.Since(began).Seconds(), what)
-				return
-			}
-		case <-ctx.Done():
-			st.t.Fatalf("waited too long for %s: %v of %v", what, last, want)
 		}
-	}
+	})
 }
 
 var gateways = []string{"gateway-1", "gateway-2"}

@@ -176,7 +176,7 @@ func showLogs(t *testing.T, log *testenv.Buffer, workers string) {
 
 // counters are those of a worker that tell of what was left out; none of one that has ended.
 func counters(addr string) (lines string) {
-	res, err := http.Get("http://" + addr + "/metrics") //nolint:gosec,noctx // A worker of this test.
+	res, err := http.Get("http://" + addr + "/metrics") //nolint:gosec // A worker of this test.
 	if err != nil {
 		return err.Error()
 	}
