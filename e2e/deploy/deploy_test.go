@@ -150,21 +150,21 @@ type stream struct {
 	values chan float64 // Each that was shown; closed with the connection.
 }
 
-func (s *site) dial(ctx context.Context, cookie string) (*stream, *http.Response, error) {
+func (s *site) dial(ctx context.Context, cookie string) (*stream, []*http.Cookie, error) {
 	dialer := websocket.Dialer{Subprotocols: []string{"pulseboard.v1"}}
 	header := http.Header{"Cookie": {cookieName + "=" + cookie}, "Origin": {s.m.url("")}} // As the page does.
 	conn, res, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(s.m.url("/stream/"), "http")+s.dashboard, header)
 	if err != nil {
-		return nil, res, err
+		return nil, nil, err
 	}
 	_ = res.Body.Close()
 	if err := conn.WriteJSON(map[string]any{"type": "hello"}); err != nil {
-		return nil, res, err
+		return nil, nil, err
 	}
 	st := &stream{m: s.m, conn: conn, values: make(chan float64, 10_000)}
 	go st.read()
 	s.m.t.Cleanup(func() { _ = conn.Close() })
-	return st, res, nil
+	return st, res.Cookies(), nil
 }
 
 // open is what a page does until it has a stream.
@@ -172,9 +172,9 @@ func (s *site) open(cookie *http.Cookie) *stream {
 	s.m.t.Helper()
 	var st *stream
 	s.m.until("a stream", func(ctx context.Context) (err error) {
-		var res *http.Response
-		if st, res, err = s.dial(ctx, cookie.Value); err == nil && len(res.Cookies()) > 0 {
-			err = fmt.Errorf("a client with an id got another: %v", res.Cookies())
+		var set []*http.Cookie
+		if st, set, err = s.dial(ctx, cookie.Value); err == nil && len(set) > 0 {
+			err = fmt.Errorf("a client with an id got another: %v", set)
 		}
 		return err
 	})
