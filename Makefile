@@ -7,7 +7,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build web test test-go test-web test-real flink flink-cluster bench-flink race mutants verify lint bench clean
+.PHONY: run build web generate test test-go test-web test-real flink flink-cluster bench-flink race mutants verify lint bench clean
 
 run: build
 	./bin/pulseboard run
@@ -24,6 +24,10 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 
 web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
 	$(GO) run ./tools/webbuild
+
+# Go code from configsvc/openapi.yaml; what it writes is committed.
+generate:
+	$(GO) generate ./...
 
 test: test-web test-go
 

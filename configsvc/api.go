@@ -1,8 +1,6 @@
 package configsvc
 
 import (
-	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,15 +8,16 @@ import (
 	"mime"
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/internal/service"
 )
 
-//go:embed openapi.yaml
-var openAPI []byte
+// api answers the operations of openapi.yaml.
+type api struct{ *Service }
+
+var _ ServerInterface = api{}
 
 func (s *Service) routes(m *metrics) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
@@ -37,15 +36,16 @@ func (s *Service) routes(m *metrics) http.Handler {
 	e.NoMethod(func(c *gin.Context) {
 		fail(c, service.NewProblem(http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; the header Allow lists what it takes"))
 	})
-	read := []string{http.MethodGet, http.MethodHead}
-	e.Match(read, "/dashboards", s.list)
-	e.Match(read, "/dashboards/:id", s.get)
-	e.Match(read, "/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openAPI) })
-	e.POST("/dashboards", s.create)
-	e.PUT("/dashboards/:id", s.edit(s.putDocument, "application/json"))
-	e.PATCH("/dashboards/:id", s.edit(s.patchDocument, "application/json", "application/merge-patch+json"))
-	e.PATCH("/dashboards/:id/widgets", s.edit(s.patchWidgets, "application/json", "application/merge-patch+json"))
-	e.DELETE("/dashboards/:id", s.remove)
+	RegisterHandlersWithOptions(e, api{s}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, status int) {
+			fail(c, service.NewProblem(status, err.Error()))
+		},
+	})
+	for _, r := range e.Routes() {
+		if r.Method == http.MethodGet {
+			e.HEAD(r.Path, r.HandlerFunc)
+		}
+	}
 	return e
 }
 
@@ -152,201 +152,5 @@ func accepted(c *gin.Context, d Dashboard, f *faults) (ok bool) {
 	return true
 }
 
-func (s *Service) create(c *gin.Context) {
-	v, ok := body(c, "application/json")
-	if !ok {
-		return
-	}
-	var f faults
-	d := s.rules.dashboard(v, "", &f)
-	if !accepted(c, d, &f) {
-		return
-	}
-	var err error
-	if d.Version, err = s.store.Create(c.Request.Context(), d); err != nil {
-		s.failStore(c, err)
-		return
-	}
-	s.publisher.settle(c.Request.Context())
-	c.Header("Location", "/dashboards/"+d.ID)
-	reply(c, http.StatusCreated, d, f.warnings)
-}
-
-// load answers 404 itself when ok is false.
-func (s *Service) load(c *gin.Context) (d Dashboard, ok bool) {
-	id, ok := parseID(c.Param("id"))
-	if !ok {
-		s.failStore(c, ErrNotFound)
-		return d, false
-	}
-	d, err := s.store.Get(c.Request.Context(), id)
-	if err != nil {
-		s.failStore(c, err)
-		return d, false
-	}
-	return d, true
-}
-
-func (s *Service) get(c *gin.Context) {
-	d, ok := s.load(c)
-	if !ok {
-		return
-	}
-	c.Header("Cache-Control", "no-cache") // Ask each time; 304 is cheap.
-	if notModified(c.GetHeader("If-None-Match"), d.Version) {
-		c.Header("ETag", etag(d.Version))
-		c.Status(http.StatusNotModified)
-		return
-	}
-	reply(c, http.StatusOK, d, nil)
-}
-
-// change makes the new document from the current one and the request's body.
-type change func(current Dashboard, body any, f *faults) (Dashboard, error)
-
-func (s *Service) putDocument(current Dashboard, body any, f *faults) (Dashboard, error) {
-	return s.rules.dashboard(body, current.ID, f), nil
-}
-
-func (s *Service) patchDocument(current Dashboard, body any, f *faults) (Dashboard, error) {
-	if _, ok := asObject(body, "", f); !ok {
-		return current, nil
-	}
-	before, err := generic(current)
-	if err != nil {
-		return current, err
-	}
-	return s.rules.dashboard(mergePatch(before, body), current.ID, f), nil
-}
-
-func (s *Service) patchWidgets(current Dashboard, body any, f *faults) (Dashboard, error) {
-	return s.rules.patchWidgets(current, body, f)
-}
-
-// How often a change with If-Match: * begins again when others were faster.
-const anyVersionAttempts = 20
-
-// edit is the one way to change a dashboard: load, check If-Match, change,
-// check the rules, write if nobody was faster.
-func (s *Service) edit(change change, types ...string) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		d, ok := s.load(c)
-		if !ok {
-			return
-		}
-		match, ok := ifMatch(c)
-		if !ok {
-			return
-		}
-		v, ok := body(c, types...)
-		if !ok {
-			return
-		}
-		for attempt := 1; ; attempt++ {
-			err := s.editOnce(c, d, match, v, change)
-			var conflict *ConflictError
-			if match.any && attempt < anyVersionAttempts && errors.As(err, &conflict) {
-				if d, ok = s.load(c); !ok {
-					return
-				}
-				continue
-			}
-			if err != nil {
-				s.failStore(c, err)
-			}
-			return
-		}
-	}
-}
-
-// editOnce returns the errors of the store; other answers it gives itself.
-func (s *Service) editOnce(c *gin.Context, d Dashboard, match matcher, v any, change change) error {
-	if !match.matches(d.Version) {
-		return &ConflictError{Current: d.Version}
-	}
-	var f faults
-	next, err := change(d, v, &f)
-	if err != nil {
-		return err
-	}
-	if !accepted(c, next, &f) {
-		return nil
-	}
-	if next.Version, err = s.store.Update(c.Request.Context(), next, d.Version); err != nil {
-		return err
-	}
-	s.publisher.settle(c.Request.Context())
-	reply(c, http.StatusOK, next, f.warnings)
-	return nil
-}
-
-func (s *Service) remove(c *gin.Context) {
-	d, ok := s.load(c)
-	if !ok {
-		return
-	}
-	match, ok := ifMatch(c)
-	if !ok {
-		return
-	}
-	for attempt := 1; ; attempt++ {
-		err := s.removeOnce(c.Request.Context(), d, match)
-		var conflict *ConflictError
-		switch {
-		case err == nil:
-			s.publisher.settle(c.Request.Context())
-			c.Status(http.StatusNoContent)
-			return
-		case match.any && attempt < anyVersionAttempts && errors.As(err, &conflict):
-			d.Version = conflict.Current
-		default:
-			s.failStore(c, err)
-			return
-		}
-	}
-}
-
-func (s *Service) removeOnce(ctx context.Context, d Dashboard, match matcher) error {
-	if !match.matches(d.Version) {
-		return &ConflictError{Current: d.Version}
-	}
-	return s.store.Delete(ctx, d.ID, d.Version)
-}
-
-// page is the answer of the list. Next is null on the last page.
-type page struct {
-	Dashboards []Summary `json:"dashboards"`
-	Next       *string   `json:"next"`
-}
-
-func (s *Service) list(c *gin.Context) {
-	q := ListQuery{Text: c.Query("query"), Tags: slices.DeleteFunc(c.QueryArray("tag"), func(t string) bool { return t == "" }), Limit: defaultPage}
-	if text := c.Query("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxPage {
-			fail(c, service.NewProblem(http.StatusBadRequest, fmt.Sprintf("limit is %.40q: it must be a whole number from 1 to %d", text, maxPage)))
-			return
-		}
-		q.Limit = n
-	}
-	var err error
-	if q.After, err = parseCursor(c.Query("cursor")); err != nil {
-		fail(c, service.NewProblem(http.StatusBadRequest, "cursor is not one that this service gave: begin again without it"))
-		return
-	}
-	size := q.Limit
-	q.Limit++ // One more says whether there is a next page.
-	found, err := s.store.List(c.Request.Context(), q)
-	if err != nil {
-		s.failStore(c, err)
-		return
-	}
-	p := page{Dashboards: found}
-	if len(found) > size {
-		p.Dashboards = found[:size]
-		next := cursor(found[size-1])
-		p.Next = &next
-	}
-	c.Header("Cache-Control", "no-cache")
-	c.JSON(http.StatusOK, p)
-}
+// by is who makes a request, as the history will have it.
+func by(*gin.Context) string { return "" }

@@ -25,8 +25,8 @@ import (
 // nowhere is for tests of the API alone, where Run is not called.
 type nowhere struct{}
 
-func (nowhere) Publish(context.Context, map[string]registry.Entry) error   { return nil }
-func (nowhere) PublishDashboards(context.Context, map[string][]byte) error { return nil }
+func (nowhere) SyncQueries(context.Context, registry.Wanted) error    { return nil }
+func (nowhere) SyncDashboards(context.Context, registry.Wanted) error { return nil }
 
 func newAPI(t *testing.T, path string, reg prometheus.Registerer) (*Service, *httptest.Server) {
 	t.Helper()
@@ -273,7 +273,7 @@ func TestListPages(t *testing.T) {
 	next := ""
 	for {
 		r := do(t, srv, "GET", "/dashboards?limit=2&tag=all&tag=&cursor="+next, "")
-		var p page
+		var p DashboardPage
 		if err := json.Unmarshal(r.body, &p); err != nil || strings.Contains(string(r.body), "metric_name") {
 			t.Fatalf("%v %s", err, r.body)
 		}
@@ -289,7 +289,7 @@ func TestListPages(t *testing.T) {
 		t.Errorf("titles %s", got)
 	}
 	for query, want := range map[string]int{"query=D3": 1, "tag=t1": 2, "tag=t1&tag=all": 2, "tag=t1&tag=t0": 0, "query=zz": 0, "query=t0&limit=200": 3} {
-		var p page
+		var p DashboardPage
 		if err := json.Unmarshal(do(t, srv, "GET", "/dashboards?"+query, "").body, &p); err != nil || len(p.Dashboards) != want {
 			t.Errorf("%s: %d dashboards, %v; want %d", query, len(p.Dashboards), err, want)
 		}
@@ -418,7 +418,7 @@ func TestOpenAPIIsTrue(t *testing.T) {
 	}
 	for _, route := range s.handler.(*gin.Engine).Routes() {
 		if route.Method != http.MethodHead {
-			served = append(served, route.Method+" "+strings.ReplaceAll(route.Path, ":id", "{id}"))
+			served = append(served, route.Method+" "+strings.NewReplacer(":id", "{id}", ":version", "{version}").Replace(route.Path))
 		}
 	}
 	slices.Sort(listed)

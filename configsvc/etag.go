@@ -25,16 +25,15 @@ func (m matcher) matches(version int64) bool {
 	return m.any || slices.Contains(m.tags, etag(version))
 }
 
-// ifMatch reads the header that every change needs; when ok is false, the
+// parseIfMatch reads the header that every change needs; when ok is false, the
 // answer was given. Weak tags are kept and match nothing, as RFC 9110 has it.
-func ifMatch(c *gin.Context) (m matcher, ok bool) {
-	header := strings.Join(c.Request.Header.Values("If-Match"), ",")
-	if strings.TrimSpace(header) == "" {
+func parseIfMatch(c *gin.Context, header *string) (m matcher, ok bool) {
+	if header == nil || strings.TrimSpace(*header) == "" {
 		fail(c, service.NewProblem(http.StatusPreconditionRequired,
 			`this change needs If-Match with the ETag of the version it is made for, such as If-Match: "7" (If-Match: * for whatever there is), so that nobody's change is overwritten unseen`))
 		return m, false
 	}
-	if m, ok = parseTags(header); !ok {
+	if m, ok = parseTags(*header); !ok {
 		fail(c, service.NewProblem(http.StatusBadRequest, `If-Match must be * or an ETag with its quotes, such as "7"`))
 	}
 	return m, ok
@@ -66,7 +65,7 @@ func notModified(header string, version int64) bool {
 // cursor names the place after d. Clients take it as it is.
 func cursor(d Summary) string {
 	// A struct of two strings can be encoded.
-	b, _ := json.Marshal(Place{TitleKey: d.TitleKey, ID: d.ID})
+	b, _ := json.Marshal(Place{TitleKey: titleKey(d.Title), ID: d.ID})
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 

@@ -18,12 +18,6 @@ const (
 	codeImmutable = "immutable"
 )
 
-// Warning names something of a request that was left out or changed.
-type Warning struct {
-	Pointer string `json:"pointer"`
-	Detail  string `json:"detail"`
-}
-
 // faults collects all that is wrong with a document, rather than the first.
 type faults struct {
 	errors   []service.ProblemError

@@ -2,7 +2,7 @@ package configsvc
 
 import (
 	"context"
-	_ "embed"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -12,16 +12,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
-//go:embed postgres.sql
-var postgresSchema string
-
-const (
-	postgresConnections = 8
-	// Several nodes may start on an empty database at once: one makes the schema. The number is any.
-	postgresLock = `SELECT pg_advisory_xact_lock(7085200171)`
-)
+const postgresConnections = 8
 
 func isPostgres(database string) bool {
 	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
@@ -41,12 +36,24 @@ func openPostgres(ctx context.Context, address string) (*SQLStore, error) {
 	db := stdlib.OpenDB(*c)
 	db.SetMaxOpenConns(postgresConnections)
 	db.SetConnMaxIdleTime(time.Minute)
-	s := &SQLStore{db: db}
-	if err := s.prepare(ctx, postgresLock, postgresSchema); err != nil {
+	if err := migratePostgres(ctx, db); err != nil {
 		_ = db.Close() // Nothing was written.
 		return nil, fmt.Errorf("cannot open the %s: %w; check that it runs and that the user may make tables there, or name another with --database", name, oneLine(err))
 	}
-	return s, nil
+	return &SQLStore{db: db}, nil
+}
+
+func migratePostgres(ctx context.Context, db *sql.DB) error {
+	// The first connection tells what is wrong with the address.
+	if err := db.PingContext(ctx); err != nil {
+		return err
+	}
+	// Several nodes may start at once: one makes the schema, the others wait.
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return err
+	}
+	return migrate(ctx, db, goose.DialectPostgres, "postgres", goose.WithSessionLocker(locker))
 }
 
 // oneLine takes the reason out of an error of a connection, which lists each attempt in a line of its own.

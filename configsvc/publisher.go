@@ -9,10 +9,11 @@ import (
 	"pulseboard/registry"
 )
 
-// Registry is where the query set and the dashboards are published.
+// Registry is where the query set and the dashboards are published. A
+// *registry.Mirror is one.
 type Registry interface {
-	Publish(ctx context.Context, entries map[string]registry.Entry) error
-	PublishDashboards(ctx context.Context, docs map[string][]byte) error
+	SyncQueries(ctx context.Context, w registry.Wanted) error
+	SyncDashboards(ctx context.Context, w registry.Wanted) error
 }
 
 // How often Redis is compared with the database, and how long the publisher
@@ -28,7 +29,6 @@ const (
 type publisher struct {
 	store    Store
 	registry Registry
-	rules    rules
 	metrics  *metrics
 	log      *slog.Logger
 	// changed holds a token while a commit waits to be published.
@@ -38,9 +38,7 @@ type publisher struct {
 	running bool
 	waiting []chan struct{} // Closed after the next attempt to publish.
 
-	// Of the goroutine of run: what was derived last, and from which revision.
-	derived  published
-	revision int64
+	derived *derived
 }
 
 // wake makes run publish soon.
@@ -130,34 +128,41 @@ func (p *publisher) publish(ctx context.Context) error {
 	if err := p.derive(ctx); err != nil {
 		return err
 	}
+	queries, dashboards := p.derived.wanted()
 	// Queries first: the pipeline begins while the gateway still reads the document.
-	if err := p.registry.Publish(ctx, p.derived.entries); err != nil {
+	if err := p.registry.SyncQueries(ctx, queries); err != nil {
 		return err
 	}
-	return p.registry.PublishDashboards(ctx, p.derived.dashboards)
+	if err := p.registry.SyncDashboards(ctx, dashboards); err != nil {
+		return err
+	}
+	p.derived.done()
+	return nil
 }
 
 // derive brings p.derived up to date when the database has changed.
 func (p *publisher) derive(ctx context.Context) error {
-	// Read before the dashboards, so that a change in between is seen next time.
 	revision, err := p.store.Revision(ctx)
-	if err != nil || revision == p.revision {
+	if err != nil || revision == p.derived.revision {
 		return err
 	}
-	all, err := p.store.All(ctx)
+	if revision < p.derived.revision {
+		// The database is an older one, from a backup.
+		p.derived.reset()
+	}
+	changes, err := p.store.Changes(ctx, p.derived.revision)
 	if err != nil {
 		return err
 	}
-	derived, err := p.rules.derive(all)
+	left, err := p.derived.apply(changes)
 	if err != nil {
 		return err
 	}
-	if len(derived.left) > 0 {
-		p.log.Warn("widgets have no query: their window is beyond the limit of this pipeline", "count", len(derived.left), "first", derived.left[0])
+	if len(left) > 0 {
+		p.log.Warn("widgets have no query: their window is beyond the limit of this pipeline", "count", len(left), "first", left[0])
 	}
-	p.derived, p.revision = derived, revision
-	p.metrics.dashboards.Set(float64(len(all)))
-	p.metrics.widgets.Set(float64(derived.widgets))
-	p.metrics.queries.Set(float64(len(derived.entries)))
+	p.metrics.dashboards.Set(float64(len(p.derived.boards)))
+	p.metrics.widgets.Set(float64(p.derived.widgets))
+	p.metrics.queries.Set(float64(len(p.derived.uses)))
 	return nil
 }

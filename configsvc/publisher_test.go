@@ -23,6 +23,7 @@ type running struct {
 	*Service
 	srv   *httptest.Server
 	redis *miniredis.Miniredis
+	store *registry.Store
 	sets  chan registry.Set
 	reg   *prometheus.Registry
 	stop  func()
@@ -37,11 +38,11 @@ func start(t *testing.T, path string, m *miniredis.Miniredis) *running {
 		t.Fatal(err)
 	}
 	store, metrics := openSQLite(t, path), prometheus.NewRegistry()
-	svc, err := New(Config{Store: store, Registry: reg, SliceMs: 250, Metrics: metrics, Log: quiet})
+	svc, err := New(Config{Store: store, Registry: reg.NewMirror(), SliceMs: 250, Metrics: metrics, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{Service: svc, srv: httptest.NewServer(svc.Handler()), redis: m, sets: make(chan registry.Set, 1000), reg: metrics}
+	r := &running{Service: svc, srv: httptest.NewServer(svc.Handler()), redis: m, store: reg, sets: make(chan registry.Set, 1000), reg: metrics}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 2)
 	go func() { ended <- svc.Run(ctx) }()
@@ -109,7 +110,7 @@ func TestDashboardsReachRedisAsTheyAreRead(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	seen := make(chan struct{}, 100)
-	reg := r.publisher.registry.(*registry.Store)
+	reg := r.store
 	go func() {
 		_ = reg.WatchDashboards(ctx, 5*time.Millisecond, func([]string, bool) { seen <- struct{}{} })
 	}()
@@ -136,7 +137,7 @@ func TestEmptiedRedisIsRepaired(t *testing.T) {
 	r.await(t, "m:avg:60s")
 	r.redis.FlushAll()
 	// The watch keeps its set, so that the repair itself is not seen there: look at Redis.
-	reg := r.publisher.registry.(*registry.Store)
+	reg := r.store
 	timer := time.NewTicker(5 * time.Millisecond)
 	defer timer.Stop()
 	deadline := time.After(limit)

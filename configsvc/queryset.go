@@ -3,51 +3,179 @@ package configsvc
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 
+	"pulseboard/metric"
 	"pulseboard/registry"
 )
 
-// published is what Redis must hold: a function of the dashboards and the rules.
-type published struct {
-	entries    map[string]registry.Entry
-	dashboards map[string][]byte
-	widgets    int
-	left       []string // Ids of widgets that the pipeline cannot serve.
+// derived is what Redis must hold: a function of the dashboards and the rules,
+// kept up to date change by change.
+type derived struct {
+	rules rules
+
+	mu       sync.Mutex
+	revision int64 // Of the database, up to which this is.
+	boards   map[string]*board
+	uses     map[string]*use // By metric key.
+	widgets  int
+	// What Redis must hold, and what of it changed since the last call of done.
+	queries, dashboards           map[string]string
+	changedQueries, changedBoards map[string]bool
 }
 
-// derive computes what Redis must hold. Documents may be older than the rules:
-// a refresh interval is raised to today's slice, also in the document, since
-// it names the history that the gateway reads; a window beyond today's limit
-// has no query.
-func (r rules) derive(dashboards []Dashboard) (published, error) {
-	p := published{entries: make(map[string]registry.Entry), dashboards: make(map[string][]byte, len(dashboards))}
-	for _, d := range dashboards {
-		d.Widgets = slices.Clone(d.Widgets)
-		for i := range d.Widgets {
-			w := &d.Widgets[i]
-			ms := r.raise(w.RefreshMs())
-			w.RefreshSeconds = float64(ms) / 1000
-			q := w.Query()
-			if w.WindowSeconds > r.maxWindowSeconds || q.Validate() != nil {
-				p.left = append(p.left, w.ID)
-				continue
-			}
-			key := q.Key()
-			e := p.entries[key]
-			e.Query = q
-			if !slices.Contains(e.RefreshMs, ms) {
-				e.RefreshMs = append(e.RefreshMs, ms)
-				slices.Sort(e.RefreshMs)
-			}
-			p.entries[key] = e
-		}
-		p.widgets += len(d.Widgets)
-		b, err := json.Marshal(d)
-		if err != nil {
-			return published{}, fmt.Errorf("cannot encode dashboard %s: %w", d.ID, err)
-		}
-		p.dashboards[d.ID] = b
+// board is what one dashboard wants.
+type board struct {
+	wants   []want
+	widgets int
+	left    []string // Ids of widgets that the pipeline cannot serve.
+}
+
+type want struct {
+	key       string
+	refreshMs int64
+}
+
+// use counts the widgets that want a query, by refresh interval.
+type use struct {
+	query     metric.Query
+	refreshMs map[int64]int
+}
+
+func newDerived(r rules) *derived {
+	return &derived{
+		rules: r, boards: make(map[string]*board), uses: make(map[string]*use),
+		queries: make(map[string]string), dashboards: make(map[string]string),
+		changedQueries: make(map[string]bool), changedBoards: make(map[string]bool),
 	}
-	return p, nil
+}
+
+// apply follows the database, and returns the ids of widgets in the changed
+// dashboards that the pipeline cannot serve.
+func (d *derived) apply(c Changes) (left []string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range c.Deleted {
+		d.forget(id)
+	}
+	for _, doc := range c.Dashboards {
+		d.forget(doc.ID)
+		b, err := d.add(doc)
+		if err != nil {
+			// Read again from here on: nothing of it is left half done that matters.
+			return left, err
+		}
+		left = append(left, b.left...)
+	}
+	for key := range d.changedQueries {
+		if err := d.encode(key); err != nil {
+			return left, err
+		}
+	}
+	d.revision = c.Revision
+	return left, nil
+}
+
+func (d *derived) forget(id string) {
+	b := d.boards[id]
+	if b == nil {
+		return
+	}
+	for _, w := range b.wants {
+		u := d.uses[w.key]
+		if u.refreshMs[w.refreshMs]--; u.refreshMs[w.refreshMs] == 0 {
+			delete(u.refreshMs, w.refreshMs)
+		}
+		if len(u.refreshMs) == 0 {
+			delete(d.uses, w.key)
+		}
+		d.changedQueries[w.key] = true
+	}
+	d.widgets -= b.widgets
+	delete(d.boards, id)
+	delete(d.dashboards, id)
+	d.changedBoards[id] = true
+}
+
+// add takes a document over. It may be older than the rules: a refresh interval
+// is raised to today's slice, also in the document, since it names the history
+// that the gateway reads; a window beyond today's limit has no query.
+func (d *derived) add(doc Dashboard) (*board, error) {
+	b := &board{widgets: len(doc.Widgets)}
+	doc.Widgets = slices.Clone(doc.Widgets)
+	for i := range doc.Widgets {
+		w := &doc.Widgets[i]
+		ms := d.rules.raise(w.RefreshMs())
+		w.RefreshSeconds = float64(ms) / 1000
+		q := w.Query()
+		if w.WindowSeconds > d.rules.maxWindowSeconds || q.Validate() != nil {
+			b.left = append(b.left, w.ID)
+			continue
+		}
+		key := q.Key()
+		u := d.uses[key]
+		if u == nil {
+			u = &use{query: q, refreshMs: make(map[int64]int, 1)}
+			d.uses[key] = u
+		}
+		u.refreshMs[ms]++
+		b.wants = append(b.wants, want{key, ms})
+		d.changedQueries[key] = true
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return b, fmt.Errorf("cannot encode dashboard %s: %w", doc.ID, err)
+	}
+	d.boards[doc.ID] = b
+	d.widgets += b.widgets
+	d.dashboards[doc.ID] = string(text)
+	d.changedBoards[doc.ID] = true
+	return b, nil
+}
+
+// encode brings the field of a query up to date.
+func (d *derived) encode(key string) error {
+	u := d.uses[key]
+	if u == nil {
+		delete(d.queries, key)
+		return nil
+	}
+	text, err := registry.EncodeEntry(key, registry.Entry{Query: u.query, RefreshMs: slices.Sorted(maps.Keys(u.refreshMs))})
+	if err != nil {
+		return err
+	}
+	d.queries[key] = text
+	return nil
+}
+
+// reset forgets all dashboards, to begin again with the whole database.
+func (d *derived) reset() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id := range d.boards {
+		d.forget(id)
+	}
+	d.revision = 0
+}
+
+// wanted returns what Redis must hold. Only the goroutine that calls apply may
+// read it.
+func (d *derived) wanted() (queries, dashboards registry.Wanted) {
+	return registry.Wanted{Fields: d.queries, Changed: slices.Sorted(maps.Keys(d.changedQueries))},
+		registry.Wanted{Fields: d.dashboards, Changed: slices.Sorted(maps.Keys(d.changedBoards))}
+}
+
+// done is called when Redis holds what was wanted.
+func (d *derived) done() {
+	clear(d.changedQueries)
+	clear(d.changedBoards)
+}
+
+// has reports whether a dashboard has this query.
+func (d *derived) has(key string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.uses[key] != nil
 }

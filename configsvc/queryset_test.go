@@ -2,11 +2,16 @@ package configsvc
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"pulseboard/metric"
+	"pulseboard/registry"
 )
 
 func TestDerive(t *testing.T) {
@@ -18,12 +23,9 @@ func TestDerive(t *testing.T) {
 	two := mustDecode(t, `{"dashboard_id":"`+idB+`","widgets":[
 		{"metric_name":"m","aggregation":"avg","window_seconds":60,"group_by":["a","b"],"refresh_interval_seconds":0.25},
 		{"metric_name":"m","aggregation":"max","window_seconds":60,"filter":{"host":["x","y"]},"delay_seconds":10}]}`)
-	p, err := testRules().derive([]Dashboard{one, two})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := derive(t, testRules(), one, two)
 	got := map[string][]int64{}
-	for key, e := range p.entries {
+	for key, e := range p.entries(t) {
 		got[key] = e.RefreshMs
 		if q, err := metric.ParseKey(key); err != nil || !reflect.DeepEqual(q, e.Query) {
 			t.Errorf("%s holds %+v, %v", key, e.Query, err)
@@ -37,17 +39,88 @@ func TestDerive(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if p.widgets != 6 || len(p.dashboards) != 2 || len(p.left) != 0 {
-		t.Errorf("%d widgets, %d dashboards, left out %v", p.widgets, len(p.dashboards), p.left)
+	if p.widgets != 6 || len(p.dashboards) != 2 {
+		t.Errorf("%d widgets, %d dashboards", p.widgets, len(p.dashboards))
 	}
 	// The order of dashboards and widgets does not matter.
 	slices.Reverse(one.Widgets)
-	q, err := testRules().derive([]Dashboard{two, one})
-	if err != nil || !reflect.DeepEqual(p.entries, q.entries) {
-		t.Errorf("in another order: %+v, %v", q.entries, err)
+	if q := derive(t, testRules(), two, one); !reflect.DeepEqual(p.queries, q.queries) {
+		t.Errorf("in another order: %+v", q.queries)
 	}
-	if none, err := testRules().derive(nil); err != nil || len(none.entries)+len(none.dashboards) > 0 {
-		t.Errorf("of nothing: %+v, %v", none, err)
+	if none := derive(t, testRules()); len(none.queries)+len(none.dashboards) > 0 {
+		t.Errorf("of nothing: %+v", none.queries)
+	}
+}
+
+func derive(t *testing.T, r rules, dashboards ...Dashboard) *derived {
+	t.Helper()
+	d := newDerived(r)
+	if _, err := d.apply(Changes{Revision: 1, Dashboards: dashboards}); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d *derived) entries(t *testing.T) map[string]registry.Entry {
+	t.Helper()
+	out := map[string]registry.Entry{}
+	for key, text := range d.queries {
+		var e registry.Entry
+		if err := json.Unmarshal([]byte(text), &e); err != nil {
+			t.Fatal(err)
+		}
+		out[key] = e
+	}
+	return out
+}
+
+// Change by change it becomes what the whole would give, and names what changed.
+func TestDeriveByChanges(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	ids := []string{idA, idB, idC}
+	has := map[string]Dashboard{}
+	followed := newDerived(testRules())
+	written := map[string]string{} // What a reader of the changed fields has.
+	for step := range 500 {
+		id := ids[random.IntN(len(ids))]
+		var c Changes
+		if _, there := has[id]; there && random.IntN(4) == 0 {
+			delete(has, id)
+			c.Deleted = []string{id}
+		} else {
+			var widgets []string
+			for range random.IntN(4) {
+				widgets = append(widgets, fmt.Sprintf(`{"metric_name":"m%d","aggregation":"avg","window_seconds":%d,"refresh_interval_seconds":%d}`,
+					random.IntN(3), 1+random.IntN(2), 1+random.IntN(2)))
+			}
+			d := mustDecode(t, `{"dashboard_id":"`+id+`","title":"`+fmt.Sprint(step)+`","widgets":[`+strings.Join(widgets, ",")+`]}`)
+			has[id] = d
+			c.Dashboards = []Dashboard{d}
+		}
+		c.Revision = int64(step + 1)
+		if _, err := followed.apply(c); err != nil {
+			t.Fatal(err)
+		}
+		if random.IntN(3) == 0 {
+			continue // Redis is away: what changed adds up.
+		}
+		queries, dashboards := followed.wanted()
+		for _, w := range []registry.Wanted{queries, dashboards} {
+			for _, name := range w.Changed {
+				if text, ok := w.Fields[name]; ok {
+					written[name] = text
+				} else {
+					delete(written, name)
+				}
+			}
+		}
+		followed.done()
+		whole := derive(t, testRules(), slices.Collect(maps.Values(has))...)
+		want := maps.Clone(whole.queries)
+		maps.Copy(want, whole.dashboards)
+		if !maps.Equal(written, want) || whole.widgets != followed.widgets {
+			t.Fatalf("step %d: change by change\n%v, want\n%v", step, written, want)
+		}
 	}
 }
 
@@ -57,18 +130,19 @@ func TestDeriveUnderStricterRules(t *testing.T) {
 		{"widget_id":"`+idB+`","metric_name":"m","aggregation":"avg","window_seconds":60,"refresh_interval_seconds":0.25},
 		{"metric_name":"m","aggregation":"avg","window_seconds":60,"refresh_interval_seconds":2.25},
 		{"widget_id":"`+idC+`","metric_name":"long","aggregation":"avg","window_seconds":3600}]}`)
-	p, err := rules{sliceMs: 1000, maxWindowSeconds: 600}.derive([]Dashboard{d})
+	p := newDerived(rules{sliceMs: 1000, maxWindowSeconds: 600})
+	left, err := p.apply(Changes{Revision: 1, Dashboards: []Dashboard{d}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := p.entries["m:avg:60s"].RefreshMs; len(p.entries) != 1 || !slices.Equal(got, []int64{1000, 3000}) {
-		t.Errorf("entries %+v", p.entries)
+	if got := p.entries(t); len(got) != 1 || !slices.Equal(got["m:avg:60s"].RefreshMs, []int64{1000, 3000}) {
+		t.Errorf("entries %+v", got)
 	}
-	if !slices.Equal(p.left, []string{idC}) {
-		t.Errorf("left out %v", p.left)
+	if !slices.Equal(left, []string{idC}) {
+		t.Errorf("left out %v", left)
 	}
 	var published Dashboard
-	if err := json.Unmarshal(p.dashboards[idA], &published); err != nil {
+	if err := json.Unmarshal([]byte(p.dashboards[idA]), &published); err != nil {
 		t.Fatal(err)
 	}
 	if a, b := published.Widgets[0].RefreshSeconds, published.Widgets[1].RefreshSeconds; a != 1 || b != 3 {

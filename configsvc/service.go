@@ -19,6 +19,8 @@ type Config struct {
 	Store Store
 	// Registry is where queries and dashboards are published.
 	Registry Registry
+	// Catalogue knows the metrics that arrive; nil = nothing is known of them.
+	Catalogue Catalogue
 	// SliceMs is the pipeline's slice in milliseconds: refresh intervals are
 	// multiples of it. 0 = 1000.
 	SliceMs int64
@@ -36,6 +38,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxWindowSeconds == 0 {
 		c.MaxWindowSeconds = metric.MaxWindowSeconds
+	}
+	if c.Catalogue == nil {
+		c.Catalogue = unknown{}
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -56,6 +61,8 @@ type Service struct {
 	store     Store
 	rules     rules
 	publisher *publisher
+	metrics   Catalogue
+	docs      []byte
 	handler   http.Handler
 	log       *slog.Logger
 }
@@ -71,16 +78,19 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("cannot register the metrics of the config service: %w", err)
 	}
 	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
-	s := &Service{store: cfg.Store, rules: r, log: cfg.Log}
+	s := &Service{store: cfg.Store, rules: r, metrics: cfg.Catalogue, log: cfg.Log}
+	if s.docs, err = docsPage(); err != nil {
+		return nil, err
+	}
 	s.publisher = &publisher{
-		store: cfg.Store, registry: cfg.Registry, rules: r, metrics: m, log: cfg.Log,
+		store: cfg.Store, registry: cfg.Registry, derived: newDerived(r), metrics: m, log: cfg.Log,
 		changed: make(chan struct{}, 1),
 	}
 	s.handler = s.routes(m)
 	return s, nil
 }
 
-// Handler serves the API of protocol.md, "Dashboards", and /openapi.yaml.
+// Handler serves the API of openapi.yaml, that file, and /docs.
 func (s *Service) Handler() http.Handler { return s.handler }
 
 // Run publishes queries and dashboards to Redis until ctx ends, then returns nil.

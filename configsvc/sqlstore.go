@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -34,49 +35,83 @@ func (s *SQLStore) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// change runs do and counts the change, both or neither.
-func (s *SQLStore) change(ctx context.Context, do func(*sql.Tx) error) error {
+// change counts the change and runs do, both or neither. Counting comes first:
+// it holds other changes until this one is there or not, so that revisions are
+// seen in their order.
+func (s *SQLStore) change(ctx context.Context, do func(tx *sql.Tx, revision int64) error) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		if err := do(tx); err != nil {
+		var revision int64
+		if err := tx.QueryRowContext(ctx, `UPDATE revision SET n = n + 1 RETURNING n`).Scan(&revision); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE revision SET n = n + 1`)
-		return err
+		return do(tx, revision)
 	})
 }
 
-// columns are the copies that are kept beside the document.
-func (d Dashboard) columns() (titleKey, search, tags, document string, err error) {
+// row is a document with the copies that are kept beside it.
+type row struct {
+	id, title, titleKey, search, tags, document string
+	widgets                                     int
+}
+
+func newRow(d Dashboard) (row, error) {
 	b, err := json.Marshal(d)
 	if err != nil {
-		return "", "", "", "", fmt.Errorf("cannot encode dashboard %s: %w", d.ID, err)
+		return row{}, fmt.Errorf("cannot encode dashboard %s: %w", d.ID, err)
 	}
-	// PostgreSQL has no text with a zero byte; JSON escapes it.
-	titleKey = strings.ReplaceAll(strings.ToLower(d.Title), "\x00", "")
-	search = titleKey + "\n" + strings.ToLower(strings.Join(d.Tags, "\n"))
-	return titleKey, search, "\n" + strings.Join(d.Tags, "\n") + "\n", string(b), nil
+	key := titleKey(d.Title)
+	return row{
+		id: d.ID, title: strings.ReplaceAll(d.Title, "\x00", ""), titleKey: key, widgets: len(d.Widgets), document: string(b),
+		search: key + "\n" + strings.ToLower(strings.Join(d.Tags, "\n")), tags: "\n" + strings.Join(d.Tags, "\n") + "\n",
+	}, nil
+}
+
+// titleKey is what dashboards are ordered by. PostgreSQL has no text with a
+// zero byte; JSON escapes it.
+func titleKey(title string) string {
+	return strings.ReplaceAll(strings.ToLower(title), "\x00", "")
+}
+
+// note adds the newest version of a dashboard to its history and forgets the oldest.
+func note(ctx context.Context, tx *sql.Tx, r row, v VersionEntry) error {
+	var document *string
+	if v.Action != actionDeleted {
+		document = &r.document
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO dashboard_versions (id, version, action, restored_from, author, at_ms, title, widgets, document)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, r.id, v.Version, v.Action, v.RestoredFrom, v.By, v.At.UnixMilli(), r.title, r.widgets, document)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM dashboard_versions WHERE id = $1 AND version <= $2`, r.id, v.Version-keptVersions)
+	return err
 }
 
 const (
-	insertNew = `INSERT INTO dashboards (id, version, title_key, search, tags, document, created_ms, updated_ms)
-		VALUES ($1, 1, $2, $3, $4, $5, $6, $6) ON CONFLICT (id) `
+	insertNew = `INSERT INTO dashboards (id, version, title_key, search, tags, document, created_ms, updated_ms, revision)
+		VALUES ($1, 1, $2, $3, $4, $5, $6, $6, $7) ON CONFLICT (id) `
 	orNothing = `DO NOTHING RETURNING version`
 	orRevive  = `DO UPDATE SET version = dashboards.version + 1, title_key = excluded.title_key, search = excluded.search,
-		tags = excluded.tags, document = excluded.document, created_ms = excluded.created_ms, updated_ms = excluded.updated_ms, deleted_ms = NULL
+		tags = excluded.tags, document = excluded.document, created_ms = excluded.created_ms, updated_ms = excluded.updated_ms,
+		revision = excluded.revision, deleted_ms = NULL
 		WHERE dashboards.deleted_ms IS NOT NULL RETURNING version`
 )
 
-func (s *SQLStore) insert(ctx context.Context, d Dashboard, onConflict string) (version int64, err error) {
-	titleKey, search, tags, document, err := d.columns()
+func (s *SQLStore) insert(ctx context.Context, d Dashboard, onConflict, by string) (version int64, err error) {
+	r, err := newRow(d)
 	if err != nil {
 		return 0, err
 	}
-	err = s.change(ctx, func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, insertNew+onConflict, d.ID, titleKey, search, tags, document, time.Now().UnixMilli()).Scan(&version)
+	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
+		now := time.Now()
+		err := tx.QueryRowContext(ctx, insertNew+onConflict, r.id, r.titleKey, r.search, r.tags, r.document, now.UnixMilli(), revision).Scan(&version)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrExists
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return note(ctx, tx, r, VersionEntry{Version: version, Action: actionCreated, At: now, By: by})
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cannot create dashboard %s: %w", d.ID, err)
@@ -85,13 +120,13 @@ func (s *SQLStore) insert(ctx context.Context, d Dashboard, onConflict string) (
 }
 
 // Create implements Store.
-func (s *SQLStore) Create(ctx context.Context, d Dashboard) (int64, error) {
-	return s.insert(ctx, d, orRevive)
+func (s *SQLStore) Create(ctx context.Context, d Dashboard, by string) (int64, error) {
+	return s.insert(ctx, d, orRevive, by)
 }
 
 // CreateFirst implements Store.
 func (s *SQLStore) CreateFirst(ctx context.Context, d Dashboard) (bool, error) {
-	_, err := s.insert(ctx, d, orNothing)
+	_, err := s.insert(ctx, d, orNothing, "")
 	if errors.Is(err, ErrExists) {
 		return false, nil
 	}
@@ -124,31 +159,56 @@ func decodeDocument(id string, version int64, document []byte) (Dashboard, error
 }
 
 // Update implements Store.
-func (s *SQLStore) Update(ctx context.Context, d Dashboard, expected int64) (version int64, err error) {
-	titleKey, search, tags, document, err := d.columns()
+func (s *SQLStore) Update(ctx context.Context, d Dashboard, expected int64, by string) (int64, error) {
+	return s.write(ctx, d, expected, VersionEntry{Action: actionChanged, By: by}, ` AND deleted_ms IS NULL`)
+}
+
+// Restore implements Store.
+func (s *SQLStore) Restore(ctx context.Context, d Dashboard, expected, from int64, by string) (int64, error) {
+	return s.write(ctx, d, expected, VersionEntry{Action: actionRestored, RestoredFrom: &from, By: by}, "")
+}
+
+func (s *SQLStore) write(ctx context.Context, d Dashboard, expected int64, v VersionEntry, only string) (int64, error) {
+	r, err := newRow(d)
 	if err != nil {
 		return 0, err
 	}
-	err = s.change(ctx, func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `UPDATE dashboards SET version = version + 1, title_key = $3, search = $4, tags = $5, document = $6, updated_ms = $7
-			WHERE id = $1 AND version = $2 AND deleted_ms IS NULL RETURNING version`,
-			d.ID, expected, titleKey, search, tags, document, time.Now().UnixMilli()).Scan(&version)
-		return refused(ctx, tx, d.ID, err)
+	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
+		v.At = time.Now()
+		err := tx.QueryRowContext(ctx, `UPDATE dashboards SET version = version + 1, title_key = $3, search = $4, tags = $5, document = $6, updated_ms = $7,
+			revision = $8, deleted_ms = NULL WHERE id = $1 AND version = $2`+only+` RETURNING version`,
+			r.id, expected, r.titleKey, r.search, r.tags, r.document, v.At.UnixMilli(), revision).Scan(&v.Version)
+		if err := refused(ctx, tx, r.id, only, err); err != nil {
+			return err
+		}
+		return note(ctx, tx, r, v)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cannot update dashboard %s: %w", d.ID, err)
 	}
-	return version, nil
+	return v.Version, nil
 }
 
 // Delete implements Store.
-func (s *SQLStore) Delete(ctx context.Context, id string, expected int64) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
-		var version int64
-		err := tx.QueryRowContext(ctx, `UPDATE dashboards SET version = version + 1, deleted_ms = $3
-			WHERE id = $1 AND version = $2 AND deleted_ms IS NULL RETURNING version`,
-			id, expected, time.Now().UnixMilli()).Scan(&version)
-		return refused(ctx, tx, id, err)
+func (s *SQLStore) Delete(ctx context.Context, id string, expected int64, by string) error {
+	err := s.change(ctx, func(tx *sql.Tx, revision int64) error {
+		v := VersionEntry{Action: actionDeleted, By: by, At: time.Now()}
+		var document []byte
+		err := tx.QueryRowContext(ctx, `UPDATE dashboards SET version = version + 1, deleted_ms = $3, revision = $4
+			WHERE id = $1 AND version = $2 AND deleted_ms IS NULL RETURNING version, document`,
+			id, expected, v.At.UnixMilli(), revision).Scan(&v.Version, &document)
+		if err := refused(ctx, tx, id, ` AND deleted_ms IS NULL`, err); err != nil {
+			return err
+		}
+		d, err := decodeDocument(id, v.Version, document)
+		if err != nil {
+			return err
+		}
+		r, err := newRow(d)
+		if err != nil {
+			return err
+		}
+		return note(ctx, tx, r, v)
 	})
 	if err != nil {
 		return fmt.Errorf("cannot delete dashboard %s: %w", id, err)
@@ -157,12 +217,12 @@ func (s *SQLStore) Delete(ctx context.Context, id string, expected int64) error 
 }
 
 // refused finds out why a change of one version met no row.
-func refused(ctx context.Context, tx *sql.Tx, id string, err error) error {
+func refused(ctx context.Context, tx *sql.Tx, id, only string, err error) error {
 	if !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	var current int64
-	err = tx.QueryRowContext(ctx, `SELECT version FROM dashboards WHERE id = $1 AND deleted_ms IS NULL`, id).Scan(&current)
+	err = tx.QueryRowContext(ctx, `SELECT version FROM dashboards WHERE id = $1`+only, id).Scan(&current)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound
@@ -190,7 +250,7 @@ func (s *SQLStore) List(ctx context.Context, q ListQuery) ([]Summary, error) {
 	if q.After != (Place{}) {
 		where = append(where, "(title_key, id) > ("+arg(q.After.TitleKey)+", "+arg(q.After.ID)+")")
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT id, version, title_key, document, updated_ms FROM dashboards WHERE `+
+	rows, err := s.db.QueryContext(ctx, `SELECT id, version, document, updated_ms FROM dashboards WHERE `+
 		strings.Join(where, " AND ")+` ORDER BY title_key, id LIMIT `+arg(q.Limit), args...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the dashboards: %w", err)
@@ -198,10 +258,10 @@ func (s *SQLStore) List(ctx context.Context, q ListQuery) ([]Summary, error) {
 	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
 	out := []Summary{}
 	for rows.Next() {
-		var id, titleKey string
+		var id string
 		var version, updated int64
 		var document []byte
-		if err := rows.Scan(&id, &version, &titleKey, &document, &updated); err != nil {
+		if err := rows.Scan(&id, &version, &document, &updated); err != nil {
 			return nil, fmt.Errorf("cannot list the dashboards: %w", err)
 		}
 		d, err := decodeDocument(id, version, document)
@@ -210,7 +270,7 @@ func (s *SQLStore) List(ctx context.Context, q ListQuery) ([]Summary, error) {
 		}
 		out = append(out, Summary{
 			ID: id, Title: d.Title, Version: version, Tags: d.Tags, Variables: d.Variables,
-			Widgets: len(d.Widgets), UpdatedAt: time.UnixMilli(updated).UTC(), TitleKey: titleKey,
+			Widgets: len(d.Widgets), UpdatedAt: time.UnixMilli(updated).UTC(),
 		})
 	}
 	if err := rows.Err(); err != nil {
@@ -223,31 +283,82 @@ func escapeLike(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }
 
-// All implements Store.
-func (s *SQLStore) All(ctx context.Context) ([]Dashboard, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, version, document FROM dashboards WHERE deleted_ms IS NULL ORDER BY id`)
+// Changes implements Store.
+func (s *SQLStore) Changes(ctx context.Context, after int64) (c Changes, err error) {
+	// Read before the dashboards, so that a change in between is told again.
+	if c.Revision, err = s.Revision(ctx); err != nil {
+		return c, err
+	}
+	rows, err := s.db.QueryContext(ctx, `SELECT id, version, CASE WHEN deleted_ms IS NULL THEN document END FROM dashboards WHERE revision > $1 ORDER BY id`, after)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the dashboards: %w", err)
+		return c, fmt.Errorf("cannot read the dashboards: %w", err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
-	var out []Dashboard
 	for rows.Next() {
 		var id string
 		var version int64
 		var document []byte
 		if err := rows.Scan(&id, &version, &document); err != nil {
-			return nil, fmt.Errorf("cannot read the dashboards: %w", err)
+			return c, fmt.Errorf("cannot read the dashboards: %w", err)
+		}
+		if document == nil {
+			c.Deleted = append(c.Deleted, id)
+			continue
 		}
 		d, err := decodeDocument(id, version, document)
 		if err != nil {
-			return nil, err
+			return c, err
 		}
-		out = append(out, d)
+		c.Dashboards = append(c.Dashboards, d)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("cannot read the dashboards: %w", err)
+		return c, fmt.Errorf("cannot read the dashboards: %w", err)
+	}
+	return c, nil
+}
+
+// Versions implements Store.
+func (s *SQLStore) Versions(ctx context.Context, id string, before int64, limit int) ([]VersionEntry, error) {
+	from := before
+	if before == 0 {
+		from = math.MaxInt64
+	}
+	rows, err := s.db.QueryContext(ctx, `SELECT version, action, restored_from, author, at_ms, title, widgets FROM dashboard_versions
+		WHERE id = $1 AND version < $2 ORDER BY version DESC LIMIT $3`, id, from, limit)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the versions of dashboard %s: %w", id, err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
+	out := []VersionEntry{}
+	for rows.Next() {
+		var v VersionEntry
+		var at int64
+		if err := rows.Scan(&v.Version, &v.Action, &v.RestoredFrom, &v.By, &at, &v.Title, &v.Widgets); err != nil {
+			return nil, fmt.Errorf("cannot read the versions of dashboard %s: %w", id, err)
+		}
+		v.At = time.UnixMilli(at).UTC()
+		out = append(out, v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("cannot read the versions of dashboard %s: %w", id, err)
+	}
+	if before == 0 && len(out) == 0 {
+		return nil, fmt.Errorf("cannot read the versions of dashboard %s: %w", id, ErrNotFound)
 	}
 	return out, nil
+}
+
+// GetVersion implements Store.
+func (s *SQLStore) GetVersion(ctx context.Context, id string, version int64) (Dashboard, error) {
+	var document []byte
+	err := s.db.QueryRowContext(ctx, `SELECT document FROM dashboard_versions WHERE id = $1 AND version = $2 AND document IS NOT NULL`, id, version).Scan(&document)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Dashboard{}, fmt.Errorf("cannot read version %d of dashboard %s: %w", version, id, err)
+	}
+	return decodeDocument(id, version, document)
 }
 
 // Revision implements Store.

@@ -4,31 +4,51 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
-// Store keeps dashboards. Every change is one transaction and durable when the
-// call returns. A deleted dashboard leaves its id and version behind: made
-// again under the same id, its version goes on, so that an ETag never names
-// two documents.
+// Store keeps dashboards and what they were before. Every change is one
+// transaction, its entry in the history included, and durable when the call
+// returns. A deleted dashboard leaves its id and versions behind: made again
+// under the same id, its version goes on, so that an ETag never names two
+// documents. by is who makes a change, "" where that is not known.
 type Store interface {
 	// Create adds d and returns its version; ErrExists.
-	Create(ctx context.Context, d Dashboard) (version int64, err error)
+	Create(ctx context.Context, d Dashboard, by string) (version int64, err error)
 	// CreateFirst adds d unless its id was ever used, also by a dashboard deleted since.
 	CreateFirst(ctx context.Context, d Dashboard) (created bool, err error)
 	// Get returns a dashboard; ErrNotFound.
 	Get(ctx context.Context, id string) (Dashboard, error)
 	// Update replaces the dashboard of d.ID if its version is expected, and
 	// returns the new version; ErrNotFound, *ConflictError.
-	Update(ctx context.Context, d Dashboard, expected int64) (version int64, err error)
+	Update(ctx context.Context, d Dashboard, expected int64, by string) (version int64, err error)
 	// Delete removes a dashboard if its version is expected; ErrNotFound, *ConflictError.
-	Delete(ctx context.Context, id string, expected int64) error
+	Delete(ctx context.Context, id string, expected int64, by string) error
+	// Restore is Update with what d was in version from. A deleted dashboard
+	// comes back; expected is the version of its deletion then.
+	Restore(ctx context.Context, d Dashboard, expected, from int64, by string) (version int64, err error)
 	// List returns at most q.Limit dashboards ordered by title and id.
 	List(ctx context.Context, q ListQuery) ([]Summary, error)
-	// All returns all dashboards.
-	All(ctx context.Context) ([]Dashboard, error)
-	// Revision counts changes: while it is the same, All returns the same.
+	// Versions returns at most limit versions below before, newest first, of a
+	// deleted dashboard too. before 0 begins with the newest; ErrNotFound then
+	// if the id was never used.
+	Versions(ctx context.Context, id string, before int64, limit int) ([]VersionEntry, error)
+	// GetVersion returns a dashboard as it was; ErrNotFound, also for a deletion.
+	GetVersion(ctx context.Context, id string, version int64) (Dashboard, error)
+	// Changes returns what has changed after a revision, 0 for all there is.
+	Changes(ctx context.Context, after int64) (Changes, error)
+	// Revision counts changes: while it is the same, nothing has changed.
 	Revision(ctx context.Context) (int64, error)
+}
+
+// keptVersions is how many versions of a dashboard are kept.
+const keptVersions = 1000
+
+// Changes is what has changed up to Revision. Some of it may be newer, and
+// will be told again.
+type Changes struct {
+	Revision   int64
+	Dashboards []Dashboard
+	Deleted    []string
 }
 
 // Errors of a Store.
@@ -58,14 +78,10 @@ type Place struct {
 	ID       string `json:"i"`
 }
 
-// Summary is a dashboard without its widgets.
-type Summary struct {
-	ID        string     `json:"dashboard_id"`
-	Title     string     `json:"title"`
-	Version   int64      `json:"version"`
-	Tags      []string   `json:"tags"`
-	Variables []Variable `json:"variables"`
-	Widgets   int        `json:"widget_count"`
-	UpdatedAt time.Time  `json:"updated_at"`
-	TitleKey  string     `json:"-"`
-}
+// How a version came to be.
+const (
+	actionCreated  = "created"
+	actionChanged  = "changed"
+	actionRestored = "restored"
+	actionDeleted  = "deleted"
+)

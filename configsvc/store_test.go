@@ -2,14 +2,17 @@ package configsvc
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -41,6 +44,9 @@ func testStore(t *testing.T, open func(*testing.T) Store) {
 		"list":         testList,
 		"concurrent":   testConcurrent,
 		"revision":     testRevision,
+		"changes":      testChanges,
+		"history":      testHistory,
+		"kept":         testKept,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -62,10 +68,10 @@ func testVersions(t *testing.T, s Store) {
 	if _, err := s.Get(ctx, d.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
-	if v, err := s.Create(ctx, d); v != 1 || err != nil {
+	if v, err := s.Create(ctx, d, "ann"); v != 1 || err != nil {
 		t.Fatalf("version %d, %v", v, err)
 	}
-	if _, err := s.Create(ctx, d); !errors.Is(err, ErrExists) {
+	if _, err := s.Create(ctx, d, "ann"); !errors.Is(err, ErrExists) {
 		t.Errorf("error %v, want ErrExists", err)
 	}
 	got, err := s.Get(ctx, d.ID)
@@ -74,20 +80,20 @@ func testVersions(t *testing.T, s Store) {
 		t.Fatalf("got %+v, %v; want %+v", got, err, d)
 	}
 	d.Title = "other"
-	if v, err := s.Update(ctx, d, 1); v != 2 || err != nil {
+	if v, err := s.Update(ctx, d, 1, "bob"); v != 2 || err != nil {
 		t.Fatalf("version %d, %v", v, err)
 	}
-	_, err = s.Update(ctx, d, 1)
+	_, err = s.Update(ctx, d, 1, "bob")
 	wantConflict(t, err, 2)
-	wantConflict(t, s.Delete(ctx, d.ID, 1), 2)
+	wantConflict(t, s.Delete(ctx, d.ID, 1, "eve"), 2)
 	if got, err = s.Get(ctx, d.ID); err != nil || got.Title != "other" || got.Version != 2 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	d.ID = idA
-	if _, err = s.Update(ctx, d, 1); !errors.Is(err, ErrNotFound) {
+	if _, err = s.Update(ctx, d, 1, "bob"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
-	if err := s.Delete(ctx, idA, 1); !errors.Is(err, ErrNotFound) {
+	if err := s.Delete(ctx, idA, 1, "eve"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
 }
@@ -97,32 +103,32 @@ func testDeleted(t *testing.T, s Store) {
 	t.Helper()
 	ctx := t.Context()
 	d := twoWidgets(t)
-	if _, err := s.Create(ctx, d); err != nil {
+	if _, err := s.Create(ctx, d, "ann"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Delete(ctx, d.ID, 1); err != nil {
+	if err := s.Delete(ctx, d.ID, 1, "eve"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Get(ctx, d.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
-	if _, err := s.Update(ctx, d, 2); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Update(ctx, d, 2, "bob"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
-	if err := s.Delete(ctx, d.ID, 2); !errors.Is(err, ErrNotFound) {
+	if err := s.Delete(ctx, d.ID, 2, "eve"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
-	if all, err := s.All(ctx); err != nil || len(all) != 0 {
-		t.Errorf("all %+v, %v", all, err)
+	if c, err := s.Changes(ctx, 0); err != nil || len(c.Dashboards) != 0 || !slices.Equal(c.Deleted, []string{d.ID}) {
+		t.Errorf("changes %+v, %v", c, err)
 	}
 	if l, err := s.List(ctx, ListQuery{Limit: 10}); err != nil || len(l) != 0 {
 		t.Errorf("list %+v, %v", l, err)
 	}
-	v, err := s.Create(ctx, d)
+	v, err := s.Create(ctx, d, "ann")
 	if v <= 2 || err != nil {
 		t.Errorf("made again with version %d, %v: versions 1 and 2 were used", v, err)
 	}
-	_, err = s.Update(ctx, d, 1)
+	_, err = s.Update(ctx, d, 1, "bob")
 	wantConflict(t, err, v)
 }
 
@@ -135,7 +141,7 @@ func testCreateFirst(t *testing.T, s Store) {
 			t.Errorf("created %v, %v; want %v", created, err, want)
 		}
 	}
-	if err := s.Delete(ctx, d.ID, 1); err != nil {
+	if err := s.Delete(ctx, d.ID, 1, "eve"); err != nil {
 		t.Fatal(err)
 	}
 	if created, err := s.CreateFirst(ctx, d); created || err != nil {
@@ -152,7 +158,7 @@ func testList(t *testing.T, s Store) {
 	add := func(title string, tags ...string) {
 		t.Helper()
 		d := Dashboard{ID: uuid.NewString(), Title: title, Tags: append([]string{}, tags...), Variables: []Variable{}, Widgets: twoWidgets(t).Widgets}
-		if _, err := s.Create(ctx, d); err != nil {
+		if _, err := s.Create(ctx, d, "ann"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -213,7 +219,7 @@ func testList(t *testing.T, s Store) {
 			t.Fatalf("%s is on two pages", l[0].Title)
 		}
 		seen[l[0].ID] = true
-		after = Place{l[0].TitleKey, l[0].ID}
+		after = Place{titleKey(l[0].Title), l[0].ID}
 	}
 	if len(seen) != 5 {
 		t.Errorf("%d dashboards on all pages, want 5", len(seen))
@@ -227,7 +233,7 @@ func testConcurrent(t *testing.T, s Store) {
 	ctx := t.Context()
 	d := twoWidgets(t)
 	d.Tags = []string{}
-	if _, err := s.Create(ctx, d); err != nil {
+	if _, err := s.Create(ctx, d, "ann"); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
@@ -240,7 +246,7 @@ func testConcurrent(t *testing.T, s Store) {
 					return
 				}
 				d.Tags = append(d.Tags, fmt.Sprintf("%d-%d", e, n))
-				_, err = s.Update(ctx, d, d.Version)
+				_, err = s.Update(ctx, d, d.Version, "bob")
 				var conflict *ConflictError
 				switch {
 				case err == nil:
@@ -283,19 +289,208 @@ func testRevision(t *testing.T, s Store) {
 	}
 	d := twoWidgets(t)
 	check(true, "first")
-	_, _ = s.Create(ctx, d)
+	_, _ = s.Create(ctx, d, "ann")
 	check(true, "created")
-	_, _ = s.Create(ctx, d)
+	_, _ = s.Create(ctx, d, "ann")
 	check(false, "refused to create")
-	_, _ = s.Update(ctx, d, 1)
+	_, _ = s.Update(ctx, d, 1, "bob")
 	check(true, "updated")
-	_, _ = s.Update(ctx, d, 1)
+	_, _ = s.Update(ctx, d, 1, "bob")
 	check(false, "refused to update")
-	_ = s.Delete(ctx, d.ID, 2)
+	_ = s.Delete(ctx, d.ID, 2, "eve")
 	check(true, "deleted")
-	all, err := s.All(ctx)
-	if err != nil || len(all) != 0 {
-		t.Errorf("all %+v, %v", all, err)
+}
+
+// What has changed since a revision is told, deletions too, and nothing is left out.
+func testChanges(t *testing.T, s Store) {
+	t.Helper()
+	ctx := t.Context()
+	a, b := twoWidgets(t), twoWidgets(t)
+	b.ID = idB
+	changes := func(after int64) (c Changes, ids string) {
+		t.Helper()
+		c, err := s.Changes(ctx, after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range c.Dashboards {
+			ids += fmt.Sprintf("%s@%d ", d.ID[:4], d.Version)
+		}
+		return c, ids + strings.Join(c.Deleted, " ")
+	}
+	must := func(_ int64, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, ids := changes(0)
+	if ids != "" {
+		t.Errorf("an empty store has changes %s", ids)
+	}
+	must(s.Create(ctx, a, ""))
+	must(s.Create(ctx, b, ""))
+	both, ids := changes(first.Revision)
+	if want := fmt.Sprintf("%s@1 %s@1 ", idB[:4], a.ID[:4]); ids != want && ids != fmt.Sprintf("%s@1 %s@1 ", a.ID[:4], idB[:4]) {
+		t.Errorf("changes %s, want %s", ids, want)
+	}
+	must(s.Update(ctx, a, 1, ""))
+	updated, ids := changes(both.Revision)
+	if want := a.ID[:4] + "@2 "; ids != want {
+		t.Errorf("changes %s, want %s", ids, want)
+	}
+	must(0, s.Delete(ctx, idB, 1, ""))
+	deleted, ids := changes(updated.Revision)
+	if ids != idB {
+		t.Errorf("changes %s, want the deletion of %s", ids, idB)
+	}
+	must(s.Restore(ctx, b, 2, 1, ""))
+	if _, ids = changes(deleted.Revision); ids != idB[:4]+"@3 " {
+		t.Errorf("changes %s, want the restored one", ids)
+	}
+	if _, ids = changes(1 << 40); ids != "" {
+		t.Errorf("changes of the future: %s", ids)
+	}
+}
+
+func testHistory(t *testing.T, s Store) {
+	t.Helper()
+	ctx := t.Context()
+	d := twoWidgets(t)
+	if _, err := s.Versions(ctx, d.ID, 0, 10); !errors.Is(err, ErrNotFound) {
+		t.Errorf("versions of none: %v", err)
+	}
+	titles := []string{"one", "two", "three"}
+	for i, title := range titles {
+		d.Title = title
+		var err error
+		if i == 0 {
+			_, err = s.Create(ctx, d, "ann")
+		} else {
+			_, err = s.Update(ctx, d, int64(i), "bob")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Update(ctx, d, 1, "late"); err == nil {
+		t.Error("a stale change was accepted")
+	}
+	if err := s.Delete(ctx, d.ID, 3, "eve"); err != nil {
+		t.Fatal(err)
+	}
+	for v, title := range titles {
+		got, err := s.GetVersion(ctx, d.ID, int64(v+1))
+		d.Title, d.Version = title, int64(v+1)
+		if err != nil || !reflect.DeepEqual(got, d) {
+			t.Errorf("version %d: %+v, %v; want %+v", v+1, got, err, d)
+		}
+	}
+	for _, v := range []int64{0, 4, 5} {
+		if _, err := s.GetVersion(ctx, d.ID, v); !errors.Is(err, ErrNotFound) {
+			t.Errorf("version %d: %v, want ErrNotFound", v, err)
+		}
+	}
+	_, err := s.Restore(ctx, d, 3, 2, "fay")
+	wantConflict(t, err, 4)
+	d.Title = "two"
+	if v, err := s.Restore(ctx, d, 4, 2, "fay"); v != 5 || err != nil {
+		t.Fatalf("restored as version %d, %v", v, err)
+	}
+	if got, err := s.Get(ctx, d.ID); err != nil || got.Title != "two" || got.Version != 5 {
+		t.Errorf("restored %+v, %v", got, err)
+	}
+	text := func(list []VersionEntry, err error) (out string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range list {
+			out += fmt.Sprintf("%d %s %s %q %d; ", v.Version, v.Action, v.By, v.Title, v.Widgets)
+			if time.Since(v.At) > time.Hour || (v.RestoredFrom != nil) != (v.Action == actionRestored) || v.RestoredFrom != nil && *v.RestoredFrom != 2 {
+				t.Errorf("entry %+v", v)
+			}
+		}
+		return out
+	}
+	const all = `5 restored fay "two" 2; 4 deleted eve "three" 2; 3 changed bob "three" 2; 2 changed bob "two" 2; 1 created ann "one" 2; `
+	if got := text(s.Versions(ctx, d.ID, 0, 10)); got != all {
+		t.Errorf("versions\n%s, want\n%s", got, all)
+	}
+	if got, want := text(s.Versions(ctx, d.ID, 4, 2)), `3 changed bob "three" 2; 2 changed bob "two" 2; `; got != want {
+		t.Errorf("versions below 4\n%s, want\n%s", got, want)
+	}
+	if got := text(s.Versions(ctx, d.ID, 1, 2)); got != "" {
+		t.Errorf("versions below 1: %s", got)
+	}
+}
+
+// The oldest versions are forgotten, and only those.
+func testKept(t *testing.T, s Store) {
+	t.Helper()
+	ctx := t.Context()
+	d := twoWidgets(t)
+	d.Widgets = []Widget{}
+	version, err := s.Create(ctx, d, "")
+	for err == nil && version < keptVersions+3 {
+		version, err = s.Update(ctx, d, version, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := s.Versions(ctx, d.ID, 0, 2*keptVersions)
+	if err != nil || len(l) != keptVersions || l[0].Version != version || l[len(l)-1].Version != 4 {
+		t.Errorf("%d versions, %v; want the last %d", len(l), err, keptVersions)
+	}
+}
+
+// A database from before there were migrations goes on, with what it has as the history's beginning.
+func TestOlderDatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.db")
+	old, err := os.ReadFile("testdata/schema1.sqlite.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", sqliteName(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), string(old)); err != nil {
+		t.Fatal(err)
+	}
+	d, gone := twoWidgets(t), twoWidgets(t)
+	gone.ID = idB
+	for _, x := range []struct {
+		d       Dashboard
+		version int
+		deleted any
+	}{{d, 7, nil}, {gone, 3, 5}} {
+		r, err := newRow(x.d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.ExecContext(t.Context(), `INSERT INTO dashboards VALUES ($1, $2, $3, $4, $5, $6, 1, 2, $7)`, r.id, x.version, r.titleKey, r.search, r.tags, r.document, x.deleted); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // The second time there is nothing to do.
+		s := openSQLite(t, path)
+		got, err := s.Get(t.Context(), d.ID)
+		d.Version = 7
+		if err != nil || !reflect.DeepEqual(got, d) {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		for id, want := range map[string]string{d.ID: actionChanged, idB: actionDeleted} {
+			if l, err := s.Versions(t.Context(), id, 0, 9); err != nil || len(l) != 1 || l[0].Action != want || l[0].Widgets != 2 {
+				t.Errorf("history of %s: %+v, %v", id, l, err)
+			}
+		}
+		if c, err := s.Changes(t.Context(), 0); err != nil || len(c.Dashboards) != 1 || len(c.Deleted) != 1 {
+			t.Errorf("changes %+v, %v", c, err)
+		}
 	}
 }
 
@@ -303,10 +498,10 @@ func TestStoreKeepsWhatWasAcknowledged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.db")
 	first := openSQLite(t, path)
 	d := twoWidgets(t)
-	if _, err := first.Create(t.Context(), d); err != nil {
+	if _, err := first.Create(t.Context(), d, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := first.Update(t.Context(), d, 1); err != nil {
+	if _, err := first.Update(t.Context(), d, 1, ""); err != nil {
 		t.Fatal(err)
 	}
 	// As after kill -9: the first one was never closed, and its files are copied as they are.
@@ -345,7 +540,7 @@ func TestOpenStoreSaysWhatIsWrong(t *testing.T) {
 	}
 	later := filepath.Join(dir, "later.db")
 	s := openSQLite(t, later)
-	if _, err := s.db.ExecContext(context.Background(), `UPDATE pulseboard_schema SET version = 99`); err != nil {
+	if _, err := s.db.ExecContext(context.Background(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{

@@ -22,7 +22,8 @@ func (s *Store) PublishDashboards(ctx context.Context, docs map[string][]byte) e
 	for id, doc := range docs {
 		want[id] = string(doc)
 	}
-	return s.replace(ctx, dashboardNames(), want, idMessages)
+	_, err := s.replace(ctx, dashboardNames(), want, idMessages)
+	return err
 }
 
 // LoadDashboard returns the document of a dashboard; ok is false when there is

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -53,16 +52,16 @@ func (s *Store) read(ctx context.Context, n names) (snapshot, error) {
 // same moment. What it publishes comes from the same database.
 const replaceAttempts = 5
 
-// replace makes the hash equal to want in one transaction. messages says what
-// to publish, given the fields that differ and the new version. Nothing is
-// written when Redis equals want already.
-func (s *Store) replace(ctx context.Context, n names, want map[string]string, messages func(differing []string, version int64) []string) error {
+// replace makes the hash equal to want in one transaction and returns the
+// version that it has then. messages says what to publish, given the fields
+// that differ and the new version. Nothing is written when Redis equals want already.
+func (s *Store) replace(ctx context.Context, n names, want map[string]string, messages func(differing []string, version int64) []string) (version int64, err error) {
 	attempt := func(tx *redis.Tx) error {
 		have, err := tx.HGetAll(ctx, n.hash).Result()
 		if err != nil {
 			return err
 		}
-		version, err := tx.Get(ctx, n.version).Int64()
+		version, err = tx.Get(ctx, n.version).Int64()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
@@ -70,23 +69,13 @@ func (s *Store) replace(ctx context.Context, n names, want map[string]string, me
 		if len(set) == 0 && len(del) == 0 && version > 0 {
 			return nil
 		}
+		version++
 		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			if len(set) > 0 {
-				p.HSet(ctx, n.hash, set)
-			}
-			if len(del) > 0 {
-				p.HDel(ctx, n.hash, del...)
-			}
-			p.Incr(ctx, n.version)
-			differing := slices.Sorted(maps.Keys(set))
-			for _, m := range messages(append(differing, del...), version+1) {
-				p.Publish(ctx, n.changed, m)
-			}
+			s.write(ctx, p, n, set, del, version, messages)
 			return nil
 		})
 		return err
 	}
-	var err error
 	for range replaceAttempts {
 		// Both keys are watched, so that the version in the message is the one that INCR gives.
 		if err = s.client.Watch(ctx, attempt, n.hash, n.version); !errors.Is(err, redis.TxFailedErr) {
@@ -94,9 +83,9 @@ func (s *Store) replace(ctx context.Context, n names, want map[string]string, me
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("cannot publish %q to Redis: %w", n.hash, err)
+		return 0, fmt.Errorf("cannot publish %q to Redis: %w", n.hash, err)
 	}
-	return nil
+	return version, nil
 }
 
 func difference(have, want map[string]string) (set map[string]string, del []string) {

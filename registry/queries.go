@@ -35,16 +35,14 @@ type Set struct {
 func (s *Store) Publish(ctx context.Context, entries map[string]Entry) error {
 	want := make(map[string]string, len(entries))
 	for key, e := range entries {
-		if k := e.Query.Key(); k != key {
-			return fmt.Errorf("cannot publish the query %q under the key %q", k, key)
-		}
-		b, err := json.Marshal(e)
+		text, err := EncodeEntry(key, e)
 		if err != nil {
-			return fmt.Errorf("cannot encode the query %q: %w", key, err)
+			return err
 		}
-		want[key] = string(b)
+		want[key] = text
 	}
-	return s.replace(ctx, queryNames(), want, versionMessage)
+	_, err := s.replace(ctx, queryNames(), want, versionMessage)
+	return err
 }
 
 // Load returns the query set. One bad entry does not fail it: see Set.Skipped.

@@ -93,7 +93,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	metrics := service.NewMetrics()
 	svc, err := configsvc.New(configsvc.Config{
-		Store: store, Registry: reg, SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
+		Store: store, Registry: reg.NewMirror(), SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
 		Metrics: metrics, Log: log,
 	})
 	if err != nil {

@@ -272,7 +272,7 @@ func (a *app) startConfig(ctx context.Context) error {
 	}
 	a.group.cleanup(ctx, "registry", func() { _ = reg.Close() })
 	s, err := configsvc.New(configsvc.Config{
-		Store: store, Registry: reg, SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
+		Store: store, Registry: reg.NewMirror(), SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
 		Metrics: a.metrics, Log: a.log("config"),
 	})
 	if err != nil {

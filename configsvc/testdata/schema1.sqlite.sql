@@ -17,3 +17,6 @@ CREATE INDEX dashboards_by_title ON dashboards (title_key, id) WHERE deleted_ms 
 -- One row: counts changes of any dashboard.
 CREATE TABLE revision (n INTEGER NOT NULL) STRICT;
 INSERT INTO revision (n) VALUES (1);
+
+CREATE TABLE pulseboard_schema (version INTEGER NOT NULL);
+INSERT INTO pulseboard_schema (version) VALUES (1);

@@ -1,0 +1,65 @@
+package configsvc
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/gin-gonic/gin"
+
+	"pulseboard/internal/service"
+)
+
+// pageSize reads the parameter limit; when ok is false, the answer was given.
+func pageSize(c *gin.Context, limit *Limit) (n int, ok bool) {
+	if limit == nil {
+		return defaultPage, true
+	}
+	if *limit < 1 || *limit > maxPage {
+		fail(c, service.NewProblem(http.StatusBadRequest, fmt.Sprintf("limit is %d: it must be a whole number from 1 to %d", *limit, maxPage)))
+		return 0, false
+	}
+	return *limit, true
+}
+
+func failCursor(c *gin.Context) {
+	fail(c, service.NewProblem(http.StatusBadRequest, "cursor is not one that this service gave for this list: begin again without it"))
+}
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// ListDashboards answers GET /dashboards.
+func (a api) ListDashboards(c *gin.Context, params ListDashboardsParams) {
+	size, ok := pageSize(c, params.Limit)
+	if !ok {
+		return
+	}
+	q := ListQuery{
+		Text:  value(params.Query),
+		Tags:  slices.DeleteFunc(value(params.Tag), func(t string) bool { return t == "" }),
+		Limit: size + 1, // One more says whether there is a next page.
+	}
+	var err error
+	if q.After, err = parseCursor(value(params.Cursor)); err != nil {
+		failCursor(c)
+		return
+	}
+	found, err := a.store.List(c.Request.Context(), q)
+	if err != nil {
+		a.failStore(c, err)
+		return
+	}
+	p := DashboardPage{Dashboards: found}
+	if len(found) > size {
+		p.Dashboards = found[:size]
+		next := cursor(found[size-1])
+		p.Next = &next
+	}
+	c.Header("Cache-Control", "no-cache")
+	c.JSON(http.StatusOK, p)
+}

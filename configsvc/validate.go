@@ -1,0 +1,108 @@
+package configsvc
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/gin-gonic/gin"
+
+	"pulseboard/metric"
+)
+
+// ValidateDashboard answers POST /dashboards/validate.
+func (a api) ValidateDashboard(c *gin.Context) {
+	v, ok := body(c, "application/json")
+	if !ok {
+		return
+	}
+	var f faults
+	d := a.rules.dashboard(v, "", &f)
+	if !accepted(c, d, &f) {
+		return
+	}
+	if f.warnings == nil {
+		f.warnings = []Warning{}
+	}
+	c.JSON(http.StatusOK, Validation{Dashboard: d, Warnings: f.warnings, Cost: a.cost(d)})
+}
+
+// cost says what the pipeline does for a dashboard.
+func (a api) cost(d Dashboard) Cost {
+	out := Cost{UnknownMetrics: []string{}, Widgets: make([]WidgetCost, 0, len(d.Widgets))}
+	keys, metrics := make(map[string]bool), make(map[string]bool)
+	results := make(map[string]bool) // Keys with their refresh intervals.
+	for _, w := range d.Widgets {
+		q := w.Query()
+		key := q.Key()
+		wc := WidgetCost{WidgetID: w.ID, MetricKey: key, New: !a.publisher.derived.has(key), Slices: w.WindowSeconds * 1000 / int(a.rules.sliceMs)}
+		m, known := a.metrics.Metric(q.Metric)
+		if known {
+			wc.Series, wc.Groups = &m.Series, new(groups(q, m))
+		}
+		if !metrics[q.Metric] {
+			metrics[q.Metric] = true
+			out.Series += m.Series
+			if !known {
+				out.UnknownMetrics = append(out.UnknownMetrics, q.Metric)
+			}
+		}
+		if !keys[key] {
+			keys[key] = true
+			if wc.New {
+				out.NewQueries++
+			}
+		}
+		ms := a.rules.raise(w.RefreshMs())
+		if id := key + "@" + etag(ms); !results[id] {
+			results[id] = true
+			out.ResultsPerSecond += 1000 / float64(ms)
+		}
+		out.Slices = max(out.Slices, wc.Slices)
+		out.Widgets = append(out.Widgets, wc)
+	}
+	out.Queries, out.Metrics = len(keys), len(metrics)
+	slices.Sort(out.UnknownMetrics)
+	return out
+}
+
+// groups is how many series a result has at most: one for each combination of
+// the values of the group_by tags that the filter lets through, and not more
+// than there are series.
+func groups(q metric.Query, m Metric) int {
+	n := 1
+	for _, tag := range q.GroupBy {
+		i := slices.IndexFunc(m.Tags, func(t MetricTag) bool { return t.Key == tag })
+		if i < 0 {
+			continue // All lack it: one value, the empty one.
+		}
+		values := m.Tags[i].More
+		for _, v := range m.Tags[i].Values {
+			if lets(q.Filter, tag, v) {
+				values++
+			}
+		}
+		// Some series may lack the tag.
+		if lets(q.Filter, tag, "") {
+			values++
+		}
+		n *= max(1, values)
+		if n >= m.Series {
+			return max(1, m.Series)
+		}
+	}
+	return n
+}
+
+// lets reports whether a filter lets series with this value of one tag through.
+func lets(f metric.Filter, tag, value string) bool {
+	tags := metric.Tags{}
+	if value != "" {
+		tags = metric.Tags{{Key: tag, Value: value}}
+	}
+	for _, t := range f {
+		if t.Tag == tag && !t.Match(tags) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,203 @@
+package configsvc
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// known is a catalogue of some metrics.
+type known []Metric
+
+func (k known) Metrics(text, after string, limit int) (found []Metric, ok bool) {
+	for _, m := range k {
+		if m.Name > after && strings.Contains(strings.ToLower(m.Name), strings.ToLower(text)) && len(found) < limit {
+			found = append(found, m)
+		}
+	}
+	return found, true
+}
+
+func (k known) Metric(name string) (Metric, bool) {
+	for _, m := range k {
+		if m.Name == name {
+			return m, true
+		}
+	}
+	return Metric{}, false
+}
+
+func catalogued(t *testing.T, c Catalogue) *httptest.Server {
+	t.Helper()
+	s, err := New(Config{Store: openSQLite(t, newDB(t)), Registry: nowhere{}, Catalogue: c, SliceMs: 500, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(s.Handler())
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func TestValidateSaysWhatItCosts(t *testing.T) {
+	srv := catalogued(t, known{
+		{Name: "m", Series: 1000, Tags: []MetricTag{{Key: "host", Values: []string{"a", "b", "c"}}, {Key: "region", Values: []string{"eu", "us"}, More: 3}}},
+		{Name: "small", Series: 3, Tags: []MetricTag{{Key: "host", Values: []string{"a", "b"}}}},
+	})
+	r := do(t, srv, "POST", "/dashboards/validate", `{"colour":1,"widgets":[
+		{"metric_name":"m","aggregation":"avg","window_seconds":60},
+		{"metric_name":"m","aggregation":"avg","window_seconds":60,"refresh_interval_seconds":5},
+		{"metric_name":"m","aggregation":"max","window_seconds":3600,"group_by":["host"],"filter":{"host":["a","c"]}},
+		{"metric_name":"m","aggregation":"max","window_seconds":10,"group_by":["host","region"]},
+		{"metric_name":"small","aggregation":"p95","window_seconds":10,"group_by":["host","zone"]},
+		{"metric_name":"none","aggregation":"sum","window_seconds":10,"refresh_interval_seconds":2}]}`)
+	if r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	var v Validation
+	if err := json.Unmarshal(r.body, &v); err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Warnings) != 1 || v.Warnings[0].Pointer != "/colour" || len(v.Dashboard.Widgets) != 6 || v.Dashboard.ID == "" {
+		t.Errorf("%s", r.body)
+	}
+	c := v.Cost
+	if c.Queries != 5 || c.NewQueries != 5 || c.Metrics != 3 || c.Series != 1003 || c.Slices != 7200 || !reflect.DeepEqual(c.UnknownMetrics, []string{"none"}) {
+		t.Errorf("cost %+v", c)
+	}
+	// avg at 1 s and 5 s, two max, one p95, and a sum at 2 s.
+	if c.ResultsPerSecond != 1+0.2+1+1+1+0.5 {
+		t.Errorf("%v results a second", c.ResultsPerSecond)
+	}
+	want := []string{"1 of 1000", "1 of 1000", "2 of 1000", "24 of 1000", "3 of 3", "unknown"}
+	for i, w := range c.Widgets {
+		got := "unknown"
+		if w.Groups != nil && w.Series != nil {
+			got = jsonText(t, *w.Groups) + " of " + jsonText(t, *w.Series)
+		}
+		if got != want[i] || !w.New || w.WidgetID != v.Dashboard.Widgets[i].ID || w.MetricKey != v.Dashboard.Widgets[i].Query().Key() {
+			t.Errorf("widget %d: %s groups, want %s (%+v)", i, got, want[i], w)
+		}
+	}
+	// It was not kept.
+	if r := do(t, srv, "GET", "/dashboards", ""); string(r.body) != `{"dashboards":[],"next":null}` {
+		t.Errorf("validate kept %s", r.body)
+	}
+}
+
+func jsonText(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestValidateFindsWhatPostWould(t *testing.T) {
+	srv := catalogued(t, nil)
+	for _, body := range []string{`{`, `[]`, `{"title":1,"widgets":[{}]}`, `{"title":"` + strings.Repeat("x", maxDocument) + `"}`} {
+		tried, made := do(t, srv, "POST", "/dashboards/validate", body), do(t, srv, "POST", "/dashboards", body)
+		if tried.status != made.status || string(tried.body) != string(made.body) || tried.status < 400 {
+			t.Errorf("%.40s: validate answers %d %s, POST %d %s", body, tried.status, tried.body, made.status, made.body)
+		}
+	}
+	// What exists may be checked again, as people do before they change it.
+	made := do(t, srv, "POST", "/dashboards", oneWidget)
+	if r := do(t, srv, "POST", "/dashboards/validate", string(made.body)); r.status != 200 {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
+// A query that some dashboard has costs nothing more.
+func TestValidateKnowsTheQueriesThereAre(t *testing.T) {
+	r := start(t, newDB(t), miniredis.RunT(t))
+	do(t, r.srv, "POST", "/dashboards", oneWidget)
+	r.await(t, "m:avg:60s")
+	res := do(t, r.srv, "POST", "/dashboards/validate", `{"widgets":[{"metric_name":"m","aggregation":"avg","window_seconds":60},{"metric_name":"m","aggregation":"avg","window_seconds":61}]}`)
+	var v Validation
+	if err := json.Unmarshal(res.body, &v); err != nil || v.Cost.Queries != 2 || v.Cost.NewQueries != 1 || v.Cost.Widgets[0].New || !v.Cost.Widgets[1].New {
+		t.Errorf("%s: %v", res.body, err)
+	}
+}
+
+func TestCatalogue(t *testing.T) {
+	x, at := 1.5, time.UnixMilli(1764000000123).UTC()
+	srv := catalogued(t, known{
+		{Name: "api.latency", Series: 2, Tags: []MetricTag{{Key: "host", Values: []string{"a"}, More: 1}}, LastValue: &x, LastEvent: &at},
+		{Name: "api.requests", Series: 1, Tags: []MetricTag{}},
+		{Name: "db.size", Series: 1, Tags: []MetricTag{}, Overflow: true},
+	})
+	r := do(t, srv, "GET", "/metrics/catalog?query=LATENCY", "")
+	const want = `{"metrics":[{"metric_name":"api.latency","series":2,"overflow":false,"tags":[{"key":"host","values":["a"],"more":1}],"last_value":1.5,"last_event":"2025-11-24T16:00:00.123Z"}],"next":null}`
+	if r.status != 200 || string(r.body) != want {
+		t.Errorf("%d %s, want %s", r.status, r.body, want)
+	}
+	var names []string
+	next := ""
+	for {
+		var p MetricPage
+		if err := json.Unmarshal(do(t, srv, "GET", "/metrics/catalog?limit=2&cursor="+next, "").body, &p); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range p.Metrics {
+			names = append(names, m.Name)
+		}
+		if p.Next == nil {
+			break
+		}
+		next = *p.Next
+	}
+	if got := strings.Join(names, " "); got != "api.latency api.requests db.size" {
+		t.Errorf("pages %s", got)
+	}
+	if r := do(t, srv, "GET", "/metrics/catalog?query=nothing", ""); string(r.body) != `{"metrics":[],"next":null}` {
+		t.Errorf("%s", r.body)
+	}
+	for _, query := range []string{"limit=0", "limit=x", "cursor=x"} {
+		if r := do(t, srv, "GET", "/metrics/catalog?"+query, ""); r.status != 400 {
+			t.Errorf("%s: %d %s", query, r.status, r.body)
+		}
+	}
+	if r := do(t, catalogued(t, nil), "GET", "/metrics/catalog", ""); r.status != 503 || r.header.Get("Retry-After") == "" {
+		t.Errorf("nothing known: %d %v", r.status, r.header)
+	}
+}
+
+// People find every operation and its examples on the page.
+func TestDocs(t *testing.T) {
+	srv := catalogued(t, nil)
+	r := do(t, srv, "GET", "/docs", "")
+	page := string(r.body)
+	if r.status != 200 || !strings.HasPrefix(r.header.Get("Content-Type"), "text/html") {
+		t.Fatalf("%d %s", r.status, page)
+	}
+	for _, want := range []string{"<b>PATCH</b> /dashboards/{id}/widgets", "scope: edit", "scope: view", "scope: none", "If-Match", "header, required · string", "window_seconds", "integer ≥ 1 ≤ 86400", "One version of a dashboard."} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	for _, bad := range []string{"%!", "&lt;nil", "map[", "<no value>"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page has %q", bad)
+		}
+	}
+	if len(operations(t)) != strings.Count(page, "<h2 id=") {
+		t.Errorf("%d operations, %d on the page", len(operations(t)), strings.Count(page, "<h2 id="))
+	}
+}
+
+func operations(t *testing.T) (ids []string) {
+	t.Helper()
+	for line := range strings.Lines(string(openAPI)) {
+		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "operationId: "); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
