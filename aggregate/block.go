@@ -19,17 +19,20 @@ type block struct {
 
 func pack(scratch []byte, cells []cell) (block, []byte) {
 	b := block{first: cells[0].slice, last: cells[len(cells)-1].slice, cells: len(cells)}
-	scratch = scratch[:0]
-	slice, newest := b.first, int64(0)
-	for i := range cells {
-		a := &cells[i].acc
-		scratch = binary.AppendUvarint(scratch, uint64(cells[i].slice-slice))
-		scratch = appendPackedAcc(scratch, a, &newest)
-		slice = cells[i].slice
-	}
+	scratch = appendCells(scratch[:0], cells)
 	b.packed = make([]byte, len(scratch))
 	copy(b.packed, scratch)
 	return b, scratch
+}
+
+func appendCells(dst []byte, cells []cell) []byte {
+	slice, newest := cells[0].slice, int64(0)
+	for i := range cells {
+		dst = binary.AppendUvarint(dst, uint64(cells[i].slice-slice))
+		dst = appendPackedAcc(dst, &cells[i].acc, &newest)
+		slice = cells[i].slice
+	}
+	return dst
 }
 
 // appendPackedAcc packs an accumulator; newest is the newest event time of the one before.
@@ -113,6 +116,7 @@ const (
 	packedRaw       = 0 // Nothing; eight bytes follow.
 	packedInteger   = 1 // A whole number.
 	packedThousands = 2 // A number of thousandths.
+	packedNear      = 3 // A number of thousandths, and a byte: how many floats away it is.
 	packedTypeBits  = 2
 	packedLimit     = 1 << 44 // Numbers below take less than eight bytes.
 )
@@ -125,8 +129,14 @@ func appendFloat(dst []byte, v float64) []byte {
 	if n := int64(v); float64(n) == v {
 		return appendPacked(dst, n, packedInteger)
 	}
-	if n := math.Round(v * 1000); math.Abs(n) < packedLimit && n/1000 == v {
-		return appendPacked(dst, int64(n), packedThousands)
+	if n := math.Round(v * 1000); n != 0 && math.Abs(n) < packedLimit {
+		// Decimals that were added up are a few floats away from the decimal that they should be.
+		switch away := int64(math.Float64bits(v)) - int64(math.Float64bits(n/1000)); {
+		case away == 0:
+			return appendPacked(dst, int64(n), packedThousands)
+		case away >= math.MinInt8 && away <= math.MaxInt8:
+			return append(appendPacked(dst, int64(n), packedNear), byte(int8(away)))
+		}
 	}
 	return binary.LittleEndian.AppendUint64(append(dst, packedRaw), math.Float64bits(v))
 }
@@ -143,13 +153,20 @@ func (r *reader) packedFloat() float64 {
 		return v
 	}
 	u := r.uvarint()
-	if u&(1<<packedTypeBits-1) == packedRaw {
-		r.bad = true // Its eight bytes are missing.
-	}
 	n := u >> packedTypeBits
 	v := float64(int64(n>>1) ^ -int64(n&1))
-	if u&(1<<packedTypeBits-1) == packedThousands {
+	switch u & (1<<packedTypeBits - 1) {
+	case packedRaw:
+		r.bad = true // Its eight bytes are missing.
+	case packedThousands:
 		v /= 1000
+	case packedNear:
+		if len(r.b) == 0 {
+			r.bad = true
+			return 0
+		}
+		v = math.Float64frombits(uint64(int64(math.Float64bits(v/1000)) + int64(int8(r.b[0]))))
+		r.b = r.b[1:]
 	}
 	return v
 }

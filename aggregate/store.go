@@ -1,6 +1,10 @@
 package aggregate
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // Other is the tags of the series that takes the events of series that a limit
 // turned away. It is no encoding of tags, so it equals those of no event.
@@ -43,7 +47,9 @@ func NewStore(o Options) *Store {
 
 // Merge adds a table of slices, keyed as SeriesKey does. The table is not kept.
 func (s *Store) Merge(t Table) {
-	for slice, row := range t {
+	// In their order, in which the series take them up without packing anew what is packed.
+	for _, slice := range slices.Sorted(maps.Keys(t)) {
+		row := t[slice]
 		if !s.begun || slice > s.newest {
 			s.newest, s.begun = slice, true
 		}

@@ -107,7 +107,7 @@ func localCommand(ctx context.Context, env service.Env) error {
 	flinkFlags(f, &c)
 	f.StringVar(&local.Jars, "flink-jars", ".pulseboard/flink/lib", "`folder` of Flink's jars, where make flink puts them")
 	f.StringVar(&local.Dir, "dir", ".pulseboard/flink", "`folder` of checkpoints and logs, for one at a time")
-	f.StringVar(&local.Heap, "flink-heap", "512m", "`bytes` of Java's heap, as -Xmx takes them")
+	f.StringVar(&local.Heap, "flink-heap", "", "`bytes` of Java's heap at most, as -Xmx takes them, such as 2g; empty = a quarter of the machine's memory")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func flinkFlags(f *conf.Flags, c *FlinkConfig) {
 	f.StringVar(&c.JobName, "job-name", c.JobName, "`name` by which status, cancel and savepoint find the job")
 	f.StringVar(&c.Worker, "worker", self(), "`path` of this program on the machines of the TaskManagers")
 	f.IntVar(&c.Parallelism, "parallelism", c.Parallelism, "`number` of subtasks, at most that of the slots")
-	f.IntVar(&c.MaxParallelism, "max-parallelism", c.MaxParallelism, "`number` that --parallelism can ever be raised to, for the life of the job's state; state takes memory for each")
+	f.IntVar(&c.MaxParallelism, "max-parallelism", c.MaxParallelism, "`number` that --parallelism can ever be raised to, for the life of the job's state; state takes memory for each; 0 = --parallelism on one machine, else 4 or --parallelism")
 	f.IntVar(&c.Shards, "shards", c.Shards, "`number` of reader shards, at most that of the partitions; 0 = one at parallelism 1, else two for each subtask")
 	f.DurationVar(&c.Checkpoint, "checkpoint-interval", c.Checkpoint, "`time` between checkpoints: what is read and computed again after a failure")
 	f.DurationVar(&c.BundleTime, "bundle-time", c.BundleTime, "`time` that a bundle of the runner stays open; each result is later by one or two of them")

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -33,6 +34,8 @@ func StartLocalFlink(ctx context.Context, c FlinkConfig, local flink.LocalConfig
 	}
 	local.Dir = dir
 	local.Slots = c.Parallelism
+	// Nobody adds machines to one, and the runner's leak is the smaller.
+	c.MaxParallelism = cmp.Or(c.MaxParallelism, c.Parallelism)
 	ctx, cancel := context.WithCancel(ctx)
 	l := &LocalFlink{config: c, local: local, cancel: cancel, done: make(chan struct{})}
 	go func() {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,7 @@ type FlinkConfig struct {
 	Parallelism int
 	// MaxParallelism is for the life of the job's state. It is small, since each table
 	// of state, also of those that the runner leaves behind, takes a kilobyte for each.
+	// 0 = Parallelism on one machine, else 4 or Parallelism, whichever is more.
 	MaxParallelism int
 	Shards         int           // Of the source; 0 = see shardsFor.
 	Checkpoint     time.Duration // Between checkpoints.
@@ -50,10 +52,13 @@ type FlinkConfig struct {
 	LogLevel      string
 }
 
+// clusterParallelism is what a job can be raised to without having been told.
+const clusterParallelism = 4
+
 // DefaultFlink returns the documented defaults.
 func DefaultFlink() FlinkConfig {
 	f := FlinkConfig{
-		Config: Default(), JobServer: "127.0.0.1:8099", JobName: "pulseboard", Parallelism: 1, MaxParallelism: 16,
+		Config: Default(), JobServer: "127.0.0.1:8099", JobName: "pulseboard", Parallelism: 1,
 		Checkpoint: 5 * time.Second, BundleTime: 25 * time.Millisecond, WorkerLogs: os.TempDir(), LogLevel: "INFO",
 	}
 	f.KeyGroups = FlinkKeyGroups
@@ -78,8 +83,9 @@ func (c *FlinkConfig) Validate() error {
 		}
 	}
 	bad(c.Slice != time.Second, "--slice is %v: on Flink it must be 1s, because its runner cuts the watermark of a source to whole seconds", c.Slice)
-	bad(c.MaxParallelism < 1 || c.MaxParallelism > c.KeyGroups, "--max-parallelism is %d: it must be 1 to the number of key groups, %d", c.MaxParallelism, c.KeyGroups)
-	bad(c.Parallelism < 1 || c.Parallelism > c.MaxParallelism, "--parallelism is %d: it must be 1 to --max-parallelism, %d", c.Parallelism, c.MaxParallelism)
+	bad(c.MaxParallelism < 0 || c.MaxParallelism > c.KeyGroups, "--max-parallelism is %d: it must be 1 to the number of key groups, %d, or 0", c.MaxParallelism, c.KeyGroups)
+	bad(c.Parallelism < 1 || c.Parallelism > c.KeyGroups, "--parallelism is %d: it must be 1 to the number of key groups, %d", c.Parallelism, c.KeyGroups)
+	bad(c.MaxParallelism > 0 && c.Parallelism > c.MaxParallelism, "--parallelism is %d: it must be 1 to --max-parallelism, %d", c.Parallelism, c.MaxParallelism)
 	bad(c.Checkpoint < 500*time.Millisecond, "--checkpoint-interval is %v: it must be 500ms or more; without checkpoints a failure would lose what was counted", c.Checkpoint)
 	bad(c.BundleTime < 10*time.Millisecond, "--bundle-time is %v: it must be 10ms or more", c.BundleTime)
 	bad(c.JobName == "", "--job-name must not be empty: status, cancel and savepoint find the job by it")
@@ -204,7 +210,7 @@ func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker stri
 	}
 	options := map[string]any{
 		"go_options": goOptions, "app_name": c.JobName, "job_name": c.JobName, "experiments": []any{"beam_fn_api"},
-		"streaming": true, "parallelism": c.Parallelism, "max_parallelism": c.MaxParallelism,
+		"streaming": true, "parallelism": c.Parallelism, "max_parallelism": cmp.Or(c.MaxParallelism, max(c.Parallelism, clusterParallelism)),
 		// A bundle that is full is closed at once, and with it its results leave: one
 		// element is one table of a key group. Those that timers start are closed by time.
 		"max_bundle_size": 1, "max_bundle_time_mills": c.BundleTime.Milliseconds(),

@@ -96,7 +96,7 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 			said[key] = text
 		}
 	}
-	f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: true, CatchUp: 0})
+	f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: true, CompactEvery: 9})
 	defer Close(run)
 	qs, bad := Compile([]Demand{
 		demand(metric.Sum, 10, 1000), demand("p50", 5, 2000),
@@ -148,8 +148,9 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 	for _, b := range st.bags {
 		n += len(b)
 	}
-	if n > 40+8*7 {
-		t.Errorf("%d packets are kept, of 40 slices", n)
+	// Those since the last history, and a history each nine slices of the retention and its generations.
+	if n > 9+(40+2*7)/9+2 {
+		t.Errorf("%d entries are kept, of 40 slices", n)
 	}
 	return said
 }
@@ -171,7 +172,11 @@ func TestStateIsWholeAfterFailures(t *testing.T) {
 // State as it was written, byte by byte: a job is restored from it.
 func TestStateGolden(t *testing.T) {
 	h := head{nonce: [nonceLength]byte([]byte("0123456789abcdef")), end: 2000, since: -1, generation: 7, begun: true}
-	if got, want := string(h.encode()), "\x01\x010123456789abcdef\xa0\x1f\x01\x0e"; got != want {
+	if got, err := decodeHead([]byte("\x01\x010123456789abcdef\xa0\x1f\x01\x0e")); err != nil || got != h {
+		t.Errorf("the head before there were histories reads as %+v, %v", got, err)
+	}
+	h.compacted = 1000
+	if got, want := string(h.encode()), "\x02\x010123456789abcdef\xa0\x1f\x01\x0e\xd0\x0f"; got != want {
 		t.Errorf("the head is %q, was %q", got, want)
 	}
 	if got, err := decodeHead(h.encode()); err != nil || got != h {
@@ -185,13 +190,17 @@ func TestStateGolden(t *testing.T) {
 	if got := string(encodeLogged(1000, p)); got != logged {
 		t.Errorf("an entry is %q, was %q", got, logged)
 	}
-	for _, golden := range []string{logged, loose} {
+	const history = "\xd0\x0f\n\x04\x01\x01m\x01\x00\x01\x06\x00\x03\x88\x0e\t\x01\x80\xf1\x04\x01"
+	if got := string(encodeHistory(1000, p)); got != history {
+		t.Errorf("a history is %q, was %q", got, history)
+	}
+	for _, golden := range []string{logged, loose, history} {
 		end, got, err := decodeLogged([]byte(golden))
 		if err != nil || end != 1000 || got.CoveredSince != 5 || got.Table.Count() != 1 {
 			t.Errorf("an entry reads as %d, %+v, %v", end, got, err)
 		}
 	}
-	for _, bad := range []string{"", "\x02\x01\x00\x00\x00", "\x01\x010123456789abcdef\xa0"} {
+	for _, bad := range []string{"", "\x03\x01\x00\x00\x00", "\x02\x010123456789abcdef\xa0\x1f\x01\x0e", "\x01\x010123456789abcdef\xa0"} {
 		if _, err := decodeHead([]byte(bad)); err == nil {
 			t.Errorf("%q reads as a head", bad)
 		}

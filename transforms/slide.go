@@ -36,7 +36,9 @@ type SlideOptions struct {
 	// Durable: the runner keeps state over the loss of a process, so it is used.
 	// Prism does not: state there would only cost (docs/adr/0001).
 	Durable bool
-	UntilMs int64 // No timer is set beyond this: the end of a bounded run. 0 = none.
+	// CompactEvery is how many slices lie between two histories in state; 0 = 64.
+	CompactEvery int64
+	UntilMs      int64 // No timer is set beyond this: the end of a bounded run. 0 = none.
 }
 
 // JumpSlices is how many slices one timer passes at most when it catches up:
@@ -57,6 +59,7 @@ type SlideFn struct {
 
 	// Of a runner that keeps state, see durable.go.
 	Head                                           state.Value[[]byte]
+	Recent                                         state.Bag[[]byte]
 	Log0, Log1, Log2, Log3, Log4, Log5, Log6, Log7 state.Bag[[]byte]
 }
 
@@ -99,12 +102,15 @@ func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers
 	defer k.mu.Unlock()
 	begun := k.end != 0
 	if f.Options.Durable {
-		if err := f.append(sp, k, end, p); err != nil {
+		if err := f.append(sp, end, p); err != nil {
 			return err
 		}
 	}
 	k.add(end, p)
 	if f.Options.Durable {
+		if err := f.compact(sp, k, end); err != nil {
+			return err
+		}
 		if err := f.save(sp, k); err != nil {
 			return err
 		}

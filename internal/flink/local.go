@@ -22,7 +22,7 @@ type LocalConfig struct {
 	Jars   string // Folder of the jars, see Find.
 	Dir    string // For configuration and checkpoints.
 	Slots  int    // 0 = 2.
-	Heap   string // Of Java, as it writes it; "" = 512m.
+	Heap   string // Of Java at most, as it writes it; "" = a quarter of the memory, which is Java's own choice.
 	Output io.Writer
 	// From is the checkpoint or savepoint that the job begins with, "" = none.
 	From string
@@ -89,9 +89,6 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 	if c.Slots == 0 {
 		c.Slots = 2
 	}
-	if c.Heap == "" {
-		c.Heap = "512m"
-	}
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {
 		return nil, err
@@ -113,15 +110,19 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 	if err := os.WriteFile(filepath.Join(dir, "conf", "flink-conf.yaml"), []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("cannot write Flink's configuration: %w", err)
 	}
+	var heap []string
+	if c.Heap != "" {
+		heap = []string{"-Xmx" + c.Heap}
+	}
 	l := &Local{jobServer: fmt.Sprintf("127.0.0.1:%d", ports[1]), rest: fmt.Sprintf("http://127.0.0.1:%d", ports[0])}
 	l.Child, err = embedded.StartChild(embedded.ChildConfig{
 		Name: "flink", Path: java, Output: c.Output, Dir: dir, Grace: 3 * time.Second,
-		Args: []string{
-			"-Xmx" + c.Heap, "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Djava.io.tmpdir=" + filepath.Join(dir, "tmp"),
+		Args: append(heap,
+			"-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Djava.io.tmpdir="+filepath.Join(dir, "tmp"),
 			"-cp", filepath.Join(c.Jars, "*"), "org.apache.beam.runners.flink.FlinkJobServerDriver",
 			"--flink-master=[local]", "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", ports[1]), fmt.Sprintf("--artifact-port=%d", ports[2]),
-			fmt.Sprintf("--expansion-port=%d", ports[3]), "--artifacts-dir=" + filepath.Join(dir, "artifacts"), "--flink-conf-dir=" + filepath.Join(dir, "conf"),
-		},
+			fmt.Sprintf("--expansion-port=%d", ports[3]), "--artifacts-dir="+filepath.Join(dir, "artifacts"), "--flink-conf-dir="+filepath.Join(dir, "conf"),
+		),
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,89 @@
+package aggregate_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"pulseboard/aggregate"
+	"pulseboard/metric"
+)
+
+// minute is 64 slices of some metrics, each series with four events a second.
+func minute(value func(*rand.Rand) float64) aggregate.Table {
+	r := rand.New(rand.NewPCG(5, 6))
+	t := aggregate.Table{}
+	for slice := int64(1000); slice < 1064; slice++ {
+		for s := range 80 {
+			key := metric.NewTags(map[string]string{"host": "host-" + string(rune('a'+s%20)), "region": "eu-west"}).
+				AppendKey(aggregate.SeriesKey(nil, []string{"http.latency", "http.requests", "cpu", "memory"}[s/20]))
+			for range 4 {
+				t.Add(slice, key, value(r), slice*1000+r.Int64N(1000))
+			}
+		}
+	}
+	return t
+}
+
+func kinds() map[string]func(*rand.Rand) float64 {
+	return map[string]func(*rand.Rand) float64{
+		"integers":  func(r *rand.Rand) float64 { return float64(r.IntN(1000)) },
+		"decimals":  func(r *rand.Rand) float64 { return math.Round(r.Float64()*1e5) / 1000 },
+		"negatives": func(r *rand.Rand) float64 { return -math.Round(r.Float64()*1e4) / 100 },
+		"any":       func(r *rand.Rand) float64 { return r.NormFloat64() },
+		"extremes": func(r *rand.Rand) float64 {
+			return []float64{0, math.Copysign(0, -1), 5e-324, math.MaxFloat64, -math.MaxFloat64, 1 << 53, 0.1, 1e-7}[r.IntN(8)]
+		},
+	}
+}
+
+// Every bit of every accumulator is there again.
+func TestHistoryIsTheTable(t *testing.T) {
+	for name, value := range kinds() {
+		table := minute(value)
+		table.AddSketched(3, aggregate.SeriesKey(nil, "late"), 1.5, 3500)
+		for form, encode := range map[string]func(aggregate.Table) []byte{"table": aggregate.EncodeTable, "history": aggregate.EncodeHistory} {
+			got, err := aggregate.DecodeTable(encode(table))
+			if err != nil || !reflect.DeepEqual(got, table) {
+				t.Errorf("%s as %s: %d events, %v; want %d", name, form, got.Count(), err, table.Count())
+			}
+		}
+	}
+	loose := aggregate.Table{}
+	loose.Add(1, []byte("\xff"), 1, 1) // No name of a series.
+	if got, err := aggregate.DecodeTable(aggregate.EncodeHistory(loose)); err != nil || !reflect.DeepEqual(got, loose) {
+		t.Errorf("other keys: %v, %v", got, err)
+	}
+}
+
+func TestHistoryTruncated(t *testing.T) {
+	b := aggregate.EncodeHistory(minute(kinds()["decimals"]))
+	for n := range b {
+		if n > 2000 && n%97 != 0 {
+			continue
+		}
+		if _, err := aggregate.DecodeTable(b[:n]); err == nil {
+			t.Fatalf("the first %d bytes of %d read as a table", n, len(b))
+		}
+	}
+}
+
+// What state takes of a minute: bytes of one series and second.
+func BenchmarkHistory(b *testing.B) {
+	for name, value := range kinds() {
+		table := minute(value)
+		single := 0
+		for slice, row := range table {
+			single += len(aggregate.EncodeTable(aggregate.Table{slice: row}))
+		}
+		b.Run(name, func(b *testing.B) {
+			var n int
+			for b.Loop() {
+				n = len(aggregate.EncodeHistory(table))
+			}
+			b.ReportMetric(float64(single)/(64*80), "B/packet-cell")
+			b.ReportMetric(float64(n)/(64*80), "B/history-cell")
+		})
+	}
+}
