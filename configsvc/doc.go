@@ -6,5 +6,5 @@
 //	                          └── wakes ───────┘
 //
 // The database is the truth. What Redis holds is a function of it and is
-// compared with it every 2 s, so that an emptied Redis becomes whole again.
+// looked at every second, so that an emptied Redis becomes whole again.
 package configsvc

@@ -16,10 +16,10 @@ type Registry interface {
 	SyncDashboards(ctx context.Context, w registry.Wanted) error
 }
 
-// How often Redis is compared with the database, and how long the publisher
-// waits after failures.
+// How often the publisher looks whether Redis and the database are as it left
+// them, and how long it waits after failures.
 const (
-	repairEvery = 2 * time.Second
+	repairEvery = time.Second
 	firstRetry  = 100 * time.Millisecond
 	lastRetry   = 2 * time.Second
 	settleTime  = 500 * time.Millisecond
@@ -89,7 +89,7 @@ func (p *publisher) attempt(ctx context.Context) error {
 	return err
 }
 
-// run publishes after each commit, and compares every 2 s. It returns when ctx ends.
+// run publishes after each commit, and looks every second. It returns when ctx ends.
 func (p *publisher) run(ctx context.Context) {
 	p.setRunning(true)
 	defer p.setRunning(false)

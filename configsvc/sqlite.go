@@ -31,7 +31,7 @@ func OpenStore(ctx context.Context, database string) (*SQLStore, error) {
 		_ = db.Close() // Nothing was written.
 		return nil, fmt.Errorf("cannot open the database %s: %w; check that its folder exists and can be written, or pass another path with --database", database, err)
 	}
-	return &SQLStore{db: db}, nil
+	return &SQLStore{db: db, writer: make(chan struct{}, 1)}, nil
 }
 
 // sqliteName returns the data source name. synchronous(FULL) writes every

@@ -13,7 +13,12 @@ import (
 
 // SQLStore is a Store in a SQL database. Its statements keep to what SQLite
 // and PostgreSQL both understand.
-type SQLStore struct{ db *sql.DB }
+type SQLStore struct {
+	db *sql.DB
+	// writer is held by whoever writes to SQLite, nil for others: those that wait
+	// for SQLite itself look again now and then, and the unlucky wait long.
+	writer chan struct{}
+}
 
 var _ Store = (*SQLStore)(nil)
 
@@ -39,6 +44,14 @@ func (s *SQLStore) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 // it holds other changes until this one is there or not, so that revisions are
 // seen in their order.
 func (s *SQLStore) change(ctx context.Context, do func(tx *sql.Tx, revision int64) error) error {
+	if s.writer != nil {
+		select {
+		case s.writer <- struct{}{}:
+			defer func() { <-s.writer }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		var revision int64
 		if err := tx.QueryRowContext(ctx, `UPDATE revision SET n = n + 1 RETURNING n`).Scan(&revision); err != nil {
