@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"pulseboard/aggregate"
 	"pulseboard/metric"
@@ -24,6 +25,7 @@ type keyGroup struct {
 	id      int
 	options SlideOptions
 	live    *live
+	life    uint64 // Another one for each working form of a key group.
 
 	mu        sync.Mutex // Guards what follows.
 	store     *aggregate.Store
@@ -36,6 +38,7 @@ type keyGroup struct {
 	told      map[string]int64     // By metric key, the newest end that was announced.
 	preparing bool                 // A goroutine makes queries active.
 	abandoned bool                 // Another one has taken its place.
+	advanced  time.Time            // When advance was called last.
 	head      head                 // As the state that this is a cache of has it; see durable.go.
 }
 
@@ -49,10 +52,10 @@ type progress struct {
 
 func newKeyGroup(id int, o SlideOptions, l *live) *keyGroup {
 	return &keyGroup{
-		id: id, options: o, live: l,
-		store: aggregate.NewStore(aggregate.Options{
+		id: id, options: o, live: l, life: l.lives.Add(1),
+		store: aggregate.NewStore(surveyOptions(aggregate.Options{
 			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: l.budgetOf(o.StateBytes),
-		}),
+		}, o.SliceMs)),
 		pending: make(map[int64]aggregate.Table), progress: make(map[string]*progress),
 		told: make(map[string]int64),
 	}
@@ -84,6 +87,7 @@ func (k *keyGroup) add(end int64, p Packet) {
 func (k *keyGroup) advance(to int64) Evaluation {
 	k.follow()
 	k.activate()
+	k.advanced = time.Now()
 	out := batch{newest: make(map[string]int, 8)}
 	for k.end < to {
 		k.end += k.options.SliceMs
@@ -91,6 +95,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 			k.store.Merge(t)
 			delete(k.pending, k.end)
 		}
+		k.store.Pass(floorDiv(k.end, k.options.SliceMs) - 1)
 		for _, q := range k.queries.byGroup[k.id] {
 			if p := k.progress[q.key]; p != nil {
 				k.evaluate(q, p, k.end-q.delayMs, &out)
