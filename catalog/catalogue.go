@@ -20,6 +20,7 @@ import (
 type Catalogue struct {
 	store *Store
 	log   *slog.Logger
+	every time.Duration        // At least so long between two looks.
 	view  atomic.Pointer[view] // nil = nothing was read yet.
 
 	known    prometheus.GaugeFunc
@@ -39,7 +40,7 @@ type view struct {
 
 // NewCatalogue returns a copy that is empty until Watch fills it.
 func NewCatalogue(store *Store, log *slog.Logger) *Catalogue {
-	c := &Catalogue{store: store, log: log}
+	c := &Catalogue{store: store, log: log, every: pollEvery}
 	c.known = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pulseboard_catalog_copy_metrics", Help: "Metrics in the copy of the catalogue that this process holds, stale ones too.",
 	}, func() float64 { return float64(len(c.held().names)) })
@@ -97,7 +98,7 @@ func (c *Catalogue) Watch(ctx context.Context) error {
 			seen = version
 			c.readAt.SetToCurrentTime()
 		}
-		timer.Reset(max(pollEvery, readShare*time.Since(began)))
+		timer.Reset(max(c.every, readShare*time.Since(began)))
 	}
 }
 

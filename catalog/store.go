@@ -86,7 +86,11 @@ func (s *Store) Write(ctx context.Context, set map[string][]byte, remove []strin
 // once a minute; for the others it returns ok false. An entry that is refreshed at
 // this very moment may go too: its writer writes it again within a minute.
 func (s *Store) Sweep(ctx context.Context, before time.Time) (removed int, ok bool, err error) {
+	// A little less than the minute after which its callers call again.
 	if ok, err = s.client.SetNX(ctx, sweeperKey, rand.Text(), 55*time.Second).Result(); err != nil || !ok {
+		if err != nil {
+			err = fmt.Errorf("cannot take %q in Redis: %w", sweeperKey, err)
+		}
 		return 0, false, err
 	}
 	var old []string
