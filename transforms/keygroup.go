@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pulseboard/aggregate"
@@ -25,7 +26,7 @@ type keyGroup struct {
 	id      int
 	options SlideOptions
 	live    *live
-	life    uint64 // Another one for each working form of a key group.
+	life    uint64 // See lives.
 
 	mu        sync.Mutex // Guards what follows.
 	store     *aggregate.Store
@@ -52,7 +53,7 @@ type progress struct {
 
 func newKeyGroup(id int, o SlideOptions, l *live) *keyGroup {
 	return &keyGroup{
-		id: id, options: o, live: l, life: l.lives.Add(1),
+		id: id, options: o, live: l, life: lives.Add(1),
 		store: aggregate.NewStore(surveyOptions(aggregate.Options{
 			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: l.budgetOf(o.StateBytes),
 		}, o.SliceMs)),
@@ -264,6 +265,9 @@ func (p *progress) name(groups []groupValue) {
 	}
 	p.version = strconv.FormatUint(h.Sum64(), 36)
 }
+
+// lives numbers the working forms of key groups in this process.
+var lives atomic.Uint64
 
 type keyGroupID struct {
 	run string

@@ -11,7 +11,6 @@ import (
 type live struct {
 	queries atomic.Pointer[Queries]
 	refill  atomic.Uint64 // Goes up when all histories must be written anew.
-	lives   atomic.Uint64 // Goes up with each working form of a key group.
 
 	mu        sync.Mutex
 	closed    bool
