@@ -34,7 +34,8 @@ type Store struct {
 	bytes   int64            // What the budget was charged.
 	scratch []byte
 	listed  int             // Metrics with series.
-	changed []*metricSeries // Since the last Survey.
+	changed []*metricSeries // Since they were told of.
+	telling []*metricSeries // Of these, those that the survey under way has not told of yet.
 }
 
 type metricSeries struct {

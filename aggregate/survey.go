@@ -114,44 +114,53 @@ func (s *Store) countSeries(m *metricSeries, sr *series, by int) {
 func (s *Store) Metrics() int { return s.listed }
 
 // Changed returns how many metrics a survey would tell of.
-func (s *Store) Changed() int { return len(s.changed) }
+func (s *Store) Changed() int { return len(s.telling) + len(s.changed) }
 
 // Survey appends what is known of at most limit metrics that changed since they
 // were told of last; one whose series were forgotten is told of once more, and
-// one with events in the last minute, or the step under way, as long as it has them. before is the
+// one with events in the last minute, or the step under way, as long as it has
+// them: call it until it has told of as many as Changed said before. before is the
 // first slice that is not over. The cost does not depend on events or series.
 func (s *Store) Survey(dst []Summary, before int64, limit int) []Summary {
-	n := min(limit, len(s.changed))
 	step := s.stepOf(before)
-	for _, m := range s.changed[:n] {
+	for range min(limit, s.Changed()) {
+		if len(s.telling) == 0 {
+			s.telling, s.changed = s.changed, s.telling
+		}
+		last := len(s.telling) - 1
+		m := s.telling[last]
+		s.telling[last] = nil // It may be forgotten.
+		s.telling = s.telling[:last]
 		m.changed = false
 		if now := s.metrics[m.name]; m.dropped && now != nil && len(now.series) > 0 {
 			continue // It came back, and the survey tells of that.
 		}
-		sum := Summary{Metric: m.name}
-		if len(m.series) == 0 {
-			if m.told {
-				dst = append(dst, sum)
-			}
-			m.told = false
-			continue
+		if len(m.series) > 0 || m.told {
+			dst = append(dst, m.tell(step))
 		}
-		m.told = true
-		sum.Series, sum.Overflow = m.plain, m.series[Other] != nil
-		if m.index != nil {
-			sum.Tags, sum.MoreTags = m.index.tell()
-		}
-		sum.NewestEvent, sum.LastMinute = m.traffic.newestEvent, m.traffic.minute(step)
-		if m.traffic.count > 0 {
-			sum.LastMean = m.traffic.sum / float64(m.traffic.count)
-		}
-		dst = append(dst, sum)
-		if m.traffic.step >= step-minuteSteps { // The count goes on to change by itself.
+		m.told = len(m.series) > 0
+		if m.told && m.traffic.step >= step-minuteSteps { // The count goes on to change by itself.
 			s.change(m)
 		}
 	}
-	s.changed = slices.Delete(s.changed, 0, n)
 	return dst
+}
+
+func (m *metricSeries) tell(step int64) Summary {
+	if len(m.series) == 0 {
+		return Summary{Metric: m.name}
+	}
+	sum := Summary{
+		Metric: m.name, Series: m.plain, Overflow: m.plain < len(m.series),
+		NewestEvent: m.traffic.newestEvent, LastMinute: m.traffic.minute(step),
+	}
+	if m.index != nil {
+		sum.Tags, sum.MoreTags = m.index.tell()
+	}
+	if m.traffic.count > 0 {
+		sum.LastMean = m.traffic.sum / float64(m.traffic.count)
+	}
+	return sum
 }
 
 // forgetUntold leaves out metrics that came and went between two surveys: without

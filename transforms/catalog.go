@@ -38,7 +38,11 @@ func Survey(run string, visit func(GroupSurvey)) {
 func (k *keyGroup) survey() (s GroupSurvey, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for left := k.store.Changed(); ; left -= surveyChunk {
+	left := k.store.Changed()
+	k.mu.Unlock()
+	s.Changed = make([]aggregate.Summary, 0, left) // Without the lock: it may be long.
+	k.mu.Lock()
+	for ; ; left -= surveyChunk {
 		// While it waited for the lock it may have been replaced.
 		if k.end == 0 || k.abandoned {
 			return s, false
