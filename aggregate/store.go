@@ -15,6 +15,11 @@ type Options struct {
 	Retain          int64   // Slices kept behind the newest.
 	SeriesPerMetric int     // More go to the series Other; 0 = no limit.
 	Budget          *Budget // Shared by several stores; nil = no limit.
+
+	// What a Survey needs; without EachTag there is nothing to tell.
+	EachTag      EachTag
+	TagSample    int   // Of the keys of a metric, and of the values of a key, that are told.
+	MinuteSlices int64 // Slices in a minute.
 }
 
 // Store keeps the slices of every series of a key group for a stated time, and
@@ -32,12 +37,24 @@ type Store struct {
 	other   map[string]int64 // Events turned away since the last TakeOther, by metric.
 	bytes   int64            // What the budget was charged.
 	scratch []byte
+	listed  int             // Metrics with series.
+	changed []*metricSeries // Since they were told of.
+	telling []*metricSeries // Of these, those that the survey under way has not told of yet.
 }
 
 type metricSeries struct {
+	name      string
 	series    map[string]*series // By tags.
 	selectors map[string]*Selector
 	builds    map[*Selector]bool // Being built; they are fed already.
+
+	// What a Survey tells.
+	plain   int // Series without Other.
+	traffic traffic
+	index   *tagIndex // nil = no series has come yet.
+	changed bool      // It is in the list of those.
+	told    bool      // That there are series.
+	dropped bool      // It is no longer in the store.
 }
 
 // NewStore returns an empty store.
@@ -56,12 +73,13 @@ func (s *Store) Merge(t Table) {
 		if slice <= s.newest-s.options.Retain {
 			continue // Older than anything that is asked for.
 		}
+		step := s.stepOf(slice)
 		for key, a := range row {
 			metric, tags, ok := CutSeriesKey(key)
 			if !ok {
 				continue
 			}
-			s.add(metric, tags, slice, a)
+			s.add(metric, tags, slice, step, a)
 		}
 	}
 	s.sweep()
@@ -70,7 +88,7 @@ func (s *Store) Merge(t Table) {
 // What a series takes at once; its slices are charged when they are swept.
 const newSeriesSize = 1024
 
-func (s *Store) add(metric, tags string, slice int64, a *Acc) {
+func (s *Store) add(metric, tags string, slice, step int64, a *Acc) {
 	m := s.metric(metric)
 	sr := m.series[tags]
 	if sr == nil {
@@ -84,6 +102,10 @@ func (s *Store) add(metric, tags string, slice int64, a *Acc) {
 		}
 	}
 	sr.add(slice, a, &s.scratch)
+	if s.surveyed() {
+		m.traffic.add(slice, step, a)
+		s.change(m)
+	}
 	for _, f := range sr.feeds {
 		f.group.add(slice, a)
 	}
@@ -99,6 +121,7 @@ func (s *Store) addSeries(m *metricSeries, tags string) *series {
 	m.series[sr.tags] = sr
 	s.series++
 	s.charge(newSeriesSize)
+	s.countSeries(m, sr, 1)
 	for _, sel := range m.selectors {
 		sel.take(sr, true)
 	}
@@ -111,14 +134,26 @@ func (s *Store) addSeries(m *metricSeries, tags string) *series {
 func (s *Store) metric(name string) *metricSeries {
 	m := s.metrics[name]
 	if m == nil {
-		m = &metricSeries{series: make(map[string]*series), selectors: make(map[string]*Selector), builds: make(map[*Selector]bool)}
-		s.metrics[strings.Clone(name)] = m
+		m = &metricSeries{
+			name: strings.Clone(name), series: make(map[string]*series),
+			selectors: make(map[string]*Selector), builds: make(map[*Selector]bool),
+		}
+		s.metrics[m.name] = m
 	}
 	return m
 }
 
 // How many slices lie between two sweeps.
 const sweepEvery = 32
+
+// Pass tells that a slice of pipeline time is over, so that what had no event
+// for the whole retention is forgotten also where none come any more.
+func (s *Store) Pass(slice int64) {
+	if s.begun && slice > s.newest {
+		s.newest = slice
+		s.sweep()
+	}
+}
 
 // sweep forgets slices that are too old, series and groups that had no event
 // for the whole retention, and counts what is left.
@@ -134,6 +169,7 @@ func (s *Store) sweep() {
 			if sr.newest() <= oldest {
 				delete(m.series, tags)
 				s.series--
+				s.countSeries(m, sr, -1)
 				continue
 			}
 			sr.forget(oldest)
@@ -143,10 +179,15 @@ func (s *Store) sweep() {
 			sel.forget(s.newest, s.options.Retain)
 			bytes += sel.size()
 		}
+		if m.index != nil {
+			bytes += m.index.size
+		}
 		if len(m.series) == 0 && len(m.selectors) == 0 && len(m.builds) == 0 {
 			delete(s.metrics, name)
+			m.dropped = true
 		}
 	}
+	s.forgetUntold()
 	s.charge(bytes - s.bytes)
 }
 

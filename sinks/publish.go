@@ -11,6 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/catalog"
 	"pulseboard/results"
 	"pulseboard/transforms"
 )
@@ -74,10 +75,16 @@ func Open(ctx context.Context, run, addr string, log *slog.Logger) (closeSink fu
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := catalog.Open(ctx, addr)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	p := &publisher{run: run, store: store, log: log}
+	c := newCataloguer(run, metrics, log, defaultCatalogLimits())
 	ctx, cancel := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	background.Go(func() { p.watch(ctx) })
+	background.Go(func() { c.loop(ctx) })
 	publishers.Store(run, p)
 	transforms.SetPublisher(run, func(e transforms.Evaluation) { p.publish(ctx, []transforms.Evaluation{e}) })
 	return func() {
@@ -85,6 +92,7 @@ func Open(ctx context.Context, run, addr string, log *slog.Logger) (closeSink fu
 		cancel()
 		background.Wait()
 		_ = store.Close() // Nothing is buffered in it.
+		_ = metrics.Close()
 	}, nil
 }
 
@@ -185,5 +193,6 @@ var (
 
 // Collectors returns the metrics of the sinks.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{written, withheld, redisAway, publishSeconds, deadLetters, deadLettersLost}
+	return []prometheus.Collector{written, withheld, redisAway, publishSeconds, deadLetters, deadLettersLost,
+		catalogKnown, catalogLeftOut, catalogEntries, catalogFailures, catalogPublished}
 }

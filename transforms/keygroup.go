@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"pulseboard/aggregate"
 	"pulseboard/metric"
@@ -24,6 +26,7 @@ type keyGroup struct {
 	id      int
 	options SlideOptions
 	live    *live
+	life    uint64 // See lives.
 
 	mu        sync.Mutex // Guards what follows.
 	store     *aggregate.Store
@@ -36,6 +39,7 @@ type keyGroup struct {
 	told      map[string]int64     // By metric key, the newest end that was announced.
 	preparing bool                 // A goroutine makes queries active.
 	abandoned bool                 // Another one has taken its place.
+	advanced  time.Time            // When advance was called last.
 	head      head                 // As the state that this is a cache of has it; see durable.go.
 }
 
@@ -49,10 +53,10 @@ type progress struct {
 
 func newKeyGroup(id int, o SlideOptions, l *live) *keyGroup {
 	return &keyGroup{
-		id: id, options: o, live: l,
-		store: aggregate.NewStore(aggregate.Options{
+		id: id, options: o, live: l, life: lives.Add(1),
+		store: aggregate.NewStore(surveyOptions(aggregate.Options{
 			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: l.budgetOf(o.StateBytes),
-		}),
+		}, o.SliceMs)),
 		pending: make(map[int64]aggregate.Table), progress: make(map[string]*progress),
 		told: make(map[string]int64),
 	}
@@ -84,6 +88,7 @@ func (k *keyGroup) add(end int64, p Packet) {
 func (k *keyGroup) advance(to int64) Evaluation {
 	k.follow()
 	k.activate()
+	k.advanced = time.Now()
 	out := batch{newest: make(map[string]int, 8)}
 	for k.end < to {
 		k.end += k.options.SliceMs
@@ -91,6 +96,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 			k.store.Merge(t)
 			delete(k.pending, k.end)
 		}
+		k.store.Pass(floorDiv(k.end, k.options.SliceMs) - 1)
 		for _, q := range k.queries.byGroup[k.id] {
 			if p := k.progress[q.key]; p != nil {
 				k.evaluate(q, p, k.end-q.delayMs, &out)
@@ -259,6 +265,9 @@ func (p *progress) name(groups []groupValue) {
 	}
 	p.version = strconv.FormatUint(h.Sum64(), 36)
 }
+
+// lives numbers the working forms of key groups in this process.
+var lives atomic.Uint64
 
 type keyGroupID struct {
 	run string

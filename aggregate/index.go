@@ -1,0 +1,135 @@
+package aggregate
+
+import (
+	"slices"
+	"strings"
+)
+
+// EachTag calls yield with each tag of a series, read from its encoded tags.
+type EachTag func(tags string, yield func(key, value string))
+
+// tagIndex knows the tags of the series of a metric. It is kept up when a series
+// comes and when it is forgotten, so that it costs nothing per event, and what
+// it says costs no look at the series.
+type tagIndex struct {
+	limit int // Of keys, and of values of a key, that are shown.
+	keys  map[string]*tagKey
+	shown sample
+	size  int64
+	told  []TagValues // What was told last; nil = it has changed since.
+}
+
+type tagKey struct {
+	// How many series have each value. A pointer, because assigning to an
+	// element keeps the newer of two equal strings, and that is a part of the
+	// tags of a whole series.
+	values map[string]*int
+	shown  sample
+}
+
+// TagValues is one tag of a metric, and a sample of the values that its series have.
+type TagValues struct {
+	Key    string
+	Values []string // Rising.
+	More   int      // Values that are not among them.
+}
+
+// About what a key and a value take, besides their texts.
+const (
+	tagKeySize   = 256
+	tagValueSize = 96
+)
+
+func newTagIndex(limit int) *tagIndex {
+	return &tagIndex{limit: limit, keys: make(map[string]*tagKey)}
+}
+
+func (x *tagIndex) add(key, value string) {
+	k := x.keys[key]
+	if k == nil {
+		key = strings.Clone(key)
+		k = &tagKey{values: make(map[string]*int)}
+		x.keys[key] = k
+		x.shown.add(key, x.limit)
+		x.size += tagKeySize + int64(len(key))
+	}
+	if n := k.values[value]; n != nil {
+		*n++
+		return
+	}
+	value, n := strings.Clone(value), 1
+	k.values[value] = &n
+	k.shown.add(value, x.limit)
+	x.size += tagValueSize + int64(len(value))
+	x.told = nil
+}
+
+func (x *tagIndex) remove(key, value string) {
+	k := x.keys[key]
+	if k == nil || k.values[value] == nil {
+		return
+	}
+	n := k.values[value]
+	if *n--; *n > 0 {
+		return
+	}
+	delete(k.values, value)
+	x.size -= tagValueSize + int64(len(value))
+	x.told = nil
+	if len(k.values) > 0 {
+		if k.shown.remove(value) {
+			refill(&k.shown, k.values, x.limit)
+		}
+		return
+	}
+	delete(x.keys, key)
+	x.size -= tagKeySize + int64(len(key))
+	if x.shown.remove(key) {
+		refill(&x.shown, x.keys, x.limit)
+	}
+}
+
+// tell returns the tags, rising by key, and how many keys are not among them.
+// Nobody changes the list, so that readers need no lock.
+func (x *tagIndex) tell() (tags []TagValues, more int) {
+	if x.told == nil {
+		x.told = make([]TagValues, 0, len(x.shown))
+		for _, key := range x.shown {
+			k := x.keys[key]
+			x.told = append(x.told, TagValues{Key: key, Values: slices.Clone(k.shown), More: len(k.values) - len(k.shown)})
+		}
+	}
+	return x.told, len(x.keys) - len(x.shown)
+}
+
+// sample is some members of a set, rising: those that came first of the ones that are still there.
+type sample []string
+
+func (s *sample) add(member string, limit int) {
+	if len(*s) >= limit {
+		return
+	}
+	if i, found := slices.BinarySearch(*s, member); !found {
+		*s = slices.Insert(*s, i, member)
+	}
+}
+
+func (s *sample) remove(member string) bool {
+	i, found := slices.BinarySearch(*s, member)
+	if found {
+		*s = slices.Delete(*s, i, i+1)
+	}
+	return found
+}
+
+// refill takes members in that were not shown yet. It looks at no more of them
+// than are shown, and those that it needs.
+func refill[V any](s *sample, members map[string]V, limit int) {
+	want := min(limit, len(members))
+	for member := range members {
+		if len(*s) >= want {
+			return
+		}
+		s.add(member, limit)
+	}
+}
