@@ -39,6 +39,7 @@ const (
 
 func trouble(err error) error { return &service.Exit{Code: exitTrouble, Err: err} }
 
+// dashboards runs the commands for dashboards as files.
 func dashboards(ctx context.Context, env service.Env) error {
 	name := ""
 	if len(env.Args) > 0 {
@@ -54,6 +55,8 @@ func dashboards(ctx context.Context, env service.Env) error {
 		run = applyDashboards
 	case "export":
 		run = exportDashboards
+	case "import-grafana":
+		run = importGrafana
 	case "help", "-h", "-help", "--help":
 		_, err := io.WriteString(env.Stdout, dashboardsUsage)
 		return err

@@ -57,6 +57,13 @@ type writing struct {
 	env    service.Env
 	dir    string
 	format string
+	quiet  bool
+}
+
+func (w *writing) say(format string, args ...any) {
+	if !w.quiet {
+		_, _ = fmt.Fprintf(w.env.Stderr, format+"\n", args...)
+	}
 }
 
 func (w *writing) flags(f *conf.Flags) {
@@ -127,13 +134,13 @@ func (w *writing) file(name string, b []byte) error {
 	path := filepath.Join(w.dir, name)
 	before, err := os.ReadFile(path)
 	if err == nil && bytes.Equal(before, b) {
-		_, _ = fmt.Fprintf(w.env.Stderr, "unchanged %s\n", path)
+		w.say("unchanged %s", path)
 		return nil
 	}
 	if err := os.WriteFile(path, b, 0o644); err != nil { //nolint:gosec // As above.
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
-	_, _ = fmt.Fprintf(w.env.Stderr, "wrote %s\n", path)
+	w.say("wrote %s", path)
 	return nil
 }
 
@@ -146,7 +153,7 @@ func (w *writing) lookAround() error {
 	}
 	for _, f := range set.Faults {
 		if f.Pointer == "/dashboard_id" {
-			_, _ = fmt.Fprintf(w.env.Stderr, "%s (warning)\n", f)
+			w.say("%s (warning)", f)
 		}
 	}
 	return nil

@@ -229,6 +229,15 @@ func widgetID(w configsvc.Widget, counts map[string]int) string {
 	return DeriveID(fmt.Sprintf("widget:%s:%d:%s", w.DashboardID, counts[name], name))
 }
 
+// NameWidgets gives all widgets the ids that they would have in a file
+// without any.
+func NameWidgets(d *configsvc.Dashboard) {
+	counts := make(map[string]int)
+	for i := range d.Widgets {
+		d.Widgets[i].ID = widgetID(d.Widgets[i], counts)
+	}
+}
+
 // DeriveID returns the id that belongs to a name, the same everywhere.
 func DeriveID(name string) string {
 	return uuid.NewSHA1(uuid.MustParse(idSpace), []byte(name)).String()

@@ -201,8 +201,8 @@ func TestFilesAreFound(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	for want, paths := range map[string][]string{
-		"there is no such file or folder":                {filepath.Join(dir, "none.yaml")},
-		"a dashboard file ends in .yaml, .yml or .json":  {filepath.Join(dir, "notes.txt")},
+		"there is no such file or folder":                 {filepath.Join(dir, "none.yaml")},
+		"a dashboard file ends in .yaml, .yml or .json":   {filepath.Join(dir, "notes.txt")},
 		"there is no .yaml, .yml or .json file in " + dir: {filepath.Join(folder(t), ".")},
 	} {
 		if strings.HasSuffix(want, dir) {

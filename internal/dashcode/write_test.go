@@ -96,7 +96,9 @@ func randomFilter(r *rand.Rand) map[string]any {
 }
 
 func randomDashboard(r *rand.Rand) map[string]any {
-	id := func() string { return fmt.Sprintf("%08x-%04x-4000-8000-%012x", r.Uint32(), r.IntN(1<<16), r.Int64N(1<<48)) }
+	id := func() string {
+		return fmt.Sprintf("%08x-%04x-4000-8000-%012x", r.Uint32(), r.IntN(1<<16), r.Int64N(1<<48))
+	}
 	d := map[string]any{"dashboard_id": id(), "title": randomText(r, 100)}
 	if r.IntN(2) == 0 {
 		d["tags"] = []any{randomText(r, 30), "zz" + randomText(r, 30)}
@@ -212,7 +214,7 @@ func TestCompare(t *testing.T) {
 		"the title":   {func(d *configsvc.Dashboard) { d.Title = "W" }, "/title\n  - \"Web: all\"\n  + \"W\""},
 		"a threshold": {func(d *configsvc.Dashboard) { d.Widgets[0].Display.Thresholds = nil },
 			"/widgets/p95 latency/display_config/thresholds\n  - [{\"at\":200,\"level\":\"warn\"},{\"at\":500.5,\"level\":\"crit\"}]"},
-		"a bound": {func(d *configsvc.Dashboard) { d.Widgets[1].Display.YAxis.Min = new(float64) }, "/widgets/" + second + "/display_config/y_axis/min\n  + 0"},
+		"a bound":  {func(d *configsvc.Dashboard) { d.Widgets[1].Display.YAxis.Min = new(float64) }, "/widgets/" + second + "/display_config/y_axis/min\n  + 0"},
 		"no bound": {func(d *configsvc.Dashboard) { d.Widgets[0].Display.YAxis.Min = nil }, "/widgets/p95 latency/display_config/y_axis/min\n  - 0.5"},
 		"a filter": {func(d *configsvc.Dashboard) {
 			d.Widgets[0].Filter = filter(metric.Term{Tag: "region", Op: metric.NotEqual, Values: []string{"eu"}}, metric.Term{Tag: "zone", Op: metric.Exists})

@@ -270,4 +270,3 @@ func (r *yamlReader) merge(n ast.Node, at string, depth int) []map[string]any {
 	}
 	return out
 }
-
