@@ -277,6 +277,9 @@ func (c *conversion) panel(p object, below int) {
 		c.target(p, t, i, d, out)
 	}
 	made := c.widgets[at:]
+	if len(made) == 1 && strings.HasSuffix(made[0].Display.Title, ": "+out.shown()) {
+		made[0].Display.Title = out.Title
+	}
 	if len(made) > 1 {
 		out.Notes = append(out.Notes, fmt.Sprintf("its %d queries are %d widgets, in its place: a widget has one query", len(made), len(made)))
 	}

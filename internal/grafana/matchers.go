@@ -62,7 +62,10 @@ func (c *conditions) add(m matcher) (note string, err error) {
 		return "", errSeveral
 	}
 	c.prefix = l.prefix
-	if l.tail == plus {
+	switch l.tail {
+	case dots:
+		note = fmt.Sprintf("%s takes all values that begin with %q: right while those have the length of %q", m.label, l.prefix, m.value)
+	case plus:
 		note = fmt.Sprintf("%s also takes the value %q itself, which the + leaves out", m.label, l.prefix)
 	}
 	return note, nil
@@ -149,8 +152,9 @@ type tail int
 
 const (
 	noTail tail = iota
-	star
-	plus
+	star        // .*
+	plus        // .+
+	dots        // One dot or several, such as 5.. for the codes of errors.
 )
 
 func language(expr string) (pattern, error) {
@@ -172,13 +176,19 @@ func language(expr string) (pattern, error) {
 	if n := len(parts); n > 1 && isEnd(parts[n-1]) {
 		parts = parts[:n-1]
 	}
-	last := parts[len(parts)-1]
-	if !isAnything(last) {
+	p := pattern{}
+	switch last := parts[len(parts)-1]; {
+	case isDot(last) && len(parts) > 1 && !isDot(parts[0]):
+		p.tail = dots
+		for isDot(parts[len(parts)-2]) {
+			parts = parts[:len(parts)-1]
+		}
+	case !isAnything(last):
 		return pattern{}, errRegexp
-	}
-	p := pattern{tail: star}
-	if last.Op == syntax.OpPlus || last.Op == syntax.OpCapture && last.Sub[0].Op == syntax.OpPlus {
+	case last.Op == syntax.OpPlus, last.Op == syntax.OpCapture && last.Sub[0].Op == syntax.OpPlus:
 		p.tail = plus
+	default:
+		p.tail = star
 	}
 	if len(parts) > 1 {
 		head, ok := texts(&syntax.Regexp{Op: syntax.OpConcat, Sub: parts[:len(parts)-1]}, true, false)
@@ -186,6 +196,9 @@ func language(expr string) (pattern, error) {
 			return pattern{}, errRegexp
 		}
 		p.prefix = head[0]
+	}
+	if p.prefix == "" && p.tail == dots {
+		return pattern{}, errRegexp
 	}
 	return p, nil
 }
@@ -200,7 +213,11 @@ func isAnything(re *syntax.Regexp) bool {
 	if re.Op == syntax.OpCapture {
 		re = re.Sub[0]
 	}
-	return (re.Op == syntax.OpStar || re.Op == syntax.OpPlus) && (re.Sub[0].Op == syntax.OpAnyChar || re.Sub[0].Op == syntax.OpAnyCharNotNL)
+	return (re.Op == syntax.OpStar || re.Op == syntax.OpPlus) && isDot(re.Sub[0])
+}
+
+func isDot(re *syntax.Regexp) bool {
+	return re.Op == syntax.OpAnyChar || re.Op == syntax.OpAnyCharNotNL
 }
 
 // texts lists all texts that re matches, if they are few. first and last say

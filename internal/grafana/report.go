@@ -87,6 +87,16 @@ func (p *Panel) settle() {
 	}
 }
 
+// shown is the letter of the first query that was mapped.
+func (p *Panel) shown() string {
+	for _, t := range p.Targets {
+		if t.MetricKey != "" {
+			return t.RefID
+		}
+	}
+	return ""
+}
+
 // Complete reports whether nothing was lost but what notes tell of.
 func (r Report) Complete() bool {
 	for _, p := range r.Panels {
