@@ -1,4 +1,5 @@
-// Command pulseboard runs the whole of Pulseboard on one machine.
+// Command pulseboard runs the whole of Pulseboard on one machine, and keeps
+// dashboards as files.
 package main
 
 import (
@@ -19,6 +20,7 @@ const usage = `Usage: pulseboard <command> [flags]
 Commands:
   run        start everything on this machine: Kafka, Redis, pipeline, API and page
   pipeline   run the Beam pipeline alone (run starts this as a process of its own)
+  dashboards check, compare, apply and export dashboards as files; import those of Grafana
 
 "pulseboard <command> --help" lists the flags of a command.
 `
@@ -36,6 +38,8 @@ func command(ctx context.Context, env service.Env) error {
 		return run(ctx, env)
 	case "pipeline":
 		return pipeline.Main(ctx, env)
+	case "dashboards":
+		return dashboards(ctx, env)
 	case "help", "-h", "-help", "--help":
 		_, err := fmt.Fprint(env.Stdout, usage)
 		return err
@@ -43,5 +47,5 @@ func command(ctx context.Context, env service.Env) error {
 		_, _ = fmt.Fprint(env.Stdout, usage)
 		return conf.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: use run or pipeline (see pulseboard help)", strings.TrimSpace(name))
+	return fmt.Errorf("unknown command %q: use run, pipeline or dashboards (see pulseboard help)", strings.TrimSpace(name))
 }

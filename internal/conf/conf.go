@@ -36,20 +36,38 @@ func EnvName(flagName string) string {
 
 // Parse reads environment and arguments. help is where --help is printed to.
 func (f *Flags) Parse(args []string, getenv func(string) string, help io.Writer) error {
+	rest, err := f.ParseArgs(args, getenv, help)
+	if err == nil && len(rest) > 0 {
+		return fmt.Errorf("unexpected argument %q (see %s --help)", rest[0], f.Name())
+	}
+	return err
+}
+
+// ParseArgs is Parse for a command that takes arguments too, such as files:
+// they may stand before, between and after the flags. What follows -- is no flag.
+func (f *Flags) ParseArgs(args []string, getenv func(string) string, help io.Writer) (rest []string, err error) {
 	if err := f.fromEnvironment(getenv); err != nil {
-		return err
+		return nil, err
 	}
-	switch err := f.FlagSet.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		f.printHelp(help)
-		return ErrHelp
-	case err != nil:
-		return fmt.Errorf("%w (see %s --help)", err, f.Name())
+	f.VisitAll(func(fl *flag.Flag) {
+		if r, ok := fl.Value.(*Repeated); ok {
+			r.fresh = true
+		}
+	})
+	for {
+		switch err := f.FlagSet.Parse(args); {
+		case errors.Is(err, flag.ErrHelp):
+			f.printHelp(help)
+			return nil, ErrHelp
+		case err != nil:
+			return nil, fmt.Errorf("%w (see %s --help)", err, f.Name())
+		}
+		read := len(args) - f.NArg()
+		if f.NArg() == 0 || read > 0 && args[read-1] == "--" {
+			return append(rest, f.Args()...), nil
+		}
+		rest, args = append(rest, f.Arg(0)), f.Args()[1:]
 	}
-	if f.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q (see %s --help)", f.Arg(0), f.Name())
-	}
-	return nil
 }
 
 func (f *Flags) fromEnvironment(getenv func(string) string) error {
@@ -99,4 +117,23 @@ func (l *List) Set(s string) error {
 		}
 	}
 	return nil
+}
+
+// Repeated is a List whose flag may be given several times, each time with one
+// or more items. On the command line it begins anew, as every flag does.
+type Repeated struct {
+	List
+
+	fresh bool
+}
+
+// Set adds items.
+func (r *Repeated) Set(s string) error {
+	if r.fresh {
+		r.List, r.fresh = nil, false
+	}
+	var l List
+	err := l.Set(s)
+	r.List = append(r.List, l...)
+	return err
 }

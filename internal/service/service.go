@@ -26,6 +26,23 @@ type Env struct {
 	Stderr io.Writer
 }
 
+// Exit ends a command with an exit code of its own, for commands whose codes
+// scripts rely on. Without Err nothing is printed: the command has said it all.
+type Exit struct {
+	Code int
+	Err  error
+}
+
+func (e *Exit) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns Err.
+func (e *Exit) Unwrap() error { return e.Err }
+
 // Main runs a command until it ends or SIGINT or SIGTERM arrives, and returns
 // the exit code. An error is printed as one line. A second signal ends the
 // process at once.
@@ -34,6 +51,13 @@ func Main(name string, run func(context.Context, Env) error) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // The next signal has its default effect.
 	err := run(ctx, Env{Args: os.Args[1:], Getenv: os.Getenv, Stdout: os.Stdout, Stderr: os.Stderr})
+	var exit *Exit
+	if errors.As(err, &exit) {
+		if exit.Err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", name, exit.Err)
+		}
+		return exit.Code
+	}
 	if err == nil || errors.Is(err, conf.ErrHelp) || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return 0
 	}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"pulseboard/configsvc"
+	"pulseboard/internal/conf"
+	"pulseboard/internal/grafana"
+	"pulseboard/internal/service"
+)
+
+const aboutImport = `
+pulseboard dashboards import-grafana makes dashboard files of dashboards that
+Grafana exported (classic JSON, Grafana 5 or later), and reports on standard
+error what became of every panel and every query: nothing is left out silently.
+It reads panels of type timeseries, graph, gauge, bargauge, stat, singlestat,
+table and heatmap with simple queries of Prometheus; docs/grafana.md says what
+becomes of which query, and when that is right.
+
+  pulseboard dashboards import-grafana --dir dashboards node.json redis.json
+  pulseboard dashboards import-grafana --report json node.json > node.yaml 2> report.json
+
+Exit codes: 0 all mapped, 1 something was not, 2 not done. --allow-unmapped makes 1 a 0.`
+
+func importGrafana(_ context.Context, env service.Env) error {
+	f := dashboardFlags{Flags: conf.New("pulseboard dashboards import-grafana", aboutImport)}
+	f.rulesFlags()
+	out := writing{env: env}
+	out.flags(f.Flags)
+	var o grafana.Options
+	f.IntVar(&o.Window, "window", 60, "window in `seconds` of queries that have none, such as those of a gauge")
+	f.IntVar(&o.SendInterval, "send-interval", 15, "`seconds` between two events of one series of a gauge: the window of sums and counts of gauges")
+	form := f.String("report", "text", "`form` of the report on standard error: text or json")
+	allow := f.Bool("allow-unmapped", false, "exit with 0 also when something was not mapped")
+	files, err := f.parse(env, true)
+	if err != nil {
+		return err
+	}
+	o.MaxWindow, o.SliceMs = f.maxWindow, f.slice.Milliseconds()
+	switch {
+	case *form != "text" && *form != "json":
+		return fmt.Errorf("--report is %q: it must be text or json", *form)
+	case o.Window < 1 || o.Window > o.MaxWindow:
+		return fmt.Errorf("--window is %d: it must be 1 to %d", o.Window, o.MaxWindow)
+	case o.SendInterval < 1 || o.SendInterval > o.MaxWindow:
+		return fmt.Errorf("--send-interval is %d: it must be 1 to %d", o.SendInterval, o.MaxWindow)
+	}
+	if err := out.check(); err != nil {
+		return err
+	}
+	var found []configsvc.Dashboard
+	reports := []grafana.Report{}
+	fileOf := make(map[string]string) // By dashboard_id.
+	complete := true
+	for _, file := range files {
+		input, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("cannot read %s: %w", file, errors.Unwrap(err))
+		}
+		d, r, err := grafana.Convert(file, input, o)
+		if err != nil {
+			return err
+		}
+		if other, twice := fileOf[d.ID]; twice {
+			return fmt.Errorf("%s and %s are the same dashboard of Grafana (uid, or title without one): name one of them", other, file)
+		}
+		fileOf[d.ID] = file
+		found, reports = append(found, d), append(reports, r)
+		complete = complete && r.Complete()
+	}
+	if *form == "json" {
+		err = printJSON(env.Stderr, reports)
+	} else {
+		for _, r := range reports {
+			err = errors.Join(err, r.Print(env.Stderr))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the report: %w", err)
+	}
+	// In JSON, standard error is the report alone.
+	out.quiet = *form == "json"
+	if err := out.write(found); err != nil {
+		return err
+	}
+	if !complete && !*allow {
+		return &service.Exit{Code: exitDiffers}
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package dashcode
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"pulseboard/configsvc"
+	"pulseboard/internal/service"
+)
+
+// Errors that decide how Apply goes on.
+var (
+	errNotFound = errors.New("there is no such dashboard")
+	errExists   = errors.New("the dashboard exists by now")
+	errStale    = errors.New("the dashboard was changed by someone else")
+)
+
+// AnswerError is an answer of the config service other than the one hoped for.
+type AnswerError struct {
+	Method, Path string
+	Status       int
+	Problem      service.Problem // As far as the answer was one.
+}
+
+func (e *AnswerError) Error() string {
+	text := fmt.Sprintf("%s %s: the config service answers %d %s", e.Method, e.Path, e.Status, http.StatusText(e.Status))
+	if e.Problem.Detail != "" {
+		text += ": " + e.Problem.Detail
+	}
+	switch e.Status {
+	case http.StatusUnauthorized:
+		text += "; pass a token in PULSEBOARD_TOKEN"
+	case http.StatusForbidden:
+		text += "; the token does not allow this"
+	}
+	return text
+}
+
+// Client speaks to a config service.
+type Client struct {
+	base  *url.URL
+	token string
+	http  *http.Client
+}
+
+// How long one request may take, and the largest answer that is read: a
+// document of 1 MiB may be larger with its warnings.
+const (
+	requestTime = 30 * time.Second
+	maxAnswer   = 16 << 20
+)
+
+// NewClient returns a client of the service at a URL such as
+// http://127.0.0.1:8080. token may be empty.
+func NewClient(server, token string) (*Client, error) {
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("--server is %q: it must be a URL such as http://127.0.0.1:8080", server)
+	}
+	u.RawQuery, u.Fragment = "", ""
+	return &Client{base: u, token: token, http: &http.Client{Timeout: requestTime}}, nil
+}
+
+// answer is what came back, read whole.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do sends a request; header holds names and values by turns.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte, header ...string) (answer, error) {
+	u := c.base.JoinPath(path)
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return answer{}, fmt.Errorf("cannot ask the config service: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return answer{}, fmt.Errorf("cannot reach the config service at %s: %w; check --server", c.base.Redacted(), err)
+	}
+	defer res.Body.Close() //nolint:errcheck // It was read, or is of no use.
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return answer{}, fmt.Errorf("cannot read the answer of the config service to %s %s: %w", method, path, err)
+	}
+	a := answer{res.StatusCode, res.Header, b}
+	if a.status >= http.StatusBadRequest {
+		e := &AnswerError{Method: method, Path: path, Status: a.status}
+		if strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
+			_ = json.Unmarshal(b, &e.Problem) // The status alone says enough.
+		}
+		return a, e
+	}
+	return a, nil
+}
+
+// document reads an answer that is a dashboard.
+func (a answer) document(method, path string) (d configsvc.Dashboard, warnings []configsvc.Warning, err error) {
+	var doc struct {
+		configsvc.Dashboard
+
+		Warnings []configsvc.Warning `json:"warnings"`
+	}
+	if err := json.Unmarshal(a.body, &doc); err != nil || doc.ID == "" {
+		return d, nil, fmt.Errorf("the answer to %s %s is no dashboard: is --server the config service?", method, path)
+	}
+	return doc.Dashboard, doc.Warnings, nil
+}
+
+func path(id string) string { return "/dashboards/" + id }
+
+// meant replaces an answer by what it means, where it means one of our errors.
+func meant(err error, status int, is error) error {
+	var e *AnswerError
+	if errors.As(err, &e) && e.Status == status {
+		return fmt.Errorf("%w: %w", is, err)
+	}
+	return err
+}
+
+// Get returns a dashboard and its ETag.
+func (c *Client) Get(ctx context.Context, id string) (d configsvc.Dashboard, etag string, err error) {
+	a, err := c.do(ctx, http.MethodGet, path(id), nil, nil)
+	if err != nil {
+		return d, "", meant(err, http.StatusNotFound, errNotFound)
+	}
+	d, _, err = a.document(http.MethodGet, path(id))
+	return d, a.header.Get("ETag"), err
+}
+
+// send creates or, with an ETag, replaces a dashboard.
+func (c *Client) send(ctx context.Context, d configsvc.Dashboard, etag string) (configsvc.Dashboard, []configsvc.Warning, error) {
+	b, err := json.Marshal(d)
+	if err != nil {
+		return d, nil, fmt.Errorf("cannot encode dashboard %s: %w", d.ID, err)
+	}
+	if etag == "" {
+		a, err := c.do(ctx, http.MethodPost, "/dashboards", nil, b)
+		if err != nil {
+			return d, nil, meant(err, http.StatusConflict, errExists)
+		}
+		return a.document(http.MethodPost, "/dashboards")
+	}
+	a, err := c.do(ctx, http.MethodPut, path(d.ID), nil, b, "If-Match", etag)
+	if err != nil {
+		return d, nil, meant(meant(err, http.StatusPreconditionFailed, errStale), http.StatusNotFound, errNotFound)
+	}
+	return a.document(http.MethodPut, path(d.ID))
+}
+
+func (c *Client) remove(ctx context.Context, id, etag string) error {
+	_, err := c.do(ctx, http.MethodDelete, path(id), nil, nil, "If-Match", etag)
+	return meant(meant(err, http.StatusPreconditionFailed, errStale), http.StatusNotFound, errNotFound)
+}
+
+// List returns all dashboards that have all the tags, without widgets, ordered by title and id.
+func (c *Client) List(ctx context.Context, tags ...string) ([]configsvc.Summary, error) {
+	var out []configsvc.Summary
+	query := url.Values{"limit": {"200"}, "tag": tags}
+	for {
+		a, err := c.do(ctx, http.MethodGet, "/dashboards", query, nil)
+		if err != nil {
+			return nil, err
+		}
+		var page struct {
+			Dashboards []configsvc.Summary `json:"dashboards"`
+			Next       *string             `json:"next"`
+		}
+		if err := json.Unmarshal(a.body, &page); err != nil || page.Dashboards == nil {
+			return nil, errors.New("the answer to GET /dashboards is no list of dashboards: is --server the config service?")
+		}
+		out = append(out, page.Dashboards...)
+		if page.Next == nil || *page.Next == "" {
+			return out, nil
+		}
+		query.Set("cursor", *page.Next)
+	}
+}

@@ -1,0 +1,196 @@
+package grafana
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pulseboard/configsvc"
+	"pulseboard/internal/dashcode"
+)
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if os.Getenv("GOLDEN") == "write" {
+		if err := os.WriteFile(path, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+// The dashboards that are made, and what is told of them. What is made is
+// without fault, and as small as a file of export.
+func TestConvertGolden(t *testing.T) {
+	for _, name := range []string{"shop", "old"} {
+		input, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, report, err := Convert(name+".json", input, testOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := dashcode.Write(d, dashcode.YAML)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".golden.yaml", text)
+		var b bytes.Buffer
+		if err := report.Print(&b); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".golden.txt", b.Bytes())
+		if report.Complete() {
+			t.Errorf("%s: said to be complete", name)
+		}
+		path := filepath.Join(t.TempDir(), name+".yaml")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		set, err := dashcode.Load([]string{path}, configsvc.Rules{MaxWindowSeconds: 3600})
+		if err != nil || len(set.Faults) > 0 || len(set.Warnings) > 0 {
+			t.Errorf("%s: %v %v %v", name, err, set.Faults, set.Warnings)
+		}
+	}
+}
+
+func TestReportAsJSON(t *testing.T) {
+	input, err := os.ReadFile("testdata/old.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, report, err := Convert("old.json", input, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "old.golden.json", append(b, '\n'))
+}
+
+func TestWhatIsNoDashboard(t *testing.T) {
+	for input, want := range map[string]string{
+		`[]`:                                "it is no JSON object",
+		`{`:                                 "it is no JSON object",
+		`{"title":"x"}`:                     "it has no panels",
+		`{"schemaVersion":14,"rows":[]}`:    "its schema version is 14: at least 16 (Grafana 5); open and save it in a newer Grafana",
+		`{"dashboard":{"schemaVersion":6}}`: "its schema version is 6",
+		`{"apiVersion":"v2","kind":"x","spec":{}}`:   "a Kubernetes-style resource",
+		`{"dashboard":null,"meta":{"slug":"hello"}}`: "it has no panels",
+	} {
+		if _, _, err := Convert("a.json", []byte(input), testOptions()); err == nil || !strings.Contains(err.Error(), "cannot import a.json: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %s", input, err, want)
+		}
+	}
+}
+
+// More of everything than a dashboard may have: what is beyond is told.
+func TestLimits(t *testing.T) {
+	var panels, tags, vars []string
+	for i := range 210 {
+		panels = append(panels, fmt.Sprintf(`{"id":%d,"type":"stat","title":"%s","gridPos":{"x":0,"y":%d,"w":24,"h":200},"targets":[{"refId":"A","expr":"max(x{v%d=~\"$v%d\"})"}]}`, i, strings.Repeat("ü", 300), i*1000, i%20, i%20))
+	}
+	for i := range 30 {
+		tags = append(tags, fmt.Sprintf(`"%d%s"`, i, strings.Repeat("t", 100)))
+	}
+	for i := range 20 {
+		vars = append(vars, fmt.Sprintf(`{"name":"v%d","type":"query","query":"label_values(x, v%d)"}`, i, i))
+	}
+	input := fmt.Sprintf(`{"schemaVersion":39,"title":"%s","refresh":"1d","tags":[%s],"templating":{"list":[%s]},"panels":[%s]}`,
+		strings.Repeat("T", 999), strings.Join(tags, ","), strings.Join(vars, ","), strings.Join(panels, ","))
+	d, report, err := Convert("a.json", []byte(input), testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := report.Count()
+	if len(d.Widgets) != 200 || len(d.Tags) != 20 || len(d.Variables) != 16 || n[NotMapped] != 10 || d.Widgets[0].RefreshSeconds != 3600 {
+		t.Errorf("%d widgets, %d tags, %d variables, %v", len(d.Widgets), len(d.Tags), len(d.Variables), n)
+	}
+	lost := 0
+	for _, i := range report.Other {
+		if i.Outcome == NotMapped {
+			lost++
+		}
+	}
+	if lost != 10+4 || report.Complete() {
+		t.Errorf("%d others not mapped", lost)
+	}
+}
+
+func TestLevelOfColours(t *testing.T) {
+	for color, want := range map[string]string{
+		"green": "ok", "dark-red": "crit", "semi-dark-orange": "warn", "light-yellow": "warn", "#299c46": "ok", "#d44a3a": "crit", "#EAB839": "warn",
+		"rgba(245, 54, 54, 0.9)": "crit", "rgb(50,172,45)": "ok", "rgba(237, 129, 40, 0.89)": "warn",
+		"blue": "warn", "#808080": "warn", "rgba(0, 0, 255, 1)": "warn", "": "warn",
+	} {
+		if got, _ := levelOf(color, 1, 3); got != want {
+			t.Errorf("%q: %s, want %s", color, got, want)
+		}
+	}
+}
+
+func TestArrange(t *testing.T) {
+	for name, c := range map[string]struct{ in, want []box }{
+		"neighbours stay": {[]box{{0, 0, 6, 4}, {6, 0, 6, 4}}, []box{{0, 0, 6, 4}, {6, 0, 6, 4}}},
+		"what overlaps moves down, and what is below it": {[]box{{0, 0, 6, 4}, {4, 2, 6, 2}, {4, 4, 6, 1}}, []box{{0, 0, 6, 4}, {4, 4, 6, 2}, {4, 6, 6, 1}}},
+		"empty rows close": {[]box{{0, 5, 6, 1}, {0, 900, 12, 2}}, []box{{0, 0, 6, 1}, {0, 1, 12, 2}}},
+	} {
+		boxes := make([]*box, 0, len(c.in))
+		for _, b := range c.in {
+			boxes = append(boxes, &b)
+		}
+		arrange(boxes)
+		for i, b := range boxes {
+			if *b != c.want[i] {
+				t.Errorf("%s: box %d is %v, want %v", name, i, *b, c.want[i])
+			}
+		}
+	}
+	if got := fmt.Sprint(box{0, 2, 6, 4}.split(3)); got != "[{0 2 3 2} {3 2 3 2} {0 4 3 2}]" {
+		t.Error(got)
+	}
+}
+
+// Whatever a file holds: no panic, and if it is a dashboard, one by all rules
+// and a report of each panel.
+func FuzzConvert(f *testing.F) {
+	for _, name := range []string{"shop", "old"} {
+		b, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{"schemaVersion":16,"refresh":"1d","panels":[{"type":"stat","title":5,"targets":[{"expr":"rate(x[1m])*1e-300"}],"fieldConfig":{"defaults":{"min":"1e308","max":1}}}]}`))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		d, report, err := Convert("fuzz.json", input, testOptions())
+		if err != nil {
+			if strings.Contains(err.Error(), "mistake") {
+				t.Error(err)
+			}
+			return
+		}
+		if len(d.Widgets) != report.Widgets {
+			t.Errorf("%d widgets, and %d are told of", len(d.Widgets), report.Widgets)
+		}
+		for _, p := range report.Panels {
+			if p.Outcome == "" || p.Outcome == NotMapped && p.Reason == "" {
+				t.Errorf("panel %q: %q %q", p.Title, p.Outcome, p.Reason)
+			}
+		}
+	})
+}

@@ -1,0 +1,391 @@
+package grafana
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// display is how a panel shows its values, in Grafana's scale.
+type display struct {
+	chart      string
+	unit       string // Grafana's id.
+	label      string
+	min, max   *float64
+	log        bool
+	thresholds []threshold
+	notes      []string
+}
+
+type threshold struct {
+	at    float64
+	level string
+}
+
+func (d *display) note(format string, args ...any) {
+	d.notes = append(d.notes, fmt.Sprintf(format, args...))
+}
+
+// charts are the types of panels that have a counterpart.
+func chartOf(panel object) (chart string, ok bool) {
+	switch panel.text("type") {
+	case "timeseries", "graph":
+		return "line", true
+	case "gauge", "bargauge":
+		return "gauge", true
+	case "stat":
+		return "stat", true
+	case "singlestat":
+		if panel.object("gauge").yes("show") {
+			return "gauge", true
+		}
+		return "stat", true
+	case "table", "table-old":
+		return "table", true
+	case "heatmap":
+		return "heatmap", true
+	}
+	return "", false
+}
+
+func readDisplay(panel object, chart string) *display {
+	d := &display{chart: chart}
+	switch panel.text("type") {
+	case "graph":
+		d.graph(panel)
+	case "singlestat":
+		d.singlestat(panel)
+	default:
+		d.fields(panel)
+	}
+	if d.log && (d.min != nil && *d.min <= 0 || d.max != nil && *d.max <= 0) {
+		d.note("a log scale begins above 0: the bounds of the axis are left out")
+		d.min, d.max = nil, nil
+	}
+	if d.min != nil && d.max != nil && *d.min >= *d.max {
+		d.note("the lower bound of the axis is not below the upper one: both are left out")
+		d.min, d.max = nil, nil
+	}
+	return d
+}
+
+func bound(o object, name string) *float64 {
+	if x, ok := o.number(name); ok {
+		return &x
+	}
+	return nil
+}
+
+// fields reads the options that all newer panels have.
+func (d *display) fields(panel object) {
+	defaults := panel.object("fieldConfig").object("defaults")
+	custom := defaults.object("custom")
+	d.unit, d.min, d.max, d.label = defaults.text("unit"), bound(defaults, "min"), bound(defaults, "max"), custom.text("axisLabel")
+	switch scale := custom.object("scaleDistribution").text("type"); scale {
+	case "log":
+		d.log = true
+	case "", "linear":
+	default:
+		d.note("the scale %s is shown as linear", scale)
+	}
+	if n := defaults.whole("decimals", 0, 100, -1); n >= 0 {
+		d.note("%d decimals: the page chooses how many it shows", n)
+	}
+	if style := custom.text("drawStyle"); style == "bars" || style == "points" {
+		d.note("%s are drawn as a line", style)
+	}
+	if mode := custom.object("stacking").text("mode"); mode != "" && mode != "none" {
+		d.note("the series are not stacked")
+	}
+	if len(defaults.list("mappings")) > 0 {
+		d.note("values are shown as numbers, without the texts of value mappings")
+	}
+	if n := len(panel.object("fieldConfig").list("overrides")); n > 0 {
+		d.note("%d overrides of single fields are left out", n)
+	}
+	// A time series has thresholds even where it does not show them.
+	style := custom.object("thresholdsStyle").text("mode")
+	if d.chart == "heatmap" || d.chart == "line" && (style == "" || style == "off") {
+		return
+	}
+	t := defaults.object("thresholds")
+	if t.text("mode") == "percentage" {
+		d.note("thresholds in percent of the range are left out")
+		return
+	}
+	d.steps(t.objects("steps"))
+}
+
+// steps reads thresholds of which the first has no value: it is what is below all others.
+func (d *display) steps(steps []object) {
+	for i, s := range steps {
+		at, ok := s.number("value")
+		level, known := levelOf(s.text("color"), i, len(steps))
+		switch {
+		case ok:
+			d.threshold(at, level)
+		case level == "ok" || !known && i == 0:
+			// What is below the first threshold has no level, which looks as well as ok.
+		case d.min != nil:
+			d.threshold(*d.min, level)
+		default:
+			d.note("below the first threshold it is %s in Grafana: that is left out, since there is no lower bound to begin at", level)
+		}
+	}
+}
+
+const maxThresholds = 20
+
+func (d *display) threshold(at float64, level string) {
+	if len(d.thresholds) == maxThresholds {
+		d.note("only the first %d thresholds are kept", maxThresholds)
+		return
+	}
+	d.thresholds = append(d.thresholds, threshold{at, level})
+}
+
+// graph is the panel of line charts before Grafana 7.4.
+func (d *display) graph(panel object) {
+	if axes := panel.objects("yaxes"); len(axes) > 0 {
+		y := axes[0]
+		d.unit, d.label, d.min, d.max = y.text("format"), y.text("label"), bound(y, "min"), bound(y, "max")
+		d.log = y.whole("logBase", 1, math.MaxInt32, 1) > 1
+	}
+	if panel.yes("stack") {
+		d.note("the series are not stacked")
+	}
+	if panel.yes("bars") {
+		d.note("bars are drawn as a line")
+	}
+	if n := len(panel.list("seriesOverrides")); n > 0 {
+		d.note("%d overrides of single series are left out", n)
+	}
+	for _, t := range panel.objects("thresholds") {
+		at, ok := t.number("value")
+		level := map[string]string{"critical": "crit", "warning": "warn", "ok": "ok"}[t.text("colorMode")]
+		switch {
+		case ok && t.text("op") != "lt" && level != "":
+			d.threshold(at, level)
+		case ok && level == "":
+			d.note("the threshold %v has a colour of its own and is left out", at)
+		default:
+			d.note("a threshold that holds below its value is left out")
+		}
+	}
+}
+
+// singlestat is the panel of single values before Grafana 7.
+func (d *display) singlestat(panel object) {
+	d.unit = panel.text("format")
+	g := panel.object("gauge")
+	if g.yes("show") {
+		d.min, d.max = bound(g, "minValue"), bound(g, "maxValue")
+	}
+	if len(panel.list("valueMaps")) > 1 || len(panel.list("rangeMaps")) > 1 {
+		d.note("values are shown as numbers, without the texts of value mappings")
+	}
+	if panel.text("prefix")+panel.text("postfix") != "" {
+		d.note("prefix %q and postfix %q are left out", panel.text("prefix"), panel.text("postfix"))
+	}
+	if v := panel.text("valueName"); v != "" && v != "current" && v != "avg" {
+		d.note("the value is that of the window, not the %s of the time range", v)
+	}
+	if !panel.yes("colorValue") && !panel.yes("colorBackground") && !g.yes("show") {
+		return // It has thresholds that nothing shows.
+	}
+	colors := panel.list("colors")
+	if first, ok := firstColor(colors); ok && first != "ok" && panel.text("thresholds") != "" {
+		d.note("below the first threshold it is %s in Grafana: that is left out", first)
+	}
+	for i, text := range strings.Split(panel.text("thresholds"), ",") {
+		at, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+		if err != nil || math.IsNaN(at) || math.IsInf(at, 0) {
+			continue // No threshold: the member is "" or ",".
+		}
+		color := ""
+		if i+1 < len(colors) {
+			color, _ = colors[i+1].(string)
+		}
+		level, _ := levelOf(color, i+1, 3)
+		d.threshold(at, level)
+	}
+}
+
+func firstColor(colors []any) (level string, ok bool) {
+	if len(colors) == 0 {
+		return "", false
+	}
+	c, _ := colors[0].(string)
+	level, known := levelOf(c, 0, 3)
+	return level, known
+}
+
+var rgb = regexp.MustCompile(`^(?:#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})|rgba?\((\d+),\s*(\d+),\s*(\d+).*)`) //nolint:gochecknoglobals // A compiled constant.
+
+// levelOf makes a level of a colour, by its name or its hue; of a colour that
+// means nothing, by its place among n steps.
+func levelOf(color string, i, n int) (level string, known bool) {
+	for _, c := range []struct{ part, level string }{
+		{"green", "ok"}, {"yellow", "warn"}, {"orange", "warn"}, {"red", "crit"},
+	} {
+		if strings.Contains(strings.ToLower(color), c.part) {
+			return c.level, true
+		}
+	}
+	if m := rgb.FindStringSubmatch(color); m != nil {
+		var parts []float64
+		for k, s := range m[1:] {
+			if s == "" {
+				continue
+			}
+			base := 16
+			if k >= 3 {
+				base = 10
+			}
+			x, err := strconv.ParseUint(s, base, 16)
+			if err != nil {
+				continue
+			}
+			parts = append(parts, float64(x))
+		}
+		if l, ok := levelOfHue(parts); ok {
+			return l, true
+		}
+	}
+	switch {
+	case i == 0:
+		return "ok", false
+	case i == n-1:
+		return "crit", false
+	}
+	return "warn", false
+}
+
+func levelOfHue(c []float64) (string, bool) {
+	if len(c) != 3 {
+		return "", false
+	}
+	low, high := slices.Min(c), slices.Max(c)
+	if high-low < 40 {
+		return "", false // Grey.
+	}
+	r, g, b := c[0], c[1], c[2]
+	var hue float64 // In degrees.
+	switch high {
+	case r:
+		hue = 60 * (g - b) / (high - low)
+	case g:
+		hue = 60*(b-r)/(high-low) + 120
+	default:
+		hue = 60*(r-g)/(high-low) + 240
+	}
+	switch {
+	case hue < 20 && hue > -20:
+		return "crit", true
+	case hue >= 20 && hue < 70:
+		return "warn", true
+	case hue >= 70 && hue < 170:
+		return "ok", true
+	}
+	return "", false
+}
+
+// units are the texts of Grafana's units.
+func unitText(id string) (text string, known bool) {
+	switch id {
+	case "", "none", "short", "string", "locale", "sishort", "percentunit", "bool", "number":
+		return "", true
+	case "percent":
+		return "%", true
+	case "bytes", "decbytes":
+		return "B", true
+	case "kbytes", "deckbytes":
+		return "KiB", true
+	case "mbytes", "decmbytes":
+		return "MiB", true
+	case "gbytes", "decgbytes":
+		return "GiB", true
+	case "bits", "decbits":
+		return "bit", true
+	case "Bps", "binBps", "decBps":
+		return "B/s", true
+	case "bps", "binbps":
+		return "bit/s", true
+	case "pps":
+		return "packets/s", true
+	case "s", "dtdurations", "dthms", "clocks":
+		return "s", true
+	case "ms", "dtdurationms", "clockms":
+		return "ms", true
+	case "µs", "ns":
+		return id, true
+	case "m", "h", "d":
+		return map[string]string{"m": "min", "h": "h", "d": "d"}[id], true
+	case "reqps", "rps", "wps", "ops", "iops", "cps", "mps", "eps", "recps":
+		return map[string]string{
+			"reqps": "req/s", "rps": "reads/s", "wps": "writes/s", "ops": "ops/s", "iops": "IO/s", "cps": "1/s", "mps": "messages/s", "eps": "events/s", "recps": "records/s",
+		}[id], true
+	case "reqpm", "opm", "rpm", "wpm", "cpm":
+		return map[string]string{"reqpm": "req/min", "opm": "ops/min", "rpm": "reads/min", "wpm": "writes/min", "cpm": "1/min"}[id], true
+	case "hertz", "rothz":
+		return "Hz", true
+	case "celsius":
+		return "°C", true
+	case "fahrenheit":
+		return "°F", true
+	case "volt", "amp", "watt", "joule", "watth":
+		return map[string]string{"volt": "V", "amp": "A", "watt": "W", "joule": "J", "watth": "Wh"}[id], true
+	case "currencyUSD", "currencyEUR", "currencyGBP", "currencyJPY":
+		return map[string]string{"currencyUSD": "$", "currencyEUR": "€", "currencyGBP": "£", "currencyJPY": "¥"}[id], true
+	}
+	for _, custom := range []string{"suffix:", "si:", "count:"} {
+		if s, ok := strings.CutPrefix(id, custom); ok {
+			return clean(s, maxUnit), true
+		}
+	}
+	return clean(id, maxUnit), false
+}
+
+const maxUnit = 32
+
+// unitOf is the unit of a query's values, which differ from Grafana's by a
+// factor, or by being per window in place of per second.
+func (d *display) unitOf(q translated) (unit, note string) {
+	text, known := unitText(d.unit)
+	switch {
+	case q.factor != 1:
+		return "", "" // The note of the factor says so.
+	case d.unit == "percentunit" && q.per == 0:
+		return "", "a value of 0.5 is 50 %"
+	case !known:
+		note = fmt.Sprintf("the unit %s of Grafana is shown as it is written", d.unit)
+	}
+	if q.per == 0 {
+		return text, note
+	}
+	if text == "%" || d.unit == "percentunit" {
+		return "/" + span(q.per), fmt.Sprintf("the unit %s of Grafana does not fit values per %s", d.unit, span(q.per))
+	}
+	text, _ = strings.CutSuffix(text, "/s")
+	if text == "1" {
+		text = ""
+	}
+	return clean(text+"/"+span(q.per), maxUnit), note
+}
+
+// scale makes a number of Grafana's scale one of the query's.
+func scale(x float64, q translated) float64 {
+	y := x / q.factor
+	if q.per > 0 {
+		y *= float64(q.per)
+	}
+	// Twelve digits, so that 80/0.1 does not read 800.0000000000001.
+	y, err := strconv.ParseFloat(strconv.FormatFloat(y, 'g', 12, 64), 64)
+	if err != nil {
+		return math.NaN()
+	}
+	return y
+}

@@ -1,0 +1,621 @@
+package grafana
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/VictoriaMetrics/metricsql"
+
+	"pulseboard/metric"
+)
+
+// Options say what the files of Grafana do not.
+type Options struct {
+	Window       int // Seconds of the window where a query has none, such as a gauge's.
+	SendInterval int // Seconds between two events of one series of a gauge.
+	MaxWindow    int // Longest window of the pipeline in seconds.
+	SliceMs      int64
+}
+
+// translation turns one query into one of ours.
+type translation struct {
+	options     Options
+	variables   map[string]*variable
+	minInterval int // Seconds, of the panel or query; 0 = none.
+	timeRange   int // Seconds, of the dashboard; 0 = unknown.
+	legend      string
+
+	notes []string
+}
+
+func (t *translation) note(format string, args ...any) {
+	if n := fmt.Sprintf(format, args...); !slices.Contains(t.notes, n) {
+		t.notes = append(t.notes, n)
+	}
+}
+
+// translated is a query of ours whose values are those of Grafana divided by Factor.
+type translated struct {
+	query  metric.Query
+	factor float64 // Of a constant in the query.
+	per    int     // Seconds, of a rate: Grafana shows it per second, we per window.
+}
+
+// kind is what a query computes of one series before any aggregation.
+type kind int
+
+const (
+	gauge      kind = iota // Its last value.
+	increase               // How much a counter grew in a window.
+	overTime               // An aggregation of ours over a window.
+	percentile             // A percentile over a window.
+)
+
+// series is a query while it is translated, from the inside out.
+type series struct {
+	kind    kind
+	metric  string
+	suffix  string // "_sum", "_count" or "_bucket", of the series of a histogram.
+	filter  []metric.Term
+	chosen  []string // Labels that variables choose by.
+	over    metric.Aggregation
+	window  int
+	perSec  bool
+	by      []string
+	grouped bool   // An aggregation over series has been seen.
+	last    string // A function that changes too much to be left out within another.
+	factor  float64
+}
+
+const maxExpr = 16 << 10
+
+var withTemplate = regexp.MustCompile(`(?i)\bwith\s*\(`) //nolint:gochecknoglobals // A compiled constant.
+
+// translate returns the reason as an error when the query cannot be mapped.
+func (t *translation) translate(expr string) (translated, error) {
+	switch {
+	case strings.TrimSpace(expr) == "":
+		return translated{}, errors.New("the query is empty")
+	case len(expr) > maxExpr:
+		return translated{}, fmt.Errorf("the query has %d bytes: at most %d are read", len(expr), maxExpr)
+	case withTemplate.MatchString(expr):
+		return translated{}, errors.New("WITH templates are not read")
+	}
+	text, err := t.substitute(expr)
+	if err != nil {
+		return translated{}, err
+	}
+	parsed, err := metricsql.Parse(text)
+	if err != nil {
+		return translated{}, fmt.Errorf("it cannot be read: %w", err)
+	}
+	s, err := t.expr(parsed)
+	if err != nil {
+		return translated{}, err
+	}
+	return t.finish(s)
+}
+
+func (t *translation) expr(e metricsql.Expr) (series, error) {
+	switch e := e.(type) {
+	case *metricsql.MetricExpr:
+		return t.selector(e)
+	case *metricsql.RollupExpr:
+		return t.rollup(e)
+	case *metricsql.FuncExpr:
+		return t.function(e)
+	case *metricsql.AggrFuncExpr:
+		return t.aggregate(e)
+	case *metricsql.BinaryOpExpr:
+		return t.binary(e)
+	case *metricsql.NumberExpr:
+		return series{}, errors.New("it is a constant")
+	}
+	return series{}, fmt.Errorf("%.80s is no query of a metric", e.AppendString(nil))
+}
+
+// rollup is a selector with an offset, an @ or a range that no function takes.
+func (t *translation) rollup(e *metricsql.RollupExpr) (series, error) {
+	switch {
+	case e.Offset != nil:
+		return series{}, errors.New("offset: windows end now, not in the past")
+	case e.At != nil:
+		return series{}, errors.New("@: windows end now, not at a fixed time")
+	case e.Step != nil || e.InheritStep:
+		return series{}, errors.New("a subquery: there are no windows over windows")
+	}
+	return series{}, errors.New("a range that no function takes")
+}
+
+func (t *translation) selector(e *metricsql.MetricExpr) (series, error) {
+	s := series{factor: 1}
+	if len(e.LabelFilterss) != 1 {
+		return s, errors.New("matchers with or, or no matchers at all")
+	}
+	byLabel := make(map[string]*conditions)
+	for _, f := range e.LabelFilterss[0] {
+		m := matcher{f.Label, f.Value, f.IsNegative, f.IsRegexp}
+		if m.label == "__name__" {
+			if m.negative || m.regexp || s.metric != "" {
+				return s, fmt.Errorf("the metric is chosen by %s: a widget has one metric", m)
+			}
+			s.metric = m.value
+			continue
+		}
+		if err := metric.ValidateTagKey(m.label); err != nil {
+			return s, err
+		}
+		if strings.Contains(m.value, varBegin) {
+			if err := t.choice(&s, m); err != nil {
+				return s, err
+			}
+			continue
+		}
+		if byLabel[m.label] == nil {
+			byLabel[m.label] = &conditions{}
+		}
+		note, err := byLabel[m.label].add(m)
+		if err != nil {
+			return s, fmt.Errorf("%s: %w", m, err)
+		}
+		if note != "" {
+			t.note("%s", note)
+		}
+	}
+	if s.metric == "" {
+		return s, errors.New("it names no metric")
+	}
+	for _, label := range slices.Sorted(maps.Keys(byLabel)) {
+		terms, err := byLabel[label].terms(label)
+		if err != nil {
+			return s, fmt.Errorf("the matchers of %s: %w", label, err)
+		}
+		s.filter = append(s.filter, terms...)
+	}
+	return s, nil
+}
+
+// choice is a matcher with a variable: it chooses among the series of a widget
+// that is grouped by the label, since variables are no filters with us.
+func (t *translation) choice(s *series, m matcher) error {
+	shown := strings.NewReplacer(varBegin, "$", varEnd, "").Replace(m.value)
+	if m.negative {
+		return fmt.Errorf("%s leaves out what the variable %s chooses", m.label, shown)
+	}
+	if !slices.Contains(s.chosen, m.label) {
+		s.chosen = append(s.chosen, m.label)
+	}
+	name := strings.TrimSuffix(strings.TrimPrefix(strings.Trim(m.value, "^$()"), varBegin), varEnd)
+	v := t.variables[name]
+	switch {
+	case v == nil:
+		t.note("%s is compared with %q: all values of %s are shown instead", m.label, shown, m.label)
+	case v.tag == "" || v.tag == m.label:
+		v.tag = m.label
+	default:
+		t.note("$%s chooses by %s, not also by %s: all values of %s are shown", name, v.tag, m.label, m.label)
+	}
+	return nil
+}
+
+// ranged reads selector[range], the argument of most functions.
+func (t *translation) ranged(e metricsql.Expr) (series, error) {
+	r, ok := e.(*metricsql.RollupExpr)
+	if !ok {
+		m, isSelector := e.(*metricsql.MetricExpr)
+		if !isSelector {
+			return series{}, errors.New("a function over a window of something that is no plain series")
+		}
+		s, err := t.selector(m)
+		t.note("the window is %d s, since the query has none", t.options.Window)
+		s.window = t.options.Window
+		return s, err
+	}
+	m, isSelector := r.Expr.(*metricsql.MetricExpr)
+	if !isSelector || r.Step != nil || r.InheritStep || r.Offset != nil || r.At != nil || r.Window == nil {
+		if isSelector && r.Offset == nil && r.At == nil && r.Step == nil && !r.InheritStep {
+			return series{}, errors.New("a function without a range")
+		}
+		_, err := t.rollup(r)
+		if !isSelector && r.Offset == nil && r.At == nil {
+			err = errors.New("a subquery: there are no windows over windows")
+		}
+		return series{}, err
+	}
+	s, err := t.selector(m)
+	if err != nil {
+		return s, err
+	}
+	ms, err := r.Window.NonNegativeDuration(0)
+	switch {
+	case err != nil || ms <= 0:
+		return s, errors.New("a range that is no time")
+	case ms > int64(t.options.MaxWindow)*1000:
+		return s, fmt.Errorf("a window of %d s: at most %d where the pipeline runs on Prism, 86400 on Flink (--max-window)", (ms+999)/1000, t.options.MaxWindow)
+	case ms%1000 != 0:
+		t.note("the window is raised from %d ms to whole seconds", ms)
+	}
+	s.window = int((ms + 999) / 1000)
+	return s, nil
+}
+
+func (t *translation) function(e *metricsql.FuncExpr) (series, error) {
+	name := strings.ToLower(e.Name)
+	arg := func(i int) (series, error) {
+		if len(e.Args) != i+1 {
+			return series{}, fmt.Errorf("%s() with %d arguments", name, len(e.Args))
+		}
+		return t.ranged(e.Args[i])
+	}
+	switch name {
+	case "rate", "irate", "increase":
+		s, err := arg(0)
+		if err != nil {
+			return s, err
+		}
+		if name == "irate" {
+			t.note("irate() follows the last two samples; here the whole window counts")
+		}
+		s.kind, s.perSec = increase, name != "increase"
+		for _, suffix := range []string{"_sum", "_count", "_bucket"} {
+			if base, ok := strings.CutSuffix(s.metric, suffix); ok && base != "" {
+				s.metric, s.suffix = base, suffix
+			}
+		}
+		return s, nil
+	case "avg_over_time", "max_over_time", "min_over_time", "sum_over_time", "count_over_time":
+		s, err := arg(0)
+		s.kind, s.over = overTime, metric.Aggregation(strings.TrimSuffix(name, "_over_time"))
+		return s, err
+	case "last_over_time":
+		s, err := arg(0)
+		s.kind, s.over = overTime, metric.Avg
+		t.note("the average of the window in place of its last value")
+		return s, err
+	case "quantile_over_time":
+		s, err := arg(1)
+		if err != nil {
+			return s, err
+		}
+		s.kind = percentile
+		s.over, err = percentileOf(e.Args[0])
+		return s, err
+	case "histogram_quantile":
+		return t.histogram(e)
+	case "sort", "sort_desc", "round", "floor", "ceil":
+		if len(e.Args) == 0 {
+			break
+		}
+		t.note("%s() is left out: series are in the order of their tags, values are not rounded", name)
+		s, err := t.expr(e.Args[0])
+		if !strings.HasPrefix(name, "sort") {
+			s.last = name
+		}
+		return s, err
+	}
+	return series{}, fmt.Errorf("%s() has no counterpart", name)
+}
+
+func percentileOf(e metricsql.Expr) (metric.Aggregation, error) {
+	n, ok := e.(*metricsql.NumberExpr)
+	if !ok || !(n.N >= 0 && n.N <= 1) {
+		return "", errors.New("a quantile that is no number from 0 to 1")
+	}
+	a := metric.Aggregation("p" + strconv.FormatFloat(math.Round(n.N*1e8)/1e6, 'f', -1, 64))
+	return a, a.Validate()
+}
+
+// histogram is histogram_quantile(φ, sum by (le, …) (rate(x_bucket[w]))): the
+// percentile of the observations, which we have as events.
+func (t *translation) histogram(e *metricsql.FuncExpr) (series, error) {
+	if len(e.Args) != 2 {
+		return series{}, errors.New("histogram_quantile() takes two arguments")
+	}
+	p, err := percentileOf(e.Args[0])
+	if err != nil {
+		return series{}, err
+	}
+	inner := e.Args[1]
+	var by []string
+	if a, ok := inner.(*metricsql.AggrFuncExpr); ok {
+		if strings.ToLower(a.Name) != "sum" || len(a.Args) != 1 || strings.ToLower(a.Modifier.Op) != "by" || a.Limit != 0 {
+			return series{}, errors.New("histogram_quantile() of something other than sum by (le, …)")
+		}
+		if by = a.Modifier.Args; !slices.Contains(by, "le") {
+			return series{}, errors.New("histogram_quantile() of a sum without le")
+		}
+		inner = a.Args[0]
+	}
+	s, err := t.expr(inner)
+	if err != nil {
+		return s, err
+	}
+	if s.kind != increase || s.suffix != "_bucket" || s.factor != 1 || s.grouped {
+		return s, errors.New("histogram_quantile() of something other than the rate of an x_bucket")
+	}
+	t.note("right if your producers send each observation as an event of %s, in place of buckets", s.metric)
+	s.kind, s.over, s.perSec, s.suffix = percentile, p, false, ""
+	if by != nil {
+		s.grouped = true
+		s.by = slices.DeleteFunc(slices.Clone(by), func(l string) bool { return l == "le" })
+	}
+	return s, nil
+}
+
+// aggregate is an aggregation over series.
+func (t *translation) aggregate(e *metricsql.AggrFuncExpr) (series, error) {
+	name := strings.ToLower(e.Name)
+	args := e.Args
+	var p metric.Aggregation
+	switch name {
+	case "sum", "avg", "max", "min", "count":
+	case "quantile":
+		if len(args) != 2 {
+			return series{}, errors.New("quantile() takes two arguments")
+		}
+		var err error
+		if p, err = percentileOf(args[0]); err != nil {
+			return series{}, err
+		}
+		args = args[1:]
+	case "topk", "bottomk":
+		if len(args) != 2 {
+			return series{}, fmt.Errorf("%s() takes two arguments", name)
+		}
+		t.note("all series are shown, up to the widget's limit, not only those of %s()", name)
+		s, err := t.expr(args[1])
+		s.last = name
+		return s, err
+	default:
+		return series{}, fmt.Errorf("%s() over series has no counterpart", name)
+	}
+	switch op := strings.ToLower(e.Modifier.Op); {
+	case len(args) != 1 || e.Limit != 0:
+		return series{}, fmt.Errorf("%s() of several things, or with a limit", name)
+	case op == "without":
+		return series{}, errors.New("without (…): a widget names the tags that it groups by, not the others")
+	}
+	s, err := t.expr(args[0])
+	if err != nil {
+		return s, err
+	}
+	if slices.Contains(e.Modifier.Args, "le") {
+		return s, errors.New("by (le): there are no buckets, since events have the values themselves")
+	}
+	for _, l := range e.Modifier.Args {
+		if err := metric.ValidateTagKey(l); err != nil {
+			return s, err
+		}
+	}
+	if err := t.over(&s, name, p); err != nil {
+		return s, err
+	}
+	s.grouped, s.by = true, e.Modifier.Args
+	return s, nil
+}
+
+// over makes one aggregation over events of one over time and one over series.
+func (t *translation) over(s *series, name string, p metric.Aggregation) error {
+	a := metric.Aggregation(name)
+	if a == metric.Count {
+		s.factor = 1
+	}
+	switch {
+	case s.last != "":
+		return fmt.Errorf("%s() of %s(): it cannot be left out there", name, s.last)
+	case s.grouped && a == metric.Sum && s.over == metric.Count && s.kind == overTime:
+		return nil // A sum of numbers is the number of all.
+	case s.grouped && a == s.over && (a == metric.Sum || a == metric.Max || a == metric.Min) && s.kind == overTime,
+		s.grouped && a == metric.Sum && s.kind == increase:
+		return nil // A sum of sums, the highest of the highest.
+	case s.grouped:
+		return fmt.Errorf("%s() of an aggregation: a widget has one", name)
+	case s.kind == gauge:
+		if strings.HasSuffix(s.metric, "_total") {
+			return errRunning(s.metric)
+		}
+		s.kind, s.over, s.window = overTime, a, t.options.Window
+		switch name {
+		case "sum", "count":
+			s.window = t.options.SendInterval
+			t.note("right while each series sends exactly one event in %d s (--send-interval), so that the window holds one of each", s.window)
+		case "quantile":
+			s.kind, s.over = percentile, p
+			t.note("over the events of %d s in place of the last value of each series", s.window)
+		default:
+			t.note("over the events of %d s in place of the last value of each series", s.window)
+		}
+		return nil
+	case s.kind == overTime && a == s.over && a != metric.Count:
+		if a == metric.Avg {
+			t.note("each event counts the same, in place of each series")
+		}
+		return nil
+	case s.kind == overTime && s.over == metric.Count && a == metric.Sum:
+		return nil
+	case s.kind == increase && a == metric.Sum:
+		return nil
+	case s.kind == increase:
+		return fmt.Errorf("%s() of a rate: it needs the rate of each series by itself", name)
+	case s.kind == overTime:
+		return fmt.Errorf("%s() of %s_over_time(): a widget has one aggregation", name, s.over)
+	}
+	return fmt.Errorf("%s() of a percentile: percentiles cannot be aggregated", name)
+}
+
+func errRunning(name string) error {
+	return fmt.Errorf("%s without rate() or increase() is the running total of a counter, which no aggregation of events gives", name)
+}
+
+func (t *translation) binary(e *metricsql.BinaryOpExpr) (series, error) {
+	left, leftNumber := e.Left.(*metricsql.NumberExpr)
+	right, rightNumber := e.Right.(*metricsql.NumberExpr)
+	op := strings.ToLower(e.Op)
+	switch {
+	case op == "*" && leftNumber:
+		return t.scaled(e.Right, left.N)
+	case op == "*" && rightNumber:
+		return t.scaled(e.Left, right.N)
+	case op == "/" && rightNumber:
+		return t.scaled(e.Left, 1/right.N)
+	case op == "/" && !leftNumber:
+		return t.quotient(e)
+	case op == "or" && isZero(e.Right):
+		t.note("or vector(0) is left out: a sum of nothing is 0 here")
+		return t.expr(e.Left)
+	case slices.Contains([]string{"==", "!=", ">", "<", ">=", "<="}, op):
+		return series{}, fmt.Errorf("%s leaves out series by their values, which no filter does", op)
+	case leftNumber || rightNumber:
+		return series{}, fmt.Errorf("a constant with %s: only a factor can be left out and accounted for", op)
+	}
+	return series{}, fmt.Errorf("a calculation with %s between two queries: a widget has one", op)
+}
+
+// isZero is vector(0), what stands in for nothing.
+func isZero(e metricsql.Expr) bool {
+	f, ok := e.(*metricsql.FuncExpr)
+	if !ok || strings.ToLower(f.Name) != "vector" || len(f.Args) != 1 {
+		return false
+	}
+	n, ok := f.Args[0].(*metricsql.NumberExpr)
+	return ok && n.N == 0
+}
+
+func (t *translation) scaled(e metricsql.Expr, factor float64) (series, error) {
+	s, err := t.expr(e)
+	s.factor *= factor
+	if err == nil && (!(s.factor > 0) || math.IsInf(s.factor, 0)) {
+		err = errors.New("a factor that is not above 0")
+	}
+	return s, err
+}
+
+// quotient is rate(x_sum) / rate(x_count), the average of a histogram.
+func (t *translation) quotient(e *metricsql.BinaryOpExpr) (series, error) {
+	failed := errors.New("a calculation with / between two queries: a widget has one")
+	notes := slices.Clone(t.notes)
+	sum, err := t.expr(e.Left)
+	if err != nil {
+		return sum, failed
+	}
+	number, err := t.expr(e.Right)
+	if err != nil || sum.suffix != "_sum" || number.suffix != "_count" {
+		return sum, failed
+	}
+	a, errA := metric.NewFilter(sum.filter...)
+	b, errB := metric.NewFilter(number.filter...)
+	same := errA == nil && errB == nil && metric.Query{Filter: a}.Selector() == metric.Query{Filter: b}.Selector() &&
+		sum.metric == number.metric && sum.window == number.window && sum.perSec == number.perSec && sum.grouped == number.grouped &&
+		slices.Equal(sum.by, number.by) && slices.Equal(sum.chosen, number.chosen) && sum.factor == 1 && number.factor == 1 &&
+		e.GroupModifier.Op == "" && e.JoinModifier.Op == ""
+	if !same {
+		return sum, failed
+	}
+	t.notes = slices.DeleteFunc(t.notes, func(n string) bool { return strings.HasPrefix(n, "irate") && !slices.Contains(notes, n) })
+	t.note("right if your producers send each observation as an event of %s, in place of its sum and count", sum.metric)
+	sum.kind, sum.over, sum.perSec, sum.suffix = overTime, metric.Avg, false, ""
+	return sum, nil
+}
+
+// finish decides what the query leaves to Grafana: which lines there are.
+func (t *translation) finish(s series) (translated, error) {
+	out := translated{factor: s.factor}
+	q := metric.Query{Metric: s.metric, Aggregation: s.over, WindowSeconds: s.window, GroupBy: slices.Clone(s.by)}
+	switch {
+	case s.suffix == "_bucket":
+		return out, errors.New("buckets of a histogram: events have the values themselves; use histogram_quantile() for a percentile")
+	case s.kind == increase && s.suffix == "_count":
+		q.Aggregation = metric.Count
+		t.note("right if your producers send each observation as an event of %s, in place of its count", s.metric)
+	case s.kind == increase && s.suffix == "_sum":
+		q.Aggregation = metric.Sum
+		t.note("right if your producers send each observation as an event of %s, in place of its sum", s.metric)
+	case s.kind == increase:
+		q.Aggregation = metric.Sum
+		t.note("right if your producers send each increment of %s as an event, not the running total of a counter", s.metric)
+	case s.kind == gauge && strings.HasSuffix(s.metric, "_total"):
+		return out, errRunning(s.metric)
+	case s.kind == gauge:
+		q.Aggregation, q.WindowSeconds = metric.Avg, t.options.Window
+		t.note("the average of %d s in place of the last value", q.WindowSeconds)
+	}
+	if s.kind == increase && s.perSec {
+		out.per = s.window
+		t.note("per %s, where Grafana shows it per second; thresholds and bounds were converted", span(s.window))
+	}
+	if s.factor != 1 {
+		t.note("shown without the factor %s of the query; thresholds and bounds were converted, the unit was left out", strconv.FormatFloat(s.factor, 'g', 6, 64))
+	}
+	q.GroupBy = t.groups(s)
+	if len(q.GroupBy) > metric.MaxGroupBy {
+		return out, fmt.Errorf("it is grouped by %d labels (%s): at most %d", len(q.GroupBy), strings.Join(q.GroupBy, ", "), metric.MaxGroupBy)
+	}
+	var err error
+	if q.Filter, err = metric.NewFilter(s.filter...); err != nil {
+		return out, err
+	}
+	out.query = q
+	return out, q.Validate()
+}
+
+var legendLabel = regexp.MustCompile(`\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}`) //nolint:gochecknoglobals // A compiled constant.
+
+// groups are the labels that part the lines: those of by, those that variables
+// choose by, and without by those that the legend names.
+func (t *translation) groups(s series) []string {
+	var groups []string
+	add := func(l string) {
+		if !slices.Contains(groups, l) {
+			groups = append(groups, l)
+		}
+	}
+	for _, l := range s.by {
+		add(l)
+	}
+	for _, l := range s.chosen {
+		if s.grouped && !slices.Contains(groups, l) {
+			t.note("one series for each %s, among which the variable chooses, in place of one over those chosen", l)
+		}
+		add(l)
+	}
+	if s.grouped {
+		return groups
+	}
+	for _, m := range legendLabel.FindAllStringSubmatch(t.legend, -1) {
+		if slices.Contains(groups, m[1]) || m[1] == "le" {
+			continue
+		}
+		if len(groups) == metric.MaxGroupBy {
+			t.note("not parted by %s: at most %d tags", m[1], metric.MaxGroupBy)
+			continue
+		}
+		add(m[1])
+	}
+	if len(groups) == 0 {
+		t.note("one series over all; Prometheus shows one for each combination of labels: name in group_by those that you want")
+	} else {
+		t.note("a series for each %s; Prometheus shows one for each combination of all labels", strings.Join(groups, ", "))
+	}
+	return groups
+}
+
+// span is a number of seconds as people say it.
+func span(seconds int) string {
+	switch {
+	case seconds == 3600:
+		return "h"
+	case seconds%3600 == 0:
+		return fmt.Sprintf("%d h", seconds/3600)
+	case seconds == 60:
+		return "min"
+	case seconds%60 == 0:
+		return fmt.Sprintf("%d min", seconds/60)
+	}
+	return fmt.Sprintf("%d s", seconds)
+}
