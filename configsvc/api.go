@@ -14,6 +14,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulseboard/internal/auth"
 	"pulseboard/internal/service"
 )
 
@@ -38,14 +39,15 @@ func (s *Service) routes(m *metrics) http.Handler {
 		fail(c, service.NewProblem(http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; the header Allow lists what it takes"))
 	})
 	read := []string{http.MethodGet, http.MethodHead}
-	e.Match(read, "/dashboards", s.list)
-	e.Match(read, "/dashboards/:id", s.get)
+	view, edit := s.guard.Gin(auth.View), s.guard.Gin(auth.Edit)
+	e.Match(read, "/dashboards", view, s.list)
+	e.Match(read, "/dashboards/:id", view, s.get)
 	e.Match(read, "/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openAPI) })
-	e.POST("/dashboards", s.create)
-	e.PUT("/dashboards/:id", s.edit(s.putDocument, "application/json"))
-	e.PATCH("/dashboards/:id", s.edit(s.patchDocument, "application/json", "application/merge-patch+json"))
-	e.PATCH("/dashboards/:id/widgets", s.edit(s.patchWidgets, "application/json", "application/merge-patch+json"))
-	e.DELETE("/dashboards/:id", s.remove)
+	e.POST("/dashboards", edit, s.create)
+	e.PUT("/dashboards/:id", edit, s.edit(s.putDocument, "application/json"))
+	e.PATCH("/dashboards/:id", edit, s.edit(s.patchDocument, "application/json", "application/merge-patch+json"))
+	e.PATCH("/dashboards/:id/widgets", edit, s.edit(s.patchWidgets, "application/json", "application/merge-patch+json"))
+	e.DELETE("/dashboards/:id", edit, s.remove)
 	return e
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/auth"
 	"pulseboard/metric"
 )
 
@@ -24,6 +25,9 @@ type Config struct {
 	SliceMs int64
 	// MaxWindowSeconds is the longest window that the pipeline serves. 0 = 86,400.
 	MaxWindowSeconds int
+	// Guard asks for tokens with the scope view to read and edit to change; nil =
+	// everybody may do both.
+	Guard *auth.Guard
 	// Metrics is where the service registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().
@@ -56,6 +60,7 @@ type Service struct {
 	store     Store
 	rules     rules
 	publisher *publisher
+	guard     *auth.Guard
 	handler   http.Handler
 	log       *slog.Logger
 }
@@ -71,7 +76,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("cannot register the metrics of the config service: %w", err)
 	}
 	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
-	s := &Service{store: cfg.Store, rules: r, log: cfg.Log}
+	s := &Service{store: cfg.Store, rules: r, guard: cfg.Guard, log: cfg.Log}
 	s.publisher = &publisher{
 		store: cfg.Store, registry: cfg.Registry, rules: r, metrics: m, log: cfg.Log,
 		changed: make(chan struct{}, 1),

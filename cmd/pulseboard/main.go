@@ -19,6 +19,7 @@ const usage = `Usage: pulseboard <command> [flags]
 Commands:
   run        start everything on this machine: Kafka, Redis, pipeline, API and page
   pipeline   run the Beam pipeline alone (run starts this as a process of its own)
+  token      make, list and remove the tokens that let people and programs in
 
 "pulseboard <command> --help" lists the flags of a command.
 `
@@ -36,6 +37,8 @@ func command(ctx context.Context, env service.Env) error {
 		return run(ctx, env)
 	case "pipeline":
 		return pipeline.Main(ctx, env)
+	case "token":
+		return token(ctx, env)
 	case "help", "-h", "-help", "--help":
 		_, err := fmt.Fprint(env.Stdout, usage)
 		return err
@@ -43,5 +46,5 @@ func command(ctx context.Context, env service.Env) error {
 		_, _ = fmt.Fprint(env.Stdout, usage)
 		return conf.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: use run or pipeline (see pulseboard help)", strings.TrimSpace(name))
+	return fmt.Errorf("unknown command %q: use run, pipeline or token (see pulseboard help)", strings.TrimSpace(name))
 }
