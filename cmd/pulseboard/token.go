@@ -82,7 +82,7 @@ func createToken(env service.Env, now time.Time) error {
 	var name, expires, file string
 	var scopes conf.List
 	f := conf.New("pulseboard token create", aboutCreate)
-	f.StringVar(&name, "name", "", "`name` to know the token by, such as ci or anna; it is shown in errors and metrics never hold it")
+	f.StringVar(&name, "name", "", "`name` to know the token by, such as ci or anna; answers and lists show it")
 	f.Var(&scopes, "scopes", "`scopes` that the token has: ingest, view, edit, admin, separated by commas")
 	f.StringVar(&expires, "expires", "", "`end` of the token: a day, to whose end in UTC it is good (2027-01-31), a time (2027-01-31T12:00:00Z)\nor how long from now (90d, 12h); empty = never")
 	f.StringVar(&file, "file", "", "`path` of the tokens file that gets the entry, made when it is not there; empty = print the entry")
