@@ -40,7 +40,8 @@ async function request(path: string, options: Request = {}): Promise<Response> {
       return await requestWith(sent, path, options);
     } catch (error) {
       const refused = error instanceof ApiError && error.status === 401;
-      if (!refused || !(await keeper.ask(sent, error.message))) throw error;
+      if (!refused) throw error;
+      if (!(await keeper.ask(sent, error.message))) throw sent === "" ? new ApiError(401, "This server asks for a token, and you are not signed in.") : error;
       options.signal?.throwIfAborted();
     }
   }

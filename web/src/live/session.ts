@@ -135,7 +135,7 @@ export class LiveSession {
   }
 
   private async askForToken(reason: string): Promise<void> {
-    if (await keeper.ask(this.sent, `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`)) this.startAgain();
+    if (await keeper.ask(this.sent, reason)) this.startAgain();
   }
 
   private startAgain(): void {

@@ -29,7 +29,7 @@ export function TokenDialog({ problem: first }: { readonly problem: string }) {
     }
   };
   return (
-    <Dialog title="This server asks for a token" submit="Sign in" small busy={busy} problem={problem} onSubmit={() => void submit()} onClose={() => keeper.decline()}>
+    <Dialog title="This server asks for a token" submit="Sign in" small busy={busy} problem={problem.charAt(0).toUpperCase() + problem.slice(1)} onSubmit={() => void submit()} onClose={() => keeper.decline()}>
       <Field label="Token" error={error} hint="It begins with pb_. Whoever runs the server makes one with pulseboard token create.">
         {(aria) => (
           <input
