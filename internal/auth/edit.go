@@ -68,8 +68,8 @@ func Remove(path, name string) error {
 }
 
 var (
-	item      = regexp.MustCompile(`^( *)-(?: |$)`)                       //nolint:gochecknoglobals // Compiled once, never changed.
-	emptyList = regexp.MustCompile(`(?m)^tokens:[ \t]*\[[ \t]*\][ \t]*$`) //nolint:gochecknoglobals // The same.
+	item      = regexp.MustCompile(`^( *)-(?: |$)`)
+	emptyList = regexp.MustCompile(`(?m)^tokens:[ \t]*\[[ \t]*\][ \t]*$`)
 )
 
 func appended(text string, e Entry) string {

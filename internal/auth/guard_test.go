@@ -97,7 +97,10 @@ func tok(name string, allowed ...Scope) Entry {
 	return Entry{Name: name, Scopes: allowed, Hash: DigestOf("pb_" + name)}
 }
 
-func inFolder(t *testing.T) string { return filepath.Join(t.TempDir(), "tokens.yaml") }
+func inFolder(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "tokens.yaml")
+}
 
 // What each scope allows.
 func TestScopes(t *testing.T) {
