@@ -129,23 +129,35 @@ type Filter = metric.Filter
 type Metric struct {
 	Name string `json:"metric_name"`
 
-	// Series Series that the pipeline holds of it.
+	// Series Series that had an event in the last hour or so.
 	Series int `json:"series"`
 
-	// Overflow There are more than the pipeline holds; the others are one series named __other__.
-	Overflow bool        `json:"overflow"`
-	Tags     []MetricTag `json:"tags"`
+	// Overflow There are more than the pipeline holds; the others count together, as __other__.
+	Overflow bool `json:"overflow"`
 
-	// LastValue Mean of the events of the newest slice.
+	// Tags At most 100, by key.
+	Tags []MetricTag `json:"tags"`
+
+	// MoreTags How many more keys there are.
+	MoreTags int `json:"more_tags"`
+
+	// LastValue Mean of all events, of all series, in the newest slice that has any.
 	LastValue *float64 `json:"last_value"`
 
 	// LastEvent event_time of the newest event.
-	LastEvent *time.Time `json:"last_event"`
+	LastEvent        time.Time `json:"last_event"`
+	EventsLastMinute int64     `json:"events_last_minute"`
+
+	// Stale Nobody has told of it for three minutes: the pipeline does not run, or lost it in a restart.
+	Stale bool `json:"stale"`
 }
 
 // MetricPage defines model for MetricPage.
 type MetricPage struct {
 	Metrics []Metric `json:"metrics"`
+
+	// Total Metrics that were found.
+	Total int `json:"total"`
 
 	// Next cursor of the next page, null on the last.
 	Next *Next `json:"next"`
@@ -155,7 +167,7 @@ type MetricPage struct {
 type MetricTag struct {
 	Key string `json:"key"`
 
-	// Values At most 100, sorted.
+	// Values At most 100, in their order.
 	Values []string `json:"values"`
 
 	// More How many more values there are.
@@ -497,7 +509,7 @@ type PatchWidgetsParams struct {
 
 // ListMetricsParams defines parameters for ListMetrics.
 type ListMetricsParams struct {
-	// Query Part of the name, in any case.
+	// Query Words that are parts of the name, in any case; one that begins with ^ is its beginning.
 	Query *string `form:"query,omitempty" json:"query,omitempty"`
 
 	// Limit Entries of a page at most.

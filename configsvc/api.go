@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulseboard/internal/auth"
 	"pulseboard/internal/service"
 )
 
@@ -37,6 +38,7 @@ func (s *Service) routes(m *metrics) http.Handler {
 		fail(c, service.NewProblem(http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; the header Allow lists what it takes"))
 	})
 	RegisterHandlersWithOptions(e, api{s}, GinServerOptions{
+		Middlewares: []MiddlewareFunc{s.admit},
 		ErrorHandler: func(c *gin.Context, err error, status int) {
 			fail(c, service.NewProblem(status, err.Error()))
 		},
@@ -152,5 +154,20 @@ func accepted(c *gin.Context, d Dashboard, f *faults) (ok bool) {
 	return true
 }
 
-// by is who makes a request, as the history will have it.
-func by(*gin.Context) string { return "" }
+// admit asks for the scope that the document names for the operation.
+func (s *Service) admit(c *gin.Context) {
+	for _, scope := range c.GetStringSlice(string(BearerScopes)) {
+		grant, err := s.guard.Check(auth.Bearer(c.Request), auth.Scope(scope))
+		if err != nil {
+			auth.Refuse(c.Writer, err)
+			c.Abort()
+			return
+		}
+		c.Set(tokenName, grant.Name())
+	}
+}
+
+const tokenName = "pulseboard.token"
+
+// by is who makes a request, as the history will have it: the name of the token.
+func by(c *gin.Context) string { return c.GetString(tokenName) }

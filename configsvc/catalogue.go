@@ -1,59 +1,72 @@
 package configsvc
 
 import (
+	"errors"
 	"net/http"
-	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"pulseboard/catalog"
 	"pulseboard/internal/service"
 )
 
-// Catalogue knows the metrics that arrive.
+// Catalogue knows the metrics that arrive. A *catalog.Catalogue is one.
 type Catalogue interface {
-	// Metrics returns at most limit metrics whose name contains text, in any
-	// case, ordered by name, beginning after one; ok is false as long as
-	// nothing is known.
-	Metrics(text, after string, limit int) (found []Metric, ok bool)
-	// Metric returns one.
-	Metric(name string) (m Metric, ok bool)
+	// Loaded reports whether anything is known yet.
+	Loaded() bool
+	Search(text string, limit int, cursor string) (catalog.Page, error)
+	Metric(name string) (catalog.Entry, bool)
 }
 
 // unknown is the catalogue of a service that has none.
 type unknown struct{}
 
-func (unknown) Metrics(string, string, int) ([]Metric, bool) { return nil, false }
-func (unknown) Metric(string) (Metric, bool)                 { return Metric{}, false }
+func (unknown) Loaded() bool                                     { return false }
+func (unknown) Search(string, int, string) (catalog.Page, error) { return catalog.Page{}, nil }
+func (unknown) Metric(string) (catalog.Entry, bool)              { return catalog.Entry{}, false }
 
-// ListMetrics answers GET /metrics/catalog. The cursor is the last name, after
-// a mark that keeps an empty one apart from none.
+// ListMetrics answers GET /metrics/catalog.
 func (a api) ListMetrics(c *gin.Context, params ListMetricsParams) {
 	size, ok := pageSize(c, params.Limit)
 	if !ok {
 		return
 	}
-	after, ok := strings.CutPrefix(value(params.Cursor), cursorMark)
-	if !ok && after != "" {
-		failCursor(c)
-		return
-	}
-	found, ok := a.metrics.Metrics(value(params.Query), after, size+1)
-	if !ok {
+	if !a.metrics.Loaded() {
 		c.Header("Retry-After", "2")
 		fail(c, service.NewProblem(http.StatusServiceUnavailable, "the catalogue of metrics has not been read from Redis yet: try again in a moment; if it stays so, check that Redis runs"))
 		return
 	}
-	p := MetricPage{Metrics: found}
-	if len(found) > size {
-		p.Metrics = found[:size]
-		next := cursorMark + found[size-1].Name
-		p.Next = &next
+	found, err := a.metrics.Search(value(params.Query), size, value(params.Cursor))
+	if errors.Is(err, catalog.ErrCursor) {
+		failCursor(c)
+		return
 	}
-	if p.Metrics == nil {
-		p.Metrics = []Metric{}
+	if err != nil {
+		fail(c, service.NewProblem(http.StatusBadRequest, err.Error()))
+		return
+	}
+	p := MetricPage{Metrics: make([]Metric, 0, len(found.Entries)), Total: found.Total}
+	for _, e := range found.Entries {
+		p.Metrics = append(p.Metrics, newMetric(e))
+	}
+	if found.Next != "" {
+		p.Next = &found.Next
 	}
 	c.Header("Cache-Control", "no-cache")
 	c.JSON(http.StatusOK, p)
 }
 
-const cursorMark = "after:"
+func newMetric(e catalog.Entry) Metric {
+	m := Metric{
+		Name: e.Metric, Series: e.Series, Overflow: e.Overflow, Tags: make([]MetricTag, 0, len(e.Tags)), MoreTags: e.MoreTags,
+		LastValue: e.LastMean, LastEvent: time.UnixMilli(e.LastEvent).UTC(), EventsLastMinute: e.LastMinute, Stale: e.Stale,
+	}
+	for _, t := range e.Tags {
+		if t.Values == nil {
+			t.Values = []string{}
+		}
+		m.Tags = append(m.Tags, MetricTag{Key: t.Key, Values: t.Values, More: t.More})
+	}
+	return m
+}

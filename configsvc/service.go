@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/auth"
 	"pulseboard/metric"
 )
 
@@ -26,6 +27,9 @@ type Config struct {
 	SliceMs int64
 	// MaxWindowSeconds is the longest window that the pipeline serves. 0 = 86,400.
 	MaxWindowSeconds int
+	// Guard asks for tokens with the scope view to read and edit to change; nil =
+	// everybody may do both.
+	Guard *auth.Guard
 	// Metrics is where the service registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().
@@ -63,6 +67,7 @@ type Service struct {
 	publisher *publisher
 	metrics   Catalogue
 	docs      []byte
+	guard     *auth.Guard
 	handler   http.Handler
 	log       *slog.Logger
 }
@@ -78,7 +83,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("cannot register the metrics of the config service: %w", err)
 	}
 	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
-	s := &Service{store: cfg.Store, rules: r, metrics: cfg.Catalogue, log: cfg.Log}
+	s := &Service{store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, log: cfg.Log}
 	if s.docs, err = docsPage(); err != nil {
 		return nil, err
 	}

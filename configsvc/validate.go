@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulseboard/catalog"
 	"pulseboard/metric"
 )
 
@@ -68,10 +69,10 @@ func (a api) cost(d Dashboard) Cost {
 // groups is how many series a result has at most: one for each combination of
 // the values of the group_by tags that the filter lets through, and not more
 // than there are series.
-func groups(q metric.Query, m Metric) int {
+func groups(q metric.Query, m catalog.Entry) int {
 	n := 1
 	for _, tag := range q.GroupBy {
-		i := slices.IndexFunc(m.Tags, func(t MetricTag) bool { return t.Key == tag })
+		i := slices.IndexFunc(m.Tags, func(t catalog.Tag) bool { return t.Key == tag })
 		if i < 0 {
 			continue // All lack it: one value, the empty one.
 		}

@@ -7,30 +7,41 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"pulseboard/catalog"
 )
 
 // known is a catalogue of some metrics.
-type known []Metric
+type known []catalog.Entry
 
-func (k known) Metrics(text, after string, limit int) (found []Metric, ok bool) {
+func (k known) Loaded() bool { return true }
+
+func (k known) Search(text string, limit int, cursor string) (p catalog.Page, err error) {
+	if cursor == "!" {
+		return p, catalog.ErrCursor
+	}
 	for _, m := range k {
-		if m.Name > after && strings.Contains(strings.ToLower(m.Name), strings.ToLower(text)) && len(found) < limit {
-			found = append(found, m)
+		switch {
+		case m.Metric <= cursor || !strings.Contains(m.Metric, strings.ToLower(text)):
+		case len(p.Entries) == limit:
+			p.Next = p.Entries[limit-1].Metric
+		default:
+			p.Entries = append(p.Entries, m)
 		}
 	}
-	return found, true
+	p.Total = len(p.Entries)
+	return p, nil
 }
 
-func (k known) Metric(name string) (Metric, bool) {
+func (k known) Metric(name string) (catalog.Entry, bool) {
 	for _, m := range k {
-		if m.Name == name {
+		if m.Metric == name {
 			return m, true
 		}
 	}
-	return Metric{}, false
+	return catalog.Entry{}, false
 }
 
 func catalogued(t *testing.T, c Catalogue) *httptest.Server {
@@ -46,8 +57,8 @@ func catalogued(t *testing.T, c Catalogue) *httptest.Server {
 
 func TestValidateSaysWhatItCosts(t *testing.T) {
 	srv := catalogued(t, known{
-		{Name: "m", Series: 1000, Tags: []MetricTag{{Key: "host", Values: []string{"a", "b", "c"}}, {Key: "region", Values: []string{"eu", "us"}, More: 3}}},
-		{Name: "small", Series: 3, Tags: []MetricTag{{Key: "host", Values: []string{"a", "b"}}}},
+		{Metric: "m", Series: 1000, Tags: []catalog.Tag{{Key: "host", Values: []string{"a", "b", "c"}}, {Key: "region", Values: []string{"eu", "us"}, More: 3}}},
+		{Metric: "small", Series: 3, Tags: []catalog.Tag{{Key: "host", Values: []string{"a", "b"}}}},
 	})
 	r := do(t, srv, "POST", "/dashboards/validate", `{"colour":1,"widgets":[
 		{"metric_name":"m","aggregation":"avg","window_seconds":60},
@@ -127,14 +138,15 @@ func TestValidateKnowsTheQueriesThereAre(t *testing.T) {
 }
 
 func TestCatalogue(t *testing.T) {
-	x, at := 1.5, time.UnixMilli(1764000000123).UTC()
+	x := 1.5
 	srv := catalogued(t, known{
-		{Name: "api.latency", Series: 2, Tags: []MetricTag{{Key: "host", Values: []string{"a"}, More: 1}}, LastValue: &x, LastEvent: &at},
-		{Name: "api.requests", Series: 1, Tags: []MetricTag{}},
-		{Name: "db.size", Series: 1, Tags: []MetricTag{}, Overflow: true},
+		{Metric: "api.latency", Series: 2, Tags: []catalog.Tag{{Key: "host", Values: []string{"a"}, More: 1}}, LastMean: &x, LastEvent: 1764000000123, LastMinute: 120},
+		{Metric: "api.requests", Series: 1},
+		{Metric: "db.size", Series: 1, Overflow: true, Stale: true},
 	})
 	r := do(t, srv, "GET", "/metrics/catalog?query=LATENCY", "")
-	const want = `{"metrics":[{"metric_name":"api.latency","series":2,"overflow":false,"tags":[{"key":"host","values":["a"],"more":1}],"last_value":1.5,"last_event":"2025-11-24T16:00:00.123Z"}],"next":null}`
+	const want = `{"metrics":[{"metric_name":"api.latency","series":2,"overflow":false,"tags":[{"key":"host","values":["a"],"more":1}],"more_tags":0,` +
+		`"last_value":1.5,"last_event":"2025-11-24T16:00:00.123Z","events_last_minute":120,"stale":false}],"total":1,"next":null}`
 	if r.status != 200 || string(r.body) != want {
 		t.Errorf("%d %s, want %s", r.status, r.body, want)
 	}
@@ -156,10 +168,10 @@ func TestCatalogue(t *testing.T) {
 	if got := strings.Join(names, " "); got != "api.latency api.requests db.size" {
 		t.Errorf("pages %s", got)
 	}
-	if r := do(t, srv, "GET", "/metrics/catalog?query=nothing", ""); string(r.body) != `{"metrics":[],"next":null}` {
+	if r := do(t, srv, "GET", "/metrics/catalog?query=nothing", ""); string(r.body) != `{"metrics":[],"total":0,"next":null}` {
 		t.Errorf("%s", r.body)
 	}
-	for _, query := range []string{"limit=0", "limit=x", "cursor=x"} {
+	for _, query := range []string{"limit=0", "limit=x", "cursor=!"} {
 		if r := do(t, srv, "GET", "/metrics/catalog?"+query, ""); r.status != 400 {
 			t.Errorf("%s: %d %s", query, r.status, r.body)
 		}

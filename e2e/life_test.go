@@ -205,7 +205,7 @@ func TestStartThatCannotBe(t *testing.T) {
 		{"folder in use", []string{"--data-dir", inUse}, []string{inUse, "--data-dir"}},
 		{"no Kafka", []string{"--kafka", "127.0.0.1:1"}, []string{"Kafka at 127.0.0.1:1", "--kafka"}},
 		{"no Redis", []string{"--redis", "127.0.0.1:1"}, []string{"Redis at 127.0.0.1:1", "--redis"}},
-		{"open to others", []string{"--addr", "0.0.0.0:8080"}, []string{"loopback", "--addr"}},
+		{"open to others", []string{"--addr", "0.0.0.0:8080"}, []string{"--addr", "--tokens", "127.0.0.1:8080"}},
 		{"a flag with a typing error", []string{"--adr", "x"}, []string{"-adr", "--help"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

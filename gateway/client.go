@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"pulseboard/internal/auth"
 )
 
 // Limits of a connection.
@@ -61,6 +63,7 @@ type client struct {
 	mu       sync.Mutex
 	board    *board // Nil before the hello.
 	greeted  time.Time
+	grant    auth.Grant // Of the upgrade or of the hello.
 	resume   map[string]resumePoint
 	layout   *layout // What the client was told of, nil before the welcome.
 	cursors  []cursor
@@ -76,10 +79,10 @@ type client struct {
 	gone     bool
 }
 
-func newClient(h *hub, ws *websocket.Conn, dashboard string) *client {
+func newClient(h *hub, ws *websocket.Conn, dashboard string, grant auth.Grant) *client {
 	now := h.now()
 	return &client{
-		hub: h, ws: ws, dashboard: dashboard, joined: now, pingedAt: now,
+		hub: h, ws: ws, dashboard: dashboard, grant: grant, joined: now, pingedAt: now,
 		left: make(chan struct{}), closed: make(chan struct{}),
 	}
 }
@@ -126,9 +129,17 @@ func (c *client) handle(m clientMessage) {
 	switch {
 	case m.Type == "hello" && !greeted:
 		c.ws.SetReadLimit(messageLimit)
+		grant := c.grant // Only this goroutine changes it.
+		if m.Token != "" || !grant.Given() {
+			var err error
+			if grant, err = c.hub.guard.Check(m.Token, auth.View); err != nil {
+				c.end(closeToken, err.Error(), 0)
+				return
+			}
+		}
 		b := c.hub.attach(c)
 		c.mu.Lock()
-		c.board, c.greeted, c.resume = b, c.hub.now(), m.resumePoints()
+		c.board, c.greeted, c.grant, c.resume = b, c.hub.now(), grant, m.resumePoints()
 		c.mu.Unlock()
 	case !greeted:
 		return
@@ -206,6 +217,7 @@ func (c *client) leave() {
 func (c *client) look(now time.Time) {
 	c.mu.Lock()
 	silent := now.Sub(c.joined) - time.Duration(c.wroteAt.Load())
+	denied := c.grant.Err()
 	switch {
 	case c.ending != nil:
 		cut := now.Sub(c.endedAt) > 2*closeWait
@@ -214,6 +226,8 @@ func (c *client) look(now time.Time) {
 			_ = c.ws.Close() // Its part of the handshake does not come, or it does not read.
 		}
 		return
+	case denied != nil:
+		c.endLocked(closeToken, denied.Error(), 0)
 	case c.board == nil && now.Sub(c.joined) >= c.hub.helloWait:
 		c.endLocked(closeNoHello, "no hello came", 0)
 	case c.board != nil && c.layout == nil && now.Sub(c.greeted) > welcomeTimeout:

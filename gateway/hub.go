@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"pulseboard/internal/auth"
 	"pulseboard/metric"
 	"pulseboard/results"
 )
@@ -35,6 +36,7 @@ type hub struct {
 	results    *results.Store
 	dashboards Dashboards
 	subscriber *results.Subscriber
+	guard      *auth.Guard
 	metrics    *metrics
 	log        *slog.Logger
 	now        func() time.Time
@@ -63,7 +65,7 @@ type hub struct {
 
 func newHub(cfg Config, m *metrics) *hub {
 	h := &hub{
-		results: cfg.Results, dashboards: cfg.Dashboards, metrics: m, log: cfg.Log, now: cfg.now,
+		results: cfg.Results, dashboards: cfg.Dashboards, guard: cfg.Guard, metrics: m, log: cfg.Log, now: cfg.now,
 		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, helloWait: cfg.HelloTimeout, limit: cfg.MaxConnections,
 		readers: semaphore.NewWeighted(concurrentReads),
 		boards:  make(map[string]*board), feeds: make(map[results.Stream]*feed),

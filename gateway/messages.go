@@ -12,6 +12,7 @@ const (
 	closeRestart     = 1012
 	closeOverloaded  = 1013
 	closeProtocol    = 4400
+	closeToken       = 4401
 	closeNoDashboard = 4404
 	closeNoHello     = 4408
 )
@@ -19,6 +20,7 @@ const (
 // clientMessage is what a client says. Fields of the wrong type are absent.
 type clientMessage struct {
 	Type   string                     `json:"type"`
+	Token  string                     `json:"token"`
 	Resume map[string]json.RawMessage `json:"resume"`
 }
 
@@ -41,6 +43,7 @@ func parseClientMessage(b []byte) (clientMessage, error) {
 	}
 	// Each by itself, so that one of the wrong type is absent alone.
 	_ = json.Unmarshal(fields["type"], &m.Type)
+	_ = json.Unmarshal(fields["token"], &m.Token)
 	_ = json.Unmarshal(fields["resume"], &m.Resume)
 	return m, nil
 }

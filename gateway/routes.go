@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/gorilla/websocket"
 
+	"pulseboard/internal/auth"
 	"pulseboard/internal/service"
 )
 
@@ -45,7 +46,7 @@ func routes(h *hub, cfg Config) http.Handler {
 		Subprotocols: []string{subprotocol}, CheckOrigin: s.allowed, Error: refuse,
 	}
 	r.GET("/stream/:id", s.open)
-	r.GET("/dashboards/:id/widgets/:wid/snapshot", h.getSnapshot)
+	r.GET("/dashboards/:id/widgets/:wid/snapshot", h.guard.Gin(auth.View), h.getSnapshot)
 	r.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapi) })
 	r.NoRoute(func(c *gin.Context) {
 		if cfg.Page == nil {
@@ -78,6 +79,16 @@ func (s *streams) open(c *gin.Context) {
 		problem(c, http.StatusUpgradeRequired, "this address is a WebSocket stream, subprotocol "+subprotocol)
 		return
 	}
+	// Browsers cannot send the header with a WebSocket: their token comes with the hello.
+	var grant auth.Grant
+	if bearer := auth.Bearer(c.Request); bearer != "" {
+		var err error
+		if grant, err = s.hub.guard.Check(bearer, auth.View); err != nil {
+			auth.Refuse(c.Writer, err)
+			c.Abort()
+			return
+		}
+	}
 	if !s.hub.reserve() {
 		c.Header("Retry-After", "5")
 		problem(c, http.StatusServiceUnavailable, "this gateway has no room for another stream")
@@ -94,7 +105,7 @@ func (s *streams) open(c *gin.Context) {
 		}
 	}
 	// This goroutine ends here: what net/http keeps for a request is freed.
-	if !s.hub.join(newClient(s.hub, ws, c.Param("id"))) {
+	if !s.hub.join(newClient(s.hub, ws, c.Param("id"), grant)) {
 		s.hub.unreserve()
 		_ = ws.Close() // The gateway ends; the client comes back to another.
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/auth"
 	"pulseboard/results"
 )
 
@@ -42,6 +43,8 @@ type Config struct {
 	HelloTimeout time.Duration
 	// Slice is the pipeline's slice: no result comes more often. 0 = 1 s.
 	Slice time.Duration
+	// Guard asks for tokens with the scope view; nil = everybody may look.
+	Guard *auth.Guard
 	// Metrics is where the service registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().

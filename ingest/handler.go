@@ -17,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/klauspost/compress/zstd"
 
+	"pulseboard/internal/auth"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -49,7 +50,7 @@ func (s *Service) routes() http.Handler {
 	e.NoMethod(func(c *gin.Context) {
 		fail(c, http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; events are sent with POST")
 	})
-	e.POST("/ingest", s.ingest)
+	e.POST("/ingest", s.config.Guard.Gin(auth.Ingest), s.ingest)
 	e.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openAPI) })
 	return e
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/auth"
 	"pulseboard/metric"
 )
 
@@ -27,6 +28,7 @@ type Config struct {
 	MaxPending int64
 	// Patience is how long a request may wait for Kafka; 0 = 10 s.
 	Patience time.Duration
+	Guard    *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
 	Metrics  prometheus.Registerer // nil = nowhere.
 	Log      *slog.Logger          // nil = slog.Default().
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pulseboard/ingest"
+	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 )
 
@@ -557,5 +558,35 @@ func TestErrorsNameTheFix(t *testing.T) {
 	n := &node{t: t, url: server.URL + "/ingest"}
 	if r := n.post(`{"metric_name":"m","value":1}`); r.status != 503 || r.header.Get("Retry-After") == "" || !strings.Contains(r.Detail, "nothing was stored") {
 		t.Errorf("%d %+v", r.status, r)
+	}
+}
+
+// Who may send: only a token with the scope ingest, whatever the request is.
+func TestTokens(t *testing.T) {
+	n := start(t, func(c *ingest.Config) { c.Guard = testenv.Guard(t, "ingest", "view", "edit", "admin") })
+	const event = `{"metric_name":"m","value":1}`
+	for token, want := range map[string]int{"": 401, "nobody": 401, "ingest": 200, "view": 403, "edit": 403, "admin": 200} {
+		header := []string{}
+		if token != "" {
+			header = []string{"Authorization", "Bearer " + token}
+		}
+		r := n.post(event, header...)
+		if r.status != want || want == 401 && r.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%q: %d %s", token, r.status, r.Detail)
+		}
+		// What is wrong with the request is for those who may send.
+		if r := n.post("{", header...); want != 200 && r.status != want {
+			t.Errorf("%q with a bad body: %d", token, r.status)
+		}
+	}
+	if got := n.stored(); len(got) != 2 {
+		t.Errorf("%d records are stored", len(got))
+	}
+	res, err := http.Get(strings.TrimSuffix(n.url, "/ingest") + "/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = res.Body.Close(); res.StatusCode != http.StatusOK {
+		t.Errorf("the API's description: %s", res.Status)
 	}
 }

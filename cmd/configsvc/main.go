@@ -12,7 +12,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"pulseboard/catalog"
 	"pulseboard/configsvc"
+	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
@@ -34,12 +36,16 @@ It serves
 
 The database is the truth; Redis gets a copy within a second of each change and
 whenever it lost it. While Redis is away, dashboards can still be edited.
-Without access control yet, it should listen on loopback or a private network.`
+
+With --tokens, reading asks for a token with the scope view and changing for edit
+(Authorization: Bearer TOKEN). Without, anybody may do both, so it listens on
+loopback only.`
 
 func main() { os.Exit(service.Main("configsvc", run)) }
 
 type options struct {
 	addr, database, redis string
+	tokens                string
 	slice                 time.Duration
 	maxWindow             int
 	level                 slog.Level
@@ -49,12 +55,16 @@ func parse(env service.Env) (options, error) {
 	var o options
 	f := conf.New("configsvc", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8082", "`host:port` to listen on")
+	f.StringVar(&o.tokens, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
 	f.StringVar(&o.database, "database", "pulseboard.db", "`database` that keeps the dashboards: the path of a SQLite file, made when it is not there, or postgres://user:password@host:port/name")
 	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that gets queries and dashboards, `host:port` or redis:// URL")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	f.IntVar(&o.maxWindow, "max-window", 3600, "longest window of a widget in `seconds`: 3600 where the pipeline runs on Prism, up to 86400 on Flink")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return o, err
+	}
+	if err := auth.CheckAddr("--addr", o.addr, o.tokens, auth.Edit); err != nil {
 		return o, err
 	}
 	if o.slice <= 0 || o.slice%time.Millisecond != 0 {
@@ -72,6 +82,11 @@ func run(ctx context.Context, env service.Env) (err error) {
 		return err
 	}
 	log := service.Logger(env.Stderr, o.level, "configsvc")
+	metrics := service.NewMetrics()
+	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
 
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
@@ -91,10 +106,17 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	defer func() { _ = reg.Close() }() // Nothing is under way any more.
 
-	metrics := service.NewMetrics()
+	live, err := catalog.Open(ctx, o.redis)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = live.Close() }() // It was only read.
+	catalogue := catalog.NewCatalogue(live, log)
+	metrics.MustRegister(catalogue.Collectors()...)
+
 	svc, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
-		Metrics: metrics, Log: log,
+		Catalogue: catalogue, Guard: guard, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err
@@ -104,5 +126,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log) })
 	g.Go(func() error { return svc.Run(ctx) })
+	g.Go(func() error { return catalogue.Watch(ctx) })
+	g.Go(func() error { return guard.Run(ctx) })
 	return g.Wait()
 }

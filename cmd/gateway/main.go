@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pulseboard/gateway"
+	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
@@ -23,7 +24,7 @@ import (
 const about = `
 gateway brings the results of dashboards to browsers, live.
 
-  gateway --redis redis:6379 --addr 0.0.0.0:8083 --origins https://metrics.example.org
+  gateway --redis redis:6379 --addr 0.0.0.0:8083 --tokens tokens.yaml --origins https://metrics.example.org
 
 It serves
   /stream/{dashboard_id}    WebSocket, subprotocol pulseboard.v1; the client speaks first: {"type":"hello"}
@@ -38,12 +39,17 @@ It serves
 A gateway keeps nothing but its connections: any number of them may run, and a
 client may come back to any. It subscribes only to what its clients look at.
 On SIGTERM it asks its clients to come back, spread over some seconds.
-Without access control yet, it should listen on loopback or a private network.`
+
+With --tokens, streams and snapshots ask for a token with the scope view: in the
+hello of a stream, {"type":"hello","token":"…"}, else Authorization: Bearer TOKEN.
+The page asks its visitor. Without --tokens anybody may look, so it listens on
+loopback only.`
 
 func main() { os.Exit(service.Main("gateway", run)) }
 
 type options struct {
 	addr, redis      string
+	tokens           string
 	origins          conf.List
 	heartbeat, slice time.Duration
 	maxConnections   int
@@ -54,6 +60,7 @@ func parse(env service.Env) (options, error) {
 	var o options
 	f := conf.New("gateway", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8083", "`host:port` to listen on")
+	f.StringVar(&o.tokens, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
 	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that holds results and dashboards, `host:port` or redis:// URL")
 	f.Var(&o.origins, "origins", "`origins`, comma-separated, whose pages may open streams beside those of the gateway's own host;\nsuch as https://metrics.example.org, or * for any")
 	f.IntVar(&o.maxConnections, "max-connections", 20_000, "most streams at a time, a `number`; more are answered 503")
@@ -61,6 +68,9 @@ func parse(env service.Env) (options, error) {
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return o, err
+	}
+	if err := auth.CheckAddr("--addr", o.addr, o.tokens, auth.View); err != nil {
 		return o, err
 	}
 	if o.slice <= 0 || o.slice%time.Millisecond != 0 {
@@ -81,6 +91,11 @@ func run(ctx context.Context, env service.Env) (err error) {
 		return err
 	}
 	log := service.Logger(env.Stderr, o.level, "gateway")
+	metrics := service.NewMetrics()
+	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
 
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
@@ -99,10 +114,9 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	defer func() { _ = reg.Close() }() // Nothing is under way any more.
 
-	metrics := service.NewMetrics()
 	svc, err := gateway.New(gateway.Config{
 		Results: store, Dashboards: reg, Page: web.Handler(), Origins: o.origins, MaxConnections: o.maxConnections,
-		Heartbeat: o.heartbeat, Slice: o.slice, Metrics: metrics, Log: log,
+		Heartbeat: o.heartbeat, Slice: o.slice, Guard: guard, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err
@@ -112,5 +126,6 @@ func run(ctx context.Context, env service.Env) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log) })
 	g.Go(func() error { return svc.Run(ctx) })
+	g.Go(func() error { return guard.Run(ctx) })
 	return g.Wait()
 }

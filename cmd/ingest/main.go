@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pulseboard/ingest"
+	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
 )
@@ -19,7 +20,7 @@ import (
 const about = `
 ingest takes events over HTTP and answers when Kafka has acknowledged them.
 
-  ingest --kafka k1:9092,k2:9092 --addr 0.0.0.0:8081
+  ingest --kafka k1:9092,k2:9092 --addr 0.0.0.0:8081 --tokens tokens.yaml
 
   curl localhost:8081/ingest -H 'Content-Type: application/json' \
     -d '{"metric_name":"api.request.latency","value":12.5,"tags":{"host":"a"}}'
@@ -33,12 +34,15 @@ It serves
 Nodes keep nothing: any number may run behind a load balancer. 200 means stored
 by all in-sync replicas; 503 says which events are not acknowledged, 429 that
 this node has as much waiting as it may hold.
-Without access control yet, it should listen on loopback or a private network.`
+
+With --tokens, /ingest asks for a token with the scope ingest (Authorization:
+Bearer TOKEN). Without, anybody may send, so it listens on loopback only.`
 
 func main() { os.Exit(service.Main("ingest", run)) }
 
 type options struct {
 	addr     string
+	tokens   string
 	kafka    conf.List
 	config   ingest.Config
 	ensure   bool
@@ -50,6 +54,7 @@ func parse(env service.Env) (options, error) {
 	o := options{kafka: conf.List{"127.0.0.1:9092"}}
 	f := conf.New("ingest", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8081", "`host:port` to listen on")
+	f.StringVar(&o.tokens, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
 	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
 	f.StringVar(&o.config.Topic, "topic", "metric-events", "`topic` of the events")
 	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", "metric-dead-letters", "`topic` of the pipeline's dead letters, made here with the other")
@@ -61,6 +66,9 @@ func parse(env service.Env) (options, error) {
 	f.DurationVar(&o.patience, "patience", 10*time.Second, "how long a request waits for Kafka, a `duration`, until it is answered 503")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
+		return o, err
+	}
+	if err := auth.CheckAddr("--addr", o.addr, o.tokens, auth.Ingest); err != nil {
 		return o, err
 	}
 	if len(o.kafka) == 0 {
@@ -84,6 +92,11 @@ func run(ctx context.Context, env service.Env) error {
 		return err
 	}
 	log := service.Logger(env.Stderr, o.level, "ingest")
+	metrics := service.NewMetrics()
+	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
 
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
@@ -91,8 +104,7 @@ func run(ctx context.Context, env service.Env) error {
 	}
 	defer func() { _ = ln.Close() }() // Closed already when serving has begun.
 
-	metrics := service.NewMetrics()
-	o.config.Brokers, o.config.Patience, o.config.Metrics, o.config.Log = o.kafka, o.patience, metrics, log
+	o.config.Brokers, o.config.Patience, o.config.Guard, o.config.Metrics, o.config.Log = o.kafka, o.patience, guard, metrics, log
 	svc, err := ingest.New(o.config)
 	if err != nil {
 		return err
@@ -115,5 +127,6 @@ func run(ctx context.Context, env service.Env) error {
 		return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log)
 	})
 	g.Go(func() error { return svc.Run(running) })
+	g.Go(func() error { return guard.Run(ctx) })
 	return g.Wait()
 }

@@ -9,15 +9,18 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"pulseboard/catalog"
 	"pulseboard/configsvc"
 	"pulseboard/gateway"
 	"pulseboard/ingest"
+	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/demo"
 	"pulseboard/internal/embedded"
@@ -38,8 +41,17 @@ Prism as a process of its own, the dashboards' API, ingest and the stream.
   pulseboard run --addr 127.0.0.1:9000 --data-dir /var/lib/pulseboard --no-demo
   pulseboard run --kafka k1:9092,k2:9092 --redis r1:6379 --database /srv/dashboards.db
 
-This is the single-machine form, on loopback and without access control. Events
-and dashboards are kept in the data folder: they survive the kill of any process,
+This is the single-machine form. Without tokens it listens on loopback only, for
+everybody on this machine; for others, give it a file of tokens:
+
+  pulseboard token create --name me --scopes admin --file tokens.yaml
+  pulseboard run --addr 0.0.0.0:8080 --tokens tokens.yaml
+
+The page then asks for the token, and programs send it as Authorization: Bearer
+TOKEN. /metrics and /healthz stay open. Put a proxy with TLS before it: tokens and
+values go over the wire in clear text otherwise (docs/access.md).
+
+Events and dashboards are kept in the data folder: they survive the kill of any process,
 but the embedded Kafka does not wait for the disk, so a power cut may cost the
 last seconds. Where that matters, name a Kafka of your own.
 
@@ -49,6 +61,7 @@ Send an event:
 
 type runOptions struct {
 	addr     string
+	tokens   string
 	dir      string
 	noDemo   bool
 	slice    time.Duration
@@ -67,6 +80,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	o := &runOptions{}
 	f := conf.New("pulseboard run", aboutRun)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`host:port` of page, API, ingest and streams; port 0 takes a free one")
+	f.StringVar(&o.tokens, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
 	f.StringVar(&o.dir, "data-dir", ".pulseboard", "`folder` of events and dashboards, for one pulseboard at a time")
 	f.BoolVar(&o.noDemo, "no-demo", false, "do not show this machine's own figures")
 	f.DurationVar(&o.slice, "slice", time.Second, "`length` of the slices that windows are made of, the shortest refresh interval: 1s, 500ms or 250ms")
@@ -82,7 +96,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, err
 	}
-	if err := loopbackOnly(o.addr); err != nil {
+	if err := auth.CheckAddr("--addr", o.addr, o.tokens, auth.Ingest, auth.Edit); err != nil {
 		return nil, err
 	}
 	if o.slice < 50*time.Millisecond || o.slice > time.Second || time.Second%o.slice != 0 {
@@ -103,23 +117,16 @@ func parseRun(env service.Env) (*runOptions, error) {
 	return o, nil
 }
 
-// loopbackOnly refuses addresses that others can reach: there is no access control yet.
-func loopbackOnly(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("--addr is %q: it must be host:port, such as 127.0.0.1:8080", addr)
-	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("--addr is %q: without access control pulseboard listens on loopback only, such as 127.0.0.1:8080; put a proxy that checks users before it", addr)
-}
-
 // run starts the parts in the order of what they need, and ends them in the reverse:
 //
 //	kafka ─ redis ─ config service ─ pipeline process ─ gateway ─ ingest ─ HTTP ─ demo
 func run(ctx context.Context, env service.Env) error {
 	o, err := parseRun(env)
+	if err != nil {
+		return err
+	}
+	metrics := service.NewMetrics()
+	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "tokens")})
 	if err != nil {
 		return err
 	}
@@ -137,15 +144,19 @@ func run(ctx context.Context, env service.Env) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	a := &app{
-		options: o, env: env, addr: ln.Addr().String(), metrics: service.NewMetrics(),
+		options: o, env: env, addr: reachable(ln.Addr()), metrics: metrics, guard: guard,
 		group: &group{log: service.Logger(env.Stderr, o.level, "pulseboard"), fail: fail},
 	}
 	defer a.group.stop()
 	if err := a.start(ctx, ln); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: http://%s/\n  Kafka %s (%s)\n  Redis %s (%s)\n  Ctrl-C ends it.\n",
-		a.addr, strings.Join(a.brokers, ","), a.kafkaKind, a.redis, a.redisKind)
+	who := "no tokens: open to everybody on this machine"
+	if o.tokens != "" {
+		who = "asks for a token of " + o.tokens
+	}
+	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: http://%s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Ctrl-C ends it.\n",
+		a.addr, ln.Addr(), who, strings.Join(a.brokers, ","), a.kafkaKind, a.redis, a.redisKind)
 	if _, built := web.Dist(); !built {
 		_, _ = fmt.Fprintln(env.Stdout, "The page is not built into this program: install Node and run make build. The API works.")
 	}
@@ -157,13 +168,22 @@ func run(ctx context.Context, env service.Env) error {
 	return nil
 }
 
+// reachable is where this machine finds a listener, which may be on all addresses.
+func reachable(at net.Addr) string {
+	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return at.String()
+}
+
 // app is what the parts share while they are started.
 type app struct {
 	options *runOptions
 	env     service.Env
 	group   *group
 	metrics *prometheus.Registry
-	addr    string
+	guard   *auth.Guard // Nil without tokens.
+	addr    string      // Where this machine finds it.
 
 	brokers   []string
 	redis     string
@@ -180,6 +200,7 @@ func (a *app) log(name string) *slog.Logger {
 
 func (a *app) start(ctx context.Context, ln net.Listener) error {
 	a.mux = http.NewServeMux()
+	a.group.start(ctx, "tokens", a.guard.Run)
 	for _, part := range []func(context.Context) error{
 		a.startKafka, a.startRedis, a.startConfig, a.startPipeline, a.startGateway, a.startIngest,
 	} {
@@ -271,9 +292,17 @@ func (a *app) startConfig(ctx context.Context) error {
 		return err
 	}
 	a.group.cleanup(ctx, "registry", func() { _ = reg.Close() })
+	live, err := catalog.Open(ctx, a.redis)
+	if err != nil {
+		return err
+	}
+	a.group.cleanup(ctx, "catalogue in Redis", func() { _ = live.Close() })
+	catalogue := catalog.NewCatalogue(live, a.log("catalogue"))
+	a.metrics.MustRegister(catalogue.Collectors()...)
+	a.group.start(ctx, "catalogue", catalogue.Watch)
 	s, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
-		Metrics: a.metrics, Log: a.log("config"),
+		Catalogue: catalogue, Guard: a.guard, Metrics: a.metrics, Log: a.log("config"),
 	})
 	if err != nil {
 		return err
@@ -286,7 +315,9 @@ func (a *app) startConfig(ctx context.Context) error {
 	a.group.start(ctx, "config service", s.Run)
 	a.mux.Handle("/dashboards", s.Handler())
 	a.mux.Handle("/dashboards/", s.Handler())
+	a.mux.Handle("/metrics/catalog", s.Handler())
 	a.mux.Handle("/openapi.yaml", s.Handler())
+	a.mux.Handle("/docs", s.Handler())
 	a.checks = append(a.checks, check{"config", s.Healthy})
 	return nil
 }
@@ -353,7 +384,7 @@ func (a *app) startGateway(ctx context.Context) error {
 	}
 	a.group.cleanup(ctx, "gateway results", func() { _ = res.Close() })
 	s, err := gateway.New(gateway.Config{
-		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Metrics: a.metrics, Log: a.log("gateway"),
+		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Guard: a.guard, Metrics: a.metrics, Log: a.log("gateway"),
 	})
 	if err != nil {
 		return err
@@ -366,7 +397,7 @@ func (a *app) startGateway(ctx context.Context) error {
 }
 
 func (a *app) startIngest(ctx context.Context) error {
-	s, err := ingest.New(ingest.Config{Brokers: a.brokers, Metrics: a.metrics, Log: a.log("ingest")})
+	s, err := ingest.New(ingest.Config{Brokers: a.brokers, Guard: a.guard, Metrics: a.metrics, Log: a.log("ingest")})
 	if err != nil {
 		return err
 	}
@@ -393,7 +424,7 @@ func (a *app) startDemo(ctx context.Context) {
 	all := prometheus.Gatherers{a.metrics, a.pipeline}
 	a.group.start(ctx, "demo", func(ctx context.Context) error {
 		demo.Run(ctx, demo.Config{
-			IngestURL: "http://" + a.addr + "/ingest", Host: host, Every: time.Second, Log: a.log("demo"),
+			IngestURL: "http://" + a.addr + "/ingest", Token: a.guard.AddInMemory("demo", auth.Ingest), Host: host, Every: time.Second, Log: a.log("demo"),
 			Rates: func(context.Context) (map[string]float64, error) { return totals(all, names) },
 		})
 		return nil

@@ -37,6 +37,7 @@ type service struct {
 	Ports       []string          `yaml:"ports"`
 	Scale       int               `yaml:"scale"`
 	Restart     string            `yaml:"restart"`
+	Profiles    []string          `yaml:"profiles"` // Not empty = started by hand only.
 	DependsOn   map[string]struct {
 		Condition string `yaml:"condition"`
 	} `yaml:"depends_on"`
@@ -148,7 +149,7 @@ var programs = sync.OnceValue(func() (err error) {
 		return err
 	}
 	args := []string{"build", "-o", built}
-	for _, name := range []string{"configsvc", "gateway", "ingest", "pipeline"} {
+	for _, name := range []string{"configsvc", "gateway", "ingest", "pipeline", "pulseboard"} {
 		args = append(args, "pulseboard/cmd/"+name)
 	}
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil { //nolint:gosec // Our own programs.

@@ -31,17 +31,22 @@ func TestCompose(t *testing.T) {
 		t.Skip("nginx is not installed: it is in Debian's package nginx-light")
 	}
 	m := newMachine(t)
+	s := &site{m: m}
+	s.token = s.tokens("create", "--name", "first", "--scopes", "admin")
 	for _, name := range m.compose.order(t) {
-		m.up(name)
+		if len(m.compose.Services[name].Profiles) == 0 {
+			m.up(name)
+		}
 	}
 
-	s := &site{m: m}
+	s.needsToken()
 	s.makeDashboard()
 	s.send(3)
 	cookie := s.cookie()
 	first := s.open(cookie)
 	first.until("the count of all events", s.sent)
 	s.sameGateway(cookie, first)
+	s.rotate()
 	s.prometheus()
 	s.workerComesBack()
 	s.upgrade(cookie)
@@ -50,8 +55,96 @@ func TestCompose(t *testing.T) {
 // site is the whole, as its users see it.
 type site struct {
 	m         *machine
+	token     string
 	dashboard string
 	sent      float64
+}
+
+// tokens is compose run --rm tokens pulseboard token.
+func (s *site) tokens(args ...string) string {
+	t, m, name := s.m.t, s.m, "tokens"
+	t.Helper()
+	c := m.compose.Services[name]
+	cmd := exec.CommandContext(t.Context(), program(t, c.Command[0]), append([]string{"token"}, args...)...) //nolint:gosec // Our own program.
+	for v, value := range c.Environment {
+		cmd.Env = append(cmd.Env, v+"="+m.here(name, name, value))
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("token %v: %v: %s", args, err, &stderr)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// needsToken asks for everything without a token, and with one that nobody made.
+func (s *site) needsToken() {
+	s.m.t.Helper()
+	good := s.token
+	for _, s.token = range []string{"", "pb_nobody"} {
+		s.request(http.MethodPost, "/ingest", []any{}, http.StatusUnauthorized, nil)
+		s.request(http.MethodGet, "/dashboards", nil, http.StatusUnauthorized, nil)
+		s.request(http.MethodPost, "/dashboards", map[string]any{}, http.StatusUnauthorized, nil)
+		s.request(http.MethodGet, "/dashboards/x/widgets/y/snapshot", nil, http.StatusUnauthorized, nil)
+	}
+	s.token = good
+	for _, path := range []string{"/metrics", "/healthz"} {
+		s.request(http.MethodGet, path, nil, http.StatusNotFound, nil) // Not for everybody.
+	}
+}
+
+// rotate is what docs/access.md says: a new token counts without a restart, and
+// when the old one is removed its streams end.
+func (s *site) rotate() {
+	t := s.m.t
+	t.Helper()
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // It does not fail.
+	old := s.open(&http.Cookie{Value: hex.EncodeToString(id)})
+	s.token = s.tokens("create", "--name", "second", "--scopes", "admin")
+	s.m.until("a value with the new token", func(ctx context.Context) error {
+		st, _, err := s.dial(ctx, hex.EncodeToString(id))
+		if err != nil {
+			return err
+		}
+		select {
+		case _, ok := <-st.values:
+			if !ok {
+				return errors.New("the stream was ended")
+			}
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	s.tokens("remove", "--name", "first")
+	for ended := false; !ended; {
+		select {
+		case _, more := <-old.values:
+			ended = !more
+		case <-t.Context().Done():
+			t.Fatal("the stream outlives its token")
+		}
+	}
+	s.m.until("the new token at the other services", func(ctx context.Context) error {
+		for path, method := range map[string]string{"/dashboards": http.MethodGet, "/ingest": http.MethodPost} {
+			req, err := http.NewRequestWithContext(ctx, method, s.m.url(path), strings.NewReader("[]"))
+			if err != nil {
+				return err
+			}
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("Authorization", "Bearer "+s.token)
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return err
+			}
+			if _ = res.Body.Close(); res.StatusCode != http.StatusOK {
+				return errors.New(res.Status)
+			}
+		}
+		return nil
+	})
 }
 
 // request sends a document to nginx, and returns the cookies that are set.
@@ -66,6 +159,9 @@ func (s *site) request(method, path string, body any, status int, answer any) []
 		s.m.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if s.token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		s.m.t.Fatal(err)
@@ -139,7 +235,6 @@ func (s *site) cookie() *http.Cookie {
 			t.Errorf("with the cookie %q a new one is set: %v", value, got)
 		}
 	}
-	s.request(http.MethodGet, "/metrics", nil, http.StatusNotFound, nil) // Not for everybody.
 	return c
 }
 
@@ -158,7 +253,7 @@ func (s *site) dial(ctx context.Context, cookie string) (*stream, []*http.Cookie
 		return nil, nil, err
 	}
 	_ = res.Body.Close()
-	if err := conn.WriteJSON(map[string]any{"type": "hello"}); err != nil {
+	if err := conn.WriteJSON(map[string]any{"type": "hello", "token": s.token}); err != nil {
 		return nil, nil, err
 	}
 	st := &stream{m: s.m, conn: conn, values: make(chan float64, 10_000)}

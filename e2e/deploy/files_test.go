@@ -87,9 +87,14 @@ func TestComposeNamesWhatExists(t *testing.T) {
 				t.Errorf("%s depends on %s, which is not there", name, on)
 			}
 		}
+		for _, a := range s.Command {
+			if file, ok := strings.CutPrefix(a, "--tokens="); ok && s.mounts(t)[path.Dir(file)] != tokensVolume {
+				t.Errorf("%s: the tokens file %s does not lie in the volume that compose run tokens writes", name, file)
+			}
+		}
 		for _, p := range s.Ports {
 			if !strings.HasPrefix(p, "127.0.0.1:") {
-				t.Errorf("%s: the port %s is published to other machines, and there is no access control", name, p)
+				t.Errorf("%s: the port %s is published to other machines, where anybody may read what goes over it: put a proxy with TLS before it", name, p)
 			}
 		}
 	}
@@ -107,6 +112,9 @@ func TestComposeNamesWhatExists(t *testing.T) {
 		t.Error("a job that an operator ended would be submitted again")
 	}
 }
+
+// tokensVolume is where the tokens file lies.
+const tokensVolume = "tokens"
 
 // stage is one of the Dockerfile.
 type stage struct {
@@ -314,7 +322,7 @@ func TestPageNamesCommandsThatExist(t *testing.T) {
 			n++
 			help(t, append([]string{"pipeline"}, strings.Fields(m[1])...))
 		}
-		for _, m := range regexp.MustCompile(`\bcompose (up -d|build|exec|stop|restart|logs)([^\n#]*)`).FindAllStringSubmatch(text, -1) {
+		for _, m := range regexp.MustCompile(`\bcompose (up -d|build|exec|run --rm|stop|restart|logs)([^\n#]*)`).FindAllStringSubmatch(text, -1) {
 			for _, word := range strings.Fields(m[2]) {
 				word = strings.TrimPrefix(word, "--scale=")
 				word, _, _ = strings.Cut(word, "=")
@@ -325,7 +333,7 @@ func TestPageNamesCommandsThatExist(t *testing.T) {
 				if _, ok := c.Services[word]; !ok {
 					t.Errorf("%s: compose.yaml has no service %s", m[0], word)
 				}
-				if m[1] == "exec" {
+				if m[1] == "exec" || m[1] == "run --rm" {
 					break // What follows is a command.
 				}
 			}

@@ -431,7 +431,7 @@ func (m *machine) startNginx(name string) {
 	args[1] += " master_process off;"
 	m.start(name, name, path, append(args, "-c", "/etc/nginx/nginx.conf", "-e", "stderr"))
 	m.until(name, func(ctx context.Context) error {
-		_, err := get(ctx, m.url("/healthz"))
+		_, err := get(ctx, m.url("/openapi.yaml"))
 		return err
 	})
 }

@@ -36,6 +36,7 @@ type Rates func(context.Context) (map[string]float64, error)
 // Config says where the figures go.
 type Config struct {
 	IngestURL string // http://host:port/ingest.
+	Token     string // With the scope ingest; "" where none is needed.
 	Host      string // Value of the tag host.
 	Every     time.Duration
 	Rates     Rates
@@ -50,7 +51,7 @@ func Run(ctx context.Context, c Config) {
 	client := &http.Client{Timeout: 5 * time.Second}
 	failing := false
 	for {
-		err := post(ctx, client, c.IngestURL, s.sample(ctx))
+		err := post(ctx, client, c, s.sample(ctx))
 		if err != nil && ctx.Err() == nil && !failing {
 			c.Log.Warn("the demo cannot send its figures; trying on", "error", err)
 		}
@@ -69,7 +70,7 @@ type event struct {
 	Tags   map[string]string `json:"tags"`
 }
 
-func post(ctx context.Context, client *http.Client, url string, events []event) error {
+func post(ctx context.Context, client *http.Client, c Config, events []event) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -77,11 +78,14 @@ func post(ctx context.Context, client *http.Client, url string, events []event) 
 	if err != nil {
 		return fmt.Errorf("cannot encode the figures: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.IngestURL, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
 	res, err := client.Do(req)
 	if err != nil {
 		return err
@@ -92,7 +96,7 @@ func post(ctx context.Context, client *http.Client, url string, events []event) 
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("POST %s answered %s: %s", url, res.Status, answer)
+		return fmt.Errorf("POST %s answered %s: %s", c.IngestURL, res.Status, answer)
 	}
 	return nil
 }

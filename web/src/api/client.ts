@@ -1,3 +1,4 @@
+import { keeper } from "./token";
 import type { Dashboard, DashboardList, Problem, ProblemDetail, WidgetsPatch } from "./types";
 
 /** A document and the ETag it was read with. */
@@ -31,10 +32,26 @@ interface Request {
   readonly signal?: AbortSignal | undefined;
 }
 
-async function request(path: string, { method = "GET", body, ifMatch, signal }: Request = {}): Promise<Response> {
+/** Sends a request, again with each token that is given after it was refused. */
+async function request(path: string, options: Request = {}): Promise<Response> {
+  for (;;) {
+    const sent = keeper.token.value;
+    try {
+      return await requestWith(sent, path, options);
+    } catch (error) {
+      const refused = error instanceof ApiError && error.status === 401;
+      if (!refused) throw error;
+      if (!(await keeper.ask(sent, error.message))) throw sent === "" ? new ApiError(401, "This server asks for a token, and you are not signed in.") : error;
+      options.signal?.throwIfAborted();
+    }
+  }
+}
+
+async function requestWith(token: string, path: string, { method = "GET", body, ifMatch, signal }: Request): Promise<Response> {
   const headers = new Headers({ Accept: "application/json" });
   if (body !== undefined) headers.set("Content-Type", "application/json");
   if (ifMatch !== undefined) headers.set("If-Match", ifMatch);
+  if (token !== "") headers.set("Authorization", `Bearer ${token}`);
   let response: Response;
   try {
     response = await fetch(path, {
@@ -83,6 +100,11 @@ export async function listDashboards(query: ListQuery, signal?: AbortSignal): Pr
   const text = params.toString();
   const response = await request(text === "" ? "/dashboards" : `/dashboards?${text}`, { signal });
   return (await response.json()) as DashboardList;
+}
+
+/** Fails with the server's reason when a token is not good for reading. */
+export async function checkToken(token: string): Promise<void> {
+  await requestWith(token, "/dashboards?limit=1", {});
 }
 
 export async function getDashboard(id: string, signal?: AbortSignal): Promise<Versioned<Dashboard>> {

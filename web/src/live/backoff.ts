@@ -11,6 +11,9 @@ export function backoff(attempt: number, random: () => number): number {
   return random() * backoffBound(attempt);
 }
 
+/** Close code of a stream without a token that is good for it. */
+export const CLOSED_TOKEN = 4401;
+
 /** Close codes that a new connection would meet again: the request itself is wrong. */
 export function isFinal(code: number): boolean {
   return code >= 4400 && code <= 4499;

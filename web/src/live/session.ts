@@ -1,7 +1,9 @@
 import { signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { keeper } from "../api/token";
+import { CLOSED_TOKEN } from "./backoff";
 import { ServerClock } from "./clock";
 import { freshness, type Freshness } from "./freshness";
-import type { ServerMessage } from "./protocol";
+import type { HelloMessage, ServerMessage } from "./protocol";
 import { Scheduler } from "./scheduler";
 import { StreamSocket, type SocketStatus, type SocketWorld } from "./socket";
 import { DashboardStore, type WidgetStream } from "./store";
@@ -50,6 +52,9 @@ export class LiveSession {
   private readonly statuses = new Map<string, Signal<WidgetStatus>>();
   private readonly listeners = new AbortController();
   private link: SocketStatus = { kind: "connecting" };
+  /** The token of the newest hello. */
+  private sent = "";
+  private unfollow = (): void => {};
   private connectedOnce = false;
   private lag = Number.NaN;
   /** The first updates of a connection wait while the page draws its history: they tell nothing about the link. */
@@ -68,7 +73,7 @@ export class LiveSession {
     this.socket = new StreamSocket({
       url,
       world,
-      hello: () => ({ type: "hello", resume: this.store.resumePoints() }),
+      hello: () => this.hello(),
       onMessage: (message, arrival) => this.receive(message, arrival),
       onStatus: (status) => this.setLink(status),
     });
@@ -76,6 +81,10 @@ export class LiveSession {
 
   start(): void {
     this.socket.start();
+    this.unfollow = keeper.token.subscribe((token) => {
+      // It may come long after the dialog was closed.
+      if (token !== this.sent) this.startAgain();
+    });
     this.timer = setInterval(() => this.refreshStatus(), STATUS_MS);
     const { signal: until } = this.listeners;
     window.addEventListener("online", () => this.socket.retryNow(), { signal: until });
@@ -84,6 +93,7 @@ export class LiveSession {
 
   stop(): void {
     this.listeners.abort();
+    this.unfollow();
     if (this.timer !== null) clearInterval(this.timer);
     if (this.hiddenTimer !== null) clearTimeout(this.hiddenTimer);
     this.socket.stop();
@@ -114,6 +124,24 @@ export class LiveSession {
     return this.clock.at(this.world.now());
   }
 
+  private hello(): HelloMessage {
+    this.sent = keeper.token.peek();
+    const resume = this.store.resumePoints();
+    return this.sent === "" ? { type: "hello", resume } : { type: "hello", token: this.sent, resume };
+  }
+
+  private get refused(): boolean {
+    return this.link.kind === "ended" && this.link.code === CLOSED_TOKEN;
+  }
+
+  private async askForToken(reason: string): Promise<void> {
+    if (await keeper.ask(this.sent, reason)) this.startAgain();
+  }
+
+  private startAgain(): void {
+    if (this.refused && !this.listeners.signal.aborted) this.socket.start();
+  }
+
   private receive(message: ServerMessage, arrival: number): void {
     if ("server_time" in message) this.clock.observe(message.server_time, arrival);
     const { changed, resync } = this.store.apply(message, arrival);
@@ -139,6 +167,7 @@ export class LiveSession {
 
   private setLink(link: SocketStatus): void {
     this.link = link;
+    if (link.kind === "ended" && link.code === CLOSED_TOKEN) void this.askForToken(link.reason);
     if (link.kind === "open") {
       this.connectedOnce = true;
       // The next server may have another clock.

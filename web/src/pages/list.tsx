@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, createDashboard, deleteDashboard, getDashboard, listDashboards } from "../api/client";
+import { keeper } from "../api/token";
 import type { DashboardSummary } from "../api/types";
 import { navigate } from "../router";
 import { Dialog } from "../ui/dialog";
@@ -27,6 +28,7 @@ export function ListPage() {
   const [deleting, setDeleting] = useState<DashboardSummary | null>(null);
   const [reload, setReload] = useState(0);
   const first = useRef(true);
+  const token = keeper.token.value;
 
   useEffect(() => {
     document.title = "Dashboards · Pulseboard";
@@ -52,7 +54,7 @@ export function ListPage() {
       clearTimeout(timer);
       abort.abort();
     };
-  }, [query, tag, reload]);
+  }, [query, tag, reload, token]);
 
   const more = async (): Promise<void> => {
     if (listing?.next == null) return;

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { keeper } from "../api/token";
 import { Icon, Mark, type IconName } from "./icon";
 import { nextTheme, themeChoice, type ThemeChoice } from "./theme";
 
@@ -10,6 +11,27 @@ function ThemeButton() {
   return (
     <button type="button" class="button button-icon" onClick={nextTheme} aria-label={text} title={text}>
       <Icon name={THEME_ICONS[choice]} />
+    </button>
+  );
+}
+
+/** Only where there is a token to forget, or where one was asked for in vain. */
+function SignButton() {
+  if (keeper.token.value !== "") {
+    const out = (): void => {
+      keeper.forget();
+      location.reload(); // Nothing that the token brought stays on the page.
+    };
+    return (
+      <button type="button" class="button button-quiet" onClick={out}>
+        Sign out
+      </button>
+    );
+  }
+  if (!keeper.declined.value) return null;
+  return (
+    <button type="button" class="button button-quiet" onClick={() => keeper.signIn()}>
+      Sign in
     </button>
   );
 }
@@ -43,6 +65,7 @@ export function TopBar({ title, children }: TopBarProps) {
       <span class="topbar-space" />
       <div class="topbar-tools">
         {children}
+        <SignButton />
         <ThemeButton />
       </div>
     </header>

@@ -1,0 +1,119 @@
+import { signal, type ReadonlySignal } from "@preact/signals";
+
+const KEY = "pulseboard.token";
+
+/** The part of the browser's storages that is used, so that tests can stand in for it. */
+export interface Shelf {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+}
+
+/** Why the server wants a token; problem is empty when it simply needs one. */
+export interface Asking {
+  readonly problem: string;
+}
+
+/**
+ * The token of whoever uses the page. Requests that were refused wait in ask
+ * until there is another one, so that pages need not know of tokens at all.
+ */
+export class TokenKeeper {
+  private readonly current = signal("");
+  private readonly question = signal<Asking | null>(null);
+  private waiting: ((given: boolean) => void)[] = [];
+  private readonly refusal = signal(false);
+
+  /** lasting outlives the browser, passing the tab only. Both may forbid to be used. */
+  constructor(
+    private readonly lasting: () => Shelf,
+    private readonly passing: () => Shelf,
+  ) {
+    this.current.value = read(passing) || read(lasting);
+  }
+
+  /** "" = none. */
+  get token(): ReadonlySignal<string> {
+    return this.current;
+  }
+
+  /** The dialog was closed without an answer. */
+  get declined(): ReadonlySignal<boolean> {
+    return this.refusal;
+  }
+
+  /** What the dialog asks, null when it is closed. */
+  get asking(): ReadonlySignal<Asking | null> {
+    return this.question;
+  }
+
+  /**
+   * Asks for another token than sent, which was refused for this reason. True
+   * when there is one. Who closed the dialog is not asked again before signIn.
+   */
+  ask(sent: string, problem: string): Promise<boolean> {
+    if (sent !== this.current.value) return Promise.resolve(true);
+    if (this.refusal.value) return Promise.resolve(false);
+    this.question.value ??= { problem: sent === "" ? "" : problem };
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  /** Opens the dialog because somebody wants to. */
+  signIn(): void {
+    this.refusal.value = false;
+    this.question.value ??= { problem: "" };
+  }
+
+  give(token: string, remember: boolean): void {
+    this.refusal.value = false;
+    write(this.lasting, "");
+    write(this.passing, "");
+    this.current.value = token;
+    write(remember ? this.lasting : this.passing, token);
+    this.answer(true);
+  }
+
+  decline(): void {
+    this.refusal.value = true;
+    this.answer(false);
+  }
+
+  forget(): void {
+    this.current.value = "";
+    this.refusal.value = false;
+    write(this.lasting, "");
+    write(this.passing, "");
+  }
+
+  private answer(given: boolean): void {
+    this.question.value = null;
+    const waiting = this.waiting;
+    this.waiting = [];
+    for (const resolve of waiting) resolve(given);
+  }
+}
+
+// A browser may forbid storage; the token then lasts as long as the page.
+
+function read(shelf: () => Shelf): string {
+  try {
+    return shelf().getItem(KEY) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function write(shelf: () => Shelf, token: string): void {
+  try {
+    if (token === "") shelf().removeItem(KEY);
+    else shelf().setItem(KEY, token);
+  } catch {
+    // Not kept, then.
+  }
+}
+
+/** The page's own. */
+export const keeper = new TokenKeeper(
+  () => localStorage,
+  () => sessionStorage,
+);

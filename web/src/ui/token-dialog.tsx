@@ -1,0 +1,53 @@
+import { useState } from "preact/hooks";
+import { checkToken } from "../api/client";
+import { keeper } from "../api/token";
+import { Dialog } from "./dialog";
+import { Field } from "./field";
+
+/** Asks for the token, and tries it before it takes it. */
+export function TokenDialog({ problem: first }: { readonly problem: string }) {
+  const [token, setToken] = useState("");
+  const [remember, setRemember] = useState(false);
+  const [error, setError] = useState<string | undefined>(undefined);
+  const [problem, setProblem] = useState(first);
+  const [busy, setBusy] = useState(false);
+  const submit = async (): Promise<void> => {
+    const given = token.trim();
+    // A header can carry nothing else.
+    if (!/^[\x21-\x7e]+$/.test(given)) {
+      setError(given === "" ? "Paste a token." : "A token has no spaces and no letters beyond ASCII.");
+      return;
+    }
+    setError(undefined);
+    setBusy(true);
+    try {
+      await checkToken(given);
+      keeper.give(given, remember);
+    } catch (failure) {
+      setProblem(failure instanceof Error ? failure.message : String(failure));
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog title="This server asks for a token" submit="Sign in" small busy={busy} problem={problem.charAt(0).toUpperCase() + problem.slice(1)} onSubmit={() => void submit()} onClose={() => keeper.decline()}>
+      <Field label="Token" error={error} hint="It begins with pb_. Whoever runs the server makes one with pulseboard token create.">
+        {(aria) => (
+          <input
+            {...aria}
+            class="input"
+            type="password"
+            value={token}
+            autoFocus
+            autoComplete="current-password"
+            spellcheck={false}
+            onInput={(event) => setToken(event.currentTarget.value)}
+          />
+        )}
+      </Field>
+      <label class="check">
+        <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.currentTarget.checked)} />
+        Remember it on this device
+      </label>
+    </Dialog>
+  );
+}
