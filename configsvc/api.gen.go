@@ -61,7 +61,7 @@ type Dashboard struct {
 // DashboardAnswer defines model for DashboardAnswer.
 type DashboardAnswer = answer
 
-// DashboardInput What people write; what they leave out, the service adds.
+// DashboardInput What people write; what they leave out, or set to null, the service adds.
 type DashboardInput struct {
 	// ID Made by the service when absent; cannot be changed.
 	ID    *string `json:"dashboard_id,omitempty"`
@@ -435,7 +435,7 @@ type TooLarge = Problem
 // WrongType defines model for WrongType.
 type WrongType = Problem
 
-// DashboardBody What people write; what they leave out, the service adds.
+// DashboardBody What people write; what they leave out, or set to null, the service adds.
 type DashboardBody = DashboardInput
 
 // bearerContextKey is the context key for bearer security scheme

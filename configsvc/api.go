@@ -37,6 +37,13 @@ func (s *Service) routes(m *metrics) http.Handler {
 	e.NoMethod(func(c *gin.Context) {
 		fail(c, service.NewProblem(http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; the header Allow lists what it takes"))
 	})
+	// Else every method of a dashboard would be one of an id "validate".
+	e.Use(func(c *gin.Context) {
+		if c.Request.URL.Path == "/dashboards/validate" && c.Request.Method != http.MethodPost {
+			c.Header("Allow", http.MethodPost)
+			fail(c, service.NewProblem(http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; the header Allow lists what it takes"))
+		}
+	})
 	RegisterHandlersWithOptions(e, api{s}, GinServerOptions{
 		Middlewares: []MiddlewareFunc{s.admit},
 		ErrorHandler: func(c *gin.Context, err error, status int) {

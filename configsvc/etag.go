@@ -39,26 +39,43 @@ func parseIfMatch(c *gin.Context, header *string) (m matcher, ok bool) {
 	return m, ok
 }
 
-func parseTags(header string) (matcher, bool) {
-	var m matcher
-	for t := range strings.SplitSeq(header, ",") {
-		t = strings.TrimSpace(t)
-		switch opaque := strings.TrimPrefix(t, "W/"); {
-		case t == "*":
-			m.any = true
-		case t == "":
-		case len(opaque) < 2 || opaque[0] != '"' || opaque[len(opaque)-1] != '"':
-			return m, false
-		default:
-			m.tags = append(m.tags, t)
-		}
+// parseTags reads * or a list of entity tags, which may hold commas themselves.
+func parseTags(header string) (m matcher, ok bool) {
+	rest := strings.Trim(header, " \t")
+	if rest == "*" {
+		m.any = true
+		return m, true
 	}
-	return m, m.any || len(m.tags) > 0
+	for {
+		rest = strings.TrimLeft(rest, " \t,")
+		if rest == "" {
+			return m, len(m.tags) > 0
+		}
+		opaque, weak := strings.CutPrefix(rest, "W/")
+		if opaque == "" || opaque[0] != '"' {
+			return m, false
+		}
+		end := strings.IndexByte(opaque[1:], '"')
+		if end < 0 {
+			return m, false
+		}
+		t := opaque[:end+2]
+		if rest = strings.TrimLeft(opaque[end+2:], " \t"); rest != "" && rest[0] != ',' {
+			return m, false
+		}
+		if weak {
+			t = "W/" + t
+		}
+		m.tags = append(m.tags, t)
+	}
 }
 
 // notModified compares weakly, as If-None-Match is meant to.
 func notModified(header string, version int64) bool {
-	m, ok := parseTags(strings.ReplaceAll(header, "W/", ""))
+	m, ok := parseTags(header)
+	for i, t := range m.tags {
+		m.tags[i] = strings.TrimPrefix(t, "W/")
+	}
 	return ok && m.matches(version)
 }
 

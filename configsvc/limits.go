@@ -16,6 +16,8 @@ const (
 	maxName         = 64
 	maxThresholds   = 20
 	maxSeriesShown  = 100
+	maxSearch       = 200
+	maxCursor       = 2000
 	gridColumns     = 12
 	maxRow          = 10_000
 	maxHeight       = 100

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -22,6 +23,21 @@ func pageSize(c *gin.Context, limit *Limit) (n int, ok bool) {
 	return *limit, true
 }
 
+// short checks the lengths of texts in the query; when ok is false, the answer was given.
+func short(c *gin.Context, texts map[string]*string) (ok bool) {
+	for name, text := range texts {
+		limit := maxSearch
+		if name == "cursor" {
+			limit = maxCursor
+		}
+		if n := utf8.RuneCountInString(value(text)); n > limit {
+			fail(c, service.NewProblem(http.StatusBadRequest, fmt.Sprintf("%s has %d characters: at most %d", name, n, limit)))
+			return false
+		}
+	}
+	return true
+}
+
 func failCursor(c *gin.Context) {
 	fail(c, service.NewProblem(http.StatusBadRequest, "cursor is not one that this service gave for this list: begin again without it"))
 }
@@ -36,7 +52,11 @@ func value[T any](p *T) (v T) {
 // ListDashboards answers GET /dashboards.
 func (a api) ListDashboards(c *gin.Context, params ListDashboardsParams) {
 	size, ok := pageSize(c, params.Limit)
-	if !ok {
+	if !ok || !short(c, map[string]*string{"query": params.Query, "cursor": params.Cursor}) {
+		return
+	}
+	if len(value(params.Tag)) > maxTags {
+		fail(c, service.NewProblem(http.StatusBadRequest, fmt.Sprintf("tag is given %d times: at most %d", len(*params.Tag), maxTags)))
 		return
 	}
 	q := ListQuery{
