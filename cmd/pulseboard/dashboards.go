@@ -392,8 +392,14 @@ func planApply(ctx context.Context, client *dashcode.Client, set dashcode.Set, p
 
 func runApply(ctx context.Context, client *dashcode.Client, set dashcode.Set, prune string) []dashcode.Result {
 	results := []dashcode.Result{}
+	lost := false
 	for _, i := range set.Items {
-		results = append(results, client.Apply(ctx, i))
+		if lost {
+			results = append(results, dashcode.NotTried(i))
+			continue
+		}
+		r := client.Apply(ctx, i)
+		results, lost = append(results, r), r.Lost
 	}
 	if prune == "" {
 		return results
