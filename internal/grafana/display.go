@@ -163,6 +163,9 @@ func (d *display) graph(panel object) {
 	if n := len(panel.list("seriesOverrides")); n > 0 {
 		d.note("%d overrides of single series are left out", n)
 	}
+	if len(panel.object("aliasColors")) > 0 {
+		d.note("the colours of single series are left out")
+	}
 	for _, t := range panel.objects("thresholds") {
 		at, ok := t.number("value")
 		level := map[string]string{"critical": "crit", "warning": "warn", "ok": "ok"}[t.text("colorMode")]
