@@ -108,7 +108,7 @@ func ask(t *testing.T, method, url, body string, header ...string) (int, configs
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // It was read.
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func TestApplyNeverWritesOverWhatItHasNotSeen(t *testing.T) {
 			edits := 0
 			var written []string
 			between := through(t, server, func(_ http.ResponseWriter, r *http.Request) bool {
-				if r.Method == "PUT" {
+				if r.Method == http.MethodPut {
 					if edits < c.edits {
 						edits++
 						if status, _ := ask(t, "PATCH", server+"/dashboards/"+webID, fmt.Sprintf(`{"title":"Edited %d"}`, edits), "If-Match", "*"); status != 200 {
@@ -294,10 +294,10 @@ func TestApplyWhileOthersMakeAndDelete(t *testing.T) {
 	between := through(t, server, func(_ http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case done:
-		case r.Method == "POST":
+		case r.Method == http.MethodPost:
 			done = true
 			ask(t, "POST", server+"/dashboards", `{"dashboard_id":"`+webID+`","title":"Theirs"}`)
-		case r.Method == "PUT":
+		case r.Method == http.MethodPut:
 			done = true
 			ask(t, "DELETE", server+"/dashboards/"+webID, "", "If-Match", "*")
 		}
@@ -314,14 +314,14 @@ func TestPrune(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "web.yaml"), webFile)
 	const stray = "0b0f6c6e-6f7e-4d55-8a7a-0d0f1a2b3c4d"
-	make := func() {
+	makeOthers := func() {
 		for _, doc := range []string{`{"dashboard_id":"` + stray + `","title":"Stray","tags":["team-a"]}`, `{"title":"Of others","tags":["team-b"]}`, `{"title":"Team-a by title only"}`} {
 			if status, _ := ask(t, "POST", server+"/dashboards", doc); status != 201 {
 				t.Fatal(status)
 			}
 		}
 	}
-	make()
+	makeOthers()
 	planned := say(t, []string{"apply", "--server", server, "--prune-tag", "team-a", "--dry-run", dir})
 	planned.want(t, 0, "1 created, 0 changed, 1 deleted")
 	if !strings.HasPrefix(planned.stdout, "- delete Stray ("+stray+"), version 1, 0 widgets\n+ create Web") {
@@ -332,16 +332,16 @@ func TestPrune(t *testing.T) {
 	// When a file cannot be applied, nothing is deleted.
 	writeFile(t, filepath.Join(dir, "web.yaml"), strings.ReplaceAll(webFile, "at: 200", "at: 250"))
 	refuses := through(t, server, func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method == "PUT" {
+		if r.Method == http.MethodPut {
 			service.NewProblem(500, "the database failed").Write(w)
 		}
-		return r.Method != "PUT"
+		return r.Method != http.MethodPut
 	})
 	say(t, []string{"apply", "--server", refuses, "--prune-tag", "team-a", dir}).want(t, 1, "the database failed", "nothing was deleted, since not all files could be applied")
 
 	// Someone takes the tag away while we are about to delete.
 	untag := through(t, server, func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Method == "DELETE" {
+		if r.Method == http.MethodDelete {
 			ask(t, "PATCH", server+"/dashboards/"+stray, `{"tags":[]}`, "If-Match", "*")
 		}
 		return true

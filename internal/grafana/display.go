@@ -226,7 +226,7 @@ func firstColor(colors []any) (level string, ok bool) {
 	return level, known
 }
 
-var rgb = regexp.MustCompile(`^(?:#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})|rgba?\((\d+),\s*(\d+),\s*(\d+).*)`) //nolint:gochecknoglobals // A compiled constant.
+var rgb = regexp.MustCompile(`^(?:#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})|rgba?\((\d+),\s*(\d+),\s*(\d+).*)`)
 
 // levelOf makes a level of a colour, by its name or its hue; of a colour that
 // means nothing, by its place among n steps.
@@ -258,10 +258,10 @@ func levelOf(color string, i, n int) (level string, known bool) {
 			return l, true
 		}
 	}
-	switch {
-	case i == 0:
+	switch i {
+	case 0:
 		return "ok", false
-	case i == n-1:
+	case n - 1:
 		return "crit", false
 	}
 	return "warn", false
