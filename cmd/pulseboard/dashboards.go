@@ -313,7 +313,7 @@ pulseboard dashboards apply brings the config service in line with dashboard
 files. It begins when all files are without fault. What is equal is left alone
 and gets no new version. A change is written over the version that it was
 compared with: when someone else was faster, it reads and compares again, and
-tells all that it replaced; the history of the service keeps that too.
+tells all that it replaced.
 
   pulseboard dashboards apply --server http://127.0.0.1:8080 --dry-run dashboards/
   PULSEBOARD_TOKEN=… pulseboard dashboards apply --server https://board.example.org dashboards/
@@ -392,8 +392,14 @@ func planApply(ctx context.Context, client *dashcode.Client, set dashcode.Set, p
 
 func runApply(ctx context.Context, client *dashcode.Client, set dashcode.Set, prune string) []dashcode.Result {
 	results := []dashcode.Result{}
+	lost := false
 	for _, i := range set.Items {
-		results = append(results, client.Apply(ctx, i))
+		if lost {
+			results = append(results, dashcode.NotTried(i))
+			continue
+		}
+		r := client.Apply(ctx, i)
+		results, lost = append(results, r), r.Lost
 	}
 	if prune == "" {
 		return results

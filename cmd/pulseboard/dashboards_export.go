@@ -83,7 +83,7 @@ func (w *writing) write(found []configsvc.Dashboard) error {
 		return fmt.Errorf("there are %d dashboards, and a JSON document holds one: pass --dir for a file each, or leave out --format json", len(found))
 	}
 	if w.dir != "" {
-		if err := os.MkdirAll(w.dir, 0o755); err != nil { //nolint:gosec // Files for a repository, which others read too.
+		if err := os.MkdirAll(w.dir, 0o755); err != nil { // Files for a repository, which others read too.
 			return fmt.Errorf("cannot make the folder %s: %w", w.dir, err)
 		}
 	}
@@ -137,7 +137,7 @@ func (w *writing) file(name string, b []byte) error {
 		w.say("unchanged %s", path)
 		return nil
 	}
-	if err := os.WriteFile(path, b, 0o644); err != nil { //nolint:gosec // As above.
+	if err := os.WriteFile(path, b, 0o644); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	w.say("wrote %s", path)

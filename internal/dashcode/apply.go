@@ -37,6 +37,9 @@ type Result struct {
 	Faults    []Fault `json:"faults,omitempty"`   // What the service found wrong.
 	Warnings  []Fault `json:"warnings,omitempty"` // What it changed.
 	Error     string  `json:"error,omitempty"`
+
+	// Lost says that the service did not answer, so that others need not be tried.
+	Lost bool `json:"-"`
 }
 
 func (i Item) result() Result {
@@ -47,7 +50,7 @@ func (i Item) result() Result {
 func (r *Result) fail(i *Item, err error) {
 	r.Action, r.Error = Failed, err.Error()
 	var e *AnswerError
-	if i == nil || !errors.As(err, &e) {
+	if r.Lost = !errors.As(err, &e); r.Lost || i == nil {
 		return
 	}
 	for _, p := range e.Problem.Errors {
@@ -120,6 +123,13 @@ func (c *Client) Apply(ctx context.Context, i Item) Result {
 		r.fail(&i, err)
 		return r
 	}
+}
+
+// NotTried is the result of a dashboard after one that was Lost.
+func NotTried(i Item) Result {
+	r := i.result()
+	r.Action, r.Error = Failed, "not tried, since the config service did not answer before"
+	return r
 }
 
 // Stray lists the dashboards of the service that have the tag and are in none

@@ -16,26 +16,26 @@ const (
 )
 
 // folder writes files, given as names and texts by turns.
-func folder(t testing.TB, files ...string) string {
-	t.Helper()
-	dir := t.TempDir()
+func folder(tb testing.TB, files ...string) string {
+	tb.Helper()
+	dir := tb.TempDir()
 	for i := 0; i < len(files); i += 2 {
 		path := filepath.Join(dir, files[i])
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(files[i+1]), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return dir
 }
 
-func load(t testing.TB, dir string) Set {
-	t.Helper()
+func load(tb testing.TB, dir string) Set {
+	tb.Helper()
 	s, err := Load([]string{dir}, configsvc.Rules{SliceMs: 250, MaxWindowSeconds: 3600})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }

@@ -118,8 +118,8 @@ func yamlNumber(s string) string {
 
 var (
 	// Words that no YAML reader takes for anything but a string, wherever they stand.
-	plainText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./()%+-]*( [A-Za-z0-9_./()%+-]+)*$`) //nolint:gochecknoglobals // A compiled constant.
-	plainUUID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)             //nolint:gochecknoglobals // A compiled constant.
+	plainText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./()%+-]*( [A-Za-z0-9_./()%+-]+)*$`)
+	plainUUID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 )
 
 // appendText writes a string, in quotes unless it is one to every reader of

@@ -21,11 +21,11 @@ const full = `{"dashboard_id":"` + idA + `","title":"Web: all","tags":["team-a",
 	 "y_axis":{"label":"latency","scale":"log","min":0.5,"max":100},"thresholds":[{"at":200,"level":"warn"},{"at":500.5,"level":"crit"}],"limit":5}},
 	{"widget_id":"c1a5a5c0-1111-4222-8333-444455556666","metric_name":"m","aggregation":"avg","window_seconds":60}]}`
 
-func fullDashboard(t testing.TB) configsvc.Dashboard {
-	t.Helper()
-	s := load(t, folder(t, "full.json", full))
+func fullDashboard(tb testing.TB) configsvc.Dashboard {
+	tb.Helper()
+	s := load(tb, folder(tb, "full.json", full))
 	if len(s.Items) != 1 {
-		t.Fatalf("faults %v", s.Faults)
+		tb.Fatalf("faults %v", s.Faults)
 	}
 	return s.Items[0].Dashboard
 }
@@ -212,8 +212,10 @@ func TestCompare(t *testing.T) {
 		"nothing":     {func(*configsvc.Dashboard) {}, ""},
 		"the version": {func(d *configsvc.Dashboard) { d.Version = 9 }, ""},
 		"the title":   {func(d *configsvc.Dashboard) { d.Title = "W" }, "/title\n  - \"Web: all\"\n  + \"W\""},
-		"a threshold": {func(d *configsvc.Dashboard) { d.Widgets[0].Display.Thresholds = nil },
-			"/widgets/p95 latency/display_config/thresholds\n  - [{\"at\":200,\"level\":\"warn\"},{\"at\":500.5,\"level\":\"crit\"}]"},
+		"a threshold": {
+			func(d *configsvc.Dashboard) { d.Widgets[0].Display.Thresholds = nil },
+			"/widgets/p95 latency/display_config/thresholds\n  - [{\"at\":200,\"level\":\"warn\"},{\"at\":500.5,\"level\":\"crit\"}]",
+		},
 		"a bound":  {func(d *configsvc.Dashboard) { d.Widgets[1].Display.YAxis.Min = new(float64) }, "/widgets/" + second + "/display_config/y_axis/min\n  + 0"},
 		"no bound": {func(d *configsvc.Dashboard) { d.Widgets[0].Display.YAxis.Min = nil }, "/widgets/p95 latency/display_config/y_axis/min\n  - 0.5"},
 		"a filter": {func(d *configsvc.Dashboard) {

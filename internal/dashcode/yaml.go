@@ -164,7 +164,7 @@ func nameOf(n ast.Node) string {
 	return n.GetToken().Value
 }
 
-var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`) //nolint:gochecknoglobals // A compiled constant.
+var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
 // number keeps the text. YAML's other forms are refused rather than guessed:
 // 010 is 8 to some readers and 10 to others.

@@ -163,6 +163,9 @@ func (d *display) graph(panel object) {
 	if n := len(panel.list("seriesOverrides")); n > 0 {
 		d.note("%d overrides of single series are left out", n)
 	}
+	if len(panel.object("aliasColors")) > 0 {
+		d.note("the colours of single series are left out")
+	}
 	for _, t := range panel.objects("thresholds") {
 		at, ok := t.number("value")
 		level := map[string]string{"critical": "crit", "warning": "warn", "ok": "ok"}[t.text("colorMode")]
@@ -223,7 +226,7 @@ func firstColor(colors []any) (level string, ok bool) {
 	return level, known
 }
 
-var rgb = regexp.MustCompile(`^(?:#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})|rgba?\((\d+),\s*(\d+),\s*(\d+).*)`) //nolint:gochecknoglobals // A compiled constant.
+var rgb = regexp.MustCompile(`^(?:#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})|rgba?\((\d+),\s*(\d+),\s*(\d+).*)`)
 
 // levelOf makes a level of a colour, by its name or its hue; of a colour that
 // means nothing, by its place among n steps.
@@ -255,10 +258,10 @@ func levelOf(color string, i, n int) (level string, known bool) {
 			return l, true
 		}
 	}
-	switch {
-	case i == 0:
+	switch i {
+	case 0:
 		return "ok", false
-	case i == n-1:
+	case n - 1:
 		return "crit", false
 	}
 	return "warn", false

@@ -75,7 +75,7 @@ type series struct {
 
 const maxExpr = 16 << 10
 
-var withTemplate = regexp.MustCompile(`(?i)\bwith\s*\(`) //nolint:gochecknoglobals // A compiled constant.
+var withTemplate = regexp.MustCompile(`(?i)\bwith\s*\(`)
 
 // translate returns the reason as an error when the query cannot be mapped.
 func (t *translation) translate(expr string) (translated, error) {
@@ -564,7 +564,7 @@ func (t *translation) finish(s series) (translated, error) {
 	return out, q.Validate()
 }
 
-var legendLabel = regexp.MustCompile(`\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}`) //nolint:gochecknoglobals // A compiled constant.
+var legendLabel = regexp.MustCompile(`\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}`)
 
 // groups are the labels that part the lines: those of by, those that variables
 // choose by, and without by those that the legend names.

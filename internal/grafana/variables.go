@@ -19,7 +19,7 @@ type variable struct {
 	listed     bool   // Whether it chooses among series.
 }
 
-var labelValues = regexp.MustCompile(`^\s*label_values\(\s*(?s:(.*?),)?\s*([A-Za-z_][A-Za-z0-9_]*)\s*\)\s*$`) //nolint:gochecknoglobals // A compiled constant.
+var labelValues = regexp.MustCompile(`^\s*label_values\(\s*(?s:(.*?),)?\s*([A-Za-z_][A-Za-z0-9_]*)\s*\)\s*$`)
 
 func readVariables(templating object) map[string]*variable {
 	out := make(map[string]*variable)
@@ -71,7 +71,7 @@ func isDuration(s string) bool {
 // around them while a query is parsed.
 const varBegin, varEnd = "\ue000", "\ue001"
 
-var reference = regexp.MustCompile(`^(?:\[\[(\w+)(?::\w+)?\]\]|\$\{(\w+)(?:[.:][^}]*)?\}|\$(\w+))`) //nolint:gochecknoglobals // A compiled constant.
+var reference = regexp.MustCompile(`^(?:\[\[(\w+)(?::\w+)?\]\]|\$\{(\w+)(?:[.:][^}]*)?\}|\$(\w+))`)
 
 // substitute makes text of PromQL of a query with Grafana's variables: those of
 // matchers are marked, those of ranges replaced by their durations.
@@ -150,7 +150,7 @@ func (t *translation) reference(name string, inText, inRange bool) (string, erro
 	return "", fmt.Errorf("the variable $%s stands outside of a matcher and of a range", name)
 }
 
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.:]+$`) //nolint:gochecknoglobals // A compiled constant.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.:]+$`)
 
 // builtin is a variable of Grafana's own.
 func (t *translation) builtin(name string, inRange bool) (string, error) {

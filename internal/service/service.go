@@ -50,18 +50,23 @@ func Main(name string, run func(context.Context, Env) error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // The next signal has its default effect.
-	err := run(ctx, Env{Args: os.Args[1:], Getenv: os.Getenv, Stdout: os.Stdout, Stderr: os.Stderr})
+	return Run(ctx, name, Env{Args: os.Args[1:], Getenv: os.Getenv, Stdout: os.Stdout, Stderr: os.Stderr}, run)
+}
+
+// Run is Main in surroundings of the caller's, without signals.
+func Run(ctx context.Context, name string, env Env, run func(context.Context, Env) error) int {
+	err := run(ctx, env)
 	var exit *Exit
 	if errors.As(err, &exit) {
 		if exit.Err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", name, exit.Err)
+			_, _ = fmt.Fprintf(env.Stderr, "%s: %v\n", name, exit.Err)
 		}
 		return exit.Code
 	}
 	if err == nil || errors.Is(err, conf.ErrHelp) || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	_, _ = fmt.Fprintf(env.Stderr, "%s: %v\n", name, err)
 	return 1
 }
 
