@@ -2,8 +2,6 @@ package configsvc
 
 import (
 	"encoding/json"
-	"fmt"
-	"strings"
 
 	"pulseboard/internal/service"
 	"pulseboard/metric"
@@ -19,11 +17,8 @@ type Rules struct {
 // Fault is a rule that a document breaks; its pointer leads into the document.
 type Fault = service.ProblemError
 
-// Codes of faults that only Check finds.
-const (
-	codeUnknown  = "unknown_field"
-	codeTooLarge = "too_large"
-)
+// Code of a fault that only Check finds; the service answers 413.
+const codeTooLarge = "too_large"
 
 // Check reads a document as POST /dashboards does, with one difference: a
 // field that nobody knows is a fault, not a warning. Numbers in doc are of
@@ -37,25 +32,10 @@ func (r Rules) Check(doc any) (Dashboard, []Fault, []Warning) {
 	if in.maxWindowSeconds == 0 {
 		in.maxWindowSeconds = metric.MaxWindowSeconds
 	}
-	var f faults
+	f := faults{strict: true}
 	d := in.dashboard(doc, "", &f)
-	var warnings []Warning
-	for _, w := range f.warnings {
-		if name, ok := unknownField(w); ok {
-			f.add(w.Pointer, codeUnknown, "unknown field %q: correct its name or remove it", name)
-		} else {
-			warnings = append(warnings, w)
-		}
-	}
 	if b, err := json.Marshal(d); err == nil && len(b) > maxDocument {
 		f.add("", codeTooLarge, "the document has %d bytes with all defaults: at most %d; split the dashboard", len(b), maxDocument)
 	}
-	return d, f.errors, warnings
-}
-
-// unknownField reports the name when w is the warning of object.warnUnknown.
-func unknownField(w Warning) (string, bool) {
-	name := w.Pointer[strings.LastIndexByte(w.Pointer, '/')+1:]
-	name = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
-	return name, w.Detail == fmt.Sprintf("unknown field %q was left out", name)
+	return d, f.errors, f.warnings
 }

@@ -16,10 +16,12 @@ const (
 	codeTooMany   = "too_many"
 	codeDuplicate = "duplicate"
 	codeImmutable = "immutable"
+	codeUnknown   = "unknown_field" // Where strict.
 )
 
 // faults collects all that is wrong with a document, rather than the first.
 type faults struct {
+	strict   bool // An unknown field is an error.
 	errors   []service.ProblemError
 	warnings []Warning
 }

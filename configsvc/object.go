@@ -63,7 +63,11 @@ func (o object) ignore(names ...string) {
 // warnUnknown names the members that were not asked for.
 func (o object) warnUnknown() {
 	for _, name := range slices.Sorted(maps.Keys(o.members)) {
-		if !o.asked[name] {
+		switch {
+		case o.asked[name]:
+		case o.faults.strict:
+			o.faults.add(o.pointer(name), codeUnknown, "unknown field %q: correct its name or remove it", name)
+		default:
 			o.faults.warn(o.pointer(name), "unknown field %q was left out", name)
 		}
 	}

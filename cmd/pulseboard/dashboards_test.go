@@ -37,7 +37,7 @@ func startConfigService(t *testing.T, maxWindow int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := configsvc.New(configsvc.Config{Store: store, Registry: reg, MaxWindowSeconds: maxWindow, Log: log})
+	svc, err := configsvc.New(configsvc.Config{Store: store, Registry: reg.NewMirror(), MaxWindowSeconds: maxWindow, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
