@@ -60,12 +60,18 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete deploy/flink
 	$(JARS) -f $< -DoutputDirectory=$(abspath $(@D))
 	@touch $@
 
+# Asks the config service whatever its OpenAPI file allows, and more.
+.real/schemathesis/.complete: Makefile
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install -q schemathesis==4.32.5
+	@touch $@
+
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
-# needs a JDK, Maven, redis-server, PostgreSQL and nginx.
-REAL_TESTS ?= ./sources ./e2e/property ./e2e/faults ./e2e/deploy ./internal/testenv
-test-real: .real/kafka/lib/.complete
+# needs a JDK, Maven, Python, redis-server, PostgreSQL and nginx.
+REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/deploy ./internal/testenv
+test-real: .real/kafka/lib/.complete .real/schemathesis/.complete
 	$(MAKE) flink-cluster DATA=.real
-	PULSEBOARD_REAL=$(abspath .real) $(GO) test -count=1 -p 1 -timeout 30m $(REAL_FLAGS) $(REAL_TESTS)
+	PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout 30m $(REAL_FLAGS) $(REAL_TESTS)
 
 # What takes too long for each change, about an hour; its output is committed under bench/results.
 verify: mutants

@@ -47,11 +47,11 @@ type server struct {
 	log     *testenv.Buffer
 }
 
-func startServer(t *testing.T, database, redis string) *server {
+func startServer(t *testing.T, database, redis string, more ...string) *server {
 	t.Helper()
 	s := &server{
 		t: t, path: testenv.Build(t, "configsvc"), client: &http.Client{Timeout: limit},
-		args: []string{"--addr", "127.0.0.1:0", "--database", database, "--redis", redis},
+		args: append([]string{"--addr", "127.0.0.1:0", "--database", database, "--redis", redis}, more...),
 	}
 	s.start()
 	return s
