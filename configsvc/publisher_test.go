@@ -192,7 +192,7 @@ func TestStartPublishesWhatWasMissed(t *testing.T) {
 
 func TestSeed(t *testing.T) {
 	path, m := newDB(t), miniredis.RunT(t)
-	demo := []byte(`{"dashboard_id":"` + idC + `",` + oneWidget[1:])
+	demo := mustDecode(t, `{"dashboard_id":"`+idC+`",`+oneWidget[1:])
 	seed := func(r *running, want bool) {
 		t.Helper()
 		if created, err := r.Seed(t.Context(), demo); created != want || err != nil {
@@ -217,11 +217,6 @@ func TestSeed(t *testing.T) {
 	seed(third, false)
 	if res := do(t, third.srv, "GET", "/dashboards/"+idC, ""); res.status != 404 {
 		t.Errorf("the deleted demo came back: %d", res.status)
-	}
-	for _, bad := range []string{`{`, `[]`, `{}`, `{"dashboard_id":"` + idA + `","widgets":[{}]}`} {
-		if _, err := third.Seed(t.Context(), []byte(bad)); err == nil {
-			t.Errorf("accepted %s", bad)
-		}
 	}
 }
 

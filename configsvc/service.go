@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -111,28 +110,9 @@ func (s *Service) Healthy(ctx context.Context) error {
 	return err
 }
 
-// Seed adds a dashboard, in the form of POST /dashboards with a dashboard_id,
-// unless that id was ever used: one that people deleted or changed stays so.
-func (s *Service) Seed(ctx context.Context, document []byte) (created bool, err error) {
-	v, err := parseJSON(document)
-	if err != nil {
-		return false, fmt.Errorf("cannot read the dashboard to begin with: %w", err)
-	}
-	var f faults
-	if m, ok := v.(map[string]any); !ok || m["dashboard_id"] == nil {
-		return false, errors.New("cannot add the dashboard to begin with: it has no dashboard_id to know it by")
-	}
-	d := s.rules.dashboard(v, "", &f)
-	if len(f.errors) > 0 {
-		texts := make([]string, 0, len(f.errors))
-		for _, e := range f.errors {
-			texts = append(texts, e.Pointer+": "+e.Detail)
-		}
-		return false, fmt.Errorf("cannot add the dashboard to begin with: %s", strings.Join(texts, "; "))
-	}
-	for _, w := range f.warnings {
-		s.log.Warn("the dashboard to begin with was changed", "pointer", w.Pointer, "detail", w.Detail)
-	}
+// Seed adds a dashboard to begin with, unless its id was ever used: one that
+// people deleted or changed stays so.
+func (s *Service) Seed(ctx context.Context, d Dashboard) (created bool, err error) {
 	if created, err = s.store.CreateFirst(ctx, d); created {
 		s.publisher.wake()
 	}

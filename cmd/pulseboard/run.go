@@ -18,10 +18,12 @@ import (
 
 	"pulseboard/catalog"
 	"pulseboard/configsvc"
+	examples "pulseboard/deploy/dashboards"
 	"pulseboard/gateway"
 	"pulseboard/ingest"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/dashcode"
 	"pulseboard/internal/demo"
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
@@ -308,7 +310,7 @@ func (a *app) startConfig(ctx context.Context) error {
 		return err
 	}
 	if !a.options.noDemo {
-		if _, err := s.Seed(ctx, demo.Dashboard()); err != nil {
+		if err := seed(ctx, s, a.options.slice); err != nil {
 			return err
 		}
 	}
@@ -319,6 +321,20 @@ func (a *app) startConfig(ctx context.Context) error {
 	a.mux.Handle("/openapi.yaml", s.Handler())
 	a.mux.Handle("/docs", s.Handler())
 	a.checks = append(a.checks, check{"config", s.Healthy})
+	return nil
+}
+
+// seed adds the example dashboards. What people did with them stays.
+func seed(ctx context.Context, s *configsvc.Service, slice time.Duration) error {
+	set, err := dashcode.LoadFS(examples.Files, configsvc.Rules{SliceMs: slice.Milliseconds()})
+	if err != nil {
+		return err
+	}
+	for _, item := range set.Items {
+		if _, err := s.Seed(ctx, item.Dashboard); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

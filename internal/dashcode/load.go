@@ -42,10 +42,29 @@ func Load(paths []string, rules configsvc.Rules) (Set, error) {
 	if err != nil {
 		return Set{}, err
 	}
+	return loadFiles(files, os.ReadFile, rules)
+}
+
+// LoadFS is Load for the files of the top folder of a file system.
+func LoadFS(fsys fs.FS, rules configsvc.Rules) (Set, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return Set{}, err
+	}
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() && isDashboardFile(e.Name()) {
+			files = append(files, e.Name())
+		}
+	}
+	return loadFiles(files, func(file string) ([]byte, error) { return fs.ReadFile(fsys, file) }, rules)
+}
+
+func loadFiles(files []string, readFile func(string) ([]byte, error), rules configsvc.Rules) (Set, error) {
 	s := Set{Files: len(files)}
 	var docs []*document
 	for _, file := range files {
-		input, err := os.ReadFile(file)
+		input, err := readFile(file)
 		if err != nil {
 			return Set{}, fmt.Errorf("cannot read %s: %w", file, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pulseboard/configsvc"
+	examples "pulseboard/deploy/dashboards"
 )
 
 const (
@@ -316,4 +317,12 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The examples are good, without a warning, and of different ids.
+func TestExamples(t *testing.T) {
+	set, err := LoadFS(examples.Files, configsvc.Rules{})
+	if err != nil || len(set.Faults)+len(set.Warnings) > 0 || len(set.Items) != set.Files || set.Files < 3 {
+		t.Errorf("%d of %d files are good: %v %v %v", len(set.Items), set.Files, err, set.Faults, set.Warnings)
+	}
 }

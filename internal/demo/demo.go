@@ -1,11 +1,10 @@
 // Package demo sends this machine's own figures through POST /ingest, like any
-// producer, and holds the dashboard that shows them.
+// producer. deploy/dashboards shows them.
 package demo
 
 import (
 	"bytes"
 	"context"
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,15 +18,6 @@ import (
 	"github.com/shirou/gopsutil/v4/mem"
 	gnet "github.com/shirou/gopsutil/v4/net"
 )
-
-// DashboardID is the id of the demo dashboard.
-const DashboardID = "0a11ce00-de40-4000-8000-000000000001"
-
-//go:embed dashboard.json
-var dashboard []byte
-
-// Dashboard returns the document of the demo dashboard.
-func Dashboard() []byte { return bytes.Clone(dashboard) }
 
 // Rates returns running totals of the system itself, such as events that were
 // counted, which the demo turns into rates per second.
