@@ -63,6 +63,7 @@ func all(t *testing.T, c *Catalogue) string {
 
 func TestCatalogueFollows(t *testing.T) {
 	everyRedis(t, func(t *testing.T, s *Store) {
+		t.Helper()
 		c := NewCatalogue(s, quiet())
 		if c.Loaded() || all(t, c) != "" {
 			t.Error("it knows something before it was read")

@@ -17,6 +17,7 @@ import (
 
 // everyRedis runs a test on Redis in process and, where there is one, on a real one.
 func everyRedis(t *testing.T, test func(t *testing.T, s *Store)) {
+	t.Helper()
 	t.Run("miniredis", func(t *testing.T) { test(t, open(t, miniredis.RunT(t).Addr())) })
 	t.Run("redis-server", func(t *testing.T) {
 		if _, err := exec.LookPath("redis-server"); err != nil {
@@ -86,6 +87,7 @@ func list(entries []Entry) string {
 
 func TestWriteAndLoad(t *testing.T) {
 	everyRedis(t, func(t *testing.T, s *Store) {
+		t.Helper()
 		if got := names(t, s); got != "" {
 			t.Errorf("at first there are %q", got)
 		}
@@ -110,6 +112,7 @@ func TestWriteAndLoad(t *testing.T) {
 // More entries than Redis gives at once.
 func TestLoadOfMany(t *testing.T) {
 	everyRedis(t, func(t *testing.T, s *Store) {
+		t.Helper()
 		want := map[string]bool{}
 		for i := range 3 * scanCount {
 			want[fmt.Sprintf("m%04d", i)] = true
@@ -125,6 +128,7 @@ func TestLoadOfMany(t *testing.T) {
 // Each writer sees that Redis was emptied, also when another was there first.
 func TestMarkIsGoneWithTheRest(t *testing.T) {
 	everyRedis(t, func(t *testing.T, s *Store) {
+		t.Helper()
 		before := state(t, s).Mark
 		if again := state(t, s).Mark; again != before {
 			t.Errorf("the mark was %s and is %s", before, again)
@@ -141,6 +145,7 @@ func TestMarkIsGoneWithTheRest(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	everyRedis(t, func(t *testing.T, s *Store) {
+		t.Helper()
 		put(t, s, time.Hour, "old", "older")
 		put(t, s, time.Minute, "new")
 		if err := s.Write(t.Context(), map[string][]byte{"bad": []byte("?")}, nil); err != nil {

@@ -92,6 +92,9 @@ func (c *Config) slideOptions(r runner, run string) transforms.SlideOptions {
 	if c.CatchUp == 0 {
 		o.CatchUp = 5
 	}
+	if c.Retain > 0 {
+		o.RetainMs = c.Retain.Milliseconds()
+	}
 	if !c.Until.IsZero() {
 		o.UntilMs = c.Until.UnixMilli()
 	}

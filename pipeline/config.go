@@ -33,10 +33,11 @@ type Config struct {
 	StateBytes      int64 // Beyond this much memory no series is added.
 
 	// Set by tests and bounded runs.
-	Start   time.Time // Read records from this timestamp on. Zero: as far back as the queries' windows reach.
-	ToEnd   bool      // Stop at the ends that the partitions have at the start.
-	Until   time.Time // Evaluate no window beyond this.
-	CatchUp int64     // See transforms.SlideOptions; -1 = never, 0 = the default.
+	Start   time.Time     // Read records from this timestamp on. Zero: as far back as the queries' windows reach.
+	ToEnd   bool          // Stop at the ends that the partitions have at the start.
+	Until   time.Time     // Evaluate no window beyond this.
+	Retain  time.Duration // Slices are kept this long; 0 = as long as windows and charts need them.
+	CatchUp int64         // See transforms.SlideOptions; -1 = never, 0 = the default.
 
 	Log     *slog.Logger
 	Metrics prometheus.Registerer

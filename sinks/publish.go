@@ -193,6 +193,8 @@ var (
 
 // Collectors returns the metrics of the sinks.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{written, withheld, redisAway, publishSeconds, deadLetters, deadLettersLost,
-		catalogKnown, catalogLeftOut, catalogEntries, catalogFailures, catalogPublished}
+	return []prometheus.Collector{
+		written, withheld, redisAway, publishSeconds, deadLetters, deadLettersLost,
+		catalogKnown, catalogLeftOut, catalogEntries, catalogFailures, catalogPublished,
+	}
 }
