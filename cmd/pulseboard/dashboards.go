@@ -202,7 +202,8 @@ func (f *dashboardFlags) loadGood(env service.Env, files []string) (dashcode.Set
 	if err != nil {
 		return dashcode.Set{}, nil, err
 	}
-	set, err := dashcode.Load(files, f.rules())
+	// What depends on the pipeline the service itself says.
+	set, err := dashcode.Load(files, configsvc.Rules{SliceMs: 1})
 	if err != nil {
 		return set, nil, err
 	}
@@ -265,7 +266,7 @@ type report struct {
 const aboutDiff = `
 pulseboard dashboards diff compares dashboard files with the config service and
 says for each dashboard what apply would do, field by field: - is there, + is in
-the file. Widgets go by their title. Both sides are compared with all defaults
+the file. The service judges the files by its own slice and longest window. Widgets go by their title. Both sides are compared with all defaults
 filled in, so that leaving a default out is no difference.
 
   pulseboard dashboards diff --server http://127.0.0.1:8080 dashboards/
@@ -275,7 +276,6 @@ Exit codes: 0 no difference, 1 differences, 2 it could not be compared.`
 func diffDashboards(ctx context.Context, env service.Env) error {
 	f := dashboardFlags{Flags: conf.New("pulseboard dashboards diff", aboutDiff)}
 	f.serverFlags()
-	f.rulesFlags()
 	f.outputFlag()
 	files, err := f.parse(env, true)
 	if err != nil {
@@ -298,9 +298,12 @@ func diffDashboards(ctx context.Context, env service.Env) error {
 		err = printJSON(env.Stdout, out)
 	} else {
 		for _, r := range out.Dashboards {
-			printResult(env.Stdout, r, map[dashcode.Action]string{dashcode.Create: "+ create", dashcode.Update: "~ change"})
+			printResult(env.Stdout, r, map[dashcode.Action]string{dashcode.Create: "+ create", dashcode.Update: "~ change", dashcode.Failed: "! refused"})
 		}
 		_, err = fmt.Fprintf(env.Stderr, "%d to create, %d to change, %d unchanged.\n", out.Count[dashcode.Create], out.Count[dashcode.Update], out.Count[dashcode.Unchanged])
+	}
+	if n := out.Count[dashcode.Failed]; err == nil && n > 0 {
+		return trouble(fmt.Errorf("the config service would refuse %s", plural(n, "dashboard")))
 	}
 	if err == nil && out.Count[dashcode.Unchanged] < len(out.Dashboards) {
 		err = &service.Exit{Code: exitDiffers}
@@ -327,7 +330,6 @@ files, or the command is wrong.`
 func applyDashboards(ctx context.Context, env service.Env) error {
 	f := dashboardFlags{Flags: conf.New("pulseboard dashboards apply", aboutApply)}
 	f.serverFlags()
-	f.rulesFlags()
 	f.outputFlag()
 	dry := f.Bool("dry-run", false, "say what would be done, and do nothing")
 	prune := f.String("prune-tag", "", "`tag` of the dashboards to delete when they are in none of the files")

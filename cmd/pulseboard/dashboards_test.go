@@ -294,7 +294,7 @@ func TestApplyWhileOthersMakeAndDelete(t *testing.T) {
 	between := through(t, server, func(_ http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case done:
-		case r.Method == http.MethodPost:
+		case r.Method == http.MethodPost && r.URL.Path == "/dashboards":
 			done = true
 			ask(t, "POST", server+"/dashboards", `{"dashboard_id":"`+webID+`","title":"Theirs"}`)
 		case r.Method == http.MethodPut:
@@ -307,6 +307,19 @@ func TestApplyWhileOthersMakeAndDelete(t *testing.T) {
 	done = false
 	writeFile(t, file, strings.ReplaceAll(webFile, "at: 200", "at: 250"))
 	say(t, []string{"apply", "--server", between, file}).want(t, 0, "created Web", "version 4", "(1 time)")
+}
+
+// What a file means is for the service to say, by its own slice and longest window.
+func TestTheServiceJudges(t *testing.T) {
+	server := startConfigService(t, 600)
+	file := filepath.Join(t.TempDir(), "web.yaml")
+	writeFile(t, file, "title: Long\nwidgets:\n  - {metric_name: m, aggregation: avg, window_seconds: 3600}\n")
+	say(t, []string{"diff", "--server", server, file}).want(t, 2, "! refused Long", "web.yaml:3", "window_seconds")
+	say(t, []string{"apply", "--server", server, file}).want(t, 1, "window_seconds", "1 failed")
+	// A refresh interval below the slice is raised by the service, and settles.
+	writeFile(t, file, "title: Fast\nwidgets:\n  - {metric_name: m, aggregation: avg, window_seconds: 60, refresh_interval_seconds: 0.3}\n")
+	say(t, []string{"apply", "--server", server, file}).want(t, 0, "created Fast", "was raised")
+	say(t, []string{"diff", "--server", server, file}).want(t, 0, "1 unchanged")
 }
 
 func TestPrune(t *testing.T) {

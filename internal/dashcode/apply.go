@@ -58,15 +58,27 @@ func (r *Result) fail(i *Item, err error) {
 	}
 }
 
-// Diff compares a file's dashboard with that of the service. An error is one of
-// asking: nothing is known then.
+// Diff compares a file's dashboard with that of the service. It is Failed when
+// the service would refuse it. An error is one of asking: nothing is known then.
 func (c *Client) Diff(ctx context.Context, i Item) (Result, error) {
-	r, _, err := c.diff(ctx, i)
+	r, _, err := c.diff(ctx, &i)
+	if e, ok := errors.AsType[*AnswerError](err); ok && len(e.Problem.Errors) > 0 {
+		r.fail(&i, err)
+		return r, nil
+	}
 	return r, err
 }
 
-func (c *Client) diff(ctx context.Context, i Item) (r Result, etag string, err error) {
+// diff also makes the item's dashboard what the service would keep.
+func (c *Client) diff(ctx context.Context, i *Item) (r Result, etag string, err error) {
 	r = i.result()
+	var warnings []configsvc.Warning
+	if i.Dashboard, warnings, err = c.judge(ctx, i.Dashboard); err != nil {
+		return r, "", err
+	}
+	for _, w := range warnings {
+		r.Warnings = append(r.Warnings, i.Fault(w.Pointer, "changed", w.Detail))
+	}
 	current, etag, err := c.Get(ctx, i.Dashboard.ID)
 	switch {
 	case errors.Is(err, errNotFound):
@@ -96,7 +108,7 @@ const attempts = 5
 func (c *Client) Apply(ctx context.Context, i Item) Result {
 	overtaken := 0
 	for {
-		r, etag, err := c.diff(ctx, i)
+		r, etag, err := c.diff(ctx, &i)
 		r.Overtaken = overtaken
 		switch {
 		case err != nil:
@@ -105,13 +117,10 @@ func (c *Client) Apply(ctx context.Context, i Item) Result {
 		case r.Action == Unchanged:
 			return r
 		}
-		d, warnings, err := c.send(ctx, i.Dashboard, etag)
+		d, err := c.send(ctx, i.Dashboard, etag)
 		switch {
 		case err == nil:
 			r.Version = d.Version
-			for _, w := range warnings {
-				r.Warnings = append(r.Warnings, i.Fault(w.Pointer, "changed", w.Detail))
-			}
 			return r
 		case errors.Is(err, errStale), errors.Is(err, errExists), errors.Is(err, errNotFound) && etag != "":
 			if overtaken++; overtaken < attempts {
