@@ -111,6 +111,8 @@ func (b *bench) request(ctx context.Context, method, path, ifMatch string, body,
 // spread is p50, p95 and the greatest of some times.
 func spread(times []time.Duration) string {
 	slices.Sort(times)
-	at := func(p int) time.Duration { return times[min(len(times)-1, len(times)*p/100)].Round(100 * time.Microsecond) }
+	at := func(p int) time.Duration {
+		return times[min(len(times)-1, len(times)*p/100)].Round(100 * time.Microsecond)
+	}
 	return fmt.Sprintf("p50 %v, p95 %v, max %v (%d times)", at(50), at(95), at(100), len(times))
 }

@@ -138,7 +138,7 @@ func (b *bench) rebuild(ctx context.Context) error {
 			if q == queries && d == dashboards {
 				break
 			}
-			time.Sleep(5 * time.Millisecond)
+			<-time.After(5 * time.Millisecond)
 		}
 		times = append(times, time.Since(at))
 	}

@@ -89,7 +89,7 @@ func (e *edits) edit(ctx context.Context, s *server, r *rand.Rand, token string)
 	var a answer
 	switch {
 	case read.status == 0:
-		time.Sleep(2 * time.Millisecond) // It is being started again.
+		<-time.After(2 * time.Millisecond) // It is being started again.
 		return
 	case read.status == http.StatusNotFound && kind < 10:
 		done.base = ""

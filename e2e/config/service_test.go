@@ -92,7 +92,7 @@ func until(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited too long until %s", what)
 		}
-		time.Sleep(2 * time.Millisecond) // Until the condition is looked at again.
+		<-time.After(2 * time.Millisecond) // Until the condition is looked at again.
 	}
 }
 
