@@ -34,6 +34,7 @@ type world struct {
 	redis     *miniredis.Miniredis
 	results   *results.Store
 	dashboard *registry.Store
+	metrics   *prometheus.Registry
 	url       string
 	stop      func() // Ends the gateway and waits.
 	prev      map[string]int64
@@ -41,7 +42,7 @@ type world struct {
 
 func open(t *testing.T, change func(*gateway.Config)) *world {
 	t.Helper()
-	w := &world{t: t, redis: miniredis.RunT(t), prev: map[string]int64{}}
+	w := &world{t: t, redis: miniredis.RunT(t), metrics: prometheus.NewRegistry(), prev: map[string]int64{}}
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	if w.results, err = results.Open(t.Context(), w.redis.Addr()); err != nil {
@@ -52,7 +53,7 @@ func open(t *testing.T, change func(*gateway.Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.dashboard.Close() })
-	c := gateway.Config{Results: w.results, Dashboards: w.dashboard, Metrics: prometheus.NewRegistry(), Log: log}
+	c := gateway.Config{Results: w.results, Dashboards: w.dashboard, Metrics: w.metrics, Log: log}
 	if change != nil {
 		change(&c)
 	}
@@ -79,6 +80,28 @@ func open(t *testing.T, change func(*gateway.Config)) *world {
 	}
 	t.Cleanup(w.stop)
 	return w
+}
+
+// awaitConnections waits until so many streams are open, as the metric says.
+func (w *world) awaitConnections(n float64) {
+	w.t.Helper()
+	deadline := time.After(time.Minute)
+	for {
+		families, err := w.metrics.Gather()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "pulseboard_gateway_connections" && f.GetMetric()[0].GetGauge().GetValue() == n {
+				return
+			}
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-deadline:
+			w.t.Fatalf("there never were %v connections", n)
+		}
+	}
 }
 
 // show publishes the dashboard with widgets of these metric keys and charts, as "key|chart".

@@ -309,6 +309,8 @@ func TestConnectionsThatAreClosed(t *testing.T) {
 			t.Errorf("%s: %+v, code %d", c.name, m, code)
 		}
 	}
+	// A place is free a moment after its client has seen the end.
+	w.awaitConnections(0)
 	var open []*browser
 	for range 4 {
 		open = append(open, w.watch(hello))

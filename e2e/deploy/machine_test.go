@@ -229,7 +229,7 @@ func (m *machine) kill(instance string) {
 }
 
 // How long anything may take on a busy machine.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // until repeats a check until it holds. No container may end meanwhile.
 func (m *machine) until(what string, ok func(context.Context) error) {

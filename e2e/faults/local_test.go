@@ -28,7 +28,7 @@ type run struct {
 }
 
 // How long a result may stay away after any fault, before the test says that it does for ever.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // current waits until the results of all queries are current, and stay so for some seconds.
 func (r *run) current(what string) {

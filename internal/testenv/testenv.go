@@ -132,7 +132,7 @@ func (s *Server) Kill() {
 }
 
 // How long any server may take to begin.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // until repeats a check until it holds.
 func (s *Server) until(what string, ok func(context.Context) error) {
