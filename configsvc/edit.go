@@ -9,13 +9,8 @@ import (
 
 // CreateDashboard answers POST /dashboards.
 func (a api) CreateDashboard(c *gin.Context) {
-	v, ok := body(c, "application/json")
+	d, warnings, ok := a.draft(c)
 	if !ok {
-		return
-	}
-	var f faults
-	d := a.rules.dashboard(v, "", &f)
-	if !accepted(c, d, &f) {
 		return
 	}
 	var err error
@@ -25,7 +20,19 @@ func (a api) CreateDashboard(c *gin.Context) {
 	}
 	a.publisher.settle(c.Request.Context())
 	c.Header("Location", "/dashboards/"+d.ID)
-	reply(c, http.StatusCreated, d, f.warnings)
+	reply(c, http.StatusCreated, d, warnings)
+}
+
+// draft reads a dashboard that there need not be yet; when ok is false, the
+// answer was given.
+func (a api) draft(c *gin.Context) (d Dashboard, warnings []Warning, ok bool) {
+	v, ok := body(c, "application/json")
+	if !ok {
+		return d, nil, false
+	}
+	var f faults
+	d = a.rules.dashboard(v, "", &f)
+	return d, f.warnings, accepted(c, d, &f)
 }
 
 // load answers 404 itself when ok is false.

@@ -12,19 +12,14 @@ import (
 
 // ValidateDashboard answers POST /dashboards/validate.
 func (a api) ValidateDashboard(c *gin.Context) {
-	v, ok := body(c, "application/json")
+	d, warnings, ok := a.draft(c)
 	if !ok {
 		return
 	}
-	var f faults
-	d := a.rules.dashboard(v, "", &f)
-	if !accepted(c, d, &f) {
-		return
+	if warnings == nil {
+		warnings = []Warning{}
 	}
-	if f.warnings == nil {
-		f.warnings = []Warning{}
-	}
-	c.JSON(http.StatusOK, Validation{Dashboard: d, Warnings: f.warnings, Cost: a.cost(d)})
+	c.JSON(http.StatusOK, Validation{Dashboard: d, Warnings: warnings, Cost: a.cost(d)})
 }
 
 // cost says what the pipeline does for a dashboard.
