@@ -1,13 +1,17 @@
 import { signal } from "@preact/signals";
 
-export type Route = { readonly page: "list" } | { readonly page: "dashboard"; readonly id: string } | { readonly page: "unknown" };
+export type Route =
+  | { readonly page: "list" | "status" | "unknown" }
+  /** widget: the one that is inspected. */
+  | { readonly page: "dashboard"; readonly id: string; readonly widget?: string };
 
 export function parseRoute(path: string): Route {
   if (path === "/" || path === "") return { page: "list" };
-  const id = /^\/d\/([^/]+)\/?$/.exec(path)?.[1];
+  if (path === "/status") return { page: "status" };
+  const [, id, widget] = /^\/d\/([^/]+)(?:\/w\/([^/]+))?\/?$/.exec(path) ?? [];
   if (id === undefined) return { page: "unknown" };
   try {
-    return { page: "dashboard", id: decodeURIComponent(id) };
+    return { page: "dashboard", id: decodeURIComponent(id), ...(widget === undefined ? {} : { widget: decodeURIComponent(widget) }) };
   } catch {
     return { page: "unknown" };
   }
@@ -36,6 +40,11 @@ export function setQuery(name: string, value: string | null): void {
 
 export function getQuery(name: string): string | null {
   return new URLSearchParams(location.search).get(name);
+}
+
+/** Where a dashboard, or one of its widgets, is shown, with the state that the address of this page has. */
+export function dashboardPath(id: string, widget?: string): string {
+  return `/d/${encodeURIComponent(id)}${widget === undefined ? "" : `/w/${encodeURIComponent(widget)}`}${location.search}`;
 }
 
 /** Follows the address bar, and turns clicks on links of this page into navigation. */

@@ -1,5 +1,5 @@
 import { keeper } from "./token";
-import type { Dashboard, DashboardList, Problem, ProblemDetail, WidgetsPatch } from "./types";
+import type { Dashboard, DashboardList, MetricList, Problem, ProblemDetail, WidgetsPatch } from "./types";
 
 /** A document and the ETag it was read with. */
 export interface Versioned<T> {
@@ -111,8 +111,8 @@ export async function getDashboard(id: string, signal?: AbortSignal): Promise<Ve
   return versioned(await request(address(id), { signal }));
 }
 
-export async function createDashboard(title: string): Promise<Versioned<Dashboard>> {
-  return versioned(await request("/dashboards", { method: "POST", body: { title } }));
+export async function createDashboard(document: object): Promise<Versioned<Dashboard>> {
+  return versioned(await request("/dashboards", { method: "POST", body: document }));
 }
 
 export async function deleteDashboard(id: string, etag: string): Promise<void> {
@@ -127,4 +127,16 @@ export async function patchWidgets(id: string, etag: string, patch: WidgetsPatch
 export function streamAddress(id: string, page: Location): string {
   const scheme = page.protocol === "https:" ? "wss:" : "ws:";
   return `${scheme}//${page.host}/stream/${encodeURIComponent(id)}`;
+}
+
+/** Brings a deleted dashboard back as it was in version. */
+export async function undelete(id: string, version: number): Promise<void> {
+  // The deletion is a version too, the one after it.
+  await request(`${address(id)}/versions/${version}/restore`, { method: "POST", ifMatch: `"${version + 1}"` });
+}
+
+/** The metrics that arrive, those with all words of query in their name. */
+export async function listMetrics(query: string, limit: number, signal?: AbortSignal): Promise<MetricList> {
+  const response = await request(`/metrics/catalog?${new URLSearchParams({ query, limit: String(limit) }).toString()}`, { signal });
+  return (await response.json()) as MetricList;
 }

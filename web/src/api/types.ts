@@ -51,10 +51,33 @@ export interface DashboardSummary {
   readonly title: string;
   readonly version: number;
   readonly tags?: readonly string[];
+  readonly variables?: readonly Variable[];
+  readonly widget_count?: number;
+  readonly updated_at?: string;
+}
+
+/** Lets a viewer choose among the values of a tag. */
+export interface Variable {
+  readonly name: string;
+  readonly tag: string;
+}
+
+/** A metric that arrives. */
+export interface Metric {
+  readonly metric_name: string;
+  readonly series: number;
+  readonly last_value: number | null;
+  readonly last_event: string;
+  readonly events_last_minute: number;
+  readonly stale: boolean;
+}
+
+export interface MetricList {
+  readonly metrics: readonly Metric[];
+  readonly total: number;
 }
 
 export interface Dashboard extends DashboardSummary {
-  readonly variables?: readonly { readonly name: string; readonly tag: string }[];
   readonly widgets: readonly Widget[];
 }
 

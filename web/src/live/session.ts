@@ -3,7 +3,7 @@ import { keeper } from "../api/token";
 import { CLOSED_TOKEN } from "./backoff";
 import { ServerClock } from "./clock";
 import { freshness, type Freshness } from "./freshness";
-import type { HelloMessage, ServerMessage } from "./protocol";
+import type { HelloMessage, ServerMessage, Tags } from "./protocol";
 import { Scheduler } from "./scheduler";
 import { StreamSocket, type SocketStatus, type SocketWorld } from "./socket";
 import { DashboardStore, type WidgetStream } from "./store";
@@ -46,6 +46,12 @@ export class LiveSession {
   readonly version = signal(0);
   /** Length of the time axes in ms, 0 for all there is. */
   readonly range: Signal<number>;
+  /** What the viewer chose among the values of tags; a tag without a choice is not in it. */
+  readonly choice: Signal<Tags> = signal<Tags>({});
+  /** Rises when a widget's series may have changed. */
+  readonly revision = signal(0);
+  /** A wall display: nobody touches it, and it may say that it is hidden. */
+  keepRunning = false;
 
   private readonly clock = new ServerClock();
   private readonly socket: StreamSocket;
@@ -56,6 +62,8 @@ export class LiveSession {
   private sent = "";
   private unfollow = (): void => {};
   private connectedOnce = false;
+  /** The server of this connection knows whether to send anything. */
+  private toldFlow = false;
   private lag = Number.NaN;
   /** The first updates of a connection wait while the page draws its history: they tell nothing about the link. */
   private settling = 0;
@@ -100,8 +108,9 @@ export class LiveSession {
     this.scheduler.stop();
   }
 
+  /** Someone asks for it. */
   retryNow(): void {
-    this.socket.retryNow();
+    this.socket.retryNow(true);
   }
 
   setPaused(paused: boolean): void {
@@ -117,6 +126,11 @@ export class LiveSession {
       this.statuses.set(id, status);
     }
     return status;
+  }
+
+  /** How far the clock of this device is ahead of the server's, in ms; NaN before the first frame. */
+  skew(): number {
+    return Date.now() - this.serverNow();
   }
 
   /** Server time now, in epoch ms; NaN before the first frame. */
@@ -146,6 +160,7 @@ export class LiveSession {
     if ("server_time" in message) this.clock.observe(message.server_time, arrival);
     const { changed, resync } = this.store.apply(message, arrival);
     for (const stream of changed) this.scheduler.invalidate(stream.id);
+    this.tellFlow();
     if (resync && arrival - this.resyncAt > RESYNC_MS) {
       this.resyncAt = arrival;
       this.socket.send({ type: "resync" });
@@ -160,6 +175,10 @@ export class LiveSession {
         break;
       case "snapshot":
         this.refreshStatus();
+        this.revision.value++;
+        break;
+      case "series":
+        this.revision.value++;
         break;
       default:
     }
@@ -174,8 +193,8 @@ export class LiveSession {
       this.clock.reset();
       this.settling = 2;
       this.lag = Number.NaN;
-      // After the hello: a new connection flows until it is told not to.
-      if (this.paused.value || this.hidden) this.socket.send({ type: "pause" });
+      this.toldFlow = false;
+      this.tellFlow();
     }
     this.refreshStatus();
   }
@@ -201,6 +220,13 @@ export class LiveSession {
     return this.link.kind === "open" && !this.paused.value && !this.hidden;
   }
 
+  /** A new connection flows until it is told not to: once there is something to look at. */
+  private tellFlow(): void {
+    if (this.toldFlow || !this.store.known) return;
+    this.toldFlow = true;
+    if (this.paused.value || this.hidden) this.sendFlow();
+  }
+
   private sendFlow(): void {
     this.socket.send({ type: this.paused.value || this.hidden ? "pause" : "play" });
   }
@@ -209,7 +235,7 @@ export class LiveSession {
   private visibilityChanged(): void {
     if (this.hiddenTimer !== null) clearTimeout(this.hiddenTimer);
     this.hiddenTimer = null;
-    if (document.visibilityState === "hidden") {
+    if (document.visibilityState === "hidden" && !this.keepRunning) {
       this.hiddenTimer = setTimeout(() => {
         this.hidden = true;
         this.sendFlow();

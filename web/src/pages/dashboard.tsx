@@ -1,26 +1,44 @@
+import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, getDashboard, streamAddress, type Versioned } from "../api/client";
 import type { Dashboard, Widget } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
-import { DEFAULT_RANGE, RANGES, rangeMs, widgetPosition } from "../model/dashboard";
+import { rangeMs, widgetPosition } from "../model/dashboard";
 import { arrange } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
-import { getQuery, setQuery } from "../router";
+import { dashboardPath, getQuery, setQuery } from "../router";
 import { Icon } from "../ui/icon";
+import { lazy } from "../ui/lazy";
 import { LivePill } from "../ui/pill";
 import { theme, themeColors } from "../ui/theme";
 import { TopBar } from "../ui/topbar";
+import { utc } from "../ui/zone";
 import { WidgetFrame, type SharedView } from "../widgets/frame";
+import { More, PauseButton, rangeName, Ranges, Variables, ZoneButton } from "./header-tools";
+import { Kiosk } from "./kiosk";
 import { NotFoundPage } from "./not-found";
 import { RemoveWidgetDialog, WidgetDialog } from "./widget-dialog";
 
 const RETRY_MS = 3000;
 
+const Inspect = lazy(async () => (await import("./seldom")).Inspect);
+
 type Open = { readonly kind: "edit"; readonly widget: Widget | null } | { readonly kind: "remove"; readonly widget: Widget };
 
-export function DashboardPage({ id }: { readonly id: string }) {
-  const session = useMemo(() => new LiveSession(streamAddress(id, location), browserWorld(), rangeMs(rangeName())), [id]);
+interface DashboardPageProps {
+  readonly id: string;
+  /** The one that is inspected; the session stays the same. */
+  readonly widget?: string | undefined;
+}
+
+export function DashboardPage({ id, widget }: DashboardPageProps) {
+  const session = useMemo(() => {
+    const made = new LiveSession(streamAddress(id, location), browserWorld(), rangeMs(rangeName()));
+    made.paused.value = getQuery("paused") === "1";
+    return made;
+  }, [id]);
+  const [kiosk, setKiosk] = useState(getQuery("kiosk") === "1");
   useEffect(() => {
     session.start();
     return () => session.stop();
@@ -31,7 +49,15 @@ export function DashboardPage({ id }: { readonly id: string }) {
   const title = dashboard?.value.title ?? "";
   useEffect(() => {
     document.title = title === "" ? "Pulseboard" : `${title} · Pulseboard`;
-  }, [title]);
+  }, [title, widget]);
+  const view = useSharedView(session);
+  const showKiosk = (on: boolean): void => {
+    setKiosk(on);
+    setQuery("kiosk", on ? "1" : null);
+    // Where the browser does not let us, the page fills its window.
+    if (on) document.documentElement.requestFullscreen?.().catch(() => {});
+    else if (document.fullscreenElement !== null) void document.exitFullscreen();
+  };
 
   if (missing) return <NotFoundPage title="No such dashboard" detail="It may have been deleted, or the address is wrong." />;
   const close = (): void => setOpen(null);
@@ -41,15 +67,26 @@ export function DashboardPage({ id }: { readonly id: string }) {
   };
   return (
     <>
-      <TopBar title={dashboard === null ? "…" : title}>
-        <LivePill session={session} />
-        <PauseButton session={session} />
-        <Ranges session={session} />
-        <button type="button" class="button" disabled={dashboard === null} onClick={() => setOpen({ kind: "edit", widget: null })}>
-          <Icon name="plus" />
-          Widget
-        </button>
-      </TopBar>
+      {kiosk ? (
+        <Kiosk title={title} session={session} onLeave={() => showKiosk(false)} />
+      ) : (
+        <TopBar title={dashboard === null ? "…" : title}>
+          {dashboard === null ? null : <Variables dashboard={dashboard.value} session={session} />}
+          <LivePill session={session} />
+          <PauseButton session={session} />
+          <Ranges session={session} />
+          <ZoneButton />
+          {dashboard === null ? null : (
+            <>
+              <button type="button" class="button" onClick={() => setOpen({ kind: "edit", widget: null })}>
+                <Icon name="plus" />
+                Widget
+              </button>
+              <More dashboard={dashboard.value} onKiosk={() => showKiosk(true)} />
+            </>
+          )}
+        </TopBar>
+      )}
       <main id="main">
         {problem === "" ? null : (
           <div class="page">
@@ -58,10 +95,13 @@ export function DashboardPage({ id }: { readonly id: string }) {
             </p>
           </div>
         )}
-        {dashboard === null ? null : (
+        {dashboard === null ? null : widget !== undefined ? (
+          <Inspect key={widget} dashboard={dashboard.value} id={widget} session={session} view={view} />
+        ) : (
           <Grid
             dashboard={dashboard.value}
             session={session}
+            view={view}
             onAdd={() => setOpen({ kind: "edit", widget: null })}
             onEdit={(widget) => setOpen({ kind: "edit", widget })}
             onRemove={(widget) => setOpen({ kind: "remove", widget })}
@@ -138,55 +178,29 @@ function useDashboard(id: string, session: LiveSession): Loaded {
   };
 }
 
-function PauseButton({ session }: { readonly session: LiveSession }) {
-  const paused = session.paused.value;
-  const text = paused ? "Go on with live values" : "Pause";
-  return (
-    <button type="button" class="button button-icon" aria-label={text} title={text} onClick={() => session.setPaused(!paused)}>
-      <Icon name={paused ? "play" : "pause"} />
-    </button>
-  );
-}
-
-function rangeName(): string {
-  const name = getQuery("range");
-  return RANGES.some(([range]) => range === name) && name !== null ? name : DEFAULT_RANGE;
-}
-
-function Ranges({ session }: { readonly session: LiveSession }) {
-  const [chosen, setChosen] = useState(rangeName);
-  const choose = (name: string): void => {
-    setChosen(name);
-    setQuery("range", name === DEFAULT_RANGE ? null : name);
-    session.range.value = rangeMs(name);
-  };
-  return (
-    <div class="segments" role="group" aria-label="Time range">
-      {RANGES.map(([name]) => (
-        <button key={name} type="button" class="segment" aria-pressed={name === chosen} onClick={() => choose(name)}>
-          {name}
-        </button>
-      ))}
-    </div>
-  );
+/** What all drawings of the page share; they follow it without being made anew. */
+function useSharedView(session: LiveSession): RefObject<SharedView | null> {
+  const range = session.range.value;
+  const choice = session.choice.value;
+  const name = theme.value;
+  const zone = utc.value;
+  const colors = useMemo(() => new ColorRegistry(), [session]);
+  const view = useRef<SharedView | null>(null);
+  view.current = useMemo(() => ({ rangeMs: range, theme: themeColors(name), colors, choice }), [range, name, colors, choice]);
+  useEffect(() => session.scheduler.invalidateAll(), [session, range, name, choice, zone]);
+  return view;
 }
 
 interface GridProps {
   readonly dashboard: Dashboard;
   readonly session: LiveSession;
+  readonly view: RefObject<SharedView | null>;
   onAdd(): void;
   onEdit(widget: Widget): void;
   onRemove(widget: Widget): void;
 }
 
-function Grid({ dashboard, session, onAdd, onEdit, onRemove }: GridProps) {
-  const range = session.range.value;
-  const name = theme.value;
-  const colors = useMemo(() => new ColorRegistry(), [session]);
-  const view = useRef<SharedView | null>(null);
-  view.current = useMemo(() => ({ rangeMs: range, theme: themeColors(name), colors }), [range, name, colors]);
-  useEffect(() => session.scheduler.invalidateAll(), [session, range, name]);
-
+function Grid({ dashboard, session, view, onAdd, onEdit, onRemove }: GridProps) {
   const byId = new Map(dashboard.widgets.map((widget) => [widget.widget_id, widget]));
   const placed = arrange(dashboard.widgets.map((widget) => ({ id: widget.widget_id, position: widgetPosition(widget) })));
   if (placed.length === 0) {
@@ -207,7 +221,7 @@ function Grid({ dashboard, session, onAdd, onEdit, onRemove }: GridProps) {
       {placed.map(({ id, position }) => {
         const widget = byId.get(id);
         return widget === undefined ? null : (
-          <WidgetFrame key={id} widget={widget} position={position} session={session} view={view} onEdit={onEdit} onRemove={onRemove} />
+          <WidgetFrame key={id} widget={widget} position={position} session={session} view={view} inspect={dashboardPath(dashboard.dashboard_id, id)} onEdit={onEdit} onRemove={onRemove} />
         );
       })}
     </div>
