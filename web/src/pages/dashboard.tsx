@@ -15,7 +15,7 @@ import { theme, themeColors } from "../ui/theme";
 import { TopBar } from "../ui/topbar";
 import { utc } from "../ui/zone";
 import { WidgetFrame, type SharedView } from "../widgets/frame";
-import { More, PauseButton, rangeName, Ranges, Variables, ZoneButton } from "./header-tools";
+import { More, PauseButton, rangeName, Ranges, useChoice, Variables, ZoneButton } from "./header-tools";
 import { Kiosk } from "./kiosk";
 import { NotFoundPage } from "./not-found";
 import { RemoveWidgetDialog, WidgetDialog } from "./widget-dialog";
@@ -50,6 +50,8 @@ export function DashboardPage({ id, widget }: DashboardPageProps) {
   useEffect(() => {
     document.title = title === "" ? "Pulseboard" : `${title} · Pulseboard`;
   }, [title, widget]);
+  const variables = dashboard?.value.variables ?? [];
+  useChoice(variables, session);
   const view = useSharedView(session);
   const showKiosk = (on: boolean): void => {
     setKiosk(on);
@@ -71,7 +73,6 @@ export function DashboardPage({ id, widget }: DashboardPageProps) {
         <Kiosk title={title} session={session} onLeave={() => showKiosk(false)} />
       ) : (
         <TopBar title={dashboard === null ? "…" : title}>
-          {dashboard === null ? null : <Variables dashboard={dashboard.value} session={session} />}
           <LivePill session={session} />
           <PauseButton session={session} />
           <Ranges session={session} />
@@ -88,6 +89,7 @@ export function DashboardPage({ id, widget }: DashboardPageProps) {
         </TopBar>
       )}
       <main id="main">
+        {kiosk || variables.length === 0 ? null : <Variables variables={variables} session={session} />}
         {problem === "" ? null : (
           <div class="page">
             <p class="notice" role="alert">

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import type { Dashboard } from "../api/types";
+import type { Dashboard, Variable } from "../api/types";
 import type { LiveSession } from "../live/session";
 import { DEFAULT_RANGE, RANGES, rangeMs } from "../model/dashboard";
 import { valuesOf } from "../model/series";
@@ -48,28 +48,31 @@ export function Ranges({ session }: { readonly session: LiveSession }) {
 export function ZoneButton() {
   const text = `Times are in ${utc.value ? "UTC" : "the zone of this device"}`;
   return (
-    <button type="button" class="button button-quiet" aria-label={text} title={text} onClick={toggleZone}>
+    <button type="button" class="button button-quiet" title={text} onClick={toggleZone}>
       {utc.value ? "UTC" : "Local"}
     </button>
   );
 }
 
 interface VariablesProps {
-  readonly dashboard: Dashboard;
+  readonly variables: readonly Variable[];
   readonly session: LiveSession;
 }
 
-/** One picker for each variable: which of the series that have its tag are shown. */
-export function Variables({ dashboard, session }: VariablesProps) {
-  const variables = dashboard.variables ?? [];
+/** Takes the choice that the address has. */
+export function useChoice(variables: readonly Variable[], session: LiveSession): void {
   useEffect(() => {
     session.choice.value = Object.fromEntries(variables.map(({ name, tag }) => [tag, getQuery(`var-${name}`) ?? ""]).filter(([, value]) => value !== ""));
   }, [session, JSON.stringify(variables)]);
+}
+
+/** One picker for each variable: which of the series that have its tag are shown. */
+export function Variables({ variables, session }: VariablesProps) {
   // Read again when there may be other series.
   void session.revision.value;
   const choice = session.choice.value;
   return (
-    <>
+    <div class="variables">
       {variables.map(({ name, tag }) => {
         const chosen = choice[tag] ?? "";
         const choose = (value: string): void => {
@@ -91,7 +94,7 @@ export function Variables({ dashboard, session }: VariablesProps) {
           </label>
         );
       })}
-    </>
+    </div>
   );
 }
 

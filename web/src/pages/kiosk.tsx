@@ -31,12 +31,12 @@ export function Kiosk({ title, session, onLeave }: KioskProps) {
     };
   }, [session]);
   return (
-    <div class="kiosk" data-still={still ? "yes" : "no"}>
+    <header class="kiosk" data-still={still ? "yes" : "no"}>
       <h1 class="sr-only">{title}</h1>
       <button type="button" class="button" onClick={onLeave}>
         Leave the wall display
       </button>
       <LivePill session={session} />
-    </div>
+    </header>
   );
 }

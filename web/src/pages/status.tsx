@@ -3,7 +3,7 @@ import { listDashboards, listMetrics, streamAddress } from "../api/client";
 import type { MetricList } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
-import { formatAge, formatOne } from "../model/format";
+import { formatAge, formatMoment, formatOne } from "../model/format";
 import { LivePill } from "../ui/pill";
 import { TopBar } from "../ui/topbar";
 
@@ -99,22 +99,36 @@ export function StatusPage() {
         )}
         <h2 class="list-title">Parts</h2>
         <ul class="parts">
-          {[...(session === null ? [] : streamParts(session)), ...parts].map(({ name, ok, text }) => (
-            <li key={name}>
-              <span class={ok ? "chip" : "chip chip-crit"}>{ok ? "ok" : "look"}</span>
-              <strong>{name}</strong>
-              <span>{text}</span>
-            </li>
-          ))}
+          {session === null ? null : <StreamParts session={session} />}
+          <Parts parts={parts} />
         </ul>
         <div class="list-head">
           <h2 class="list-title">Metrics that arrive{metrics === null ? "" : `: ${metrics.total}`}</h2>
           <input class="input list-search" type="search" aria-label="Search metrics" placeholder="Search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
         </div>
-        <Metrics list={metrics} now={session?.serverNow() ?? Date.now()} />
+        <Metrics list={metrics} />
       </main>
     </>
   );
+}
+
+function Parts({ parts }: { readonly parts: readonly Part[] }) {
+  return (
+    <>
+      {parts.map(({ name, ok, text }) => (
+        <li key={name}>
+          <span class={ok ? "chip" : "chip chip-crit"}>{ok ? "ok" : "fault"}</span>
+          <strong>{name}</strong>
+          <span>{text}</span>
+        </li>
+      ))}
+    </>
+  );
+}
+
+/** As often as the pill. */
+function StreamParts({ session }: { readonly session: LiveSession }) {
+  return <Parts parts={streamParts(session)} />;
 }
 
 function streamParts(session: LiveSession): Part[] {
@@ -132,7 +146,7 @@ function streamParts(session: LiveSession): Part[] {
   ];
 }
 
-function Metrics({ list, now }: { readonly list: MetricList | null; readonly now: number }) {
+function Metrics({ list }: { readonly list: MetricList | null }) {
   if (list === null) return null;
   if (list.total === 0) return <p>None, in the last hour.</p>;
   const more = list.total - list.metrics.length;
@@ -156,7 +170,7 @@ function Metrics({ list, now }: { readonly list: MetricList | null; readonly now
               <td class="number">{metric.series}</td>
               <td class="number">{metric.events_last_minute}</td>
               <td class="number">{formatOne(metric.last_value, "")}</td>
-              <td class="number">{metric.stale ? "nobody tells of it now" : `${formatAge(Math.max(0, (now - Date.parse(metric.last_event)) / 1000))} ago`}</td>
+              <td class="number">{metric.stale ? "nobody tells of it now" : formatMoment(Date.parse(metric.last_event))}</td>
             </tr>
           ))}
         </tbody>
