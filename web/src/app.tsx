@@ -22,7 +22,7 @@ function Page() {
       return <ListPage />;
     case "dashboard":
       // A key, so that another dashboard starts with a session of its own.
-      return <DashboardPage key={at.id} id={at.id} />;
+      return <DashboardPage key={at.id} id={at.id} edit={at.edit} />;
     case "unknown":
       return <NotFoundPage title="This page does not exist" />;
   }

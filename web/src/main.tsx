@@ -3,6 +3,7 @@ import { App } from "./app";
 import { startRouter } from "./router";
 import "./styles/tokens.css";
 import "./styles/base.css";
+import "./styles/edit.css";
 import { startTheme } from "./ui/theme";
 
 startTheme();

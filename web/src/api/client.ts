@@ -1,5 +1,5 @@
 import { keeper } from "./token";
-import type { Dashboard, DashboardList, Problem, ProblemDetail, WidgetsPatch } from "./types";
+import type { Dashboard, DashboardList, MetricPage, Problem, ProblemDetail, Validation, VersionEntry, WidgetsPatch } from "./types";
 
 /** A document and the ETag it was read with. */
 export interface Versioned<T> {
@@ -57,6 +57,8 @@ async function requestWith(token: string, path: string, { method = "GET", body, 
     response = await fetch(path, {
       method,
       headers,
+      // What is deleted on leaving is deleted although the page is gone.
+      keepalive: method === "DELETE",
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal === undefined ? {} : { signal }),
     });
@@ -127,4 +129,43 @@ export async function patchWidgets(id: string, etag: string, patch: WidgetsPatch
 export function streamAddress(id: string, page: Location): string {
   const scheme = page.protocol === "https:" ? "wss:" : "ws:";
   return `${scheme}//${page.host}/stream/${encodeURIComponent(id)}`;
+}
+
+export async function postDashboard(document: object): Promise<Versioned<Dashboard>> {
+  return versioned(await request("/dashboards", { method: "POST", body: document }));
+}
+
+export async function putDashboard(id: string, etag: string, document: object): Promise<Versioned<Dashboard>> {
+  return versioned(await request(address(id), { method: "PUT", body: document, ifMatch: etag }));
+}
+
+export async function patchDashboard(id: string, etag: string, patch: object): Promise<Versioned<Dashboard>> {
+  return versioned(await request(address(id), { method: "PATCH", body: patch, ifMatch: etag }));
+}
+
+async function read<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await (await request(path, { signal })).json()) as T;
+}
+
+export async function validateDashboard(document: object, signal: AbortSignal): Promise<Validation> {
+  const response = await request("/dashboards/validate", { method: "POST", body: document, signal });
+  return (await response.json()) as Validation;
+}
+
+/** Metrics that arrive and have the query in their names; at most 200. */
+export function listMetrics(query: string, signal: AbortSignal): Promise<MetricPage> {
+  return read(`/metrics/catalog?limit=200&query=${encodeURIComponent(query.slice(0, 200))}`, signal);
+}
+
+/** The newest versions, of a deleted dashboard too. */
+export function listVersions(id: string): Promise<{ readonly versions: readonly VersionEntry[] }> {
+  return read(`${address(id)}/versions`);
+}
+
+export function getVersion(id: string, version: number): Promise<Dashboard> {
+  return read(`${address(id)}/versions/${version}`);
+}
+
+export async function restoreVersion(id: string, version: number, etag: string): Promise<void> {
+  await request(`${address(id)}/versions/${version}/restore`, { method: "POST", ifMatch: etag });
 }

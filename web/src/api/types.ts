@@ -51,6 +51,7 @@ export interface DashboardSummary {
   readonly title: string;
   readonly version: number;
   readonly tags?: readonly string[];
+  readonly updated_at?: string;
 }
 
 export interface Dashboard extends DashboardSummary {
@@ -90,6 +91,43 @@ export interface Problem {
   readonly status?: number;
   readonly detail?: string;
   readonly errors?: readonly ProblemDetail[];
+}
+
+/** A metric of the catalogue. */
+export interface Metric {
+  readonly metric_name: string;
+  readonly series: number;
+  readonly tags: readonly { readonly key: string; readonly values: readonly string[] }[];
+  readonly last_value: number | null;
+}
+
+export interface MetricPage {
+  readonly metrics: readonly Metric[];
+  readonly total: number;
+}
+
+export interface WidgetCost {
+  readonly widget_id: string;
+  readonly metric_key: string;
+  readonly new: boolean;
+  readonly series: number | null;
+  readonly groups: number | null;
+}
+
+/** Answer of POST /dashboards/validate. */
+export interface Validation {
+  readonly warnings: readonly ProblemDetail[];
+  readonly cost: { readonly series: number; readonly results_per_second: number; readonly widgets: readonly WidgetCost[] };
+}
+
+export interface VersionEntry {
+  readonly version: number;
+  readonly action: string;
+  readonly restored_from?: number;
+  readonly at: string;
+  readonly by: string;
+  readonly title: string;
+  readonly widget_count: number;
 }
 
 export type { Tags };

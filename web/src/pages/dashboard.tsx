@@ -1,32 +1,53 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, getDashboard, streamAddress, type Versioned } from "../api/client";
-import type { Dashboard, Widget } from "../api/types";
+import type { Dashboard } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
 import { DEFAULT_RANGE, RANGES, rangeMs, widgetPosition } from "../model/dashboard";
 import { arrange } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
-import { getQuery, setQuery } from "../router";
+import { getQuery, navigate, setQuery } from "../router";
 import { Icon } from "../ui/icon";
 import { LivePill } from "../ui/pill";
 import { theme, themeColors } from "../ui/theme";
 import { TopBar } from "../ui/topbar";
 import { WidgetFrame, type SharedView } from "../widgets/frame";
 import { NotFoundPage } from "./not-found";
-import { RemoveWidgetDialog, WidgetDialog } from "./widget-dialog";
+import type { EditMode } from "./edit/edit";
 
 const RETRY_MS = 3000;
 
-type Open = { readonly kind: "edit"; readonly widget: Widget | null } | { readonly kind: "remove"; readonly widget: Widget };
+/** Address of the page's view or edit mode, where widget is an id, or "new". What else the address says stays. */
+function address(id: string, edit: boolean, widget: string | null = null): string {
+  const query = new URLSearchParams(location.search);
+  if (widget === null) query.delete("widget");
+  else query.set("widget", widget);
+  const text = query.toString();
+  return `/d/${encodeURIComponent(id)}${edit ? "/edit" : ""}${text === "" ? "" : `?${text}`}`;
+}
 
-export function DashboardPage({ id }: { readonly id: string }) {
+/** The editor, loaded when it is first wanted. */
+function useEditor(wanted: boolean): { readonly Editor: typeof EditMode | null; readonly failure: string } {
+  const [Editor, setEditor] = useState<typeof EditMode | null>(null);
+  const [failure, setFailure] = useState("");
+  useEffect(() => {
+    if (!wanted || Editor !== null) return;
+    import("./edit/edit").then(
+      (loaded) => setEditor(() => loaded.EditMode),
+      () => setFailure("The editor cannot be loaded: the server is away, or has a newer page. Load this page again."),
+    );
+  }, [wanted]);
+  return { Editor: wanted ? Editor : null, failure: wanted ? failure : "" };
+}
+
+export function DashboardPage({ id, edit }: { readonly id: string; readonly edit: boolean }) {
   const session = useMemo(() => new LiveSession(streamAddress(id, location), browserWorld(), rangeMs(rangeName())), [id]);
   useEffect(() => {
     session.start();
     return () => session.stop();
   }, [session]);
-  const { dashboard, missing, problem, reload, set } = useDashboard(id, session);
-  const [open, setOpen] = useState<Open | null>(null);
+  const { dashboard, missing, problem, set } = useDashboard(id, session);
+  const { Editor, failure } = useEditor(edit);
 
   const title = dashboard?.value.title ?? "";
   useEffect(() => {
@@ -34,21 +55,24 @@ export function DashboardPage({ id }: { readonly id: string }) {
   }, [title]);
 
   if (missing) return <NotFoundPage title="No such dashboard" detail="It may have been deleted, or the address is wrong." />;
-  const close = (): void => setOpen(null);
-  const saved = (next: Versioned<Dashboard>): void => {
-    set(next);
-    close();
-  };
   return (
     <>
       <TopBar title={dashboard === null ? "…" : title}>
         <LivePill session={session} />
         <PauseButton session={session} />
         <Ranges session={session} />
-        <button type="button" class="button" disabled={dashboard === null} onClick={() => setOpen({ kind: "edit", widget: null })}>
-          <Icon name="plus" />
-          Widget
-        </button>
+        {edit ? null : (
+          <>
+            <a class="button" href={address(id, true)}>
+              <Icon name="edit" />
+              Edit
+            </a>
+            <a class="button" href={address(id, true, "new")}>
+              <Icon name="plus" />
+              Widget
+            </a>
+          </>
+        )}
       </TopBar>
       <main id="main">
         {problem === "" ? null : (
@@ -58,22 +82,18 @@ export function DashboardPage({ id }: { readonly id: string }) {
             </p>
           </div>
         )}
-        {dashboard === null ? null : (
-          <Grid
-            dashboard={dashboard.value}
-            session={session}
-            onAdd={() => setOpen({ kind: "edit", widget: null })}
-            onEdit={(widget) => setOpen({ kind: "edit", widget })}
-            onRemove={(widget) => setOpen({ kind: "remove", widget })}
-          />
+        {failure === "" ? null : (
+          <div class="page">
+            <p class="notice" role="alert">
+              {failure}
+            </p>
+          </div>
+        )}
+        {dashboard === null || edit ? null : <Grid dashboard={dashboard.value} session={session} onEdit={(widget) => navigate(address(id, true, widget))} />}
+        {dashboard === null || Editor === null ? null : (
+          <Editor session={session} dashboard={dashboard} onSaved={set} onLeave={() => navigate(address(id, false))} />
         )}
       </main>
-      {open?.kind === "edit" && dashboard !== null ? (
-        <WidgetDialog dashboard={dashboard} widget={open.widget} onSaved={saved} onConflict={reload} onClose={close} />
-      ) : null}
-      {open?.kind === "remove" && dashboard !== null ? (
-        <RemoveWidgetDialog dashboard={dashboard} widget={open.widget} onSaved={saved} onConflict={reload} onClose={close} />
-      ) : null}
     </>
   );
 }
@@ -82,7 +102,6 @@ interface Loaded {
   readonly dashboard: Versioned<Dashboard> | null;
   readonly missing: boolean;
   readonly problem: string;
-  reload(): Promise<Versioned<Dashboard> | null>;
   set(dashboard: Versioned<Dashboard>): void;
 }
 
@@ -124,16 +143,6 @@ function useDashboard(id: string, session: LiveSession): Loaded {
     dashboard,
     missing,
     problem,
-    reload: async () => {
-      try {
-        const next = await getDashboard(id);
-        adopt(next);
-        return next;
-      } catch (error) {
-        setProblem(error instanceof Error ? error.message : String(error));
-        return null;
-      }
-    },
     set: adopt,
   };
 }
@@ -174,12 +183,11 @@ function Ranges({ session }: { readonly session: LiveSession }) {
 interface GridProps {
   readonly dashboard: Dashboard;
   readonly session: LiveSession;
-  onAdd(): void;
-  onEdit(widget: Widget): void;
-  onRemove(widget: Widget): void;
+  /** An id, or "new". */
+  onEdit(widget: string): void;
 }
 
-function Grid({ dashboard, session, onAdd, onEdit, onRemove }: GridProps) {
+function Grid({ dashboard, session, onEdit }: GridProps) {
   const range = session.range.value;
   const name = theme.value;
   const colors = useMemo(() => new ColorRegistry(), [session]);
@@ -194,7 +202,7 @@ function Grid({ dashboard, session, onAdd, onEdit, onRemove }: GridProps) {
       <div class="empty">
         <h2>This dashboard is empty</h2>
         <p>A widget shows one metric as a line, a number, a gauge, a table or a heat map.</p>
-        <button type="button" class="button button-primary" onClick={onAdd}>
+        <button type="button" class="button button-primary" onClick={() => onEdit("new")}>
           <Icon name="plus" />
           Add a widget
         </button>
@@ -207,7 +215,7 @@ function Grid({ dashboard, session, onAdd, onEdit, onRemove }: GridProps) {
       {placed.map(({ id, position }) => {
         const widget = byId.get(id);
         return widget === undefined ? null : (
-          <WidgetFrame key={id} widget={widget} position={position} session={session} view={view} onEdit={onEdit} onRemove={onRemove} />
+          <WidgetFrame key={id} widget={widget} position={position} session={session} view={view} onEdit={() => onEdit(id)} />
         );
       })}
     </div>

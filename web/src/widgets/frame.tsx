@@ -21,7 +21,8 @@ interface FrameProps {
   readonly session: LiveSession;
   readonly view: RefObject<SharedView | null>;
   onEdit(widget: Widget): void;
-  onRemove(widget: Widget): void;
+  /** Only where something can be removed: in edit mode. */
+  onRemove?: (widget: Widget) => void;
 }
 
 /** Title, state and tools of a widget around its drawing. */
@@ -57,9 +58,11 @@ export function WidgetFrame({ widget, position, session, view, onEdit, onRemove 
           <button type="button" class="button button-icon button-quiet" aria-label={`Edit ${config.title}`} title="Edit" onClick={() => onEdit(widget)}>
             <Icon name="edit" />
           </button>
-          <button type="button" class="button button-icon button-quiet" aria-label={`Remove ${config.title}`} title="Remove" onClick={() => onRemove(widget)}>
-            <Icon name="trash" />
-          </button>
+          {onRemove === undefined ? null : (
+            <button type="button" class="button button-icon button-quiet" aria-label={`Remove ${config.title}`} title="Remove" onClick={() => onRemove(widget)}>
+              <Icon name="trash" />
+            </button>
+          )}
         </div>
       </div>
       <div class="widget-body" ref={body} />
@@ -70,7 +73,7 @@ export function WidgetFrame({ widget, position, session, view, onEdit, onRemove 
 }
 
 /** Where the frame goes: exactly so on a wide page, in the same order and twice as wide on a smaller one (base.css). */
-function placement({ x, y, w, h }: Position): Record<string, string> {
+export function placement({ x, y, w, h }: Position): Record<string, string> {
   return {
     "--column": `${x + 1} / span ${w}`,
     "--row-place": `${y + 1} / span ${h}`,
