@@ -1,13 +1,18 @@
 import { signal } from "@preact/signals";
 
-export type Route = { readonly page: "list" } | { readonly page: "dashboard"; readonly id: string; readonly edit: boolean } | { readonly page: "unknown" };
+export type Route =
+  | { readonly page: "list" | "status" | "unknown" }
+  /** widget: the one that is inspected. */
+  | { readonly page: "dashboard"; readonly id: string; readonly widget?: string; readonly edit?: boolean };
 
 export function parseRoute(path: string): Route {
   if (path === "/" || path === "") return { page: "list" };
-  const [, id, edit] = /^\/d\/([^/]+)(\/edit)?\/?$/.exec(path) ?? [];
+  if (path === "/status") return { page: "status" };
+  const [, id, edit, widget] = /^\/d\/([^/]+)(?:(\/edit)|\/w\/([^/]+))?\/?$/.exec(path) ?? [];
   if (id === undefined) return { page: "unknown" };
   try {
-    return { page: "dashboard", id: decodeURIComponent(id), edit: edit !== undefined };
+    if (edit !== undefined) return { page: "dashboard", id: decodeURIComponent(id), edit: true };
+    return { page: "dashboard", id: decodeURIComponent(id), ...(widget === undefined ? {} : { widget: decodeURIComponent(widget) }) };
   } catch {
     return { page: "unknown" };
   }
@@ -58,6 +63,19 @@ export function setQuery(name: string, value: string | null): void {
 
 export function getQuery(name: string): string | null {
   return new URLSearchParams(location.search).get(name);
+}
+
+/** Where a dashboard, or one of its widgets, is shown, with the state that the address of this page has. */
+export function dashboardPath(id: string, widget?: string): string {
+  return `/d/${encodeURIComponent(id)}${widget === undefined ? "" : `/w/${encodeURIComponent(widget)}`}${location.search}`;
+}
+
+/** Where a dashboard is edited; widget is the one whose settings are open, or "new". */
+export function editPath(id: string, widget?: string): string {
+  const query = new URLSearchParams(location.search);
+  if (widget !== undefined) query.set("widget", widget);
+  const text = query.toString();
+  return `/d/${encodeURIComponent(id)}/edit${text === "" ? "" : `?${text}`}`;
 }
 
 /** Follows the address bar, and turns clicks on links of this page into navigation. */

@@ -1,6 +1,6 @@
 import { signal, type ReadonlySignal } from "@preact/signals";
 
-const KEY = "pulseboard.token";
+export const TOKEN_KEY = "pulseboard.token";
 
 /** The part of the browser's storages that is used, so that tests can stand in for it. */
 export interface Shelf {
@@ -85,6 +85,13 @@ export class TokenKeeper {
     write(this.passing, "");
   }
 
+  /** Another tab of this device was given a token to remember, or forgot it ("" or null). */
+  follow(token: string | null): void {
+    if (read(this.passing) !== "") return;
+    this.current.value = token ?? "";
+    if (this.current.value !== "") this.answer(true);
+  }
+
   private answer(given: boolean): void {
     this.question.value = null;
     const waiting = this.waiting;
@@ -97,7 +104,7 @@ export class TokenKeeper {
 
 function read(shelf: () => Shelf): string {
   try {
-    return shelf().getItem(KEY) ?? "";
+    return shelf().getItem(TOKEN_KEY) ?? "";
   } catch {
     return "";
   }
@@ -105,8 +112,8 @@ function read(shelf: () => Shelf): string {
 
 function write(shelf: () => Shelf, token: string): void {
   try {
-    if (token === "") shelf().removeItem(KEY);
-    else shelf().setItem(KEY, token);
+    if (token === "") shelf().removeItem(TOKEN_KEY);
+    else shelf().setItem(TOKEN_KEY, token);
   } catch {
     // Not kept, then.
   }

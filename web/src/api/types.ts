@@ -51,11 +51,34 @@ export interface DashboardSummary {
   readonly title: string;
   readonly version: number;
   readonly tags?: readonly string[];
+  readonly variables?: readonly Variable[];
+  readonly widget_count?: number;
   readonly updated_at?: string;
 }
 
+/** Lets a viewer choose among the values of a tag. */
+export interface Variable {
+  readonly name: string;
+  readonly tag: string;
+}
+
+/** A metric that arrives. */
+export interface Metric {
+  readonly metric_name: string;
+  readonly series: number;
+  readonly last_value: number | null;
+  readonly last_event: string;
+  readonly events_last_minute: number;
+  readonly stale: boolean;
+  readonly tags: readonly { readonly key: string; readonly values: readonly string[] }[];
+}
+
+export interface MetricList {
+  readonly metrics: readonly Metric[];
+  readonly total: number;
+}
+
 export interface Dashboard extends DashboardSummary {
-  readonly variables?: readonly { readonly name: string; readonly tag: string }[];
   readonly widgets: readonly Widget[];
 }
 
@@ -63,21 +86,6 @@ export interface DashboardList {
   readonly dashboards: readonly DashboardSummary[];
   readonly next?: string | null;
 }
-
-/** A widget before the service has given it an id, or the fields to change. */
-export interface WidgetPatch {
-  readonly metric_name?: string;
-  readonly aggregation?: string;
-  readonly window_seconds?: number;
-  readonly refresh_interval_seconds?: number | null;
-  readonly delay_seconds?: number | null;
-  readonly filter?: Readonly<Record<string, unknown>> | null;
-  readonly group_by?: readonly string[] | null;
-  readonly display_config?: Readonly<Record<string, unknown>>;
-}
-
-/** Body of PATCH /dashboards/{id}/widgets. */
-export type WidgetsPatch = Readonly<Record<string, WidgetPatch | null | readonly WidgetPatch[]>>;
 
 export interface ProblemDetail {
   readonly pointer?: string;
@@ -91,19 +99,6 @@ export interface Problem {
   readonly status?: number;
   readonly detail?: string;
   readonly errors?: readonly ProblemDetail[];
-}
-
-/** A metric of the catalogue. */
-export interface Metric {
-  readonly metric_name: string;
-  readonly series: number;
-  readonly tags: readonly { readonly key: string; readonly values: readonly string[] }[];
-  readonly last_value: number | null;
-}
-
-export interface MetricPage {
-  readonly metrics: readonly Metric[];
-  readonly total: number;
 }
 
 export interface WidgetCost {

@@ -35,11 +35,14 @@ export class Scheduler {
     if (visible && drawable.dirty) this.request();
   }
 
+  /** What is drawn of a widget, and of its points, which have its id and a #. */
   invalidate(id: string): void {
-    const drawable = this.drawables.get(id);
-    if (drawable === undefined) return;
-    drawable.dirty = true;
-    if (drawable.visible) this.request();
+    for (const name of [id, `${id}#`]) {
+      const drawable = this.drawables.get(name);
+      if (drawable === undefined) continue;
+      drawable.dirty = true;
+      if (drawable.visible) this.request();
+    }
   }
 
   invalidateAll(): void {

@@ -1,5 +1,5 @@
 import { signal, type Signal } from "@preact/signals";
-import { ApiError, deleteDashboard, listDashboards, postDashboard, putDashboard, streamAddress } from "../api/client";
+import { ApiError, changeDashboard, createDashboard, deleteDashboard, listDashboards, streamAddress } from "../api/client";
 import type { Widget } from "../api/types";
 import { DRAFT_TAG } from "../model/draft";
 import { LiveSession } from "./session";
@@ -88,7 +88,7 @@ export class Scratch {
         const { title, widgets } = this.wanted;
         const text = JSON.stringify(widgets);
         if (this.closed || text === this.sent || (!this.made && widgets.length === 0)) break;
-        await this.put({ dashboard_id: this.id, title, tags: [DRAFT_TAG], widgets });
+        await this.put({ dashboard_id: this.id, title, tags: ["draft", DRAFT_TAG], widgets });
         this.sent = text;
         this.problem.value = "";
       }
@@ -102,13 +102,13 @@ export class Scratch {
   private async put(document: object): Promise<void> {
     if (this.made) {
       try {
-        await putDashboard(this.id, "*", document);
+        await changeDashboard("PUT", this.id, "", "*", document);
         return;
       } catch (error) {
         if (!(error instanceof ApiError) || (error.status !== 404 && error.status !== 412)) throw error;
       }
     }
-    await postDashboard(document);
+    await createDashboard(document);
     this.made = true;
     this.follow();
   }

@@ -3,7 +3,7 @@ import { keeper } from "../api/token";
 import { CLOSED_TOKEN } from "./backoff";
 import { ServerClock } from "./clock";
 import { freshness, type Freshness } from "./freshness";
-import type { HelloMessage, ServerMessage } from "./protocol";
+import type { HelloMessage, ServerMessage, Tags } from "./protocol";
 import { Scheduler } from "./scheduler";
 import { StreamSocket, type SocketStatus, type SocketWorld } from "./socket";
 import { DashboardStore, type WidgetStream } from "./store";
@@ -46,6 +46,12 @@ export class LiveSession {
   readonly version = signal(0);
   /** Length of the time axes in ms, 0 for all there is. */
   readonly range: Signal<number>;
+  /** What the viewer chose among the values of tags; a tag without a choice is not in it. */
+  readonly choice: Signal<Tags> = signal<Tags>({});
+  /** Rises when a widget's series may have changed. */
+  readonly revision = signal(0);
+  /** A wall display: nobody touches it, and it may say that it is hidden. */
+  keepRunning = false;
 
   private readonly clock = new ServerClock();
   private readonly socket: StreamSocket;
@@ -56,6 +62,8 @@ export class LiveSession {
   private sent = "";
   private unfollow = (): void => {};
   private connectedOnce = false;
+  /** The server of this connection knows whether to send anything. */
+  private toldFlow = false;
   private lag = Number.NaN;
   /** The first updates of a connection wait while the page draws its history: they tell nothing about the link. */
   private settling = 0;
@@ -80,6 +88,8 @@ export class LiveSession {
   }
 
   start(): void {
+    // For end-to-end tests, which count the points that the page has.
+    dispatchEvent(new CustomEvent("pulseboard", { detail: this }));
     this.socket.start();
     this.unfollow = keeper.token.subscribe((token) => {
       // It may come long after the dialog was closed.
@@ -100,8 +110,9 @@ export class LiveSession {
     this.scheduler.stop();
   }
 
+  /** Someone asks for it. */
   retryNow(): void {
-    this.socket.retryNow();
+    this.socket.retryNow(true);
   }
 
   setPaused(paused: boolean): void {
@@ -117,6 +128,11 @@ export class LiveSession {
       this.statuses.set(id, status);
     }
     return status;
+  }
+
+  /** How far the clock of this device is ahead of the server's, in ms; NaN before the first frame. */
+  skew(): number {
+    return Date.now() - this.serverNow();
   }
 
   /** Server time now, in epoch ms; NaN before the first frame. */
@@ -146,6 +162,7 @@ export class LiveSession {
     if ("server_time" in message) this.clock.observe(message.server_time, arrival);
     const { changed, resync } = this.store.apply(message, arrival);
     for (const stream of changed) this.scheduler.invalidate(stream.id);
+    this.tellFlow();
     if (resync && arrival - this.resyncAt > RESYNC_MS) {
       this.resyncAt = arrival;
       this.socket.send({ type: "resync" });
@@ -160,6 +177,10 @@ export class LiveSession {
         break;
       case "snapshot":
         this.refreshStatus();
+        this.revision.value++;
+        break;
+      case "series":
+        this.revision.value++;
         break;
       default:
     }
@@ -174,8 +195,8 @@ export class LiveSession {
       this.clock.reset();
       this.settling = 2;
       this.lag = Number.NaN;
-      // After the hello: a new connection flows until it is told not to.
-      if (this.paused.value || this.hidden) this.socket.send({ type: "pause" });
+      this.toldFlow = false;
+      this.tellFlow();
     }
     this.refreshStatus();
   }
@@ -201,6 +222,13 @@ export class LiveSession {
     return this.link.kind === "open" && !this.paused.value && !this.hidden;
   }
 
+  /** A new connection flows until it is told not to: once there is something to look at. */
+  private tellFlow(): void {
+    if (this.toldFlow || !this.store.known) return;
+    this.toldFlow = true;
+    if (this.paused.value || this.hidden) this.sendFlow();
+  }
+
   private sendFlow(): void {
     this.socket.send({ type: this.paused.value || this.hidden ? "pause" : "play" });
   }
@@ -209,7 +237,7 @@ export class LiveSession {
   private visibilityChanged(): void {
     if (this.hiddenTimer !== null) clearTimeout(this.hiddenTimer);
     this.hiddenTimer = null;
-    if (document.visibilityState === "hidden") {
+    if (document.visibilityState === "hidden" && !this.keepRunning) {
       this.hiddenTimer = setTimeout(() => {
         this.hidden = true;
         this.sendFlow();
@@ -268,7 +296,8 @@ export class LiveSession {
       case "open":
     }
     if (this.paused.value) return { kind: "paused", time: edge };
-    if (Number.isNaN(edge)) return { kind: "quiet" };
+    // Window ends come before the first event; they are no values.
+    if ([...this.store.all()].every(({ columns }) => columns.length === 0)) return { kind: "quiet" };
     let refreshMs = Number.POSITIVE_INFINITY;
     let fresh = false;
     for (const stream of this.store.all()) {

@@ -77,9 +77,12 @@ export class StreamSocket {
     this.clearTimers();
   }
 
-  /** Tries at once instead of waiting: the network is back, the tab is visible, someone asks. */
-  retryNow(): void {
-    if (this.stopped || this.connection !== null || this.cancelRetry === null) return;
+  /**
+   * Tries at once instead of waiting: the network is back, the tab is visible,
+   * someone asks. Only who asks may try again what the server said is in vain.
+   */
+  retryNow(asked = false): void {
+    if (this.stopped || this.connection !== null || (this.cancelRetry === null && !asked)) return;
     this.connect();
   }
 

@@ -201,6 +201,11 @@ export class DashboardStore {
     return this.streams.values();
   }
 
+  /** Every widget has had its snapshot. */
+  get known(): boolean {
+    return this.streams.size > 0 && [...this.streams.values()].every((stream) => stream.known);
+  }
+
   /** The newest window end of all widgets: where the time axes end. NaN when there is none. */
   get edge(): number {
     let edge = Number.NaN;

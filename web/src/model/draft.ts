@@ -1,7 +1,7 @@
 import type { Dashboard, ProblemDetail, Widget } from "../api/types";
 import { isObject, mergePatch, type JsonObject } from "./merge-patch";
 
-/** Marks the dashboards that hold no more than the queries of somebody's draft. */
+/** Marks the dashboards that hold no more than the queries of somebody's draft: nobody's own tag, since they are deleted when they are old. */
 export const DRAFT_TAG = "pulseboard:draft";
 
 /** What of a dashboard is edited. */

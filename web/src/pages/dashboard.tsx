@@ -1,79 +1,93 @@
+import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, getDashboard, streamAddress, type Versioned } from "../api/client";
 import type { Dashboard } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
-import { DEFAULT_RANGE, RANGES, rangeMs, widgetPosition } from "../model/dashboard";
+import { rangeMs, widgetPosition } from "../model/dashboard";
 import { arrange } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
-import { getQuery, navigate, setQuery } from "../router";
+import { dashboardPath, editPath, getQuery, navigate, setQuery } from "../router";
 import { Icon } from "../ui/icon";
+import { lazy } from "../ui/lazy";
 import { LivePill } from "../ui/pill";
 import { theme, themeColors } from "../ui/theme";
 import { TopBar } from "../ui/topbar";
+import { utc } from "../ui/zone";
 import { WidgetFrame, type SharedView } from "../widgets/frame";
+import { More, PauseButton, rangeName, Ranges, Variables, ZoneButton } from "./header-tools";
+import { Kiosk } from "./kiosk";
 import { NotFoundPage } from "./not-found";
-import type { EditMode } from "./edit/edit";
 
 const RETRY_MS = 3000;
 
-/** Address of the page's view or edit mode, where widget is an id, or "new". What else the address says stays. */
-function address(id: string, edit: boolean, widget: string | null = null): string {
-  const query = new URLSearchParams(location.search);
-  if (widget === null) query.delete("widget");
-  else query.set("widget", widget);
-  const text = query.toString();
-  return `/d/${encodeURIComponent(id)}${edit ? "/edit" : ""}${text === "" ? "" : `?${text}`}`;
+const Inspect = lazy(async () => (await import("./seldom")).Inspect);
+const EditMode = lazy(async () => (await import("./edit/edit")).EditMode);
+
+interface DashboardPageProps {
+  readonly id: string;
+  /** The one that is inspected; the session stays the same. */
+  readonly widget?: string | undefined;
+  readonly edit?: boolean | undefined;
 }
 
-/** The editor, loaded when it is first wanted. */
-function useEditor(wanted: boolean): { readonly Editor: typeof EditMode | null; readonly failure: string } {
-  const [Editor, setEditor] = useState<typeof EditMode | null>(null);
-  const [failure, setFailure] = useState("");
-  useEffect(() => {
-    if (!wanted || Editor !== null) return;
-    import("./edit/edit").then(
-      (loaded) => setEditor(() => loaded.EditMode),
-      () => setFailure("The editor cannot be loaded: the server is away, or has a newer page. Load this page again."),
-    );
-  }, [wanted]);
-  return { Editor: wanted ? Editor : null, failure: wanted ? failure : "" };
-}
-
-export function DashboardPage({ id, edit }: { readonly id: string; readonly edit: boolean }) {
-  const session = useMemo(() => new LiveSession(streamAddress(id, location), browserWorld(), rangeMs(rangeName())), [id]);
+export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
+  const session = useMemo(() => {
+    const made = new LiveSession(streamAddress(id, location), browserWorld(), rangeMs(rangeName()));
+    made.paused.value = getQuery("paused") === "1";
+    return made;
+  }, [id]);
+  const [kiosk, setKiosk] = useState(getQuery("kiosk") === "1");
   useEffect(() => {
     session.start();
     return () => session.stop();
   }, [session]);
   const { dashboard, missing, problem, set } = useDashboard(id, session);
-  const { Editor, failure } = useEditor(edit);
 
   const title = dashboard?.value.title ?? "";
   useEffect(() => {
     document.title = title === "" ? "Pulseboard" : `${title} · Pulseboard`;
-  }, [title]);
+  }, [title, widget]);
+  const view = useSharedView(session);
+  const showKiosk = (on: boolean): void => {
+    setKiosk(on);
+    setQuery("kiosk", on ? "1" : null);
+    // Where the browser does not let us, the page fills its window.
+    if (on) document.documentElement.requestFullscreen?.().catch(() => {});
+    else if (document.fullscreenElement !== null) void document.exitFullscreen();
+  };
 
   if (missing) return <NotFoundPage title="No such dashboard" detail="It may have been deleted, or the address is wrong." />;
   return (
     <>
-      <TopBar title={dashboard === null ? "…" : title}>
-        <LivePill session={session} />
-        <PauseButton session={session} />
-        <Ranges session={session} />
-        {edit ? null : (
-          <>
-            <a class="button" href={address(id, true)}>
-              <Icon name="edit" />
-              Edit
-            </a>
-            <a class="button" href={address(id, true, "new")}>
-              <Icon name="plus" />
-              Widget
-            </a>
-          </>
-        )}
-      </TopBar>
+      {kiosk ? (
+        <Kiosk title={title} session={session} onLeave={() => showKiosk(false)} />
+      ) : (
+        <TopBar title={dashboard === null ? "…" : title}>
+          {dashboard === null ? null : <Variables dashboard={dashboard.value} session={session} />}
+          <LivePill session={session} />
+          <PauseButton session={session} />
+          <Ranges session={session} />
+          <ZoneButton />
+          {dashboard === null ? null : (
+            <>
+              {edit ? null : (
+                <>
+                  <a class="button" href={editPath(id)}>
+                    <Icon name="edit" />
+                    Edit
+                  </a>
+                  <a class="button" href={editPath(id, "new")}>
+                    <Icon name="plus" />
+                    Widget
+                  </a>
+                </>
+              )}
+              <More dashboard={dashboard.value} onKiosk={() => showKiosk(true)} />
+            </>
+          )}
+        </TopBar>
+      )}
       <main id="main">
         {problem === "" ? null : (
           <div class="page">
@@ -82,16 +96,12 @@ export function DashboardPage({ id, edit }: { readonly id: string; readonly edit
             </p>
           </div>
         )}
-        {failure === "" ? null : (
-          <div class="page">
-            <p class="notice" role="alert">
-              {failure}
-            </p>
-          </div>
-        )}
-        {dashboard === null || edit ? null : <Grid dashboard={dashboard.value} session={session} onEdit={(widget) => navigate(address(id, true, widget))} />}
-        {dashboard === null || Editor === null ? null : (
-          <Editor session={session} dashboard={dashboard} onSaved={set} onLeave={() => navigate(address(id, false))} />
+        {dashboard === null ? null : widget !== undefined ? (
+          <Inspect key={widget} dashboard={dashboard.value} id={widget} session={session} view={view} />
+        ) : edit ? (
+          <EditMode session={session} dashboard={dashboard} view={view} onSaved={set} />
+        ) : (
+          <Grid dashboard={dashboard.value} session={session} view={view} onEdit={(one) => navigate(editPath(id, one))} />
         )}
       </main>
     </>
@@ -147,54 +157,28 @@ function useDashboard(id: string, session: LiveSession): Loaded {
   };
 }
 
-function PauseButton({ session }: { readonly session: LiveSession }) {
-  const paused = session.paused.value;
-  const text = paused ? "Go on with live values" : "Pause";
-  return (
-    <button type="button" class="button button-icon" aria-label={text} title={text} onClick={() => session.setPaused(!paused)}>
-      <Icon name={paused ? "play" : "pause"} />
-    </button>
-  );
-}
-
-function rangeName(): string {
-  const name = getQuery("range");
-  return RANGES.some(([range]) => range === name) && name !== null ? name : DEFAULT_RANGE;
-}
-
-function Ranges({ session }: { readonly session: LiveSession }) {
-  const [chosen, setChosen] = useState(rangeName);
-  const choose = (name: string): void => {
-    setChosen(name);
-    setQuery("range", name === DEFAULT_RANGE ? null : name);
-    session.range.value = rangeMs(name);
-  };
-  return (
-    <div class="segments" role="group" aria-label="Time range">
-      {RANGES.map(([name]) => (
-        <button key={name} type="button" class="segment" aria-pressed={name === chosen} onClick={() => choose(name)}>
-          {name}
-        </button>
-      ))}
-    </div>
-  );
+/** What all drawings of the page share; they follow it without being made anew. */
+function useSharedView(session: LiveSession): RefObject<SharedView | null> {
+  const range = session.range.value;
+  const choice = session.choice.value;
+  const name = theme.value;
+  const zone = utc.value;
+  const colors = useMemo(() => new ColorRegistry(), [session]);
+  const view = useRef<SharedView | null>(null);
+  view.current = useMemo(() => ({ rangeMs: range, theme: themeColors(name), colors, choice }), [range, name, colors, choice]);
+  useEffect(() => session.scheduler.invalidateAll(), [session, range, name, choice, zone]);
+  return view;
 }
 
 interface GridProps {
   readonly dashboard: Dashboard;
   readonly session: LiveSession;
+  readonly view: RefObject<SharedView | null>;
   /** An id, or "new". */
   onEdit(widget: string): void;
 }
 
-function Grid({ dashboard, session, onEdit }: GridProps) {
-  const range = session.range.value;
-  const name = theme.value;
-  const colors = useMemo(() => new ColorRegistry(), [session]);
-  const view = useRef<SharedView | null>(null);
-  view.current = useMemo(() => ({ rangeMs: range, theme: themeColors(name), colors }), [range, name, colors]);
-  useEffect(() => session.scheduler.invalidateAll(), [session, range, name]);
-
+function Grid({ dashboard, session, view, onEdit }: GridProps) {
   const byId = new Map(dashboard.widgets.map((widget) => [widget.widget_id, widget]));
   const placed = arrange(dashboard.widgets.map((widget) => ({ id: widget.widget_id, position: widgetPosition(widget) })));
   if (placed.length === 0) {
@@ -215,7 +199,7 @@ function Grid({ dashboard, session, onEdit }: GridProps) {
       {placed.map(({ id, position }) => {
         const widget = byId.get(id);
         return widget === undefined ? null : (
-          <WidgetFrame key={id} widget={widget} position={position} session={session} view={view} onEdit={() => onEdit(id)} />
+          <WidgetFrame key={id} widget={widget} position={position} session={session} view={view} inspect={dashboardPath(dashboard.dashboard_id, id)} onEdit={() => onEdit(id)} />
         );
       })}
     </div>

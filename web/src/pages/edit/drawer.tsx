@@ -147,7 +147,7 @@ function useMetrics(name: string): { readonly metrics: readonly Metric[]; readon
   useEffect(() => {
     const abort = new AbortController();
     const load = (): void => {
-      listMetrics(query, abort.signal).then(
+      listMetrics(query, 200, abort.signal).then(
         ({ metrics, total }) => {
           setProblem("");
           if (query === "") setAll(metrics);

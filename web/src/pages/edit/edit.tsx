@@ -1,19 +1,20 @@
+import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, deleteDashboard, getDashboard, listVersions, patchDashboard, patchWidgets, postDashboard, putDashboard, restoreVersion, validateDashboard, type Versioned } from "../../api/client";
-import type { Chart, Dashboard, Validation, Widget, WidgetsPatch } from "../../api/types";
+import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboard, undelete, validateDashboard, type Versioned } from "../../api/client";
+import type { Chart, Dashboard, Validation, Widget } from "../../api/types";
 import { newId, Scratch } from "../../live/scratch";
 import type { LiveSession } from "../../live/session";
 import { CHARTS, widgetPosition } from "../../model/dashboard";
 import { changesOf, draftOf, nameOf, parseKept, queryOf, savingOf, verdictOf, type Draft } from "../../model/draft";
 import { formatTime } from "../../model/format";
 import { freePosition, type Placed } from "../../model/layout";
-import { ColorRegistry } from "../../model/palette";
 import { advance, redo, timeline, undo } from "../../model/undo";
 import { newWidget, SIZES } from "../../model/widget-form";
-import { getQuery, guardLeaving, navigate, setQuery } from "../../router";
+import { dashboardPath, getQuery, guardLeaving, navigate, setQuery } from "../../router";
 import { Dialog } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
-import { theme, themeColors } from "../../ui/theme";
+import { remember, remembered } from "../../ui/memory";
+import { toast } from "../../ui/toast";
 import type { SharedView } from "../../widgets/frame";
 import { Canvas, placedOf } from "./canvas";
 import { WidgetDrawer } from "./drawer";
@@ -21,7 +22,6 @@ import { Settings } from "./settings";
 
 /** After the last change: no request a key. */
 const CHECK_WAIT_MS = 300;
-const UNDELETE_MS = 10_000;
 /** What the drawer shows when it is not a widget. */
 const DASHBOARD = "dashboard";
 
@@ -29,28 +29,18 @@ interface EditModeProps {
   readonly session: LiveSession;
   /** As it is saved, by whomever. */
   readonly dashboard: Versioned<Dashboard>;
+  readonly view: RefObject<SharedView | null>;
   onSaved(dashboard: Versioned<Dashboard>): void;
-  onLeave(): void;
-}
-
-function shelf(key: string, text?: string | null): string | null {
-  try {
-    if (text === null) localStorage.removeItem(key);
-    else if (text !== undefined) localStorage.setItem(key, text);
-    return localStorage.getItem(key);
-  } catch {
-    return null; // Forbidden or full: the draft lasts as long as the page.
-  }
 }
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-export function EditMode({ session, dashboard, onSaved, onLeave }: EditModeProps) {
+export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   const id = dashboard.value.dashboard_id;
   const key = `pulseboard.draft.${id}`;
-  const [kept, setKept] = useState(() => parseKept(shelf(key), id));
+  const [kept, setKept] = useState(() => parseKept(remembered(key), id));
   const [base, setBase] = useState(kept?.base ?? dashboard.value);
   const [line, setLine] = useState(() => {
     const start = timeline(draftOf(kept?.base ?? dashboard.value));
@@ -67,9 +57,8 @@ export function EditMode({ session, dashboard, onSaved, onLeave }: EditModeProps
   const [spoken, setSpoken] = useState("");
   const [leaveTo, setLeaveTo] = useState<string | null>(null);
   const [conflict, setConflict] = useState<Versioned<Dashboard> | "deleted" | null>(null);
-  const [deleted, setDeleted] = useState(false);
   const { verdict, warnings, validation } = useChecks(draft);
-  const { sessionOf, trouble } = useLive(session, dashboard.value, draft, verdict.widgets);
+  const { sessionOf, scratch } = useLive(session, dashboard.value, draft, verdict.widgets);
   const free = useRef(false);
 
   const change = (next: Draft, step = ""): void => setLine((old) => advance(old, next, step));
@@ -99,11 +88,11 @@ export function EditMode({ session, dashboard, onSaved, onLeave }: EditModeProps
   };
   const leave = (to?: string): void => {
     free.current = true;
-    if (to === undefined) onLeave();
-    else navigate(to);
+    setQuery("widget", null);
+    navigate(to ?? dashboardPath(id));
   };
   const forget = (): void => {
-    shelf(key, null);
+    remember(key, null);
     setKept(null);
   };
 
@@ -115,8 +104,7 @@ export function EditMode({ session, dashboard, onSaved, onLeave }: EditModeProps
     setProblem("");
     try {
       if (saving.kind !== "nothing") {
-        const send = { widgets: patchWidgets, rest: patchDashboard, all: putDashboard }[saving.kind];
-        onSaved(await send(id, etag, saving.body as WidgetsPatch));
+        onSaved(await changeDashboard(saving.kind === "all" ? "PUT" : "PATCH", id, saving.kind === "widgets" ? "/widgets" : "", etag, saving.body));
       }
       forget();
       leave(to);
@@ -145,7 +133,7 @@ export function EditMode({ session, dashboard, onSaved, onLeave }: EditModeProps
   };
   const copy = async (): Promise<void> => {
     try {
-      const { value } = await postDashboard({ ...draft, title: `${draft.title} (copy)`.slice(0, 200) });
+      const { value } = await createDashboard({ ...draft, title: `${draft.title} (copy)`.slice(0, 200) });
       forget();
       leave(`/d/${value.dashboard_id}`);
     } catch (failure) {
@@ -162,8 +150,10 @@ export function EditMode({ session, dashboard, onSaved, onLeave }: EditModeProps
     try {
       await deleteDashboard(id, `"${dashboard.value.version}"`);
       forget();
-      free.current = true;
-      setDeleted(true);
+      leave("/");
+      const again = `/d/${encodeURIComponent(id)}`;
+      const run = (): void => void undelete(id, dashboard.value.version).then(() => navigate(again), (error: unknown) => toast({ text: messageOf(error) }));
+      toast({ text: `“${base.title}” is deleted for everyone.`, action: { name: "Undo", run } });
     } catch (failure) {
       setProblem(failure instanceof ApiError && failure.conflict ? "Somebody changed this dashboard meanwhile: look at it once more, then delete it." : messageOf(failure));
     }
@@ -179,7 +169,7 @@ export function EditMode({ session, dashboard, onSaved, onLeave }: EditModeProps
     setLine(timeline(draftOf(dashboard.value)));
   }, [dirty, dashboard]);
   useEffect(() => {
-    if (!free.current) shelf(key, dirty ? JSON.stringify({ base, at: Date.now(), draft }) : null);
+    if (!free.current) remember(key, dirty ? JSON.stringify({ base, at: Date.now(), draft }) : null);
   }, [base, draft, dirty]);
   useEffect(() => {
     guardLeaving((to) => {
@@ -208,17 +198,8 @@ export function EditMode({ session, dashboard, onSaved, onLeave }: EditModeProps
     };
   });
 
-  const range = session.range.value;
-  const name = theme.value;
-  const colors = useMemo(() => new ColorRegistry(), []);
-  const view = useRef<SharedView | null>(null);
-  view.current = useMemo(() => ({ rangeMs: range, theme: themeColors(name), colors }), [range, name]);
-  useEffect(() => {
-    session.scheduler.invalidateAll();
-    trouble.session.scheduler.invalidateAll();
-  }, [range, name]);
+  useEffect(() => scratch.session.value.scheduler.invalidateAll(), [view.current]);
 
-  if (deleted) return <Deleted id={id} title={base.title} />;
   const selected = draft.widgets.find((one) => one.widget_id === open);
   const faults = (widget: Widget) => (verdict.widgets.get(widget.widget_id) ?? []).filter(({ path }) => strict || widget.metric_name !== "" || path !== "metric_name");
   return (
@@ -260,7 +241,7 @@ export function EditMode({ session, dashboard, onSaved, onLeave }: EditModeProps
           </button>
         )}
       </div>
-      {[problem, ...verdict.rest.map(({ text }) => text), trouble.text, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
+      {[problem, ...verdict.rest.map(({ text }) => text), scratch.problem.value && `The preview of what is new has no values: ${scratch.problem.value}`, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
         .filter((text) => text !== "")
         .map((text) => (
           <p key={text} class="notice" role="alert">
@@ -440,34 +421,6 @@ function useLive(session: LiveSession, saved: Dashboard, draft: Draft, faults: R
   }, [paused, other]);
   return {
     sessionOf: (widget: Widget): LiveSession => (isSaved(widget) ? session : other),
-    trouble: { session: other, text: scratch.problem.value && `The preview of what is new has no values: ${scratch.problem.value}` },
+    scratch,
   };
-}
-
-/** A deleted dashboard, for as long as that can be taken back from here. */
-function Deleted({ id, title }: { readonly id: string; readonly title: string }) {
-  const [problem, setProblem] = useState("");
-  useEffect(() => {
-    const timer = setTimeout(() => navigate("/"), UNDELETE_MS);
-    return () => clearTimeout(timer);
-  }, []);
-  const restore = async (): Promise<void> => {
-    try {
-      const [newest] = (await listVersions(id)).versions;
-      if (newest !== undefined) await restoreVersion(id, newest.version - 1, `"${newest.version}"`);
-      // Its stream has ended for good; the page begins again.
-      location.replace(`/d/${encodeURIComponent(id)}`);
-    } catch (error) {
-      setProblem(messageOf(error));
-    }
-  };
-  return (
-    <div class="empty" role="status">
-      <h2>“{title}” is deleted</h2>
-      <p>{problem || "Its versions are kept. From here it can be taken back for ten seconds."}</p>
-      <button type="button" class="button button-primary" autoFocus onClick={() => void restore()}>
-        Undo
-      </button>
-    </div>
-  );
 }

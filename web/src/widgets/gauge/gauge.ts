@@ -67,9 +67,9 @@ class Gauge implements Renderer {
     // The SVG fits itself into its box.
   }
 
-  draw({ stream }: WidgetView): void {
+  draw(view: WidgetView): void {
     const { y, unit, steps } = this.config;
-    const { value, label } = headline(stream, this.config);
+    const { value, label } = headline(view, this.config);
     const low = y.min ?? 0;
     // Without a fixed end the scale only grows: a full scale that shrinks tells lies.
     this.high = y.max ?? Math.max(this.high, fullScale(unit, Math.max(value ?? 0, ...steps.map((step) => step.at))));

@@ -2,7 +2,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import "./line.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { axisScale, formatAxisTime, formatTime, formatValue, scaleFor, type Scale } from "../../model/format";
+import { axisScale, formatAxisTime, formatTime, formatValue, scaleFor, zoneDate, type Scale } from "../../model/format";
 import { seriesColor, seriesDash } from "../../model/palette";
 import { BYTE_STEPS, settle, TIME_STEPS, valueRange, type Range } from "../../model/range";
 import { levelWord } from "../../model/thresholds";
@@ -37,6 +37,11 @@ export function lineChart(config: WidgetConfig): Renderer {
   return new LineChart(config);
 }
 
+/** Sets the cursor, of the charts that follow too: setCursor takes that as its third argument, which its types do not say. */
+function publishCursor({ setCursor }: { setCursor(at: { left: number; top: number }, fire?: boolean, publish?: boolean): void }, at: { left: number; top: number }): void {
+  setCursor(at, true, true);
+}
+
 function isDecade(value: number): boolean {
   const power = Math.log10(value);
   return Math.abs(power - Math.round(power)) < 1e-9;
@@ -59,14 +64,25 @@ class LineChart implements Renderer {
   /** Reused from draw to draw; uPlot reads them until the next setData. */
   private times: number[] = [];
   private values: Column[] = [];
+  private spoken: HTMLElement | null = null;
+  /** Where the keyboard's cursor is, as a time: values move on below it. */
+  private cursorTime: number | null = null;
   /** [from, to] of stretches whose windows were not complete. */
   private unsure: [number, number][] = [];
 
   constructor(private readonly config: WidgetConfig) {}
 
   mount(element: HTMLElement): void {
-    this.plotBox = append(element, "div", "line-plot");
+    const box = append(element, "div", "line-plot");
+    box.tabIndex = 0;
+    box.role = "application";
+    box.ariaLabel = `${this.config.title}, chart: arrow keys read its values`;
+    box.addEventListener("keydown", (event) => this.key(event));
+    box.addEventListener("blur", () => this.moveCursor(null));
+    this.plotBox = box;
     this.legendBox = append(element, "div", "line-legend");
+    this.spoken = append(element, "p", "sr-only");
+    this.spoken.ariaLive = "polite";
   }
 
   resize(width: number, height: number): void {
@@ -92,6 +108,7 @@ class LineChart implements Renderer {
       plot.setData([this.times, ...this.values] as uPlot.AlignedData, false);
       plot.setScale("x", { min: slice.from, max: slice.to });
     });
+    if (this.cursorTime !== null) this.moveCursor(this.cursorTime);
     this.writeLegend();
   }
 
@@ -116,6 +133,32 @@ class LineChart implements Renderer {
     this.plot = null;
     this.plotBox?.remove();
     this.legendBox?.remove();
+    this.spoken?.remove();
+  }
+
+  private key(event: KeyboardEvent): void {
+    const { times } = this;
+    const last = times.length - 1;
+    const at = this.cursorTime === null ? last : times.findIndex((time) => time >= (this.cursorTime ?? 0));
+    const steps: Readonly<Record<string, number>> = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -last, End: last };
+    const step = steps[event.key];
+    if (event.key === "Escape") this.moveCursor(null);
+    if (step === undefined || last < 0) return;
+    event.preventDefault();
+    // The first key only shows where the cursor is.
+    const row = this.cursorTime === null && Math.abs(step) === 1 ? last : Math.min(last, Math.max(0, at + step));
+    this.moveCursor(times[row] ?? null);
+    const values = this.selection.series.map(({ label }, i) => `${label} ${formatValue(this.values[i]?.[row] ?? null, this.scale)}`);
+    if (this.spoken !== null) this.spoken.textContent = `${formatTime(times[row] ?? Number.NaN)}: ${values.join(", ")}`;
+  }
+
+  /** In all charts of the page, as a pointer would; null takes it away. */
+  private moveCursor(time: number | null): void {
+    const { plot } = this;
+    if (plot === null || (time === null && this.cursorTime === null)) return;
+    this.cursorTime = time;
+    const left = time === null ? -10 : plot.valToPos(time, "x");
+    publishCursor(plot, { left: time === null ? left : Math.max(0, left), top: time === null ? -10 : 0 });
   }
 
   /** Copies the visible rows out of the typed ring: uPlot takes only null for a gap. */
@@ -165,6 +208,7 @@ class LineChart implements Renderer {
         width,
         height,
         ms: 1,
+        tzDate: zoneDate,
         padding: [8, 12, 0, 4],
         legend: { show: false },
         cursor: {
@@ -220,8 +264,12 @@ class LineChart implements Renderer {
           }),
         ],
         hooks: {
-          drawClear: [(plot) => this.drawUnsure(plot)],
-          draw: [(plot) => this.drawThresholds(plot)],
+          draw: [
+            (plot) => {
+              this.drawUnsure(plot);
+              this.drawThresholds(plot);
+            },
+          ],
           setCursor: [() => this.writeLegend()],
         },
       },
@@ -271,31 +319,17 @@ class LineChart implements Renderer {
     return splits.map((at) => formatValue(at, scale));
   }
 
-  /** Hatches the stretches whose windows the pipeline had not read in full. */
+  /** Cuts all lines into dashes where the pipeline had not read the windows in full. */
   private drawUnsure(plot: uPlot): void {
-    if (this.unsure.length === 0 || this.theme === null) return;
+    if (this.theme === null) return;
     const { ctx, bbox } = plot;
-    const step = 8 * (window.devicePixelRatio || 1);
-    ctx.save();
-    ctx.strokeStyle = this.theme.grid;
-    ctx.lineWidth = Math.max(1, step / 8);
+    const dash = Math.round(4 * (window.devicePixelRatio || 1));
+    ctx.fillStyle = this.theme.panel;
     for (const [from, to] of this.unsure) {
-      const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
       const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, "x", true));
-      if (right <= left) continue;
-      ctx.save();
-      ctx.beginPath();
-      ctx.rect(left, bbox.top, right - left, bbox.height);
-      ctx.clip();
-      ctx.beginPath();
-      for (let x = bbox.left - bbox.height; x < right; x += step) {
-        ctx.moveTo(x, bbox.top + bbox.height);
-        ctx.lineTo(x + bbox.height, bbox.top);
-      }
-      ctx.stroke();
-      ctx.restore();
+      // Dashes stay where they are when a stretch grows.
+      for (let x = Math.max(bbox.left, plot.valToPos(from, "x", true)); x < right; x += 2 * dash) ctx.fillRect(x, bbox.top, Math.min(dash, right - x), bbox.height);
     }
-    ctx.restore();
   }
 
   private drawThresholds(plot: uPlot): void {

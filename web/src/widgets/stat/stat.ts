@@ -38,7 +38,7 @@ class Stat implements Renderer {
 
   draw(view: WidgetView): void {
     const slice = visibleSlice(view);
-    const { value, column, label } = headline(view.stream, this.config);
+    const { value, column, label } = headline(view, this.config);
     const values = view.stream.columns.length > 0 ? view.stream.ring.columnView(column) : new Float64Array();
     let low = Number.POSITIVE_INFINITY;
     let high = Number.NEGATIVE_INFINITY;

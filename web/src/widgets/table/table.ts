@@ -4,6 +4,7 @@ import { formatValue, scaleFor } from "../../model/format";
 import { fullScale } from "../../model/range";
 import { compareSeries } from "../../model/series";
 import { levelOf, levelWord } from "../../model/thresholds";
+import { RowWindow } from "../rows";
 import { append, newestValue, selectSeries, setText, visibleSlice, type Renderer, type ShownSeries, type WidgetView } from "../widget";
 
 interface Row {
@@ -13,12 +14,8 @@ interface Row {
   readonly high: number | null;
 }
 
-interface RowElements {
-  readonly row: HTMLTableRowElement;
-  readonly cells: readonly HTMLTableCellElement[];
-  readonly bar: HTMLElement;
-  readonly value: HTMLElement;
-}
+/** A border lies below each. */
+const ROW_HEIGHT = 32;
 
 type SortKey = { readonly kind: "tag"; readonly tag: string } | { readonly kind: "value" | "low" | "high" };
 
@@ -30,9 +27,8 @@ export function table(config: WidgetConfig): Renderer {
 class Table implements Renderer {
   private root: HTMLElement | null = null;
   private head: HTMLTableRowElement | null = null;
-  private body: HTMLTableSectionElement | null = null;
   private foot: HTMLElement | null = null;
-  private readonly rows: RowElements[] = [];
+  private window: RowWindow | null = null;
   private tags: readonly string[] | null = null;
   private sort: SortKey = { kind: "value" };
   private descending = true;
@@ -48,7 +44,7 @@ class Table implements Renderer {
     this.root.setAttribute("aria-label", `${this.config.title}, table`);
     const table = append(this.root, "table", "table");
     this.head = append(append(table, "thead", ""), "tr", "");
-    this.body = append(table, "tbody", "");
+    this.window = new RowWindow(this.root, table, append(table, "tbody", ""), ROW_HEIGHT, (row) => this.makeRow(row));
     this.foot = append(element, "div", "table-more");
   }
 
@@ -75,19 +71,20 @@ class Table implements Renderer {
       return { series, value: newestValue(view.stream, series.column), low: low > high ? null : low, high: low > high ? null : high };
     });
     this.order(rows);
-    this.fitRows(rows.length);
-    rows.forEach((row, i) => {
-      const elements = this.rows[i];
-      if (elements === undefined) return;
-      const tags = this.tags ?? [];
-      tags.forEach((tag, column) => setText(elements.cells[column] ?? elements.row, tag === "" ? row.series.label : row.series.tags[tag] || "–"));
+    const tags = this.tags ?? [];
+    this.window?.show(rows.length, (element, i) => {
+      const row = rows[i];
+      const { cells } = element;
+      const [bar, value] = cells[tags.length]?.children ?? [];
+      if (row === undefined || !(bar instanceof HTMLElement) || !(value instanceof HTMLElement)) return;
+      tags.forEach((tag, column) => setText(cells[column] ?? element, tag === "" ? row.series.label : row.series.tags[tag] || "–"));
       const level = levelOf(row.value, this.config.steps);
-      setText(elements.value, formatValue(row.value, scale));
-      elements.row.dataset["level"] = level;
-      elements.value.title = level === "ok" ? "" : levelWord(level);
-      elements.bar.style.transform = `scaleX(${Math.min(1, Math.max(0, (row.value ?? 0) / full)).toFixed(4)})`;
-      setText(elements.cells[tags.length + 1] ?? elements.row, formatValue(row.low, scale));
-      setText(elements.cells[tags.length + 2] ?? elements.row, formatValue(row.high, scale));
+      setText(value, formatValue(row.value, scale));
+      element.dataset["level"] = level;
+      value.title = level === "ok" ? "" : levelWord(level);
+      bar.style.transform = `scaleX(${Math.min(1, Math.max(0, (row.value ?? 0) / full)).toFixed(4)})`;
+      setText(cells[tags.length + 1] ?? element, formatValue(row.low, scale));
+      setText(cells[tags.length + 2] ?? element, formatValue(row.high, scale));
     });
     if (this.foot !== null) {
       this.foot.hidden = selection.total <= selection.series.length;
@@ -119,8 +116,7 @@ class Table implements Renderer {
   private buildHead(tags: readonly string[]): void {
     if (this.head === null || (this.tags !== null && this.tags.join("\n") === tags.join("\n"))) return;
     this.tags = tags;
-    this.rows.length = 0;
-    this.body?.replaceChildren();
+    this.window?.clear();
     this.head.replaceChildren();
     for (const tag of tags) this.addHead(tag === "" ? "series" : tag, { kind: "tag", tag }, false);
     this.addHead(this.config.aggregation, { kind: "value" }, true);
@@ -167,23 +163,16 @@ class Table implements Renderer {
     });
   }
 
-  /** Rows are reused: only their text changes. */
-  private fitRows(count: number): void {
-    if (this.body === null) return;
-    while (this.rows.length > count) this.rows.pop()?.row.remove();
-    while (this.rows.length < count) {
-      const row = append(this.body, "tr", "");
-      const cells: HTMLTableCellElement[] = (this.tags ?? []).map((_, i) => {
-        const cell = append(row, i === 0 ? "th" : "td", "table-tag");
-        if (i === 0) cell.setAttribute("scope", "row");
-        return cell;
-      });
-      const main = append(row, "td", "number table-value");
-      const bar = append(main, "span", "table-bar");
-      const value = append(main, "span", "table-number");
-      cells.push(main, append(row, "td", "number table-side"), append(row, "td", "number table-side"));
-      this.rows.push({ row, cells, bar, value });
-    }
+  private makeRow(row: HTMLTableRowElement): void {
+    this.tags?.forEach((_, i) => {
+      const cell = append(row, i === 0 ? "th" : "td", "table-tag");
+      if (i === 0) cell.setAttribute("scope", "row");
+    });
+    const main = append(row, "td", "number table-value");
+    append(main, "span", "table-bar");
+    append(main, "span", "table-number");
+    append(row, "td", "number table-side");
+    append(row, "td", "number table-side");
   }
 }
 
