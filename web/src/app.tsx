@@ -29,7 +29,7 @@ function Page() {
       return <StatusPage />;
     case "dashboard":
       // A key, so that another dashboard starts with a session of its own.
-      return <DashboardPage key={at.id} id={at.id} widget={at.widget} />;
+      return <DashboardPage key={at.id} id={at.id} widget={at.widget} edit={at.edit} />;
     case "unknown":
       return <NotFoundPage title="This page does not exist" />;
   }

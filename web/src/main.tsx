@@ -4,6 +4,7 @@ import { App } from "./app";
 import { startRouter } from "./router";
 import "./styles/tokens.css";
 import "./styles/base.css";
+import "./styles/edit.css";
 import { onOtherTab } from "./ui/memory";
 import { startTheme } from "./ui/theme";
 import { startZone } from "./ui/zone";

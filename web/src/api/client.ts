@@ -1,5 +1,5 @@
 import { keeper } from "./token";
-import type { Dashboard, DashboardList, MetricList, Problem, ProblemDetail, WidgetsPatch } from "./types";
+import type { Dashboard, DashboardList, MetricList, Problem, ProblemDetail, Validation, VersionEntry } from "./types";
 
 /** A document and the ETag it was read with. */
 export interface Versioned<T> {
@@ -57,6 +57,8 @@ async function requestWith(token: string, path: string, { method = "GET", body, 
     response = await fetch(path, {
       method,
       headers,
+      // What is deleted on leaving is deleted although the page is gone.
+      keepalive: method === "DELETE",
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal === undefined ? {} : { signal }),
     });
@@ -119,9 +121,6 @@ export async function deleteDashboard(id: string, etag: string): Promise<void> {
   await request(address(id), { method: "DELETE", ifMatch: etag });
 }
 
-export async function patchWidgets(id: string, etag: string, patch: WidgetsPatch): Promise<Versioned<Dashboard>> {
-  return versioned(await request(`${address(id)}/widgets`, { method: "PATCH", body: patch, ifMatch: etag }));
-}
 
 /** Address of the stream, on the origin that served the page. */
 export function streamAddress(id: string, page: Location): string {
@@ -139,4 +138,26 @@ export async function undelete(id: string, version: number): Promise<void> {
 export async function listMetrics(query: string, limit: number, signal?: AbortSignal): Promise<MetricList> {
   const response = await request(`/metrics/catalog?${new URLSearchParams({ query, limit: String(limit) }).toString()}`, { signal });
   return (await response.json()) as MetricList;
+}
+
+/** Changes a dashboard: PATCH with a merge patch, of its widgets by id when part is "/widgets", or PUT with the whole. */
+export async function changeDashboard(method: "PATCH" | "PUT", id: string, part: "" | "/widgets", etag: string, body: object): Promise<Versioned<Dashboard>> {
+  return versioned(await request(address(id) + part, { method, body, ifMatch: etag }));
+}
+
+async function read<T>(path: string, options?: Request): Promise<T> {
+  return (await (await request(path, options)).json()) as T;
+}
+
+export function validateDashboard(document: object, signal: AbortSignal): Promise<Validation> {
+  return read("/dashboards/validate", { method: "POST", body: document, signal });
+}
+
+/** The newest versions, of a deleted dashboard too. */
+export function listVersions(id: string): Promise<{ readonly versions: readonly VersionEntry[] }> {
+  return read(`${address(id)}/versions`);
+}
+
+export function getVersion(id: string, version: number): Promise<Dashboard> {
+  return read(`${address(id)}/versions/${version}`);
 }

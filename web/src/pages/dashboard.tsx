@@ -1,13 +1,13 @@
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, getDashboard, streamAddress, type Versioned } from "../api/client";
-import type { Dashboard, Widget } from "../api/types";
+import type { Dashboard } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
 import { rangeMs, widgetPosition } from "../model/dashboard";
 import { arrange } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
-import { dashboardPath, getQuery, setQuery } from "../router";
+import { dashboardPath, editPath, getQuery, navigate, setQuery } from "../router";
 import { Icon } from "../ui/icon";
 import { lazy } from "../ui/lazy";
 import { LivePill } from "../ui/pill";
@@ -18,21 +18,20 @@ import { WidgetFrame, type SharedView } from "../widgets/frame";
 import { More, PauseButton, rangeName, Ranges, useChoice, Variables, ZoneButton } from "./header-tools";
 import { Kiosk } from "./kiosk";
 import { NotFoundPage } from "./not-found";
-import { RemoveWidgetDialog, WidgetDialog } from "./widget-dialog";
 
 const RETRY_MS = 3000;
 
 const Inspect = lazy(async () => (await import("./seldom")).Inspect);
-
-type Open = { readonly kind: "edit"; readonly widget: Widget | null } | { readonly kind: "remove"; readonly widget: Widget };
+const EditMode = lazy(async () => (await import("./edit/edit")).EditMode);
 
 interface DashboardPageProps {
   readonly id: string;
   /** The one that is inspected; the session stays the same. */
   readonly widget?: string | undefined;
+  readonly edit?: boolean | undefined;
 }
 
-export function DashboardPage({ id, widget }: DashboardPageProps) {
+export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
   const session = useMemo(() => {
     const made = new LiveSession(streamAddress(id, location), browserWorld(), rangeMs(rangeName()));
     made.paused.value = getQuery("paused") === "1";
@@ -43,8 +42,7 @@ export function DashboardPage({ id, widget }: DashboardPageProps) {
     session.start();
     return () => session.stop();
   }, [session]);
-  const { dashboard, missing, problem, reload, set } = useDashboard(id, session);
-  const [open, setOpen] = useState<Open | null>(null);
+  const { dashboard, missing, problem, set } = useDashboard(id, session);
 
   const title = dashboard?.value.title ?? "";
   useEffect(() => {
@@ -62,11 +60,6 @@ export function DashboardPage({ id, widget }: DashboardPageProps) {
   };
 
   if (missing) return <NotFoundPage title="No such dashboard" detail="It may have been deleted, or the address is wrong." />;
-  const close = (): void => setOpen(null);
-  const saved = (next: Versioned<Dashboard>): void => {
-    set(next);
-    close();
-  };
   return (
     <>
       {kiosk ? (
@@ -79,10 +72,18 @@ export function DashboardPage({ id, widget }: DashboardPageProps) {
           <ZoneButton />
           {dashboard === null ? null : (
             <>
-              <button type="button" class="button" onClick={() => setOpen({ kind: "edit", widget: null })}>
-                <Icon name="plus" />
-                Widget
-              </button>
+              {edit ? null : (
+                <>
+                  <a class="button" href={editPath(id)}>
+                    <Icon name="edit" />
+                    Edit
+                  </a>
+                  <a class="button" href={editPath(id, "new")}>
+                    <Icon name="plus" />
+                    Widget
+                  </a>
+                </>
+              )}
               <More dashboard={dashboard.value} onKiosk={() => showKiosk(true)} />
             </>
           )}
@@ -99,23 +100,12 @@ export function DashboardPage({ id, widget }: DashboardPageProps) {
         )}
         {dashboard === null ? null : widget !== undefined ? (
           <Inspect key={widget} dashboard={dashboard.value} id={widget} session={session} view={view} />
+        ) : edit ? (
+          <EditMode session={session} dashboard={dashboard} view={view} onSaved={set} />
         ) : (
-          <Grid
-            dashboard={dashboard.value}
-            session={session}
-            view={view}
-            onAdd={() => setOpen({ kind: "edit", widget: null })}
-            onEdit={(widget) => setOpen({ kind: "edit", widget })}
-            onRemove={(widget) => setOpen({ kind: "remove", widget })}
-          />
+          <Grid dashboard={dashboard.value} session={session} view={view} onEdit={(one) => navigate(editPath(id, one))} />
         )}
       </main>
-      {open?.kind === "edit" && dashboard !== null ? (
-        <WidgetDialog dashboard={dashboard} widget={open.widget} onSaved={saved} onConflict={reload} onClose={close} />
-      ) : null}
-      {open?.kind === "remove" && dashboard !== null ? (
-        <RemoveWidgetDialog dashboard={dashboard} widget={open.widget} onSaved={saved} onConflict={reload} onClose={close} />
-      ) : null}
     </>
   );
 }
@@ -124,7 +114,6 @@ interface Loaded {
   readonly dashboard: Versioned<Dashboard> | null;
   readonly missing: boolean;
   readonly problem: string;
-  reload(): Promise<Versioned<Dashboard> | null>;
   set(dashboard: Versioned<Dashboard>): void;
 }
 
@@ -166,16 +155,6 @@ function useDashboard(id: string, session: LiveSession): Loaded {
     dashboard,
     missing,
     problem,
-    reload: async () => {
-      try {
-        const next = await getDashboard(id);
-        adopt(next);
-        return next;
-      } catch (error) {
-        setProblem(error instanceof Error ? error.message : String(error));
-        return null;
-      }
-    },
     set: adopt,
   };
 }
@@ -197,12 +176,11 @@ interface GridProps {
   readonly dashboard: Dashboard;
   readonly session: LiveSession;
   readonly view: RefObject<SharedView | null>;
-  onAdd(): void;
-  onEdit(widget: Widget): void;
-  onRemove(widget: Widget): void;
+  /** An id, or "new". */
+  onEdit(widget: string): void;
 }
 
-function Grid({ dashboard, session, view, onAdd, onEdit, onRemove }: GridProps) {
+function Grid({ dashboard, session, view, onEdit }: GridProps) {
   const byId = new Map(dashboard.widgets.map((widget) => [widget.widget_id, widget]));
   const placed = arrange(dashboard.widgets.map((widget) => ({ id: widget.widget_id, position: widgetPosition(widget) })));
   if (placed.length === 0) {
@@ -210,7 +188,7 @@ function Grid({ dashboard, session, view, onAdd, onEdit, onRemove }: GridProps) 
       <div class="empty">
         <h2>This dashboard is empty</h2>
         <p>A widget shows one metric as a line, a number, a gauge, a table or a heat map.</p>
-        <button type="button" class="button button-primary" onClick={onAdd}>
+        <button type="button" class="button button-primary" onClick={() => onEdit("new")}>
           <Icon name="plus" />
           Add a widget
         </button>
@@ -223,7 +201,7 @@ function Grid({ dashboard, session, view, onAdd, onEdit, onRemove }: GridProps) 
       {placed.map(({ id, position }) => {
         const widget = byId.get(id);
         return widget === undefined ? null : (
-          <WidgetFrame key={id} widget={widget} position={position} session={session} view={view} inspect={dashboardPath(dashboard.dashboard_id, id)} onEdit={onEdit} onRemove={onRemove} />
+          <WidgetFrame key={id} widget={widget} position={position} session={session} view={view} inspect={dashboardPath(dashboard.dashboard_id, id)} onEdit={() => onEdit(id)} />
         );
       })}
     </div>

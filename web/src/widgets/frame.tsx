@@ -104,7 +104,7 @@ function toggleFull(article: HTMLElement | null): void {
 }
 
 /** Where the frame goes: exactly so on a wide page, in the same order and twice as wide on a smaller one (base.css). */
-function placement({ x, y, w, h }: Position): Record<string, string> {
+export function placement({ x, y, w, h }: Position): Record<string, string> {
   return {
     "--column": `${x + 1} / span ${w}`,
     "--row-place": `${y + 1} / span ${h}`,

@@ -1,0 +1,112 @@
+import type { Dashboard, ProblemDetail, Widget } from "../api/types";
+import { isObject, mergePatch, type JsonObject } from "./merge-patch";
+
+/** Marks the dashboards that hold no more than the queries of somebody's draft: nobody's own tag, since they are deleted when they are old. */
+export const DRAFT_TAG = "pulseboard:draft";
+
+/** What of a dashboard is edited. */
+export interface Draft {
+  readonly title: string;
+  readonly tags: readonly string[];
+  readonly variables: readonly { readonly name: string; readonly tag: string }[];
+  readonly widgets: readonly Widget[];
+}
+
+/** A draft may become another dashboard: its widgets name none. */
+export function draftOf({ title, tags, variables, widgets }: Dashboard): Draft {
+  return { title, tags: tags ?? [], variables: variables ?? [], widgets: widgets.map(({ dashboard_id: _, ...widget }) => widget) };
+}
+
+/** Text that is equal for equal values, whatever the order of members. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    isObject(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1))) : part,
+  );
+}
+
+/** What the pipeline computes for a widget: equal texts, the same values. */
+export function queryOf(widget: Widget): string {
+  const { metric_name, aggregation, window_seconds, refresh_interval_seconds = 1, delay_seconds = 0, filter = {}, group_by = [] } = widget;
+  return canonical([metric_name, aggregation, window_seconds, refresh_interval_seconds, delay_seconds, filter, [...group_by].sort()]);
+}
+
+/** How to save a draft: only widgets, only the rest, both as one document, or nothing. */
+export type Saving = { readonly kind: "nothing" } | { readonly kind: "widgets" | "rest" | "all"; readonly body: JsonObject };
+
+export function savingOf(base: Draft, draft: Draft): Saving {
+  const { widgets: before, ...oldRest } = base;
+  const { widgets: after, ...rest } = draft;
+  const restPatch = mergePatch(oldRest, rest);
+  const widgets: Record<string, unknown> = {};
+  for (const { widget_id } of before) if (!after.some((one) => one.widget_id === widget_id)) widgets[widget_id] = null;
+  for (const widget of after) {
+    const old = before.find((one) => one.widget_id === widget.widget_id);
+    if (old === undefined) widgets[widget.widget_id] = widget;
+    else if (canonical(old) !== canonical(widget)) widgets[widget.widget_id] = mergePatch({ ...old }, { ...widget });
+  }
+  const changed = Object.keys(widgets).length > 0;
+  if (Object.keys(restPatch).length > 0) return changed ? { kind: "all", body: { ...draft } } : { kind: "rest", body: restPatch };
+  return changed ? { kind: "widgets", body: widgets } : { kind: "nothing" };
+}
+
+export function nameOf(widget: Widget): string {
+  return widget.display_config?.title || widget.metric_name || "New widget";
+}
+
+/** What somebody did to a dashboard, a line a change. */
+export function changesOf(before: Draft, after: Draft): string[] {
+  const saving = savingOf(before, after);
+  if (saving.kind === "nothing") return [];
+  const lines: string[] = [];
+  if (before.title !== after.title) lines.push(`Title: “${before.title}” became “${after.title}”`);
+  if (canonical(before.tags) !== canonical(after.tags)) lines.push(`Tags: ${after.tags.join(", ") || "none"}`);
+  if (canonical(before.variables) !== canonical(after.variables)) lines.push("The variables changed");
+  for (const widget of after.widgets) {
+    const old = before.widgets.find((one) => one.widget_id === widget.widget_id);
+    if (old === undefined) lines.push(`Added “${nameOf(widget)}”`);
+    else if (canonical(old) !== canonical(widget)) lines.push(`Changed “${nameOf(old)}”`);
+  }
+  for (const old of before.widgets) if (!after.widgets.some((one) => one.widget_id === old.widget_id)) lines.push(`Removed “${nameOf(old)}”`);
+  return lines;
+}
+
+/** What the service says of the draft, told apart by widget; paths are without the leading slash. */
+export interface Verdict {
+  readonly widgets: ReadonlyMap<string, readonly PathText[]>;
+  readonly rest: readonly PathText[];
+}
+
+export interface PathText {
+  readonly path: string;
+  readonly text: string;
+}
+
+export function verdictOf(draft: Draft, details: readonly ProblemDetail[]): Verdict {
+  const widgets = new Map<string, PathText[]>();
+  const rest: PathText[] = [];
+  for (const { pointer = "", detail, code } of details) {
+    const text = detail ?? code ?? "not accepted";
+    const [, index, path = ""] = /^\/widgets\/(\d+)(?:\/(.*))?$/.exec(pointer) ?? [];
+    const id = draft.widgets[Number(index)]?.widget_id;
+    if (id === undefined) rest.push({ path: pointer.slice(1), text });
+    else widgets.set(id, [...(widgets.get(id) ?? []), { path, text }]);
+  }
+  return { widgets, rest };
+}
+
+/** A draft as it is kept in the browser, with the version that it was made from. */
+export interface Kept {
+  readonly base: Dashboard;
+  readonly at: number;
+  readonly draft: Draft;
+}
+
+/** Reads what is kept; null when it is no draft of this dashboard. */
+export function parseKept(text: string | null, id: string): Kept | null {
+  try {
+    const kept = JSON.parse(text ?? "null") as Kept | null;
+    return kept !== null && kept.base.dashboard_id === id && Array.isArray(kept.draft.widgets) && typeof kept.at === "number" ? kept : null;
+  } catch {
+    return null; // Written by another version of the page, or by hand.
+  }
+}
