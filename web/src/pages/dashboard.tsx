@@ -22,7 +22,7 @@ import { NotFoundPage } from "./not-found";
 const RETRY_MS = 3000;
 
 const Inspect = lazy(async () => (await import("./seldom")).Inspect);
-const EditMode = lazy(async () => (await import("./edit/edit")).EditMode);
+const EditMode = lazy(async () => (await import("./seldom")).EditMode);
 
 interface DashboardPageProps {
   readonly id: string;
