@@ -1,4 +1,3 @@
-import "./heatmap.css";
 import type { WidgetConfig } from "../../model/dashboard";
 import { formatAxisTime, formatBound, formatTime, formatValue, scaleFor } from "../../model/format";
 import { lookupTable } from "../../model/palette";

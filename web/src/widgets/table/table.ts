@@ -1,4 +1,3 @@
-import "./table.css";
 import type { WidgetConfig } from "../../model/dashboard";
 import { formatValue, scaleFor } from "../../model/format";
 import { fullScale } from "../../model/range";
