@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -12,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
-	"github.com/klauspost/compress/gzip"
 )
 
 const (
@@ -40,7 +40,6 @@ func build(dir string, out io.Writer) error {
 		LegalComments:     api.LegalCommentsEndOfFile,
 		Define:            map[string]string{"process.env.NODE_ENV": `"production"`},
 		Metafile:          true,
-		Plugins:           []api.Plugin{trimUPlot()},
 	})
 	if err := messagesError(pageEntry, result.Errors); err != nil {
 		return err

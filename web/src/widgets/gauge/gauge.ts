@@ -1,3 +1,4 @@
+import "./gauge.css";
 import type { WidgetConfig } from "../../model/dashboard";
 import { formatBound, formatNumber, formatValue, scaleFor } from "../../model/format";
 import { fullScale } from "../../model/range";

@@ -1,3 +1,4 @@
+import "./heatmap.css";
 import type { WidgetConfig } from "../../model/dashboard";
 import { formatAxisTime, formatBound, formatTime, formatValue, scaleFor } from "../../model/format";
 import { lookupTable } from "../../model/palette";

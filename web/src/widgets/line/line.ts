@@ -1,4 +1,6 @@
 import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import "./line.css";
 import type { WidgetConfig } from "../../model/dashboard";
 import { axisScale, formatAxisTime, formatTime, formatValue, scaleFor, zoneDate, type Scale } from "../../model/format";
 import { seriesColor, seriesDash } from "../../model/palette";

@@ -1,3 +1,4 @@
+import "./stat.css";
 import type { WidgetConfig } from "../../model/dashboard";
 import { formatNumber, formatValue, scaleFor } from "../../model/format";
 import { valueRange } from "../../model/range";

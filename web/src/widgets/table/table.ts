@@ -1,3 +1,4 @@
+import "./table.css";
 import type { WidgetConfig } from "../../model/dashboard";
 import { formatValue, scaleFor } from "../../model/format";
 import { fullScale } from "../../model/range";
