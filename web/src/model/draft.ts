@@ -33,41 +33,44 @@ export function queryOf(widget: Widget): string {
 /** How to save a draft: only widgets, only the rest, both as one document, or nothing. */
 export type Saving = { readonly kind: "nothing" } | { readonly kind: "widgets" | "rest" | "all"; readonly body: JsonObject };
 
-export function savingOf(base: Draft, draft: Draft): Saving {
-  const { widgets: before, ...oldRest } = base;
-  const { widgets: after, ...rest } = draft;
-  const restPatch = mergePatch(oldRest, rest);
-  const widgets: Record<string, unknown> = {};
-  for (const { widget_id } of before) if (!after.some((one) => one.widget_id === widget_id)) widgets[widget_id] = null;
+/** By id what to do to each widget: a merge patch, a whole new one, or null to remove it. */
+function widgetChanges(before: readonly Widget[], after: readonly Widget[]): JsonObject {
+  const changes: Record<string, unknown> = {};
+  const old = new Map(before.map((widget) => [widget.widget_id, widget]));
   for (const widget of after) {
-    const old = before.find((one) => one.widget_id === widget.widget_id);
-    if (old === undefined) widgets[widget.widget_id] = widget;
-    else if (canonical(old) !== canonical(widget)) widgets[widget.widget_id] = mergePatch({ ...old }, { ...widget });
+    const was = old.get(widget.widget_id);
+    old.delete(widget.widget_id);
+    if (was === undefined) changes[widget.widget_id] = widget;
+    else if (canonical(was) !== canonical(widget)) changes[widget.widget_id] = mergePatch({ ...was }, { ...widget });
   }
-  const changed = Object.keys(widgets).length > 0;
-  if (Object.keys(restPatch).length > 0) return changed ? { kind: "all", body: { ...draft } } : { kind: "rest", body: restPatch };
-  return changed ? { kind: "widgets", body: widgets } : { kind: "nothing" };
+  for (const id of old.keys()) changes[id] = null;
+  return changes;
 }
 
-export function nameOf(widget: Widget): string {
-  return widget.display_config?.title || widget.metric_name || "New widget";
+export function savingOf({ widgets: before, ...oldRest }: Draft, draft: Draft): Saving {
+  const { widgets: after, ...rest } = draft;
+  const widgets = widgetChanges(before, after);
+  const others = mergePatch(oldRest, rest);
+  const [some, more] = [Object.keys(widgets).length > 0, Object.keys(others).length > 0];
+  if (some && more) return { kind: "all", body: { ...draft } };
+  if (some) return { kind: "widgets", body: widgets };
+  return more ? { kind: "rest", body: others } : { kind: "nothing" };
+}
+
+export function nameOf(widget: Widget | undefined): string {
+  return widget?.display_config?.title || widget?.metric_name || "New widget";
 }
 
 /** What somebody did to a dashboard, a line a change. */
-export function changesOf(before: Draft, after: Draft): string[] {
-  const saving = savingOf(before, after);
-  if (saving.kind === "nothing") return [];
-  const lines: string[] = [];
-  if (before.title !== after.title) lines.push(`Title: “${before.title}” became “${after.title}”`);
-  if (canonical(before.tags) !== canonical(after.tags)) lines.push(`Tags: ${after.tags.join(", ") || "none"}`);
-  if (canonical(before.variables) !== canonical(after.variables)) lines.push("The variables changed");
-  for (const widget of after.widgets) {
-    const old = before.widgets.find((one) => one.widget_id === widget.widget_id);
-    if (old === undefined) lines.push(`Added “${nameOf(widget)}”`);
-    else if (canonical(old) !== canonical(widget)) lines.push(`Changed “${nameOf(old)}”`);
-  }
-  for (const old of before.widgets) if (!after.widgets.some((one) => one.widget_id === old.widget_id)) lines.push(`Removed “${nameOf(old)}”`);
-  return lines;
+export function changesOf({ widgets: before, ...oldRest }: Draft, { widgets: after, ...rest }: Draft): string[] {
+  const find = (widgets: readonly Widget[], id: string): Widget | undefined => widgets.find((one) => one.widget_id === id);
+  return [
+    ...Object.entries(mergePatch(oldRest, rest)).map(([name, value]) => `Changed the ${name}: ${JSON.stringify(value)}`),
+    ...Object.entries(widgetChanges(before, after)).map(([id, change]) => {
+      const old = find(before, id);
+      return `${change === null ? "Removed" : old === undefined ? "Added" : "Changed"} “${nameOf(old ?? find(after, id))}”`;
+    }),
+  ];
 }
 
 /** What the service says of the draft, told apart by widget; paths are without the leading slash. */

@@ -105,7 +105,7 @@ test("saving sends exactly what changed, as one version", () => {
 test("what somebody else did, a line a change", () => {
   const before = board([widget(A), widget(B)]);
   const after = { ...board([widget(A, { window_seconds: 5 }), widget("c", { display_config: { title: "New" } })], "Shop"), tags: ["x"] };
-  assert.deepEqual(changesOf(before, after), ["Title: “Web” became “Shop”", "Tags: x", "Changed “m”", "Added “New”", "Removed “m”"]);
+  assert.deepEqual(changesOf(before, after), ["Changed the title: \"Shop\"", "Changed the tags: [\"x\"]", "Changed “m”", "Added “New”", "Removed “m”"]);
   assert.deepEqual(changesOf(before, before), []);
 });
 

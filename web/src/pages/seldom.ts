@@ -2,3 +2,4 @@
 export { EditMode } from "./edit/edit";
 export { Inspect } from "./inspect";
 export { StatusPage } from "./status";
+export { EditMode } from "./edit/edit";

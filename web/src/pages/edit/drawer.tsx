@@ -11,7 +11,6 @@ import { Field, SelectField, TextField } from "../../ui/field";
 import { AddButton, Combo, Multi, NumberField, RemoveButton, type Choice } from "./fields";
 
 const AGGREGATIONS = ["avg", "sum", "max", "min", "count", "percentile"];
-const SCHEMES = ["okabe-ito", "viridis", "cividis"];
 const LEVELS = ["ok", "warn", "crit"];
 const CATALOG_WAIT_MS = 150;
 
@@ -121,7 +120,7 @@ export function WidgetDrawer({ widget, faults, warnings, cost, onChange, onClose
       </div>
       <div class="drawer-body" role="tabpanel" id={id} aria-labelledby={`${id}-${tab}`}>
         {tab === "Query" ? <Query form={form} /> : null}
-        {tab === "Display" ? <Display form={form} /> : null}
+        {tab === "Display" ? <Lines form={form} lines={DISPLAY} /> : null}
         {tab === "Thresholds" ? <Thresholds form={form} /> : null}
         {tab === "JSON" ? <Json key={widget.widget_id} widget={widget} faults={faults} onChange={onChange} /> : null}
       </div>
@@ -180,9 +179,6 @@ function Query({ form }: { readonly form: Form }) {
   const percentile = /^p([\d.]*)$/.exec(aggregation)?.[1];
   const tags = (metric?.tags ?? []).map(({ key, values }): Choice => ({ value: key, note: `${values.length} values` }));
   const { error, hint } = form.at("metric_name");
-  const number = (path: string, label: string) => (
-    <NumberField class="third" label={label} value={form.get(path)} onValue={(value) => form.set(path, value)} {...form.at(path)} />
-  );
   return (
     <>
       <Combo
@@ -213,9 +209,7 @@ function Query({ form }: { readonly form: Form }) {
           {...form.at("aggregation")}
         />
       )}
-      {number("window_seconds", "Window, s")}
-      {number("refresh_interval_seconds", "Refresh, s")}
-      {number("delay_seconds", "Delay, s")}
+      <Lines form={form} lines={TIMES} />
       <Filter metric={metric} tags={tags} form={form} />
       <Multi
         class="full"
@@ -289,35 +283,45 @@ function Filter({ metric, tags, form }: FilterProps) {
   );
 }
 
-function Display({ form }: { readonly form: Form }) {
-  const text = (path: string, label: string, options?: readonly (readonly [string, string])[], size?: string) => {
-    const common = { label, value: textOf(form.get(path)), onValue: (value: string) => form.set(path, value), ...form.at(path), ...(size === undefined ? {} : { class: size }) };
-    const { hint, ...field } = common;
-    const all = { ...field, ...(hint === undefined ? {} : { hint }) };
-    return options === undefined ? <TextField {...all} /> : <SelectField {...all} options={options} />;
-  };
-  const number = (path: string, label: string, size: string, placeholder = "auto") => (
-    <NumberField class={size} label={label} placeholder={placeholder} value={form.get(path)} onValue={(value) => form.set(path, value)} {...form.at(path)} />
-  );
+type Size = "" | "third" | "quarter" | "full";
+type Line = readonly [path: string, label: string, size: Size, kind: "number" | "text" | readonly string[], placeholder?: string];
+
+/** Fields that differ in their words only. */
+function Lines({ form, lines }: { readonly form: Form; readonly lines: readonly Line[] }) {
   return (
     <>
-      {text("display_config/chart", "Chart", CHARTS.map((one) => [one, one]))}
-      {text("display_config/unit", "Unit")}
-      {text("display_config/title", "Title", undefined, "full")}
-      {text("display_config/x_axis/label", "Label of the time axis")}
-      {text("display_config/y_axis/label", "Label of the value axis")}
-      {text("display_config/y_axis/scale", "Scale", [["linear", "linear"], ["log", "logarithmic"]], "third")}
-      {number("display_config/y_axis/min", "From", "third")}
-      {number("display_config/y_axis/max", "To", "third")}
-      {text("display_config/color_scheme", "Colours", SCHEMES.map((one) => [one, one]))}
-      {number("display_config/limit", "Series at most", "", "20")}
-      {number("display_config/position/x", "Column, from 0", "quarter", "")}
-      {number("display_config/position/y", "Row, from 0", "quarter", "")}
-      {number("display_config/position/w", "Width", "quarter", "")}
-      {number("display_config/position/h", "Height", "quarter", "")}
+      {lines.map(([path, label, size, kind, placeholder]) => {
+        const value = form.get(path);
+        const field = { key: path, label, class: size, placeholder: placeholder ?? "", onValue: (next: unknown) => form.set(path, next), ...form.at(path) };
+        if (kind === "number") return <NumberField {...field} value={value} />;
+        return kind === "text" ? <TextField {...field} value={textOf(value)} /> : <SelectField {...field} value={textOf(value)} options={kind.map((one) => [one, one])} />;
+      })}
     </>
   );
 }
+
+const TIMES: readonly Line[] = [
+  ["window_seconds", "Window, s", "third", "number"],
+  ["refresh_interval_seconds", "Refresh, s", "third", "number", "1"],
+  ["delay_seconds", "Delay, s", "third", "number", "0"],
+];
+
+const DISPLAY: readonly Line[] = [
+  ["display_config/chart", "Chart", "", CHARTS],
+  ["display_config/unit", "Unit", "", "text", "%, ms, B/s"],
+  ["display_config/title", "Title", "full", "text"],
+  ["display_config/x_axis/label", "Label of the time axis", "", "text"],
+  ["display_config/y_axis/label", "Label of the value axis", "", "text"],
+  ["display_config/y_axis/scale", "Scale", "third", ["linear", "log"]],
+  ["display_config/y_axis/min", "From", "third", "number", "auto"],
+  ["display_config/y_axis/max", "To", "third", "number", "auto"],
+  ["display_config/color_scheme", "Colours", "", ["okabe-ito", "viridis", "cividis"]],
+  ["display_config/limit", "Series at most", "", "number", "20"],
+  ["display_config/position/x", "Left", "quarter", "number"],
+  ["display_config/position/y", "Top", "quarter", "number"],
+  ["display_config/position/w", "Width", "quarter", "number"],
+  ["display_config/position/h", "Height", "quarter", "number"],
+];
 
 function Thresholds({ form }: { readonly form: Form }) {
   const path = "display_config/thresholds";

@@ -250,8 +250,8 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
         ))}
       {draft.widgets.length === 0 ? (
         <div class="empty">
-          <h2>Add the first widget</h2>
-          <AddMenu onAdd={add} />
+          <h2>This dashboard is empty</h2>
+          <p>Add its first widget with the button above.</p>
         </div>
       ) : null}
       <Canvas widgets={draft.widgets} selected={open} view={view} sessionOf={sessionOf} onSelect={show} onRemove={remove} onArrange={arranged} say={setSpoken} />
@@ -322,43 +322,20 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
 const CHART_WORDS: Readonly<Record<Chart, string>> = { line: "Line chart", gauge: "Gauge", stat: "Number", table: "Table", heatmap: "Heat map" };
 
 function AddMenu({ onAdd }: { onAdd(chart: Chart): void }) {
-  const menu = useRef<HTMLDetailsElement>(null);
-  const close = (): void => {
-    if (menu.current !== null) menu.current.open = false;
-  };
   return (
-    <details
-      class="menu"
-      ref={menu}
-      onKeyDown={(event) => {
-        if (event.key !== "Escape") return;
-        close();
-        menu.current?.querySelector("summary")?.focus();
-      }}
-      onFocusOut={(event) => {
-        if (event.relatedTarget instanceof Node && !event.currentTarget.contains(event.relatedTarget)) close();
-      }}
-    >
-      <summary class="button">
+    <>
+      <button type="button" class="button" popoverTarget="add">
         <Icon name="plus" />
         Add widget
-      </summary>
-      <div class="menu-items">
+      </button>
+      <div class="menu menu-left" id="add" popover="auto">
         {CHARTS.map((chart) => (
-          <button
-            key={chart}
-            type="button"
-            class="button button-quiet"
-            onClick={() => {
-              close();
-              onAdd(chart);
-            }}
-          >
+          <button key={chart} type="button" class="button button-quiet" popoverTarget="add" popoverTargetAction="hide" onClick={() => onAdd(chart)}>
             {CHART_WORDS[chart]}
           </button>
         ))}
       </div>
-    </details>
+    </>
   );
 }
 
