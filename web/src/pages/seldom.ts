@@ -2,4 +2,3 @@
 export { EditMode } from "./edit/edit";
 export { Inspect } from "./inspect";
 export { StatusPage } from "./status";
-export { EditMode } from "./edit/edit";
