@@ -5,7 +5,6 @@ import { startRouter } from "./router";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/edit.css";
-import "./widgets/widgets.css";
 import { onOtherTab } from "./ui/memory";
 import { startTheme } from "./ui/theme";
 import { startZone } from "./ui/zone";

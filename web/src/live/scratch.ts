@@ -29,43 +29,43 @@ export class Scratch {
   /** Why the preview has no values, empty when it has. */
   readonly problem = signal("");
 
-  private readonly id = newId();
-  private wanted: { readonly title: string; readonly widgets: readonly object[] } = { title: "", widgets: [] };
-  private made = false;
-  private closed = false;
-  private busy = false;
+  readonly #id = newId();
+  #wanted: { readonly title: string; readonly widgets: readonly object[] } = { title: "", widgets: [] };
+  #made = false;
+  #closed = false;
+  #busy = false;
   /** What the service holds, as text. */
-  private sent = "[]";
-  private unfollow = (): void => {};
-  private readonly timer: ReturnType<typeof setInterval>;
-  private readonly leave = (): void => this.remove();
+  #sent = "[]";
+  #unfollow = (): void => {};
+  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #leave = (): void => this.#remove();
 
   constructor() {
-    this.session = signal(this.stream());
+    this.session = signal(this.#stream());
     // A draft that nobody has touched for an hour belongs to nobody, see sweep.
-    this.timer = setInterval(() => {
-      this.sent = "";
-      void this.send();
+    this.#timer = setInterval(() => {
+      this.#sent = "";
+      void this.#send();
     }, TOUCH_MS);
-    window.addEventListener("pagehide", this.leave);
+    window.addEventListener("pagehide", this.#leave);
   }
 
   /** Computes the queries of these widgets from now on, and no others. */
   show(title: string, widgets: readonly Widget[]): void {
-    this.wanted = {
+    this.#wanted = {
       title: `Draft of ${title}`.slice(0, 200),
       widgets: widgets.map(({ display_config: _, ...query }) => query),
     };
-    void this.send();
+    void this.#send();
   }
 
   close(): void {
-    this.closed = true;
-    clearInterval(this.timer);
-    window.removeEventListener("pagehide", this.leave);
-    this.unfollow();
+    this.#closed = true;
+    clearInterval(this.#timer);
+    window.removeEventListener("pagehide", this.#leave);
+    this.#unfollow();
     this.session.value.stop();
-    this.remove();
+    this.#remove();
   }
 
   /** Removes what browsers that crashed have left behind; now is the server's time. */
@@ -75,65 +75,65 @@ export class Scratch {
     await Promise.allSettled(stale.map(({ dashboard_id }) => deleteDashboard(dashboard_id, "*")));
   }
 
-  private stream(): LiveSession {
-    return new LiveSession(streamAddress(this.id, location), browserWorld(), 0);
+  #stream(): LiveSession {
+    return new LiveSession(streamAddress(this.#id, location), browserWorld(), 0);
   }
 
   /** One request at a time, always of the newest wish. */
-  private async send(): Promise<void> {
-    if (this.busy) return;
-    this.busy = true;
+  async #send(): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
     try {
       for (;;) {
-        const { title, widgets } = this.wanted;
+        const { title, widgets } = this.#wanted;
         const text = JSON.stringify(widgets);
-        if (this.closed || text === this.sent || (!this.made && widgets.length === 0)) break;
-        await this.put({ dashboard_id: this.id, title, tags: ["draft", DRAFT_TAG], widgets });
-        this.sent = text;
+        if (this.#closed || text === this.#sent || (!this.#made && widgets.length === 0)) break;
+        await this.#put({ dashboard_id: this.#id, title, tags: ["draft", DRAFT_TAG], widgets });
+        this.#sent = text;
         this.problem.value = "";
       }
     } catch (error) {
       this.problem.value = error instanceof Error ? error.message : String(error);
     }
-    this.busy = false;
-    if (this.closed) this.remove();
+    this.#busy = false;
+    if (this.#closed) this.#remove();
   }
 
-  private async put(document: object): Promise<void> {
-    if (this.made) {
+  async #put(document: object): Promise<void> {
+    if (this.#made) {
       try {
-        await changeDashboard("PUT", this.id, "", "*", document);
+        await changeDashboard("PUT", this.#id, "", "*", document);
         return;
       } catch (error) {
         if (!(error instanceof ApiError) || (error.status !== 404 && error.status !== 412)) throw error;
       }
     }
     await createDashboard(document);
-    this.made = true;
-    this.follow();
+    this.#made = true;
+    this.#follow();
   }
 
-  private follow(): void {
-    if (this.closed) return;
-    this.unfollow();
+  #follow(): void {
+    if (this.#closed) return;
+    this.#unfollow();
     this.session.value.stop();
-    const session = this.stream();
+    const session = this.#stream();
     session.start();
     this.session.value = session;
     // Somebody took it for a leftover: this computer slept, or the page came back.
-    this.unfollow = session.pulse.subscribe((pulse) => {
+    this.#unfollow = session.pulse.subscribe((pulse) => {
       if (pulse.kind !== "ended" || pulse.code !== GONE) return;
-      this.made = false;
-      this.sent = "";
-      void this.send();
+      this.#made = false;
+      this.#sent = "";
+      void this.#send();
     });
   }
 
-  private remove(): void {
-    if (!this.made) return;
-    this.made = false;
-    this.sent = "";
+  #remove(): void {
+    if (!this.#made) return;
+    this.#made = false;
+    this.#sent = "";
     // Nobody is left to tell; whoever edits next sweeps.
-    deleteDashboard(this.id, "*").catch(() => {});
+    deleteDashboard(this.#id, "*").catch(() => {});
   }
 }

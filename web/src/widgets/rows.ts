@@ -6,11 +6,11 @@ import { append } from "./widget";
  * below them for the rest.
  */
 export class RowWindow {
-  private readonly rows: HTMLTableRowElement[] = [];
-  private readonly above: HTMLTableRowElement;
-  private readonly below: HTMLTableRowElement;
-  private count = 0;
-  private fill: (row: HTMLTableRowElement, index: number) => void = () => {};
+  readonly #rows: HTMLTableRowElement[] = [];
+  readonly #above: HTMLTableRowElement;
+  readonly #below: HTMLTableRowElement;
+  #count = 0;
+  #fill: (row: HTMLTableRowElement, index: number) => void = () => {};
 
   constructor(
     private readonly scroller: HTMLElement,
@@ -20,42 +20,44 @@ export class RowWindow {
     private readonly rowHeight: number,
     private readonly make: (row: HTMLTableRowElement) => void,
   ) {
-    this.above = append(body, "tr", "rows-rest");
-    this.below = append(body, "tr", "rows-rest");
-    for (const rest of [this.above, this.below]) rest.ariaHidden = "true";
-    scroller.addEventListener("scroll", () => this.draw());
+    this.#above = append(body, "tr", "rows-rest");
+    this.#below = append(body, "tr", "rows-rest");
+    for (const rest of [this.#above, this.#below]) rest.ariaHidden = "true";
+    scroller.addEventListener("scroll", () => this.#draw());
   }
 
   show(count: number, fill: (row: HTMLTableRowElement, index: number) => void): void {
-    this.count = count;
-    this.fill = fill;
+    this.#count = count;
+    this.#fill = fill;
     this.table.ariaRowCount = String(count + 1);
-    this.draw();
+    this.#draw();
   }
 
   /** Other columns: the rows are made anew. */
   clear(): void {
-    for (const row of this.rows) row.remove();
-    this.rows.length = 0;
+    for (const row of this.#rows) row.remove();
+    this.#rows.length = 0;
   }
 
-  private draw(): void {
-    const { scroller, rowHeight, rows, count } = this;
+  #draw(): void {
+    const { scroller, rowHeight } = this;
+    const rows = this.#rows;
+    const count = this.#count;
     const most = Math.ceil((scroller.clientHeight || 600) / rowHeight) + 2;
     const first = Math.max(0, Math.min(count - most, Math.floor(scroller.scrollTop / rowHeight) - 1));
     const shown = Math.min(count - first, most);
     while (rows.length > shown) rows.pop()?.remove();
     while (rows.length < shown) {
       const row = document.createElement("tr");
-      this.below.before(row);
+      this.#below.before(row);
       this.make(row);
       rows.push(row);
     }
-    this.above.style.height = `${first * rowHeight}px`;
-    this.below.style.height = `${(count - first - shown) * rowHeight}px`;
+    this.#above.style.height = `${first * rowHeight}px`;
+    this.#below.style.height = `${(count - first - shown) * rowHeight}px`;
     rows.forEach((row, i) => {
       row.ariaRowIndex = String(first + i + 2);
-      this.fill(row, first + i);
+      this.#fill(row, first + i);
     });
   }
 }
