@@ -23,9 +23,8 @@ interface Listing {
 }
 
 function messageOf(error: unknown): string {
-  const first = error instanceof ApiError ? error.errors[0] : undefined;
-  const fault = first === undefined ? "" : ` ${first.pointer ?? ""}: ${first.detail ?? ""}`;
-  return (error instanceof Error ? error.message : String(error)) + fault;
+  const faults = error instanceof ApiError ? error.errors.map(({ pointer, detail }) => `${pointer ?? ""}: ${detail ?? ""}`) : [];
+  return faults.join("; ") || (error instanceof Error ? error.message : String(error));
 }
 
 /** The dashboards that whoever uses this device wants first. */

@@ -167,6 +167,18 @@ export function append<K extends keyof HTMLElementTagNameMap>(parent: Element, t
   return element;
 }
 
+/** Lets the arrow keys walk through a drawing. What is written into the answer is spoken. */
+export function walkable(box: HTMLElement, title: string, key: (event: KeyboardEvent) => void, leave: () => void): HTMLElement {
+  box.tabIndex = 0;
+  box.role = "application";
+  box.ariaLabel = `${title}, chart: arrow keys read its values`;
+  box.addEventListener("keydown", key);
+  box.addEventListener("blur", leave);
+  const spoken = append(box, "p", "sr-only");
+  spoken.ariaLive = "polite";
+  return spoken;
+}
+
 /** Writes only what differs: an unchanged text costs the browser nothing. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

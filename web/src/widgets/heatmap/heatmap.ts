@@ -10,6 +10,7 @@ import {
   selectSeries,
   setText,
   visibleSlice,
+  walkable,
   type Renderer,
   type Selection,
   type Slice,
@@ -32,6 +33,8 @@ class Heatmap implements Renderer {
   #legendLow: HTMLElement | null = null;
   #legendHigh: HTMLElement | null = null;
   #tip: HTMLElement | null = null;
+  #spoken: HTMLElement | null = null;
+  #more: HTMLElement | null = null;
   readonly #cells = document.createElement("canvas");
   #image: ImageData | null = null;
   readonly #table: Uint32Array;
@@ -56,19 +59,17 @@ class Heatmap implements Renderer {
     this.#canvas = append(box, "canvas", "heat-canvas");
     this.#tip = append(box, "div", "heat-tip");
     this.#tip.hidden = true;
+    this.#spoken = walkable(box, this.config.title, (event) => this.#key(event), () => this.#pointAt(null));
     this.#legend = append(element, "div", "heat-legend");
+    this.#more = append(this.#legend, "span", "heat-more");
     this.#legendLow = append(this.#legend, "span", "");
     const strip = append(this.#legend, "canvas", "heat-strip");
     this.#legendHigh = append(this.#legend, "span", "");
     this.#drawStrip(strip);
     this.#canvas.addEventListener("pointermove", (event) => {
-      this.#pointer = { x: event.offsetX, y: event.offsetY };
-      this.#point();
+      this.#pointAt({ x: event.offsetX, y: event.offsetY });
     });
-    this.#canvas.addEventListener("pointerleave", () => {
-      this.#pointer = null;
-      this.#point();
-    });
+    this.#canvas.addEventListener("pointerleave", () => this.#pointAt(null));
   }
 
   resize(width: number, height: number): void {
@@ -82,6 +83,8 @@ class Heatmap implements Renderer {
     this.#selection = selectSeries(view, this.#slice, this.config);
     const low = y.min ?? Math.min(0, this.#selection.min);
     this.#high = y.max ?? (this.#selection.max > this.#high || this.#selection.max < this.#high / 4 ? fullScale(unit, this.#selection.max) : this.#high);
+    const { series, total } = this.#selection;
+    if (this.#more !== null) setText(this.#more, total > series.length ? `top ${series.length} of ${total}` : "");
     if (this.#legendLow !== null) setText(this.#legendLow, formatBound(low, unit));
     if (this.#legendHigh !== null) setText(this.#legendHigh, formatBound(this.#high, unit));
     this.#fillCells(view, low, this.#high);
@@ -208,6 +211,29 @@ class Heatmap implements Renderer {
     const image = new ImageData(256, 1);
     new Uint32Array(image.data.buffer).set(this.#table);
     strip.getContext("2d")?.putImageData(image, 0, 0);
+  }
+
+  #pointAt(pointer: { readonly x: number; readonly y: number } | null): void {
+    this.#pointer = pointer;
+    this.#point();
+  }
+
+  /** From cell to cell, beginning with the newest of the first row. */
+  #key(event: KeyboardEvent): void {
+    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (event.key === "Escape") this.#pointAt(null);
+    const rows = this.#selection.series.length;
+    if (step === undefined || rows === 0) return;
+    event.preventDefault();
+    const width = (this.#cellMs / (this.#slice.to - this.#slice.from)) * this.#plotWidth;
+    const height = this.#plotHeight / rows;
+    const at = this.#pointer ?? { x: this.#left + this.#plotWidth - width / 2 - (step[0] ?? 0) * width, y: TOP + height / 2 - (step[1] ?? 0) * height };
+    const within = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
+    this.#pointAt({
+      x: within(at.x + (step[0] ?? 0) * width, this.#left + width / 2, this.#left + this.#plotWidth - width / 2),
+      y: within(at.y + (step[1] ?? 0) * height, TOP + height / 2, TOP + this.#plotHeight - height / 2),
+    });
+    if (this.#spoken !== null) this.#spoken.textContent = this.#tip?.textContent ?? "";
   }
 
   /** Shows what lies under the pointer; called with each draw, so that it follows the values. */

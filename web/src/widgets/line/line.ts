@@ -12,6 +12,7 @@ import {
   selectSeries,
   setText,
   visibleSlice,
+  walkable,
   type Renderer,
   type Selection,
   type Slice,
@@ -74,15 +75,9 @@ class LineChart implements Renderer {
 
   mount(element: HTMLElement): void {
     const box = append(element, "div", "line-plot");
-    box.tabIndex = 0;
-    box.role = "application";
-    box.ariaLabel = `${this.config.title}, chart: arrow keys read its values`;
-    box.addEventListener("keydown", (event) => this.#key(event));
-    box.addEventListener("blur", () => this.#moveCursor(null));
+    this.#spoken = walkable(box, this.config.title, (event) => this.#key(event), () => this.#moveCursor(null));
     this.#plotBox = box;
     this.#legendBox = append(element, "div", "line-legend");
-    this.#spoken = append(element, "p", "sr-only");
-    this.#spoken.ariaLive = "polite";
   }
 
   resize(width: number, height: number): void {
@@ -133,7 +128,6 @@ class LineChart implements Renderer {
     this.#plot = null;
     this.#plotBox?.remove();
     this.#legendBox?.remove();
-    this.#spoken?.remove();
   }
 
   #key(event: KeyboardEvent): void {
