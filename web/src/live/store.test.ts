@@ -50,6 +50,19 @@ test("welcome places the widgets, snapshot fills them", () => {
   assert.equal(store.edge, T);
 });
 
+test("there is something to look at once every widget has had its snapshot", () => {
+  const store = new DashboardStore();
+  assert.equal(store.known, false);
+  const welcome = golden("welcome", "welcome");
+  store.apply(welcome, 0);
+  assert.equal(store.known, false);
+  for (const { index } of welcome.widgets) {
+    assert.equal(store.known, false);
+    store.apply({ ...golden("snapshot", "snapshot"), index }, 10);
+  }
+  assert.equal(store.known, true);
+});
+
 test("a snapshot without points waits", () => {
   const store = opened();
   const { changed, resync } = store.apply(golden("snapshot-waiting", "snapshot"), 11);

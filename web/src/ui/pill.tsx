@@ -42,7 +42,7 @@ function spokenText(pulse: Pulse): string {
 export function LivePill({ session }: { readonly session: LiveSession }) {
   const pulse = session.pulse.value;
   let retry: ComponentChildren = null;
-  if (pulse.kind === "reconnecting" && pulse.seconds > 0) {
+  if ((pulse.kind === "reconnecting" && pulse.seconds > 0) || pulse.kind === "ended") {
     retry = (
       <button type="button" class="pill-retry" onClick={() => session.retryNow()}>
         Retry now

@@ -1,24 +1,23 @@
 import { computed, signal } from "@preact/signals";
 import type { Theme } from "../model/palette";
+import { getQuery, setQuery } from "../router";
 import type { ThemeColors } from "../widgets/widget";
+import { onOtherTab, remember, remembered } from "./memory";
 
 export type ThemeChoice = "auto" | Theme;
 
 const KEY = "pulseboard.theme";
 const CHOICES: readonly ThemeChoice[] = ["auto", "light", "dark"];
 
-function stored(): ThemeChoice {
-  try {
-    return CHOICES.find((choice) => choice === localStorage.getItem(KEY)) ?? "auto";
-  } catch {
-    return "auto"; // A browser may forbid storage; the page works without.
-  }
+function choiceOf(name: string | null): ThemeChoice | undefined {
+  return CHOICES.find((choice) => choice === name);
 }
 
 const darkSystem = window.matchMedia("(prefers-color-scheme: dark)");
 const systemDark = signal(darkSystem.matches);
 
-export const themeChoice = signal<ThemeChoice>(stored());
+/** What the address says, else what was chosen on this device. */
+export const themeChoice = signal<ThemeChoice>(choiceOf(getQuery("theme")) ?? choiceOf(remembered(KEY)) ?? "auto");
 
 export const theme = computed<Theme>(() => (themeChoice.value === "auto" ? (systemDark.value ? "dark" : "light") : themeChoice.value));
 
@@ -26,6 +25,9 @@ export const theme = computed<Theme>(() => (themeChoice.value === "auto" ? (syst
 export function startTheme(): void {
   darkSystem.addEventListener("change", (event) => {
     systemDark.value = event.matches;
+  });
+  onOtherTab(KEY, (name) => {
+    themeChoice.value = choiceOf(name) ?? "auto";
   });
   theme.subscribe((name) => {
     document.documentElement.dataset["theme"] = name;
@@ -35,11 +37,8 @@ export function startTheme(): void {
 export function nextTheme(): void {
   const next = CHOICES[(CHOICES.indexOf(themeChoice.value) + 1) % CHOICES.length] ?? "auto";
   themeChoice.value = next;
-  try {
-    localStorage.setItem(KEY, next);
-  } catch {
-    // Not remembered, then.
-  }
+  setQuery("theme", null);
+  remember(KEY, next);
 }
 
 /** The colours of the page for canvases; read again when the theme changes. */

@@ -1,13 +1,15 @@
 import type { RefObject } from "preact";
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
+import { listMetrics } from "../api/client";
 import type { Position, Widget } from "../api/types";
 import type { LiveSession, WidgetStatus } from "../live/session";
 import { widgetConfig, type WidgetConfig } from "../model/dashboard";
 import { formatAge } from "../model/format";
 import { COLUMNS } from "../model/layout";
+import { isChosen, seriesLabel } from "../model/series";
 import { Icon } from "../ui/icon";
 import { rendererFor } from "./registry";
-import type { WidgetView } from "./widget";
+import type { RendererFactory, WidgetView } from "./widget";
 
 /** The words of a drawing are written anew at most this often. */
 const DESCRIBE_MS = 3000;
@@ -20,26 +22,35 @@ interface FrameProps {
   readonly position: Position;
   readonly session: LiveSession;
   readonly view: RefObject<SharedView | null>;
-  onEdit(widget: Widget): void;
-  onRemove(widget: Widget): void;
+  /** Address of the page that shows it alone; absent on that page. */
+  readonly inspect?: string;
+  onEdit?(widget: Widget): void;
+  onRemove?(widget: Widget): void;
 }
 
 /** Title, state and tools of a widget around its drawing. */
-export function WidgetFrame({ widget, position, session, view, onEdit, onRemove }: FrameProps) {
+export function WidgetFrame({ widget, position, session, view, inspect, onEdit, onRemove }: FrameProps) {
   const text = JSON.stringify(widget);
   const config = useMemo(() => widgetConfig(widget), [text]);
+  const make = config.chart === null ? null : rendererFor(config.chart);
   const [failure, setFailure] = useState("");
+  const article = useRef<HTMLElement>(null);
   const body = useRef<HTMLDivElement>(null);
   const words = useRef<HTMLParagraphElement>(null);
   const title = useId();
-  useDrawing(config, session, view, body, words, setFailure);
+  useDrawing(config, text, make, session, view, body, config.id, words, setFailure);
 
   const status = session.status(config.id).value;
   const broken = failure !== "" || config.chart === null;
-  const state = broken ? "error" : status.freshness;
+  const missing = broken ? "" : missingChoice(config.id, session);
+  const state = broken || missing !== "" ? "error" : status.freshness;
   return (
     <article
+      ref={article}
       class="widget"
+      onKeyDown={(event) => {
+        if (event.key === "Escape") event.currentTarget.removeAttribute("data-full");
+      }}
       data-state={state}
       data-chart={config.chartName}
       aria-labelledby={title}
@@ -54,23 +65,46 @@ export function WidgetFrame({ widget, position, session, view, onEdit, onRemove 
         </span>
         {broken ? null : <StatusChip status={status} />}
         <div class="widget-tools">
-          <button type="button" class="button button-icon button-quiet" aria-label={`Edit ${config.title}`} title="Edit" onClick={() => onEdit(widget)}>
-            <Icon name="edit" />
+          {inspect === undefined ? null : (
+            <a class="button button-icon button-quiet" href={inspect} aria-label={`Inspect ${config.title}: its points as a table, its query, its JSON`} title="Inspect, view data">
+              <Icon name="data" />
+            </a>
+          )}
+          <button type="button" class="button button-icon button-quiet" aria-label={`Full screen: ${config.title}`} title="Full screen" onClick={() => toggleFull(article.current)}>
+            <Icon name="full" />
           </button>
-          <button type="button" class="button button-icon button-quiet" aria-label={`Remove ${config.title}`} title="Remove" onClick={() => onRemove(widget)}>
-            <Icon name="trash" />
-          </button>
+          {onEdit === undefined ? null : (
+            <button type="button" class="button button-icon button-quiet" aria-label={`Edit ${config.title}`} title="Edit" onClick={() => onEdit(widget)}>
+              <Icon name="edit" />
+            </button>
+          )}
+          {onRemove === undefined ? null : (
+            <button type="button" class="button button-icon button-quiet" aria-label={`Remove ${config.title}`} title="Remove" onClick={() => onRemove(widget)}>
+              <Icon name="trash" />
+            </button>
+          )}
         </div>
       </div>
       <div class="widget-body" ref={body} />
       <p class="sr-only" ref={words} />
-      <Cover config={config} status={status} failure={failure} />
+      <Cover config={config} status={status} failure={failure} missing={missing} />
     </article>
   );
 }
 
+/** On the whole screen and back; in the whole window where the browser does not give the screen away. */
+function toggleFull(article: HTMLElement | null): void {
+  if (article === null) return;
+  if (document.fullscreenElement === article) void document.exitFullscreen();
+  else if (article.hasAttribute("data-full")) article.removeAttribute("data-full");
+  else {
+    const fall = (): void => article.setAttribute("data-full", "");
+    article.requestFullscreen?.().catch(fall) ?? fall();
+  }
+}
+
 /** Where the frame goes: exactly so on a wide page, in the same order and twice as wide on a smaller one (base.css). */
-function placement({ x, y, w, h }: Position): Record<string, string> {
+export function placement({ x, y, w, h }: Position): Record<string, string> {
   return {
     "--column": `${x + 1} / span ${w}`,
     "--row-place": `${y + 1} / span ${h}`,
@@ -117,10 +151,20 @@ interface CoverProps {
   readonly config: WidgetConfig;
   readonly status: WidgetStatus;
   readonly failure: string;
+  /** The choice among tags that leaves nothing to show, empty when something is left. */
+  readonly missing: string;
+}
+
+/** What was chosen, when the widget has series and none of them is that. */
+function missingChoice(id: string, session: LiveSession): string {
+  const choice = session.choice.value;
+  void session.revision.value;
+  const { columns } = session.store.stream(id);
+  return columns.length === 0 || columns.some((tags) => isChosen(tags, choice)) ? "" : seriesLabel(choice, "");
 }
 
 /** What stands in the place of a drawing that cannot be. */
-function Cover({ config, status, failure }: CoverProps) {
+function Cover({ config, status, failure, missing }: CoverProps) {
   if (config.chart === null) {
     return (
       <div class="widget-cover">
@@ -137,44 +181,76 @@ function Cover({ config, status, failure }: CoverProps) {
       </div>
     );
   }
+  if (missing !== "") {
+    return (
+      <div class="widget-cover">
+        <strong>Nothing to show</strong>
+        <span>No series here is {missing}.</span>
+      </div>
+    );
+  }
   if (status.freshness === "skeleton") return <div class="widget-skeleton" aria-hidden="true" />;
   if (status.freshness === "waiting") {
     return (
       <div class="widget-cover">
         <strong>Waiting for values</strong>
-        <span>{status.detail || `No event of ${config.metric} has matched yet.`}</span>
+        <span>{status.detail || <Why config={config} />}</span>
       </div>
     );
   }
   return null;
 }
 
+/** Why there is no value yet, as far as the catalogue of metrics tells. */
+function Why({ config }: { readonly config: WidgetConfig }) {
+  const { metric, filter } = config;
+  const [text, setText] = useState(`No event of ${metric} has matched yet.`);
+  useEffect(() => {
+    const abort = new AbortController();
+    listMetrics(`^${metric}`, 1, abort.signal).then(
+      ({ metrics }) => {
+        const found = metrics.find((one) => one.metric_name === metric);
+        if (found === undefined) setText(`No event of ${metric} has come in the last hour.`);
+        else if (filter !== "") setText(`${metric} comes with ${found.series} series; none has matched ${filter} yet.`);
+      },
+      () => {}, // What is known without it stays.
+    );
+    return () => abort.abort();
+  }, [metric, filter]);
+  return text;
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Ties a renderer to the session's drawing, the size of its box and whether that can be seen. */
-function useDrawing(
+/**
+ * Ties a renderer to the session's drawing, the size of its box and whether
+ * that can be seen. Made anew when document, the widget as text, changes.
+ */
+export function useDrawing(
   config: WidgetConfig,
+  document: string,
+  make: RendererFactory | null,
   session: LiveSession,
   view: RefObject<SharedView | null>,
   body: RefObject<HTMLDivElement | null>,
-  words: RefObject<HTMLParagraphElement | null>,
-  setFailure: (text: string) => void,
+  name = config.id,
+  words?: RefObject<HTMLParagraphElement | null>,
+  setFailure?: (text: string) => void,
 ): void {
   useEffect(() => {
     const element = body.current;
-    if (element === null || config.chart === null) return;
-    const { id } = config;
-    const renderer = rendererFor(config.chart)(config);
+    if (element === null || make === null) return;
+    const renderer = make(config);
     let describedAt = Number.NEGATIVE_INFINITY;
     let drawn = false;
     const describe = (): void => {
       describedAt = performance.now();
-      if (drawn && words.current !== null) words.current.textContent = renderer.describe();
+      if (drawn && words?.current) words.current.textContent = renderer.describe();
     };
     const draw = (): void => {
-      const stream = session.store.stream(id);
+      const stream = session.store.stream(config.id);
       const shared = view.current;
       // A box without size is not laid out yet; its observer will call.
       if (stream.ring.length === 0 || shared === null || element.clientWidth === 0) return;
@@ -184,31 +260,31 @@ function useDrawing(
         if (performance.now() - describedAt > DESCRIBE_MS) describe();
       } catch (error) {
         // One widget that cannot be drawn leaves the others alone.
-        setFailure(messageOf(error));
-        session.scheduler.unregister(id);
+        setFailure?.(messageOf(error));
+        session.scheduler.unregister(name);
       }
     };
-    setFailure("");
+    setFailure?.("");
     renderer.mount(element);
-    session.scheduler.register(id, draw);
+    session.scheduler.register(name, draw);
     const style = getComputedStyle(element);
     const measure = (): void => {
       renderer.resize(element.clientWidth, element.clientHeight - Number.parseFloat(style.paddingBottom));
-      session.scheduler.invalidate(id);
+      session.scheduler.invalidate(name);
     };
     // At once too: the first drawing comes before the observer's first call.
     measure();
     const size = new ResizeObserver(measure);
     size.observe(element);
     const sight = new IntersectionObserver((entries) => {
-      for (const entry of entries) session.scheduler.setVisible(id, entry.isIntersecting);
+      for (const entry of entries) session.scheduler.setVisible(name, entry.isIntersecting);
     }, { rootMargin: "200px 0px" });
     sight.observe(element);
     return () => {
       size.disconnect();
       sight.disconnect();
-      session.scheduler.unregister(id);
+      session.scheduler.unregister(name);
       renderer.destroy();
     };
-  }, [config, session]);
+  }, [document, session]);
 }

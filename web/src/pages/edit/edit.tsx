@@ -1,0 +1,403 @@
+import type { RefObject } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboard, undelete, validateDashboard, type Versioned } from "../../api/client";
+import type { Chart, Dashboard, Validation, Widget } from "../../api/types";
+import { newId, Scratch } from "../../live/scratch";
+import type { LiveSession } from "../../live/session";
+import { CHARTS, widgetPosition } from "../../model/dashboard";
+import { changesOf, draftOf, nameOf, parseKept, queryOf, savingOf, verdictOf, type Draft } from "../../model/draft";
+import { formatTime } from "../../model/format";
+import { freePosition, type Placed } from "../../model/layout";
+import { advance, redo, timeline, undo } from "../../model/undo";
+import { newWidget, SIZES } from "../../model/widget-form";
+import { dashboardPath, getQuery, guardLeaving, navigate, setQuery } from "../../router";
+import { Dialog } from "../../ui/dialog";
+import { Icon } from "../../ui/icon";
+import { remember, remembered } from "../../ui/memory";
+import { toast } from "../../ui/toast";
+import type { SharedView } from "../../widgets/frame";
+import { Canvas, placedOf } from "./canvas";
+import { WidgetDrawer } from "./drawer";
+import { Settings } from "./settings";
+
+/** After the last change: no request a key. */
+const CHECK_WAIT_MS = 300;
+/** What the drawer shows when it is not a widget. */
+const DASHBOARD = "dashboard";
+
+interface EditModeProps {
+  readonly session: LiveSession;
+  /** As it is saved, by whomever. */
+  readonly dashboard: Versioned<Dashboard>;
+  readonly view: RefObject<SharedView | null>;
+  onSaved(dashboard: Versioned<Dashboard>): void;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
+  const id = dashboard.value.dashboard_id;
+  const key = `pulseboard.draft.${id}`;
+  const [kept, setKept] = useState(() => parseKept(remembered(key), id));
+  const [base, setBase] = useState(kept?.base ?? dashboard.value);
+  const [line, setLine] = useState(() => {
+    const start = timeline(draftOf(kept?.base ?? dashboard.value));
+    return kept === null ? start : advance(start, kept.draft);
+  });
+  const draft = line.now;
+  const saved = useMemo(() => draftOf(base), [base]);
+  const dirty = useMemo(() => savingOf(saved, draft).kind !== "nothing", [saved, draft]);
+
+  const [open, setOpen] = useState(() => getQuery("widget"));
+  const [strict, setStrict] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const [spoken, setSpoken] = useState("");
+  const [leaveTo, setLeaveTo] = useState<string | null>(null);
+  const [conflict, setConflict] = useState<Versioned<Dashboard> | "deleted" | null>(null);
+  const { verdict, warnings, validation } = useChecks(draft);
+  const { sessionOf, scratch } = useLive(session, dashboard.value, draft, verdict.widgets);
+  const free = useRef(false);
+
+  const change = (next: Draft, step = ""): void => setLine((old) => advance(old, next, step));
+  const show = (what: string | null): void => {
+    setOpen(what);
+    setQuery("widget", what);
+  };
+  const add = (chart: Chart): void => {
+    const [w, h] = SIZES[chart];
+    const widget = newWidget(newId(), chart, freePosition(placedOf(draft.widgets).map((one) => one.position), w, h));
+    change({ ...draft, widgets: [...draft.widgets, widget] });
+    show(widget.widget_id);
+  };
+  const remove = (widget: string): void => {
+    const gone = draft.widgets.find((one) => one.widget_id === widget);
+    change({ ...draft, widgets: draft.widgets.filter((one) => one !== gone) });
+    if (open === widget) show(null);
+    if (gone !== undefined) setSpoken(`${nameOf(gone)} is removed. Undo brings it back.`);
+  };
+  const arranged = (placed: readonly Placed[]): void => {
+    const places = new Map(placed.map((one) => [one.id, one.position]));
+    const widgets = draft.widgets.map((widget) => {
+      const position = places.get(widget.widget_id);
+      return position === undefined || JSON.stringify(position) === JSON.stringify(widgetPosition(widget)) ? widget : { ...widget, display_config: { ...widget.display_config, position } };
+    });
+    if (widgets.some((widget, i) => widget !== draft.widgets[i])) change({ ...draft, widgets });
+  };
+  const leave = (to?: string): void => {
+    free.current = true;
+    setQuery("widget", null);
+    navigate(to ?? dashboardPath(id));
+  };
+  const forget = (): void => {
+    remember(key, null);
+    setKept(null);
+  };
+
+  /** Saves over from, which is what the draft was made from unless somebody's version is to be overwritten. */
+  const save = async (from: Dashboard, to?: string): Promise<void> => {
+    const saving = savingOf(draftOf(from), draft);
+    const etag = `"${from.version}"`;
+    setBusy(true);
+    setProblem("");
+    try {
+      if (saving.kind !== "nothing") {
+        onSaved(await changeDashboard(saving.kind === "all" ? "PUT" : "PATCH", id, saving.kind === "widgets" ? "/widgets" : "", etag, saving.body));
+      }
+      forget();
+      leave(to);
+      return;
+    } catch (failure) {
+      setLeaveTo(null);
+      setConflict(null);
+      if (failure instanceof ApiError && (failure.conflict || failure.status === 404)) await meet();
+      else {
+        const faulty = draft.widgets.find((one) => verdict.widgets.has(one.widget_id));
+        if (faulty !== undefined) show(faulty.widget_id);
+        setStrict(true);
+        setProblem(faulty === undefined ? messageOf(failure) : `Nothing was saved: “${nameOf(faulty)}” has something to mend.`);
+      }
+    }
+    setBusy(false);
+  };
+  /** Somebody else was faster: shows what they did. */
+  const meet = async (): Promise<void> => {
+    try {
+      setConflict(await getDashboard(id));
+    } catch (failure) {
+      if (failure instanceof ApiError && failure.status === 404) setConflict("deleted");
+      else setProblem(messageOf(failure));
+    }
+  };
+  const copy = async (): Promise<void> => {
+    try {
+      const { value } = await createDashboard({ ...draft, title: `${draft.title} (copy)`.slice(0, 200) });
+      forget();
+      leave(`/d/${value.dashboard_id}`);
+    } catch (failure) {
+      setConflict(null);
+      setProblem(messageOf(failure));
+    }
+  };
+  const takeTheirs = (theirs: Dashboard): void => {
+    setBase(theirs);
+    change(draftOf(theirs));
+    setConflict(null);
+  };
+  const destroy = async (): Promise<void> => {
+    try {
+      await deleteDashboard(id, `"${dashboard.value.version}"`);
+      forget();
+      leave("/");
+      const again = `/d/${encodeURIComponent(id)}`;
+      const run = (): void => void undelete(id, dashboard.value.version).then(() => navigate(again), (error: unknown) => toast({ text: messageOf(error) }));
+      toast({ text: `“${base.title}” is deleted for everyone.`, action: { name: "Undo", run } });
+    } catch (failure) {
+      setProblem(failure instanceof ApiError && failure.conflict ? "Somebody changed this dashboard meanwhile: look at it once more, then delete it." : messageOf(failure));
+    }
+  };
+
+  useEffect(() => {
+    if (getQuery("widget") === "new") add("line");
+  }, []);
+  // Without a change of one's own there is nothing to keep: follow what is saved.
+  useEffect(() => {
+    if (dirty || dashboard.value.version <= base.version) return;
+    setBase(dashboard.value);
+    setLine(timeline(draftOf(dashboard.value)));
+  }, [dirty, dashboard]);
+  useEffect(() => {
+    if (!free.current) remember(key, dirty ? JSON.stringify({ base, at: Date.now(), draft }) : null);
+  }, [base, draft, dirty]);
+  useEffect(() => {
+    guardLeaving((to) => {
+      if (!dirty || free.current) return false;
+      setLeaveTo(to);
+      return true;
+    });
+    const unload = (event: BeforeUnloadEvent): void => {
+      if (dirty && !free.current) event.preventDefault();
+    };
+    const keys = (event: KeyboardEvent): void => {
+      if (!(event.ctrlKey || event.metaKey) || event.altKey || document.querySelector("dialog[open]") !== null) return;
+      const name = event.key.toLowerCase();
+      if (name === "z") setLine(event.shiftKey ? redo : undo);
+      else if (name === "y") setLine(redo);
+      else if (name === "s") void save(base);
+      else return;
+      event.preventDefault();
+    };
+    window.addEventListener("beforeunload", unload);
+    window.addEventListener("keydown", keys);
+    return () => {
+      guardLeaving(null);
+      window.removeEventListener("beforeunload", unload);
+      window.removeEventListener("keydown", keys);
+    };
+  });
+
+  useEffect(() => scratch.session.value.scheduler.invalidateAll(), [view.current]);
+
+  const selected = draft.widgets.find((one) => one.widget_id === open);
+  const faults = (widget: Widget) => (verdict.widgets.get(widget.widget_id) ?? []).filter(({ path }) => strict || widget.metric_name !== "" || path !== "metric_name");
+  return (
+    <div class={selected !== undefined || open === DASHBOARD ? "edit edit-open" : "edit"} onFocusOut={() => setLine((old) => (old.step === "" ? old : { ...old, step: "" }))}>
+      <div class="edit-bar" role="toolbar" aria-label="Editing">
+        <button type="button" class="button" disabled={line.past.length === 0} onClick={() => setLine(undo)} title="Ctrl+Z">
+          Undo
+        </button>
+        <button type="button" class="button" disabled={line.future.length === 0} onClick={() => setLine(redo)} title="Ctrl+Shift+Z">
+          Redo
+        </button>
+        <AddMenu onAdd={add} />
+        <button type="button" class="button" aria-expanded={open === DASHBOARD} onClick={() => show(open === DASHBOARD ? null : DASHBOARD)}>
+          Dashboard
+        </button>
+        <span class="edit-note" role="status">
+          {kept === null || !dirty ? costOf(validation) : `Draft of ${formatTime(kept.at)} restored`}
+        </span>
+        {dirty ? (
+          <>
+            <span class="chip chip-warn">Unsaved</span>
+            <button
+              type="button"
+              class="button"
+              onClick={() => {
+                setKept(null);
+                change(saved);
+              }}
+            >
+              Discard
+            </button>
+            <button type="button" class="button button-primary" disabled={busy} onClick={() => void save(base)} title="Ctrl+S">
+              Save
+            </button>
+          </>
+        ) : (
+          <button type="button" class="button button-primary" onClick={() => leave()}>
+            Done
+          </button>
+        )}
+      </div>
+      {[problem, ...verdict.rest.map(({ text }) => text), scratch.problem.value && `The preview of what is new has no values: ${scratch.problem.value}`, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
+        .filter((text) => text !== "")
+        .map((text) => (
+          <p key={text} class="notice" role="alert">
+            {text}
+          </p>
+        ))}
+      {draft.widgets.length === 0 ? (
+        <div class="empty">
+          <h2>This dashboard is empty</h2>
+          <p>Add its first widget with the button above.</p>
+        </div>
+      ) : null}
+      <Canvas widgets={draft.widgets} selected={open} view={view} sessionOf={sessionOf} onSelect={show} onRemove={remove} onArrange={arranged} say={setSpoken} />
+      {selected === undefined ? null : (
+        <WidgetDrawer
+          key={selected.widget_id}
+          widget={selected}
+          faults={faults(selected)}
+          warnings={warnings.widgets.get(selected.widget_id) ?? []}
+          cost={validation?.cost.widgets.find((one) => one.widget_id === selected.widget_id)}
+          onChange={(next, step) => change({ ...draft, widgets: draft.widgets.map((one) => (one === selected ? next : one)) }, `${selected.widget_id}/${step}`)}
+          onClose={() => show(null)}
+        />
+      )}
+      {open === DASHBOARD ? <Settings id={id} draft={draft} faults={verdict.rest} onChange={change} onDelete={() => void destroy()} onClose={() => show(null)} /> : null}
+      <p class="sr-only" role="status">
+        {spoken}
+      </p>
+      {leaveTo === null ? null : (
+        <Dialog title="Leave without saving?" submit="Save and leave" small busy={busy} onSubmit={() => void save(base, leaveTo)} onClose={() => setLeaveTo(null)}>
+          <p>What you changed is kept in this browser, and comes back when you edit this dashboard again.</p>
+          <button type="button" class="button" onClick={() => leave(leaveTo)}>
+            Leave and keep the draft
+          </button>
+          <button
+            type="button"
+            class="button button-danger"
+            onClick={() => {
+              forget();
+              leave(leaveTo);
+            }}
+          >
+            Leave and drop the draft
+          </button>
+        </Dialog>
+      )}
+      {conflict === null ? null : (
+        <Dialog
+          title={conflict === "deleted" ? "Somebody deleted this dashboard" : "Somebody else saved this dashboard"}
+          submit={conflict === "deleted" ? "Save mine as a copy" : "Overwrite theirs"}
+          danger={conflict !== "deleted"}
+          busy={busy}
+          onSubmit={() => void (conflict === "deleted" ? copy() : save(conflict.value))}
+          onClose={() => setConflict(null)}
+        >
+          {conflict === "deleted" ? null : (
+            <>
+              <p>Since you began, from version {base.version} to {conflict.value.version}:</p>
+              <ul class="changes">
+                {changesOf(saved, draftOf(conflict.value)).map((text) => (
+                  <li key={text}>{text}</li>
+                ))}
+              </ul>
+              <button type="button" class="button" onClick={() => takeTheirs(conflict.value)}>
+                Reload theirs (undo brings mine back)
+              </button>
+              <button type="button" class="button" onClick={() => void copy()}>
+                Save mine as a copy
+              </button>
+            </>
+          )}
+        </Dialog>
+      )}
+    </div>
+  );
+}
+
+const CHART_WORDS: Readonly<Record<Chart, string>> = { line: "Line chart", gauge: "Gauge", stat: "Number", table: "Table", heatmap: "Heat map" };
+
+function AddMenu({ onAdd }: { onAdd(chart: Chart): void }) {
+  return (
+    <>
+      <button type="button" class="button" popoverTarget="add">
+        <Icon name="plus" />
+        Add widget
+      </button>
+      <div class="menu menu-left" id="add" popover="auto">
+        {CHARTS.map((chart) => (
+          <button key={chart} type="button" class="button button-quiet" popoverTarget="add" popoverTargetAction="hide" onClick={() => onAdd(chart)}>
+            {CHART_WORDS[chart]}
+          </button>
+        ))}
+      </div>
+    </>
+  );
+}
+
+function costOf(validation: Validation | null): string {
+  if (validation === null) return "";
+  const { series, results_per_second, widgets } = validation.cost;
+  const fresh = new Set(widgets.filter((one) => one.new).map((one) => one.metric_key)).size;
+  const news = fresh === 0 ? "No new query" : `${fresh} new ${fresh === 1 ? "query" : "queries"}`;
+  return `${news}; ${series.toLocaleString("en")} series, ${results_per_second.toLocaleString("en", { maximumFractionDigits: 1 })} results/s in all`;
+}
+
+/** What the service says of the draft, asked for when it has not changed for a moment. */
+function useChecks(draft: Draft) {
+  const [details, setDetails] = useState<{ readonly of: Draft; readonly errors: ApiError["errors"]; readonly warnings: ApiError["errors"] }>({ of: draft, errors: [], warnings: [] });
+  const [validation, setValidation] = useState<Validation | null>(null);
+  // The preview makes them known to the pipeline; they are new for whoever saves all the same.
+  const fresh = useRef(new Set<string>());
+  useEffect(() => {
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      validateDashboard(draft, abort.signal).then(
+        ({ warnings, cost }) => {
+          for (const one of cost.widgets) if (one.new) fresh.current.add(one.metric_key);
+          setDetails({ of: draft, errors: [], warnings });
+          setValidation({ warnings, cost: { ...cost, widgets: cost.widgets.map((one) => ({ ...one, new: fresh.current.has(one.metric_key) })) } });
+        },
+        (error: unknown) => {
+          if (error instanceof ApiError) setDetails({ of: draft, errors: error.errors, warnings: [] });
+        },
+      );
+    }, CHECK_WAIT_MS);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [draft]);
+  // Indexes are those of the draft that was asked about.
+  const [verdict, warnings] = useMemo(() => [verdictOf(details.of, details.errors), verdictOf(details.of, details.warnings)] as const, [details]);
+  return { verdict, warnings, validation };
+}
+
+/** Where the values of each widget come from: the dashboard's stream when it has this query, else that of the draft. */
+function useLive(session: LiveSession, saved: Dashboard, draft: Draft, faults: ReadonlyMap<string, unknown>) {
+  const scratch = useMemo(() => new Scratch(), []);
+  useEffect(() => {
+    const now = session.serverNow();
+    if (!Number.isNaN(now)) Scratch.sweep(now).catch(() => {}); // The next editor tries again.
+    return () => scratch.close();
+  }, []);
+  const queries = useMemo(() => new Map(saved.widgets.map((widget) => [widget.widget_id, queryOf(widget)])), [saved]);
+  const isSaved = (widget: Widget): boolean => queries.get(widget.widget_id) === queryOf(widget);
+  useEffect(() => {
+    const timer = setTimeout(() => scratch.show(draft.title, draft.widgets.filter((one) => one.metric_name !== "" && !faults.has(one.widget_id) && !isSaved(one))), CHECK_WAIT_MS);
+    return () => clearTimeout(timer);
+  }, [draft, faults, queries]);
+  const other = scratch.session.value;
+  const paused = session.paused.value;
+  useEffect(() => {
+    if (paused !== other.paused.peek()) other.setPaused(paused);
+  }, [paused, other]);
+  return {
+    sessionOf: (widget: Widget): LiveSession => (isSaved(widget) ? session : other),
+    scratch,
+  };
+}
