@@ -54,11 +54,13 @@ export function Canvas({ widgets, selected, view, sessionOf, onSelect, onRemove,
   const [dragged, setDragged] = useState<string | null>(null);
   const grid = useRef<HTMLDivElement>(null);
   const refocus = useRef<string | null>(null);
+  const slotOf = (id: string | null): HTMLElement | null | undefined => grid.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(id ?? "")}"]`);
   // Widgets that changed places changed them in the page too, which loses the focus.
   useEffect(() => {
-    if (refocus.current !== null) grid.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(refocus.current)}"]`)?.focus();
+    slotOf(refocus.current)?.focus();
     refocus.current = null;
   }, [widgets]);
+  useEffect(() => slotOf(selected)?.scrollIntoView({ block: "nearest" }), [selected]);
 
   const places = new Map((trial ?? settled).map(({ id, position }) => [id, position]));
   const end = (keep: boolean): void => {

@@ -25,8 +25,7 @@ export function Panel({ title, children, onClose }: PanelProps) {
   const heading = useId();
   const panel = useRef<HTMLElement>(null);
   useEffect(() => {
-    // A phone's keyboard would cover what was asked for; and who came by mouse sees the drawer.
-    if (panel.current?.contains(document.activeElement) !== true) panel.current?.focus();
+    (panel.current?.querySelector<HTMLElement>("[autofocus]") ?? panel.current)?.focus();
   }, []);
   return (
     <aside

@@ -5,7 +5,7 @@ import type { Chart, Dashboard, Validation, Widget } from "../../api/types";
 import { newId, Scratch } from "../../live/scratch";
 import type { LiveSession } from "../../live/session";
 import { CHARTS, widgetPosition } from "../../model/dashboard";
-import { changesOf, draftOf, nameOf, parseKept, queryOf, savingOf, verdictOf, type Draft } from "../../model/draft";
+import { changesOf, draftOf, nameOf, parseKept, queryOf, savingOf, verdictOf, type Draft, type PathText } from "../../model/draft";
 import { formatTime } from "../../model/format";
 import { freePosition, type Placed } from "../../model/layout";
 import { advance, redo, timeline, undo } from "../../model/undo";
@@ -63,6 +63,10 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   const trouble = use(scratch.problem);
   const free = useRef(false);
 
+  /** A new widget has no metric yet; that is a fault once it is to be saved. */
+  const faults = (widget: Widget, all: boolean): readonly PathText[] =>
+    widget.metric_name === "" ? (all ? [{ path: "metric_name", text: "Choose a metric." }] : []) : (verdict.widgets.get(widget.widget_id) ?? []);
+
   const change = (next: Draft, step = ""): void => setLine((old) => advance(old, next, step));
   const show = (what: string | null): void => {
     setOpen(what);
@@ -101,6 +105,14 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   /** Saves over from, which is what the draft was made from unless somebody's version is to be overwritten. */
   const save = async (from: Dashboard, to?: string): Promise<void> => {
     const saving = savingOf(draftOf(from), draft);
+    const faulty = draft.widgets.find((one) => faults(one, true).length > 0);
+    if (faulty !== undefined) {
+      setStrict(true);
+      setLeaveTo(null);
+      show(faulty.widget_id);
+      setProblem(`Nothing is saved yet: “${nameOf(faulty)}” has something to mend.`);
+      return;
+    }
     const etag = `"${from.version}"`;
     setBusy(true);
     setProblem("");
@@ -115,12 +127,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
       setLeaveTo(null);
       setConflict(null);
       if (failure instanceof ApiError && (failure.conflict || failure.status === 404)) await meet();
-      else {
-        const faulty = draft.widgets.find((one) => verdict.widgets.has(one.widget_id));
-        if (faulty !== undefined) show(faulty.widget_id);
-        setStrict(true);
-        setProblem(faulty === undefined ? messageOf(failure) : `Nothing was saved: “${nameOf(faulty)}” has something to mend.`);
-      }
+      else setProblem(messageOf(failure));
     }
     setBusy(false);
   };
@@ -203,7 +210,6 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   useEffect(() => scratch.session.value.scheduler.invalidateAll(), [view.current]);
 
   const selected = draft.widgets.find((one) => one.widget_id === open);
-  const faults = (widget: Widget) => (verdict.widgets.get(widget.widget_id) ?? []).filter(({ path }) => strict || widget.metric_name !== "" || path !== "metric_name");
   return (
     <div class={selected !== undefined || open === DASHBOARD ? "edit edit-open" : "edit"} onFocusOut={() => setLine((old) => (old.step === "" ? old : { ...old, step: "" }))}>
       <div class="edit-bar" role="toolbar" aria-label="Editing">
@@ -261,7 +267,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
         <WidgetDrawer
           key={selected.widget_id}
           widget={selected}
-          faults={faults(selected)}
+          faults={faults(selected, strict)}
           warnings={warnings.widgets.get(selected.widget_id) ?? []}
           cost={validation?.cost.widgets.find((one) => one.widget_id === selected.widget_id)}
           onChange={(next, step) => change({ ...draft, widgets: draft.widgets.map((one) => (one === selected ? next : one)) }, `${selected.widget_id}/${step}`)}
@@ -349,6 +355,10 @@ function costOf(validation: Validation | null): string {
   return `${news}; ${series.toLocaleString("en")} series, ${results_per_second.toLocaleString("en", { maximumFractionDigits: 1 })} results/s in all`;
 }
 
+function isNamed({ metric_name }: Widget): boolean {
+  return metric_name !== "";
+}
+
 /** What the service says of the draft, asked for when it has not changed for a moment. */
 function useChecks(draft: Draft) {
   const [details, setDetails] = useState<{ readonly of: Draft; readonly errors: ApiError["errors"]; readonly warnings: ApiError["errors"] }>({ of: draft, errors: [], warnings: [] });
@@ -358,14 +368,15 @@ function useChecks(draft: Draft) {
   useEffect(() => {
     const abort = new AbortController();
     const timer = setTimeout(() => {
-      validateDashboard(draft, abort.signal).then(
+      const of = { ...draft, widgets: draft.widgets.filter(isNamed) };
+      validateDashboard(of, abort.signal).then(
         ({ warnings, cost }) => {
           for (const one of cost.widgets) if (one.new) fresh.current.add(one.metric_key);
-          setDetails({ of: draft, errors: [], warnings });
+          setDetails({ of, errors: [], warnings });
           setValidation({ warnings, cost: { ...cost, widgets: cost.widgets.map((one) => ({ ...one, new: fresh.current.has(one.metric_key) })) } });
         },
         (error: unknown) => {
-          if (error instanceof ApiError) setDetails({ of: draft, errors: error.errors, warnings: [] });
+          if (error instanceof ApiError) setDetails({ of, errors: error.errors, warnings: [] });
         },
       );
     }, CHECK_WAIT_MS);
@@ -390,7 +401,7 @@ function useLive(session: LiveSession, saved: Dashboard, draft: Draft, faults: R
   const queries = useMemo(() => new Map(saved.widgets.map((widget) => [widget.widget_id, queryOf(widget)])), [saved]);
   const isSaved = (widget: Widget): boolean => queries.get(widget.widget_id) === queryOf(widget);
   useEffect(() => {
-    const timer = setTimeout(() => scratch.show(draft.title, draft.widgets.filter((one) => one.metric_name !== "" && !faults.has(one.widget_id) && !isSaved(one))), CHECK_WAIT_MS);
+    const timer = setTimeout(() => scratch.show(draft.title, draft.widgets.filter((one) => isNamed(one) && !faults.has(one.widget_id) && !isSaved(one))), CHECK_WAIT_MS);
     return () => clearTimeout(timer);
   }, [draft, faults, queries]);
   const other = use(scratch.session);
