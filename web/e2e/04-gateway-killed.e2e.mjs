@@ -3,7 +3,7 @@
 // double point. The points are the page's own; the truth is read from Redis.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertWhole, frame, makeDashboard, metricName, newestEnd, picture, pillSays, points, produce, reading, startFront, startGateway, until, useBrowser, useServer, visit, widget } from "./harness.mjs";
+import { assertWhole, frame, later, makeDashboard, metricName, newestEnd, picture, pillSays, points, produce, reading, startFront, startGateway, until, useBrowser, useServer, visit, widget } from "./harness.mjs";
 
 const HEARTBEAT = ["--heartbeat", "1s"];
 
@@ -17,9 +17,9 @@ test("the gateway is killed and comes back", { timeout: 120_000 }, async (t) => 
   produce(t, url, (n) => ["a", "b"].map((host) => ({ metric_name: metric, value: n, tags: { host } })));
 
   let gateway = await startGateway(redis, HEARTBEAT);
-  t.after(() => gateway.stop());
+  later(t, () => gateway.stop());
   const front = await startFront(url, gateway.address);
-  t.after(() => front.stop());
+  later(t, () => front.stop());
   const browser = await useBrowser(t);
   const page = await visit(t, browser, front.url + path, { expected: /WebSocket connection .* failed|502/ });
   await pillSays(page, "Live");
@@ -35,7 +35,7 @@ test("the gateway is killed and comes back", { timeout: 120_000 }, async (t) => 
   });
 
   await t.test("the old values stay on the page, and their place says that they are old", async () => {
-    await frame(page, "Number").getByText(/^\d+$/).waitFor();
+    await frame(page, "Number").getByText(/^[\d.]+$/).waitFor();
     assert.ok((await points(page, watched.widget_id)).length > 3, "the points are kept");
     const dimmed = await frame(page, "Number").evaluate((e) => getComputedStyle(e.querySelector(".widget-body")).opacity < 1 || getComputedStyle(e).filter !== "none" || getComputedStyle(e.querySelector(".widget-body")).filter !== "none");
     assert.ok(dimmed, "an old value looks like a live one");
@@ -62,7 +62,7 @@ test("the gateway is killed and comes back", { timeout: 120_000 }, async (t) => 
   await t.test("values move again", async () => {
     const now = await newestEnd(page, watched.widget_id);
     await until("a newer point", async () => (await newestEnd(page, watched.widget_id)) > now);
-    await reading(page, "Number", "stat", /^\d+$/).waitFor();
+    await reading(page, "Number", "stat", /^[\d.]+$/).waitFor();
   });
 });
 

@@ -1,7 +1,7 @@
 // A link that is dead while both ends believe that it is open: nothing closes
 // it, only the silence tells.
 import { test } from "node:test";
-import { assertWhole, makeDashboard, metricName, newestEnd, pillSays, points, produce, startFront, startGateway, until, useBrowser, useServer, visit, widget } from "./harness.mjs";
+import { assertWhole, later, makeDashboard, metricName, newestEnd, pillSays, points, produce, startFront, startGateway, until, useBrowser, useServer, visit, widget } from "./harness.mjs";
 
 test("a silent link is noticed, and left for another one", { timeout: 120_000 }, async (t) => {
   const { url, redis } = await useServer(t);
@@ -10,9 +10,9 @@ test("a silent link is noticed, and left for another one", { timeout: 120_000 },
   const { path } = await makeDashboard(t, url, "Half-open link", [watched]);
   produce(t, url, (n) => [{ metric_name: metric, value: n }]);
   const gateway = await startGateway(redis, ["--heartbeat", "1s"]);
-  t.after(() => gateway.stop());
+  later(t, () => gateway.stop());
   const front = await startFront(url, gateway.address);
-  t.after(() => front.stop());
+  later(t, () => front.stop());
   const browser = await useBrowser(t);
   const page = await visit(t, browser, front.url + path, { expected: /WebSocket/ });
   await pillSays(page, "Live");

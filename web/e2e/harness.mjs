@@ -22,6 +22,30 @@ export const CHARTS = ["line", "gauge", "stat", "table", "heatmap"];
 const PATIENCE_MS = 30_000;
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
+const cleanups = new WeakMap();
+
+/** Runs action when the test ends: the newest first, and all of them whatever fails. */
+export function later(t, action) {
+  const actions = cleanups.get(t);
+  if (actions !== undefined) {
+    actions.push(action);
+    return;
+  }
+  const first = [action];
+  cleanups.set(t, first);
+  t.after(async () => {
+    const problems = [];
+    while (first.length > 0) {
+      try {
+        await first.pop()();
+      } catch (error) {
+        problems.push(error);
+      }
+    }
+    if (problems.length > 0) throw problems.length === 1 ? problems[0] : new AggregateError(problems, problems.map((problem) => problem.message).join("\n"));
+  });
+}
+
 /** The server that run.mjs has started for all, or one of this file's own. */
 export async function useServer(t) {
   if (process.env.PULSEBOARD_E2E !== undefined) return JSON.parse(process.env.PULSEBOARD_E2E);
@@ -30,13 +54,13 @@ export async function useServer(t) {
 
 export async function ownServer(t, args) {
   const server = await startServer(args);
-  t.after(server.stop);
+  later(t, server.stop);
   return server;
 }
 
 export async function useBrowser(t) {
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS });
-  t.after(() => browser.close());
+  later(t, () => browser.close());
   return browser;
 }
 
@@ -59,7 +83,7 @@ export async function visit(t, browser, address, { expected = /^$/, init, ...opt
     if (["error", "warning"].includes(message.type()) && !expected.test(message.text())) complaints.push(message.text());
   });
   page.on("pageerror", (error) => complaints.push(error.stack ?? error.message));
-  t.after(async () => {
+  later(t, async () => {
     await context.close();
     assert.deepEqual(complaints, [], "what the browser complained about");
   });
@@ -112,7 +136,7 @@ export function produce(t, url, make, everyMs = 200) {
     await busy;
     assert.equal(problem, null);
   };
-  t.after(stop);
+  later(t, stop);
   return { stop, count: () => n };
 }
 
@@ -138,7 +162,7 @@ export async function makeDashboard(t, url, title, widgets, more = {}) {
     await fetch(`${url}/dashboards`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ title, widgets, ...more }) }),
   );
   const id = made.dashboard_id;
-  t.after(() => removeDashboard(url, id));
+  later(t, () => removeDashboard(url, id));
   return { id, path: `/d/${id}`, document: made };
 }
 

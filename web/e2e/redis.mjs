@@ -9,9 +9,10 @@ export async function history(address, key, refreshMs) {
 }
 
 function command(address, words) {
+  const path = address.startsWith("unix://") ? address.slice("unix://".length) : null;
   const [host, port] = address.split(":");
   return new Promise((resolve, reject) => {
-    const socket = net.connect(Number(port), host);
+    const socket = net.connect(path === null ? { host, port: Number(port) } : { path });
     let text = "";
     socket.setEncoding("latin1"); // Lengths are in bytes.
     socket.on("error", reject);
