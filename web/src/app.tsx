@@ -3,6 +3,7 @@ import { DashboardPage } from "./pages/dashboard";
 import { ListPage } from "./pages/list";
 import { NotFoundPage } from "./pages/not-found";
 import { route } from "./router";
+import { use } from "./signal";
 import { lazy } from "./ui/lazy";
 import { Toast } from "./ui/toast";
 import { TokenDialog } from "./ui/token-dialog";
@@ -10,7 +11,7 @@ import { TokenDialog } from "./ui/token-dialog";
 const StatusPage = lazy(async () => (await import("./pages/seldom")).StatusPage);
 
 export function App() {
-  const asking = keeper.asking.value;
+  const asking = use(keeper.asking);
   return (
     <>
       <Page />
@@ -21,7 +22,7 @@ export function App() {
 }
 
 function Page() {
-  const at = route.value;
+  const at = use(route);
   switch (at.page) {
     case "list":
       return <ListPage />;

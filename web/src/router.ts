@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { signal } from "./signal";
 
 export type Route =
   | { readonly page: "list" | "status" | "unknown" }

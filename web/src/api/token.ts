@@ -1,4 +1,4 @@
-import { signal, type ReadonlySignal } from "@preact/signals";
+import { signal, type ReadonlySignal } from "../signal";
 
 export const TOKEN_KEY = "pulseboard.token";
 

@@ -1,4 +1,4 @@
-import { signal, type Signal } from "@preact/signals";
+import { signal, type Signal } from "../signal";
 import { ApiError, changeDashboard, createDashboard, deleteDashboard, listDashboards, streamAddress } from "../api/client";
 import type { Widget } from "../api/types";
 import { DRAFT_TAG } from "../model/draft";

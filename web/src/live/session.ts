@@ -1,4 +1,4 @@
-import { signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { signal, type ReadonlySignal, type Signal } from "../signal";
 import { keeper } from "../api/token";
 import { CLOSED_TOKEN } from "./backoff";
 import { ServerClock } from "./clock";
@@ -141,7 +141,7 @@ export class LiveSession {
   }
 
   #hello(): HelloMessage {
-    this.#sent = keeper.token.peek();
+    this.#sent = keeper.token.value;
     const resume = this.store.resumePoints();
     return this.#sent === "" ? { type: "hello", resume } : { type: "hello", token: this.#sent, resume };
   }

@@ -8,6 +8,7 @@ import { rangeMs, widgetPosition } from "../model/dashboard";
 import { arrange } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
 import { dashboardPath, editPath, getQuery, navigate, setQuery } from "../router";
+import { use } from "../signal";
 import { Icon } from "../ui/icon";
 import { lazy } from "../ui/lazy";
 import { LivePill } from "../ui/pill";
@@ -123,7 +124,7 @@ function useDashboard(id: string, session: LiveSession): Loaded {
   const [missing, setMissing] = useState(false);
   const [problem, setProblem] = useState("");
   const [attempt, setAttempt] = useState(0);
-  const streamed = session.version.value;
+  const streamed = use(session.version);
   const known = dashboard?.value.version ?? 0;
 
   const adopt = (next: Versioned<Dashboard>): void => {
@@ -161,10 +162,10 @@ function useDashboard(id: string, session: LiveSession): Loaded {
 
 /** What all drawings of the page share; they follow it without being made anew. */
 function useSharedView(session: LiveSession): RefObject<SharedView | null> {
-  const range = session.range.value;
-  const choice = session.choice.value;
-  const name = theme.value;
-  const zone = utc.value;
+  const range = use(session.range);
+  const choice = use(session.choice);
+  const name = use(theme);
+  const zone = use(utc);
   const colors = useMemo(() => new ColorRegistry(), [session]);
   const view = useRef<SharedView | null>(null);
   view.current = useMemo(() => ({ rangeMs: range, theme: themeColors(name), colors, choice }), [range, name, colors, choice]);
@@ -181,6 +182,7 @@ interface GridProps {
 }
 
 function Grid({ dashboard, session, view, onEdit }: GridProps) {
+  const { kind } = use(session.pulse);
   const byId = new Map(dashboard.widgets.map((widget) => [widget.widget_id, widget]));
   const placed = arrange(dashboard.widgets.map((widget) => ({ id: widget.widget_id, position: widgetPosition(widget) })));
   if (placed.length === 0) {
@@ -195,7 +197,6 @@ function Grid({ dashboard, session, view, onEdit }: GridProps) {
       </div>
     );
   }
-  const kind = session.pulse.value.kind;
   return (
     <div class="grid" data-lost={kind === "reconnecting" || kind === "ended" ? "yes" : "no"}>
       {placed.map(({ id, position }) => {

@@ -4,12 +4,13 @@ import type { LiveSession } from "../live/session";
 import { DEFAULT_RANGE, RANGES, rangeMs } from "../model/dashboard";
 import { valuesOf } from "../model/series";
 import { getQuery, setQuery } from "../router";
+import { use } from "../signal";
 import { copy } from "../ui/copy";
 import { Icon } from "../ui/icon";
 import { toggleZone, utc } from "../ui/zone";
 
 export function PauseButton({ session }: { readonly session: LiveSession }) {
-  const paused = session.paused.value;
+  const paused = use(session.paused);
   const text = paused ? "Go on with live values" : "Pause";
   const toggle = (): void => {
     session.setPaused(!paused);
@@ -46,10 +47,11 @@ export function Ranges({ session }: { readonly session: LiveSession }) {
 }
 
 export function ZoneButton() {
-  const text = `Times are in ${utc.value ? "UTC" : "the zone of this device"}`;
+  const inUtc = use(utc);
+  const text = `Times are in ${inUtc ? "UTC" : "the zone of this device"}`;
   return (
     <button type="button" class="button button-quiet" title={text} onClick={toggleZone}>
-      {utc.value ? "UTC" : "Local"}
+      {inUtc ? "UTC" : "Local"}
     </button>
   );
 }
@@ -69,8 +71,8 @@ export function useChoice(variables: readonly Variable[], session: LiveSession):
 /** One picker for each variable: which of the series that have its tag are shown. */
 export function Variables({ variables, session }: VariablesProps) {
   // Read again when there may be other series.
-  void session.revision.value;
-  const choice = session.choice.value;
+  use(session.revision);
+  const choice = use(session.choice);
   return (
     <div class="variables">
       {variables.map(({ name, tag }) => {

@@ -6,6 +6,7 @@ import type { LiveSession } from "../live/session";
 import { widgetConfig } from "../model/dashboard";
 import { formatDuration, formatMoment } from "../model/format";
 import { dashboardPath } from "../router";
+import { use } from "../signal";
 import { copy } from "../ui/copy";
 import { useDrawing, WidgetFrame, type SharedView } from "../widgets/frame";
 import { pointsTable } from "../widgets/points";
@@ -56,8 +57,8 @@ interface PartProps {
 }
 
 function Facts({ widget, session }: PartProps) {
-  void session.pulse.value; // As often as the pill.
-  const { freshness, detail, partial } = session.status(widget.widget_id).value;
+  use(session.pulse); // As often as the pill.
+  const { freshness, detail, partial } = use(session.status(widget.widget_id));
   const { metricKey, windowMs, delayMs, refreshMs, newestEvent, ring } = session.store.stream(widget.widget_id);
   const ago = (time: number | null): string => (time === null || Number.isNaN(time) ? "none yet" : `${formatMoment(time)}, ${((session.serverNow() - time) / 1000).toFixed(1)} s ago`);
   const facts: readonly (readonly [string, string])[] = [

@@ -5,6 +5,7 @@ import type { DashboardSummary } from "../api/types";
 import { formatAge } from "../model/format";
 import { importable } from "../model/import";
 import { navigate } from "../router";
+import { use } from "../signal";
 import { Dialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
 import { Icon } from "../ui/icon";
@@ -51,7 +52,7 @@ export function ListPage() {
   const [tags, setTags] = useState<readonly string[]>([]);
   const [reload, setReload] = useState(0);
   const first = useRef(true);
-  const token = keeper.token.value;
+  const token = use(keeper.token);
 
   useEffect(() => {
     document.title = "Dashboards · Pulseboard";

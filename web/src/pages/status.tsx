@@ -4,6 +4,7 @@ import type { MetricList } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
 import { formatAge, formatMoment, formatOne } from "../model/format";
+import { use } from "../signal";
 import { LivePill } from "../ui/pill";
 import { TopBar } from "../ui/topbar";
 
@@ -128,6 +129,7 @@ function Parts({ parts }: { readonly parts: readonly Part[] }) {
 
 /** As often as the pill. */
 function StreamParts({ session }: { readonly session: LiveSession }) {
+  use(session.pulse);
   return <Parts parts={streamParts(session)} />;
 }
 

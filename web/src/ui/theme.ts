@@ -1,4 +1,4 @@
-import { computed, signal } from "@preact/signals";
+import { signal } from "../signal";
 import type { Theme } from "../model/palette";
 import { getQuery, setQuery } from "../router";
 import type { ThemeColors } from "../widgets/widget";
@@ -14,18 +14,23 @@ function choiceOf(name: string | null): ThemeChoice | undefined {
 }
 
 const darkSystem = window.matchMedia("(prefers-color-scheme: dark)");
-const systemDark = signal(darkSystem.matches);
-
 /** What the address says, else what was chosen on this device. */
 export const themeChoice = signal<ThemeChoice>(choiceOf(getQuery("theme")) ?? choiceOf(remembered(KEY)) ?? "auto");
 
-export const theme = computed<Theme>(() => (themeChoice.value === "auto" ? (systemDark.value ? "dark" : "light") : themeChoice.value));
+function resolved(): Theme {
+  const choice = themeChoice.value;
+  return choice !== "auto" ? choice : darkSystem.matches ? "dark" : "light";
+}
+
+export const theme = signal(resolved());
 
 /** Follows the system from now on, and puts the theme on the page. */
 export function startTheme(): void {
-  darkSystem.addEventListener("change", (event) => {
-    systemDark.value = event.matches;
-  });
+  const follow = (): void => {
+    theme.value = resolved();
+  };
+  darkSystem.addEventListener("change", follow);
+  themeChoice.subscribe(follow);
   onOtherTab(KEY, (name) => {
     themeChoice.value = choiceOf(name) ?? "auto";
   });

@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { signal } from "../signal";
 import { setZone } from "../model/format";
 import { getQuery, setQuery } from "../router";
 

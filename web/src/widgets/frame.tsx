@@ -7,6 +7,7 @@ import { widgetConfig, type WidgetConfig } from "../model/dashboard";
 import { formatAge } from "../model/format";
 import { COLUMNS } from "../model/layout";
 import { isChosen, seriesLabel } from "../model/series";
+import { use } from "../signal";
 import { Icon } from "../ui/icon";
 import { rendererFor } from "./registry";
 import type { RendererFactory, WidgetView } from "./widget";
@@ -40,9 +41,9 @@ export function WidgetFrame({ widget, position, session, view, inspect, onEdit, 
   const title = useId();
   useDrawing(config, text, make, session, view, body, config.id, words, setFailure);
 
-  const status = session.status(config.id).value;
+  const status = use(session.status(config.id));
   const broken = failure !== "" || config.chart === null;
-  const missing = broken ? "" : missingChoice(config.id, session);
+  const missing = useMissingChoice(config.id, session);
   const state = broken || missing !== "" ? "error" : status.freshness;
   return (
     <article
@@ -156,9 +157,9 @@ interface CoverProps {
 }
 
 /** What was chosen, when the widget has series and none of them is that. */
-function missingChoice(id: string, session: LiveSession): string {
-  const choice = session.choice.value;
-  void session.revision.value;
+function useMissingChoice(id: string, session: LiveSession): string {
+  const choice = use(session.choice);
+  use(session.revision);
   const { columns } = session.store.stream(id);
   return columns.length === 0 || columns.some((tags) => isChosen(tags, choice)) ? "" : seriesLabel(choice, "");
 }

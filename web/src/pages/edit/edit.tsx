@@ -11,6 +11,7 @@ import { freePosition, type Placed } from "../../model/layout";
 import { advance, redo, timeline, undo } from "../../model/undo";
 import { newWidget, SIZES } from "../../model/widget-form";
 import { dashboardPath, getQuery, guardLeaving, navigate, setQuery } from "../../router";
+import { use } from "../../signal";
 import { Dialog } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
 import { remember, remembered } from "../../ui/memory";
@@ -59,6 +60,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   const [conflict, setConflict] = useState<Versioned<Dashboard> | "deleted" | null>(null);
   const { verdict, warnings, validation } = useChecks(draft);
   const { sessionOf, scratch } = useLive(session, dashboard.value, draft, verdict.widgets);
+  const trouble = use(scratch.problem);
   const free = useRef(false);
 
   /** A new widget has no metric yet; that is a fault once it is to be saved. */
@@ -247,7 +249,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
           </button>
         )}
       </div>
-      {[problem, ...verdict.rest.map(({ text }) => text), scratch.problem.value && `The preview of what is new has no values: ${scratch.problem.value}`, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
+      {[problem, ...verdict.rest.map(({ text }) => text), trouble && `The preview of what is new has no values: ${trouble}`, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
         .filter((text) => text !== "")
         .map((text) => (
           <p key={text} class="notice" role="alert">
@@ -402,10 +404,10 @@ function useLive(session: LiveSession, saved: Dashboard, draft: Draft, faults: R
     const timer = setTimeout(() => scratch.show(draft.title, draft.widgets.filter((one) => isNamed(one) && !faults.has(one.widget_id) && !isSaved(one))), CHECK_WAIT_MS);
     return () => clearTimeout(timer);
   }, [draft, faults, queries]);
-  const other = scratch.session.value;
-  const paused = session.paused.value;
+  const other = use(scratch.session);
+  const paused = use(session.paused);
   useEffect(() => {
-    if (paused !== other.paused.peek()) other.setPaused(paused);
+    if (paused !== other.paused.value) other.setPaused(paused);
   }, [paused, other]);
   return {
     sessionOf: (widget: Widget): LiveSession => (isSaved(widget) ? session : other),
