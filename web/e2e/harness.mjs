@@ -19,7 +19,7 @@ export const NARROW = { width: 390, height: 844 };
 export const THEMES = ["light", "dark"];
 export const CHARTS = ["line", "gauge", "stat", "table", "heatmap"];
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 20_000;
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 const cleanups = new WeakMap();
