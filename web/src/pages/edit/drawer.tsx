@@ -6,7 +6,7 @@ import { CHARTS } from "../../model/dashboard";
 import { nameOf, type PathText } from "../../model/draft";
 import { formatOne } from "../../model/format";
 import { isObject, type JsonObject } from "../../model/merge-patch";
-import { filterOf, getAt, OPERATORS, rowsOf, setAt, tabOf, TABS, type FilterRow, type Operator, type Tab } from "../../model/widget-form";
+import { filterOf, getAt, OPERATORS, rowsOf, setAt, shapeFault, tabOf, TABS, type FilterRow, type Operator, type Tab } from "../../model/widget-form";
 import { Field, SelectField, TextField } from "../../ui/field";
 import { AddButton, Combo, Multi, NumberField, RemoveButton, type Choice } from "./fields";
 
@@ -361,8 +361,9 @@ function Json({ widget, faults, onChange }: JsonProps) {
   const type = (value: string): void => {
     try {
       const document: unknown = JSON.parse(value);
-      if (!isObject(document)) throw new Error("a widget is an object, in braces");
-      const next = { ...document, widget_id: widget.widget_id } as unknown as Widget;
+      const fault = shapeFault(document);
+      if (fault !== "") throw new Error(fault);
+      const next = { ...(document as Widget), widget_id: widget.widget_id };
       setTyped({ text: value, means: JSON.stringify(next, null, 2) });
       setError(undefined);
       onChange(next, "json");
