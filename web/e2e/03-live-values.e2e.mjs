@@ -2,7 +2,7 @@
 // kind of widget, and the page opens with what is there already.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CHARTS, frame, makeDashboard, median, metricName, pillSays, produce, reading, send, useBrowser, useServer, visit, widget } from "./harness.mjs";
+import { CHARTS, frame, makeDashboard, median, metricName, pillSays, produce, reading, send, until, useBrowser, useServer, visit, widget } from "./harness.mjs";
 
 const ROUNDS = 5;
 
@@ -26,10 +26,8 @@ test("POST /ingest, and each kind of widget shows the number", { timeout: 120_00
     const sent = performance.now();
     await Promise.all(
       CHARTS.map(async (chart) => {
-        // A heat map tells numbers under the pointer; its newest column is at the right edge.
-        if (chart === "heatmap") await overNewest(page);
-        const text = chart === "heatmap" ? new RegExp(` · ${number}$`) : String(number);
-        await reading(page, `The ${chart}`, chart, text).waitFor();
+        if (chart === "heatmap") await underPointer(page, new RegExp(` · ${number}$`));
+        else await reading(page, `The ${chart}`, chart, String(number)).waitFor();
         waited[chart].push(performance.now() - sent);
       }),
     );
@@ -76,7 +74,12 @@ test("POST /ingest, and each kind of widget shows the number", { timeout: 120_00
   });
 });
 
-async function overNewest(page) {
-  const box = await frame(page, "The heatmap").locator("canvas").first().boundingBox();
-  await page.mouse.move(box.x + box.width - 17, box.y + box.height / 3);
+/** A heat map tells numbers under the pointer; its newest column is at the right edge. */
+async function underPointer(page, text) {
+  const at = frame(page, "The heatmap");
+  await until("the number under the pointer", async () => {
+    const box = await at.locator("canvas").first().boundingBox();
+    await page.mouse.move(box.x + box.width - 17, box.y + box.height / 3);
+    return at.getByText(text).isVisible();
+  });
 }

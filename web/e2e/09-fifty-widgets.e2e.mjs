@@ -30,7 +30,7 @@ test("fifty widgets at 4 Hz", { timeout: 240_000 }, async (t) => {
       if (payload.startsWith('{"type":"update"')) ticks++;
     }),
   );
-  await page.goto(`${url}${path}?range=1m`);
+  await page.goto(`${url}${path}?window=1m`);
   await pillSays(page, "Live");
   const first = widgets[0];
   await until("a minute of points would do, ten seconds must", async () => (await points(page, first.widget_id)).length >= 40);

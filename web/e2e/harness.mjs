@@ -72,9 +72,8 @@ export async function visit(t, browser, address, { expected = /^$/, init, ...opt
   const context = await browser.newContext({ viewport: WIDE, locale: "en-GB", ...options });
   context.setDefaultTimeout(PATIENCE_MS);
   await context.addInitScript(() => {
-    window.addEventListener("pulseboard", (event) => {
-      window.live = event.detail;
-    });
+    window.sessions = [];
+    window.addEventListener("pulseboard", (event) => window.sessions.unshift(event.detail));
   });
   if (init !== undefined) await context.addInitScript(init);
   const page = await context.newPage();
@@ -212,14 +211,17 @@ export function reading(page, title, chart, text) {
 /** The page's own points of a widget, oldest first. */
 export function points(page, widgetId) {
   return page.evaluate((id) => {
-    const { ring, columns } = window.live.store.stream(id);
+    const stream = window.sessions.flatMap((session) => [...session.store.all()]).find((one) => one.id === id);
+    if (stream === undefined) return [];
+    const { ring, columns } = stream;
     const values = columns.map((_, column) => [...ring.columnView(column)]);
     return [...ring.endsView()].map((end, row) => ({ end, series: columns.map((tags, column) => ({ tags, value: values[column][row] })) }));
   }, widgetId);
 }
 
+/** The end of the newest of them, 0 before any. */
 export async function newestEnd(page, widgetId) {
-  return page.evaluate((id) => window.live.store.stream(id).ring.lastEnd, widgetId);
+  return (await points(page, widgetId)).at(-1)?.end ?? 0;
 }
 
 /** Every result that was published between the page's first and last point, once, in order, with its values. */
