@@ -203,7 +203,7 @@ class LineChart implements Renderer {
         height,
         ms: 1,
         tzDate: zoneDate,
-        padding: [8, 12, 0, 4],
+        padding: [8, 18, 0, 4],
         legend: { show: false },
         cursor: {
           y: false,
