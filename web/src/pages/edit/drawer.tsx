@@ -355,31 +355,28 @@ interface JsonProps {
 /** The document itself. What is typed stays as it is until the document changes elsewhere. */
 function Json({ widget, faults, onChange }: JsonProps) {
   const now = JSON.stringify(widget, null, 2);
-  const [typed, setTyped] = useState({ text: now, means: now });
-  const [error, setError] = useState<string | undefined>(undefined);
-  const text = typed.means === now || error !== undefined ? typed.text : now;
+  const [typed, setTyped] = useState({ text: now, means: now, fault: "" });
+  const { text, fault } = typed.means === now ? typed : { text: now, fault: "" };
   const type = (value: string): void => {
     try {
       const document: unknown = JSON.parse(value);
-      const fault = shapeFault(document);
-      if (fault !== "") throw new Error(fault);
+      const problem = shapeFault(document);
+      if (problem !== "") throw new Error(problem);
       const next = { ...(document as Widget), widget_id: widget.widget_id };
-      setTyped({ text: value, means: JSON.stringify(next, null, 2) });
-      setError(undefined);
+      setTyped({ text: value, means: JSON.stringify(next, null, 2), fault: "" });
       onChange(next, "json");
     } catch (failure) {
-      setTyped({ text: value, means: "" });
-      setError(`This is not taken over yet: ${failure instanceof Error ? failure.message : String(failure)}`);
+      setTyped({ text: value, means: now, fault: `This is not taken over yet: ${failure instanceof Error ? failure.message : String(failure)}` });
     }
   };
   return (
     <>
-      <Field class="full" label="The widget as JSON" error={error}>
+      <Field class="full" label="The widget as JSON" error={fault || undefined}>
         {(aria) => <textarea {...aria} class="input" rows={22} spellcheck={false} value={text} onInput={(event) => type(event.currentTarget.value)} />}
       </Field>
-      {faults.map(({ path, text: fault }) => (
-        <p key={path} class="full field-error">
-          /{path}: {fault}
+      {faults.map((one) => (
+        <p key={one.path} class="full field-error">
+          /{one.path}: {one.text}
         </p>
       ))}
     </>

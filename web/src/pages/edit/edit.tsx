@@ -58,8 +58,8 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   const [spoken, setSpoken] = useState("");
   const [leaveTo, setLeaveTo] = useState<string | null>(null);
   const [conflict, setConflict] = useState<Versioned<Dashboard> | "deleted" | null>(null);
-  const { verdict, warnings, cost } = useChecks(draft);
-  const { sessionOf, scratch } = useLive(session, dashboard.value, draft, verdict.widgets);
+  const { of, verdict, warnings, cost } = useChecks(draft);
+  const { sessionOf, scratch } = useLive(session, dashboard.value, of, verdict.widgets);
   const trouble = use(scratch.problem);
   const free = useRef(false);
 
@@ -172,6 +172,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
     setLine(timeline(draftOf(dashboard.value)));
   }, [dirty, dashboard]);
   useEffect(() => {
+    setProblem("");
     if (!free.current) remember(key, dirty ? JSON.stringify({ base, at: Date.now(), draft }) : null);
   }, [base, draft, dirty]);
   useEffect(() => {
@@ -373,11 +374,11 @@ function useChecks(draft: Draft) {
     };
   }, [draft]);
   const { of, errors, warnings, cost } = checked;
-  return useMemo(() => ({ verdict: verdictOf(of, errors), warnings: verdictOf(of, warnings), cost }), [checked]);
+  return useMemo(() => ({ of, verdict: verdictOf(of, errors), warnings: verdictOf(of, warnings), cost }), [checked]);
 }
 
 /** Where the values of each widget come from: the dashboard's stream when it has this query, else that of the draft. */
-function useLive(session: LiveSession, saved: Dashboard, draft: Draft, faults: ReadonlyMap<string, unknown>) {
+function useLive(session: LiveSession, saved: Dashboard, checked: Draft, faults: ReadonlyMap<string, unknown>) {
   const scratch = useMemo(() => new Scratch(), []);
   useEffect(() => {
     const now = session.serverNow();
@@ -387,9 +388,8 @@ function useLive(session: LiveSession, saved: Dashboard, draft: Draft, faults: R
   const queries = useMemo(() => new Map(saved.widgets.map((widget) => [widget.widget_id, queryOf(widget)])), [saved]);
   const isSaved = (widget: Widget): boolean => queries.get(widget.widget_id) === queryOf(widget);
   useEffect(() => {
-    const timer = setTimeout(() => scratch.show(draft.title, draft.widgets.filter((one) => isNamed(one) && !faults.has(one.widget_id) && !isSaved(one))), CHECK_WAIT_MS);
-    return () => clearTimeout(timer);
-  }, [draft, faults, queries]);
+    scratch.show(checked.title, checked.widgets.filter((one) => isNamed(one) && !faults.has(one.widget_id) && !isSaved(one)));
+  }, [checked, queries]);
   const other = use(scratch.session);
   const paused = use(session.paused);
   useEffect(() => {
