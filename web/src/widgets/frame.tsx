@@ -1,6 +1,6 @@
 import type { RefObject } from "preact";
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
-import { listMetrics } from "../api/client";
+import { listMetrics, messageOf } from "../api/client";
 import type { Position, Widget } from "../api/types";
 import type { LiveSession, WidgetStatus } from "../live/session";
 import { widgetConfig, type WidgetConfig } from "../model/dashboard";
@@ -219,10 +219,6 @@ function Why({ config }: { readonly config: WidgetConfig }) {
     return () => abort.abort();
   }, [metric, filter]);
   return text;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /**
