@@ -154,7 +154,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
       const run = (): void => void undelete(id, dashboard.value.version).then(() => navigate(again), (error: unknown) => toast({ text: messageOf(error) }));
       toast({ text: `“${base.title}” is deleted for everyone.`, action: { name: "Undo", run } });
     } catch (failure) {
-      setProblem(failure instanceof ApiError && failure.conflict ? "Somebody changed this dashboard meanwhile: look at it once more, then delete it." : messageOf(failure));
+      setProblem(messageOf(failure));
     }
   };
 
@@ -224,7 +224,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
           button("Done", () => leave(), PRIMARY)
         )}
       </div>
-      {[problem, ...verdict.rest.map(({ text }) => text), trouble && `The preview of what is new has no values: ${trouble}`, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
+      {[problem, ...verdict.rest.map(({ text }) => text), trouble && `There is no preview: ${trouble}`, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
         .filter((text) => text !== "")
         .map((text) => (
           <p key={text} class="notice" role="alert">
@@ -255,7 +255,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
       </p>
       {leaveTo === null ? null : (
         <Dialog title="Leave without saving?" submit="Save and leave" small busy={busy} onSubmit={() => void save(base, leaveTo)} onClose={() => setLeaveTo(null)}>
-          <p>What you changed is kept in this browser, and comes back when you edit this dashboard again.</p>
+          <p>Your draft can stay in this browser until you edit this dashboard again.</p>
           {button("Leave and keep the draft", () => leave(leaveTo))}
           {button("Leave and drop the draft", () => {
             forget();
