@@ -100,6 +100,8 @@ test("saving sends exactly what changed, as one version", () => {
   assert.deepEqual(savingOf(base, { ...base, title: "Shop" }), { kind: "rest", body: { title: "Shop" } });
   assert.deepEqual(savingOf(base, board([edited], "Shop")), { kind: "all", body: board([edited], "Shop") });
   assert.deepEqual(savingOf(board([widget(A, { display_config: { chart: "line", title: "t" } })]), board([widget(A, { display_config: { title: "t", chart: "line" } })])), { kind: "nothing" }, "the order of members says nothing");
+  assert.deepEqual(savingOf(board([widget(A, { display_config: { y_axis: { label: "l", min: 0 } } })]), board([widget(A, { display_config: { y_axis: {} } })])), { kind: "widgets", body: { [A]: { display_config: { y_axis: { label: null, min: null } } } } });
+  assert.deepEqual(savingOf(board([widget(A, { display_config: { title: "t" } })]), board([widget(A, { display_config: { title: "t", x_axis: {} } })])), { kind: "widgets", body: { [A]: { display_config: { x_axis: {} } } } }, "an object that is new is a change");
 });
 
 test("what somebody else did, a line a change", () => {
@@ -111,7 +113,6 @@ test("what somebody else did, a line a change", () => {
 
 test("the same query, written in two ways, has the same values", () => {
   assert.equal(queryOf(widget(A)), queryOf(widget(B, { refresh_interval_seconds: 1, delay_seconds: 0, filter: {}, group_by: [], display_config: { chart: "stat" } })));
-  assert.equal(queryOf(widget(A, { group_by: ["a", "b"], filter: { x: "1", y: "2" } })), queryOf(widget(A, { group_by: ["b", "a"], filter: { y: "2", x: "1" } })));
   assert.notEqual(queryOf(widget(A)), queryOf(widget(A, { delay_seconds: 5 })));
 });
 

@@ -1,6 +1,6 @@
 import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
-import { listMetrics } from "../api/client";
+import { listMetrics, messageOf } from "../api/client";
 import type { Position, Widget } from "../api/types";
 import type { Freshness } from "../live/freshness";
 import type { LiveSession, WidgetStatus } from "../live/session";
@@ -188,10 +188,6 @@ function Why({ config }: { readonly config: WidgetConfig }) {
     return () => abort.abort();
   }, [metric, filter]);
   return text;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /**

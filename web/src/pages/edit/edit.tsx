@@ -1,6 +1,6 @@
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboard, undelete, validateDashboard, type Versioned } from "../../api/client";
+import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboard, messageOf, undelete, validateDashboard, type Versioned } from "../../api/client";
 import type { Chart, Dashboard, ProblemDetail, Validation, Widget } from "../../api/types";
 import { newId, Scratch } from "../../live/scratch";
 import type { LiveSession } from "../../live/session";
@@ -32,10 +32,6 @@ interface EditModeProps {
   readonly dashboard: Versioned<Dashboard>;
   readonly view: RefObject<SharedView | null>;
   onSaved(dashboard: Versioned<Dashboard>): void;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
@@ -207,7 +203,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   const selected = draft.widgets.find((one) => one.widget_id === open);
   return (
     <div class={selected !== undefined || open === DASHBOARD ? "edit edit-open" : "edit"} onFocusOut={() => setLine((old) => (old.step === "" ? old : { ...old, step: "" }))}>
-      <div class="edit-bar" role="group" aria-label="Editing">
+      <div class="edit-bar" role="toolbar" aria-label="Editing">
         {button("Undo", () => setLine(undo), { disabled: line.past.length === 0, title: "Ctrl+Z" })}
         {button("Redo", () => setLine(redo), { disabled: line.future.length === 0, title: "Ctrl+Shift+Z" })}
         <AddMenu onAdd={add} />
