@@ -42,6 +42,7 @@ func build(dir string, out io.Writer) error {
 		JSXFragment:       "jsxGroup",
 		Inject:            []string{"src/ui/jsx.ts"},
 		TsconfigRaw:       `{"compilerOptions":{"target":"ES2022","verbatimModuleSyntax":true}}`, // Else its jsx holds.
+		Charset:           api.CharsetUTF8,
 		LegalComments:     api.LegalCommentsEndOfFile,
 		Define:            map[string]string{"process.env.NODE_ENV": `"production"`},
 		Metafile:          true,

@@ -18,6 +18,8 @@ interface CanvasProps {
   readonly selected: string | null;
   readonly view: RefObject<SharedView | null>;
   sessionOf(widget: Widget): LiveSession;
+  /** Why it cannot have values. */
+  faultOf(widget: Widget): string | undefined;
   onSelect(id: string): void;
   onRemove(widget: Widget): void;
   onArrange(placed: readonly Placed[]): void;
@@ -50,7 +52,7 @@ interface Trip {
 }
 
 /** The grid while it is edited: widgets are dragged and resized, or lifted and moved with the keyboard. */
-export function Canvas({ widgets, selected, view, sessionOf, onSelect, onRemove, onArrange, say }: CanvasProps) {
+export function Canvas({ widgets, selected, view, sessionOf, faultOf, onSelect, onRemove, onArrange, say }: CanvasProps) {
   const hint = useId();
   const settled = placedOf(widgets);
   const [trial, setTrial] = useState<readonly Placed[] | null>(null);
@@ -203,6 +205,7 @@ export function Canvas({ widgets, selected, view, sessionOf, onSelect, onRemove,
               onEdit={() => onSelect(id)}
               onRemove={remove}
             />
+            <p class="slot-fault">{faultOf(widget)}</p>
             <span class="slot-resize" data-resize="" />
           </div>
         );

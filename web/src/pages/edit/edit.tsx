@@ -224,7 +224,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
           button("Done", () => leave(), PRIMARY)
         )}
       </div>
-      {[problem, ...verdict.rest.map(({ text }) => text), trouble && `There is no preview: ${trouble}`, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
+      {[problem, ...(open === DASHBOARD ? [] : verdict.rest.map(({ text }) => text)), trouble && `There is no preview: ${trouble}`, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
         .filter((text) => text !== "")
         .map((text) => (
           <p key={text} class="notice" role="alert">
@@ -237,7 +237,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
           <p>Add its first widget with the button above.</p>
         </div>
       ) : null}
-      <Canvas widgets={draft.widgets} selected={open} view={view} sessionOf={sessionOf} onSelect={show} onRemove={remove} onArrange={arranged} say={setSpoken} />
+      <Canvas widgets={draft.widgets} selected={open} view={view} sessionOf={sessionOf} faultOf={(widget) => faults(widget, true)[0]?.text} onSelect={show} onRemove={remove} onArrange={arranged} say={setSpoken} />
       {selected === undefined ? null : (
         <WidgetDrawer
           key={selected.widget_id}
