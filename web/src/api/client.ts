@@ -25,6 +25,12 @@ export class ApiError extends Error {
   }
 }
 
+/** What to tell people of a failure: the rules that were broken, with their places, when there are any. */
+export function messageOf(error: unknown): string {
+  const faults = error instanceof ApiError ? error.errors.map(({ pointer = "", detail = "" }) => `${pointer}: ${detail}`) : [];
+  return faults.join("; ") || (error instanceof Error ? error.message : String(error));
+}
+
 interface Request {
   readonly method?: string;
   readonly body?: unknown;

@@ -1,5 +1,5 @@
 import { signal, type Signal } from "../signal";
-import { ApiError, changeDashboard, createDashboard, deleteDashboard, listDashboards, streamAddress } from "../api/client";
+import { ApiError, changeDashboard, createDashboard, deleteDashboard, listDashboards, messageOf, streamAddress } from "../api/client";
 import type { Widget } from "../api/types";
 import { DRAFT_TAG } from "../model/draft";
 import { LiveSession } from "./session";
@@ -93,7 +93,7 @@ export class Scratch {
         this.problem.value = "";
       }
     } catch (error) {
-      this.problem.value = error instanceof Error ? error.message : String(error);
+      this.problem.value = messageOf(error);
     }
     this.#busy = false;
     if (this.#closed) this.#remove();

@@ -258,13 +258,7 @@ export class LiveSession {
     const flowing = this.#flowing;
     for (const [id, status] of this.#statuses) {
       const next = this.#widgetStatus(this.store.stream(id), serverNow, monotonic, flowing);
-      const old = status.value;
-      if (
-        next.freshness !== old.freshness ||
-        next.detail !== old.detail ||
-        next.ageSeconds !== old.ageSeconds ||
-        next.partial !== old.partial
-      ) {
+      if (JSON.stringify(next) !== JSON.stringify(status.value)) {
         status.value = next;
         // The time axis of a silent widget moves on with that of the others.
         this.scheduler.invalidate(id);

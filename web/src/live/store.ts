@@ -33,8 +33,6 @@ export class WidgetStream {
   newestEvent: number | null = null;
   /** Monotonic ms at which the newest window end arrived, NaN before. */
   arrivedAt = Number.NaN;
-  /** Rises when the columns change; renderers rebuild their series then. */
-  columnsRevision = 0;
   /** Tags of each column of the ring. */
   columns: readonly Tags[] = [];
   readonly ring = new Ring(0, MAX_POINTS);
@@ -123,7 +121,6 @@ export class WidgetStream {
         this.ring.addColumn();
       });
       this.columns = columns;
-      this.columnsRevision++;
     }
     this.#order = names.map((name) => this.#columnOf.get(name) ?? 0);
   }
@@ -166,7 +163,6 @@ export class WidgetStream {
     this.#order = [];
     this.#version = "";
     this.newestEvent = null;
-    this.columnsRevision++;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Dashboard, ProblemDetail, Widget } from "../api/types";
-import { isObject, mergePatch, type JsonObject } from "./merge-patch";
+import { isEmpty, mergePatch, type JsonObject } from "./merge-patch";
 
 /** Marks the dashboards that hold no more than the queries of somebody's draft: nobody's own tag, since they are deleted when they are old. */
 export const DRAFT_TAG = "pulseboard:draft";
@@ -17,17 +17,10 @@ export function draftOf({ title, tags, variables, widgets }: Dashboard): Draft {
   return { title, tags: tags ?? [], variables: variables ?? [], widgets: widgets.map(({ dashboard_id: _, ...widget }) => widget) };
 }
 
-/** Text that is equal for equal values, whatever the order of members. */
-export function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) =>
-    isObject(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1))) : part,
-  );
-}
-
-/** What the pipeline computes for a widget: equal texts, the same values. */
+/** What the pipeline computes for a widget: equal texts, the same values; not the other way round. */
 export function queryOf(widget: Widget): string {
   const { metric_name, aggregation, window_seconds, refresh_interval_seconds = 1, delay_seconds = 0, filter = {}, group_by = [] } = widget;
-  return canonical([metric_name, aggregation, window_seconds, refresh_interval_seconds, delay_seconds, filter, [...group_by].sort()]);
+  return JSON.stringify([metric_name, aggregation, window_seconds, refresh_interval_seconds, delay_seconds, filter, group_by]);
 }
 
 /** How to save a draft: only widgets, only the rest, both as one document, or nothing. */
@@ -40,8 +33,8 @@ function widgetChanges(before: readonly Widget[], after: readonly Widget[]): Jso
   for (const widget of after) {
     const was = old.get(widget.widget_id);
     old.delete(widget.widget_id);
-    if (was === undefined) changes[widget.widget_id] = widget;
-    else if (canonical(was) !== canonical(widget)) changes[widget.widget_id] = mergePatch({ ...was }, { ...widget });
+    const change = was === undefined ? widget : mergePatch({ ...was }, { ...widget });
+    if (!isEmpty(change)) changes[widget.widget_id] = change;
   }
   for (const id of old.keys()) changes[id] = null;
   return changes;
@@ -51,10 +44,8 @@ export function savingOf({ widgets: before, ...oldRest }: Draft, draft: Draft): 
   const { widgets: after, ...rest } = draft;
   const widgets = widgetChanges(before, after);
   const others = mergePatch(oldRest, rest);
-  const [some, more] = [Object.keys(widgets).length > 0, Object.keys(others).length > 0];
-  if (some && more) return { kind: "all", body: { ...draft } };
-  if (some) return { kind: "widgets", body: widgets };
-  return more ? { kind: "rest", body: others } : { kind: "nothing" };
+  if (isEmpty(widgets)) return isEmpty(others) ? { kind: "nothing" } : { kind: "rest", body: others };
+  return isEmpty(others) ? { kind: "widgets", body: widgets } : { kind: "all", body: { ...draft } };
 }
 
 export function nameOf(widget: Widget | undefined): string {

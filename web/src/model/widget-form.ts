@@ -34,6 +34,35 @@ export function setAt(object: JsonObject, path: string, value: unknown): JsonObj
   return value === undefined ? others : { ...object, [name]: value };
 }
 
+const SHAPES: readonly (readonly [path: string, kind: string])[] = [
+  ["metric_name", "string"],
+  ["aggregation", "string"],
+  ["filter", "object"],
+  ["group_by", "list"],
+  ["display_config", "object"],
+  ["display_config/title", "string"],
+  ["display_config/unit", "string"],
+  ["display_config/position", "object"],
+  ["display_config/x_axis", "object"],
+  ["display_config/y_axis", "object"],
+  ["display_config/thresholds", "list"],
+];
+
+function kindOf(value: unknown): string {
+  return Array.isArray(value) ? "list" : value === null ? "null" : typeof value;
+}
+
+/** Why a document cannot even be drawn, empty when it can; the rules beyond that are the service's. */
+export function shapeFault(document: unknown): string {
+  if (!isObject(document)) return "a widget is an object, in braces";
+  for (const [path, kind] of SHAPES) {
+    const found = kindOf(getAt(document, path));
+    if (found !== kind && (found !== "undefined" || (kind === "string" && !path.includes("/")))) return `/${path} must be ${kind === "object" ? "an object" : `a ${kind}`}`;
+  }
+  const steps = getAt(document, "display_config/thresholds");
+  return Array.isArray(steps) && !steps.every(isObject) ? "/display_config/thresholds must hold objects" : "";
+}
+
 export const TABS = ["Query", "Display", "Thresholds", "JSON"] as const;
 export type Tab = (typeof TABS)[number];
 

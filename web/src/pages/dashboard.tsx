@@ -1,6 +1,6 @@
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, getDashboard, streamAddress, type Versioned } from "../api/client";
+import { ApiError, getDashboard, messageOf, streamAddress, type Versioned } from "../api/client";
 import type { Dashboard } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
@@ -143,7 +143,7 @@ function useDashboard(id: string, session: LiveSession): Loaded {
         setMissing(true);
         return;
       }
-      setProblem(error instanceof Error ? error.message : String(error));
+      setProblem(messageOf(error));
       timer = setTimeout(() => setAttempt(attempt + 1), RETRY_MS);
     });
     return () => {

@@ -1,24 +1,14 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Dashboard, Widget } from "../api/types";
-import type { Freshness } from "../live/freshness";
 import type { LiveSession } from "../live/session";
 import { widgetConfig } from "../model/dashboard";
 import { formatDuration, formatMoment } from "../model/format";
 import { dashboardPath } from "../router";
 import { use } from "../signal";
 import { copy } from "../ui/copy";
-import { useDrawing, WidgetFrame, type SharedView } from "../widgets/frame";
+import { STATES, useDrawing, WidgetFrame, type SharedView } from "../widgets/frame";
 import { pointsTable } from "../widgets/points";
-
-const STATES: Readonly<Record<Freshness, string>> = {
-  skeleton: "Nothing has come from the server yet.",
-  waiting: "No event has matched the query yet.",
-  live: "Each window comes when it should.",
-  late: "Windows come, but more than 5 s after their end.",
-  stale: "No newer window has come for more than two refresh intervals: what is shown is old.",
-  degraded: "The server cannot reach its store of results.",
-};
 
 interface InspectProps {
   readonly dashboard: Dashboard;
@@ -64,7 +54,7 @@ function Facts({ widget, session }: PartProps) {
   const facts: readonly (readonly [string, string])[] = [
     ["Query", metricKey],
     ["Value", `${widget.aggregation} of the events of the last ${formatDuration(windowMs / 1000)}, anew each ${formatDuration(refreshMs / 1000)}`],
-    ["State", `${freshness}: ${detail || STATES[freshness]}`],
+    ["State", `${freshness}: ${detail || STATES[freshness][0]}`],
     ["Newest window ended", ago(ring.lastEnd)],
     ["Newest event in it", ago(newestEvent)],
     ["Delay", delayMs === 0 ? "none: a window is told as soon as it has ended" : `${formatDuration(delayMs / 1000)}, so that events that come late still count`],

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, createDashboard, deleteDashboard, listDashboards, undelete } from "../api/client";
+import { ApiError, createDashboard, deleteDashboard, listDashboards, messageOf, undelete } from "../api/client";
 import { keeper } from "../api/token";
 import type { DashboardSummary } from "../api/types";
 import { formatAge } from "../model/format";
@@ -21,11 +21,6 @@ const DRAFT = "draft";
 interface Listing {
   readonly dashboards: readonly DashboardSummary[];
   readonly next: string | null;
-}
-
-function messageOf(error: unknown): string {
-  const faults = error instanceof ApiError ? error.errors.map(({ pointer, detail }) => `${pointer ?? ""}: ${detail ?? ""}`) : [];
-  return faults.join("; ") || (error instanceof Error ? error.message : String(error));
 }
 
 /** The dashboards that whoever uses this device wants first. */

@@ -1,14 +1,15 @@
-import type { RefObject } from "preact";
+import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
-import { listMetrics } from "../api/client";
+import { listMetrics, messageOf } from "../api/client";
 import type { Position, Widget } from "../api/types";
+import type { Freshness } from "../live/freshness";
 import type { LiveSession, WidgetStatus } from "../live/session";
 import { widgetConfig, type WidgetConfig } from "../model/dashboard";
 import { formatAge } from "../model/format";
 import { COLUMNS } from "../model/layout";
 import { isChosen, seriesLabel } from "../model/series";
 import { use } from "../signal";
-import { Icon } from "../ui/icon";
+import { Icon, type IconName } from "../ui/icon";
 import { rendererFor } from "./registry";
 import type { RendererFactory, WidgetView } from "./widget";
 
@@ -45,6 +46,11 @@ export function WidgetFrame({ widget, position, session, view, inspect, onEdit, 
   const broken = failure !== "" || config.chart === null;
   const missing = useMissingChoice(config.id, session);
   const state = broken || missing !== "" ? "error" : status.freshness;
+  const tool = (name: string, icon: IconName, run: () => void) => (
+    <button type="button" class="button button-icon button-quiet" aria-label={`${name} ${config.title}`} title={name} onClick={run}>
+      <Icon name={icon} />
+    </button>
+  );
   return (
     <article
       ref={article}
@@ -71,19 +77,9 @@ export function WidgetFrame({ widget, position, session, view, inspect, onEdit, 
               <Icon name="data" />
             </a>
           )}
-          <button type="button" class="button button-icon button-quiet" aria-label={`Full screen: ${config.title}`} title="Full screen" onClick={() => toggleFull(article.current)}>
-            <Icon name="full" />
-          </button>
-          {onEdit === undefined ? null : (
-            <button type="button" class="button button-icon button-quiet" aria-label={`Edit ${config.title}`} title="Edit" onClick={() => onEdit(widget)}>
-              <Icon name="edit" />
-            </button>
-          )}
-          {onRemove === undefined ? null : (
-            <button type="button" class="button button-icon button-quiet" aria-label={`Remove ${config.title}`} title="Remove" onClick={() => onRemove(widget)}>
-              <Icon name="trash" />
-            </button>
-          )}
+          {tool("Full screen", "full", () => toggleFull(article.current))}
+          {onEdit && tool("Edit", "edit", () => onEdit(widget))}
+          {onRemove && tool("Remove", "trash", () => onRemove(widget))}
         </div>
       </div>
       <div class="widget-body" ref={body} />
@@ -114,38 +110,32 @@ export function placement({ x, y, w, h }: Position): Record<string, string> {
   };
 }
 
-function StatusChip({ status }: { readonly status: WidgetStatus }) {
-  switch (status.freshness) {
-    case "stale":
-      return (
-        <span class="chip chip-warn" title={status.detail || "No newer value has come for a while."}>
-          <Icon name="clock" />
-          {`Stale · ${formatAge(status.ageSeconds)}`}
-        </span>
-      );
-    case "late":
-      return (
-        <span class="chip chip-warn" title={status.detail || "Values still come, but late."}>
-          <Icon name="clock" />
-          {`Late · ${formatAge(status.ageSeconds)}`}
-        </span>
-      );
-    case "degraded":
-      return (
-        <span class="chip chip-crit" title={status.detail || "The server cannot reach its store of results."}>
-          <Icon name="alert" />
-          Degraded
-        </span>
-      );
-    case "live":
-      return status.partial ? (
-        <span class="chip" title="The newest window is not whole: the pipeline has not read all of its events.">
-          Partial
-        </span>
-      ) : null;
-    default:
-      return null;
+/** What each state means, and how the chip looks that tells it, if one does. */
+export const STATES: Readonly<Record<Freshness, readonly [meaning: string, chip?: "warn" | "crit", icon?: IconName]>> = {
+  skeleton: ["Nothing has come from the server yet."],
+  waiting: ["No event has matched the query yet."],
+  live: ["Each window comes when it should."],
+  late: ["Windows come, but more than 5 s after their end.", "warn", "clock"],
+  stale: ["No newer window has come for more than two refresh intervals: what is shown is old.", "warn", "clock"],
+  degraded: ["The server cannot reach its store of results.", "crit", "alert"],
+};
+
+function StatusChip({ status: { freshness, detail, ageSeconds, partial } }: { readonly status: WidgetStatus }) {
+  const [meaning, chip, icon] = STATES[freshness];
+  if (chip !== undefined && icon !== undefined) {
+    return (
+      <span class={`chip chip-${chip}`} title={detail || meaning}>
+        <Icon name={icon} />
+        {`${freshness.charAt(0).toUpperCase()}${freshness.slice(1)} · ${formatAge(ageSeconds)}`}
+      </span>
+    );
   }
+  if (freshness !== "live" || !partial) return null;
+  return (
+    <span class="chip" title="The newest window is not whole: the pipeline has not read all of its events.">
+      Partial
+    </span>
+  );
 }
 
 interface CoverProps {
@@ -165,41 +155,20 @@ function useMissingChoice(id: string, session: LiveSession): string {
 }
 
 /** What stands in the place of a drawing that cannot be. */
-function Cover({ config, status, failure, missing }: CoverProps) {
-  if (config.chart === null) {
-    return (
-      <div class="widget-cover">
-        <strong>Unknown chart</strong>
-        <span>This page cannot draw “{config.chartName}”.</span>
-      </div>
-    );
-  }
-  if (failure !== "") {
-    return (
-      <div class="widget-cover" role="alert">
-        <strong>This widget cannot be drawn</strong>
-        <span>{failure}</span>
-      </div>
-    );
-  }
-  if (missing !== "") {
-    return (
-      <div class="widget-cover">
-        <strong>Nothing to show</strong>
-        <span>No series here is {missing}.</span>
-      </div>
-    );
-  }
-  if (status.freshness === "skeleton") return <div class="widget-skeleton" aria-hidden="true" />;
-  if (status.freshness === "waiting") {
-    return (
-      <div class="widget-cover">
-        <strong>Waiting for values</strong>
-        <span>{status.detail || <Why config={config} />}</span>
-      </div>
-    );
-  }
-  return null;
+function Cover({ config, status: { freshness, detail }, failure, missing }: CoverProps) {
+  let cover: readonly [title: string, text: ComponentChildren];
+  if (config.chart === null) cover = ["Unknown chart", `This page cannot draw “${config.chartName}”.`];
+  else if (failure !== "") cover = ["This widget cannot be drawn", failure];
+  else if (missing !== "") cover = ["Nothing to show", `No series here is ${missing}.`];
+  else if (freshness === "skeleton") return <div class="widget-skeleton" aria-hidden="true" />;
+  else if (freshness === "waiting") cover = ["Waiting for values", detail || <Why config={config} />];
+  else return null;
+  return (
+    <div class="widget-cover" role={failure === "" ? undefined : "alert"}>
+      <strong>{cover[0]}</strong>
+      <span>{cover[1]}</span>
+    </div>
+  );
 }
 
 /** Why there is no value yet, as far as the catalogue of metrics tells. */
@@ -219,10 +188,6 @@ function Why({ config }: { readonly config: WidgetConfig }) {
     return () => abort.abort();
   }, [metric, filter]);
   return text;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /**

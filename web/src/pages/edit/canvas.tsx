@@ -18,14 +18,21 @@ interface CanvasProps {
   readonly selected: string | null;
   readonly view: RefObject<SharedView | null>;
   sessionOf(widget: Widget): LiveSession;
+  /** Why it cannot have values. */
+  faultOf(widget: Widget): string | undefined;
   onSelect(id: string): void;
-  onRemove(id: string): void;
+  onRemove(widget: Widget): void;
   onArrange(placed: readonly Placed[]): void;
   say(text: string): void;
 }
 
 export function placedOf(widgets: readonly Widget[]): Placed[] {
   return arrange(widgets.map((widget) => ({ id: widget.widget_id, position: widgetPosition(widget) })));
+}
+
+/** The widget on the page, or the button of what else has a drawer. */
+function slotOf(id: string | null): HTMLElement | null {
+  return document.querySelector<HTMLElement>(`[data-id="${CSS.escape(id ?? "")}"]`);
 }
 
 function words({ x, y, w, h }: Position): string {
@@ -45,7 +52,7 @@ interface Trip {
 }
 
 /** The grid while it is edited: widgets are dragged and resized, or lifted and moved with the keyboard. */
-export function Canvas({ widgets, selected, view, sessionOf, onSelect, onRemove, onArrange, say }: CanvasProps) {
+export function Canvas({ widgets, selected, view, sessionOf, faultOf, onSelect, onRemove, onArrange, say }: CanvasProps) {
   const hint = useId();
   const settled = placedOf(widgets);
   const [trial, setTrial] = useState<readonly Placed[] | null>(null);
@@ -54,13 +61,18 @@ export function Canvas({ widgets, selected, view, sessionOf, onSelect, onRemove,
   const [dragged, setDragged] = useState<string | null>(null);
   const grid = useRef<HTMLDivElement>(null);
   const refocus = useRef<string | null>(null);
-  const slotOf = (id: string | null): HTMLElement | null | undefined => grid.current?.querySelector<HTMLElement>(`[data-id="${CSS.escape(id ?? "")}"]`);
+  const before = useRef(selected);
   // Widgets that changed places changed them in the page too, which loses the focus.
   useEffect(() => {
     slotOf(refocus.current)?.focus();
     refocus.current = null;
   }, [widgets]);
-  useEffect(() => slotOf(selected)?.scrollIntoView({ block: "nearest" }), [selected]);
+  useEffect(() => {
+    slotOf(selected)?.scrollIntoView({ block: "nearest" });
+    // Who closes the drawer goes on where it was opened.
+    if (selected === null) slotOf(before.current)?.focus();
+    before.current = selected;
+  }, [selected]);
 
   const places = new Map((trial ?? settled).map(({ id, position }) => [id, position]));
   const end = (keep: boolean): void => {
@@ -140,10 +152,16 @@ export function Canvas({ widgets, selected, view, sessionOf, onSelect, onRemove,
       setTrial(next);
       const now = next.find((one) => one.id === id)?.position;
       if (now !== undefined) say(words(now));
-    } else if (event.key === "Delete" && lifted === null) onRemove(id);
+    } else if (event.key === "Delete" && lifted === null) remove(widget);
     else return;
     event.preventDefault();
     event.stopPropagation();
+  };
+
+  const remove = (widget: Widget): void => {
+    const at = settled.findIndex(({ id }) => id === widget.widget_id);
+    refocus.current = (settled[at + 1] ?? settled[at - 1])?.id ?? null;
+    onRemove(widget);
   };
 
   const byId = new Map(widgets.map((widget) => [widget.widget_id, widget]));
@@ -185,8 +203,9 @@ export function Canvas({ widgets, selected, view, sessionOf, onSelect, onRemove,
               session={sessionOf(widget)}
               view={view}
               onEdit={() => onSelect(id)}
-              onRemove={() => onRemove(id)}
+              onRemove={remove}
             />
+            <p class="slot-fault">{faultOf(widget)}</p>
             <span class="slot-resize" data-resize="" />
           </div>
         );

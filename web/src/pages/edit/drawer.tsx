@@ -1,18 +1,20 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { listMetrics } from "../../api/client";
+import { listMetrics, messageOf } from "../../api/client";
 import type { Metric, Widget, WidgetCost } from "../../api/types";
 import { CHARTS } from "../../model/dashboard";
 import { nameOf, type PathText } from "../../model/draft";
 import { formatOne } from "../../model/format";
 import { isObject, type JsonObject } from "../../model/merge-patch";
-import { filterOf, getAt, OPERATORS, rowsOf, setAt, tabOf, TABS, type FilterRow, type Operator, type Tab } from "../../model/widget-form";
+import { filterOf, getAt, OPERATORS, rowsOf, setAt, shapeFault, tabOf, TABS, type FilterRow, type Operator, type Tab } from "../../model/widget-form";
 import { Field, SelectField, TextField } from "../../ui/field";
 import { AddButton, Combo, Multi, NumberField, RemoveButton, type Choice } from "./fields";
 
 const AGGREGATIONS = ["avg", "sum", "max", "min", "count", "percentile"];
 const LEVELS = ["ok", "warn", "crit"];
 const CATALOG_WAIT_MS = 150;
+/** Metrics asked for at once. */
+const CATALOG_PAGE = 200;
 
 interface PanelProps {
   readonly title: string;
@@ -135,35 +137,32 @@ function costText(cost: WidgetCost | undefined): string {
   return `${cost.new ? "A new query." : "This query is computed already."} ${over}`;
 }
 
-/** What arrives in the pipeline: everything while that is little, and what the name matches. */
+/** What arrives in the pipeline: everything while that is little, else what has the name in its own. */
 function useMetrics(name: string): { readonly metrics: readonly Metric[]; readonly problem: string } {
-  const [all, setAll] = useState<readonly Metric[] | null>(null);
-  const [found, setFound] = useState<readonly Metric[]>([]);
-  const [more, setMore] = useState(false);
+  const [metrics, setMetrics] = useState<readonly Metric[]>([]);
+  const [many, setMany] = useState(false);
   const [problem, setProblem] = useState("");
-  const query = more ? name : "";
+  const query = many ? name : "";
   useEffect(() => {
     const abort = new AbortController();
-    const load = (): void => {
-      listMetrics(query, 200, abort.signal).then(
-        ({ metrics, total }) => {
+    const timer = setTimeout(() => {
+      listMetrics(query, CATALOG_PAGE, abort.signal).then(
+        (page) => {
           setProblem("");
-          if (query === "") setAll(metrics);
-          if (query === "") setMore(total > metrics.length);
-          else setFound(metrics);
+          setMetrics(page.metrics);
+          if (page.total > CATALOG_PAGE) setMany(true);
         },
         (error: unknown) => {
-          if (!abort.signal.aborted) setProblem(`The list of metrics cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+          if (!abort.signal.aborted) setProblem(`The list of metrics cannot be read: ${messageOf(error)}`);
         },
       );
-    };
-    const timer = setTimeout(load, all === null ? 0 : CATALOG_WAIT_MS);
+    }, query === "" ? 0 : CATALOG_WAIT_MS);
     return () => {
       clearTimeout(timer);
       abort.abort();
     };
   }, [query]);
-  return { metrics: [...found, ...(all ?? []).filter((one) => !found.some(({ metric_name }) => metric_name === one.metric_name))], problem };
+  return { metrics, problem };
 }
 
 function textOf(value: unknown): string {
@@ -355,30 +354,28 @@ interface JsonProps {
 /** The document itself. What is typed stays as it is until the document changes elsewhere. */
 function Json({ widget, faults, onChange }: JsonProps) {
   const now = JSON.stringify(widget, null, 2);
-  const [typed, setTyped] = useState({ text: now, means: now });
-  const [error, setError] = useState<string | undefined>(undefined);
-  const text = typed.means === now || error !== undefined ? typed.text : now;
+  const [typed, setTyped] = useState({ text: now, means: now, fault: "" });
+  const { text, fault } = typed.means === now ? typed : { text: now, fault: "" };
   const type = (value: string): void => {
     try {
       const document: unknown = JSON.parse(value);
-      if (!isObject(document)) throw new Error("a widget is an object, in braces");
-      const next = { ...document, widget_id: widget.widget_id } as unknown as Widget;
-      setTyped({ text: value, means: JSON.stringify(next, null, 2) });
-      setError(undefined);
+      const problem = shapeFault(document);
+      if (problem !== "") throw new Error(problem);
+      const next = { ...(document as Widget), widget_id: widget.widget_id };
+      setTyped({ text: value, means: JSON.stringify(next, null, 2), fault: "" });
       onChange(next, "json");
     } catch (failure) {
-      setTyped({ text: value, means: "" });
-      setError(`This is not taken over yet: ${failure instanceof Error ? failure.message : String(failure)}`);
+      setTyped({ text: value, means: now, fault: `This is not taken over yet: ${messageOf(failure)}` });
     }
   };
   return (
     <>
-      <Field class="full" label="The widget as JSON" error={error}>
+      <Field class="full" label="The widget as JSON" error={fault || undefined}>
         {(aria) => <textarea {...aria} class="input" rows={22} spellcheck={false} value={text} onInput={(event) => type(event.currentTarget.value)} />}
       </Field>
-      {faults.map(({ path, text: fault }) => (
-        <p key={path} class="full field-error">
-          /{path}: {fault}
+      {faults.map((one) => (
+        <p key={one.path} class="full field-error">
+          /{one.path}: {one.text}
         </p>
       ))}
     </>

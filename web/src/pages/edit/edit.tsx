@@ -1,7 +1,7 @@
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboard, undelete, validateDashboard, type Versioned } from "../../api/client";
-import type { Chart, Dashboard, Validation, Widget } from "../../api/types";
+import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboard, messageOf, undelete, validateDashboard, type Versioned } from "../../api/client";
+import type { Chart, Dashboard, ProblemDetail, Validation, Widget } from "../../api/types";
 import { newId, Scratch } from "../../live/scratch";
 import type { LiveSession } from "../../live/session";
 import { CHARTS, widgetPosition } from "../../model/dashboard";
@@ -34,10 +34,6 @@ interface EditModeProps {
   onSaved(dashboard: Versioned<Dashboard>): void;
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   const id = dashboard.value.dashboard_id;
   const key = `pulseboard.draft.${id}`;
@@ -58,8 +54,8 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   const [spoken, setSpoken] = useState("");
   const [leaveTo, setLeaveTo] = useState<string | null>(null);
   const [conflict, setConflict] = useState<Versioned<Dashboard> | "deleted" | null>(null);
-  const { verdict, warnings, validation } = useChecks(draft);
-  const { sessionOf, scratch } = useLive(session, dashboard.value, draft, verdict.widgets);
+  const { of, verdict, warnings, cost } = useChecks(draft);
+  const { sessionOf, scratch } = useLive(session, dashboard.value, of, verdict.widgets);
   const trouble = use(scratch.problem);
   const free = useRef(false);
 
@@ -78,11 +74,10 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
     change({ ...draft, widgets: [...draft.widgets, widget] });
     show(widget.widget_id);
   };
-  const remove = (widget: string): void => {
-    const gone = draft.widgets.find((one) => one.widget_id === widget);
+  const remove = (gone: Widget): void => {
     change({ ...draft, widgets: draft.widgets.filter((one) => one !== gone) });
-    if (open === widget) show(null);
-    if (gone !== undefined) setSpoken(`${nameOf(gone)} is removed. Undo brings it back.`);
+    if (open === gone.widget_id) show(null);
+    setSpoken(`${nameOf(gone)} is removed. Undo brings it back.`);
   };
   const arranged = (placed: readonly Placed[]): void => {
     const places = new Map(placed.map((one) => [one.id, one.position]));
@@ -104,6 +99,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
 
   /** Saves over from, which is what the draft was made from unless somebody's version is to be overwritten. */
   const save = async (from: Dashboard, to?: string): Promise<void> => {
+    if (busy) return;
     const saving = savingOf(draftOf(from), draft);
     const faulty = draft.widgets.find((one) => faults(one, true).length > 0);
     if (faulty !== undefined) {
@@ -113,12 +109,11 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
       setProblem(`Nothing is saved yet: “${nameOf(faulty)}” has something to mend.`);
       return;
     }
-    const etag = `"${from.version}"`;
     setBusy(true);
     setProblem("");
     try {
       if (saving.kind !== "nothing") {
-        onSaved(await changeDashboard(saving.kind === "all" ? "PUT" : "PATCH", id, saving.kind === "widgets" ? "/widgets" : "", etag, saving.body));
+        onSaved(await changeDashboard(saving.kind === "all" ? "PUT" : "PATCH", id, saving.kind === "widgets" ? "/widgets" : "", `"${from.version}"`, saving.body));
       }
       forget();
       leave(to);
@@ -150,11 +145,6 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
       setProblem(messageOf(failure));
     }
   };
-  const takeTheirs = (theirs: Dashboard): void => {
-    setBase(theirs);
-    change(draftOf(theirs));
-    setConflict(null);
-  };
   const destroy = async (): Promise<void> => {
     try {
       await deleteDashboard(id, `"${dashboard.value.version}"`);
@@ -164,7 +154,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
       const run = (): void => void undelete(id, dashboard.value.version).then(() => navigate(again), (error: unknown) => toast({ text: messageOf(error) }));
       toast({ text: `“${base.title}” is deleted for everyone.`, action: { name: "Undo", run } });
     } catch (failure) {
-      setProblem(failure instanceof ApiError && failure.conflict ? "Somebody changed this dashboard meanwhile: look at it once more, then delete it." : messageOf(failure));
+      setProblem(messageOf(failure));
     }
   };
 
@@ -178,6 +168,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
     setLine(timeline(draftOf(dashboard.value)));
   }, [dirty, dashboard]);
   useEffect(() => {
+    setProblem("");
     if (!free.current) remember(key, dirty ? JSON.stringify({ base, at: Date.now(), draft }) : null);
   }, [base, draft, dirty]);
   useEffect(() => {
@@ -194,8 +185,8 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
       const name = event.key.toLowerCase();
       if (name === "z") setLine(event.shiftKey ? redo : undo);
       else if (name === "y") setLine(redo);
-      else if (name === "s") void save(base);
-      else return;
+      else if (name !== "s") return;
+      else if (dirty) void save(base);
       event.preventDefault();
     };
     window.addEventListener("beforeunload", unload);
@@ -213,43 +204,27 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   return (
     <div class={selected !== undefined || open === DASHBOARD ? "edit edit-open" : "edit"} onFocusOut={() => setLine((old) => (old.step === "" ? old : { ...old, step: "" }))}>
       <div class="edit-bar" role="toolbar" aria-label="Editing">
-        <button type="button" class="button" disabled={line.past.length === 0} onClick={() => setLine(undo)} title="Ctrl+Z">
-          Undo
-        </button>
-        <button type="button" class="button" disabled={line.future.length === 0} onClick={() => setLine(redo)} title="Ctrl+Shift+Z">
-          Redo
-        </button>
+        {button("Undo", () => setLine(undo), { disabled: line.past.length === 0, title: "Ctrl+Z" })}
+        {button("Redo", () => setLine(redo), { disabled: line.future.length === 0, title: "Ctrl+Shift+Z" })}
         <AddMenu onAdd={add} />
-        <button type="button" class="button" aria-expanded={open === DASHBOARD} onClick={() => show(open === DASHBOARD ? null : DASHBOARD)}>
-          Dashboard
-        </button>
+        {button("Dashboard", () => show(open === DASHBOARD ? null : DASHBOARD), { "data-id": DASHBOARD, "aria-expanded": open === DASHBOARD })}
         <span class="edit-note" role="status">
-          {kept === null || !dirty ? costOf(validation) : `Draft of ${formatTime(kept.at)} restored`}
+          {kept === null || !dirty ? costOf(cost) : `Draft of ${formatTime(kept.at)} restored`}
         </span>
         {dirty ? (
           <>
             <span class="chip chip-warn">Unsaved</span>
-            <button
-              type="button"
-              class="button"
-              onClick={() => {
-                setKept(null);
-                change(saved);
-              }}
-            >
-              Discard
-            </button>
-            <button type="button" class="button button-primary" disabled={busy} onClick={() => void save(base)} title="Ctrl+S">
-              Save
-            </button>
+            {button("Discard", () => {
+              setKept(null);
+              change(saved);
+            })}
+            {button("Save", () => void save(base), { ...PRIMARY, disabled: busy, title: "Ctrl+S" })}
           </>
         ) : (
-          <button type="button" class="button button-primary" onClick={() => leave()}>
-            Done
-          </button>
+          button("Done", () => leave(), PRIMARY)
         )}
       </div>
-      {[problem, ...verdict.rest.map(({ text }) => text), trouble && `The preview of what is new has no values: ${trouble}`, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
+      {[problem, ...(open === DASHBOARD ? [] : verdict.rest.map(({ text }) => text)), trouble && `There is no preview: ${trouble}`, dirty && dashboard.value.version > base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : ""]
         .filter((text) => text !== "")
         .map((text) => (
           <p key={text} class="notice" role="alert">
@@ -262,14 +237,14 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
           <p>Add its first widget with the button above.</p>
         </div>
       ) : null}
-      <Canvas widgets={draft.widgets} selected={open} view={view} sessionOf={sessionOf} onSelect={show} onRemove={remove} onArrange={arranged} say={setSpoken} />
+      <Canvas widgets={draft.widgets} selected={open} view={view} sessionOf={sessionOf} faultOf={(widget) => faults(widget, true)[0]?.text} onSelect={show} onRemove={remove} onArrange={arranged} say={setSpoken} />
       {selected === undefined ? null : (
         <WidgetDrawer
           key={selected.widget_id}
           widget={selected}
           faults={faults(selected, strict)}
           warnings={warnings.widgets.get(selected.widget_id) ?? []}
-          cost={validation?.cost.widgets.find((one) => one.widget_id === selected.widget_id)}
+          cost={cost?.widgets.find((one) => one.widget_id === selected.widget_id)}
           onChange={(next, step) => change({ ...draft, widgets: draft.widgets.map((one) => (one === selected ? next : one)) }, `${selected.widget_id}/${step}`)}
           onClose={() => show(null)}
         />
@@ -280,20 +255,12 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
       </p>
       {leaveTo === null ? null : (
         <Dialog title="Leave without saving?" submit="Save and leave" small busy={busy} onSubmit={() => void save(base, leaveTo)} onClose={() => setLeaveTo(null)}>
-          <p>What you changed is kept in this browser, and comes back when you edit this dashboard again.</p>
-          <button type="button" class="button" onClick={() => leave(leaveTo)}>
-            Leave and keep the draft
-          </button>
-          <button
-            type="button"
-            class="button button-danger"
-            onClick={() => {
-              forget();
-              leave(leaveTo);
-            }}
-          >
-            Leave and drop the draft
-          </button>
+          <p>Your draft can stay in this browser until you edit this dashboard again.</p>
+          {button("Leave and keep the draft", () => leave(leaveTo))}
+          {button("Leave and drop the draft", () => {
+            forget();
+            leave(leaveTo);
+          })}
         </Dialog>
       )}
       {conflict === null ? null : (
@@ -313,17 +280,27 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
                   <li key={text}>{text}</li>
                 ))}
               </ul>
-              <button type="button" class="button" onClick={() => takeTheirs(conflict.value)}>
-                Reload theirs (undo brings mine back)
-              </button>
-              <button type="button" class="button" onClick={() => void copy()}>
-                Save mine as a copy
-              </button>
+              {button("Reload theirs (undo brings mine back)", () => {
+                setBase(conflict.value);
+                change(draftOf(conflict.value));
+                setConflict(null);
+              })}
+              {button("Save mine as a copy", () => void copy())}
             </>
           )}
         </Dialog>
       )}
     </div>
+  );
+}
+
+const PRIMARY = { class: "button button-primary" };
+
+function button(text: string, onClick: () => void, more: object = {}) {
+  return (
+    <button type="button" class="button" onClick={onClick} {...more}>
+      {text}
+    </button>
   );
 }
 
@@ -347,9 +324,9 @@ function AddMenu({ onAdd }: { onAdd(chart: Chart): void }) {
   );
 }
 
-function costOf(validation: Validation | null): string {
-  if (validation === null) return "";
-  const { series, results_per_second, widgets } = validation.cost;
+function costOf(cost: Validation["cost"] | null): string {
+  if (cost === null) return "";
+  const { series, results_per_second, widgets } = cost;
   const fresh = new Set(widgets.filter((one) => one.new).map((one) => one.metric_key)).size;
   const news = fresh === 0 ? "No new query" : `${fresh} new ${fresh === 1 ? "query" : "queries"}`;
   return `${news}; ${series.toLocaleString("en")} series, ${results_per_second.toLocaleString("en", { maximumFractionDigits: 1 })} results/s in all`;
@@ -359,10 +336,18 @@ function isNamed({ metric_name }: Widget): boolean {
   return metric_name !== "";
 }
 
+interface Checked {
+  /** Indexes are those of the draft that was asked about. */
+  readonly of: Draft;
+  readonly errors: readonly ProblemDetail[];
+  readonly warnings: readonly ProblemDetail[];
+  /** Of the newest draft without a fault. */
+  readonly cost: Validation["cost"] | null;
+}
+
 /** What the service says of the draft, asked for when it has not changed for a moment. */
 function useChecks(draft: Draft) {
-  const [details, setDetails] = useState<{ readonly of: Draft; readonly errors: ApiError["errors"]; readonly warnings: ApiError["errors"] }>({ of: draft, errors: [], warnings: [] });
-  const [validation, setValidation] = useState<Validation | null>(null);
+  const [checked, setChecked] = useState<Checked>({ of: draft, errors: [], warnings: [], cost: null });
   // The preview makes them known to the pipeline; they are new for whoever saves all the same.
   const fresh = useRef(new Set<string>());
   useEffect(() => {
@@ -372,11 +357,10 @@ function useChecks(draft: Draft) {
       validateDashboard(of, abort.signal).then(
         ({ warnings, cost }) => {
           for (const one of cost.widgets) if (one.new) fresh.current.add(one.metric_key);
-          setDetails({ of, errors: [], warnings });
-          setValidation({ warnings, cost: { ...cost, widgets: cost.widgets.map((one) => ({ ...one, new: fresh.current.has(one.metric_key) })) } });
+          setChecked({ of, errors: [], warnings, cost: { ...cost, widgets: cost.widgets.map((one) => ({ ...one, new: fresh.current.has(one.metric_key) })) } });
         },
         (error: unknown) => {
-          if (error instanceof ApiError) setDetails({ of, errors: error.errors, warnings: [] });
+          if (error instanceof ApiError) setChecked(({ cost }) => ({ of, errors: error.errors, warnings: [], cost }));
         },
       );
     }, CHECK_WAIT_MS);
@@ -385,13 +369,12 @@ function useChecks(draft: Draft) {
       abort.abort();
     };
   }, [draft]);
-  // Indexes are those of the draft that was asked about.
-  const [verdict, warnings] = useMemo(() => [verdictOf(details.of, details.errors), verdictOf(details.of, details.warnings)] as const, [details]);
-  return { verdict, warnings, validation };
+  const { of, errors, warnings, cost } = checked;
+  return useMemo(() => ({ of, verdict: verdictOf(of, errors), warnings: verdictOf(of, warnings), cost }), [checked]);
 }
 
 /** Where the values of each widget come from: the dashboard's stream when it has this query, else that of the draft. */
-function useLive(session: LiveSession, saved: Dashboard, draft: Draft, faults: ReadonlyMap<string, unknown>) {
+function useLive(session: LiveSession, saved: Dashboard, checked: Draft, faults: ReadonlyMap<string, unknown>) {
   const scratch = useMemo(() => new Scratch(), []);
   useEffect(() => {
     const now = session.serverNow();
@@ -401,9 +384,8 @@ function useLive(session: LiveSession, saved: Dashboard, draft: Draft, faults: R
   const queries = useMemo(() => new Map(saved.widgets.map((widget) => [widget.widget_id, queryOf(widget)])), [saved]);
   const isSaved = (widget: Widget): boolean => queries.get(widget.widget_id) === queryOf(widget);
   useEffect(() => {
-    const timer = setTimeout(() => scratch.show(draft.title, draft.widgets.filter((one) => isNamed(one) && !faults.has(one.widget_id) && !isSaved(one))), CHECK_WAIT_MS);
-    return () => clearTimeout(timer);
-  }, [draft, faults, queries]);
+    scratch.show(checked.title, checked.widgets.filter((one) => isNamed(one) && !faults.has(one.widget_id) && !isSaved(one)));
+  }, [checked, queries]);
   const other = use(scratch.session);
   const paused = use(session.paused);
   useEffect(() => {

@@ -183,9 +183,18 @@ export function RemoveButton({ what, onClick }: { readonly what: string; onClick
   );
 }
 
+/** Adds a line to the form that it stands in, and goes there. */
 export function AddButton({ text, onClick }: { readonly text: string; onClick(): void }) {
   return (
-    <button type="button" class="button full" onClick={onClick}>
+    <button
+      type="button"
+      class="button full"
+      onClick={({ currentTarget }) => {
+        onClick();
+        const form = currentTarget.parentElement;
+        setTimeout(() => [...(form?.querySelectorAll(".form-row") ?? [])].at(-1)?.querySelector("input")?.focus());
+      }}
+    >
       <Icon name="plus" />
       {text}
     </button>

@@ -1,13 +1,12 @@
 import { useEffect, useState } from "preact/hooks";
-import { getVersion, listVersions } from "../../api/client";
+import { getVersion, listVersions, messageOf } from "../../api/client";
 import type { VersionEntry } from "../../api/types";
 import { draftOf, type Draft, type PathText } from "../../model/draft";
+import { formatMoment } from "../../model/format";
 import { Icon } from "../../ui/icon";
 import { TextField } from "../../ui/field";
 import { Panel } from "./drawer";
 import { AddButton, Multi, RemoveButton } from "./fields";
-
-const timeFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 interface SettingsProps {
   readonly id: string;
@@ -52,7 +51,7 @@ export function Settings({ id, draft, faults, onChange, onDelete, onClose }: Set
 function History({ id, onTake }: { readonly id: string; onTake(draft: Draft): void }) {
   const [versions, setVersions] = useState<readonly VersionEntry[]>([]);
   const [note, setNote] = useState("");
-  const fail = (error: unknown): void => setNote(error instanceof Error ? error.message : String(error));
+  const fail = (error: unknown): void => setNote(messageOf(error));
   useEffect(() => {
     listVersions(id).then((page) => setVersions(page.versions), fail);
   }, [id]);
@@ -78,7 +77,7 @@ function History({ id, onTake }: { readonly id: string; onTake(draft: Draft): vo
               {restored_from === undefined ? "" : ` from ${restored_from}`}
               {by === "" ? "" : ` by ${by}`}
               <small>
-                {timeFormat.format(Date.parse(at))} · {title} · {widget_count} widgets
+                {formatMoment(Date.parse(at))} · {title} · {widget_count} widgets
               </small>
             </span>
             {action === "deleted" ? null : (

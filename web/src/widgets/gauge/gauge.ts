@@ -48,10 +48,14 @@ class Gauge implements Renderer {
   #drawnScale = "";
   #text = "Gauge, no value yet.";
 
-  constructor(private readonly config: WidgetConfig) {}
+  readonly #config: WidgetConfig;
+
+  constructor(config: WidgetConfig) {
+    this.#config = config;
+  }
 
   mount(element: HTMLElement): void {
-    const root = svg(element, "svg", { class: "gauge", viewBox: "0 6 200 156", role: "meter", "aria-label": this.config.title });
+    const root = svg(element, "svg", { class: "gauge", viewBox: "0 6 200 156", role: "meter", "aria-label": this.#config.title });
     this.#root = root;
     svg(root, "path", { class: "gauge-track", d: arc(RADIUS, 0, 1) });
     this.#fill = svg(root, "path", { class: "gauge-fill", d: arc(RADIUS, 0, 1), pathLength: "100", "stroke-dasharray": "0 200", "data-empty": "yes" });
@@ -68,8 +72,8 @@ class Gauge implements Renderer {
   }
 
   draw(view: WidgetView): void {
-    const { y, unit, steps } = this.config;
-    const { value, label } = headline(view, this.config);
+    const { y, unit, steps } = this.#config;
+    const { value, label } = headline(view, this.#config);
     const low = y.min ?? 0;
     // Without a fixed end the scale only grows: a full scale that shrinks tells lies.
     this.#high = y.max ?? Math.max(this.#high, fullScale(unit, Math.max(value ?? 0, ...steps.map((step) => step.at))));
@@ -107,7 +111,7 @@ class Gauge implements Renderer {
     const signature = `${low}|${high}`;
     if (signature === this.#drawnScale || this.#bands === null) return;
     this.#drawnScale = signature;
-    const { unit, steps } = this.config;
+    const { unit, steps } = this.#config;
     if (this.#lowLabel !== null) setText(this.#lowLabel, formatBound(low, unit));
     if (this.#highLabel !== null) setText(this.#highLabel, formatBound(high, unit));
     this.#bands.replaceChildren();
@@ -126,6 +130,6 @@ class Gauge implements Renderer {
     this.#root?.setAttribute("aria-valuenow", String(value ?? low));
     const words = `${label === "" ? "" : `${label}: `}${value === null ? "no value" : text}${level === "ok" ? "" : `, ${levelWord(level)}`}`;
     this.#root?.setAttribute("aria-valuetext", words);
-    this.#text = `Gauge from ${formatBound(low, this.config.unit)} to ${formatBound(high, this.config.unit)}: ${words}.`;
+    this.#text = `Gauge from ${formatBound(low, this.#config.unit)} to ${formatBound(high, this.#config.unit)}: ${words}.`;
   }
 }

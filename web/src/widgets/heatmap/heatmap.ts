@@ -50,7 +50,10 @@ class Heatmap implements Renderer {
   #slice: Slice = { from: 0, to: 1, first: 0, last: 0 };
   #pointer: { readonly x: number; readonly y: number } | null = null;
 
-  constructor(private readonly config: WidgetConfig) {
+  readonly #config: WidgetConfig;
+
+  constructor(config: WidgetConfig) {
+    this.#config = config;
     this.#table = lookupTable(config.scheme);
   }
 
@@ -59,7 +62,7 @@ class Heatmap implements Renderer {
     this.#canvas = append(box, "canvas", "heat-canvas");
     this.#tip = append(box, "div", "heat-tip");
     this.#tip.hidden = true;
-    this.#spoken = walkable(box, this.config.title, (event) => this.#key(event), () => this.#pointAt(null));
+    this.#spoken = walkable(box, this.#config.title, (event) => this.#key(event), () => this.#pointAt(null));
     this.#legend = append(element, "div", "heat-legend");
     this.#more = append(this.#legend, "span", "heat-more");
     this.#legendLow = append(this.#legend, "span", "");
@@ -78,9 +81,9 @@ class Heatmap implements Renderer {
   }
 
   draw(view: WidgetView): void {
-    const { y, unit } = this.config;
+    const { y, unit } = this.#config;
     this.#slice = visibleSlice(view);
-    this.#selection = selectSeries(view, this.#slice, this.config);
+    this.#selection = selectSeries(view, this.#slice, this.#config);
     const low = y.min ?? Math.min(0, this.#selection.min);
     this.#high = y.max ?? (this.#selection.max > this.#high || this.#selection.max < this.#high / 4 ? fullScale(unit, this.#selection.max) : this.#high);
     const { series, total } = this.#selection;
@@ -95,7 +98,7 @@ class Heatmap implements Renderer {
   describe(): string {
     const { series, total, max, min } = this.#selection;
     if (series.length === 0) return "Heat map, no values in this time range.";
-    const scale = scaleFor(this.config.unit, Math.max(Math.abs(max), Math.abs(min)));
+    const scale = scaleFor(this.#config.unit, Math.max(Math.abs(max), Math.abs(min)));
     const newest = series.map((s, row) => ({ label: s.label, value: this.#values[row * this.#columns + this.#columns - 1] ?? Number.NaN }));
     const hottest = newest.filter((s) => !Number.isNaN(s.value)).sort((a, b) => b.value - a.value)[0];
     const now = hottest === undefined ? "" : ` Highest now: ${hottest.label} at ${formatValue(hottest.value, scale)}.`;
@@ -251,7 +254,7 @@ class Heatmap implements Renderer {
       return;
     }
     const value = this.#values[row * this.#columns + column] ?? Number.NaN;
-    const scale = scaleFor(this.config.unit, this.#high);
+    const scale = scaleFor(this.#config.unit, this.#high);
     tip.textContent = `${series.label} · ${formatTime(this.#origin + (column + 1) * this.#cellMs)} · ${formatValue(value, scale)}`;
     tip.hidden = false;
     const right = pointer.x > this.#width / 2;

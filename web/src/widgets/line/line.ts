@@ -71,11 +71,15 @@ class LineChart implements Renderer {
   /** [from, to] of stretches whose windows were not complete. */
   #unsure: [number, number][] = [];
 
-  constructor(private readonly config: WidgetConfig) {}
+  readonly #config: WidgetConfig;
+
+  constructor(config: WidgetConfig) {
+    this.#config = config;
+  }
 
   mount(element: HTMLElement): void {
     const box = append(element, "div", "line-plot");
-    this.#spoken = walkable(box, this.config.title, (event) => this.#key(event), () => this.#moveCursor(null));
+    this.#spoken = walkable(box, this.#config.title, (event) => this.#key(event), () => this.#moveCursor(null));
     this.#plotBox = box;
     this.#legendBox = append(element, "div", "line-legend");
   }
@@ -89,8 +93,8 @@ class LineChart implements Renderer {
   draw(view: WidgetView): void {
     const slice = visibleSlice(view);
     this.#theme = view.theme;
-    this.#selection = selectSeries(view, slice, this.config);
-    this.#scale = scaleFor(this.config.unit, Math.max(Math.abs(this.#selection.max), Math.abs(this.#selection.min)));
+    this.#selection = selectSeries(view, slice, this.#config);
+    this.#scale = scaleFor(this.#config.unit, Math.max(Math.abs(this.#selection.max), Math.abs(this.#selection.min)));
     this.#copy(view, slice);
     const signature = `${view.theme.name}|${this.#height >= LABEL_HEIGHT}|${this.#selection.series.map((s) => `${s.label}:${s.place}`).join("|")}|${this.#selection.total}`;
     if (this.#plot === null || signature !== this.#signature) {
@@ -165,7 +169,7 @@ class LineChart implements Renderer {
     this.#values.length = columns.length;
     for (let i = 0; i < columns.length; i++) this.#values[i] = [];
     this.#unsure.length = 0;
-    const log = this.config.y.log;
+    const log = this.#config.y.log;
     for (let row = slice.first; row < slice.last; row++) {
       const end = ends[row] ?? 0;
       const before = row > slice.first ? (ends[row - 1] ?? end) : end;
@@ -195,7 +199,7 @@ class LineChart implements Renderer {
     this.#buildLegend(theme);
     const [width, height] = this.#plotSize();
     const single = this.#selection.series.length === 1;
-    const { config } = this;
+    const config = this.#config;
     const axis: uPlot.Axis = { stroke: theme.muted, font: CANVAS_FONT, ticks: { show: false }, labelFont: CANVAS_FONT, labelSize: 18, labelGap: 2 };
     this.#plot = new uPlot(
       {
@@ -203,7 +207,7 @@ class LineChart implements Renderer {
         height,
         ms: 1,
         tzDate: zoneDate,
-        padding: [8, 12, 0, 4],
+        padding: [8, 18, 0, 4],
         legend: { show: false },
         cursor: {
           y: false,
@@ -283,7 +287,7 @@ class LineChart implements Renderer {
   }
 
   #range(low: number, high: number): [number, number] {
-    const { y, steps } = this.config;
+    const { y, steps } = this.#config;
     if (y.log) {
       const [min, max] = uPlot.rangeLog(y.min ?? (low > 0 ? low : 1), y.max ?? (high > 0 ? high : 10), 10, true);
       return [min ?? 1, max ?? 10];
@@ -292,7 +296,7 @@ class LineChart implements Renderer {
     const close = steps.filter((step) => step.at > high && step.at <= high * 1.3).map((step) => step.at);
     let wanted = valueRange(low, Math.max(high, ...close));
     // No air above all that there can be.
-    if (this.config.unit === "%" && high <= 100) wanted = { min: wanted.min, max: Math.min(100, wanted.max) };
+    if (this.#config.unit === "%" && high <= 100) wanted = { min: wanted.min, max: Math.min(100, wanted.max) };
     this.#shown = settle(this.#shown, wanted);
     const min = y.min ?? this.#shown.min;
     const max = y.max ?? this.#shown.max;
@@ -308,8 +312,8 @@ class LineChart implements Renderer {
 
   #axisLabels(splits: readonly number[]): string[] {
     const largest = splits.reduce((max, at) => Math.max(max, Math.abs(at)), 0);
-    if (this.config.y.log) return splits.map((at) => (isDecade(at) ? formatValue(at, scaleFor(this.config.unit, at)) : ""));
-    const scale = axisScale(this.config.unit, largest, (splits[1] ?? 0) - (splits[0] ?? 0));
+    if (this.#config.y.log) return splits.map((at) => (isDecade(at) ? formatValue(at, scaleFor(this.#config.unit, at)) : ""));
+    const scale = axisScale(this.#config.unit, largest, (splits[1] ?? 0) - (splits[0] ?? 0));
     return splits.map((at) => formatValue(at, scale));
   }
 
@@ -338,7 +342,7 @@ class LineChart implements Renderer {
     ctx.font = CANVAS_FONT.replace("11px", `${10 * ratio}px`);
     ctx.textAlign = "right";
     ctx.textBaseline = "bottom";
-    for (const step of this.config.steps) {
+    for (const step of this.#config.steps) {
       if (step.at <= min || step.at >= max) continue;
       const y = plot.valToPos(step.at, "y", true);
       ctx.strokeStyle = theme[step.level];

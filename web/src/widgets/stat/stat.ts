@@ -20,7 +20,11 @@ class Stat implements Renderer {
   #height = 0;
   #text = "No value yet.";
 
-  constructor(private readonly config: WidgetConfig) {}
+  readonly #config: WidgetConfig;
+
+  constructor(config: WidgetConfig) {
+    this.#config = config;
+  }
 
   mount(element: HTMLElement): void {
     this.#root = append(element, "div", "stat");
@@ -38,7 +42,7 @@ class Stat implements Renderer {
 
   draw(view: WidgetView): void {
     const slice = visibleSlice(view);
-    const { value, column, label } = headline(view, this.config);
+    const { value, column, label } = headline(view, this.#config);
     const values = view.stream.columns.length > 0 ? view.stream.ring.columnView(column) : new Float64Array();
     let low = Number.POSITIVE_INFINITY;
     let high = Number.NEGATIVE_INFINITY;
@@ -48,8 +52,8 @@ class Stat implements Renderer {
       if (at > high) high = at;
     }
     // The scale of the whole range, so that the number keeps its prefix and decimals.
-    const scale = scaleFor(this.config.unit, Math.max(Math.abs(low), Math.abs(high)));
-    const level = levelOf(value, this.config.steps);
+    const scale = scaleFor(this.#config.unit, Math.max(Math.abs(low), Math.abs(high)));
+    const level = levelOf(value, this.#config.steps);
     if (this.#number !== null) setText(this.#number, formatNumber(value, scale));
     if (this.#unit !== null) setText(this.#unit, scale.suffix.trim());
     if (this.#note !== null) setText(this.#note, [label, level === "ok" ? "" : levelWord(level)].filter((word) => word !== "").join(" · "));
@@ -80,7 +84,7 @@ class Stat implements Renderer {
     const range = valueRange(low, high);
     const x = (end: number): number => ((end - slice.from) / (slice.to - slice.from)) * this.#width;
     const y = (value: number): number => height - 2 - ((value - range.min) / (range.max - range.min)) * (height - 6);
-    const level = levelOf(values[values.length - 1] ?? null, this.config.steps);
+    const level = levelOf(values[values.length - 1] ?? null, this.#config.steps);
     const color = level === "ok" ? view.theme.accent : view.theme[level];
     const gap = 2.5 * view.stream.refreshMs;
     context.lineWidth = 1.5;

@@ -35,13 +35,17 @@ class Table implements Renderer {
   #last: WidgetView | null = null;
   #text = "Table, no values yet.";
 
-  constructor(private readonly config: WidgetConfig) {}
+  readonly #config: WidgetConfig;
+
+  constructor(config: WidgetConfig) {
+    this.#config = config;
+  }
 
   mount(element: HTMLElement): void {
     this.#root = append(element, "div", "table-scroll");
     this.#root.tabIndex = 0;
     this.#root.setAttribute("role", "region");
-    this.#root.setAttribute("aria-label", `${this.config.title}, table`);
+    this.#root.setAttribute("aria-label", `${this.#config.title}, table`);
     const table = append(this.#root, "table", "table");
     this.#head = append(append(table, "thead", ""), "tr", "");
     this.#window = new RowWindow(this.#root, table, append(table, "tbody", ""), ROW_HEIGHT, (row) => this.#makeRow(row));
@@ -55,10 +59,10 @@ class Table implements Renderer {
   draw(view: WidgetView): void {
     this.#last = view;
     const slice = visibleSlice(view);
-    const selection = selectSeries(view, slice, this.config);
+    const selection = selectSeries(view, slice, this.#config);
     this.#buildHead(this.#tagNames(selection.series));
-    const scale = scaleFor(this.config.unit, Math.max(Math.abs(selection.max), Math.abs(selection.min)));
-    const full = this.config.y.max ?? fullScale(this.config.unit, Math.max(0, selection.max));
+    const scale = scaleFor(this.#config.unit, Math.max(Math.abs(selection.max), Math.abs(selection.min)));
+    const full = this.#config.y.max ?? fullScale(this.#config.unit, Math.max(0, selection.max));
     const rows = selection.series.map((series): Row => {
       const values = view.stream.ring.columnView(series.column);
       let low = Number.POSITIVE_INFINITY;
@@ -78,7 +82,7 @@ class Table implements Renderer {
       const [bar, value] = cells[tags.length]?.children ?? [];
       if (row === undefined || !(bar instanceof HTMLElement) || !(value instanceof HTMLElement)) return;
       tags.forEach((tag, column) => setText(cells[column] ?? element, tag === "" ? row.series.label : row.series.tags[tag] || "–"));
-      const level = levelOf(row.value, this.config.steps);
+      const level = levelOf(row.value, this.#config.steps);
       setText(value, formatValue(row.value, scale));
       element.dataset["level"] = level;
       value.title = level === "ok" ? "" : levelWord(level);
@@ -108,7 +112,7 @@ class Table implements Renderer {
   }
 
   #tagNames(series: readonly ShownSeries[]): string[] {
-    const names = new Set<string>(this.config.groupBy);
+    const names = new Set<string>(this.#config.groupBy);
     if (names.size === 0) for (const one of series) for (const name of Object.keys(one.tags)) names.add(name);
     return names.size === 0 ? [""] : [...names];
   }
@@ -119,7 +123,7 @@ class Table implements Renderer {
     this.#window?.clear();
     this.#head.replaceChildren();
     for (const tag of tags) this.#addHead(tag === "" ? "series" : tag, { kind: "tag", tag }, false);
-    this.#addHead(this.config.aggregation, { kind: "value" }, true);
+    this.#addHead(this.#config.aggregation, { kind: "value" }, true);
     this.#addHead("lowest", { kind: "low" }, true);
     this.#addHead("highest", { kind: "high" }, true);
     this.#markSort();
