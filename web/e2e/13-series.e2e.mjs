@@ -1,7 +1,7 @@
 // Series that come without a tag, come later, or are too many.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { frame, makeDashboard, metricName, picture, pillSays, points, produce, until, useBrowser, useServer, visit, widget } from "./harness.mjs";
+import { frame, makeDashboard, metricName, pillSays, points, produce, until, useBrowser, useServer, visit, widget } from "./harness.mjs";
 
 test("missing tags, new series, too many series", { timeout: 120_000 }, async (t) => {
   const { url } = await useServer(t);
@@ -22,7 +22,6 @@ test("missing tags, new series, too many series", { timeout: 120_000 }, async (t
   const page = await visit(t, browser, url + path);
   await pillSays(page, "Live");
   await frame(page, "Line").getByText("a", { exact: true }).waitFor();
-  await picture(page, "debug");
 
   await t.test("a series without the tag is named so", async () => {
     await frame(page, "Line").getByText("no host", { exact: true }).waitFor();
