@@ -232,9 +232,9 @@ export async function assertWhole(page, redis, widgetId, key, refreshMs = 1000) 
   const first = Math.max(mine[0].end, Math.min(...published.keys()));
   const last = mine.at(-1).end;
   const ends = mine.map((point) => point.end);
-  for (let i = 1; i < ends.length; i++) assert.equal(ends[i] - ends[i - 1], refreshMs, `point ${i} of ${ends.length}, at ${ends[i]}, follows ${ends[i - 1]}`);
   const expected = [...published.keys()].filter((end) => end >= first && end <= last);
   assert.deepEqual(ends.filter((end) => end >= first), expected, "window ends of the page, and those that were published");
+  for (let i = 1; i < ends.length; i++) assert.equal(ends[i] - ends[i - 1], refreshMs, `point ${i} of ${ends.length}, at ${ends[i]}, follows ${ends[i - 1]}`);
   const name = (tags) => JSON.stringify(Object.entries(tags).filter(([, value]) => value !== ""));
   const named = (series) => new Map(series.filter((s) => s.value !== null && !Number.isNaN(s.value)).map((s) => [name(s.tags), s.value]));
   for (const point of mine) {
