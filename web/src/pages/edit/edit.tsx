@@ -232,10 +232,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
           </p>
         ))}
       {draft.widgets.length === 0 ? (
-        <div class="empty">
-          <h2>This dashboard is empty</h2>
-          <p>Add its first widget with the button above.</p>
-        </div>
+        <p class="empty">Add the first widget with the button above.</p>
       ) : null}
       <Canvas widgets={draft.widgets} selected={open} view={view} sessionOf={sessionOf} faultOf={(widget) => faults(widget, true)[0]?.text} onSelect={show} onRemove={remove} onArrange={arranged} say={setSpoken} />
       {selected === undefined ? null : (
