@@ -69,7 +69,7 @@ export function Combo({ value, choices, autoFocus, placeholder, onValue, onPick,
   useEffect(() => box.current?.children[at]?.scrollIntoView({ block: "nearest" }), [at]);
   const words = value.toLowerCase().split(/\s+/);
   const found = choices.filter((one) => open === "all" || words.every((word) => one.value.toLowerCase().includes(word))).slice(0, SHOWN);
-  const shown = open !== "" && found.some((one) => open === "all" || one.value !== value);
+  const shown = open !== "" && found.length > 0;
   const close = (): void => {
     setOpen("");
     setAt(-1);
