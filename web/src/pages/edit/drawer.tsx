@@ -8,7 +8,7 @@ import { formatOne } from "../../model/format";
 import { isObject, type JsonObject } from "../../model/merge-patch";
 import { filterOf, getAt, OPERATORS, rowsOf, setAt, shapeFault, tabOf, TABS, type FilterRow, type Operator, type Tab } from "../../model/widget-form";
 import { Field, SelectField, TextField } from "../../ui/field";
-import { Combo, Multi, NumberField, Rows, type Choice } from "./fields";
+import { Combo, Multi, NumberField, Rows, walk, type Choice } from "./fields";
 
 const AGGREGATIONS = ["avg", "sum", "max", "min", "count", "percentile"];
 const LEVELS = ["ok", "warn", "crit"];
@@ -77,23 +77,15 @@ function textAt(texts: readonly PathText[], path: string): string | undefined {
 export function WidgetDrawer({ widget, faults, warnings, cost, onChange, onClose }: WidgetDrawerProps) {
   const [tab, setTab] = useState<Tab>("Query");
   const id = useId();
-  const tabs = useRef<HTMLDivElement>(null);
   const document: JsonObject = { ...widget };
   const form: Form = {
     get: (path) => getAt(document, path),
     set: (path, value) => onChange(setAt(document, path, value) as unknown as Widget, path),
     at: (path) => ({ error: textAt(faults, path), hint: textAt(warnings, path) }),
   };
-  const turn = (event: KeyboardEvent): void => {
-    const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
-    const next = (TABS.indexOf(tab) + step + TABS.length) % TABS.length;
-    if (step === 0) return;
-    setTab(TABS[next] ?? tab);
-    (tabs.current?.children[next] as HTMLElement | undefined)?.focus();
-  };
   return (
     <Panel title={nameOf(widget)} onClose={onClose}>
-      <div class="tabs" role="tablist" aria-label="Settings" ref={tabs} onKeyDown={turn}>
+      <div class="tabs" role="tablist" aria-label="Settings" onKeyDown={(event) => walk(event)?.click()}>
         {TABS.map((name) => {
           const count = faults.filter((one) => name === "JSON" || tabOf(one.path) === name).length;
           return (

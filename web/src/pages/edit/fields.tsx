@@ -175,6 +175,16 @@ export function Multi({ values, choices, onValues, ...field }: MultiProps) {
   );
 }
 
+/** Arrow keys among the buttons of a toolbar or a list of tabs; where they led to. */
+export function walk({ key, currentTarget }: KeyboardEvent): HTMLElement | undefined {
+  const step = key === "ArrowRight" ? 1 : key === "ArrowLeft" ? -1 : 0;
+  if (step === 0) return undefined;
+  const all = [...(currentTarget as HTMLElement).querySelectorAll<HTMLElement>(":scope > button:enabled")];
+  const next = all[(all.findIndex((one) => one === document.activeElement) + step + all.length) % all.length];
+  next?.focus();
+  return next;
+}
+
 interface RowsProps<T> {
   readonly legend: string;
   readonly rows: readonly T[];
