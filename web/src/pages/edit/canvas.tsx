@@ -49,6 +49,8 @@ interface Trip {
   readonly column: number;
   readonly row: number;
   moved: boolean;
+  /** The cells that it is away from home, as text. */
+  away: string;
 }
 
 /** The grid while it is edited: widgets are dragged and resized, or lifted and moved with the keyboard. */
@@ -97,6 +99,7 @@ export function Canvas({ widgets, selected, view, sessionOf, faultOf, onSelect, 
       column: (slot.offsetWidth + Number.parseFloat(style.columnGap)) / from.w,
       row: (slot.offsetHeight + Number.parseFloat(style.rowGap)) / from.h,
       moved: false,
+      away: "",
     };
     // On a narrow page the widgets stand in a column: there is nowhere to drag to.
     if (style.display === "grid") slot.setPointerCapture(event.pointerId);
@@ -111,13 +114,15 @@ export function Canvas({ widgets, selected, view, sessionOf, faultOf, onSelect, 
     setDragged(at.id);
     const [columns, rows] = [Math.round(dx / at.column), Math.round(dy / at.row)];
     const { x, y, w, h } = at.from;
-    if (at.resize) setTrial(resizeTo(settled, at.id, Math.max(1, w + columns), Math.max(1, h + rows)));
-    else {
-      slot.style.transform = `translate(${dx}px, ${dy}px)`;
-      setTrial(moveTo(settled, at.id, { ...at.from, x: x + columns, y: y + rows }));
-    }
+    if (!at.resize) slot.style.transform = `translate(${dx}px, ${dy}px)`;
     if (event.clientY < EDGE) window.scrollBy(0, -EDGE / 2);
     if (event.clientY > innerHeight - EDGE) window.scrollBy(0, EDGE / 2);
+    // All the page is drawn anew; not for each pixel.
+    const away = `${columns},${rows}`;
+    if (away === at.away) return;
+    at.away = away;
+    if (at.resize) setTrial(resizeTo(settled, at.id, Math.max(1, w + columns), Math.max(1, h + rows)));
+    else setTrial(moveTo(settled, at.id, { ...at.from, x: x + columns, y: y + rows }));
   };
   const release = (event: PointerEvent): void => {
     const at = trip.current;

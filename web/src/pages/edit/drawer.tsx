@@ -8,7 +8,7 @@ import { formatOne } from "../../model/format";
 import { isObject, type JsonObject } from "../../model/merge-patch";
 import { filterOf, getAt, OPERATORS, rowsOf, setAt, shapeFault, tabOf, TABS, type FilterRow, type Operator, type Tab } from "../../model/widget-form";
 import { Field, SelectField, TextField } from "../../ui/field";
-import { AddButton, Combo, Multi, NumberField, RemoveButton, type Choice } from "./fields";
+import { Combo, Multi, NumberField, Rows, walk, type Choice } from "./fields";
 
 const AGGREGATIONS = ["avg", "sum", "max", "min", "count", "percentile"];
 const LEVELS = ["ok", "warn", "crit"];
@@ -77,23 +77,15 @@ function textAt(texts: readonly PathText[], path: string): string | undefined {
 export function WidgetDrawer({ widget, faults, warnings, cost, onChange, onClose }: WidgetDrawerProps) {
   const [tab, setTab] = useState<Tab>("Query");
   const id = useId();
-  const tabs = useRef<HTMLDivElement>(null);
   const document: JsonObject = { ...widget };
   const form: Form = {
     get: (path) => getAt(document, path),
     set: (path, value) => onChange(setAt(document, path, value) as unknown as Widget, path),
     at: (path) => ({ error: textAt(faults, path), hint: textAt(warnings, path) }),
   };
-  const turn = (event: KeyboardEvent): void => {
-    const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
-    const next = (TABS.indexOf(tab) + step + TABS.length) % TABS.length;
-    if (step === 0) return;
-    setTab(TABS[next] ?? tab);
-    (tabs.current?.children[next] as HTMLElement | undefined)?.focus();
-  };
   return (
     <Panel title={nameOf(widget)} onClose={onClose}>
-      <div class="tabs" role="tablist" aria-label="Settings" ref={tabs} onKeyDown={turn}>
+      <div class="tabs" role="tablist" aria-label="Settings" onKeyDown={(event) => walk(event)?.click()}>
         {TABS.map((name) => {
           const count = faults.filter((one) => name === "JSON" || tabOf(one.path) === name).length;
           return (
@@ -226,8 +218,8 @@ function metricNote({ series, last_value }: Metric): string {
   return `${series.toLocaleString("en")} series, last ${formatOne(last_value, "")}`;
 }
 
-function listOf(value: unknown): readonly string[] {
-  return Array.isArray(value) ? (value as readonly string[]) : [];
+function listOf<T>(value: unknown): readonly T[] {
+  return Array.isArray(value) ? (value as readonly T[]) : [];
 }
 
 interface FilterProps {
@@ -254,15 +246,12 @@ function Filter({ metric, tags, form }: FilterProps) {
     setRows(next);
     if (last.current !== known) form.set("filter", made);
   };
-  const { error } = form.at("filter");
   return (
-    <fieldset class="full rows">
-      <legend class="field-label">Only events where</legend>
-      {shown.map((row, i) => {
-        const set = (part: Partial<FilterRow>): void => change(shown.map((one, j) => (j === i ? { ...one, ...part } : one)));
+    <Rows legend="Only events where" rows={shown} what="condition" fresh={{ tag: "", op: "is", values: [] }} error={form.at("filter").error} onRows={change}>
+      {(row, set) => {
         const values = (metric?.tags.find(({ key }) => key === row.tag)?.values ?? []).map((value): Choice => ({ value }));
         return (
-          <div key={i} class="form-row">
+          <>
             <Combo label="Tag" value={row.tag} choices={tags} onValue={(tag) => set({ tag: tag.trim() })} />
             <SelectField label="Holds when it" value={row.op} options={OPERATORS} onValue={(op) => set({ op: op as Operator })} />
             {row.op === "is" || row.op === "not" ? (
@@ -271,13 +260,10 @@ function Filter({ metric, tags, form }: FilterProps) {
             {row.op === "prefix" ? (
               <Combo class="full" label="Beginning" value={row.values[0] ?? ""} choices={values} onValue={(text) => set({ values: text === "" ? [] : [text] })} />
             ) : null}
-            <RemoveButton what={`the condition on ${row.tag || "no tag yet"}`} onClick={() => change(shown.filter((_, j) => j !== i))} />
-          </div>
+          </>
         );
-      })}
-      {error === undefined ? null : <span class="field-error">{error}</span>}
-      <AddButton text="Add a condition" onClick={() => change([...shown, { tag: "", op: "is", values: [] }])} />
-    </fieldset>
+      }}
+    </Rows>
   );
 }
 
@@ -321,27 +307,30 @@ const DISPLAY: readonly Line[] = [
   ["display_config/position/h", "Height", "quarter", "number"],
 ];
 
+interface ThresholdRow {
+  readonly at: number | null;
+  readonly level: string;
+}
+
 function Thresholds({ form }: { readonly form: Form }) {
   const path = "display_config/thresholds";
-  const steps = form.get(path);
-  const rows = (Array.isArray(steps) ? steps : []) as readonly { readonly at: number | null; readonly level: string }[];
-  const set = (next: typeof rows): void => form.set(path, next);
+  const rows = listOf<ThresholdRow>(form.get(path));
   return (
-    <fieldset class="full rows">
-      <legend class="field-label">Values from here on are marked, with a line, a word and a colour</legend>
-      {rows.map((row, i) => {
-        const part = (change: Partial<typeof row>): void => set(rows.map((one, j) => (j === i ? { ...one, ...change } : one)));
-        return (
-          <div key={i} class="form-row">
-            <span class="swatch" data-level={row.level} />
-            <NumberField label="From" value={row.at} error={form.at(`${path}/${i}`).error} onValue={(at) => part({ at })} />
-            <SelectField label="Level" value={row.level} options={LEVELS.map((one) => [one, one])} onValue={(level) => part({ level })} />
-            <RemoveButton what="the threshold" onClick={() => set(rows.filter((_, j) => j !== i))} />
-          </div>
-        );
-      })}
-      <AddButton text="Add a threshold" onClick={() => set([...rows, { at: 0, level: rows.length === 0 ? "warn" : "crit" }])} />
-    </fieldset>
+    <Rows
+      legend="Values from here on are marked, with a line, a word and a colour"
+      rows={rows}
+      what="threshold"
+      fresh={{ at: 0, level: rows.length === 0 ? "warn" : "crit" }}
+      onRows={(next) => form.set(path, next)}
+    >
+      {(row, set, i) => (
+        <>
+          <span class="swatch" data-level={row.level} />
+          <NumberField label="From" value={row.at} error={form.at(`${path}/${i}`).error} onValue={(at) => set({ at })} />
+          <SelectField label="Level" value={row.level} options={LEVELS.map((one) => [one, one])} onValue={(level) => set({ level })} />
+        </>
+      )}
+    </Rows>
   );
 }
 

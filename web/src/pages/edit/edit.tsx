@@ -19,6 +19,7 @@ import { toast } from "../../ui/toast";
 import type { SharedView } from "../../widgets/frame";
 import { Canvas, placedOf } from "./canvas";
 import { WidgetDrawer } from "./drawer";
+import { walk } from "./fields";
 import { Settings } from "./settings";
 
 /** After the last change: no request a key. */
@@ -203,7 +204,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   const selected = draft.widgets.find((one) => one.widget_id === open);
   return (
     <div class={selected !== undefined || open === DASHBOARD ? "edit edit-open" : "edit"} onFocusOut={() => setLine((old) => (old.step === "" ? old : { ...old, step: "" }))}>
-      <div class="edit-bar" role="toolbar" aria-label="Editing">
+      <div class="edit-bar" role="toolbar" aria-label="Editing" onKeyDown={walk}>
         {button("Undo", () => setLine(undo), { disabled: line.past.length === 0, title: "Ctrl+Z" })}
         {button("Redo", () => setLine(redo), { disabled: line.future.length === 0, title: "Ctrl+Shift+Z" })}
         <AddMenu onAdd={add} />
@@ -232,10 +233,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
           </p>
         ))}
       {draft.widgets.length === 0 ? (
-        <div class="empty">
-          <h2>This dashboard is empty</h2>
-          <p>Add its first widget with the button above.</p>
-        </div>
+        <p class="empty">Add the first widget with the button above.</p>
       ) : null}
       <Canvas widgets={draft.widgets} selected={open} view={view} sessionOf={sessionOf} faultOf={(widget) => faults(widget, true)[0]?.text} onSelect={show} onRemove={remove} onArrange={arranged} say={setSpoken} />
       {selected === undefined ? null : (

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { Field } from "../../ui/field";
 import { Icon } from "../../ui/icon";
@@ -61,16 +62,16 @@ const SHOWN = 50;
 /** A text field with a list of what there is: the combobox pattern of WAI-ARIA. Anything may be typed. */
 export function Combo({ value, choices, autoFocus, placeholder, onValue, onPick, onLeave, ...field }: ComboProps) {
   const list = useId();
-  const [open, setOpen] = useState(false);
+  /** Of who types, what fits; of who only opens the list, all. */
+  const [open, setOpen] = useState<"" | "typed" | "all">("");
   const [at, setAt] = useState(-1);
   const box = useRef<HTMLUListElement>(null);
   useEffect(() => box.current?.children[at]?.scrollIntoView({ block: "nearest" }), [at]);
   const words = value.toLowerCase().split(/\s+/);
-  const chosen = choices.some((one) => one.value === value);
-  const found = (chosen ? choices : choices.filter((one) => words.every((word) => one.value.toLowerCase().includes(word)))).slice(0, SHOWN);
-  const shown = open && found.length > 0;
+  const found = choices.filter((one) => open === "all" || words.every((word) => one.value.toLowerCase().includes(word))).slice(0, SHOWN);
+  const shown = open !== "" && found.length > 0;
   const close = (): void => {
-    setOpen(false);
+    setOpen("");
     setAt(-1);
   };
   const pick = (text: string): void => {
@@ -81,7 +82,7 @@ export function Combo({ value, choices, autoFocus, placeholder, onValue, onPick,
   const onKey = (event: KeyboardEvent): void => {
     const { key } = event;
     if (key === "ArrowDown" || key === "ArrowUp") {
-      setOpen(true);
+      if (!shown) setOpen("all");
       setAt(found.length === 0 ? -1 : (at + (key === "ArrowDown" ? 1 : at < 0 ? 0 : -1) + found.length) % found.length);
     } else if (key === "Enter") {
       const active = shown ? found[at] : undefined;
@@ -112,10 +113,10 @@ export function Combo({ value, choices, autoFocus, placeholder, onValue, onPick,
             value={value}
             onInput={(event) => {
               onValue(event.currentTarget.value);
-              setOpen(true);
+              setOpen("typed");
               setAt(-1);
             }}
-            onClick={() => setOpen(true)}
+            onClick={() => setOpen("all")}
             onBlur={() => {
               close();
               onLeave?.();
@@ -174,29 +175,54 @@ export function Multi({ values, choices, onValues, ...field }: MultiProps) {
   );
 }
 
-/** A small button that removes a line of a form. */
-export function RemoveButton({ what, onClick }: { readonly what: string; onClick(): void }) {
-  return (
-    <button type="button" class="button button-icon button-quiet" aria-label={`Remove ${what}`} title="Remove" onClick={onClick}>
-      <Icon name="trash" />
-    </button>
-  );
+/** Arrow keys among the buttons of a toolbar or a list of tabs; where they led to. */
+export function walk({ key, currentTarget }: KeyboardEvent): HTMLElement | undefined {
+  const step = key === "ArrowRight" ? 1 : key === "ArrowLeft" ? -1 : 0;
+  if (step === 0) return undefined;
+  const all = [...(currentTarget as HTMLElement).querySelectorAll<HTMLElement>(":scope > button:enabled")];
+  const next = all[(all.findIndex((one) => one === document.activeElement) + step + all.length) % all.length];
+  next?.focus();
+  return next;
 }
 
-/** Adds a line to the form that it stands in, and goes there. */
-export function AddButton({ text, onClick }: { readonly text: string; onClick(): void }) {
+interface RowsProps<T> {
+  readonly legend: string;
+  readonly rows: readonly T[];
+  /** What a row is: a threshold. */
+  readonly what: string;
+  /** What a new row begins with. */
+  readonly fresh: T;
+  readonly error?: string | undefined;
+  readonly children: (row: T, set: (part: Partial<T>) => void, i: number) => ComponentChildren;
+  onRows(rows: readonly T[]): void;
+}
+
+/** A list of small forms, with a button that adds one and goes there. */
+export function Rows<T>({ legend, rows, what, fresh, error, children, onRows }: RowsProps<T>) {
   return (
-    <button
-      type="button"
-      class="button full"
-      onClick={({ currentTarget }) => {
-        onClick();
-        const form = currentTarget.parentElement;
-        setTimeout(() => [...(form?.querySelectorAll(".form-row") ?? [])].at(-1)?.querySelector("input")?.focus());
-      }}
-    >
-      <Icon name="plus" />
-      {text}
-    </button>
+    <fieldset class="full rows">
+      <legend class="field-label">{legend}</legend>
+      {rows.map((row, i) => (
+        <div key={i} class="form-row">
+          {children(row, (part) => onRows(rows.map((one, j) => (j === i ? { ...one, ...part } : one))), i)}
+          <button type="button" class="button button-icon button-quiet" aria-label={`Remove ${what} ${i + 1}`} title="Remove" onClick={() => onRows(rows.filter((_, j) => j !== i))}>
+            <Icon name="trash" />
+          </button>
+        </div>
+      ))}
+      {error === undefined ? null : <span class="field-error">{error}</span>}
+      <button
+        type="button"
+        class="button full"
+        onClick={({ currentTarget }) => {
+          onRows([...rows, fresh]);
+          const form = currentTarget.parentElement;
+          setTimeout(() => [...(form?.querySelectorAll(".form-row") ?? [])].at(-1)?.querySelector("input")?.focus());
+        }}
+      >
+        <Icon name="plus" />
+        Add a {what}
+      </button>
+    </fieldset>
   );
 }

@@ -6,7 +6,7 @@ import { formatMoment } from "../../model/format";
 import { Icon } from "../../ui/icon";
 import { TextField } from "../../ui/field";
 import { Panel } from "./drawer";
-import { AddButton, Multi, RemoveButton } from "./fields";
+import { Multi, Rows } from "./fields";
 
 interface SettingsProps {
   readonly id: string;
@@ -21,23 +21,25 @@ interface SettingsProps {
 export function Settings({ id, draft, faults, onChange, onDelete, onClose }: SettingsProps) {
   const { title, tags, variables } = draft;
   const error = (path: string): string | undefined => faults.find((one) => one.path === path || one.path.startsWith(`${path}/`))?.text;
-  const variable = (i: number, part: object): void => onChange({ ...draft, variables: variables.map((one, j) => (j === i ? { ...one, ...part } : one)) }, `variable ${i}`);
   return (
     <Panel title="Dashboard" onClose={onClose}>
       <div class="drawer-body">
         <TextField class="full" label="Title" value={title} error={error("title")} onValue={(text) => onChange({ ...draft, title: text }, "title")} />
         <Multi class="full" label="Tags" placeholder="team-a" values={tags} choices={[]} error={error("tags")} onValues={(next) => onChange({ ...draft, tags: next })} />
-        <fieldset class="full rows">
-          <legend class="field-label">Variables: tags that viewers choose values of</legend>
-          {variables.map(({ name, tag }, i) => (
-            <div key={i} class="form-row">
-              <TextField label="Name" value={name} error={error(`variables/${i}/name`)} onValue={(text) => variable(i, { name: text })} />
-              <TextField label="Tag" value={tag} error={error(`variables/${i}/tag`)} onValue={(text) => variable(i, { tag: text })} />
-              <RemoveButton what={`the variable ${name}`} onClick={() => onChange({ ...draft, variables: variables.filter((_, j) => j !== i) })} />
-            </div>
-          ))}
-          <AddButton text="Add a variable" onClick={() => onChange({ ...draft, variables: [...variables, { name: "", tag: "" }] })} />
-        </fieldset>
+        <Rows
+          legend="Variables: tags that viewers choose values of"
+          rows={variables}
+          what="variable"
+          fresh={{ name: "", tag: "" }}
+          onRows={(next) => onChange({ ...draft, variables: next }, `variables ${next.length}`)}
+        >
+          {({ name, tag }, set, i) => (
+            <>
+              <TextField label="Name" value={name} error={error(`variables/${i}/name`)} onValue={(text) => set({ name: text })} />
+              <TextField label="Tag" value={tag} error={error(`variables/${i}/tag`)} onValue={(text) => set({ tag: text })} />
+            </>
+          )}
+        </Rows>
         <History id={id} onTake={(old) => onChange(old)} />
         <button type="button" class="button button-danger full" onClick={onDelete}>
           <Icon name="trash" />
