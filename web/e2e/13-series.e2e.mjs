@@ -21,6 +21,7 @@ test("missing tags, new series, too many series", { timeout: 120_000 }, async (t
   const browser = await useBrowser(t);
   const page = await visit(t, browser, url + path);
   await pillSays(page, "Live");
+  await frame(page, "Line").getByText("a", { exact: true }).waitFor();
 
   await t.test("a series without the tag is named so", async () => {
     await frame(page, "Line").getByText("no host", { exact: true }).waitFor();

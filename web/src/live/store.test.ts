@@ -198,3 +198,9 @@ test("series that come and go for ever do not fill the memory", () => {
   assert.equal(last?.[1]["b"], 999);
   assert.equal(last?.[1]["pod-999"], 1);
 });
+
+test("a series of a grouped widget that lacks the tag has it empty, so that it is named and coloured like the others", () => {
+  const store = opened();
+  store.apply({ ...golden("snapshot", "snapshot"), series_version: "n", series: [{ tags: {} }, { tags: { host: "a" } }], points: [[T, null, [1, 2]]] }, 20);
+  assert.deepEqual(store.stream(A).columns, [{ host: "" }, { host: "a" }]);
+});

@@ -38,6 +38,8 @@ export class WidgetStream {
   readonly ring = new Ring(0, MAX_POINTS);
 
   #version = "";
+  /** The tags that all series of a grouped widget have; the stream leaves out empty ones. */
+  #blank: Tags = {};
   /** For each series of the current version its column. */
   #order: number[] = [];
   readonly #columnOf = new Map<string, number>();
@@ -51,6 +53,7 @@ export class WidgetStream {
       const key = parseMetricKey(widget.metric_key);
       this.windowMs = key?.windowMs ?? 60_000;
       this.delayMs = key?.delayMs ?? 0;
+      this.#blank = Object.fromEntries((key?.by ?? []).map((tag) => [tag, ""]));
       this.#clear();
       this.known = false;
       this.state = "waiting";
@@ -106,8 +109,9 @@ export class WidgetStream {
     this.#setSeries(message.series_version, message.series);
   }
 
-  #setSeries(version: string, series: readonly SeriesInfo[]): void {
+  #setSeries(version: string, sent: readonly SeriesInfo[]): void {
     this.#version = version;
+    const series = sent.map(({ tags }) => ({ tags: { ...this.#blank, ...tags } }));
     const names = series.map(({ tags }) => seriesKey(tags));
     const added = series.filter((_, i) => !this.#columnOf.has(names[i] ?? ""));
     if (added.length > 0) {

@@ -53,8 +53,10 @@ test("durations and ages", () => {
 });
 
 test("metric keys are read from the right", () => {
-  assert.deepEqual(parseMetricKey('a:b:c:p99.9:60s delay 5s {x="y z"} by (h)'), { metric: "a:b:c", aggregation: "p99.9", windowMs: 60_000, delayMs: 5_000 });
-  assert.deepEqual(parseMetricKey('m:sum:1s {a=" delay 9s"}'), { metric: "m", aggregation: "sum", windowMs: 1000, delayMs: 0 });
+  assert.deepEqual(parseMetricKey('a:b:c:p99.9:60s delay 5s {x="y z"} by (h)'), { metric: "a:b:c", aggregation: "p99.9", windowMs: 60_000, delayMs: 5_000, by: ["h"] });
+  assert.deepEqual(parseMetricKey('m:sum:1s {a=" delay 9s"}'), { metric: "m", aggregation: "sum", windowMs: 1000, delayMs: 0, by: [] });
+  assert.deepEqual(parseMetricKey('m:sum:1s {a=" by (x)"} by (core, host)')?.by, ["core", "host"]);
+  assert.deepEqual(parseMetricKey('m:sum:1s {a=" by (x)"}')?.by, []);
   assert.equal(parseMetricKey("nothing"), null);
 });
 
