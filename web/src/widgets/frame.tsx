@@ -211,6 +211,7 @@ export function useDrawing(
     const renderer = make(config);
     let describedAt = Number.NEGATIVE_INFINITY;
     let drawn = false;
+    let sized = false;
     const describe = (): void => {
       describedAt = performance.now();
       if (drawn && words?.current) words.current.textContent = renderer.describe();
@@ -219,7 +220,7 @@ export function useDrawing(
       const stream = session.store.stream(config.id);
       const shared = view.current;
       // A box without size is not laid out yet; its observer will call.
-      if (stream.ring.length === 0 || shared === null || element.clientWidth === 0) return;
+      if (stream.ring.length === 0 || shared === null || !sized) return;
       try {
         renderer.draw({ ...shared, stream, edge: session.store.edge });
         drawn = true;
@@ -234,7 +235,9 @@ export function useDrawing(
     renderer.mount(element);
     session.scheduler.register(name, draw);
     const style = getComputedStyle(element);
+    // Asked for here only: in a drawing, between what others have written, it would lay out the page each time.
     const measure = (): void => {
+      sized = element.clientWidth > 0;
       renderer.resize(element.clientWidth, element.clientHeight - Number.parseFloat(style.paddingBottom));
       session.scheduler.invalidate(name);
     };

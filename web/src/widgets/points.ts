@@ -29,7 +29,9 @@ export function pointsTable(config: WidgetConfig): Renderer {
       head = append(append(table, "thead", ""), "tr", "");
       window = new RowWindow(root, table, append(table, "tbody", ""), ROW_HEIGHT, makeRow);
     },
-    resize() {},
+    resize(_, height) {
+      window?.resize(height);
+    },
     draw(view: WidgetView) {
       const { from, first, last } = visibleSlice(view);
       const { ring } = view.stream;

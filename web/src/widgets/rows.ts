@@ -10,10 +10,12 @@ export class RowWindow {
   readonly #above: HTMLTableRowElement;
   readonly #below: HTMLTableRowElement;
   #count = 0;
+  #top = 0;
+  #height = 0;
   #fill: (row: HTMLTableRowElement, index: number) => void = () => {};
 
   constructor(
-    private readonly scroller: HTMLElement,
+    scroller: HTMLElement,
     private readonly table: HTMLTableElement,
     body: HTMLTableSectionElement,
     /** In CSS pixels, the border included. */
@@ -23,7 +25,15 @@ export class RowWindow {
     this.#above = append(body, "tr", "rows-rest");
     this.#below = append(body, "tr", "rows-rest");
     for (const rest of [this.#above, this.#below]) rest.ariaHidden = "true";
-    scroller.addEventListener("scroll", () => this.#draw());
+    scroller.addEventListener("scroll", () => {
+      this.#top = scroller.scrollTop;
+      this.#draw();
+    });
+  }
+
+  /** Of the part that is seen; asking the page for it in each drawing would lay it out each time. */
+  resize(height: number): void {
+    this.#height = height;
   }
 
   show(count: number, fill: (row: HTMLTableRowElement, index: number) => void): void {
@@ -40,11 +50,11 @@ export class RowWindow {
   }
 
   #draw(): void {
-    const { scroller, rowHeight } = this;
+    const { rowHeight } = this;
     const rows = this.#rows;
     const count = this.#count;
-    const most = Math.ceil((scroller.clientHeight || 600) / rowHeight) + 2;
-    const first = Math.max(0, Math.min(count - most, Math.floor(scroller.scrollTop / rowHeight) - 1));
+    const most = Math.ceil(this.#height / rowHeight) + 2;
+    const first = Math.max(0, Math.min(count - most, Math.floor(this.#top / rowHeight) - 1));
     const shown = Math.min(count - first, most);
     while (rows.length > shown) rows.pop()?.remove();
     while (rows.length < shown) {
@@ -56,7 +66,8 @@ export class RowWindow {
     this.#above.style.height = `${first * rowHeight}px`;
     this.#below.style.height = `${(count - first - shown) * rowHeight}px`;
     rows.forEach((row, i) => {
-      row.ariaRowIndex = String(first + i + 2);
+      const index = String(first + i + 2);
+      if (row.ariaRowIndex !== index) row.ariaRowIndex = index;
       this.#fill(row, first + i);
     });
   }

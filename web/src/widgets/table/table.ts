@@ -52,8 +52,8 @@ class Table implements Renderer {
     this.#foot = append(element, "div", "table-more");
   }
 
-  resize(): void {
-    // CSS does it.
+  resize(_: number, height: number): void {
+    this.#window?.resize(height);
   }
 
   draw(view: WidgetView): void {
