@@ -25,10 +25,15 @@ export class TokenKeeper {
   readonly #refusal = signal(false);
 
   /** lasting outlives the browser, passing the tab only. Both may forbid to be used. */
+  readonly #lasting: () => Shelf;
+  readonly #passing: () => Shelf;
+
   constructor(
-    private readonly lasting: () => Shelf,
-    private readonly passing: () => Shelf,
+    lasting: () => Shelf,
+    passing: () => Shelf,
   ) {
+    this.#lasting = lasting;
+    this.#passing = passing;
     this.#current.value = read(passing) || read(lasting);
   }
 
@@ -66,10 +71,10 @@ export class TokenKeeper {
 
   give(token: string, remember: boolean): void {
     this.#refusal.value = false;
-    write(this.lasting, "");
-    write(this.passing, "");
+    write(this.#lasting, "");
+    write(this.#passing, "");
     this.#current.value = token;
-    write(remember ? this.lasting : this.passing, token);
+    write(remember ? this.#lasting : this.#passing, token);
     this.#answer(true);
   }
 
@@ -81,13 +86,13 @@ export class TokenKeeper {
   forget(): void {
     this.#current.value = "";
     this.#refusal.value = false;
-    write(this.lasting, "");
-    write(this.passing, "");
+    write(this.#lasting, "");
+    write(this.#passing, "");
   }
 
   /** Another tab of this device was given a token to remember, or forgot it ("" or null). */
   follow(token: string | null): void {
-    if (read(this.passing) !== "") return;
+    if (read(this.#passing) !== "") return;
     this.#current.value = token ?? "";
     if (this.#current.value !== "") this.#answer(true);
   }

@@ -17,10 +17,13 @@ export class Ring {
   #complete: Uint8Array;
   #columns: Float64Array[];
 
+  readonly #limit: number;
+
   constructor(
     width: number,
-    private readonly limit: number,
+    limit: number,
   ) {
+    this.#limit = limit;
     if (!(limit >= 1)) throw new RangeError(`a ring needs room for at least one row, not ${limit}`);
     this.#capacity = Math.min(FIRST_CAPACITY, limit);
     this.#ends = new Float64Array(2 * this.#capacity);
@@ -77,7 +80,7 @@ export class Ring {
     if (this.#rows > 0 && end <= this.lastEnd) {
       row = this.find(end);
       if (this.#ends[this.#first + row] !== end) {
-        if (row === 0 && this.#rows === this.limit) return false;
+        if (row === 0 && this.#rows === this.#limit) return false;
         row = this.#insert(row);
       }
     } else {
@@ -97,7 +100,7 @@ export class Ring {
 
   /** Makes room for a row before row and returns where it is now. */
   #insert(row: number): number {
-    if (this.#rows === this.limit) {
+    if (this.#rows === this.#limit) {
       this.#first++;
       this.#rows--;
       row--;
@@ -114,7 +117,7 @@ export class Ring {
 
   /** Grows while the limit allows it, else moves the rows to the front. */
   #makeRoom(): void {
-    const capacity = this.#rows > this.#capacity ? Math.min(2 * this.#capacity, this.limit) : this.#capacity;
+    const capacity = this.#rows > this.#capacity ? Math.min(2 * this.#capacity, this.#limit) : this.#capacity;
     if (capacity > this.#capacity) {
       const grown = (old: Float64Array): Float64Array => {
         const array = new Float64Array(2 * capacity);

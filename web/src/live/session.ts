@@ -72,11 +72,14 @@ export class LiveSession {
   #hiddenTimer: ReturnType<typeof setTimeout> | null = null;
   #hidden = false;
 
+  readonly #world: SocketWorld;
+
   constructor(
     url: string,
-    private readonly world: SocketWorld,
+    world: SocketWorld,
     rangeMs: number,
   ) {
+    this.#world = world;
     this.range = signal(rangeMs);
     this.#socket = new StreamSocket({
       url,
@@ -137,7 +140,7 @@ export class LiveSession {
 
   /** Server time now, in epoch ms; NaN before the first frame. */
   serverNow(): number {
-    return this.#clock.at(this.world.now());
+    return this.#clock.at(this.#world.now());
   }
 
   #hello(): HelloMessage {
@@ -253,7 +256,7 @@ export class LiveSession {
   }
 
   #refreshStatus(): void {
-    const monotonic = this.world.now();
+    const monotonic = this.#world.now();
     const serverNow = this.#clock.at(monotonic);
     const flowing = this.#flowing;
     for (const [id, status] of this.#statuses) {

@@ -63,7 +63,11 @@ export class StreamSocket {
   #cancelStable: (() => void) | null = null;
   #stopped = false;
 
-  constructor(private readonly options: SocketOptions) {}
+  readonly #options: SocketOptions;
+
+  constructor(options: SocketOptions) {
+    this.#options = options;
+  }
 
   start(): void {
     this.#stopped = false;
@@ -99,9 +103,9 @@ export class StreamSocket {
     this.#reconnectAfterMs = 0;
     this.#closeCode = 0;
     this.#closeReason = "";
-    this.options.onStatus({ kind: "connecting" });
-    this.#heardAt = this.options.world.now();
-    this.#connection = this.options.world.connect(this.options.url, SUBPROTOCOL, this.#events(++this.#generation));
+    this.#options.onStatus({ kind: "connecting" });
+    this.#heardAt = this.#options.world.now();
+    this.#connection = this.#options.world.connect(this.#options.url, SUBPROTOCOL, this.#events(++this.#generation));
     this.#watchSilence();
   }
 
@@ -123,16 +127,16 @@ export class StreamSocket {
 
   #begin(): void {
     this.#opened = true;
-    this.#heardAt = this.options.world.now();
-    this.send(this.options.hello());
-    this.options.onStatus({ kind: "open" });
-    this.#cancelStable = this.options.world.after(STABLE_MS, () => {
+    this.#heardAt = this.#options.world.now();
+    this.send(this.#options.hello());
+    this.#options.onStatus({ kind: "open" });
+    this.#cancelStable = this.#options.world.after(STABLE_MS, () => {
       this.#attempt = 0;
     });
   }
 
   #receive(frame: unknown): void {
-    const arrival = this.options.world.now();
+    const arrival = this.#options.world.now();
     this.#heardAt = arrival;
     if (typeof frame !== "string") return;
     let message: ServerMessage | null;
@@ -148,18 +152,18 @@ export class StreamSocket {
       this.#closeReason = message.reason;
       this.#reconnectAfterMs = message.reconnect_after_ms ?? 0;
     }
-    this.options.onMessage(message, arrival);
+    this.#options.onMessage(message, arrival);
   }
 
   /** One timer looks whether anything came, instead of one more timer per message. */
   #watchSilence(): void {
     const limit = SILENT_HEARTBEATS * this.#heartbeatMs;
-    const left = this.#heardAt + limit - this.options.world.now();
+    const left = this.#heardAt + limit - this.#options.world.now();
     if (left <= 0) {
       this.#lost(0, "no sign of life");
       return;
     }
-    this.#cancelSilence = this.options.world.after(Math.min(left, this.#heartbeatMs), () => this.#watchSilence());
+    this.#cancelSilence = this.#options.world.after(Math.min(left, this.#heartbeatMs), () => this.#watchSilence());
   }
 
   #lost(code: number, reason: string): void {
@@ -169,13 +173,13 @@ export class StreamSocket {
     this.#clearTimers();
     if (this.#stopped) return;
     if (isFinal(final)) {
-      this.options.onStatus({ kind: "ended", code: final, reason: because });
+      this.#options.onStatus({ kind: "ended", code: final, reason: because });
       return;
     }
-    const wait = this.#reconnectAfterMs + backoff(this.#attempt, this.options.world.random);
+    const wait = this.#reconnectAfterMs + backoff(this.#attempt, this.#options.world.random);
     this.#attempt++;
-    this.#cancelRetry = this.options.world.after(wait, () => this.#connect());
-    this.options.onStatus({ kind: "waiting", until: this.options.world.now() + wait });
+    this.#cancelRetry = this.#options.world.after(wait, () => this.#connect());
+    this.#options.onStatus({ kind: "waiting", until: this.#options.world.now() + wait });
   }
 
   /** Lets go of the connection without waiting for its close handshake. */

@@ -14,14 +14,21 @@ export class RowWindow {
   #height = 0;
   #fill: (row: HTMLTableRowElement, index: number) => void = () => {};
 
+  readonly #table: HTMLTableElement;
+  readonly #rowHeight: number;
+  readonly #make: (row: HTMLTableRowElement) => void;
+
   constructor(
     scroller: HTMLElement,
-    private readonly table: HTMLTableElement,
+    table: HTMLTableElement,
     body: HTMLTableSectionElement,
     /** In CSS pixels, the border included. */
-    private readonly rowHeight: number,
-    private readonly make: (row: HTMLTableRowElement) => void,
+    rowHeight: number,
+    make: (row: HTMLTableRowElement) => void,
   ) {
+    this.#table = table;
+    this.#rowHeight = rowHeight;
+    this.#make = make;
     this.#above = append(body, "tr", "rows-rest");
     this.#below = append(body, "tr", "rows-rest");
     for (const rest of [this.#above, this.#below]) rest.ariaHidden = "true";
@@ -39,7 +46,7 @@ export class RowWindow {
   show(count: number, fill: (row: HTMLTableRowElement, index: number) => void): void {
     this.#count = count;
     this.#fill = fill;
-    this.table.ariaRowCount = String(count + 1);
+    this.#table.ariaRowCount = String(count + 1);
     this.#draw();
   }
 
@@ -50,7 +57,7 @@ export class RowWindow {
   }
 
   #draw(): void {
-    const { rowHeight } = this;
+    const rowHeight = this.#rowHeight;
     const rows = this.#rows;
     const count = this.#count;
     const most = Math.ceil(this.#height / rowHeight) + 2;
@@ -60,7 +67,7 @@ export class RowWindow {
     while (rows.length < shown) {
       const row = document.createElement("tr");
       this.#below.before(row);
-      this.make(row);
+      this.#make(row);
       rows.push(row);
     }
     this.#above.style.height = `${first * rowHeight}px`;
