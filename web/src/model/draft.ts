@@ -99,7 +99,7 @@ export interface Kept {
 export function parseKept(text: string | null, id: string): Kept | null {
   try {
     const kept = JSON.parse(text ?? "null") as Kept | null;
-    return kept !== null && kept.base.dashboard_id === id && Array.isArray(kept.draft.widgets) && typeof kept.at === "number" ? kept : null;
+    return kept !== null && kept.base.dashboard_id === id && Array.isArray(kept.draft.widgets) ? kept : null;
   } catch {
     return null; // Written by another version of the page, or by hand.
   }

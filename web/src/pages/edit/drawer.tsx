@@ -100,7 +100,7 @@ export function WidgetDrawer({ widget, faults, warnings, cost, onChange, onClose
               tabIndex={name === tab ? 0 : -1}
               onClick={() => setTab(name)}
             >
-              {name}
+              {name}{" "}
               {count === 0 ? null : (
                 <span class="tab-faults">
                   {count}

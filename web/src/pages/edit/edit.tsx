@@ -326,8 +326,7 @@ function costOf(cost: Validation["cost"] | null): string {
   if (cost === null) return "";
   const { series, results_per_second, widgets } = cost;
   const fresh = new Set(widgets.filter((one) => one.new).map((one) => one.metric_key)).size;
-  const news = fresh === 0 ? "No new query" : `${fresh} new ${fresh === 1 ? "query" : "queries"}`;
-  return `${news}; ${series.toLocaleString("en")} series, ${results_per_second.toLocaleString("en", { maximumFractionDigits: 1 })} results/s in all`;
+  return `New queries: ${fresh}; in all ${series.toLocaleString("en")} series, ${results_per_second.toLocaleString("en")} results/s`;
 }
 
 function isNamed({ metric_name }: Widget): boolean {
