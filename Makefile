@@ -45,7 +45,7 @@ e2e: build web/node_modules/playwright-core/package.json
 
 # docs/tour.md and its pictures, from the test that does the tour.
 tour: build web/node_modules/playwright-core/package.json
-	PULSEBOARD_TOUR=1 node web/e2e/run.mjs 15
+	PULSEBOARD_TOUR=1 node web/e2e/run.mjs 16
 
 web/node_modules/playwright-core/package.json: web/package.json web/package-lock.json
 	cd web && $(NPM) ci --ignore-scripts --no-audit --no-fund

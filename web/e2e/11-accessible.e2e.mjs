@@ -32,6 +32,8 @@ test("axe finds nothing", { timeout: 240_000 }, async (t) => {
     await live(page);
     await frame(page, "The line").getByRole("button", { name: "Edit The line" }).click();
     await tab(page, name);
+    // A trial: it could be clicked, nothing lies over it.
+    await drawer(page).getByRole("button", { name: "Close" }).click({ trial: true });
   };
   const PAGES = [
     { name: "list", at: "/", ready: (page) => page.getByRole("link", { name: "For everybody" }).waitFor() },
@@ -88,6 +90,7 @@ test("axe finds nothing", { timeout: 240_000 }, async (t) => {
         await picture(page, `${name}-${theme}-narrow`);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.deepEqual([...found, ...(theme === "light" ? await faults(page) : [])], []);
+        assert.deepEqual(await page.evaluate(outside), [], "what is cut off at the left");
         assert.ok(wide <= 0, `on a narrow screen the page is ${wide} px too wide`);
       });
     }
@@ -97,4 +100,13 @@ test("axe finds nothing", { timeout: 240_000 }, async (t) => {
 async function faults(page) {
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   return violations.flatMap(({ id, help, nodes }) => nodes.map((node) => `${id}: ${help}: ${node.html} ${node.failureSummary}`));
+}
+
+/** Runs in the page: the controls that begin left of the screen. */
+function outside() {
+  return [...document.querySelectorAll("button, a, input, select")]
+    .filter((control) => control.checkVisibility())
+    .map((control) => [control.getBoundingClientRect(), control])
+    .filter(([box]) => box.left < 0 && box.right > 0)
+    .map(([, control]) => control.textContent);
 }
