@@ -3,26 +3,34 @@ import { DashboardPage } from "./pages/dashboard";
 import { ListPage } from "./pages/list";
 import { NotFoundPage } from "./pages/not-found";
 import { route } from "./router";
+import { use } from "./signal";
+import { lazy } from "./ui/lazy";
+import { Toast } from "./ui/toast";
 import { TokenDialog } from "./ui/token-dialog";
 
+const StatusPage = lazy(async () => (await import("./pages/seldom")).StatusPage);
+
 export function App() {
-  const asking = keeper.asking.value;
+  const asking = use(keeper.asking);
   return (
     <>
       <Page />
+      <Toast />
       {asking === null ? null : <TokenDialog problem={asking.problem} />}
     </>
   );
 }
 
 function Page() {
-  const at = route.value;
+  const at = use(route);
   switch (at.page) {
     case "list":
       return <ListPage />;
+    case "status":
+      return <StatusPage />;
     case "dashboard":
       // A key, so that another dashboard starts with a session of its own.
-      return <DashboardPage key={at.id} id={at.id} />;
+      return <DashboardPage key={at.id} id={at.id} widget={at.widget} edit={at.edit} />;
     case "unknown":
       return <NotFoundPage title="This page does not exist" />;
   }

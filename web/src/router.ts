@@ -1,13 +1,18 @@
-import { signal } from "@preact/signals";
+import { signal } from "./signal";
 
-export type Route = { readonly page: "list" } | { readonly page: "dashboard"; readonly id: string } | { readonly page: "unknown" };
+export type Route =
+  | { readonly page: "list" | "status" | "unknown" }
+  /** widget: the one that is inspected. */
+  | { readonly page: "dashboard"; readonly id: string; readonly widget?: string; readonly edit?: boolean };
 
 export function parseRoute(path: string): Route {
   if (path === "/" || path === "") return { page: "list" };
-  const id = /^\/d\/([^/]+)\/?$/.exec(path)?.[1];
+  if (path === "/status") return { page: "status" };
+  const [, id, edit, widget] = /^\/d\/([^/]+)(?:(\/edit)|\/w\/([^/]+))?\/?$/.exec(path) ?? [];
   if (id === undefined) return { page: "unknown" };
   try {
-    return { page: "dashboard", id: decodeURIComponent(id) };
+    if (edit !== undefined) return { page: "dashboard", id: decodeURIComponent(id), edit: true };
+    return { page: "dashboard", id: decodeURIComponent(id), ...(widget === undefined ? {} : { widget: decodeURIComponent(widget) }) };
   } catch {
     return { page: "unknown" };
   }
@@ -15,12 +20,33 @@ export function parseRoute(path: string): Route {
 
 export const route = signal<Route>({ page: "list" });
 
+/** Asked before another page is shown; true when it stops that, and calls navigate later or not at all. */
+let guard: ((path: string) => boolean) | null = null;
+/** Where the page that is shown was found. */
+let shown = "";
+
+export function guardLeaving(ask: ((path: string) => boolean) | null): void {
+  guard = ask;
+}
+
+function here(): string {
+  return location.pathname + location.search;
+}
+
 function follow(): void {
+  shown = here();
   const next = parseRoute(location.pathname);
   if (JSON.stringify(next) !== JSON.stringify(route.value)) route.value = next;
 }
 
+/** Back and forward have changed the address already when they are told. */
+function travelled(): void {
+  if (guard?.(here())) history.pushState(null, "", shown);
+  else follow();
+}
+
 export function navigate(path: string): void {
+  if (guard?.(path)) return;
   history.pushState(null, "", path);
   follow();
   window.scrollTo(0, 0);
@@ -32,16 +58,30 @@ export function setQuery(name: string, value: string | null): void {
   if (value === null) url.searchParams.delete(name);
   else url.searchParams.set(name, value);
   history.replaceState(history.state, "", url);
+  shown = here();
 }
 
 export function getQuery(name: string): string | null {
   return new URLSearchParams(location.search).get(name);
 }
 
+/** Where a dashboard, or one of its widgets, is shown, with the state that the address of this page has. */
+export function dashboardPath(id: string, widget?: string): string {
+  return `/d/${encodeURIComponent(id)}${widget === undefined ? "" : `/w/${encodeURIComponent(widget)}`}${location.search}`;
+}
+
+/** Where a dashboard is edited; widget is the one whose settings are open, or "new". */
+export function editPath(id: string, widget?: string): string {
+  const query = new URLSearchParams(location.search);
+  if (widget !== undefined) query.set("widget", widget);
+  const text = query.toString();
+  return `/d/${encodeURIComponent(id)}/edit${text === "" ? "" : `?${text}`}`;
+}
+
 /** Follows the address bar, and turns clicks on links of this page into navigation. */
 export function startRouter(): void {
   follow();
-  window.addEventListener("popstate", follow);
+  window.addEventListener("popstate", travelled);
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     const link = event.target instanceof Element ? event.target.closest("a") : null;

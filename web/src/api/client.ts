@@ -1,5 +1,5 @@
 import { keeper } from "./token";
-import type { Dashboard, DashboardList, Problem, ProblemDetail, WidgetsPatch } from "./types";
+import type { Dashboard, DashboardList, MetricList, Problem, ProblemDetail, Validation, VersionEntry } from "./types";
 
 /** A document and the ETag it was read with. */
 export interface Versioned<T> {
@@ -23,6 +23,12 @@ export class ApiError extends Error {
   get conflict(): boolean {
     return this.status === 412;
   }
+}
+
+/** What to tell people of a failure: the rules that were broken, with their places, when there are any. */
+export function messageOf(error: unknown): string {
+  const faults = error instanceof ApiError ? error.errors.map(({ pointer = "", detail = "" }) => `${pointer}: ${detail}`) : [];
+  return faults.join("; ") || (error instanceof Error ? error.message : String(error));
 }
 
 interface Request {
@@ -57,6 +63,8 @@ async function requestWith(token: string, path: string, { method = "GET", body, 
     response = await fetch(path, {
       method,
       headers,
+      // What is deleted on leaving is deleted although the page is gone.
+      keepalive: method === "DELETE",
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal === undefined ? {} : { signal }),
     });
@@ -111,20 +119,51 @@ export async function getDashboard(id: string, signal?: AbortSignal): Promise<Ve
   return versioned(await request(address(id), { signal }));
 }
 
-export async function createDashboard(title: string): Promise<Versioned<Dashboard>> {
-  return versioned(await request("/dashboards", { method: "POST", body: { title } }));
+export async function createDashboard(document: object): Promise<Versioned<Dashboard>> {
+  return versioned(await request("/dashboards", { method: "POST", body: document }));
 }
 
 export async function deleteDashboard(id: string, etag: string): Promise<void> {
   await request(address(id), { method: "DELETE", ifMatch: etag });
 }
 
-export async function patchWidgets(id: string, etag: string, patch: WidgetsPatch): Promise<Versioned<Dashboard>> {
-  return versioned(await request(`${address(id)}/widgets`, { method: "PATCH", body: patch, ifMatch: etag }));
-}
 
 /** Address of the stream, on the origin that served the page. */
 export function streamAddress(id: string, page: Location): string {
   const scheme = page.protocol === "https:" ? "wss:" : "ws:";
   return `${scheme}//${page.host}/stream/${encodeURIComponent(id)}`;
+}
+
+/** Brings a deleted dashboard back as it was in version. */
+export async function undelete(id: string, version: number): Promise<void> {
+  // The deletion is a version too, the one after it.
+  await request(`${address(id)}/versions/${version}/restore`, { method: "POST", ifMatch: `"${version + 1}"` });
+}
+
+/** The metrics that arrive, those with all words of query in their name. */
+export async function listMetrics(query: string, limit: number, signal?: AbortSignal): Promise<MetricList> {
+  const response = await request(`/metrics/catalog?${new URLSearchParams({ query, limit: String(limit) }).toString()}`, { signal });
+  return (await response.json()) as MetricList;
+}
+
+/** Changes a dashboard: PATCH with a merge patch, of its widgets by id when part is "/widgets", or PUT with the whole. */
+export async function changeDashboard(method: "PATCH" | "PUT", id: string, part: "" | "/widgets", etag: string, body: object): Promise<Versioned<Dashboard>> {
+  return versioned(await request(address(id) + part, { method, body, ifMatch: etag }));
+}
+
+async function read<T>(path: string, options?: Request): Promise<T> {
+  return (await (await request(path, options)).json()) as T;
+}
+
+export function validateDashboard(document: object, signal: AbortSignal): Promise<Validation> {
+  return read("/dashboards/validate", { method: "POST", body: document, signal });
+}
+
+/** The newest versions, of a deleted dashboard too. */
+export function listVersions(id: string): Promise<{ readonly versions: readonly VersionEntry[] }> {
+  return read(`${address(id)}/versions`);
+}
+
+export function getVersion(id: string, version: number): Promise<Dashboard> {
+  return read(`${address(id)}/versions/${version}`);
 }

@@ -37,6 +37,20 @@ test("a browser that forbids storage still signs in", () => {
   assert.equal(k.token.value, "a");
 });
 
+test("another tab's token is this one's too, unless this one has its own", async () => {
+  const k = shelves().open();
+  const refused = k.ask("", "no token");
+  k.follow("a");
+  assert.equal(await refused, true);
+  assert.deepEqual([k.token.value, k.asking.value], ["a", null]);
+  k.follow(null);
+  assert.equal(k.token.value, "");
+  k.give("mine", false);
+  k.follow("theirs");
+  k.follow(null);
+  assert.equal(k.token.value, "mine");
+});
+
 test("all who were refused wait for one answer", async () => {
   const k = shelves().open();
   const two = [k.ask("", "no token"), k.ask("", "no token")];

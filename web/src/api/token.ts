@@ -1,6 +1,6 @@
-import { signal, type ReadonlySignal } from "@preact/signals";
+import { signal, type ReadonlySignal } from "../signal";
 
-const KEY = "pulseboard.token";
+export const TOKEN_KEY = "pulseboard.token";
 
 /** The part of the browser's storages that is used, so that tests can stand in for it. */
 export interface Shelf {
@@ -19,32 +19,37 @@ export interface Asking {
  * until there is another one, so that pages need not know of tokens at all.
  */
 export class TokenKeeper {
-  private readonly current = signal("");
-  private readonly question = signal<Asking | null>(null);
-  private waiting: ((given: boolean) => void)[] = [];
-  private readonly refusal = signal(false);
+  readonly #current = signal("");
+  readonly #question = signal<Asking | null>(null);
+  #waiting: ((given: boolean) => void)[] = [];
+  readonly #refusal = signal(false);
 
   /** lasting outlives the browser, passing the tab only. Both may forbid to be used. */
+  readonly #lasting: () => Shelf;
+  readonly #passing: () => Shelf;
+
   constructor(
-    private readonly lasting: () => Shelf,
-    private readonly passing: () => Shelf,
+    lasting: () => Shelf,
+    passing: () => Shelf,
   ) {
-    this.current.value = read(passing) || read(lasting);
+    this.#lasting = lasting;
+    this.#passing = passing;
+    this.#current.value = read(passing) || read(lasting);
   }
 
   /** "" = none. */
   get token(): ReadonlySignal<string> {
-    return this.current;
+    return this.#current;
   }
 
   /** The dialog was closed without an answer. */
   get declined(): ReadonlySignal<boolean> {
-    return this.refusal;
+    return this.#refusal;
   }
 
   /** What the dialog asks, null when it is closed. */
   get asking(): ReadonlySignal<Asking | null> {
-    return this.question;
+    return this.#question;
   }
 
   /**
@@ -52,43 +57,50 @@ export class TokenKeeper {
    * when there is one. Who closed the dialog is not asked again before signIn.
    */
   ask(sent: string, problem: string): Promise<boolean> {
-    if (sent !== this.current.value) return Promise.resolve(true);
-    if (this.refusal.value) return Promise.resolve(false);
-    this.question.value ??= { problem: sent === "" ? "" : problem };
-    return new Promise((resolve) => this.waiting.push(resolve));
+    if (sent !== this.#current.value) return Promise.resolve(true);
+    if (this.#refusal.value) return Promise.resolve(false);
+    this.#question.value ??= { problem: sent === "" ? "" : problem };
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Opens the dialog because somebody wants to. */
   signIn(): void {
-    this.refusal.value = false;
-    this.question.value ??= { problem: "" };
+    this.#refusal.value = false;
+    this.#question.value ??= { problem: "" };
   }
 
   give(token: string, remember: boolean): void {
-    this.refusal.value = false;
-    write(this.lasting, "");
-    write(this.passing, "");
-    this.current.value = token;
-    write(remember ? this.lasting : this.passing, token);
-    this.answer(true);
+    this.#refusal.value = false;
+    write(this.#lasting, "");
+    write(this.#passing, "");
+    this.#current.value = token;
+    write(remember ? this.#lasting : this.#passing, token);
+    this.#answer(true);
   }
 
   decline(): void {
-    this.refusal.value = true;
-    this.answer(false);
+    this.#refusal.value = true;
+    this.#answer(false);
   }
 
   forget(): void {
-    this.current.value = "";
-    this.refusal.value = false;
-    write(this.lasting, "");
-    write(this.passing, "");
+    this.#current.value = "";
+    this.#refusal.value = false;
+    write(this.#lasting, "");
+    write(this.#passing, "");
   }
 
-  private answer(given: boolean): void {
-    this.question.value = null;
-    const waiting = this.waiting;
-    this.waiting = [];
+  /** Another tab of this device was given a token to remember, or forgot it ("" or null). */
+  follow(token: string | null): void {
+    if (read(this.#passing) !== "") return;
+    this.#current.value = token ?? "";
+    if (this.#current.value !== "") this.#answer(true);
+  }
+
+  #answer(given: boolean): void {
+    this.#question.value = null;
+    const waiting = this.#waiting;
+    this.#waiting = [];
     for (const resolve of waiting) resolve(given);
   }
 }
@@ -97,7 +109,7 @@ export class TokenKeeper {
 
 function read(shelf: () => Shelf): string {
   try {
-    return shelf().getItem(KEY) ?? "";
+    return shelf().getItem(TOKEN_KEY) ?? "";
   } catch {
     return "";
   }
@@ -105,8 +117,8 @@ function read(shelf: () => Shelf): string {
 
 function write(shelf: () => Shelf, token: string): void {
   try {
-    if (token === "") shelf().removeItem(KEY);
-    else shelf().setItem(KEY, token);
+    if (token === "") shelf().removeItem(TOKEN_KEY);
+    else shelf().setItem(TOKEN_KEY, token);
   } catch {
     // Not kept, then.
   }

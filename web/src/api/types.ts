@@ -51,10 +51,34 @@ export interface DashboardSummary {
   readonly title: string;
   readonly version: number;
   readonly tags?: readonly string[];
+  readonly variables?: readonly Variable[];
+  readonly widget_count?: number;
+  readonly updated_at?: string;
+}
+
+/** Lets a viewer choose among the values of a tag. */
+export interface Variable {
+  readonly name: string;
+  readonly tag: string;
+}
+
+/** A metric that arrives. */
+export interface Metric {
+  readonly metric_name: string;
+  readonly series: number;
+  readonly last_value: number | null;
+  readonly last_event: string;
+  readonly events_last_minute: number;
+  readonly stale: boolean;
+  readonly tags: readonly { readonly key: string; readonly values: readonly string[] }[];
+}
+
+export interface MetricList {
+  readonly metrics: readonly Metric[];
+  readonly total: number;
 }
 
 export interface Dashboard extends DashboardSummary {
-  readonly variables?: readonly { readonly name: string; readonly tag: string }[];
   readonly widgets: readonly Widget[];
 }
 
@@ -62,21 +86,6 @@ export interface DashboardList {
   readonly dashboards: readonly DashboardSummary[];
   readonly next?: string | null;
 }
-
-/** A widget before the service has given it an id, or the fields to change. */
-export interface WidgetPatch {
-  readonly metric_name?: string;
-  readonly aggregation?: string;
-  readonly window_seconds?: number;
-  readonly refresh_interval_seconds?: number | null;
-  readonly delay_seconds?: number | null;
-  readonly filter?: Readonly<Record<string, unknown>> | null;
-  readonly group_by?: readonly string[] | null;
-  readonly display_config?: Readonly<Record<string, unknown>>;
-}
-
-/** Body of PATCH /dashboards/{id}/widgets. */
-export type WidgetsPatch = Readonly<Record<string, WidgetPatch | null | readonly WidgetPatch[]>>;
 
 export interface ProblemDetail {
   readonly pointer?: string;
@@ -90,6 +99,30 @@ export interface Problem {
   readonly status?: number;
   readonly detail?: string;
   readonly errors?: readonly ProblemDetail[];
+}
+
+export interface WidgetCost {
+  readonly widget_id: string;
+  readonly metric_key: string;
+  readonly new: boolean;
+  readonly series: number | null;
+  readonly groups: number | null;
+}
+
+/** Answer of POST /dashboards/validate. */
+export interface Validation {
+  readonly warnings: readonly ProblemDetail[];
+  readonly cost: { readonly series: number; readonly results_per_second: number; readonly widgets: readonly WidgetCost[] };
+}
+
+export interface VersionEntry {
+  readonly version: number;
+  readonly action: string;
+  readonly restored_from?: number;
+  readonly at: string;
+  readonly by: string;
+  readonly title: string;
+  readonly widget_count: number;
 }
 
 export type { Tags };

@@ -9,7 +9,8 @@ export type Freshness = "skeleton" | "waiting" | "live" | "late" | "stale" | "de
  */
 export function freshness(stream: WidgetStream, serverNow: number, monotonic: number, flowing: boolean): Freshness {
   if (!stream.known) return "skeleton";
-  if (stream.ring.length === 0) return stream.state === "degraded" ? "degraded" : "waiting";
+  // Windows in which nothing has ever matched have ends, but no series.
+  if (stream.ring.length === 0 || stream.columns.length === 0) return stream.state === "degraded" ? "degraded" : "waiting";
   if (stream.state === "stale" || stream.state === "degraded") return stream.state;
   const allowed = 2 * stream.refreshMs + 1000 + stream.delayMs;
   // Not while paused or cut off: the page says that once, for all widgets.

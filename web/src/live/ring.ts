@@ -10,61 +10,64 @@ const FIRST_CAPACITY = 64;
  * line through NaN.
  */
 export class Ring {
-  private capacity: number;
-  private first = 0;
-  private rows = 0;
-  private ends: Float64Array;
-  private complete: Uint8Array;
-  private columns: Float64Array[];
+  #capacity: number;
+  #first = 0;
+  #rows = 0;
+  #ends: Float64Array;
+  #complete: Uint8Array;
+  #columns: Float64Array[];
+
+  readonly #limit: number;
 
   constructor(
     width: number,
-    private readonly limit: number,
+    limit: number,
   ) {
+    this.#limit = limit;
     if (!(limit >= 1)) throw new RangeError(`a ring needs room for at least one row, not ${limit}`);
-    this.capacity = Math.min(FIRST_CAPACITY, limit);
-    this.ends = new Float64Array(2 * this.capacity);
-    this.complete = new Uint8Array(2 * this.capacity);
-    this.columns = Array.from({ length: width }, () => new Float64Array(2 * this.capacity));
+    this.#capacity = Math.min(FIRST_CAPACITY, limit);
+    this.#ends = new Float64Array(2 * this.#capacity);
+    this.#complete = new Uint8Array(2 * this.#capacity);
+    this.#columns = Array.from({ length: width }, () => new Float64Array(2 * this.#capacity));
   }
 
   get length(): number {
-    return this.rows;
+    return this.#rows;
   }
 
   get width(): number {
-    return this.columns.length;
+    return this.#columns.length;
   }
 
   /** The newest window end, NaN when empty. */
   get lastEnd(): number {
-    return this.rows === 0 ? Number.NaN : (this.ends[this.first + this.rows - 1] ?? Number.NaN);
+    return this.#rows === 0 ? Number.NaN : (this.#ends[this.#first + this.#rows - 1] ?? Number.NaN);
   }
 
   /** Window ends, oldest first. Views are valid until the next change. */
   endsView(): Float64Array {
-    return this.ends.subarray(this.first, this.first + this.rows);
+    return this.#ends.subarray(this.#first, this.#first + this.#rows);
   }
 
   /** 1 where the window was complete. */
   completeView(): Uint8Array {
-    return this.complete.subarray(this.first, this.first + this.rows);
+    return this.#complete.subarray(this.#first, this.#first + this.#rows);
   }
 
   columnView(column: number): Float64Array {
-    return this.column(column).subarray(this.first, this.first + this.rows);
+    return this.#column(column).subarray(this.#first, this.#first + this.#rows);
   }
 
   /** Adds a column that is absent in every row so far. */
   addColumn(): void {
-    this.columns.push(new Float64Array(2 * this.capacity).fill(Number.NaN));
+    this.#columns.push(new Float64Array(2 * this.#capacity).fill(Number.NaN));
   }
 
   clear(width: number): void {
-    this.first = 0;
-    this.rows = 0;
-    this.columns.length = Math.min(width, this.columns.length);
-    while (this.columns.length < width) this.addColumn();
+    this.#first = 0;
+    this.#rows = 0;
+    this.#columns.length = Math.min(width, this.#columns.length);
+    while (this.#columns.length < width) this.addColumn();
   }
 
   /**
@@ -73,20 +76,20 @@ export class Ring {
    * false for a row older than everything in a full ring.
    */
   put(end: number, complete: boolean, value: (column: number) => number | null): boolean {
-    let row = this.rows;
-    if (this.rows > 0 && end <= this.lastEnd) {
+    let row = this.#rows;
+    if (this.#rows > 0 && end <= this.lastEnd) {
       row = this.find(end);
-      if (this.ends[this.first + row] !== end) {
-        if (row === 0 && this.rows === this.limit) return false;
-        row = this.insert(row);
+      if (this.#ends[this.#first + row] !== end) {
+        if (row === 0 && this.#rows === this.#limit) return false;
+        row = this.#insert(row);
       }
     } else {
-      row = this.insert(row);
+      row = this.#insert(row);
     }
-    const at = this.first + row;
-    this.ends[at] = end;
-    this.complete[at] = complete ? 1 : 0;
-    for (let i = 0; i < this.columns.length; i++) this.column(i)[at] = value(i) ?? Number.NaN;
+    const at = this.#first + row;
+    this.#ends[at] = end;
+    this.#complete[at] = complete ? 1 : 0;
+    for (let i = 0; i < this.#columns.length; i++) this.#column(i)[at] = value(i) ?? Number.NaN;
     return true;
   }
 
@@ -96,50 +99,50 @@ export class Ring {
   }
 
   /** Makes room for a row before row and returns where it is now. */
-  private insert(row: number): number {
-    if (this.rows === this.limit) {
-      this.first++;
-      this.rows--;
+  #insert(row: number): number {
+    if (this.#rows === this.#limit) {
+      this.#first++;
+      this.#rows--;
       row--;
     }
-    if (this.first + this.rows === 2 * this.capacity) this.makeRoom();
-    const from = this.first + row;
-    const to = this.first + this.rows;
+    if (this.#first + this.#rows === 2 * this.#capacity) this.#makeRoom();
+    const from = this.#first + row;
+    const to = this.#first + this.#rows;
     if (from < to) {
-      for (const array of this.arrays()) array.copyWithin(from + 1, from, to);
+      for (const array of this.#arrays()) array.copyWithin(from + 1, from, to);
     }
-    this.rows++;
+    this.#rows++;
     return row;
   }
 
   /** Grows while the limit allows it, else moves the rows to the front. */
-  private makeRoom(): void {
-    const capacity = this.rows > this.capacity ? Math.min(2 * this.capacity, this.limit) : this.capacity;
-    if (capacity > this.capacity) {
+  #makeRoom(): void {
+    const capacity = this.#rows > this.#capacity ? Math.min(2 * this.#capacity, this.#limit) : this.#capacity;
+    if (capacity > this.#capacity) {
       const grown = (old: Float64Array): Float64Array => {
         const array = new Float64Array(2 * capacity);
-        array.set(old.subarray(this.first, this.first + this.rows));
+        array.set(old.subarray(this.#first, this.#first + this.#rows));
         return array;
       };
-      this.ends = grown(this.ends);
-      this.columns = this.columns.map(grown);
+      this.#ends = grown(this.#ends);
+      this.#columns = this.#columns.map(grown);
       const complete = new Uint8Array(2 * capacity);
       complete.set(this.completeView());
-      this.complete = complete;
-      this.capacity = capacity;
+      this.#complete = complete;
+      this.#capacity = capacity;
     } else {
-      for (const array of this.arrays()) array.copyWithin(0, this.first, this.first + this.rows);
+      for (const array of this.#arrays()) array.copyWithin(0, this.#first, this.#first + this.#rows);
     }
-    this.first = 0;
+    this.#first = 0;
   }
 
-  private arrays(): (Float64Array | Uint8Array)[] {
-    return [this.ends, this.complete, ...this.columns];
+  #arrays(): (Float64Array | Uint8Array)[] {
+    return [this.#ends, this.#complete, ...this.#columns];
   }
 
-  private column(index: number): Float64Array {
-    const column = this.columns[index];
-    if (column === undefined) throw new RangeError(`a ring of ${this.columns.length} columns has no column ${index}`);
+  #column(index: number): Float64Array {
+    const column = this.#columns[index];
+    if (column === undefined) throw new RangeError(`a ring of ${this.#columns.length} columns has no column ${index}`);
     return column;
   }
 }

@@ -12,66 +12,69 @@ interface Drawable {
  * nothing changes.
  */
 export class Scheduler {
-  private readonly drawables = new Map<string, Drawable>();
-  private frame = 0;
+  readonly #drawables = new Map<string, Drawable>();
+  #frame = 0;
   /** Where the next frame goes on when the last one ran out of time. */
-  private queue: Drawable[] = [];
+  #queue: Drawable[] = [];
 
   register(id: string, draw: () => void): void {
-    this.drawables.set(id, { draw, visible: true, dirty: true });
-    this.request();
+    this.#drawables.set(id, { draw, visible: true, dirty: true });
+    this.#request();
   }
 
   unregister(id: string): void {
-    const drawable = this.drawables.get(id);
+    const drawable = this.#drawables.get(id);
     if (drawable !== undefined) drawable.dirty = false;
-    this.drawables.delete(id);
+    this.#drawables.delete(id);
   }
 
   setVisible(id: string, visible: boolean): void {
-    const drawable = this.drawables.get(id);
+    const drawable = this.#drawables.get(id);
     if (drawable === undefined) return;
     drawable.visible = visible;
-    if (visible && drawable.dirty) this.request();
+    if (visible && drawable.dirty) this.#request();
   }
 
+  /** What is drawn of a widget, and of its points, which have its id and a #. */
   invalidate(id: string): void {
-    const drawable = this.drawables.get(id);
-    if (drawable === undefined) return;
-    drawable.dirty = true;
-    if (drawable.visible) this.request();
+    for (const name of [id, `${id}#`]) {
+      const drawable = this.#drawables.get(name);
+      if (drawable === undefined) continue;
+      drawable.dirty = true;
+      if (drawable.visible) this.#request();
+    }
   }
 
   invalidateAll(): void {
-    for (const drawable of this.drawables.values()) drawable.dirty = true;
-    this.request();
+    for (const drawable of this.#drawables.values()) drawable.dirty = true;
+    this.#request();
   }
 
   stop(): void {
-    if (this.frame !== 0) cancelAnimationFrame(this.frame);
-    this.frame = 0;
-    this.drawables.clear();
-    this.queue = [];
+    if (this.#frame !== 0) cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    this.#drawables.clear();
+    this.#queue = [];
   }
 
-  private request(): void {
-    if (this.frame === 0) this.frame = requestAnimationFrame(() => this.run());
+  #request(): void {
+    if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#run());
   }
 
-  private run(): void {
-    this.frame = 0;
-    if (this.queue.length === 0) this.queue = [...this.drawables.values()];
+  #run(): void {
+    this.#frame = 0;
+    if (this.#queue.length === 0) this.#queue = [...this.#drawables.values()];
     const end = performance.now() + FRAME_BUDGET_MS;
-    while (this.queue.length > 0) {
-      const drawable = this.queue.shift();
+    while (this.#queue.length > 0) {
+      const drawable = this.#queue.shift();
       if (drawable === undefined || !drawable.dirty || !drawable.visible) continue;
       drawable.dirty = false;
       drawable.draw();
       if (performance.now() > end) break;
     }
-    for (const drawable of this.drawables.values()) {
+    for (const drawable of this.#drawables.values()) {
       if (drawable.dirty && drawable.visible) {
-        this.request();
+        this.#request();
         return;
       }
     }

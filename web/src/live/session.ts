@@ -1,9 +1,9 @@
-import { signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { signal, type ReadonlySignal, type Signal } from "../signal";
 import { keeper } from "../api/token";
 import { CLOSED_TOKEN } from "./backoff";
 import { ServerClock } from "./clock";
 import { freshness, type Freshness } from "./freshness";
-import type { HelloMessage, ServerMessage } from "./protocol";
+import type { HelloMessage, ServerMessage, Tags } from "./protocol";
 import { Scheduler } from "./scheduler";
 import { StreamSocket, type SocketStatus, type SocketWorld } from "./socket";
 import { DashboardStore, type WidgetStream } from "./store";
@@ -46,147 +46,171 @@ export class LiveSession {
   readonly version = signal(0);
   /** Length of the time axes in ms, 0 for all there is. */
   readonly range: Signal<number>;
+  /** What the viewer chose among the values of tags; a tag without a choice is not in it. */
+  readonly choice: Signal<Tags> = signal<Tags>({});
+  /** Rises when a widget's series may have changed. */
+  readonly revision = signal(0);
+  /** A wall display: nobody touches it, and it may say that it is hidden. */
+  keepRunning = false;
 
-  private readonly clock = new ServerClock();
-  private readonly socket: StreamSocket;
-  private readonly statuses = new Map<string, Signal<WidgetStatus>>();
-  private readonly listeners = new AbortController();
-  private link: SocketStatus = { kind: "connecting" };
+  readonly #clock = new ServerClock();
+  readonly #socket: StreamSocket;
+  readonly #statuses = new Map<string, Signal<WidgetStatus>>();
+  readonly #listeners = new AbortController();
+  #link: SocketStatus = { kind: "connecting" };
   /** The token of the newest hello. */
-  private sent = "";
-  private unfollow = (): void => {};
-  private connectedOnce = false;
-  private lag = Number.NaN;
+  #sent = "";
+  #unfollow = (): void => {};
+  #connectedOnce = false;
+  /** The server of this connection knows whether to send anything. */
+  #toldFlow = false;
+  #lag = Number.NaN;
   /** The first updates of a connection wait while the page draws its history: they tell nothing about the link. */
-  private settling = 0;
-  private resyncAt = Number.NEGATIVE_INFINITY;
-  private timer: ReturnType<typeof setInterval> | null = null;
-  private hiddenTimer: ReturnType<typeof setTimeout> | null = null;
-  private hidden = false;
+  #settling = 0;
+  #resyncAt = Number.NEGATIVE_INFINITY;
+  #timer: ReturnType<typeof setInterval> | null = null;
+  #hiddenTimer: ReturnType<typeof setTimeout> | null = null;
+  #hidden = false;
+
+  readonly #world: SocketWorld;
 
   constructor(
     url: string,
-    private readonly world: SocketWorld,
+    world: SocketWorld,
     rangeMs: number,
   ) {
+    this.#world = world;
     this.range = signal(rangeMs);
-    this.socket = new StreamSocket({
+    this.#socket = new StreamSocket({
       url,
       world,
-      hello: () => this.hello(),
-      onMessage: (message, arrival) => this.receive(message, arrival),
-      onStatus: (status) => this.setLink(status),
+      hello: () => this.#hello(),
+      onMessage: (message, arrival) => this.#receive(message, arrival),
+      onStatus: (status) => this.#setLink(status),
     });
   }
 
   start(): void {
-    this.socket.start();
-    this.unfollow = keeper.token.subscribe((token) => {
+    // For end-to-end tests, which count the points that the page has.
+    dispatchEvent(new CustomEvent("pulseboard", { detail: this }));
+    this.#socket.start();
+    this.#unfollow = keeper.token.subscribe((token) => {
       // It may come long after the dialog was closed.
-      if (token !== this.sent) this.startAgain();
+      if (token !== this.#sent) this.#startAgain();
     });
-    this.timer = setInterval(() => this.refreshStatus(), STATUS_MS);
-    const { signal: until } = this.listeners;
-    window.addEventListener("online", () => this.socket.retryNow(), { signal: until });
-    document.addEventListener("visibilitychange", () => this.visibilityChanged(), { signal: until });
+    this.#timer = setInterval(() => this.#refreshStatus(), STATUS_MS);
+    const { signal: until } = this.#listeners;
+    window.addEventListener("online", () => this.#socket.retryNow(), { signal: until });
+    document.addEventListener("visibilitychange", () => this.#visibilityChanged(), { signal: until });
   }
 
   stop(): void {
-    this.listeners.abort();
-    this.unfollow();
-    if (this.timer !== null) clearInterval(this.timer);
-    if (this.hiddenTimer !== null) clearTimeout(this.hiddenTimer);
-    this.socket.stop();
+    this.#listeners.abort();
+    this.#unfollow();
+    if (this.#timer !== null) clearInterval(this.#timer);
+    if (this.#hiddenTimer !== null) clearTimeout(this.#hiddenTimer);
+    this.#socket.stop();
     this.scheduler.stop();
   }
 
+  /** Someone asks for it. */
   retryNow(): void {
-    this.socket.retryNow();
+    this.#socket.retryNow(true);
   }
 
   setPaused(paused: boolean): void {
     this.paused.value = paused;
-    this.sendFlow();
-    this.refreshStatus();
+    this.#sendFlow();
+    this.#refreshStatus();
   }
 
   status(id: string): ReadonlySignal<WidgetStatus> {
-    let status = this.statuses.get(id);
+    let status = this.#statuses.get(id);
     if (status === undefined) {
       status = signal(SKELETON);
-      this.statuses.set(id, status);
+      this.#statuses.set(id, status);
     }
     return status;
   }
 
+  /** How far the clock of this device is ahead of the server's, in ms; NaN before the first frame. */
+  skew(): number {
+    return Date.now() - this.serverNow();
+  }
+
   /** Server time now, in epoch ms; NaN before the first frame. */
   serverNow(): number {
-    return this.clock.at(this.world.now());
+    return this.#clock.at(this.#world.now());
   }
 
-  private hello(): HelloMessage {
-    this.sent = keeper.token.peek();
+  #hello(): HelloMessage {
+    this.#sent = keeper.token.value;
     const resume = this.store.resumePoints();
-    return this.sent === "" ? { type: "hello", resume } : { type: "hello", token: this.sent, resume };
+    return this.#sent === "" ? { type: "hello", resume } : { type: "hello", token: this.#sent, resume };
   }
 
-  private get refused(): boolean {
-    return this.link.kind === "ended" && this.link.code === CLOSED_TOKEN;
+  get #refused(): boolean {
+    return this.#link.kind === "ended" && this.#link.code === CLOSED_TOKEN;
   }
 
-  private async askForToken(reason: string): Promise<void> {
-    if (await keeper.ask(this.sent, reason)) this.startAgain();
+  async #askForToken(reason: string): Promise<void> {
+    if (await keeper.ask(this.#sent, reason)) this.#startAgain();
   }
 
-  private startAgain(): void {
-    if (this.refused && !this.listeners.signal.aborted) this.socket.start();
+  #startAgain(): void {
+    if (this.#refused && !this.#listeners.signal.aborted) this.#socket.start();
   }
 
-  private receive(message: ServerMessage, arrival: number): void {
-    if ("server_time" in message) this.clock.observe(message.server_time, arrival);
+  #receive(message: ServerMessage, arrival: number): void {
+    if ("server_time" in message) this.#clock.observe(message.server_time, arrival);
     const { changed, resync } = this.store.apply(message, arrival);
     for (const stream of changed) this.scheduler.invalidate(stream.id);
-    if (resync && arrival - this.resyncAt > RESYNC_MS) {
-      this.resyncAt = arrival;
-      this.socket.send({ type: "resync" });
+    this.#tellFlow();
+    if (resync && arrival - this.#resyncAt > RESYNC_MS) {
+      this.#resyncAt = arrival;
+      this.#socket.send({ type: "resync" });
     }
     switch (message.type) {
       case "update":
-        this.measureLag(changed, arrival);
+        this.#measureLag(changed, arrival);
         break;
       case "welcome":
       case "dashboard":
         this.version.value = this.store.version;
         break;
       case "snapshot":
-        this.refreshStatus();
+        this.#refreshStatus();
+        this.revision.value++;
+        break;
+      case "series":
+        this.revision.value++;
         break;
       default:
     }
   }
 
-  private setLink(link: SocketStatus): void {
-    this.link = link;
-    if (link.kind === "ended" && link.code === CLOSED_TOKEN) void this.askForToken(link.reason);
+  #setLink(link: SocketStatus): void {
+    this.#link = link;
+    if (link.kind === "ended" && link.code === CLOSED_TOKEN) void this.#askForToken(link.reason);
     if (link.kind === "open") {
-      this.connectedOnce = true;
+      this.#connectedOnce = true;
       // The next server may have another clock.
-      this.clock.reset();
-      this.settling = 2;
-      this.lag = Number.NaN;
-      // After the hello: a new connection flows until it is told not to.
-      if (this.paused.value || this.hidden) this.socket.send({ type: "pause" });
+      this.#clock.reset();
+      this.#settling = 2;
+      this.#lag = Number.NaN;
+      this.#toldFlow = false;
+      this.#tellFlow();
     }
-    this.refreshStatus();
+    this.#refreshStatus();
   }
 
   /** How far behind the server's clock results are when they come, smoothed. */
-  private measureLag(changed: readonly WidgetStream[], arrival: number): void {
-    if (this.settling > 0) {
-      this.settling--;
+  #measureLag(changed: readonly WidgetStream[], arrival: number): void {
+    if (this.#settling > 0) {
+      this.#settling--;
       return;
     }
-    const now = this.clock.at(arrival);
+    const now = this.#clock.at(arrival);
     let lag = Number.NaN;
     for (const stream of changed) {
       const one = now - stream.ring.lastEnd - stream.delayMs;
@@ -194,59 +218,60 @@ export class LiveSession {
     }
     if (Number.isNaN(lag)) return;
     lag = Math.max(0, lag);
-    this.lag = Number.isNaN(this.lag) ? lag : this.lag + LAG_WEIGHT * (lag - this.lag);
+    this.#lag = Number.isNaN(this.#lag) ? lag : this.#lag + LAG_WEIGHT * (lag - this.#lag);
   }
 
-  private get flowing(): boolean {
-    return this.link.kind === "open" && !this.paused.value && !this.hidden;
+  get #flowing(): boolean {
+    return this.#link.kind === "open" && !this.paused.value && !this.#hidden;
   }
 
-  private sendFlow(): void {
-    this.socket.send({ type: this.paused.value || this.hidden ? "pause" : "play" });
+  /** A new connection flows until it is told not to: once there is something to look at. */
+  #tellFlow(): void {
+    if (this.#toldFlow || !this.store.known) return;
+    this.#toldFlow = true;
+    if (this.paused.value || this.#hidden) this.#sendFlow();
+  }
+
+  #sendFlow(): void {
+    this.#socket.send({ type: this.paused.value || this.#hidden ? "pause" : "play" });
   }
 
   /** A tab that nobody sees gets no updates; one snapshot makes up for them. */
-  private visibilityChanged(): void {
-    if (this.hiddenTimer !== null) clearTimeout(this.hiddenTimer);
-    this.hiddenTimer = null;
-    if (document.visibilityState === "hidden") {
-      this.hiddenTimer = setTimeout(() => {
-        this.hidden = true;
-        this.sendFlow();
+  #visibilityChanged(): void {
+    if (this.#hiddenTimer !== null) clearTimeout(this.#hiddenTimer);
+    this.#hiddenTimer = null;
+    if (document.visibilityState === "hidden" && !this.keepRunning) {
+      this.#hiddenTimer = setTimeout(() => {
+        this.#hidden = true;
+        this.#sendFlow();
       }, HIDDEN_MS);
       return;
     }
-    if (this.hidden) {
-      this.hidden = false;
-      if (!this.paused.value) this.sendFlow();
+    if (this.#hidden) {
+      this.#hidden = false;
+      if (!this.paused.value) this.#sendFlow();
     }
-    this.socket.retryNow();
+    this.#socket.retryNow();
     this.scheduler.invalidateAll();
   }
 
-  private refreshStatus(): void {
-    const monotonic = this.world.now();
-    const serverNow = this.clock.at(monotonic);
-    const flowing = this.flowing;
-    for (const [id, status] of this.statuses) {
-      const next = this.widgetStatus(this.store.stream(id), serverNow, monotonic, flowing);
-      const old = status.value;
-      if (
-        next.freshness !== old.freshness ||
-        next.detail !== old.detail ||
-        next.ageSeconds !== old.ageSeconds ||
-        next.partial !== old.partial
-      ) {
+  #refreshStatus(): void {
+    const monotonic = this.#world.now();
+    const serverNow = this.#clock.at(monotonic);
+    const flowing = this.#flowing;
+    for (const [id, status] of this.#statuses) {
+      const next = this.#widgetStatus(this.store.stream(id), serverNow, monotonic, flowing);
+      if (JSON.stringify(next) !== JSON.stringify(status.value)) {
         status.value = next;
         // The time axis of a silent widget moves on with that of the others.
         this.scheduler.invalidate(id);
       }
     }
-    const pulse = this.measurePulse(serverNow, monotonic);
+    const pulse = this.#measurePulse(serverNow, monotonic);
     if (JSON.stringify(pulse) !== JSON.stringify(this.pulse.value)) this.pulse.value = pulse;
   }
 
-  private widgetStatus(stream: WidgetStream, serverNow: number, monotonic: number, flowing: boolean): WidgetStatus {
+  #widgetStatus(stream: WidgetStream, serverNow: number, monotonic: number, flowing: boolean): WidgetStatus {
     const fresh = freshness(stream, serverNow, monotonic, flowing);
     const old = fresh === "stale" || fresh === "late" || fresh === "degraded";
     const age = old ? Math.max(0, Math.round((serverNow - stream.ring.lastEnd) / 1000)) : 0;
@@ -255,8 +280,8 @@ export class LiveSession {
     return { freshness: fresh, detail: stream.detail, ageSeconds: Number.isNaN(age) ? 0 : age, partial };
   }
 
-  private measurePulse(serverNow: number, monotonic: number): Pulse {
-    const link = this.link;
+  #measurePulse(serverNow: number, monotonic: number): Pulse {
+    const link = this.#link;
     const edge = this.store.edge;
     switch (link.kind) {
       case "ended":
@@ -264,23 +289,24 @@ export class LiveSession {
       case "waiting":
         return { kind: "reconnecting", seconds: Math.max(1, Math.ceil((link.until - monotonic) / 1000)) };
       case "connecting":
-        return this.connectedOnce ? { kind: "reconnecting", seconds: 0 } : { kind: "connecting" };
+        return this.#connectedOnce ? { kind: "reconnecting", seconds: 0 } : { kind: "connecting" };
       case "open":
     }
     if (this.paused.value) return { kind: "paused", time: edge };
-    if (Number.isNaN(edge)) return { kind: "quiet" };
+    // Window ends come before the first event; they are no values.
+    if ([...this.store.all()].every(({ columns }) => columns.length === 0)) return { kind: "quiet" };
     let refreshMs = Number.POSITIVE_INFINITY;
     let fresh = false;
     for (const stream of this.store.all()) {
-      const state = freshness(stream, serverNow, monotonic, this.flowing);
+      const state = freshness(stream, serverNow, monotonic, this.#flowing);
       if (state !== "live" && state !== "late") continue;
       fresh = true;
       refreshMs = Math.min(refreshMs, stream.refreshMs);
     }
     if (!fresh) return { kind: "as-of", time: edge };
     const waited = serverNow - edge - refreshMs;
-    if (Number.isNaN(this.lag) && waited < 1000) return { kind: "live", behind: "" };
-    const behind = Math.max(Number.isNaN(this.lag) ? 0 : this.lag, waited);
+    if (Number.isNaN(this.#lag) && waited < 1000) return { kind: "live", behind: "" };
+    const behind = Math.max(Number.isNaN(this.#lag) ? 0 : this.#lag, waited);
     return { kind: "live", behind: (behind / 1000).toFixed(behind < 9950 ? 1 : 0) };
   }
 }

@@ -158,6 +158,18 @@ test("retryNow connects at once, and only when there is something to retry", () 
   assert.equal(world.connections.length, 2);
 });
 
+test("what the server says is in vain is tried again only when someone asks", () => {
+  const { world, socket } = started();
+  world.last.events.close(4404, "no such dashboard");
+  socket.retryNow();
+  assert.equal(world.connections.length, 1);
+  socket.retryNow(true);
+  assert.equal(world.connections.length, 2);
+  // Once only: it is connecting now.
+  socket.retryNow(true);
+  assert.equal(world.connections.length, 2);
+});
+
 test("stop ends it: no retry, nothing sent", () => {
   const { world, socket } = started();
   world.last.events.open();

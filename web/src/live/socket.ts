@@ -49,88 +49,95 @@ export interface SocketOptions {
  * never closes by itself, and scripts cannot see protocol pings).
  */
 export class StreamSocket {
-  private connection: Connection | null = null;
-  private opened = false;
-  private generation = 0;
-  private attempt = 0;
-  private heartbeatMs = DEFAULT_HEARTBEAT_MS;
-  private heardAt = 0;
-  private reconnectAfterMs = 0;
-  private closeCode = 0;
-  private closeReason = "";
-  private cancelRetry: (() => void) | null = null;
-  private cancelSilence: (() => void) | null = null;
-  private cancelStable: (() => void) | null = null;
-  private stopped = false;
+  #connection: Connection | null = null;
+  #opened = false;
+  #generation = 0;
+  #attempt = 0;
+  #heartbeatMs = DEFAULT_HEARTBEAT_MS;
+  #heardAt = 0;
+  #reconnectAfterMs = 0;
+  #closeCode = 0;
+  #closeReason = "";
+  #cancelRetry: (() => void) | null = null;
+  #cancelSilence: (() => void) | null = null;
+  #cancelStable: (() => void) | null = null;
+  #stopped = false;
 
-  constructor(private readonly options: SocketOptions) {}
+  readonly #options: SocketOptions;
+
+  constructor(options: SocketOptions) {
+    this.#options = options;
+  }
 
   start(): void {
-    this.stopped = false;
-    this.connect();
+    this.#stopped = false;
+    this.#connect();
   }
 
   /** Ends the stream for good. */
   stop(): void {
-    this.stopped = true;
-    this.drop();
-    this.clearTimers();
+    this.#stopped = true;
+    this.#drop();
+    this.#clearTimers();
   }
 
-  /** Tries at once instead of waiting: the network is back, the tab is visible, someone asks. */
-  retryNow(): void {
-    if (this.stopped || this.connection !== null || this.cancelRetry === null) return;
-    this.connect();
+  /**
+   * Tries at once instead of waiting: the network is back, the tab is visible,
+   * someone asks. Only who asks may try again what the server said is in vain.
+   */
+  retryNow(asked = false): void {
+    if (this.#stopped || this.#connection !== null || (this.#cancelRetry === null && !asked)) return;
+    this.#connect();
   }
 
   /** False when there is no open connection to say it on. */
   send(message: ClientMessage): boolean {
-    if (this.connection === null || !this.opened) return false;
-    this.connection.send(JSON.stringify(message));
+    if (this.#connection === null || !this.#opened) return false;
+    this.#connection.send(JSON.stringify(message));
     return true;
   }
 
-  private connect(): void {
-    this.clearTimers();
-    this.opened = false;
-    this.reconnectAfterMs = 0;
-    this.closeCode = 0;
-    this.closeReason = "";
-    this.options.onStatus({ kind: "connecting" });
-    this.heardAt = this.options.world.now();
-    this.connection = this.options.world.connect(this.options.url, SUBPROTOCOL, this.events(++this.generation));
-    this.watchSilence();
+  #connect(): void {
+    this.#clearTimers();
+    this.#opened = false;
+    this.#reconnectAfterMs = 0;
+    this.#closeCode = 0;
+    this.#closeReason = "";
+    this.#options.onStatus({ kind: "connecting" });
+    this.#heardAt = this.#options.world.now();
+    this.#connection = this.#options.world.connect(this.#options.url, SUBPROTOCOL, this.#events(++this.#generation));
+    this.#watchSilence();
   }
 
   /** A connection that was let go may still speak; nobody listens then. */
-  private events(generation: number): ConnectionEvents {
-    const current = (): boolean => generation === this.generation;
+  #events(generation: number): ConnectionEvents {
+    const current = (): boolean => generation === this.#generation;
     return {
       open: () => {
-        if (current()) this.begin();
+        if (current()) this.#begin();
       },
       message: (frame) => {
-        if (current()) this.receive(frame);
+        if (current()) this.#receive(frame);
       },
       close: (code, reason) => {
-        if (current()) this.lost(code, reason);
+        if (current()) this.#lost(code, reason);
       },
     };
   }
 
-  private begin(): void {
-    this.opened = true;
-    this.heardAt = this.options.world.now();
-    this.send(this.options.hello());
-    this.options.onStatus({ kind: "open" });
-    this.cancelStable = this.options.world.after(STABLE_MS, () => {
-      this.attempt = 0;
+  #begin(): void {
+    this.#opened = true;
+    this.#heardAt = this.#options.world.now();
+    this.send(this.#options.hello());
+    this.#options.onStatus({ kind: "open" });
+    this.#cancelStable = this.#options.world.after(STABLE_MS, () => {
+      this.#attempt = 0;
     });
   }
 
-  private receive(frame: unknown): void {
-    const arrival = this.options.world.now();
-    this.heardAt = arrival;
+  #receive(frame: unknown): void {
+    const arrival = this.#options.world.now();
+    this.#heardAt = arrival;
     if (typeof frame !== "string") return;
     let message: ServerMessage | null;
     try {
@@ -139,59 +146,59 @@ export class StreamSocket {
       return; // A frame that is not JSON tells nothing; the next one may.
     }
     if (message === null) return;
-    if (message.type === "welcome") this.heartbeatMs = message.heartbeat_ms || DEFAULT_HEARTBEAT_MS;
+    if (message.type === "welcome") this.#heartbeatMs = message.heartbeat_ms || DEFAULT_HEARTBEAT_MS;
     if (message.type === "close") {
-      this.closeCode = message.code;
-      this.closeReason = message.reason;
-      this.reconnectAfterMs = message.reconnect_after_ms ?? 0;
+      this.#closeCode = message.code;
+      this.#closeReason = message.reason;
+      this.#reconnectAfterMs = message.reconnect_after_ms ?? 0;
     }
-    this.options.onMessage(message, arrival);
+    this.#options.onMessage(message, arrival);
   }
 
   /** One timer looks whether anything came, instead of one more timer per message. */
-  private watchSilence(): void {
-    const limit = SILENT_HEARTBEATS * this.heartbeatMs;
-    const left = this.heardAt + limit - this.options.world.now();
+  #watchSilence(): void {
+    const limit = SILENT_HEARTBEATS * this.#heartbeatMs;
+    const left = this.#heardAt + limit - this.#options.world.now();
     if (left <= 0) {
-      this.lost(0, "no sign of life");
+      this.#lost(0, "no sign of life");
       return;
     }
-    this.cancelSilence = this.options.world.after(Math.min(left, this.heartbeatMs), () => this.watchSilence());
+    this.#cancelSilence = this.#options.world.after(Math.min(left, this.#heartbeatMs), () => this.#watchSilence());
   }
 
-  private lost(code: number, reason: string): void {
-    const final = isFinal(code) ? code : this.closeCode;
-    const because = reason || this.closeReason;
-    this.drop();
-    this.clearTimers();
-    if (this.stopped) return;
+  #lost(code: number, reason: string): void {
+    const final = isFinal(code) ? code : this.#closeCode;
+    const because = reason || this.#closeReason;
+    this.#drop();
+    this.#clearTimers();
+    if (this.#stopped) return;
     if (isFinal(final)) {
-      this.options.onStatus({ kind: "ended", code: final, reason: because });
+      this.#options.onStatus({ kind: "ended", code: final, reason: because });
       return;
     }
-    const wait = this.reconnectAfterMs + backoff(this.attempt, this.options.world.random);
-    this.attempt++;
-    this.cancelRetry = this.options.world.after(wait, () => this.connect());
-    this.options.onStatus({ kind: "waiting", until: this.options.world.now() + wait });
+    const wait = this.#reconnectAfterMs + backoff(this.#attempt, this.#options.world.random);
+    this.#attempt++;
+    this.#cancelRetry = this.#options.world.after(wait, () => this.#connect());
+    this.#options.onStatus({ kind: "waiting", until: this.#options.world.now() + wait });
   }
 
   /** Lets go of the connection without waiting for its close handshake. */
-  private drop(): void {
-    const connection = this.connection;
+  #drop(): void {
+    const connection = this.#connection;
     if (connection === null) return;
-    this.connection = null;
-    this.opened = false;
-    this.generation++;
+    this.#connection = null;
+    this.#opened = false;
+    this.#generation++;
     connection.close();
   }
 
-  private clearTimers(): void {
-    this.cancelRetry?.();
-    this.cancelSilence?.();
-    this.cancelStable?.();
-    this.cancelRetry = null;
-    this.cancelSilence = null;
-    this.cancelStable = null;
+  #clearTimers(): void {
+    this.#cancelRetry?.();
+    this.#cancelSilence?.();
+    this.#cancelStable?.();
+    this.#cancelRetry = null;
+    this.#cancelSilence = null;
+    this.#cancelStable = null;
   }
 }
 

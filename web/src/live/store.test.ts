@@ -50,6 +50,19 @@ test("welcome places the widgets, snapshot fills them", () => {
   assert.equal(store.edge, T);
 });
 
+test("there is something to look at once every widget has had its snapshot", () => {
+  const store = new DashboardStore();
+  assert.equal(store.known, false);
+  const welcome = golden("welcome", "welcome");
+  store.apply(welcome, 0);
+  assert.equal(store.known, false);
+  for (const { index } of welcome.widgets) {
+    assert.equal(store.known, false);
+    store.apply({ ...golden("snapshot", "snapshot"), index }, 10);
+  }
+  assert.equal(store.known, true);
+});
+
 test("a snapshot without points waits", () => {
   const store = opened();
   const { changed, resync } = store.apply(golden("snapshot-waiting", "snapshot"), 11);
@@ -87,9 +100,9 @@ test("null repeats the values of the widget's previous end", () => {
 
 test("a new list of series keeps the history of those that stay", () => {
   const store = opened();
-  const before = store.stream(A).columnsRevision;
+  const before = store.stream(A).columns;
   store.apply(golden("series", "series"), 20);
-  assert.notEqual(store.stream(A).columnsRevision, before);
+  assert.notEqual(store.stream(A).columns, before);
   store.apply({ type: "update", server_time: 0, updates: [[0, T + 1000, null, "9b01", [5, 6]]] }, 30);
   assert.deepEqual(points(store.stream(A)), [
     [-2000, { a: 12.25, b: null, c: null }],
@@ -184,4 +197,10 @@ test("series that come and go for ever do not fill the memory", () => {
   const last = points(stream).at(-1);
   assert.equal(last?.[1]["b"], 999);
   assert.equal(last?.[1]["pod-999"], 1);
+});
+
+test("a series of a grouped widget that lacks the tag has it empty, so that it is named and coloured like the others", () => {
+  const store = opened();
+  store.apply({ ...golden("snapshot", "snapshot"), series_version: "n", series: [{ tags: {} }, { tags: { host: "a" } }], points: [[T, null, [1, 2]]] }, 20);
+  assert.deepEqual(store.stream(A).columns, [{ host: "" }, { host: "a" }]);
 });

@@ -33,16 +33,16 @@ export class WidgetStream {
   newestEvent: number | null = null;
   /** Monotonic ms at which the newest window end arrived, NaN before. */
   arrivedAt = Number.NaN;
-  /** Rises when the columns change; renderers rebuild their series then. */
-  columnsRevision = 0;
   /** Tags of each column of the ring. */
   columns: readonly Tags[] = [];
   readonly ring = new Ring(0, MAX_POINTS);
 
-  private version = "";
+  #version = "";
+  /** The tags that all series of a grouped widget have; the stream leaves out empty ones. */
+  #blank: Tags = {};
   /** For each series of the current version its column. */
-  private order: number[] = [];
-  private readonly columnOf = new Map<string, number>();
+  #order: number[] = [];
+  readonly #columnOf = new Map<string, number>();
 
   constructor(readonly id: string) {}
 
@@ -53,7 +53,8 @@ export class WidgetStream {
       const key = parseMetricKey(widget.metric_key);
       this.windowMs = key?.windowMs ?? 60_000;
       this.delayMs = key?.delayMs ?? 0;
-      this.clear();
+      this.#blank = Object.fromEntries((key?.by ?? []).map((tag) => [tag, ""]));
+      this.#clear();
       this.known = false;
       this.state = "waiting";
       this.detail = "";
@@ -67,14 +68,14 @@ export class WidgetStream {
 
   snapshot(message: SnapshotMessage, arrival: number): void {
     const before = this.ring.lastEnd;
-    if (message.reset) this.clear();
+    if (message.reset) this.#clear();
     this.known = true;
     this.state = message.state;
     this.detail = "";
-    this.setSeries(message.series_version, message.series);
+    this.#setSeries(message.series_version, message.series);
     for (const [end, newest, values] of message.points) {
       const complete = end - this.windowMs >= (message.covered_since ?? 0);
-      this.put(end, complete, values);
+      this.#put(end, complete, values);
       if (end >= this.ring.lastEnd) this.newestEvent = newest;
     }
     // A stale snapshot brings old points now; that does not make them fresh.
@@ -87,11 +88,11 @@ export class WidgetStream {
     const complete = extra?.complete ?? true;
     const newer = !(end <= this.ring.lastEnd);
     if (values === null) {
-      if (version !== this.version || this.ring.length === 0) return false;
-      this.repeat(end, complete);
+      if (version !== this.#version || this.ring.length === 0) return false;
+      this.#repeat(end, complete);
     } else {
-      if (version !== this.version || values.length !== this.order.length) return false;
-      this.put(end, complete, values);
+      if (version !== this.#version || values.length !== this.#order.length) return false;
+      this.#put(end, complete, values);
     }
     if (newer) {
       this.newestEvent = newest;
@@ -105,68 +106,67 @@ export class WidgetStream {
   }
 
   series(message: SeriesMessage): void {
-    this.setSeries(message.series_version, message.series);
+    this.#setSeries(message.series_version, message.series);
   }
 
-  private setSeries(version: string, series: readonly SeriesInfo[]): void {
-    this.version = version;
+  #setSeries(version: string, sent: readonly SeriesInfo[]): void {
+    this.#version = version;
+    const series = sent.map(({ tags }) => ({ tags: { ...this.#blank, ...tags } }));
     const names = series.map(({ tags }) => seriesKey(tags));
-    const added = series.filter((_, i) => !this.columnOf.has(names[i] ?? ""));
+    const added = series.filter((_, i) => !this.#columnOf.has(names[i] ?? ""));
     if (added.length > 0) {
-      if (this.columns.length + added.length > MAX_COLUMNS) this.dropColumns(series);
+      if (this.columns.length + added.length > MAX_COLUMNS) this.#dropColumns(series);
       const columns = [...this.columns];
       series.forEach(({ tags }, i) => {
         const name = names[i] ?? "";
-        if (this.columnOf.has(name)) return;
-        this.columnOf.set(name, columns.length);
+        if (this.#columnOf.has(name)) return;
+        this.#columnOf.set(name, columns.length);
         columns.push(tags);
         this.ring.addColumn();
       });
       this.columns = columns;
-      this.columnsRevision++;
     }
-    this.order = names.map((name) => this.columnOf.get(name) ?? 0);
+    this.#order = names.map((name) => this.#columnOf.get(name) ?? 0);
   }
 
   /** Series come and go for days: keep those that are in the current list. */
-  private dropColumns(series: readonly SeriesInfo[]): void {
-    const keep = series.map(({ tags }) => ({ tags, old: this.columnOf.get(seriesKey(tags)) })).filter((s) => s.old !== undefined);
+  #dropColumns(series: readonly SeriesInfo[]): void {
+    const keep = series.map(({ tags }) => ({ tags, old: this.#columnOf.get(seriesKey(tags)) })).filter((s) => s.old !== undefined);
     const ends = this.ring.endsView().slice();
     const complete = this.ring.completeView().slice();
     const old = keep.map((s) => this.ring.columnView(s.old ?? 0).slice());
-    this.columnOf.clear();
+    this.#columnOf.clear();
     this.columns = keep.map((s, i) => {
-      this.columnOf.set(seriesKey(s.tags), i);
+      this.#columnOf.set(seriesKey(s.tags), i);
       return s.tags;
     });
     this.ring.clear(keep.length);
     ends.forEach((end, row) => this.ring.put(end, complete[row] === 1, (column) => old[column]?.[row] ?? null));
   }
 
-  private put(end: number, complete: boolean, values: readonly (number | null)[]): void {
+  #put(end: number, complete: boolean, values: readonly (number | null)[]): void {
     const row = new Float64Array(this.columns.length).fill(Number.NaN);
     values.forEach((value, i) => {
-      const column = this.order[i];
+      const column = this.#order[i];
       if (column !== undefined && value !== null) row[column] = value;
     });
     this.ring.put(end, complete, (column) => row[column] ?? null);
   }
 
   /** The values of the newest row, again at end. */
-  private repeat(end: number, complete: boolean): void {
+  #repeat(end: number, complete: boolean): void {
     const last = this.ring.length - 1;
     const row = this.columns.map((_, column) => this.ring.columnView(column)[last] ?? null);
     this.ring.put(end, complete, (column) => row[column] ?? null);
   }
 
-  private clear(): void {
+  #clear(): void {
     this.ring.clear(0);
     this.columns = [];
-    this.columnOf.clear();
-    this.order = [];
-    this.version = "";
+    this.#columnOf.clear();
+    this.#order = [];
+    this.#version = "";
     this.newestEvent = null;
-    this.columnsRevision++;
   }
 }
 
@@ -184,27 +184,32 @@ const NOTHING: Applied = { changed: [], resync: false };
 export class DashboardStore {
   /** Version of the dashboard that the stream shows, 0 before the welcome. */
   version = 0;
-  private readonly streams = new Map<string, WidgetStream>();
-  private byIndex = new Map<number, WidgetStream>();
+  readonly #streams = new Map<string, WidgetStream>();
+  #byIndex = new Map<number, WidgetStream>();
 
   /** The stream of a widget, made when first asked for. */
   stream(id: string): WidgetStream {
-    let stream = this.streams.get(id);
+    let stream = this.#streams.get(id);
     if (stream === undefined) {
       stream = new WidgetStream(id);
-      this.streams.set(id, stream);
+      this.#streams.set(id, stream);
     }
     return stream;
   }
 
   all(): IterableIterator<WidgetStream> {
-    return this.streams.values();
+    return this.#streams.values();
+  }
+
+  /** Every widget has had its snapshot. */
+  get known(): boolean {
+    return this.#streams.size > 0 && [...this.#streams.values()].every((stream) => stream.known);
   }
 
   /** The newest window end of all widgets: where the time axes end. NaN when there is none. */
   get edge(): number {
     let edge = Number.NaN;
-    for (const stream of this.streams.values()) {
+    for (const stream of this.#streams.values()) {
       const end = stream.ring.lastEnd;
       if (!(end <= edge) && !Number.isNaN(end)) edge = end;
     }
@@ -214,7 +219,7 @@ export class DashboardStore {
   /** Where each widget stands, for the hello of the next connection. */
   resumePoints(): Record<string, ResumePoint> {
     const points: Record<string, ResumePoint> = {};
-    for (const stream of this.byIndex.values()) {
+    for (const stream of this.#byIndex.values()) {
       const point = stream.resumePoint();
       if (point !== null) points[stream.id] = point;
     }
@@ -226,16 +231,16 @@ export class DashboardStore {
     switch (message.type) {
       case "welcome":
         this.version = message.dashboard.version;
-        return this.place(message);
+        return this.#place(message);
       case "dashboard":
         this.version = message.version;
-        return this.place(message);
+        return this.#place(message);
       case "snapshot":
-        return this.change(message.index, (stream) => stream.snapshot(message, arrival));
+        return this.#change(message.index, (stream) => stream.snapshot(message, arrival));
       case "series":
-        return this.change(message.index, (stream) => stream.series(message));
+        return this.#change(message.index, (stream) => stream.series(message));
       case "state":
-        return this.change(message.index, (stream) => {
+        return this.#change(message.index, (stream) => {
           stream.known = true;
           stream.state = message.state;
           stream.detail = message.detail ?? "";
@@ -244,7 +249,7 @@ export class DashboardStore {
         const changed: WidgetStream[] = [];
         let resync = false;
         for (const entry of message.updates) {
-          const stream = this.byIndex.get(entry[0]);
+          const stream = this.#byIndex.get(entry[0]);
           if (stream?.update(entry, arrival)) changed.push(stream);
           else resync = true;
         }
@@ -256,15 +261,15 @@ export class DashboardStore {
     }
   }
 
-  private change(index: number, apply: (stream: WidgetStream) => void): Applied {
-    const stream = this.byIndex.get(index);
+  #change(index: number, apply: (stream: WidgetStream) => void): Applied {
+    const stream = this.#byIndex.get(index);
     if (stream === undefined) return { changed: [], resync: true };
     apply(stream);
     return { changed: [stream], resync: false };
   }
 
   /** Indexes hold from here on; widgets that are gone are forgotten. */
-  private place(message: WelcomeMessage | DashboardMessage): Applied {
+  #place(message: WelcomeMessage | DashboardMessage): Applied {
     const changed: WidgetStream[] = [];
     const byIndex = new Map<number, WidgetStream>();
     for (const widget of message.widgets) {
@@ -273,9 +278,9 @@ export class DashboardStore {
       byIndex.set(widget.index, stream);
       changed.push(stream);
     }
-    this.byIndex = byIndex;
+    this.#byIndex = byIndex;
     const present = new Set(byIndex.values());
-    for (const [id, stream] of this.streams) if (!present.has(stream)) this.streams.delete(id);
+    for (const [id, stream] of this.#streams) if (!present.has(stream)) this.#streams.delete(id);
     return { changed, resync: false };
   }
 }

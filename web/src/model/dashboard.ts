@@ -26,6 +26,8 @@ export interface WidgetConfig {
   readonly groupBy: readonly string[];
   readonly metric: string;
   readonly aggregation: string;
+  /** As JSON, empty when there is none. */
+  readonly filter: string;
 }
 
 export const CHARTS: readonly Chart[] = ["line", "gauge", "stat", "table", "heatmap"];
@@ -56,6 +58,7 @@ export function widgetConfig(widget: Widget): WidgetConfig {
     groupBy: widget.group_by ?? [],
     metric: widget.metric_name,
     aggregation: widget.aggregation,
+    filter: widget.filter === undefined || Object.keys(widget.filter).length === 0 ? "" : JSON.stringify(widget.filter),
   };
 }
 

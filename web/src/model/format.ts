@@ -129,12 +129,35 @@ export function axisScale(unit: string, magnitude: number, step: number): Scale 
   return { ...scale, decimals: decimalsNeeded(step / scale.divisor) };
 }
 
-const clockFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const minuteFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+let utc = false;
+let clockFormat: Intl.DateTimeFormat;
+let minuteFormat: Intl.DateTimeFormat;
+let momentFormat: Intl.DateTimeFormat;
+setZone(false);
 
-/** Time of day, 10:32:07, in the browser's zone. */
+/** Times are written in UTC, or in the browser's zone, from now on. */
+export function setZone(inUtc: boolean): void {
+  utc = inUtc;
+  const zone: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", ...(utc ? { timeZone: "UTC" } : {}) };
+  minuteFormat = new Intl.DateTimeFormat("en-GB", zone);
+  clockFormat = new Intl.DateTimeFormat("en-GB", { ...zone, second: "2-digit" });
+  momentFormat = new Intl.DateTimeFormat("en-GB", { ...zone, day: "numeric", month: "short", second: "2-digit" });
+}
+
+/** Hours and days of charts begin where those of the zone do. */
+export function zoneDate(epochMs: number): Date {
+  const date = new Date(epochMs);
+  return new Date(epochMs + (utc ? date.getTimezoneOffset() * 60_000 : 0));
+}
+
+/** Time of day, 10:32:07. */
 export function formatTime(epochMs: number): string {
   return Number.isFinite(epochMs) ? clockFormat.format(epochMs) : ABSENT;
+}
+
+/** Day and time of day: 25 Nov, 10:32:07. */
+export function formatMoment(epochMs: number): string {
+  return Number.isFinite(epochMs) ? momentFormat.format(epochMs) : ABSENT;
 }
 
 /** Time of day for an axis: with seconds only where a label is not a whole minute. */

@@ -4,6 +4,10 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+export function isEmpty(object: unknown): boolean {
+  return isObject(object) && Object.keys(object).length === 0;
+}
+
 /**
  * The RFC 7396 merge patch that turns from into to: members that are gone
  * become null, objects are compared member by member, the rest is replaced.
@@ -14,7 +18,9 @@ export function mergePatch(from: JsonObject, to: JsonObject): JsonObject {
   for (const [name, value] of Object.entries(to)) {
     const old = from[name];
     if (JSON.stringify(old) === JSON.stringify(value)) continue;
-    patch[name] = isObject(old) && isObject(value) ? mergePatch(old, value) : value;
+    const part = isObject(old) && isObject(value) ? mergePatch(old, value) : value;
+    // The order of members says nothing.
+    if (part === value || !isEmpty(part)) patch[name] = part;
   }
   return patch;
 }

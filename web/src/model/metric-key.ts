@@ -4,6 +4,8 @@ export interface MetricKey {
   readonly aggregation: string;
   readonly windowMs: number;
   readonly delayMs: number;
+  /** Tags that the series are grouped by. */
+  readonly by: readonly string[];
 }
 
 /**
@@ -24,5 +26,6 @@ export function parseMetricKey(key: string): MetricKey | null {
     aggregation,
     windowMs: Number(parts?.[3]) * 1000,
     delayMs: Number(delay?.[1] ?? 0) * 1000,
+    by: / by \(([^()]+)\)$/.exec(key)?.[1]?.split(", ") ?? [],
   };
 }

@@ -9,7 +9,6 @@ import { ColorRegistry, contrast, lookupTable, parseHex, seriesColor, seriesDash
 import { fullScale, niceCeil, settle, valueRange } from "./range";
 import { seriesKey, seriesLabel } from "./series";
 import { levelOf, thresholdSteps } from "./thresholds";
-import { documentOf, EMPTY_FIELDS, fieldsOf, patchOf, placeErrors, rebase } from "./widget-form";
 
 test("values read with their unit", () => {
   const cases: [number | null, string, string][] = [
@@ -54,8 +53,10 @@ test("durations and ages", () => {
 });
 
 test("metric keys are read from the right", () => {
-  assert.deepEqual(parseMetricKey('a:b:c:p99.9:60s delay 5s {x="y z"} by (h)'), { metric: "a:b:c", aggregation: "p99.9", windowMs: 60_000, delayMs: 5_000 });
-  assert.deepEqual(parseMetricKey('m:sum:1s {a=" delay 9s"}'), { metric: "m", aggregation: "sum", windowMs: 1000, delayMs: 0 });
+  assert.deepEqual(parseMetricKey('a:b:c:p99.9:60s delay 5s {x="y z"} by (h)'), { metric: "a:b:c", aggregation: "p99.9", windowMs: 60_000, delayMs: 5_000, by: ["h"] });
+  assert.deepEqual(parseMetricKey('m:sum:1s {a=" delay 9s"}'), { metric: "m", aggregation: "sum", windowMs: 1000, delayMs: 0, by: [] });
+  assert.deepEqual(parseMetricKey('m:sum:1s {a=" by (x)"} by (core, host)')?.by, ["core", "host"]);
+  assert.deepEqual(parseMetricKey('m:sum:1s {a=" by (x)"}')?.by, []);
   assert.equal(parseMetricKey("nothing"), null);
 });
 
@@ -176,49 +177,6 @@ const WIDGET = {
     limit: 20,
   },
 };
-
-test("a form that changes nothing sends nothing", () => {
-  const form = documentOf(fieldsOf(WIDGET));
-  assert.ok(form.ok);
-  assert.deepEqual(patchOf(WIDGET, form.document), {});
-});
-
-test("a form sends what changed, and takes out what is gone", () => {
-  const form = documentOf({ ...fieldsOf(WIDGET), filter: '{"region":{"exists":true}}', groupBy: "", unit: "s", crit: "500", max: "10" });
-  assert.ok(form.ok);
-  assert.deepEqual(patchOf(WIDGET, form.document), {
-    filter: { region: { not: null, exists: true }, env: null },
-    group_by: [],
-    display_config: { unit: "s", y_axis: { max: 10 }, thresholds: [{ at: 200, level: "warn" }, { at: 500, level: "crit" }] },
-  });
-});
-
-test("someone else's change joins what was typed", () => {
-  const before = fieldsOf(WIDGET);
-  const theirs = { ...before, title: "Their title", unit: "s" };
-  const merged = rebase({ ...before, unit: "min", window: "30" }, before, theirs);
-  assert.deepEqual(merged, { ...before, title: "Their title", unit: "min", window: "30" });
-});
-
-test("a form refuses what cannot be sent at all", () => {
-  const form = documentOf({ ...EMPTY_FIELDS, window: "", filter: "[1]", warn: "x" });
-  assert.ok(!form.ok);
-  assert.deepEqual(Object.keys(form.errors).sort(), ["filter", "metric", "warn", "window"]);
-});
-
-test("errors of the service find their field", () => {
-  const placed = placeErrors(
-    [
-      { pointer: "/add/0/window_seconds", detail: "too small" },
-      { pointer: "/add/0/filter/region", detail: "bad" },
-      { pointer: "/add/0/display_config/limit", detail: "too large" },
-      { pointer: "/other", detail: "elsewhere" },
-    ],
-    "/add/0",
-  );
-  assert.deepEqual(placed.fields, { window: "too small", filter: "bad" });
-  assert.deepEqual(placed.rest, ["display_config/limit: too large", "elsewhere"]);
-});
 
 test("a widget's document may leave almost everything open", () => {
   const config = widgetConfig({ widget_id: "w", metric_name: "m", aggregation: "sum", window_seconds: 300 });

@@ -30,19 +30,19 @@ export function seriesDash(index: number): readonly number[] {
  * tag names, so that cores and network interfaces both begin with the first.
  */
 export class ColorRegistry {
-  private readonly places = new Map<string, number>();
-  private readonly counts = new Map<string, number>();
+  readonly #places = new Map<string, number>();
+  readonly #counts = new Map<string, number>();
 
   /** Places of all series of a widget. New ones are counted in reading order. */
   placesOf(series: readonly Tags[]): number[] {
-    const fresh = series.filter((tags) => !this.places.has(seriesKey(tags))).sort(compareSeries);
+    const fresh = series.filter((tags) => !this.#places.has(seriesKey(tags))).sort(compareSeries);
     for (const tags of fresh) {
       const names = Object.keys(tags).sort().join(",");
-      const count = this.counts.get(names) ?? 0;
-      this.places.set(seriesKey(tags), count);
-      this.counts.set(names, count + 1);
+      const count = this.#counts.get(names) ?? 0;
+      this.#places.set(seriesKey(tags), count);
+      this.#counts.set(names, count + 1);
     }
-    return series.map((tags) => this.places.get(seriesKey(tags)) ?? 0);
+    return series.map((tags) => this.#places.get(seriesKey(tags)) ?? 0);
   }
 }
 

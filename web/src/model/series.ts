@@ -25,3 +25,16 @@ const collator = new Intl.Collator("en", { numeric: true });
 export function compareSeries(a: Tags, b: Tags): number {
   return collator.compare(seriesLabel(a, ""), seriesLabel(b, ""));
 }
+
+/** Whether a series is among those that were chosen; a tag that it has not got does not matter. */
+export function isChosen(tags: Tags, choice: Tags): boolean {
+  return Object.keys(choice).every((tag) => !(tag in tags) || tags[tag] === choice[tag]);
+}
+
+/** The values of a tag in all these series, and the chosen one, which may have gone. */
+export function valuesOf(tag: string, chosen: string, streams: Iterable<{ readonly columns: readonly Tags[] }>): string[] {
+  const values = new Set([chosen]);
+  for (const { columns } of streams) for (const tags of columns) values.add(tags[tag] ?? "");
+  values.delete("");
+  return [...values].sort(collator.compare);
+}

@@ -1,199 +1,128 @@
-import type { ProblemDetail, Widget } from "../api/types";
-import { isObject, mergePatch, type JsonObject } from "./merge-patch";
+import type { Chart, Position, Widget } from "../api/types";
+import { isObject, type JsonObject } from "./merge-patch";
 
-/** The form's fields as they are typed. */
-export interface WidgetFields {
-  readonly title: string;
-  readonly chart: string;
-  readonly unit: string;
-  readonly metric: string;
-  readonly aggregation: string;
-  readonly window: string;
-  readonly refresh: string;
-  readonly groupBy: string;
-  readonly filter: string;
-  readonly min: string;
-  readonly max: string;
-  readonly scale: string;
-  readonly scheme: string;
-  readonly warn: string;
-  readonly crit: string;
-  readonly x: string;
-  readonly y: string;
-  readonly w: string;
-  readonly h: string;
-}
+/** How large a new widget is. */
+export const SIZES: Readonly<Record<Chart, readonly [w: number, h: number]>> = { line: [6, 4], gauge: [3, 3], stat: [3, 2], table: [4, 4], heatmap: [6, 4] };
 
-export type FieldErrors = Partial<Record<keyof WidgetFields, string>>;
-
-export const EMPTY_FIELDS: WidgetFields = {
-  title: "",
-  chart: "line",
-  unit: "",
-  metric: "",
-  aggregation: "avg",
-  window: "60",
-  refresh: "1",
-  groupBy: "",
-  filter: "",
-  min: "",
-  max: "",
-  scale: "linear",
-  scheme: "",
-  warn: "",
-  crit: "",
-  x: "",
-  y: "",
-  w: "",
-  h: "",
-};
-
-function text(value: number | null | undefined): string {
-  return value == null ? "" : String(value);
-}
-
-export function fieldsOf(widget: Widget): WidgetFields {
-  const display = widget.display_config ?? {};
-  const threshold = (level: string): string => text(display.thresholds?.find((t) => t.level === level)?.at);
-  const filter = widget.filter ?? {};
+export function newWidget(widget_id: string, chart: Chart, position: Position): Widget {
   return {
-    title: display.title ?? "",
-    chart: display.chart ?? "line",
-    unit: display.unit ?? "",
-    metric: widget.metric_name,
-    aggregation: widget.aggregation,
-    window: String(widget.window_seconds),
-    refresh: String(widget.refresh_interval_seconds ?? 1),
-    groupBy: (widget.group_by ?? []).join(", "),
-    filter: Object.keys(filter).length === 0 ? "" : JSON.stringify(filter),
-    min: text(display.y_axis?.min),
-    max: text(display.y_axis?.max),
-    scale: display.y_axis?.scale ?? "linear",
-    scheme: display.color_scheme ?? "",
-    warn: threshold("warn"),
-    crit: threshold("crit"),
-    x: text(display.position?.x),
-    y: text(display.position?.y),
-    w: text(display.position?.w),
-    h: text(display.position?.h),
+    widget_id,
+    metric_name: "",
+    aggregation: "avg",
+    window_seconds: 60,
+    refresh_interval_seconds: 1,
+    delay_seconds: 0,
+    filter: {},
+    group_by: [],
+    display_config: { chart, title: "", unit: "", position, thresholds: [] },
   };
 }
 
-/** Fields after someone else's change: what was typed stays, what was not follows them. */
-export function rebase(typed: WidgetFields, before: WidgetFields, after: WidgetFields): WidgetFields {
-  const names = Object.keys(typed) as (keyof WidgetFields)[];
-  return Object.fromEntries(names.map((name) => [name, typed[name] === before[name] ? after[name] : typed[name]])) as unknown as WidgetFields;
+/** The member at a path such as display_config/y_axis/min. */
+export function getAt(value: unknown, path: string): unknown {
+  return path.split("/").reduce((part, name) => (isObject(part) ? part[name] : undefined), value);
 }
 
-export type FormResult = { readonly ok: true; readonly document: JsonObject } | { readonly ok: false; readonly errors: FieldErrors };
-
-/**
- * The document that the fields describe. Only what cannot be written as JSON at
- * all is refused here; the rules are the service's.
- */
-export function documentOf(fields: WidgetFields): FormResult {
-  const errors: { -readonly [K in keyof FieldErrors]: FieldErrors[K] } = {};
-  const number = (name: keyof WidgetFields): number | null => {
-    if (fields[name].trim() === "") return null;
-    const value = Number(fields[name]);
-    if (!Number.isFinite(value)) errors[name] = "This is not a number.";
-    return value;
-  };
-  if (fields.metric.trim() === "") errors.metric = "Name the metric.";
-  const window = number("window");
-  if (window === null) errors.window = "Say how long the window is.";
-  let filter: JsonObject = {};
-  if (fields.filter.trim() !== "") {
-    try {
-      const parsed: unknown = JSON.parse(fields.filter);
-      if (isObject(parsed)) filter = parsed;
-      else errors.filter = 'This must be an object, like {"region":"eu"}.';
-    } catch {
-      errors.filter = 'This is not JSON. An example: {"region":"eu"}';
-    }
+/** A copy with the member at path set; undefined takes it out. */
+export function setAt(object: JsonObject, path: string, value: unknown): JsonObject {
+  const [name = "", ...deeper] = path.split("/");
+  if (deeper.length > 0) {
+    const old = object[name];
+    return { ...object, [name]: setAt(isObject(old) ? old : {}, deeper.join("/"), value) };
   }
-  const thresholds = [
-    { at: number("warn"), level: "warn" },
-    { at: number("crit"), level: "crit" },
-  ].filter((t) => t.at !== null);
-  const position = { x: number("x"), y: number("y"), w: number("w"), h: number("h") };
-  const refresh = number("refresh");
-  const document: Record<string, unknown> = {
-    metric_name: fields.metric.trim(),
-    aggregation: fields.aggregation,
-    window_seconds: window,
-    ...(refresh === null ? {} : { refresh_interval_seconds: refresh }),
-    filter,
-    group_by: fields.groupBy.split(/[\s,]+/).filter((tag) => tag !== ""),
-    display_config: {
-      chart: fields.chart,
-      title: fields.title.trim(),
-      unit: fields.unit.trim(),
-      color_scheme: fields.scheme,
-      y_axis: { scale: fields.scale, min: number("min"), max: number("max") },
-      thresholds,
-      ...(Object.values(position).some((part) => part === null) ? {} : { position }),
-    },
-  };
-  return Object.keys(errors).length > 0 ? { ok: false, errors } : { ok: true, document };
+  const { [name]: _, ...others } = object;
+  return value === undefined ? others : { ...object, [name]: value };
 }
 
-/** What to send so that widget becomes document; members without a field in the form stay. */
-export function patchOf(widget: Widget, document: JsonObject): JsonObject {
-  const before: JsonObject = { ...widget };
-  const display = isObject(document["display_config"]) ? document["display_config"] : {};
-  const axis = isObject(display["y_axis"]) ? display["y_axis"] : {};
-  const wanted = {
-    ...before,
-    ...document,
-    display_config: { ...widget.display_config, ...display, y_axis: { ...widget.display_config?.y_axis, ...axis } },
-  };
-  return mergePatch(before, dropNulls(wanted, before));
-}
-
-/** A null that is already absent, or null, in the document says nothing. */
-function dropNulls(to: JsonObject, from: JsonObject): JsonObject {
-  const kept: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(to)) {
-    const old = from[name];
-    if (value === null && !(name in from)) continue;
-    kept[name] = isObject(value) ? dropNulls(value, isObject(old) ? old : {}) : value;
-  }
-  return kept;
-}
-
-const POINTERS: readonly (readonly [prefix: string, field: keyof WidgetFields])[] = [
-  ["metric_name", "metric"],
-  ["aggregation", "aggregation"],
-  ["window_seconds", "window"],
-  ["refresh_interval_seconds", "refresh"],
-  ["group_by", "groupBy"],
-  ["filter", "filter"],
-  ["display_config/chart", "chart"],
-  ["display_config/title", "title"],
-  ["display_config/unit", "unit"],
-  ["display_config/color_scheme", "scheme"],
-  ["display_config/y_axis/min", "min"],
-  ["display_config/y_axis/max", "max"],
-  ["display_config/y_axis/scale", "scale"],
-  ["display_config/thresholds", "warn"],
-  ["display_config/position/x", "x"],
-  ["display_config/position/y", "y"],
-  ["display_config/position/w", "w"],
-  ["display_config/position/h", "h"],
+const SHAPES: readonly (readonly [path: string, kind: string])[] = [
+  ["metric_name", "string"],
+  ["aggregation", "string"],
+  ["filter", "object"],
+  ["group_by", "list"],
+  ["display_config", "object"],
+  ["display_config/title", "string"],
+  ["display_config/unit", "string"],
+  ["display_config/position", "object"],
+  ["display_config/x_axis", "object"],
+  ["display_config/y_axis", "object"],
+  ["display_config/thresholds", "list"],
 ];
 
-/** Puts the service's errors at their fields; what has no field is told as a whole. */
-export function placeErrors(errors: readonly ProblemDetail[], root: string): { readonly fields: FieldErrors; readonly rest: readonly string[] } {
-  const fields: { -readonly [K in keyof FieldErrors]: FieldErrors[K] } = {};
-  const rest: string[] = [];
-  for (const error of errors) {
-    const pointer = error.pointer ?? "";
-    const detail = error.detail ?? error.code ?? "not accepted";
-    const path = pointer.startsWith(`${root}/`) ? pointer.slice(root.length + 1) : null;
-    const field = path === null ? undefined : POINTERS.find(([prefix]) => path === prefix || path.startsWith(`${prefix}/`))?.[1];
-    if (field === undefined) rest.push(path === null ? detail : `${path}: ${detail}`);
-    else fields[field] = detail;
+function kindOf(value: unknown): string {
+  return Array.isArray(value) ? "list" : value === null ? "null" : typeof value;
+}
+
+/** Why a document cannot even be drawn, empty when it can; the rules beyond that are the service's. */
+export function shapeFault(document: unknown): string {
+  if (!isObject(document)) return "a widget is an object, in braces";
+  for (const [path, kind] of SHAPES) {
+    const found = kindOf(getAt(document, path));
+    if (found !== kind && (found !== "undefined" || (kind === "string" && !path.includes("/")))) return `/${path} must be ${kind === "object" ? "an object" : `a ${kind}`}`;
   }
-  return { fields, rest };
+  const steps = getAt(document, "display_config/thresholds");
+  return Array.isArray(steps) && !steps.every(isObject) ? "/display_config/thresholds must hold objects" : "";
+}
+
+export const TABS = ["Query", "Display", "Thresholds", "JSON"] as const;
+export type Tab = (typeof TABS)[number];
+
+/** The tab that a member is edited on. */
+export function tabOf(path: string): Tab {
+  if (path.startsWith("display_config/thresholds")) return "Thresholds";
+  return path.startsWith("display_config") ? "Display" : "Query";
+}
+
+export const OPERATORS = [
+  ["is", "is one of"],
+  ["not", "is none of"],
+  ["prefix", "begins with"],
+  ["exists", "is present"],
+  ["absent", "is absent"],
+] as const;
+
+export type Operator = (typeof OPERATORS)[number][0];
+
+/** A line of the filter's form. prefix takes one value, exists and absent none. */
+export interface FilterRow {
+  readonly tag: string;
+  readonly op: Operator;
+  readonly values: readonly string[];
+}
+
+function listOf(value: unknown): string[] {
+  return (Array.isArray(value) ? value : [value]).filter((one): one is string => typeof one === "string");
+}
+
+/** The lines that a document's filter is made of. */
+export function rowsOf(filter: JsonObject): FilterRow[] {
+  return Object.entries(filter).flatMap(([tag, term]): FilterRow[] => {
+    if (!isObject(term)) return [{ tag, op: "is", values: listOf(term) }];
+    return Object.entries(term).flatMap(([name, value]): FilterRow[] => {
+      if (name === "exists") return [{ tag, op: value === false ? "absent" : "exists", values: [] }];
+      return name === "is" || name === "not" || name === "prefix" ? [{ tag, op: name, values: listOf(value) }] : [];
+    });
+  });
+}
+
+/** The filter that the lines make. Lines that are not finished say nothing yet. */
+export function filterOf(rows: readonly FilterRow[]): JsonObject {
+  const terms = new Map<string, Record<string, unknown>>();
+  for (const { tag, op, values } of rows) {
+    if (tag === "") continue;
+    const term = terms.get(tag) ?? {};
+    if (op === "exists" || op === "absent") term["exists"] = op === "exists";
+    else if (values.length === 0) continue;
+    else if (op === "prefix") term["prefix"] = values[0];
+    else {
+      const all = [...new Set([...listOf(term[op]), ...values])];
+      term[op] = all.length === 1 ? all[0] : all;
+    }
+    terms.set(tag, term);
+  }
+  return Object.fromEntries(
+    [...terms].map(([tag, term]) => {
+      const only = Object.keys(term).length === 1 ? term["is"] : undefined;
+      return [tag, only ?? term];
+    }),
+  );
 }

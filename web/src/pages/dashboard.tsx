@@ -1,56 +1,97 @@
+import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, getDashboard, streamAddress, type Versioned } from "../api/client";
-import type { Dashboard, Widget } from "../api/types";
+import { ApiError, getDashboard, messageOf, streamAddress, type Versioned } from "../api/client";
+import type { Dashboard } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
-import { DEFAULT_RANGE, RANGES, rangeMs, widgetPosition } from "../model/dashboard";
+import { rangeMs, widgetPosition } from "../model/dashboard";
 import { arrange } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
-import { getQuery, setQuery } from "../router";
+import { dashboardPath, editPath, getQuery, navigate, setQuery } from "../router";
+import { use } from "../signal";
 import { Icon } from "../ui/icon";
+import { lazy } from "../ui/lazy";
 import { LivePill } from "../ui/pill";
 import { theme, themeColors } from "../ui/theme";
 import { TopBar } from "../ui/topbar";
+import { utc } from "../ui/zone";
 import { WidgetFrame, type SharedView } from "../widgets/frame";
+import { More, PauseButton, rangeName, Ranges, useChoice, Variables, ZoneButton } from "./header-tools";
+import { Kiosk } from "./kiosk";
 import { NotFoundPage } from "./not-found";
-import { RemoveWidgetDialog, WidgetDialog } from "./widget-dialog";
 
 const RETRY_MS = 3000;
 
-type Open = { readonly kind: "edit"; readonly widget: Widget | null } | { readonly kind: "remove"; readonly widget: Widget };
+const Inspect = lazy(async () => (await import("./seldom")).Inspect);
+const EditMode = lazy(async () => (await import("./seldom")).EditMode);
 
-export function DashboardPage({ id }: { readonly id: string }) {
-  const session = useMemo(() => new LiveSession(streamAddress(id, location), browserWorld(), rangeMs(rangeName())), [id]);
+interface DashboardPageProps {
+  readonly id: string;
+  /** The one that is inspected; the session stays the same. */
+  readonly widget?: string | undefined;
+  readonly edit?: boolean | undefined;
+}
+
+export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
+  const session = useMemo(() => {
+    const made = new LiveSession(streamAddress(id, location), browserWorld(), rangeMs(rangeName()));
+    made.paused.value = getQuery("paused") === "1";
+    return made;
+  }, [id]);
+  const [kiosk, setKiosk] = useState(getQuery("kiosk") === "1");
   useEffect(() => {
     session.start();
     return () => session.stop();
   }, [session]);
-  const { dashboard, missing, problem, reload, set } = useDashboard(id, session);
-  const [open, setOpen] = useState<Open | null>(null);
+  const { dashboard, missing, problem, set } = useDashboard(id, session);
 
   const title = dashboard?.value.title ?? "";
   useEffect(() => {
     document.title = title === "" ? "Pulseboard" : `${title} · Pulseboard`;
-  }, [title]);
+  }, [title, widget]);
+  const variables = dashboard?.value.variables ?? [];
+  useChoice(variables, session);
+  const view = useSharedView(session);
+  const showKiosk = (on: boolean): void => {
+    setKiosk(on);
+    setQuery("kiosk", on ? "1" : null);
+    // Where the browser does not let us, the page fills its window.
+    if (on) document.documentElement.requestFullscreen?.().catch(() => {});
+    else if (document.fullscreenElement !== null) void document.exitFullscreen();
+  };
 
   if (missing) return <NotFoundPage title="No such dashboard" detail="It may have been deleted, or the address is wrong." />;
-  const close = (): void => setOpen(null);
-  const saved = (next: Versioned<Dashboard>): void => {
-    set(next);
-    close();
-  };
   return (
     <>
-      <TopBar title={dashboard === null ? "…" : title}>
-        <LivePill session={session} />
-        <PauseButton session={session} />
-        <Ranges session={session} />
-        <button type="button" class="button" disabled={dashboard === null} onClick={() => setOpen({ kind: "edit", widget: null })}>
-          <Icon name="plus" />
-          Widget
-        </button>
-      </TopBar>
+      {kiosk ? (
+        <Kiosk title={title} session={session} onLeave={() => showKiosk(false)} />
+      ) : (
+        <TopBar title={dashboard === null ? "…" : title}>
+          <LivePill session={session} />
+          <PauseButton session={session} />
+          <Ranges session={session} />
+          <ZoneButton />
+          {dashboard === null ? null : (
+            <>
+              {edit ? null : (
+                <>
+                  <a class="button" href={editPath(id)}>
+                    <Icon name="edit" />
+                    Edit
+                  </a>
+                  <a class="button" href={editPath(id, "new")}>
+                    <Icon name="plus" />
+                    Widget
+                  </a>
+                </>
+              )}
+              <More dashboard={dashboard.value} onKiosk={() => showKiosk(true)} />
+            </>
+          )}
+        </TopBar>
+      )}
       <main id="main">
+        {kiosk || variables.length === 0 ? null : <Variables variables={variables} session={session} />}
         {problem === "" ? null : (
           <div class="page">
             <p class="notice" role="alert">
@@ -58,22 +99,14 @@ export function DashboardPage({ id }: { readonly id: string }) {
             </p>
           </div>
         )}
-        {dashboard === null ? null : (
-          <Grid
-            dashboard={dashboard.value}
-            session={session}
-            onAdd={() => setOpen({ kind: "edit", widget: null })}
-            onEdit={(widget) => setOpen({ kind: "edit", widget })}
-            onRemove={(widget) => setOpen({ kind: "remove", widget })}
-          />
+        {dashboard === null ? null : widget !== undefined ? (
+          <Inspect key={widget} dashboard={dashboard.value} id={widget} session={session} view={view} />
+        ) : edit ? (
+          <EditMode session={session} dashboard={dashboard} view={view} onSaved={set} />
+        ) : (
+          <Grid dashboard={dashboard.value} session={session} view={view} onEdit={(one) => navigate(editPath(id, one))} />
         )}
       </main>
-      {open?.kind === "edit" && dashboard !== null ? (
-        <WidgetDialog dashboard={dashboard} widget={open.widget} onSaved={saved} onConflict={reload} onClose={close} />
-      ) : null}
-      {open?.kind === "remove" && dashboard !== null ? (
-        <RemoveWidgetDialog dashboard={dashboard} widget={open.widget} onSaved={saved} onConflict={reload} onClose={close} />
-      ) : null}
     </>
   );
 }
@@ -82,7 +115,6 @@ interface Loaded {
   readonly dashboard: Versioned<Dashboard> | null;
   readonly missing: boolean;
   readonly problem: string;
-  reload(): Promise<Versioned<Dashboard> | null>;
   set(dashboard: Versioned<Dashboard>): void;
 }
 
@@ -92,7 +124,7 @@ function useDashboard(id: string, session: LiveSession): Loaded {
   const [missing, setMissing] = useState(false);
   const [problem, setProblem] = useState("");
   const [attempt, setAttempt] = useState(0);
-  const streamed = session.version.value;
+  const streamed = use(session.version);
   const known = dashboard?.value.version ?? 0;
 
   const adopt = (next: Versioned<Dashboard>): void => {
@@ -111,7 +143,7 @@ function useDashboard(id: string, session: LiveSession): Loaded {
         setMissing(true);
         return;
       }
-      setProblem(error instanceof Error ? error.message : String(error));
+      setProblem(messageOf(error));
       timer = setTimeout(() => setAttempt(attempt + 1), RETRY_MS);
     });
     return () => {
@@ -124,69 +156,33 @@ function useDashboard(id: string, session: LiveSession): Loaded {
     dashboard,
     missing,
     problem,
-    reload: async () => {
-      try {
-        const next = await getDashboard(id);
-        adopt(next);
-        return next;
-      } catch (error) {
-        setProblem(error instanceof Error ? error.message : String(error));
-        return null;
-      }
-    },
     set: adopt,
   };
 }
 
-function PauseButton({ session }: { readonly session: LiveSession }) {
-  const paused = session.paused.value;
-  const text = paused ? "Go on with live values" : "Pause";
-  return (
-    <button type="button" class="button button-icon" aria-label={text} title={text} onClick={() => session.setPaused(!paused)}>
-      <Icon name={paused ? "play" : "pause"} />
-    </button>
-  );
-}
-
-function rangeName(): string {
-  const name = getQuery("range");
-  return RANGES.some(([range]) => range === name) && name !== null ? name : DEFAULT_RANGE;
-}
-
-function Ranges({ session }: { readonly session: LiveSession }) {
-  const [chosen, setChosen] = useState(rangeName);
-  const choose = (name: string): void => {
-    setChosen(name);
-    setQuery("range", name === DEFAULT_RANGE ? null : name);
-    session.range.value = rangeMs(name);
-  };
-  return (
-    <div class="segments" role="group" aria-label="Time range">
-      {RANGES.map(([name]) => (
-        <button key={name} type="button" class="segment" aria-pressed={name === chosen} onClick={() => choose(name)}>
-          {name}
-        </button>
-      ))}
-    </div>
-  );
+/** What all drawings of the page share; they follow it without being made anew. */
+function useSharedView(session: LiveSession): RefObject<SharedView | null> {
+  const range = use(session.range);
+  const choice = use(session.choice);
+  const name = use(theme);
+  const zone = use(utc);
+  const colors = useMemo(() => new ColorRegistry(), [session]);
+  const view = useRef<SharedView | null>(null);
+  view.current = useMemo(() => ({ rangeMs: range, theme: themeColors(name), colors, choice }), [range, name, colors, choice]);
+  useEffect(() => session.scheduler.invalidateAll(), [session, range, name, choice, zone]);
+  return view;
 }
 
 interface GridProps {
   readonly dashboard: Dashboard;
   readonly session: LiveSession;
-  onAdd(): void;
-  onEdit(widget: Widget): void;
-  onRemove(widget: Widget): void;
+  readonly view: RefObject<SharedView | null>;
+  /** An id, or "new". */
+  onEdit(widget: string): void;
 }
 
-function Grid({ dashboard, session, onAdd, onEdit, onRemove }: GridProps) {
-  const range = session.range.value;
-  const name = theme.value;
-  const colors = useMemo(() => new ColorRegistry(), [session]);
-  const view = useRef<SharedView | null>(null);
-  view.current = useMemo(() => ({ rangeMs: range, theme: themeColors(name), colors }), [range, name, colors]);
-  useEffect(() => session.scheduler.invalidateAll(), [session, range, name]);
-
+function Grid({ dashboard, session, view, onEdit }: GridProps) {
+  const { kind } = use(session.pulse);
   const byId = new Map(dashboard.widgets.map((widget) => [widget.widget_id, widget]));
   const placed = arrange(dashboard.widgets.map((widget) => ({ id: widget.widget_id, position: widgetPosition(widget) })));
   if (placed.length === 0) {
@@ -194,20 +190,19 @@ function Grid({ dashboard, session, onAdd, onEdit, onRemove }: GridProps) {
       <div class="empty">
         <h2>This dashboard is empty</h2>
         <p>A widget shows one metric as a line, a number, a gauge, a table or a heat map.</p>
-        <button type="button" class="button button-primary" onClick={onAdd}>
+        <button type="button" class="button button-primary" onClick={() => onEdit("new")}>
           <Icon name="plus" />
           Add a widget
         </button>
       </div>
     );
   }
-  const kind = session.pulse.value.kind;
   return (
     <div class="grid" data-lost={kind === "reconnecting" || kind === "ended" ? "yes" : "no"}>
       {placed.map(({ id, position }) => {
         const widget = byId.get(id);
         return widget === undefined ? null : (
-          <WidgetFrame key={id} widget={widget} position={position} session={session} view={view} onEdit={onEdit} onRemove={onRemove} />
+          <WidgetFrame key={id} widget={widget} position={position} session={session} view={view} inspect={dashboardPath(dashboard.dashboard_id, id)} onEdit={() => onEdit(id)} />
         );
       })}
     </div>

@@ -1,22 +1,40 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, createDashboard, deleteDashboard, getDashboard, listDashboards } from "../api/client";
+import { ApiError, createDashboard, deleteDashboard, listDashboards, messageOf, undelete } from "../api/client";
 import { keeper } from "../api/token";
 import type { DashboardSummary } from "../api/types";
+import { formatAge } from "../model/format";
+import { importable } from "../model/import";
 import { navigate } from "../router";
+import { use } from "../signal";
 import { Dialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
 import { Icon } from "../ui/icon";
+import { onOtherTab, remember, remembered } from "../ui/memory";
+import { toast } from "../ui/toast";
 import { TopBar } from "../ui/topbar";
 
 const SEARCH_WAIT_MS = 200;
+const STARS = "pulseboard.stars";
+/** Dashboards with this tag are not ready to be seen. */
+const DRAFT = "draft";
 
 interface Listing {
   readonly dashboards: readonly DashboardSummary[];
   readonly next: string | null;
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** The dashboards that whoever uses this device wants first. */
+function useStars(): [ReadonlySet<string>, (id: string) => void] {
+  const [text, setText] = useState(remembered(STARS) ?? "");
+  useEffect(() => onOtherTab(STARS, (next) => setText(next ?? "")), []);
+  const stars = new Set(text.split(" ").filter((id) => id !== ""));
+  const toggle = (id: string): void => {
+    if (!stars.delete(id)) stars.add(id);
+    const next = [...stars].join(" ");
+    setText(next);
+    remember(STARS, next);
+  };
+  return [stars, toggle];
 }
 
 export function ListPage() {
@@ -25,10 +43,11 @@ export function ListPage() {
   const [listing, setListing] = useState<Listing | null>(null);
   const [problem, setProblem] = useState("");
   const [creating, setCreating] = useState(false);
-  const [deleting, setDeleting] = useState<DashboardSummary | null>(null);
+  const [stars, toggleStar] = useStars();
+  const [tags, setTags] = useState<readonly string[]>([]);
   const [reload, setReload] = useState(0);
   const first = useRef(true);
-  const token = keeper.token.value;
+  const token = use(keeper.token);
 
   useEffect(() => {
     document.title = "Dashboards · Pulseboard";
@@ -40,6 +59,7 @@ export function ListPage() {
       listDashboards({ query, tag }, abort.signal).then(
         ({ dashboards, next }) => {
           setListing({ dashboards, next: next ?? null });
+          setTags((old) => [...new Set([...old, ...dashboards.flatMap((one) => one.tags ?? [])])].filter((name) => name !== DRAFT).sort());
           setProblem("");
         },
         (error: unknown) => {
@@ -66,10 +86,41 @@ export function ListPage() {
     }
   };
 
+  const again = (): void => setReload((n) => n + 1);
+  const remove = async ({ dashboard_id: id, title, version }: DashboardSummary): Promise<void> => {
+    try {
+      await deleteDashboard(id, `"${version}"`);
+      const run = (): void => void undelete(id, version).then(again, (error: unknown) => setProblem(messageOf(error)));
+      toast({ text: `“${title}” is deleted for everyone.`, action: { name: "Undo", run } });
+    } catch (error) {
+      const gone = error instanceof ApiError && error.status === 404;
+      if (!gone) setProblem(error instanceof ApiError && error.conflict ? `Someone changed “${title}” meanwhile, so it was not deleted.` : messageOf(error));
+    }
+    again();
+  };
+  const take = async (file: File | undefined): Promise<void> => {
+    if (file === undefined) return;
+    try {
+      const document = importable(await file.text());
+      const made = await createDashboard(document.whole).catch((error: unknown) => {
+        // One with this id is here already: this is a copy of it.
+        if (error instanceof ApiError && error.status === 409) return createDashboard(document.copy);
+        throw error;
+      });
+      navigate(`/d/${encodeURIComponent(made.value.dashboard_id)}`);
+    } catch (error) {
+      setProblem(`${file.name} cannot be imported: ${messageOf(error)}`);
+    }
+  };
+
   const filtered = query !== "" || tag !== "";
   return (
     <>
-      <TopBar title={null} />
+      <TopBar title={null}>
+        <a class="button button-quiet" href="/status">
+          Status
+        </a>
+      </TopBar>
       <main id="main" class="list">
         <div class="list-head">
           <h1 class="list-title">Dashboards</h1>
@@ -84,27 +135,39 @@ export function ListPage() {
               onInput={(event) => setQuery(event.currentTarget.value)}
             />
           </div>
+          <label class="button import">
+            Import
+            <input
+              class="sr-only"
+              type="file"
+              accept=".json,application/json"
+              onChange={(event) => {
+                void take(event.currentTarget.files?.[0]);
+                event.currentTarget.value = "";
+              }}
+            />
+          </label>
           <button type="button" class="button button-primary" onClick={() => setCreating(true)}>
             <Icon name="plus" />
             New dashboard
           </button>
         </div>
-        {tag === "" ? null : (
-          <div class="list-tags">
-            <button type="button" class="tag" aria-pressed="true" onClick={() => setTag("")}>
-              {tag} ×<span class="sr-only"> remove filter</span>
+        <div class="list-tags" role="group" aria-label="Only dashboards with the tag">
+          {tags.map((name) => (
+            <button key={name} type="button" class="tag" aria-pressed={name === tag} onClick={() => setTag(name === tag ? "" : name)}>
+              {name}
             </button>
-          </div>
-        )}
+          ))}
+        </div>
         {problem === "" ? null : (
           <p class="notice" role="alert">
             {problem}{" "}
-            <button type="button" class="pill-retry" onClick={() => setReload(reload + 1)}>
+            <button type="button" class="pill-retry" onClick={again}>
               Try again
             </button>
           </p>
         )}
-        <Cards listing={listing} waiting={problem === ""} filtered={filtered} onTag={setTag} onDelete={setDeleting} onCreate={() => setCreating(true)} />
+        <Cards listing={listing} waiting={problem === ""} filtered={filtered} stars={stars} onStar={toggleStar} onDelete={(one) => void remove(one)} onCreate={() => setCreating(true)} />
         {listing?.next == null ? null : (
           <div class="list-more">
             <button type="button" class="button" onClick={() => void more()}>
@@ -114,15 +177,6 @@ export function ListPage() {
         )}
       </main>
       {creating ? <CreateDialog onClose={() => setCreating(false)} /> : null}
-      {deleting === null ? null : (
-        <DeleteDialog
-          dashboard={deleting}
-          onClose={(deleted) => {
-            setDeleting(null);
-            if (deleted) setReload(reload + 1);
-          }}
-        />
-      )}
     </>
   );
 }
@@ -131,12 +185,13 @@ interface CardsProps {
   readonly listing: Listing | null;
   readonly waiting: boolean;
   readonly filtered: boolean;
-  onTag(tag: string): void;
+  readonly stars: ReadonlySet<string>;
+  onStar(id: string): void;
   onDelete(dashboard: DashboardSummary): void;
   onCreate(): void;
 }
 
-function Cards({ listing, waiting, filtered, onTag, onDelete, onCreate }: CardsProps) {
+function Cards({ listing, waiting, filtered, stars, onStar, onDelete, onCreate }: CardsProps) {
   if (listing === null) {
     if (!waiting) return null;
     return (
@@ -147,15 +202,28 @@ function Cards({ listing, waiting, filtered, onTag, onDelete, onCreate }: CardsP
       </ul>
     );
   }
-  if (listing.dashboards.length === 0) return filtered ? <NothingFound /> : <FirstSteps onCreate={onCreate} />;
+  const seen = listing.dashboards.filter((one) => !one.tags?.includes(DRAFT));
+  const rank = (one: DashboardSummary): number => (stars.has(one.dashboard_id) ? 0 : 1);
+  seen.sort((a, b) => rank(a) - rank(b));
+  if (seen.length === 0) return filtered ? <NothingFound /> : <FirstSteps onCreate={onCreate} />;
   return (
     <ul class="cards">
-      {listing.dashboards.map((dashboard) => (
+      {seen.map((dashboard) => (
         <li key={dashboard.dashboard_id} class="card">
           <div class="card-top">
             <a class="card-link" href={`/d/${encodeURIComponent(dashboard.dashboard_id)}`}>
               {dashboard.title}
             </a>
+            <button
+              type="button"
+              class="button button-icon button-quiet star"
+              aria-label={`Star ${dashboard.title}`}
+              aria-pressed={stars.has(dashboard.dashboard_id)}
+              title="Starred ones come first"
+              onClick={() => onStar(dashboard.dashboard_id)}
+            >
+              <Icon name="star" />
+            </button>
             <button
               type="button"
               class="button button-icon button-quiet"
@@ -167,17 +235,22 @@ function Cards({ listing, waiting, filtered, onTag, onDelete, onCreate }: CardsP
             </button>
           </div>
           <div class="card-foot">
+            <span>{summary(dashboard)}</span>
             {(dashboard.tags ?? []).map((name) => (
-              <button key={name} type="button" class="tag" onClick={() => onTag(name)} aria-label={`Only dashboards tagged ${name}`}>
+              <span key={name} class="tag">
                 {name}
-              </button>
+              </span>
             ))}
-            <span>version {dashboard.version}</span>
           </div>
         </li>
       ))}
     </ul>
   );
+}
+
+function summary({ widget_count: count, updated_at: at }: DashboardSummary): string {
+  const seconds = Math.max(0, (Date.now() - Date.parse(at ?? "")) / 1000);
+  return `${count} ${count === 1 ? "widget" : "widgets"}, changed ${formatAge(seconds)} ago`;
 }
 
 function NothingFound() {
@@ -219,7 +292,7 @@ function CreateDialog({ onClose }: { onClose(): void }) {
     }
     setBusy(true);
     try {
-      const { value } = await createDashboard(title.trim());
+      const { value } = await createDashboard({ title: title.trim() });
       navigate(`/d/${encodeURIComponent(value.dashboard_id)}`);
     } catch (failure) {
       const atTitle = failure instanceof ApiError ? failure.errors.find((e) => e.pointer === "/title") : undefined;
@@ -231,45 +304,6 @@ function CreateDialog({ onClose }: { onClose(): void }) {
   return (
     <Dialog title="New dashboard" submit="Create" small busy={busy} problem={problem} onSubmit={() => void submit()} onClose={onClose}>
       <TextField label="Title" value={title} error={error} onValue={setTitle} autoFocus placeholder="Web shop" />
-    </Dialog>
-  );
-}
-
-interface DeleteDialogProps {
-  readonly dashboard: DashboardSummary;
-  onClose(deleted: boolean): void;
-}
-
-function DeleteDialog({ dashboard, onClose }: DeleteDialogProps) {
-  const [etag, setEtag] = useState(`"${dashboard.version}"`);
-  const [problem, setProblem] = useState("");
-  const [busy, setBusy] = useState(false);
-  const submit = async (): Promise<void> => {
-    setBusy(true);
-    try {
-      await deleteDashboard(dashboard.dashboard_id, etag);
-      onClose(true);
-      return;
-    } catch (failure) {
-      if (failure instanceof ApiError && failure.status === 404) {
-        onClose(true);
-        return;
-      }
-      setProblem(messageOf(failure));
-      if (failure instanceof ApiError && failure.conflict) {
-        setProblem("Someone changed this dashboard in the meantime. Delete it all the same?");
-        try {
-          setEtag((await getDashboard(dashboard.dashboard_id)).etag);
-        } catch (error) {
-          setProblem(messageOf(error));
-        }
-      }
-    }
-    setBusy(false);
-  };
-  return (
-    <Dialog title={`Delete “${dashboard.title}”?`} submit="Delete" danger small busy={busy} problem={problem} onSubmit={() => void submit()} onClose={() => onClose(false)}>
-      <p>The dashboard and its widgets go away for everyone who watches it. The metrics themselves stay.</p>
     </Dialog>
   );
 }

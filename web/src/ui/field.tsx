@@ -9,7 +9,7 @@ export interface FieldAria {
 
 interface FieldProps {
   readonly label: string;
-  readonly hint?: string;
+  readonly hint?: string | undefined;
   readonly error?: string | undefined;
   readonly class?: string;
   readonly children: (aria: FieldAria) => ComponentChildren;

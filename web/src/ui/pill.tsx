@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import type { LiveSession, Pulse } from "../live/session";
 import { formatTime } from "../model/format";
+import { use } from "../signal";
 
 function endedText(code: number, reason: string): string {
   switch (code) {
@@ -40,9 +41,9 @@ function spokenText(pulse: Pulse): string {
 
 /** Says at any time whether the values on the page are live. */
 export function LivePill({ session }: { readonly session: LiveSession }) {
-  const pulse = session.pulse.value;
+  const pulse = use(session.pulse);
   let retry: ComponentChildren = null;
-  if (pulse.kind === "reconnecting" && pulse.seconds > 0) {
+  if ((pulse.kind === "reconnecting" && pulse.seconds > 0) || pulse.kind === "ended") {
     retry = (
       <button type="button" class="pill-retry" onClick={() => session.retryNow()}>
         Retry now

@@ -1,31 +1,38 @@
-import { computed, signal } from "@preact/signals";
+import { signal } from "../signal";
 import type { Theme } from "../model/palette";
+import { getQuery, setQuery } from "../router";
 import type { ThemeColors } from "../widgets/widget";
+import { onOtherTab, remember, remembered } from "./memory";
 
 export type ThemeChoice = "auto" | Theme;
 
 const KEY = "pulseboard.theme";
 const CHOICES: readonly ThemeChoice[] = ["auto", "light", "dark"];
 
-function stored(): ThemeChoice {
-  try {
-    return CHOICES.find((choice) => choice === localStorage.getItem(KEY)) ?? "auto";
-  } catch {
-    return "auto"; // A browser may forbid storage; the page works without.
-  }
+function choiceOf(name: string | null): ThemeChoice | undefined {
+  return CHOICES.find((choice) => choice === name);
 }
 
 const darkSystem = window.matchMedia("(prefers-color-scheme: dark)");
-const systemDark = signal(darkSystem.matches);
+/** What the address says, else what was chosen on this device. */
+export const themeChoice = signal<ThemeChoice>(choiceOf(getQuery("theme")) ?? choiceOf(remembered(KEY)) ?? "auto");
 
-export const themeChoice = signal<ThemeChoice>(stored());
+function resolved(): Theme {
+  const choice = themeChoice.value;
+  return choice !== "auto" ? choice : darkSystem.matches ? "dark" : "light";
+}
 
-export const theme = computed<Theme>(() => (themeChoice.value === "auto" ? (systemDark.value ? "dark" : "light") : themeChoice.value));
+export const theme = signal(resolved());
 
 /** Follows the system from now on, and puts the theme on the page. */
 export function startTheme(): void {
-  darkSystem.addEventListener("change", (event) => {
-    systemDark.value = event.matches;
+  const follow = (): void => {
+    theme.value = resolved();
+  };
+  darkSystem.addEventListener("change", follow);
+  themeChoice.subscribe(follow);
+  onOtherTab(KEY, (name) => {
+    themeChoice.value = choiceOf(name) ?? "auto";
   });
   theme.subscribe((name) => {
     document.documentElement.dataset["theme"] = name;
@@ -35,11 +42,8 @@ export function startTheme(): void {
 export function nextTheme(): void {
   const next = CHOICES[(CHOICES.indexOf(themeChoice.value) + 1) % CHOICES.length] ?? "auto";
   themeChoice.value = next;
-  try {
-    localStorage.setItem(KEY, next);
-  } catch {
-    // Not remembered, then.
-  }
+  setQuery("theme", null);
+  remember(KEY, next);
 }
 
 /** The colours of the page for canvases; read again when the theme changes. */

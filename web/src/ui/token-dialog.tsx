@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { checkToken } from "../api/client";
+import { checkToken, messageOf } from "../api/client";
 import { keeper } from "../api/token";
 import { Dialog } from "./dialog";
 import { Field } from "./field";
@@ -24,7 +24,7 @@ export function TokenDialog({ problem: first }: { readonly problem: string }) {
       await checkToken(given);
       keeper.give(given, remember);
     } catch (failure) {
-      setProblem(failure instanceof Error ? failure.message : String(failure));
+      setProblem(messageOf(failure));
       setBusy(false);
     }
   };

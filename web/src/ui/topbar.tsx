@@ -1,12 +1,13 @@
 import type { ComponentChildren } from "preact";
 import { keeper } from "../api/token";
+import { use } from "../signal";
 import { Icon, Mark, type IconName } from "./icon";
 import { nextTheme, themeChoice, type ThemeChoice } from "./theme";
 
 const THEME_ICONS: Readonly<Record<ThemeChoice, IconName>> = { auto: "auto", light: "sun", dark: "moon" };
 
 function ThemeButton() {
-  const choice = themeChoice.value;
+  const choice = use(themeChoice);
   const text = `Theme: ${choice === "auto" ? "as the system" : choice}`;
   return (
     <button type="button" class="button button-icon" onClick={nextTheme} aria-label={text} title={text}>
@@ -17,7 +18,9 @@ function ThemeButton() {
 
 /** Only where there is a token to forget, or where one was asked for in vain. */
 function SignButton() {
-  if (keeper.token.value !== "") {
+  const token = use(keeper.token);
+  const declined = use(keeper.declined);
+  if (token !== "") {
     const out = (): void => {
       keeper.forget();
       location.reload(); // Nothing that the token brought stays on the page.
@@ -28,7 +31,7 @@ function SignButton() {
       </button>
     );
   }
-  if (!keeper.declined.value) return null;
+  if (!declined) return null;
   return (
     <button type="button" class="button button-quiet" onClick={() => keeper.signIn()}>
       Sign in

@@ -1,13 +1,17 @@
-import type { RefObject } from "preact";
+import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
+import { listMetrics, messageOf } from "../api/client";
 import type { Position, Widget } from "../api/types";
+import type { Freshness } from "../live/freshness";
 import type { LiveSession, WidgetStatus } from "../live/session";
 import { widgetConfig, type WidgetConfig } from "../model/dashboard";
 import { formatAge } from "../model/format";
 import { COLUMNS } from "../model/layout";
-import { Icon } from "../ui/icon";
+import { isChosen, seriesLabel } from "../model/series";
+import { use } from "../signal";
+import { Icon, type IconName } from "../ui/icon";
 import { rendererFor } from "./registry";
-import type { WidgetView } from "./widget";
+import type { RendererFactory, WidgetView } from "./widget";
 
 /** The words of a drawing are written anew at most this often. */
 const DESCRIBE_MS = 3000;
@@ -20,26 +24,40 @@ interface FrameProps {
   readonly position: Position;
   readonly session: LiveSession;
   readonly view: RefObject<SharedView | null>;
-  onEdit(widget: Widget): void;
-  onRemove(widget: Widget): void;
+  /** Address of the page that shows it alone; absent on that page. */
+  readonly inspect?: string;
+  onEdit?(widget: Widget): void;
+  onRemove?(widget: Widget): void;
 }
 
 /** Title, state and tools of a widget around its drawing. */
-export function WidgetFrame({ widget, position, session, view, onEdit, onRemove }: FrameProps) {
+export function WidgetFrame({ widget, position, session, view, inspect, onEdit, onRemove }: FrameProps) {
   const text = JSON.stringify(widget);
   const config = useMemo(() => widgetConfig(widget), [text]);
+  const make = config.chart === null ? null : rendererFor(config.chart);
   const [failure, setFailure] = useState("");
+  const article = useRef<HTMLElement>(null);
   const body = useRef<HTMLDivElement>(null);
   const words = useRef<HTMLParagraphElement>(null);
   const title = useId();
-  useDrawing(config, session, view, body, words, setFailure);
+  useDrawing(config, text, make, session, view, body, config.id, words, setFailure);
 
-  const status = session.status(config.id).value;
+  const status = use(session.status(config.id));
   const broken = failure !== "" || config.chart === null;
-  const state = broken ? "error" : status.freshness;
+  const missing = useMissingChoice(config.id, session);
+  const state = broken || missing !== "" ? "error" : status.freshness;
+  const tool = (name: string, icon: IconName, run: () => void) => (
+    <button type="button" class="button button-icon button-quiet" aria-label={`${name} ${config.title}`} title={name} onClick={run}>
+      <Icon name={icon} />
+    </button>
+  );
   return (
     <article
+      ref={article}
       class="widget"
+      onKeyDown={(event) => {
+        if (event.key === "Escape") event.currentTarget.removeAttribute("data-full");
+      }}
       data-state={state}
       data-chart={config.chartName}
       aria-labelledby={title}
@@ -54,23 +72,36 @@ export function WidgetFrame({ widget, position, session, view, onEdit, onRemove 
         </span>
         {broken ? null : <StatusChip status={status} />}
         <div class="widget-tools">
-          <button type="button" class="button button-icon button-quiet" aria-label={`Edit ${config.title}`} title="Edit" onClick={() => onEdit(widget)}>
-            <Icon name="edit" />
-          </button>
-          <button type="button" class="button button-icon button-quiet" aria-label={`Remove ${config.title}`} title="Remove" onClick={() => onRemove(widget)}>
-            <Icon name="trash" />
-          </button>
+          {inspect === undefined ? null : (
+            <a class="button button-icon button-quiet" href={inspect} aria-label={`Inspect ${config.title}: its points as a table, its query, its JSON`} title="Inspect, view data">
+              <Icon name="data" />
+            </a>
+          )}
+          {tool("Full screen", "full", () => toggleFull(article.current))}
+          {onEdit && tool("Edit", "edit", () => onEdit(widget))}
+          {onRemove && tool("Remove", "trash", () => onRemove(widget))}
         </div>
       </div>
       <div class="widget-body" ref={body} />
       <p class="sr-only" ref={words} />
-      <Cover config={config} status={status} failure={failure} />
+      <Cover config={config} status={status} failure={failure} missing={missing} />
     </article>
   );
 }
 
+/** On the whole screen and back; in the whole window where the browser does not give the screen away. */
+function toggleFull(article: HTMLElement | null): void {
+  if (article === null) return;
+  if (document.fullscreenElement === article) void document.exitFullscreen();
+  else if (article.hasAttribute("data-full")) article.removeAttribute("data-full");
+  else {
+    const fall = (): void => article.setAttribute("data-full", "");
+    article.requestFullscreen?.().catch(fall) ?? fall();
+  }
+}
+
 /** Where the frame goes: exactly so on a wide page, in the same order and twice as wide on a smaller one (base.css). */
-function placement({ x, y, w, h }: Position): Record<string, string> {
+export function placement({ x, y, w, h }: Position): Record<string, string> {
   return {
     "--column": `${x + 1} / span ${w}`,
     "--row-place": `${y + 1} / span ${h}`,
@@ -79,136 +110,150 @@ function placement({ x, y, w, h }: Position): Record<string, string> {
   };
 }
 
-function StatusChip({ status }: { readonly status: WidgetStatus }) {
-  switch (status.freshness) {
-    case "stale":
-      return (
-        <span class="chip chip-warn" title={status.detail || "No newer value has come for a while."}>
-          <Icon name="clock" />
-          {`Stale · ${formatAge(status.ageSeconds)}`}
-        </span>
-      );
-    case "late":
-      return (
-        <span class="chip chip-warn" title={status.detail || "Values still come, but late."}>
-          <Icon name="clock" />
-          {`Late · ${formatAge(status.ageSeconds)}`}
-        </span>
-      );
-    case "degraded":
-      return (
-        <span class="chip chip-crit" title={status.detail || "The server cannot reach its store of results."}>
-          <Icon name="alert" />
-          Degraded
-        </span>
-      );
-    case "live":
-      return status.partial ? (
-        <span class="chip" title="The newest window is not whole: the pipeline has not read all of its events.">
-          Partial
-        </span>
-      ) : null;
-    default:
-      return null;
+/** What each state means, and how the chip looks that tells it, if one does. */
+export const STATES: Readonly<Record<Freshness, readonly [meaning: string, chip?: "warn" | "crit", icon?: IconName]>> = {
+  skeleton: ["Nothing has come from the server yet."],
+  waiting: ["No event has matched the query yet."],
+  live: ["Each window comes when it should."],
+  late: ["Windows come, but more than 5 s after their end.", "warn", "clock"],
+  stale: ["No newer window has come for more than two refresh intervals: what is shown is old.", "warn", "clock"],
+  degraded: ["The server cannot reach its store of results.", "crit", "alert"],
+};
+
+function StatusChip({ status: { freshness, detail, ageSeconds, partial } }: { readonly status: WidgetStatus }) {
+  const [meaning, chip, icon] = STATES[freshness];
+  if (chip !== undefined && icon !== undefined) {
+    return (
+      <span class={`chip chip-${chip}`} title={detail || meaning}>
+        <Icon name={icon} />
+        {`${freshness.charAt(0).toUpperCase()}${freshness.slice(1)} · ${formatAge(ageSeconds)}`}
+      </span>
+    );
   }
+  if (freshness !== "live" || !partial) return null;
+  return (
+    <span class="chip" title="The newest window is not whole: the pipeline has not read all of its events.">
+      Partial
+    </span>
+  );
 }
 
 interface CoverProps {
   readonly config: WidgetConfig;
   readonly status: WidgetStatus;
   readonly failure: string;
+  /** The choice among tags that leaves nothing to show, empty when something is left. */
+  readonly missing: string;
+}
+
+/** What was chosen, when the widget has series and none of them is that. */
+function useMissingChoice(id: string, session: LiveSession): string {
+  const choice = use(session.choice);
+  use(session.revision);
+  const { columns } = session.store.stream(id);
+  return columns.length === 0 || columns.some((tags) => isChosen(tags, choice)) ? "" : seriesLabel(choice, "");
 }
 
 /** What stands in the place of a drawing that cannot be. */
-function Cover({ config, status, failure }: CoverProps) {
-  if (config.chart === null) {
-    return (
-      <div class="widget-cover">
-        <strong>Unknown chart</strong>
-        <span>This page cannot draw “{config.chartName}”.</span>
-      </div>
-    );
-  }
-  if (failure !== "") {
-    return (
-      <div class="widget-cover" role="alert">
-        <strong>This widget cannot be drawn</strong>
-        <span>{failure}</span>
-      </div>
-    );
-  }
-  if (status.freshness === "skeleton") return <div class="widget-skeleton" aria-hidden="true" />;
-  if (status.freshness === "waiting") {
-    return (
-      <div class="widget-cover">
-        <strong>Waiting for values</strong>
-        <span>{status.detail || `No event of ${config.metric} has matched yet.`}</span>
-      </div>
-    );
-  }
-  return null;
+function Cover({ config, status: { freshness, detail }, failure, missing }: CoverProps) {
+  let cover: readonly [title: string, text: ComponentChildren];
+  if (config.chart === null) cover = ["Unknown chart", `This page cannot draw “${config.chartName}”.`];
+  else if (failure !== "") cover = ["This widget cannot be drawn", failure];
+  else if (missing !== "") cover = ["Nothing to show", `No series here is ${missing}.`];
+  else if (freshness === "skeleton") return <div class="widget-skeleton" aria-hidden="true" />;
+  else if (freshness === "waiting") cover = ["Waiting for values", detail || <Why config={config} />];
+  else return null;
+  return (
+    <div class="widget-cover" role={failure === "" ? undefined : "alert"}>
+      <strong>{cover[0]}</strong>
+      <span>{cover[1]}</span>
+    </div>
+  );
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** Why there is no value yet, as far as the catalogue of metrics tells. */
+function Why({ config }: { readonly config: WidgetConfig }) {
+  const { metric, filter } = config;
+  const [text, setText] = useState(`No event of ${metric} has matched yet.`);
+  useEffect(() => {
+    const abort = new AbortController();
+    listMetrics(`^${metric}`, 1, abort.signal).then(
+      ({ metrics }) => {
+        const found = metrics.find((one) => one.metric_name === metric);
+        if (found === undefined) setText(`No event of ${metric} has come in the last hour.`);
+        else if (filter !== "") setText(`${metric} comes with ${found.series} series; none has matched ${filter} yet.`);
+      },
+      () => {}, // What is known without it stays.
+    );
+    return () => abort.abort();
+  }, [metric, filter]);
+  return text;
 }
 
-/** Ties a renderer to the session's drawing, the size of its box and whether that can be seen. */
-function useDrawing(
+/**
+ * Ties a renderer to the session's drawing, the size of its box and whether
+ * that can be seen. Made anew when document, the widget as text, changes.
+ */
+export function useDrawing(
   config: WidgetConfig,
+  document: string,
+  make: RendererFactory | null,
   session: LiveSession,
   view: RefObject<SharedView | null>,
   body: RefObject<HTMLDivElement | null>,
-  words: RefObject<HTMLParagraphElement | null>,
-  setFailure: (text: string) => void,
+  name = config.id,
+  words?: RefObject<HTMLParagraphElement | null>,
+  setFailure?: (text: string) => void,
 ): void {
   useEffect(() => {
     const element = body.current;
-    if (element === null || config.chart === null) return;
-    const { id } = config;
-    const renderer = rendererFor(config.chart)(config);
+    if (element === null || make === null) return;
+    const renderer = make(config);
     let describedAt = Number.NEGATIVE_INFINITY;
     let drawn = false;
+    let sized = false;
     const describe = (): void => {
       describedAt = performance.now();
-      if (drawn && words.current !== null) words.current.textContent = renderer.describe();
+      if (drawn && words?.current) words.current.textContent = renderer.describe();
     };
     const draw = (): void => {
-      const stream = session.store.stream(id);
+      const stream = session.store.stream(config.id);
       const shared = view.current;
       // A box without size is not laid out yet; its observer will call.
-      if (stream.ring.length === 0 || shared === null || element.clientWidth === 0) return;
+      if (stream.ring.length === 0 || shared === null || !sized) return;
       try {
         renderer.draw({ ...shared, stream, edge: session.store.edge });
         drawn = true;
         if (performance.now() - describedAt > DESCRIBE_MS) describe();
       } catch (error) {
         // One widget that cannot be drawn leaves the others alone.
-        setFailure(messageOf(error));
-        session.scheduler.unregister(id);
+        setFailure?.(messageOf(error));
+        session.scheduler.unregister(name);
       }
     };
-    setFailure("");
+    setFailure?.("");
     renderer.mount(element);
-    session.scheduler.register(id, draw);
+    session.scheduler.register(name, draw);
     const style = getComputedStyle(element);
+    // Asked for here only: in a drawing, between what others have written, it would lay out the page each time.
     const measure = (): void => {
+      sized = element.clientWidth > 0;
       renderer.resize(element.clientWidth, element.clientHeight - Number.parseFloat(style.paddingBottom));
-      session.scheduler.invalidate(id);
+      session.scheduler.invalidate(name);
     };
     // At once too: the first drawing comes before the observer's first call.
     measure();
     const size = new ResizeObserver(measure);
     size.observe(element);
     const sight = new IntersectionObserver((entries) => {
-      for (const entry of entries) session.scheduler.setVisible(id, entry.isIntersecting);
+      for (const entry of entries) session.scheduler.setVisible(name, entry.isIntersecting);
     }, { rootMargin: "200px 0px" });
     sight.observe(element);
     return () => {
       size.disconnect();
       sight.disconnect();
-      session.scheduler.unregister(id);
+      session.scheduler.unregister(name);
       renderer.destroy();
     };
-  }, [config, session]);
+  }, [document, session]);
 }

@@ -1,5 +1,6 @@
 import type { ColorRegistry, Theme } from "../model/palette";
-import { compareSeries, seriesLabel } from "../model/series";
+import type { Tags } from "../live/protocol";
+import { compareSeries, isChosen, seriesLabel } from "../model/series";
 import type { WidgetConfig } from "../model/dashboard";
 import { lowerBound } from "../live/ring";
 import type { WidgetStream } from "../live/store";
@@ -26,6 +27,8 @@ export interface WidgetView {
   readonly rangeMs: number;
   readonly theme: ThemeColors;
   readonly colors: ColorRegistry;
+  /** What the viewer chose among the values of tags. */
+  readonly choice: Tags;
 }
 
 /** A widget's drawing. Everything is called on the page's one thread, draw at most once a frame. */
@@ -78,10 +81,11 @@ export interface Selection {
  * The series with a value in the slice, in reading order; the largest ones by
  * newest value when there are more than limit.
  */
-export function selectSeries({ stream, colors }: WidgetView, slice: Slice, config: WidgetConfig): Selection {
+export function selectSeries({ stream, colors, choice }: WidgetView, slice: Slice, config: WidgetConfig): Selection {
   const places = colors.placesOf(stream.columns);
   let shown: (ShownSeries & { readonly newest: number; readonly low: number; readonly high: number })[] = [];
   stream.columns.forEach((tags, column) => {
+    if (!isChosen(tags, choice)) return;
     const values = stream.ring.columnView(column);
     let low = Number.POSITIVE_INFINITY;
     let high = Number.NEGATIVE_INFINITY;
@@ -124,14 +128,19 @@ export interface Headline {
 }
 
 /** The one value of a widget that shows one: its only series, or the one with the largest value. */
-export function headline(stream: WidgetStream, config: WidgetConfig): Headline {
-  let best: Headline = { value: null, column: 0, label: "" };
-  stream.columns.forEach((tags, column) => {
-    const value = newestValue(stream, column);
-    if (value === null || (best.value !== null && value <= best.value)) return;
-    best = { value, column, label: stream.columns.length > 1 ? seriesLabel(tags, config.aggregation) : "" };
+export function headline({ stream, choice }: WidgetView, config: WidgetConfig): Headline {
+  let best: number | null = null;
+  let column = 0;
+  let chosen = 0;
+  stream.columns.forEach((tags, i) => {
+    if (!isChosen(tags, choice)) return;
+    chosen++;
+    const value = newestValue(stream, i);
+    if (value === null || (best !== null && value <= best)) return;
+    best = value;
+    column = i;
   });
-  return best;
+  return { value: best, column, label: best !== null && chosen > 1 ? seriesLabel(stream.columns[column] ?? {}, config.aggregation) : "" };
 }
 
 /** A canvas with as many pixels as the screen has, and coordinates in CSS pixels. */
@@ -156,6 +165,18 @@ export function append<K extends keyof HTMLElementTagNameMap>(parent: Element, t
   element.className = className;
   parent.append(element);
   return element;
+}
+
+/** Lets the arrow keys walk through a drawing. What is written into the answer is spoken. */
+export function walkable(box: HTMLElement, title: string, key: (event: KeyboardEvent) => void, leave: () => void): HTMLElement {
+  box.tabIndex = 0;
+  box.role = "application";
+  box.ariaLabel = `${title}, chart: arrow keys read its values`;
+  box.addEventListener("keydown", key);
+  box.addEventListener("blur", leave);
+  const spoken = append(box, "p", "sr-only");
+  spoken.ariaLive = "polite";
+  return spoken;
 }
 
 /** Writes only what differs: an unchanged text costs the browser nothing. */

@@ -36,96 +36,100 @@ function arc(radius: number, from: number, to: number): string {
 }
 
 class Gauge implements Renderer {
-  private root: SVGSVGElement | null = null;
-  private fill: SVGPathElement | null = null;
-  private bands: SVGGElement | null = null;
-  private number: SVGTextElement | null = null;
-  private unit: SVGTextElement | null = null;
-  private note: SVGTextElement | null = null;
-  private lowLabel: SVGTextElement | null = null;
-  private highLabel: SVGTextElement | null = null;
-  private high = 0;
-  private drawnScale = "";
-  private text = "Gauge, no value yet.";
+  #root: SVGSVGElement | null = null;
+  #fill: SVGPathElement | null = null;
+  #bands: SVGGElement | null = null;
+  #number: SVGTextElement | null = null;
+  #unit: SVGTextElement | null = null;
+  #note: SVGTextElement | null = null;
+  #lowLabel: SVGTextElement | null = null;
+  #highLabel: SVGTextElement | null = null;
+  #high = 0;
+  #drawnScale = "";
+  #text = "Gauge, no value yet.";
 
-  constructor(private readonly config: WidgetConfig) {}
+  readonly #config: WidgetConfig;
+
+  constructor(config: WidgetConfig) {
+    this.#config = config;
+  }
 
   mount(element: HTMLElement): void {
-    const root = svg(element, "svg", { class: "gauge", viewBox: "0 6 200 156", role: "meter", "aria-label": this.config.title });
-    this.root = root;
+    const root = svg(element, "svg", { class: "gauge", viewBox: "0 6 200 156", role: "meter", "aria-label": this.#config.title });
+    this.#root = root;
     svg(root, "path", { class: "gauge-track", d: arc(RADIUS, 0, 1) });
-    this.fill = svg(root, "path", { class: "gauge-fill", d: arc(RADIUS, 0, 1), pathLength: "100", "stroke-dasharray": "0 200", "data-empty": "yes" });
-    this.bands = svg(root, "g", { class: "gauge-bands" });
-    this.number = svg(root, "text", { class: "gauge-number", x: "100", y: "108" });
-    this.unit = svg(root, "text", { class: "gauge-unit", x: "100", y: "126" });
-    this.note = svg(root, "text", { class: "gauge-note", x: "100", y: "148" });
-    this.lowLabel = svg(root, "text", { class: "gauge-end", x: "30", y: "158", "text-anchor": "middle" });
-    this.highLabel = svg(root, "text", { class: "gauge-end", x: "170", y: "158", "text-anchor": "middle" });
+    this.#fill = svg(root, "path", { class: "gauge-fill", d: arc(RADIUS, 0, 1), pathLength: "100", "stroke-dasharray": "0 200", "data-empty": "yes" });
+    this.#bands = svg(root, "g", { class: "gauge-bands" });
+    this.#number = svg(root, "text", { class: "gauge-number", x: "100", y: "108" });
+    this.#unit = svg(root, "text", { class: "gauge-unit", x: "100", y: "126" });
+    this.#note = svg(root, "text", { class: "gauge-note", x: "100", y: "148" });
+    this.#lowLabel = svg(root, "text", { class: "gauge-end", x: "30", y: "158", "text-anchor": "middle" });
+    this.#highLabel = svg(root, "text", { class: "gauge-end", x: "170", y: "158", "text-anchor": "middle" });
   }
 
   resize(): void {
     // The SVG fits itself into its box.
   }
 
-  draw({ stream }: WidgetView): void {
-    const { y, unit, steps } = this.config;
-    const { value, label } = headline(stream, this.config);
+  draw(view: WidgetView): void {
+    const { y, unit, steps } = this.#config;
+    const { value, label } = headline(view, this.#config);
     const low = y.min ?? 0;
     // Without a fixed end the scale only grows: a full scale that shrinks tells lies.
-    this.high = y.max ?? Math.max(this.high, fullScale(unit, Math.max(value ?? 0, ...steps.map((step) => step.at))));
-    const high = this.high > low ? this.high : low + 1;
+    this.#high = y.max ?? Math.max(this.#high, fullScale(unit, Math.max(value ?? 0, ...steps.map((step) => step.at))));
+    const high = this.#high > low ? this.#high : low + 1;
     const level = levelOf(value, steps);
-    this.drawScale(low, high);
+    this.#drawScale(low, high);
 
     const part = value === null ? 0 : Math.min(1, Math.max(0, (value - low) / (high - low)));
     const drawn = part <= 0 ? "0 200" : `${(100 * part).toFixed(2)} 200`;
-    if (this.fill?.getAttribute("stroke-dasharray") !== drawn) this.fill?.setAttribute("stroke-dasharray", drawn);
-    if (this.fill !== null) this.fill.dataset["level"] = steps.length > 0 ? level : "none";
-    if (this.fill !== null) this.fill.dataset["empty"] = part <= 0 ? "yes" : "no";
+    if (this.#fill?.getAttribute("stroke-dasharray") !== drawn) this.#fill?.setAttribute("stroke-dasharray", drawn);
+    if (this.#fill !== null) this.#fill.dataset["level"] = steps.length > 0 ? level : "none";
+    if (this.#fill !== null) this.#fill.dataset["empty"] = part <= 0 ? "yes" : "no";
 
     const scale = scaleFor(unit, high >= 1000 || value === null ? (value ?? high) : high);
     const note = [label, level === "ok" ? "" : levelWord(level)].filter((word) => word !== "").join(" · ");
-    if (this.number !== null) setText(this.number, formatNumber(value, scale));
-    if (this.unit !== null) setText(this.unit, scale.suffix.trim());
-    if (this.note !== null) {
-      setText(this.note, note);
-      this.note.dataset["level"] = level;
+    if (this.#number !== null) setText(this.#number, formatNumber(value, scale));
+    if (this.#unit !== null) setText(this.#unit, scale.suffix.trim());
+    if (this.#note !== null) {
+      setText(this.#note, note);
+      this.#note.dataset["level"] = level;
     }
-    this.announce(value, low, high, formatValue(value, scale), level, label);
+    this.#announce(value, low, high, formatValue(value, scale), level, label);
   }
 
   describe(): string {
-    return this.text;
+    return this.#text;
   }
 
   destroy(): void {
-    this.root?.remove();
-    this.root = null;
+    this.#root?.remove();
+    this.#root = null;
   }
 
-  private drawScale(low: number, high: number): void {
+  #drawScale(low: number, high: number): void {
     const signature = `${low}|${high}`;
-    if (signature === this.drawnScale || this.bands === null) return;
-    this.drawnScale = signature;
-    const { unit, steps } = this.config;
-    if (this.lowLabel !== null) setText(this.lowLabel, formatBound(low, unit));
-    if (this.highLabel !== null) setText(this.highLabel, formatBound(high, unit));
-    this.bands.replaceChildren();
+    if (signature === this.#drawnScale || this.#bands === null) return;
+    this.#drawnScale = signature;
+    const { unit, steps } = this.#config;
+    if (this.#lowLabel !== null) setText(this.#lowLabel, formatBound(low, unit));
+    if (this.#highLabel !== null) setText(this.#highLabel, formatBound(high, unit));
+    this.#bands.replaceChildren();
     const part = (at: number): number => Math.min(1, Math.max(0, (at - low) / (high - low)));
     steps.forEach((step, i) => {
       const from = part(step.at);
       const to = part(steps[i + 1]?.at ?? high);
-      if (to <= from || this.bands === null) return;
-      svg(this.bands, "path", { class: "gauge-band", d: arc(RADIUS + 13, from + (from > 0 ? 0.006 : 0), to), "data-level": step.level });
+      if (to <= from || this.#bands === null) return;
+      svg(this.#bands, "path", { class: "gauge-band", d: arc(RADIUS + 13, from + (from > 0 ? 0.006 : 0), to), "data-level": step.level });
     });
   }
 
-  private announce(value: number | null, low: number, high: number, text: string, level: Level, label: string): void {
-    this.root?.setAttribute("aria-valuemin", String(low));
-    this.root?.setAttribute("aria-valuemax", String(high));
-    this.root?.setAttribute("aria-valuenow", String(value ?? low));
+  #announce(value: number | null, low: number, high: number, text: string, level: Level, label: string): void {
+    this.#root?.setAttribute("aria-valuemin", String(low));
+    this.#root?.setAttribute("aria-valuemax", String(high));
+    this.#root?.setAttribute("aria-valuenow", String(value ?? low));
     const words = `${label === "" ? "" : `${label}: `}${value === null ? "no value" : text}${level === "ok" ? "" : `, ${levelWord(level)}`}`;
-    this.root?.setAttribute("aria-valuetext", words);
-    this.text = `Gauge from ${formatBound(low, this.config.unit)} to ${formatBound(high, this.config.unit)}: ${words}.`;
+    this.#root?.setAttribute("aria-valuetext", words);
+    this.#text = `Gauge from ${formatBound(low, this.#config.unit)} to ${formatBound(high, this.#config.unit)}: ${words}.`;
   }
 }

@@ -2,7 +2,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import "./line.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { axisScale, formatAxisTime, formatTime, formatValue, scaleFor, type Scale } from "../../model/format";
+import { axisScale, formatAxisTime, formatTime, formatValue, scaleFor, zoneDate, type Scale } from "../../model/format";
 import { seriesColor, seriesDash } from "../../model/palette";
 import { BYTE_STEPS, settle, TIME_STEPS, valueRange, type Range } from "../../model/range";
 import { levelWord } from "../../model/thresholds";
@@ -12,6 +12,7 @@ import {
   selectSeries,
   setText,
   visibleSlice,
+  walkable,
   type Renderer,
   type Selection,
   type Slice,
@@ -37,135 +38,176 @@ export function lineChart(config: WidgetConfig): Renderer {
   return new LineChart(config);
 }
 
+/** Sets the cursor, of the charts that follow too: setCursor takes that as its third argument, which its types do not say. */
+function publishCursor({ setCursor }: { setCursor(at: { left: number; top: number }, fire?: boolean, publish?: boolean): void }, at: { left: number; top: number }): void {
+  setCursor(at, true, true);
+}
+
 function isDecade(value: number): boolean {
   const power = Math.log10(value);
   return Math.abs(power - Math.round(power)) < 1e-9;
 }
 
 class LineChart implements Renderer {
-  private plotBox: HTMLElement | null = null;
-  private legendBox: HTMLElement | null = null;
-  private legendTime: HTMLElement | null = null;
-  private legend: LegendRow[] = [];
-  private plot: uPlot | null = null;
-  private signature = "";
-  private width = 0;
-  private height = 0;
-  private selection: Selection = { series: [], total: 0, max: Number.NaN, min: Number.NaN };
-  private theme: ThemeColors | null = null;
-  private scale: Scale = scaleFor("", 0);
-  private shown: Range | null = null;
-  private axisWidth = 40;
+  #plotBox: HTMLElement | null = null;
+  #legendBox: HTMLElement | null = null;
+  #legendTime: HTMLElement | null = null;
+  #legend: LegendRow[] = [];
+  #plot: uPlot | null = null;
+  #signature = "";
+  #width = 0;
+  #height = 0;
+  #selection: Selection = { series: [], total: 0, max: Number.NaN, min: Number.NaN };
+  #theme: ThemeColors | null = null;
+  #scale: Scale = scaleFor("", 0);
+  #shown: Range | null = null;
+  #axisWidth = 40;
   /** Reused from draw to draw; uPlot reads them until the next setData. */
-  private times: number[] = [];
-  private values: Column[] = [];
+  #times: number[] = [];
+  #values: Column[] = [];
+  #spoken: HTMLElement | null = null;
+  /** Where the keyboard's cursor is, as a time: values move on below it. */
+  #cursorTime: number | null = null;
   /** [from, to] of stretches whose windows were not complete. */
-  private unsure: [number, number][] = [];
+  #unsure: [number, number][] = [];
 
-  constructor(private readonly config: WidgetConfig) {}
+  readonly #config: WidgetConfig;
+
+  constructor(config: WidgetConfig) {
+    this.#config = config;
+  }
 
   mount(element: HTMLElement): void {
-    this.plotBox = append(element, "div", "line-plot");
-    this.legendBox = append(element, "div", "line-legend");
+    const box = append(element, "div", "line-plot");
+    this.#spoken = walkable(box, this.#config.title, (event) => this.#key(event), () => this.#moveCursor(null));
+    this.#plotBox = box;
+    this.#legendBox = append(element, "div", "line-legend");
   }
 
   resize(width: number, height: number): void {
-    this.width = width;
-    this.height = height;
-    this.fit();
+    this.#width = width;
+    this.#height = height;
+    this.#fit();
   }
 
   draw(view: WidgetView): void {
     const slice = visibleSlice(view);
-    this.theme = view.theme;
-    this.selection = selectSeries(view, slice, this.config);
-    this.scale = scaleFor(this.config.unit, Math.max(Math.abs(this.selection.max), Math.abs(this.selection.min)));
-    this.copy(view, slice);
-    const signature = `${view.theme.name}|${this.height >= LABEL_HEIGHT}|${this.selection.series.map((s) => `${s.label}:${s.place}`).join("|")}|${this.selection.total}`;
-    if (this.plot === null || signature !== this.signature) {
-      this.signature = signature;
-      this.build(view.theme);
+    this.#theme = view.theme;
+    this.#selection = selectSeries(view, slice, this.#config);
+    this.#scale = scaleFor(this.#config.unit, Math.max(Math.abs(this.#selection.max), Math.abs(this.#selection.min)));
+    this.#copy(view, slice);
+    const signature = `${view.theme.name}|${this.#height >= LABEL_HEIGHT}|${this.#selection.series.map((s) => `${s.label}:${s.place}`).join("|")}|${this.#selection.total}`;
+    if (this.#plot === null || signature !== this.#signature) {
+      this.#signature = signature;
+      this.#build(view.theme);
     }
-    const plot = this.plot;
+    const plot = this.#plot;
     if (plot === null) return;
     plot.batch(() => {
-      plot.setData([this.times, ...this.values] as uPlot.AlignedData, false);
+      plot.setData([this.#times, ...this.#values] as uPlot.AlignedData, false);
       plot.setScale("x", { min: slice.from, max: slice.to });
     });
-    this.writeLegend();
+    if (this.#cursorTime !== null) this.#moveCursor(this.#cursorTime);
+    this.#writeLegend();
   }
 
   describe(): string {
-    const { series, total } = this.selection;
+    const { series, total } = this.#selection;
     if (series.length === 0) return "Line chart, no values in this time range.";
-    const scale = this.scale;
+    const scale = this.#scale;
     const parts = series.slice(0, 8).map((s, i) => {
-      const values = this.values[i] ?? [];
+      const values = this.#values[i] ?? [];
       return `${s.label} ${formatValue(values[values.length - 1] ?? null, scale)}`;
     });
     const more = total > parts.length ? `, and ${total - parts.length} more` : "";
-    const times = this.times;
+    const times = this.#times;
     return (
       `Line chart of ${total} series, ${formatTime(times[0] ?? Number.NaN)} to ${formatTime(times[times.length - 1] ?? Number.NaN)}, ` +
-      `lowest ${formatValue(this.selection.min, scale)}, highest ${formatValue(this.selection.max, scale)}. Newest: ${parts.join(", ")}${more}.`
+      `lowest ${formatValue(this.#selection.min, scale)}, highest ${formatValue(this.#selection.max, scale)}. Newest: ${parts.join(", ")}${more}.`
     );
   }
 
   destroy(): void {
-    this.plot?.destroy();
-    this.plot = null;
-    this.plotBox?.remove();
-    this.legendBox?.remove();
+    this.#plot?.destroy();
+    this.#plot = null;
+    this.#plotBox?.remove();
+    this.#legendBox?.remove();
+  }
+
+  #key(event: KeyboardEvent): void {
+    const times = this.#times;
+    const last = times.length - 1;
+    const at = this.#cursorTime === null ? last : times.findIndex((time) => time >= (this.#cursorTime ?? 0));
+    const steps: Readonly<Record<string, number>> = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -last, End: last };
+    const step = steps[event.key];
+    if (event.key === "Escape") this.#moveCursor(null);
+    if (step === undefined || last < 0) return;
+    event.preventDefault();
+    // The first key only shows where the cursor is.
+    const row = this.#cursorTime === null && Math.abs(step) === 1 ? last : Math.min(last, Math.max(0, at + step));
+    this.#moveCursor(times[row] ?? null);
+    const values = this.#selection.series.map(({ label }, i) => `${label} ${formatValue(this.#values[i]?.[row] ?? null, this.#scale)}`);
+    if (this.#spoken !== null) this.#spoken.textContent = `${formatTime(times[row] ?? Number.NaN)}: ${values.join(", ")}`;
+  }
+
+  /** In all charts of the page, as a pointer would; null takes it away. */
+  #moveCursor(time: number | null): void {
+    const plot = this.#plot;
+    if (plot === null || (time === null && this.#cursorTime === null)) return;
+    this.#cursorTime = time;
+    const left = time === null ? -10 : plot.valToPos(time, "x");
+    publishCursor(plot, { left: time === null ? left : Math.max(0, left), top: time === null ? -10 : 0 });
   }
 
   /** Copies the visible rows out of the typed ring: uPlot takes only null for a gap. */
-  private copy({ stream }: WidgetView, slice: Slice): void {
+  #copy({ stream }: WidgetView, slice: Slice): void {
     const ends = stream.ring.endsView();
     const complete = stream.ring.completeView();
-    const columns = this.selection.series.map((s) => stream.ring.columnView(s.column));
+    const columns = this.#selection.series.map((s) => stream.ring.columnView(s.column));
     const longest = GAP_REFRESHES * stream.refreshMs;
-    this.times.length = 0;
-    this.values.length = columns.length;
-    for (let i = 0; i < columns.length; i++) this.values[i] = [];
-    this.unsure.length = 0;
-    const log = this.config.y.log;
+    this.#times.length = 0;
+    this.#values.length = columns.length;
+    for (let i = 0; i < columns.length; i++) this.#values[i] = [];
+    this.#unsure.length = 0;
+    const log = this.#config.y.log;
     for (let row = slice.first; row < slice.last; row++) {
       const end = ends[row] ?? 0;
       const before = row > slice.first ? (ends[row - 1] ?? end) : end;
       if (end - before > longest) {
-        this.times.push((before + end) / 2);
-        for (const column of this.values) column.push(null);
+        this.#times.push((before + end) / 2);
+        for (const column of this.#values) column.push(null);
       }
-      this.times.push(end);
+      this.#times.push(end);
       columns.forEach((column, i) => {
         const value = column[row] ?? Number.NaN;
-        this.values[i]?.push(Number.isNaN(value) || (log && value <= 0) ? null : value);
+        this.#values[i]?.push(Number.isNaN(value) || (log && value <= 0) ? null : value);
       });
-      if (complete[row] === 0) this.addUnsure(end - Math.min(stream.refreshMs, end - before || stream.refreshMs), end);
+      if (complete[row] === 0) this.#addUnsure(end - Math.min(stream.refreshMs, end - before || stream.refreshMs), end);
     }
   }
 
-  private addUnsure(from: number, to: number): void {
-    const last = this.unsure[this.unsure.length - 1];
+  #addUnsure(from: number, to: number): void {
+    const last = this.#unsure[this.#unsure.length - 1];
     if (last !== undefined && from <= last[1]) last[1] = to;
-    else this.unsure.push([from, to]);
+    else this.#unsure.push([from, to]);
   }
 
-  private build(theme: ThemeColors): void {
-    this.plot?.destroy();
-    this.plot = null;
-    if (this.plotBox === null) return;
-    this.buildLegend(theme);
-    const [width, height] = this.plotSize();
-    const single = this.selection.series.length === 1;
-    const { config } = this;
+  #build(theme: ThemeColors): void {
+    this.#plot?.destroy();
+    this.#plot = null;
+    if (this.#plotBox === null) return;
+    this.#buildLegend(theme);
+    const [width, height] = this.#plotSize();
+    const single = this.#selection.series.length === 1;
+    const config = this.#config;
     const axis: uPlot.Axis = { stroke: theme.muted, font: CANVAS_FONT, ticks: { show: false }, labelFont: CANVAS_FONT, labelSize: 18, labelGap: 2 };
-    this.plot = new uPlot(
+    this.#plot = new uPlot(
       {
         width,
         height,
         ms: 1,
-        padding: [8, 12, 0, 4],
+        tzDate: zoneDate,
+        padding: [8, 18, 0, 4],
         legend: { show: false },
         cursor: {
           y: false,
@@ -175,7 +217,7 @@ class LineChart implements Renderer {
         },
         scales: {
           x: { time: true },
-          y: { distr: config.y.log ? 3 : 1, range: (_, low, high) => this.range(low, high) },
+          y: { distr: config.y.log ? 3 : 1, range: (_, low, high) => this.#range(low, high) },
         },
         axes: [
           {
@@ -190,7 +232,7 @@ class LineChart implements Renderer {
           },
           {
             ...axis,
-            ...(config.y.label === "" || this.height < LABEL_HEIGHT ? {} : { label: config.y.label }),
+            ...(config.y.label === "" || this.#height < LABEL_HEIGHT ? {} : { label: config.y.label }),
             grid: {
               stroke: theme.grid,
               width: 1,
@@ -200,13 +242,13 @@ class LineChart implements Renderer {
             ...(config.unit === "B" && !config.y.log ? { incrs: [...BYTE_STEPS] } : {}),
             gap: 6,
             space: 34,
-            size: (_, labels) => this.measure(labels),
-            values: (_, splits) => this.axisLabels(splits),
+            size: (_, labels) => this.#measure(labels),
+            values: (_, splits) => this.#axisLabels(splits),
           },
         ],
         series: [
           {},
-          ...this.selection.series.map(({ label, place }): uPlot.Series => {
+          ...this.#selection.series.map(({ label, place }): uPlot.Series => {
             const color = seriesColor(place, theme.name);
             return {
               label,
@@ -220,28 +262,32 @@ class LineChart implements Renderer {
           }),
         ],
         hooks: {
-          drawClear: [(plot) => this.drawUnsure(plot)],
-          draw: [(plot) => this.drawThresholds(plot)],
-          setCursor: [() => this.writeLegend()],
+          draw: [
+            (plot) => {
+              this.#drawUnsure(plot);
+              this.#drawThresholds(plot);
+            },
+          ],
+          setCursor: [() => this.#writeLegend()],
         },
       },
-      [[], ...this.selection.series.map(() => [])] as unknown as uPlot.AlignedData,
-      this.plotBox,
+      [[], ...this.#selection.series.map(() => [])] as unknown as uPlot.AlignedData,
+      this.#plotBox,
     );
   }
 
-  private fit(): void {
-    const [width, height] = this.plotSize();
-    if (this.plot !== null && (this.plot.width !== width || this.plot.height !== height)) this.plot.setSize({ width, height });
+  #fit(): void {
+    const [width, height] = this.#plotSize();
+    if (this.#plot !== null && (this.#plot.width !== width || this.#plot.height !== height)) this.#plot.setSize({ width, height });
   }
 
-  private plotSize(): [number, number] {
-    const legend = this.legendBox?.offsetHeight ?? 0;
-    return [Math.max(80, this.width), Math.max(60, this.height - legend)];
+  #plotSize(): [number, number] {
+    const legend = this.#legendBox?.offsetHeight ?? 0;
+    return [Math.max(80, this.#width), Math.max(60, this.#height - legend)];
   }
 
-  private range(low: number, high: number): [number, number] {
-    const { y, steps } = this.config;
+  #range(low: number, high: number): [number, number] {
+    const { y, steps } = this.#config;
     if (y.log) {
       const [min, max] = uPlot.rangeLog(y.min ?? (low > 0 ? low : 1), y.max ?? (high > 0 ? high : 10), 10, true);
       return [min ?? 1, max ?? 10];
@@ -250,56 +296,42 @@ class LineChart implements Renderer {
     const close = steps.filter((step) => step.at > high && step.at <= high * 1.3).map((step) => step.at);
     let wanted = valueRange(low, Math.max(high, ...close));
     // No air above all that there can be.
-    if (this.config.unit === "%" && high <= 100) wanted = { min: wanted.min, max: Math.min(100, wanted.max) };
-    this.shown = settle(this.shown, wanted);
-    const min = y.min ?? this.shown.min;
-    const max = y.max ?? this.shown.max;
+    if (this.#config.unit === "%" && high <= 100) wanted = { min: wanted.min, max: Math.min(100, wanted.max) };
+    this.#shown = settle(this.#shown, wanted);
+    const min = y.min ?? this.#shown.min;
+    const max = y.max ?? this.#shown.max;
     return max > min ? [min, max] : [min, min + 1];
   }
 
   /** The axis only widens, in steps, so that charts do not jump sideways. */
-  private measure(labels: readonly string[] | null): number {
+  #measure(labels: readonly string[] | null): number {
     const longest = (labels ?? []).reduce((length, label) => Math.max(length, label.length), 0);
-    this.axisWidth = Math.max(this.axisWidth, Math.ceil((longest * 6.4 + 12) / 8) * 8);
-    return this.axisWidth;
+    this.#axisWidth = Math.max(this.#axisWidth, Math.ceil((longest * 6.4 + 12) / 8) * 8);
+    return this.#axisWidth;
   }
 
-  private axisLabels(splits: readonly number[]): string[] {
+  #axisLabels(splits: readonly number[]): string[] {
     const largest = splits.reduce((max, at) => Math.max(max, Math.abs(at)), 0);
-    if (this.config.y.log) return splits.map((at) => (isDecade(at) ? formatValue(at, scaleFor(this.config.unit, at)) : ""));
-    const scale = axisScale(this.config.unit, largest, (splits[1] ?? 0) - (splits[0] ?? 0));
+    if (this.#config.y.log) return splits.map((at) => (isDecade(at) ? formatValue(at, scaleFor(this.#config.unit, at)) : ""));
+    const scale = axisScale(this.#config.unit, largest, (splits[1] ?? 0) - (splits[0] ?? 0));
     return splits.map((at) => formatValue(at, scale));
   }
 
-  /** Hatches the stretches whose windows the pipeline had not read in full. */
-  private drawUnsure(plot: uPlot): void {
-    if (this.unsure.length === 0 || this.theme === null) return;
+  /** Cuts all lines into dashes where the pipeline had not read the windows in full. */
+  #drawUnsure(plot: uPlot): void {
+    if (this.#theme === null) return;
     const { ctx, bbox } = plot;
-    const step = 8 * (window.devicePixelRatio || 1);
-    ctx.save();
-    ctx.strokeStyle = this.theme.grid;
-    ctx.lineWidth = Math.max(1, step / 8);
-    for (const [from, to] of this.unsure) {
-      const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
+    const dash = Math.round(4 * (window.devicePixelRatio || 1));
+    ctx.fillStyle = this.#theme.panel;
+    for (const [from, to] of this.#unsure) {
       const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, "x", true));
-      if (right <= left) continue;
-      ctx.save();
-      ctx.beginPath();
-      ctx.rect(left, bbox.top, right - left, bbox.height);
-      ctx.clip();
-      ctx.beginPath();
-      for (let x = bbox.left - bbox.height; x < right; x += step) {
-        ctx.moveTo(x, bbox.top + bbox.height);
-        ctx.lineTo(x + bbox.height, bbox.top);
-      }
-      ctx.stroke();
-      ctx.restore();
+      // Dashes stay where they are when a stretch grows.
+      for (let x = Math.max(bbox.left, plot.valToPos(from, "x", true)); x < right; x += 2 * dash) ctx.fillRect(x, bbox.top, Math.min(dash, right - x), bbox.height);
     }
-    ctx.restore();
   }
 
-  private drawThresholds(plot: uPlot): void {
-    const { theme } = this;
+  #drawThresholds(plot: uPlot): void {
+    const theme = this.#theme;
     const { min, max } = plot.scales["y"] ?? {};
     if (theme === null || min == null || max == null) return;
     const { ctx, bbox } = plot;
@@ -310,7 +342,7 @@ class LineChart implements Renderer {
     ctx.font = CANVAS_FONT.replace("11px", `${10 * ratio}px`);
     ctx.textAlign = "right";
     ctx.textBaseline = "bottom";
-    for (const step of this.config.steps) {
+    for (const step of this.#config.steps) {
       if (step.at <= min || step.at >= max) continue;
       const y = plot.valToPos(step.at, "y", true);
       ctx.strokeStyle = theme[step.level];
@@ -324,12 +356,12 @@ class LineChart implements Renderer {
     ctx.restore();
   }
 
-  private buildLegend(theme: ThemeColors): void {
-    const box = this.legendBox;
+  #buildLegend(theme: ThemeColors): void {
+    const box = this.#legendBox;
     if (box === null) return;
     box.replaceChildren();
-    this.legendTime = append(box, "span", "line-legend-time");
-    this.legend = this.selection.series.map(({ label, place }) => {
+    this.#legendTime = append(box, "span", "line-legend-time");
+    this.#legend = this.#selection.series.map(({ label, place }) => {
       const item = append(box, "span", "line-legend-item");
       const swatch = append(item, "span", "line-swatch");
       const color = seriesColor(place, theme.name);
@@ -341,8 +373,8 @@ class LineChart implements Renderer {
       name.title = label;
       return { item, value: append(item, "span", "line-legend-value") };
     });
-    if (this.selection.total > this.selection.series.length) {
-      append(box, "span", "line-legend-more").textContent = `top ${this.selection.series.length} of ${this.selection.total}`;
+    if (this.#selection.total > this.#selection.series.length) {
+      append(box, "span", "line-legend-more").textContent = `top ${this.#selection.series.length} of ${this.#selection.total}`;
     }
     // A legend that scrolls must be reachable from the keyboard.
     if (box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
@@ -350,14 +382,14 @@ class LineChart implements Renderer {
   }
 
   /** The values under the cursor while there is one, else the newest. */
-  private writeLegend(): void {
-    const left = this.plot?.cursor.left ?? -1;
-    const hovered = left >= 0 && this.times.length > 0;
-    const row = hovered ? (this.plot?.posToIdx(left) ?? 0) : this.times.length - 1;
-    if (this.legendTime !== null) {
-      setText(this.legendTime, hovered ? formatTime(this.times[row] ?? Number.NaN) : "");
-      this.legendTime.hidden = !hovered;
+  #writeLegend(): void {
+    const left = this.#plot?.cursor.left ?? -1;
+    const hovered = left >= 0 && this.#times.length > 0;
+    const row = hovered ? (this.#plot?.posToIdx(left) ?? 0) : this.#times.length - 1;
+    if (this.#legendTime !== null) {
+      setText(this.#legendTime, hovered ? formatTime(this.#times[row] ?? Number.NaN) : "");
+      this.#legendTime.hidden = !hovered;
     }
-    this.legend.forEach(({ value }, i) => setText(value, formatValue(this.values[i]?.[row] ?? null, this.scale)));
+    this.#legend.forEach(({ value }, i) => setText(value, formatValue(this.#values[i]?.[row] ?? null, this.#scale)));
   }
 }

@@ -11,34 +11,38 @@ export function stat(config: WidgetConfig): Renderer {
 }
 
 class Stat implements Renderer {
-  private root: HTMLElement | null = null;
-  private number: HTMLElement | null = null;
-  private unit: HTMLElement | null = null;
-  private note: HTMLElement | null = null;
-  private canvas: HTMLCanvasElement | null = null;
-  private width = 0;
-  private height = 0;
-  private text = "No value yet.";
+  #root: HTMLElement | null = null;
+  #number: HTMLElement | null = null;
+  #unit: HTMLElement | null = null;
+  #note: HTMLElement | null = null;
+  #canvas: HTMLCanvasElement | null = null;
+  #width = 0;
+  #height = 0;
+  #text = "No value yet.";
 
-  constructor(private readonly config: WidgetConfig) {}
+  readonly #config: WidgetConfig;
+
+  constructor(config: WidgetConfig) {
+    this.#config = config;
+  }
 
   mount(element: HTMLElement): void {
-    this.root = append(element, "div", "stat");
-    const line = append(this.root, "div", "stat-line");
-    this.number = append(line, "span", "stat-number");
-    this.unit = append(line, "span", "stat-unit");
-    this.note = append(line, "span", "stat-note");
-    this.canvas = append(this.root, "canvas", "stat-spark");
+    this.#root = append(element, "div", "stat");
+    const line = append(this.#root, "div", "stat-line");
+    this.#number = append(line, "span", "stat-number");
+    this.#unit = append(line, "span", "stat-unit");
+    this.#note = append(line, "span", "stat-note");
+    this.#canvas = append(this.#root, "canvas", "stat-spark");
   }
 
   resize(width: number, height: number): void {
-    this.width = width;
-    this.height = height;
+    this.#width = width;
+    this.#height = height;
   }
 
   draw(view: WidgetView): void {
     const slice = visibleSlice(view);
-    const { value, column, label } = headline(view.stream, this.config);
+    const { value, column, label } = headline(view, this.#config);
     const values = view.stream.columns.length > 0 ? view.stream.ring.columnView(column) : new Float64Array();
     let low = Number.POSITIVE_INFINITY;
     let high = Number.NEGATIVE_INFINITY;
@@ -48,39 +52,39 @@ class Stat implements Renderer {
       if (at > high) high = at;
     }
     // The scale of the whole range, so that the number keeps its prefix and decimals.
-    const scale = scaleFor(this.config.unit, Math.max(Math.abs(low), Math.abs(high)));
-    const level = levelOf(value, this.config.steps);
-    if (this.number !== null) setText(this.number, formatNumber(value, scale));
-    if (this.unit !== null) setText(this.unit, scale.suffix.trim());
-    if (this.note !== null) setText(this.note, [label, level === "ok" ? "" : levelWord(level)].filter((word) => word !== "").join(" · "));
-    if (this.root !== null) this.root.dataset["level"] = level;
-    this.text =
+    const scale = scaleFor(this.#config.unit, Math.max(Math.abs(low), Math.abs(high)));
+    const level = levelOf(value, this.#config.steps);
+    if (this.#number !== null) setText(this.#number, formatNumber(value, scale));
+    if (this.#unit !== null) setText(this.#unit, scale.suffix.trim());
+    if (this.#note !== null) setText(this.#note, [label, level === "ok" ? "" : levelWord(level)].filter((word) => word !== "").join(" · "));
+    if (this.#root !== null) this.#root.dataset["level"] = level;
+    this.#text =
       `${label === "" ? "" : `${label}: `}${formatValue(value, scale)}${level === "ok" ? "" : `, ${levelWord(level)}`}` +
       (low <= high ? `. In this time range between ${formatValue(low, scale)} and ${formatValue(high, scale)}.` : ".");
-    this.drawSpark(view, slice, values, low, high);
+    this.#drawSpark(view, slice, values, low, high);
   }
 
   describe(): string {
-    return this.text;
+    return this.#text;
   }
 
   destroy(): void {
-    this.root?.remove();
-    this.root = null;
+    this.#root?.remove();
+    this.#root = null;
   }
 
-  private drawSpark(view: WidgetView, slice: Slice, values: Float64Array, low: number, high: number): void {
-    if (this.canvas === null) return;
-    const height = Math.max(0, this.height - 48);
-    this.canvas.hidden = height < 20;
-    if (this.canvas.hidden) return;
-    const context = fitCanvas(this.canvas, this.width, height);
+  #drawSpark(view: WidgetView, slice: Slice, values: Float64Array, low: number, high: number): void {
+    if (this.#canvas === null) return;
+    const height = Math.max(0, this.#height - 48);
+    this.#canvas.hidden = height < 20;
+    if (this.#canvas.hidden) return;
+    const context = fitCanvas(this.#canvas, this.#width, height);
     if (context === null || !(low <= high)) return;
     const ends = view.stream.ring.endsView();
     const range = valueRange(low, high);
-    const x = (end: number): number => ((end - slice.from) / (slice.to - slice.from)) * this.width;
+    const x = (end: number): number => ((end - slice.from) / (slice.to - slice.from)) * this.#width;
     const y = (value: number): number => height - 2 - ((value - range.min) / (range.max - range.min)) * (height - 6);
-    const level = levelOf(values[values.length - 1] ?? null, this.config.steps);
+    const level = levelOf(values[values.length - 1] ?? null, this.#config.steps);
     const color = level === "ok" ? view.theme.accent : view.theme[level];
     const gap = 2.5 * view.stream.refreshMs;
     context.lineWidth = 1.5;

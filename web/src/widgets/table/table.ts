@@ -4,6 +4,7 @@ import { formatValue, scaleFor } from "../../model/format";
 import { fullScale } from "../../model/range";
 import { compareSeries } from "../../model/series";
 import { levelOf, levelWord } from "../../model/thresholds";
+import { RowWindow } from "../rows";
 import { append, newestValue, selectSeries, setText, visibleSlice, type Renderer, type ShownSeries, type WidgetView } from "../widget";
 
 interface Row {
@@ -13,12 +14,8 @@ interface Row {
   readonly high: number | null;
 }
 
-interface RowElements {
-  readonly row: HTMLTableRowElement;
-  readonly cells: readonly HTMLTableCellElement[];
-  readonly bar: HTMLElement;
-  readonly value: HTMLElement;
-}
+/** A border lies below each. */
+const ROW_HEIGHT = 32;
 
 type SortKey = { readonly kind: "tag"; readonly tag: string } | { readonly kind: "value" | "low" | "high" };
 
@@ -28,41 +25,44 @@ export function table(config: WidgetConfig): Renderer {
 }
 
 class Table implements Renderer {
-  private root: HTMLElement | null = null;
-  private head: HTMLTableRowElement | null = null;
-  private body: HTMLTableSectionElement | null = null;
-  private foot: HTMLElement | null = null;
-  private readonly rows: RowElements[] = [];
-  private tags: readonly string[] | null = null;
-  private sort: SortKey = { kind: "value" };
-  private descending = true;
-  private last: WidgetView | null = null;
-  private text = "Table, no values yet.";
+  #root: HTMLElement | null = null;
+  #head: HTMLTableRowElement | null = null;
+  #foot: HTMLElement | null = null;
+  #window: RowWindow | null = null;
+  #tags: readonly string[] | null = null;
+  #sort: SortKey = { kind: "value" };
+  #descending = true;
+  #last: WidgetView | null = null;
+  #text = "Table, no values yet.";
 
-  constructor(private readonly config: WidgetConfig) {}
+  readonly #config: WidgetConfig;
 
-  mount(element: HTMLElement): void {
-    this.root = append(element, "div", "table-scroll");
-    this.root.tabIndex = 0;
-    this.root.setAttribute("role", "region");
-    this.root.setAttribute("aria-label", `${this.config.title}, table`);
-    const table = append(this.root, "table", "table");
-    this.head = append(append(table, "thead", ""), "tr", "");
-    this.body = append(table, "tbody", "");
-    this.foot = append(element, "div", "table-more");
+  constructor(config: WidgetConfig) {
+    this.#config = config;
   }
 
-  resize(): void {
-    // CSS does it.
+  mount(element: HTMLElement): void {
+    this.#root = append(element, "div", "table-scroll");
+    this.#root.tabIndex = 0;
+    this.#root.setAttribute("role", "region");
+    this.#root.setAttribute("aria-label", `${this.#config.title}, table`);
+    const table = append(this.#root, "table", "table");
+    this.#head = append(append(table, "thead", ""), "tr", "");
+    this.#window = new RowWindow(this.#root, table, append(table, "tbody", ""), ROW_HEIGHT, (row) => this.#makeRow(row));
+    this.#foot = append(element, "div", "table-more");
+  }
+
+  resize(_: number, height: number): void {
+    this.#window?.resize(height);
   }
 
   draw(view: WidgetView): void {
-    this.last = view;
+    this.#last = view;
     const slice = visibleSlice(view);
-    const selection = selectSeries(view, slice, this.config);
-    this.buildHead(this.tagNames(selection.series));
-    const scale = scaleFor(this.config.unit, Math.max(Math.abs(selection.max), Math.abs(selection.min)));
-    const full = this.config.y.max ?? fullScale(this.config.unit, Math.max(0, selection.max));
+    const selection = selectSeries(view, slice, this.#config);
+    this.#buildHead(this.#tagNames(selection.series));
+    const scale = scaleFor(this.#config.unit, Math.max(Math.abs(selection.max), Math.abs(selection.min)));
+    const full = this.#config.y.max ?? fullScale(this.#config.unit, Math.max(0, selection.max));
     const rows = selection.series.map((series): Row => {
       const values = view.stream.ring.columnView(series.column);
       let low = Number.POSITIVE_INFINITY;
@@ -74,90 +74,90 @@ class Table implements Renderer {
       }
       return { series, value: newestValue(view.stream, series.column), low: low > high ? null : low, high: low > high ? null : high };
     });
-    this.order(rows);
-    this.fitRows(rows.length);
-    rows.forEach((row, i) => {
-      const elements = this.rows[i];
-      if (elements === undefined) return;
-      const tags = this.tags ?? [];
-      tags.forEach((tag, column) => setText(elements.cells[column] ?? elements.row, tag === "" ? row.series.label : row.series.tags[tag] || "–"));
-      const level = levelOf(row.value, this.config.steps);
-      setText(elements.value, formatValue(row.value, scale));
-      elements.row.dataset["level"] = level;
-      elements.value.title = level === "ok" ? "" : levelWord(level);
-      elements.bar.style.transform = `scaleX(${Math.min(1, Math.max(0, (row.value ?? 0) / full)).toFixed(4)})`;
-      setText(elements.cells[tags.length + 1] ?? elements.row, formatValue(row.low, scale));
-      setText(elements.cells[tags.length + 2] ?? elements.row, formatValue(row.high, scale));
+    this.#order(rows);
+    const tags = this.#tags ?? [];
+    this.#window?.show(rows.length, (element, i) => {
+      const row = rows[i];
+      const { cells } = element;
+      const [bar, value] = cells[tags.length]?.children ?? [];
+      if (row === undefined || !(bar instanceof HTMLElement) || !(value instanceof HTMLElement)) return;
+      tags.forEach((tag, column) => setText(cells[column] ?? element, tag === "" ? row.series.label : row.series.tags[tag] || "–"));
+      const level = levelOf(row.value, this.#config.steps);
+      setText(value, formatValue(row.value, scale));
+      element.dataset["level"] = level;
+      value.title = level === "ok" ? "" : levelWord(level);
+      bar.style.transform = `scaleX(${Math.min(1, Math.max(0, (row.value ?? 0) / full)).toFixed(4)})`;
+      setText(cells[tags.length + 1] ?? element, formatValue(row.low, scale));
+      setText(cells[tags.length + 2] ?? element, formatValue(row.high, scale));
     });
-    if (this.foot !== null) {
-      this.foot.hidden = selection.total <= selection.series.length;
-      setText(this.foot, `top ${selection.series.length} of ${selection.total} series`);
+    if (this.#foot !== null) {
+      this.#foot.hidden = selection.total <= selection.series.length;
+      setText(this.#foot, `top ${selection.series.length} of ${selection.total} series`);
     }
     const first = rows[0];
-    this.text =
+    this.#text =
       first === undefined
         ? "Table, no values in this time range."
         : `Table of ${selection.total} series. First row: ${first.series.label} ${formatValue(first.value, scale)}.`;
   }
 
   describe(): string {
-    return this.text;
+    return this.#text;
   }
 
   destroy(): void {
-    this.root?.remove();
-    this.foot?.remove();
-    this.root = null;
+    this.#root?.remove();
+    this.#foot?.remove();
+    this.#root = null;
   }
 
-  private tagNames(series: readonly ShownSeries[]): string[] {
-    const names = new Set<string>(this.config.groupBy);
+  #tagNames(series: readonly ShownSeries[]): string[] {
+    const names = new Set<string>(this.#config.groupBy);
     if (names.size === 0) for (const one of series) for (const name of Object.keys(one.tags)) names.add(name);
     return names.size === 0 ? [""] : [...names];
   }
 
-  private buildHead(tags: readonly string[]): void {
-    if (this.head === null || (this.tags !== null && this.tags.join("\n") === tags.join("\n"))) return;
-    this.tags = tags;
-    this.rows.length = 0;
-    this.body?.replaceChildren();
-    this.head.replaceChildren();
-    for (const tag of tags) this.addHead(tag === "" ? "series" : tag, { kind: "tag", tag }, false);
-    this.addHead(this.config.aggregation, { kind: "value" }, true);
-    this.addHead("lowest", { kind: "low" }, true);
-    this.addHead("highest", { kind: "high" }, true);
-    this.markSort();
+  #buildHead(tags: readonly string[]): void {
+    if (this.#head === null || (this.#tags !== null && this.#tags.join("\n") === tags.join("\n"))) return;
+    this.#tags = tags;
+    this.#window?.clear();
+    this.#head.replaceChildren();
+    for (const tag of tags) this.#addHead(tag === "" ? "series" : tag, { kind: "tag", tag }, false);
+    this.#addHead(this.#config.aggregation, { kind: "value" }, true);
+    this.#addHead("lowest", { kind: "low" }, true);
+    this.#addHead("highest", { kind: "high" }, true);
+    this.#markSort();
   }
 
-  private addHead(text: string, key: SortKey, number: boolean): void {
-    if (this.head === null) return;
-    const cell = append(this.head, "th", number ? "number" : "");
+  #addHead(text: string, key: SortKey, number: boolean): void {
+    if (this.#head === null) return;
+    const cell = append(this.#head, "th", number ? "number" : "");
     cell.scope = "col";
     cell.dataset["sort"] = key.kind === "tag" ? `tag ${key.tag}` : key.kind;
     const button = append(cell, "button", "table-sort");
     button.type = "button";
     button.textContent = text;
-    button.addEventListener("click", () => this.sortBy(key));
+    button.addEventListener("click", () => this.#sortBy(key));
   }
 
-  private sortBy(key: SortKey): void {
-    const same = sortName(this.sort) === sortName(key);
-    this.descending = same ? !this.descending : key.kind !== "tag";
-    this.sort = key;
-    this.markSort();
-    if (this.last !== null) this.draw(this.last);
+  #sortBy(key: SortKey): void {
+    const same = sortName(this.#sort) === sortName(key);
+    this.#descending = same ? !this.#descending : key.kind !== "tag";
+    this.#sort = key;
+    this.#markSort();
+    if (this.#last !== null) this.draw(this.#last);
   }
 
-  private markSort(): void {
-    for (const cell of this.head?.children ?? []) {
-      const active = cell instanceof HTMLElement && cell.dataset["sort"] === sortName(this.sort);
-      cell.setAttribute("aria-sort", active ? (this.descending ? "descending" : "ascending") : "none");
+  #markSort(): void {
+    for (const cell of this.#head?.children ?? []) {
+      const active = cell instanceof HTMLElement && cell.dataset["sort"] === sortName(this.#sort);
+      cell.setAttribute("aria-sort", active ? (this.#descending ? "descending" : "ascending") : "none");
     }
   }
 
-  private order(rows: Row[]): void {
-    const { sort } = this;
-    const direction = this.descending ? -1 : 1;
+  #order(rows: Row[]): void {
+    const sort = this.#sort;
+    const direction = this.#descending ? -1 : 1;
     rows.sort((a, b) => {
       if (sort.kind === "tag") return direction * compareSeries(pickTag(a, sort.tag), pickTag(b, sort.tag)) || compareSeries(a.series.tags, b.series.tags);
       const [x, y] = [a[sort.kind], b[sort.kind]];
@@ -167,23 +167,16 @@ class Table implements Renderer {
     });
   }
 
-  /** Rows are reused: only their text changes. */
-  private fitRows(count: number): void {
-    if (this.body === null) return;
-    while (this.rows.length > count) this.rows.pop()?.row.remove();
-    while (this.rows.length < count) {
-      const row = append(this.body, "tr", "");
-      const cells: HTMLTableCellElement[] = (this.tags ?? []).map((_, i) => {
-        const cell = append(row, i === 0 ? "th" : "td", "table-tag");
-        if (i === 0) cell.setAttribute("scope", "row");
-        return cell;
-      });
-      const main = append(row, "td", "number table-value");
-      const bar = append(main, "span", "table-bar");
-      const value = append(main, "span", "table-number");
-      cells.push(main, append(row, "td", "number table-side"), append(row, "td", "number table-side"));
-      this.rows.push({ row, cells, bar, value });
-    }
+  #makeRow(row: HTMLTableRowElement): void {
+    this.#tags?.forEach((_, i) => {
+      const cell = append(row, i === 0 ? "th" : "td", "table-tag");
+      if (i === 0) cell.setAttribute("scope", "row");
+    });
+    const main = append(row, "td", "number table-value");
+    append(main, "span", "table-bar");
+    append(main, "span", "table-number");
+    append(row, "td", "number table-side");
+    append(row, "td", "number table-side");
   }
 }
 

@@ -1,0 +1,90 @@
+// One address before a server and a gateway, as a load balancer would be: pages
+// and streams come from the gateway, the rest from the server. The network
+// between browser and gateway can fail in the ways that networks do.
+import http from "node:http";
+import net from "node:net";
+
+export async function startFront(server, gateway) {
+  const front = new Front(new URL(server).host, gateway);
+  await front.listen();
+  return front;
+}
+
+class Front {
+  #server;
+  /** Both ends of each open stream. */
+  #streams = new Set();
+  #pairs = new Set();
+  /** While true, streams cannot be opened. */
+  closed = false;
+
+  constructor(server, gateway) {
+    this.server = server;
+    this.gateway = gateway;
+    this.#server = http.createServer((request, response) => this.#forward(request, response));
+    this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  async listen() {
+    await new Promise((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+    this.url = `http://127.0.0.1:${this.#server.address().port}`;
+  }
+
+  /** Streams that are open now stay so, but nothing passes any more, in neither direction. */
+  silence() {
+    for (const pair of this.#pairs) {
+      for (const [from, to] of [pair, [...pair].reverse()]) {
+        from.unpipe(to);
+        from.pause();
+      }
+    }
+  }
+
+  /** Streams that are open now end without a word. */
+  cut() {
+    for (const socket of this.#streams) socket.destroy();
+  }
+
+  stop() {
+    this.cut();
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+
+  #forward(request, response) {
+    const [host, port] = this.server.split(":");
+    const onward = http.request({ host, port, method: request.method, path: request.url, headers: request.headers }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    onward.on("error", () => response.writeHead(502).end());
+    request.pipe(onward);
+  }
+
+  #upgrade(request, socket, head) {
+    if (this.closed) {
+      socket.destroy();
+      return;
+    }
+    const [host, port] = this.gateway.split(":");
+    const onward = net.connect(Number(port), host, () => {
+      const headers = [];
+      for (let i = 0; i < request.rawHeaders.length; i += 2) headers.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
+      onward.write(`${request.method} ${request.url} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n`);
+      onward.write(head);
+      socket.pipe(onward);
+      onward.pipe(socket);
+    });
+    const pair = [socket, onward];
+    this.#pairs.add(pair);
+    for (const end of pair) {
+      this.#streams.add(end);
+      end.on("error", () => end.destroy());
+      end.on("close", () => {
+        this.#streams.delete(end);
+        this.#pairs.delete(pair);
+        for (const other of pair) other.destroy();
+      });
+    }
+  }
+}

@@ -1,0 +1,21 @@
+import { isObject, type JsonObject } from "./merge-patch";
+
+/** A dashboard from a file, as it is and as a copy without ids of its own. */
+export interface Importable {
+  readonly whole: JsonObject;
+  readonly copy: JsonObject;
+}
+
+/** Throws an error that says why text is no dashboard; the rest of the rules is the service's. */
+export function importable(text: string): Importable {
+  let whole: unknown;
+  try {
+    whole = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`it is not JSON (${(error as SyntaxError).message}).`);
+  }
+  if (!isObject(whole)) throw new Error("it must be an object with title and widgets, as Export as JSON writes it.");
+  const { dashboard_id: _, widgets, ...rest } = whole;
+  const bare = (widget: unknown): unknown => (isObject(widget) ? { ...widget, widget_id: undefined, dashboard_id: undefined } : widget);
+  return { whole, copy: { ...rest, widgets: Array.isArray(widgets) ? widgets.map(bare) : widgets } };
+}

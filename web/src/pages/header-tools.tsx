@@ -1,0 +1,138 @@
+import { useEffect, useState } from "preact/hooks";
+import type { Dashboard, Variable } from "../api/types";
+import type { LiveSession } from "../live/session";
+import { DEFAULT_RANGE, RANGES, rangeMs } from "../model/dashboard";
+import { valuesOf } from "../model/series";
+import { getQuery, setQuery } from "../router";
+import { use } from "../signal";
+import { copy } from "../ui/copy";
+import { Icon } from "../ui/icon";
+import { toggleZone, utc } from "../ui/zone";
+
+export function PauseButton({ session }: { readonly session: LiveSession }) {
+  const paused = use(session.paused);
+  const text = paused ? "Go on with live values" : "Pause";
+  const toggle = (): void => {
+    session.setPaused(!paused);
+    setQuery("paused", paused ? null : "1");
+  };
+  return (
+    <button type="button" class="button button-icon" aria-label={text} title={text} onClick={toggle}>
+      <Icon name={paused ? "play" : "pause"} />
+    </button>
+  );
+}
+
+export function rangeName(): string {
+  const name = getQuery("window");
+  return RANGES.find(([range]) => range === name)?.[0] ?? DEFAULT_RANGE;
+}
+
+export function Ranges({ session }: { readonly session: LiveSession }) {
+  const [chosen, setChosen] = useState(rangeName);
+  const choose = (name: string): void => {
+    setChosen(name);
+    setQuery("window", name === DEFAULT_RANGE ? null : name);
+    session.range.value = rangeMs(name);
+  };
+  return (
+    <div class="segments" role="group" aria-label="Time range">
+      {RANGES.map(([name]) => (
+        <button key={name} type="button" class="segment" aria-pressed={name === chosen} onClick={() => choose(name)}>
+          {name}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+export function ZoneButton() {
+  const inUtc = use(utc);
+  const text = `Times are in ${inUtc ? "UTC" : "the zone of this device"}`;
+  return (
+    <button type="button" class="button button-quiet" title={text} onClick={toggleZone}>
+      {inUtc ? "UTC" : "Local"}
+    </button>
+  );
+}
+
+interface VariablesProps {
+  readonly variables: readonly Variable[];
+  readonly session: LiveSession;
+}
+
+/** Takes the choice that the address has. */
+export function useChoice(variables: readonly Variable[], session: LiveSession): void {
+  useEffect(() => {
+    session.choice.value = Object.fromEntries(variables.map(({ name, tag }) => [tag, getQuery(`var-${name}`) ?? ""]).filter(([, value]) => value !== ""));
+  }, [session, JSON.stringify(variables)]);
+}
+
+/** One picker for each variable: which of the series that have its tag are shown. */
+export function Variables({ variables, session }: VariablesProps) {
+  // Read again when there may be other series.
+  use(session.revision);
+  const choice = use(session.choice);
+  return (
+    <div class="variables">
+      {variables.map(({ name, tag }) => {
+        const chosen = choice[tag] ?? "";
+        const choose = (value: string): void => {
+          const { [tag]: _, ...others } = choice;
+          session.choice.value = value === "" ? others : { ...others, [tag]: value };
+          setQuery(`var-${name}`, value || null);
+        };
+        return (
+          <label key={name} class="variable">
+            <span>{name}</span>
+            <select class="input" value={chosen} onChange={(event) => choose(event.currentTarget.value)}>
+              <option value="">all</option>
+              {valuesOf(tag, chosen, session.store.all()).map((value) => (
+                <option key={value} value={value}>
+                  {value}
+                </option>
+              ))}
+            </select>
+          </label>
+        );
+      })}
+    </div>
+  );
+}
+
+function download({ title, ...rest }: Dashboard): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([JSON.stringify({ title, ...rest }, null, 2)], { type: "application/json" }));
+  link.download = `${title.replace(/[^\p{L}\p{N}]+/gu, "-") || "dashboard"}.json`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+interface MoreProps {
+  readonly dashboard: Dashboard;
+  onKiosk(): void;
+}
+
+/** What is not needed every day. */
+export function More({ dashboard, onKiosk }: MoreProps) {
+  const item = (text: string, run: () => void) => (
+    <button type="button" class="button button-quiet" popoverTarget="more" popoverTargetAction="hide" onClick={run}>
+      {text}
+    </button>
+  );
+  return (
+    <>
+      <button type="button" class="button button-icon" aria-label="More" title="More" popoverTarget="more">
+        <Icon name="more" />
+      </button>
+      <div class="menu" id="more" popover="auto">
+        {item("Copy link", () => void copy(location.href, "Link copied. It opens the page as you see it."))}
+        {item("Export as JSON", () => download(dashboard))}
+        {item("Wall display", onKiosk)}
+        <a class="button button-quiet" href="/status">
+          Status
+        </a>
+      </div>
+    </>
+  );
+}

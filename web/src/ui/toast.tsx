@@ -1,0 +1,46 @@
+import { signal, use } from "../signal";
+import { useEffect } from "preact/hooks";
+
+const SHOWN_MS = 10_000;
+
+interface Message {
+  readonly text: string;
+  /** What may be done about it while it is shown. */
+  readonly action?: { readonly name: string; run(): void };
+}
+
+const message = signal<Message | null>(null);
+
+export function toast(next: Message): void {
+  message.value = next;
+}
+
+/** What just happened, for ten seconds. */
+export function Toast() {
+  const shown = use(message);
+  const close = (): void => {
+    message.value = null;
+  };
+  useEffect(() => {
+    if (shown === null) return;
+    const timer = setTimeout(close, SHOWN_MS);
+    return () => clearTimeout(timer);
+  }, [shown]);
+  return (
+    <div class="toast" role="status" hidden={shown === null}>
+      {shown?.text}
+      {shown?.action === undefined ? null : (
+        <button
+          type="button"
+          class="pill-retry"
+          onClick={() => {
+            close();
+            shown.action?.run();
+          }}
+        >
+          {shown.action.name}
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,15 @@
+import { signal } from "../signal";
+import { setZone } from "../model/format";
+import { getQuery, setQuery } from "../router";
+
+/** Times are shown in UTC; else in the browser's zone. */
+export const utc = signal(getQuery("tz") === "utc");
+
+export function startZone(): void {
+  utc.subscribe(setZone);
+}
+
+export function toggleZone(): void {
+  utc.value = !utc.value;
+  setQuery("tz", utc.value ? "utc" : null);
+}
