@@ -7,7 +7,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build web generate test test-go test-web test-real flink flink-cluster bench-flink race mutants verify lint bench clean
+.PHONY: run build web generate test test-go test-web test-real flink flink-cluster bench-flink race mutants verify lint bench clean e2e tour
 
 run: build
 	./bin/pulseboard run
@@ -37,6 +37,19 @@ test-go: web
 # The page's own tests run on Node.
 test-web: web
 	$(if $(HAVE_NPM),$(GO) run ./tools/webbuild -test,@echo "no npm: the page's tests are left out")
+
+# The page in a real browser against the real programs: needs Node and a Chromium, Debian's or what CHROMIUM names.
+# E2E chooses by number: make e2e E2E="03 11". Pictures of every page go to web/e2e/out.
+e2e: build web/node_modules/playwright-core/package.json
+	node web/e2e/run.mjs $(E2E)
+
+# docs/tour.md and its pictures, from the test that does the tour.
+tour: build web/node_modules/playwright-core/package.json
+	PULSEBOARD_TOUR=1 node web/e2e/run.mjs 16
+
+web/node_modules/playwright-core/package.json: web/package.json web/package-lock.json
+	cd web && $(NPM) ci --ignore-scripts --no-audit --no-fund
+	@touch $@ web/node_modules/.package-lock.json
 
 # The jars of Flink, for pulseboard run --runner flink. DATA is the data folder.
 DATA ?= .pulseboard

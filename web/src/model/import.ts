@@ -12,7 +12,7 @@ export function importable(text: string): Importable {
   try {
     whole = JSON.parse(text);
   } catch (error) {
-    throw new Error(`it is not JSON (${error instanceof Error ? error.message : "unreadable"}).`);
+    throw new Error(`it is not JSON (${(error as SyntaxError).message}).`);
   }
   if (!isObject(whole)) throw new Error("it must be an object with title and widgets, as Export as JSON writes it.");
   const { dashboard_id: _, widgets, ...rest } = whole;

@@ -15,7 +15,7 @@ export function NotFoundPage({ title, detail }: NotFoundProps) {
       <TopBar title={null} />
       <main id="main">
         <div class="empty">
-          <h2>{title}</h2>
+          <h1>{title}</h1>
           {detail ? <p>{detail}</p> : null}
           <a class="button" href="/">
             All dashboards

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { listDashboards, listMetrics, streamAddress } from "../api/client";
+import { listDashboards, listMetrics, messageOf, streamAddress } from "../api/client";
 import type { MetricList } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
@@ -48,7 +48,7 @@ export function StatusPage() {
   const [metrics, setMetrics] = useState<MetricList | null>(null);
   const [query, setQuery] = useState("");
   const [problem, setProblem] = useState("");
-  const failed = (error: unknown): void => setProblem(error instanceof Error ? error.message : String(error));
+  const failed = (error: unknown): void => setProblem(messageOf(error));
 
   useEffect(() => {
     document.title = "Status · Pulseboard";
