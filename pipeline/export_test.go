@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"time"
+
+	"pulseboard/transforms"
 )
 
 // RunPrismWithTimersEarly is RunPrism with a mistake: every timer is set that much too early.
@@ -14,6 +16,12 @@ func RunPrismWithTimersEarly(ctx context.Context, c Config, early time.Duration)
 
 // StartTime is from when on a run reads records.
 var StartTime = startTime
+
+// Resume is what Redis says of the queries in its registry.
+func Resume(ctx context.Context, c Config) (transforms.Resume, error) {
+	_, resume, err := lookUp(ctx, c)
+	return resume, err
+}
 
 // RunPrismDurable is RunPrism with the state that other runners keep.
 func RunPrismDurable(ctx context.Context, c Config) error {

@@ -133,12 +133,16 @@ func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Res
 		return resume, err
 	}
 	defer store.Close() //nolint:errcheck // It only reads.
-	var streams []results.Stream
-	for key, e := range set.Entries {
-		for _, r := range e.RefreshMs {
-			streams = append(streams, results.Stream{Key: key, RefreshMs: r})
-		}
+	// All that there are: an end may have been announced for a refresh interval
+	// that an edit has taken away since, and must not be again for another.
+	streams, err := store.Streams(ctx)
+	if err != nil {
+		return resume, err
 	}
+	streams = slices.DeleteFunc(streams, func(s results.Stream) bool {
+		_, wanted := set.Entries[s.Key]
+		return !wanted
+	})
 	tips, err := store.Newest(ctx, streams)
 	if err != nil {
 		return resume, err

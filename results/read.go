@@ -51,6 +51,29 @@ func (s *Store) Latest(ctx context.Context, key string, refreshMs int64) (*metri
 	return rs[0], nil
 }
 
+// Streams lists the histories that there are, also of refresh intervals that
+// nobody wants any more. It looks through all keys: at a start only.
+func (s *Store) Streams(ctx context.Context) ([]Stream, error) {
+	var out []Stream
+	keys := s.client.Scan(ctx, 0, historyPrefix+"*", scanCount).Iterator()
+	for keys.Next(ctx) {
+		name := strings.TrimPrefix(keys.Val(), historyPrefix)
+		at := strings.LastIndexByte(name, '@')
+		if at < 0 {
+			continue
+		}
+		if refresh, err := strconv.ParseInt(name[at+1:], 10, 64); err == nil {
+			out = append(out, Stream{Key: name[:at], RefreshMs: refresh})
+		}
+	}
+	if err := keys.Err(); err != nil {
+		return nil, fmt.Errorf("cannot list the histories: %w", err)
+	}
+	return out, nil
+}
+
+const scanCount = 1000 // Keys that one request looks at.
+
 // Tip is the newest entry of a history; its WindowEnd is 0 when there is none.
 type Tip struct {
 	WindowEnd int64 // Epoch ms.

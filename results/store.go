@@ -50,9 +50,11 @@ func (s *Store) Mark(ctx context.Context) (string, error) {
 	return s.client.Get(ctx, markKey).Result()
 }
 
+const historyPrefix = "history:"
+
 // historyKey names the stream of a metric key's results at one refresh interval.
 func historyKey(key string, refreshMs int64) string {
-	return "history:" + key + "@" + strconv.FormatInt(refreshMs, 10)
+	return historyPrefix + key + "@" + strconv.FormatInt(refreshMs, 10)
 }
 
 // expiry is how long a history outlives its last result.

@@ -47,7 +47,8 @@ export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
 
   const title = dashboard?.value.title ?? "";
   useEffect(() => {
-    document.title = title === "" ? "Pulseboard" : `${title} · Pulseboard`;
+    // A widget alone names itself.
+    if (widget === undefined) document.title = title === "" ? "Pulseboard" : `${title} · Pulseboard`;
   }, [title, widget]);
   const variables = dashboard?.value.variables ?? [];
   useChoice(variables, session);
