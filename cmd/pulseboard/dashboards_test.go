@@ -198,6 +198,8 @@ func TestDashboardsFromFilesAndBack(t *testing.T) {
 			t.Errorf("exported\n%s\nand again\n%s", first, again)
 		}
 	}
+	// What the page keeps while somebody edits is nobody's dashboard.
+	ask(t, "POST", server+"/dashboards", `{"title":"Draft of Web","tags":["draft","pulseboard:draft"]}`)
 	one := say(t, []string{"export", "--server", server, "--id", webID})
 	one.want(t, 0, "title: Web\n", "group_by: [host]")
 	all := say(t, []string{"export", "--server", server})
