@@ -97,6 +97,29 @@ test("drafts", { timeout: 180_000 }, async (t) => {
   });
 });
 
+test("what a browser that crashed has left behind goes with the next editor", { timeout: 120_000 }, async (t) => {
+  const { url } = await useServer(t);
+  const { path } = await makeDashboard(t, url, "Sweep", []);
+  const leave = async (title) => (await makeDashboard(t, url, title, [], { tags: ["draft", "pulseboard:draft"] })).id;
+  const [old, fresh] = [await leave("Draft of an old one"), await leave("Draft of a fresh one")];
+  const own = (await makeDashboard(t, url, "Not finished", [], { tags: ["draft"] })).id;
+  const browser = await useBrowser(t);
+  const page = await visit(t, browser, "about:blank");
+  // An hour passes for all but the fresh one.
+  await page.route("**/dashboards?*", async (route) => {
+    const response = await route.fetch();
+    const body = await response.json();
+    const ago = (text) => new Date(Date.parse(text) - 3_700_000).toISOString();
+    const dashboards = body.dashboards.map((one) => (one.dashboard_id === fresh ? one : { ...one, updated_at: ago(one.updated_at) }));
+    await route.fulfill({ response, json: { ...body, dashboards } });
+  });
+  await page.goto(`${url}${path}/edit`);
+  await toolbar(page).waitFor();
+  await until("the old draft swept", async () => (await getDashboard(url, old)) === null);
+  assert.notEqual(await getDashboard(url, fresh), null, "its editor may be open");
+  assert.notEqual(await getDashboard(url, own), null, "a dashboard that somebody tagged draft is nobody's leftover");
+});
+
 test("what cannot be saved is said where it stands", { timeout: 120_000 }, async (t) => {
   const { url } = await useServer(t);
   const browser = await useBrowser(t);

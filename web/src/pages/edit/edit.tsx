@@ -373,11 +373,12 @@ function useChecks(draft: Draft) {
 /** Where the values of each widget come from: the dashboard's stream when it has this query, else that of the draft. */
 function useLive(session: LiveSession, saved: Dashboard, checked: Draft, faults: ReadonlyMap<string, unknown>) {
   const scratch = useMemo(() => new Scratch(), []);
+  useEffect(() => () => scratch.close(), []);
+  // The server's time comes with the stream.
+  const known = use(session.version) > 0;
   useEffect(() => {
-    const now = session.serverNow();
-    if (!Number.isNaN(now)) Scratch.sweep(now).catch(() => {}); // The next editor tries again.
-    return () => scratch.close();
-  }, []);
+    if (known) Scratch.sweep(session.serverNow()).catch(() => {}); // The next editor tries again.
+  }, [known]);
   const queries = useMemo(() => new Map(saved.widgets.map((widget) => [widget.widget_id, queryOf(widget)])), [saved]);
   const isSaved = (widget: Widget): boolean => queries.get(widget.widget_id) === queryOf(widget);
   useEffect(() => {
