@@ -1,5 +1,5 @@
 import type { RefObject } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboard, messageOf, undelete, validateDashboard, type Versioned } from "../../api/client";
 import type { Chart, Dashboard, ProblemDetail, Validation, Widget } from "../../api/types";
 import { newId, Scratch } from "../../live/scratch";
@@ -172,7 +172,8 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
     setProblem("");
     if (!free.current) remember(key, dirty ? JSON.stringify({ base, at: Date.now(), draft }) : null);
   }, [base, draft, dirty]);
-  useEffect(() => {
+  // With the drawing and not after it: Ctrl+S right after a change must save that change.
+  useLayoutEffect(() => {
     guardLeaving((to) => {
       if (!dirty || free.current) return false;
       setLeaveTo(to);
