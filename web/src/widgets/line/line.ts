@@ -340,7 +340,7 @@ class LineChart implements Renderer {
     ctx.lineWidth = ratio;
     ctx.setLineDash([4 * ratio, 4 * ratio]);
     ctx.font = CANVAS_FONT.replace("11px", `${10 * ratio}px`);
-    ctx.textAlign = "right";
+    ctx.textAlign = "left"; // The newest values are on the right.
     ctx.textBaseline = "bottom";
     for (const step of this.#config.steps) {
       if (step.at <= min || step.at >= max) continue;
@@ -351,7 +351,7 @@ class LineChart implements Renderer {
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
-      ctx.fillText(levelWord(step.level), bbox.left + bbox.width - 4 * ratio, y - 2 * ratio);
+      ctx.fillText(levelWord(step.level), bbox.left + 4 * ratio, y - 2 * ratio);
     }
     ctx.restore();
   }
