@@ -30,7 +30,7 @@ type spec struct {
 	query     metric.Query
 	key       string
 	refreshMs int64
-	history   bool // Its picture shows more than the newest point.
+	history   bool // Its picture shows more than the newest point: a table has the lowest and highest of the range.
 }
 
 // parseDocument reads a dashboard. Widgets that no query can be made of are
@@ -73,5 +73,5 @@ func (w *documentWidget) spec() (spec, error) {
 	if refresh <= 0 {
 		refresh = 1000
 	}
-	return spec{id: w.ID, query: q, key: q.Key(), refreshMs: refresh, history: w.Display.Chart != "gauge" && w.Display.Chart != "table"}, nil
+	return spec{id: w.ID, query: q, key: q.Key(), refreshMs: refresh, history: w.Display.Chart != "gauge"}, nil
 }

@@ -9,6 +9,10 @@ const WIDGETS = 50;
 const SMOOTH_MS = 17;
 /** For one update of all fifty: reading the message, and drawing those in sight. */
 const SCRIPT_MS = 12;
+/** Drawing alone, of those in sight. */
+const DRAW_MS = 4;
+/** Frames and drawing go by the clock, in which other processes count: they are told always, and held to their limits where there are none. */
+const ALONE = process.env.PULSEBOARD_E2E_LONG === "1";
 const HOSTS = ["a", "b", "c", "d"];
 
 test("fifty widgets at 4 Hz", { timeout: 240_000 }, async (t) => {
@@ -34,6 +38,18 @@ test("fifty widgets at 4 Hz", { timeout: 240_000 }, async (t) => {
       if (payload.startsWith('{"type":"update"')) ticks++;
     }),
   );
+  // How long the page draws in each frame in which it draws at all.
+  await page.addInitScript(() => {
+    const real = requestAnimationFrame;
+    window.draws_ = [];
+    window.requestAnimationFrame = (draw) =>
+      real((time) => {
+        const begin = performance.now();
+        draw(time);
+        const took = performance.now() - begin;
+        if (took >= 0.2) window.draws_.push(took);
+      });
+  });
   await page.goto(`${url}${path}?window=1m`);
   await pillSays(page, "Live");
   const first = widgets[0];
@@ -44,11 +60,16 @@ test("fifty widgets at 4 Hz", { timeout: 240_000 }, async (t) => {
   await cpu.send("Performance.enable", { timeDomain: "threadTicks" });
   const scripts = async () => (await cpu.send("Performance.getMetrics")).metrics.find((one) => one.name === "ScriptDuration").value * 1000;
   const measure = async (what, during) => {
+    await page.evaluate(() => (window.draws_ = []));
     const [before, ticksBefore] = [await scripts(), ticks];
     const frameMs = await medianFrame(page, during);
     const scriptMs = ((await scripts()) - before) / (ticks - ticksBefore);
-    t.diagnostic(`${what}: median frame ${frameMs.toFixed(1)} ms, ${scriptMs.toFixed(1)} ms of script for each of ${ticks - ticksBefore} updates`);
-    return { frameMs, scriptMs };
+    const draws = await page.evaluate(() => window.draws_);
+    const drawMs = median(draws) * Math.max(1, draws.length / (ticks - ticksBefore));
+    t.diagnostic(
+      `${what}: median frame ${frameMs.toFixed(1)} ms, ${scriptMs.toFixed(1)} ms of script for each of ${ticks - ticksBefore} updates, ${drawMs.toFixed(1)} ms of it drawing`,
+    );
+    return { frameMs, scriptMs, drawMs };
   };
 
   const seen = {};
@@ -56,6 +77,7 @@ test("fifty widgets at 4 Hz", { timeout: 240_000 }, async (t) => {
     const begin = ticks;
     seen.standing = await measure("standing", () => until("forty updates", () => ticks >= begin + 40));
     assert.ok(seen.standing.scriptMs <= SCRIPT_MS, `${seen.standing.scriptMs} ms of script an update`);
+    if (ALONE) assert.ok(seen.standing.drawMs <= DRAW_MS, `${seen.standing.drawMs} ms of drawing an update`);
   });
 
   await t.test("scrolling through all: what comes into sight is live", async () => {
@@ -83,6 +105,7 @@ test("fifty widgets at 4 Hz", { timeout: 240_000 }, async (t) => {
     const idleMs = await medianFrame(page, () => page.waitForFunction(() => window.frames_.length >= 60));
     t.diagnostic(`an empty page beside this server: median frame ${idleMs.toFixed(1)} ms`);
     const smooth = Math.max(SMOOTH_MS, idleMs);
+    if (!ALONE) return;
     assert.ok(seen.standing.frameMs <= smooth, `standing: median frame ${seen.standing.frameMs} ms`);
     assert.ok(seen.scrolling.frameMs <= 2 * smooth, `scrolling: median frame ${seen.scrolling.frameMs} ms`);
   });

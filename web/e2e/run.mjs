@@ -6,7 +6,8 @@
 //   node --test web/e2e/03-*.mjs     one file, with a program of its own
 //
 // Needs make build, npm ci in web, and a Chromium: Debian's, or what CHROMIUM
-// names. PULSEBOARD_E2E_LONG=1 watches the heap for 15 real minutes.
+// names. PULSEBOARD_E2E_LONG=1 watches the heap for 15 real
+// minutes, and holds frames to their limits: for a machine that does nothing else.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
