@@ -30,7 +30,6 @@ type derived struct {
 type board struct {
 	wants   []want
 	widgets int
-	left    []string // Ids of widgets that the pipeline cannot serve.
 }
 
 type want struct {
@@ -62,12 +61,12 @@ func (d *derived) apply(c Changes) (left []string, err error) {
 	}
 	for _, doc := range c.Dashboards {
 		d.forget(doc.ID)
-		b, err := d.add(doc)
+		unserved, err := d.add(doc)
 		if err != nil {
 			// Read again from here on: nothing of it is left half done that matters.
 			return left, err
 		}
-		left = append(left, b.left...)
+		left = append(left, unserved...)
 	}
 	for key := range d.changedQueries {
 		if err := d.encode(key); err != nil {
@@ -101,8 +100,9 @@ func (d *derived) forget(id string) {
 
 // add takes a document over. It may be older than the rules: a refresh interval
 // is raised to today's slice, also in the document, since it names the history
-// that the gateway reads; a window beyond today's limit has no query.
-func (d *derived) add(doc Dashboard) (*board, error) {
+// that the gateway reads; a window beyond today's limit has no query, and the
+// ids of widgets with such windows are returned.
+func (d *derived) add(doc Dashboard) (left []string, err error) {
 	b := &board{widgets: len(doc.Widgets)}
 	doc.Widgets = slices.Clone(doc.Widgets)
 	for i := range doc.Widgets {
@@ -111,7 +111,7 @@ func (d *derived) add(doc Dashboard) (*board, error) {
 		w.RefreshSeconds = float64(ms) / 1000
 		q := w.Query()
 		if w.WindowSeconds > d.rules.maxWindowSeconds || q.Validate() != nil {
-			b.left = append(b.left, w.ID)
+			left = append(left, w.ID)
 			continue
 		}
 		key := q.Key()
@@ -126,13 +126,13 @@ func (d *derived) add(doc Dashboard) (*board, error) {
 	}
 	text, err := json.Marshal(doc)
 	if err != nil {
-		return b, fmt.Errorf("cannot encode dashboard %s: %w", doc.ID, err)
+		return left, fmt.Errorf("cannot encode dashboard %s: %w", doc.ID, err)
 	}
 	d.boards[doc.ID] = b
 	d.widgets += b.widgets
 	d.dashboards[doc.ID] = string(text)
 	d.changedBoards[doc.ID] = true
-	return b, nil
+	return left, nil
 }
 
 // encode brings the field of a query up to date.

@@ -26,7 +26,7 @@ func (a api) ValidateDashboard(c *gin.Context) {
 func (a api) cost(d Dashboard) Cost {
 	out := Cost{UnknownMetrics: []string{}, Widgets: make([]WidgetCost, 0, len(d.Widgets))}
 	keys, metrics := make(map[string]bool), make(map[string]bool)
-	results := make(map[string]bool) // Keys with their refresh intervals.
+	results := make(map[want]bool)
 	for _, w := range d.Widgets {
 		q := w.Query()
 		key := q.Key()
@@ -49,8 +49,8 @@ func (a api) cost(d Dashboard) Cost {
 			}
 		}
 		ms := a.rules.raise(w.RefreshMs())
-		if id := key + "@" + etag(ms); !results[id] {
-			results[id] = true
+		if r := (want{key, ms}); !results[r] {
+			results[r] = true
 			out.ResultsPerSecond += 1000 / float64(ms)
 		}
 		out.Slices = max(out.Slices, wc.Slices)

@@ -71,7 +71,7 @@ func (s *Store) replace(ctx context.Context, n names, want map[string]string, me
 		}
 		version++
 		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			s.write(ctx, p, n, set, del, version, messages)
+			write(ctx, p, n, set, del, version, messages)
 			return nil
 		})
 		return err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,7 +35,6 @@ type side struct {
 	names    names
 	messages func(differing []string, version int64) []string
 
-	mu      sync.Mutex
 	version int64     // As this mirror left it or saw it last; 0 = never.
 	whole   time.Time // When the whole is compared again.
 }
@@ -78,8 +76,6 @@ func (m *Mirror) SyncDashboards(ctx context.Context, w Wanted) error {
 }
 
 func (s *Store) sync(ctx context.Context, d *side, w Wanted) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	began := time.Now()
 	if began.Before(d.whole) {
 		if done, err := s.syncChanged(ctx, d, w); done || err != nil {
@@ -120,7 +116,7 @@ func (s *Store) syncChanged(ctx context.Context, d *side, w Wanted) (done bool, 
 				}
 			}
 			version = has + 1
-			s.write(ctx, p, d.names, set, del, version, d.messages)
+			write(ctx, p, d.names, set, del, version, d.messages)
 			return nil
 		})
 		return err
@@ -140,7 +136,7 @@ func (s *Store) syncChanged(ctx context.Context, d *side, w Wanted) (done bool, 
 var errOthers = errors.New("somebody else has written")
 
 // write puts a change into a transaction.
-func (s *Store) write(ctx context.Context, p redis.Pipeliner, n names, set map[string]string, del []string, version int64, messages func([]string, int64) []string) {
+func write(ctx context.Context, p redis.Pipeliner, n names, set map[string]string, del []string, version int64, messages func([]string, int64) []string) {
 	if len(set) > 0 {
 		p.HSet(ctx, n.hash, set)
 	}

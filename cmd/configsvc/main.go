@@ -55,7 +55,7 @@ func parse(env service.Env) (options, error) {
 	var o options
 	f := conf.New("configsvc", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8082", "`host:port` to listen on")
-	f.StringVar(&o.tokens, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
+	auth.TokensFlag(f.FlagSet, &o.tokens)
 	f.StringVar(&o.database, "database", "pulseboard.db", "`database` that keeps the dashboards: the path of a SQLite file, made when it is not there, or postgres://user:password@host:port/name")
 	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that gets queries and dashboards, `host:port` or redis:// URL")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")

@@ -60,7 +60,7 @@ func parse(env service.Env) (options, error) {
 	var o options
 	f := conf.New("gateway", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8083", "`host:port` to listen on")
-	f.StringVar(&o.tokens, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
+	auth.TokensFlag(f.FlagSet, &o.tokens)
 	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that holds results and dashboards, `host:port` or redis:// URL")
 	f.Var(&o.origins, "origins", "`origins`, comma-separated, whose pages may open streams beside those of the gateway's own host;\nsuch as https://metrics.example.org, or * for any")
 	f.IntVar(&o.maxConnections, "max-connections", 20_000, "most streams at a time, a `number`; more are answered 503")

@@ -54,7 +54,7 @@ func parse(env service.Env) (options, error) {
 	o := options{kafka: conf.List{"127.0.0.1:9092"}}
 	f := conf.New("ingest", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8081", "`host:port` to listen on")
-	f.StringVar(&o.tokens, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
+	auth.TokensFlag(f.FlagSet, &o.tokens)
 	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
 	f.StringVar(&o.config.Topic, "topic", "metric-events", "`topic` of the events")
 	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", "metric-dead-letters", "`topic` of the pipeline's dead letters, made here with the other")

@@ -82,7 +82,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	o := &runOptions{}
 	f := conf.New("pulseboard run", aboutRun)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`host:port` of page, API, ingest and streams; port 0 takes a free one")
-	f.StringVar(&o.tokens, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
+	auth.TokensFlag(f.FlagSet, &o.tokens)
 	f.StringVar(&o.dir, "data-dir", ".pulseboard", "`folder` of events and dashboards, for one pulseboard at a time")
 	f.BoolVar(&o.noDemo, "no-demo", false, "do not show this machine's own figures")
 	f.DurationVar(&o.slice, "slice", time.Second, "`length` of the slices that windows are made of, the shortest refresh interval: 1s, 500ms or 250ms")
