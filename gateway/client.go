@@ -82,20 +82,28 @@ func (c *client) read() {
 			}
 			return
 		}
-		if c.isEnding() {
-			// Only the closing handshake is waited for.
-			if err := c.link.linger(); err != nil {
-				return
-			}
-			continue
+		// On a stack of its own, which ends with it: this one, of which there is one
+		// for each connection, stays as small as reading is.
+		goOn := make(chan bool)
+		go func() { goOn <- c.take(text, err == nil) }()
+		if !<-goOn {
+			return
 		}
-		m, fault := parseClientMessage(text)
-		if fault != nil || err != nil {
-			c.end(closeProtocol, "a message is not JSON text", 0)
-			continue
-		}
-		c.handle(m)
 	}
+}
+
+// take does what the client says, and reports whether it may say more.
+func (c *client) take(text []byte, isText bool) bool {
+	if c.isEnding() {
+		return c.link.linger() == nil // Only the closing handshake is waited for.
+	}
+	m, err := parseClientMessage(text)
+	if err != nil || !isText {
+		c.end(closeProtocol, "a message is not JSON text", 0)
+		return true
+	}
+	c.handle(m)
+	return true
 }
 
 func (c *client) handle(m clientMessage) {

@@ -24,7 +24,7 @@ var openapi []byte
 const (
 	subprotocol = "pulseboard.v1"
 	// Small, because every connection has one; frames of clients are small.
-	readBufferSize  = 1024
+	readBufferSize  = 512
 	writeBufferSize = 4096
 	socketBuffer    = 64 << 10
 )
