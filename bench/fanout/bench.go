@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"pulseboard/bench/fanout/proc"
+	"pulseboard/bench/fanout/setting"
+)
+
+// bench is the setting with its gateways.
+//
+//	run ┬ Publisher.Run   results each second
+//	    ├ observe         what the gateways use
+//	    ├ kill            once, when asked
+//	    └ guard           the end of a server is the end of all
+type bench struct {
+	o        options
+	out      io.Writer
+	setting  *setting.Setting
+	gateways []*setting.Process
+	since    time.Time
+	machine  proc.Machine // When it began.
+
+	mu      sync.Mutex
+	usages  [][]sample // By gateway.
+	killed  *killing
+	killing bool // A gateway is away because we killed it.
+	changed chan struct{}
+}
+
+// sample is what a gateway has used at a moment.
+type sample struct {
+	at          time.Time
+	pid         int
+	usage       proc.Usage
+	connections int
+	frames      float64
+}
+
+func (b *bench) open(ctx context.Context) (err error) {
+	b.changed = make(chan struct{})
+	b.printf("filling the histories of %d metric keys with %d results each\n", b.o.Dashboards*b.o.Widgets, b.o.History)
+	if b.setting, err = setting.Open(ctx, b.o.Config); err != nil {
+		return err
+	}
+	for i := range b.o.gateways {
+		p := b.setting.GatewayProgram(fmt.Sprintf("gateway %d", i+1), b.o.gateway, words(b.o.flags), words(b.o.env))
+		g, err := setting.Start(ctx, p)
+		b.gateways = append(b.gateways, g)
+		if err != nil {
+			return err
+		}
+	}
+	b.usages = make([][]sample, len(b.gateways))
+	b.since, b.machine = time.Now(), proc.LookAtMachine()
+	if err := b.write(b.report(false)); err != nil {
+		return err
+	}
+	if err := b.writeIDs(); err != nil {
+		return err
+	}
+	b.printf("redis      %s\n", b.setting.Redis())
+	for _, g := range b.gateways {
+		b.printf("%-10s http://%s  pid %d\n", g.Name, g.Addr, g.Pid())
+	}
+	b.printf("dashboards %d × %d widgets × %d series, a result of each at every second; first id %s\n", b.o.Dashboards, b.o.Widgets, b.o.Series, b.setting.IDs[0])
+	b.printf("ready; Ctrl-C stops it\n")
+	return nil
+}
+
+func (b *bench) close() {
+	for _, g := range b.gateways {
+		g.Kill()
+	}
+	if b.setting != nil {
+		_ = b.setting.Close() // It holds nothing of worth.
+	}
+}
+
+func (b *bench) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.out, format, args...) // A report that cannot be written has no reader.
+}
+
+// observe tells what the gateways use, until ctx ends.
+func (b *bench) observe(ctx context.Context) error {
+	every := time.NewTicker(b.o.every)
+	defer every.Stop()
+	b.look(ctx)
+	for {
+		select {
+		case <-every.C:
+			b.look(ctx)
+			b.tell()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// look takes a sample of each gateway; one that is away has none.
+func (b *bench) look(ctx context.Context) {
+	for i, g := range b.gateways {
+		usage, err := g.Usage()
+		if err != nil {
+			continue
+		}
+		m, err := g.Metrics(ctx)
+		if err != nil {
+			continue
+		}
+		b.mu.Lock()
+		b.usages[i] = append(b.usages[i], sample{time.Now(), g.Pid(), usage, int(m[connectionsMetric]), m["pulseboard_gateway_frames_total"]})
+		b.mu.Unlock()
+	}
+}
+
+const connectionsMetric = "pulseboard_gateway_connections"
+
+func (b *bench) tell() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, g := range b.gateways {
+		all := b.usages[i]
+		if len(all) < 2 {
+			continue
+		}
+		was, is := all[len(all)-2], all[len(all)-1]
+		if was.pid != is.pid {
+			was = sample{at: b.startOf(is, was), pid: is.pid}
+		}
+		took := is.at.Sub(was.at).Seconds()
+		b.printf("%s  %s: %d streams, %.2f core, %.0f frames/s, %.1f MB%s\n", is.at.Format(time.TimeOnly), g.Name,
+			is.connections, (is.usage.CPU-was.usage.CPU)/took, (is.frames-was.frames)/took, mb(is.usage.RSS), perConnection(all))
+	}
+}
+
+// startOf is when the process of is began, about: it was killed after was.
+func (b *bench) startOf(is, was sample) time.Time {
+	if b.killed != nil && b.killed.at.After(was.at) && b.killed.at.Before(is.at) {
+		return b.killed.at
+	}
+	return was.at
+}
+
+func mb(bytes int64) float64 { return float64(bytes) / 1e6 }
+
+// perConnection compares the memory with the last moment without streams.
+func perConnection(all []sample) string {
+	kib, ok := bytesPerConnection(all)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf(" (%.1f KiB more for each stream than without any)", kib/1024)
+}
+
+func bytesPerConnection(all []sample) (float64, bool) {
+	is := all[len(all)-1]
+	empty := slices.IndexFunc(all, func(s sample) bool { return s.pid == is.pid && s.connections > 0 }) - 1
+	if empty < 0 || all[empty].pid != is.pid || is.connections == 0 {
+		return 0, false
+	}
+	return float64(is.usage.RSS-all[empty].usage.RSS) / float64(is.connections), true
+}
+
+// guard makes the end of a server the end of all, unless it was killed on purpose.
+func (b *bench) guard(ctx context.Context) error {
+	failed := make(chan error, len(b.gateways))
+	for _, g := range b.gateways {
+		go func() { failed <- b.watch(ctx, g) }()
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-b.setting.Died():
+		return b.setting.Err()
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (b *bench) watch(ctx context.Context, g *setting.Process) error {
+	for {
+		select {
+		case <-g.Done():
+		case <-ctx.Done():
+			return nil
+		}
+		b.mu.Lock()
+		meant, changed := b.killing, b.changed
+		b.mu.Unlock()
+		if !meant {
+			return g.Err()
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
