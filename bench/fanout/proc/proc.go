@@ -3,6 +3,7 @@ package proc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,6 +29,29 @@ func Look(pid int) (Usage, error) {
 	return parse(string(b))
 }
 
+// Family is the CPU of a process and of the processes that it has started and
+// that still run.
+func Family(pid int) float64 {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // The pattern is right.
+	sum := 0.0
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // It has ended.
+		}
+		stat := string(b)
+		own, _ := strconv.Atoi(strings.Split(path, "/")[2])
+		fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+		if len(fields) < 2 || own != pid && fields[1] != strconv.Itoa(pid) {
+			continue
+		}
+		if u, err := parse(stat); err == nil {
+			sum += u.CPU
+		}
+	}
+	return sum
+}
+
 // parse reads /proc/PID/stat. The name of the program, in parentheses, may hold anything.
 func parse(stat string) (Usage, error) {
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
@@ -36,7 +60,7 @@ func parse(stat string) (Usage, error) {
 		return Usage{}, fmt.Errorf("cannot read what a process uses from %q", stat)
 	}
 	if fields[state] == "Z" {
-		return Usage{}, fmt.Errorf("cannot read what a process uses: it has ended")
+		return Usage{}, errors.New("cannot read what a process uses: it has ended")
 	}
 	var n [3]int64
 	for i, at := range []int{user, system, pages} {

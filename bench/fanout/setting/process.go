@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -121,7 +122,7 @@ func (p *Process) healthy(ctx context.Context) error {
 	every := time.NewTicker(20 * time.Millisecond)
 	defer every.Stop()
 	for {
-		err := p.get(ctx, "/healthz", nil)
+		err := p.Read(ctx, "/healthz", nil)
 		if err == nil {
 			return nil
 		}
@@ -135,21 +136,43 @@ func (p *Process) healthy(ctx context.Context) error {
 	}
 }
 
-// get reads an answer line by line; another status than 200 is an error.
-func (p *Process) get(ctx context.Context, path string, line func(string)) error {
+// open asks for a path; the body is to be closed. Another status than 200 is an error.
+func (p *Process) open(ctx context.Context, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Addr+path, http.NoBody)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Close = true // A connection of its own, which is none of those measured.
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		_ = res.Body.Close() // It was only read.
+		return nil, fmt.Errorf("cannot get %s of %s: %s", path, p.Name, res.Status)
+	}
+	return res, nil
+}
+
+// CollectGarbage makes the process do so, when it serves Go's profiles, and
+// reports whether it did. The gateway's page answers at any path.
+func (p *Process) CollectGarbage(ctx context.Context) bool {
+	res, err := p.open(ctx, "/debug/pprof/heap?gc=1")
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close() //nolint:errcheck // It was only read.
+	_, err = io.Copy(io.Discard, res.Body)
+	return err == nil && res.Header.Get("Content-Type") == "application/octet-stream"
+}
+
+// Read reads an answer line by line.
+func (p *Process) Read(ctx context.Context, path string, line func(string)) error {
+	res, err := p.open(ctx, path)
+	if err != nil {
 		return err
 	}
 	defer res.Body.Close() //nolint:errcheck // It was only read.
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("cannot get %s of %s: %s", path, p.Name, res.Status)
-	}
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -163,18 +186,13 @@ func (p *Process) get(ctx context.Context, path string, line func(string)) error
 // Metrics returns those without labels, by name.
 func (p *Process) Metrics(ctx context.Context) (map[string]float64, error) {
 	out := map[string]float64{}
-	err := p.get(ctx, "/metrics", func(line string) {
+	err := p.Read(ctx, "/metrics", func(line string) {
 		name, text, _ := strings.Cut(line, " ")
 		if v, err := strconv.ParseFloat(text, 64); err == nil && !strings.ContainsAny(name, "#{") {
 			out[name] = v
 		}
 	})
 	return out, err
-}
-
-// Get fetches a path and reports whether there is one.
-func (p *Process) Get(ctx context.Context, path string) bool {
-	return p.get(ctx, path, nil) == nil
 }
 
 // Usage is what it has used since it was started last.
