@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type bench struct {
 	gateways []*setting.Process
 	since    time.Time
 	machine  proc.Machine // When it began.
+	family   float64      // CPU of this process and its children, then.
 
 	mu      sync.Mutex
 	usages  [][]sample // By gateway.
@@ -57,7 +59,7 @@ func (b *bench) open(ctx context.Context) (err error) {
 		}
 	}
 	b.usages = make([][]sample, len(b.gateways))
-	b.since, b.machine = time.Now(), proc.LookAtMachine()
+	b.since, b.machine, b.family = time.Now(), proc.LookAtMachine(), proc.Family(os.Getpid())
 	if err := b.write(b.report(false)); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type report struct {
 	Publishing *setting.Published `json:"publishing,omitempty"`
 	Killed     *killFacts         `json:"killed,omitempty"`
 	BusyCores  float64            `json:"busy_cores,omitempty"`   // All processes of the machine, on average.
+	OwnCores   float64            `json:"own_cores,omitempty"`    // This one, Redis and the gateways.
 	Stolen     float64            `json:"stolen_cores,omitempty"` // By other virtual machines.
 }
 
@@ -83,6 +85,7 @@ func (b *bench) report(ended bool) report {
 		r.Publishing = &p
 		m, took := proc.LookAtMachine(), now.Sub(b.since).Seconds()
 		r.BusyCores, r.Stolen = (m.Busy-b.machine.Busy)/took, (m.Stolen-b.machine.Stolen)/took
+		r.OwnCores = (proc.Family(os.Getpid()) - b.family) / took
 	}
 	return r
 }
@@ -106,7 +109,7 @@ func (b *bench) end() error {
 	if b.killed != nil {
 		b.printf("%s\n", b.killed)
 	}
-	b.printf("the machine: %.2f cores busy with everything, %.2f taken by other machines\n", r.BusyCores, r.Stolen)
+	b.printf("the machine: %.2f cores busy, of these %.2f with Redis, gateways and publisher; %.2f taken by other machines\n", r.BusyCores, r.OwnCores, r.Stolen)
 	return b.write(r)
 }
 

@@ -14,7 +14,8 @@ type report struct {
 	Began   time.Time `json:"began"`
 	Options facts     `json:"options"`
 	Turns   []turn    `json:"turns"`
-	// Means over the turns, the other server's divided by the gateway's: above 1 the gateway needs less.
+	// Means over the turns, the other server's divided by the gateway's: above 1 the
+	// gateway needs less; 0 = too little to be measured.
 	Ratios   ratios   `json:"ratios"`
 	Warnings []string `json:"warnings"`
 }
@@ -34,6 +35,7 @@ type facts struct {
 
 type ratios struct {
 	CPUFrame float64 `json:"cpu_per_frame"`
+	CPUEnd   float64 `json:"cpu_per_connection_and_end"`
 	CPUWhole float64 `json:"cpu_per_frame_whole"`
 	RSS      float64 `json:"rss_per_connection"`
 	Heap     float64 `json:"heap_and_stacks_per_connection"`
@@ -74,6 +76,7 @@ const (
 func (r *report) sumUp() {
 	r.Ratios = ratios{
 		CPUFrame: r.ratio(func(t turn) float64 { return t.CPUFrame }),
+		CPUEnd:   r.ratio(func(t turn) float64 { return t.CPUEnd }),
 		CPUWhole: r.ratio(func(t turn) float64 { return t.CPUWhole }),
 		RSS:      r.ratio(func(t turn) float64 { return t.RSSEach }),
 		Heap:     r.ratio(func(t turn) float64 { return t.HeapEach }),
@@ -118,7 +121,8 @@ func (r *report) print(out io.Writer) {
 		rows = append(rows, cells)
 	}
 	row("CPU a frame delivered, above idle", "%.2f µs", func(t turn) []any { return []any{t.CPUFrame} })
-	row("the same with idle", "%.2f µs", func(t turn) []any { return []any{t.CPUWhole} })
+	row("CPU a connection and second, above idle", "%.2f µs", func(t turn) []any { return []any{t.CPUEnd} })
+	row("CPU a frame delivered, with idle", "%.2f µs", func(t turn) []any { return []any{t.CPUWhole} })
 	row("of a core, idle / with connections", "%.3f / %.3f", func(t turn) []any { return []any{t.IdleCores, t.Cores} })
 	row("memory (RSS) a connection", "%.2f KiB", func(t turn) []any { return []any{t.RSSEach / 1024} })
 	row("heap and stacks a connection", "%.2f KiB%s", func(t turn) []any {
@@ -135,8 +139,8 @@ func (r *report) print(out io.Writer) {
 	for _, cells := range rows {
 		line("| %s |", strings.Join(cells, " | "))
 	}
-	line("\ncentrifuge ÷ gateway: CPU a frame **%.2f** (with idle %.2f), memory a connection **%.2f** (heap and stacks %.2f), p99 to the client %.2f.",
-		r.Ratios.CPUFrame, r.Ratios.CPUWhole, r.Ratios.RSS, r.Ratios.Heap, r.Ratios.ToClient)
+	line("\ncentrifuge ÷ gateway: CPU a frame **%.2f** (a connection and second %.2f, with idle %.2f), memory a connection **%.2f** (heap and stacks %.2f), p99 to the client %.2f.",
+		r.Ratios.CPUFrame, r.Ratios.CPUEnd, r.Ratios.CPUWhole, r.Ratios.RSS, r.Ratios.Heap, r.Ratios.ToClient)
 	for _, w := range r.Warnings {
 		line("Warning: %s.", w)
 	}

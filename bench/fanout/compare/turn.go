@@ -28,8 +28,9 @@ type turn struct {
 
 	IdleCores float64 `json:"idle_cores"` // With one client of each dashboard.
 	Cores     float64 `json:"cores"`
-	CPUFrame  float64 `json:"cpu_us_per_frame"`       // Above what it used when idle.
-	CPUWhole  float64 `json:"cpu_us_per_frame_whole"` // With that.
+	CPUFrame  float64 `json:"cpu_us_per_frame"`              // Above what it used when idle.
+	CPUEnd    float64 `json:"cpu_us_per_connection_and_end"` // The same, however many frames the results of an end came in.
+	CPUWhole  float64 `json:"cpu_us_per_frame_whole"`        // With that.
 
 	RSSBefore int64   `json:"rss_before_bytes"`
 	RSSAfter  int64   `json:"rss_after_bytes"`
@@ -65,7 +66,7 @@ func (b *bench) turns(ctx context.Context, ids string) ([]turn, error) {
 	for round := range b.o.rounds {
 		for _, p := range []reader.Protocol{reader.Pulseboard(), reader.Centrifuge()} {
 			_, _ = fmt.Fprintf(b.progress, "round %d of %d: %s\n", round+1, b.o.rounds, p.Name)
-			t, err := b.turn(ctx, p, ids)
+			t, err := b.turn(ctx, p, ids, len(out)+1)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", p.Name, err)
 			}
@@ -77,15 +78,15 @@ func (b *bench) turns(ctx context.Context, ids string) ([]turn, error) {
 }
 
 // turn starts both servers and gives one of them the connections.
-func (b *bench) turn(ctx context.Context, p reader.Protocol, ids string) (t turn, err error) {
+func (b *bench) turn(ctx context.Context, p reader.Protocol, ids string, number int) (t turn, err error) {
 	env := strings.Fields(b.o.env)
-	gateway, err := setting.Start(ctx, b.setting.GatewayProgram("gateway", b.o.gateway, strings.Fields(b.o.gatewayFlags), env))
+	gateway, err := setting.Start(ctx, b.setting.GatewayProgram(fmt.Sprint("gateway of turn ", number), b.o.gateway, strings.Fields(b.o.gatewayFlags), env))
 	defer gateway.Kill()
 	if err != nil {
 		return t, err
 	}
 	other, err := setting.Start(ctx, setting.Program{
-		Name: "centrifuge", Path: b.o.centrifuge, Dir: b.o.Dir, Env: env,
+		Name: fmt.Sprint("centrifuge of turn ", number), Path: b.o.centrifuge, Dir: b.o.Dir, Env: env,
 		Args: append([]string{"--gateway", gateway.Addr, "--ids-file", ids}, strings.Fields(b.o.centrifugeFlags)...),
 	})
 	defer other.Kill()
@@ -174,6 +175,7 @@ func (m *measuring) measure(ctx context.Context) (t turn, err error) {
 	t.Cores, t.RSSAfter, t.OwnCores, t.Others, t.Stolen = busy.cores, busy.rss, busy.own, busy.others, busy.stolen
 	t.CPUWhole = busy.seconds * 1e6 / float64(frames)
 	t.CPUFrame = (busy.seconds - idle.cores*busy.took.Seconds()) * 1e6 / float64(frames)
+	t.CPUEnd = t.CPUFrame * float64(frames) / float64(m.o.connections) / m.o.length.Seconds()
 	t.FrameSize = float64(bytes) / float64(frames)
 	each := float64(m.o.connections)
 	t.RSSEach = float64(t.RSSAfter-t.RSSBefore) / each
@@ -279,22 +281,32 @@ func (m *measuring) watch(ctx context.Context, length time.Duration) (u used, er
 	return u, nil
 }
 
-// heap is the least of heap and stacks that the target tells of in some seconds:
-// after a collection of garbage, when it offers one.
+// heap is the least of heap and stacks that the target tells of in some seconds,
+// of which at least one follows a collection of garbage.
 func (m *measuring) heap(ctx context.Context) (least float64, forced bool, err error) {
+	const (
+		every   = 250 * time.Millisecond
+		atLeast = 3 * time.Second
+		atMost  = 30 * time.Second // A server that makes little garbage collects it every two minutes only.
+	)
 	forced = m.target.CollectGarbage(ctx)
-	const looks = 5
-	for i := range looks {
+	begun, collections := time.Now(), -1.0
+	for {
 		metrics, err := m.target.Metrics(ctx)
 		if err != nil {
 			return 0, false, err
 		}
-		if now := metrics["go_memstats_heap_alloc_bytes"] + metrics["go_memstats_stack_inuse_bytes"]; i == 0 || now < least {
-			least = now
+		now := metrics["go_memstats_heap_alloc_bytes"] + metrics["go_memstats_stack_inuse_bytes"]
+		if collections < 0 {
+			least, collections = now, metrics["go_gc_duration_seconds_count"]
 		}
-		if err := m.pause(ctx, time.Second); err != nil {
+		least = min(least, now)
+		collected := forced || metrics["go_gc_duration_seconds_count"] > collections
+		if took := time.Since(begun); took > atLeast && collected || took > atMost {
+			return least, forced, nil
+		}
+		if err := m.pause(ctx, every); err != nil {
 			return 0, false, err
 		}
 	}
-	return least, forced, nil
 }

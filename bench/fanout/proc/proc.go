@@ -29,8 +29,8 @@ func Look(pid int) (Usage, error) {
 	return parse(string(b))
 }
 
-// Family is the CPU of a process and of the processes that it has started and
-// that still run.
+// Family is the CPU of a process and of the processes that it has started, those
+// that have ended included.
 func Family(pid int) float64 {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // The pattern is right.
 	sum := 0.0
@@ -47,6 +47,12 @@ func Family(pid int) float64 {
 		}
 		if u, err := parse(stat); err == nil {
 			sum += u.CPU
+		}
+		const userOfEnded, systemOfEnded = 13, 14
+		if own == pid && len(fields) > systemOfEnded {
+			user, _ := strconv.ParseFloat(fields[userOfEnded], 64)
+			system, _ := strconv.ParseFloat(fields[systemOfEnded], 64)
+			sum += (user + system) / ticksPerSecond
 		}
 	}
 	return sum

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it.
+	"crypto/sha1" // RFC 6455 asks for it.
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -30,6 +30,9 @@ func dial(ctx context.Context, addr, id string, p Protocol, counts *Counts) (*co
 	defer stop()
 	if err := c.handshake(addr, id); err != nil {
 		_ = nc.Close()
+		if ctx.Err() != nil {
+			err = ctx.Err() // Why it was closed under way.
+		}
 		return nil, fmt.Errorf("cannot open a stream of %s: %w", addr, err)
 	}
 	return c, nil
