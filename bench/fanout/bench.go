@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,21 +10,25 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"pulseboard/bench/fanout/proc"
+	"pulseboard/bench/fanout/reader"
 	"pulseboard/bench/fanout/setting"
 )
 
 // bench is the setting with its gateways.
 //
-//	run ┬ Publisher.Run   results each second
-//	    ├ observe         what the gateways use
-//	    ├ kill            once, when asked
-//	    └ guard           the end of a server is the end of all
+//	serve ┬ Publisher.Run   results each second
+//	      ├ observe         what the gateways use
+//	      ├ kill            once, when asked
+//	      └ guard           the end of a server is the end of all
 type bench struct {
 	o        options
 	out      io.Writer
 	setting  *setting.Setting
 	gateways []*setting.Process
+	held     []*reader.Pool // Of each gateway, with --hold.
 	since    time.Time
 	machine  proc.Machine // When it began.
 	family   float64      // CPU of this process and its children, then.
@@ -54,16 +59,54 @@ func (b *bench) open(ctx context.Context) (err error) {
 		p := b.setting.GatewayProgram(fmt.Sprintf("gateway %d", i+1), b.o.gateway, words(b.o.flags), words(b.o.env))
 		g, err := setting.Start(ctx, p)
 		b.gateways = append(b.gateways, g)
+		b.held, b.usages = append(b.held, new(reader.Pool)), append(b.usages, nil)
 		if err != nil {
 			return err
 		}
 	}
-	b.usages = make([][]sample, len(b.gateways))
+	return nil
+}
+
+// serve publishes, and does the rest once everything is ready, until ctx ends
+// or --for is over.
+func (b *bench) serve(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.setting.Publisher().Run(ctx) })
+	g.Go(func() error { return b.guard(ctx) })
+	g.Go(func() error {
+		if err := b.ready(ctx); err != nil {
+			return err
+		}
+		g.Go(func() error { return b.observe(ctx) })
+		g.Go(func() error { return b.kill(ctx) })
+		if b.o.length > 0 {
+			time.AfterFunc(b.o.length, stop)
+		}
+		return nil
+	})
+	err := g.Wait()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // It was stopped.
+	}
+	return err
+}
+
+// ready tells where everything is.
+func (b *bench) ready(ctx context.Context) error {
+	for i := range b.gateways {
+		if err := b.hold(ctx, i); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
 	b.since, b.machine, b.family = time.Now(), proc.LookAtMachine(), proc.Family(os.Getpid())
-	if err := b.write(b.report(false)); err != nil {
+	b.mu.Unlock()
+	if err := b.writeIDs(); err != nil {
 		return err
 	}
-	if err := b.writeIDs(); err != nil {
+	if err := b.write(b.report(false)); err != nil {
 		return err
 	}
 	b.printf("redis      %s\n", b.setting.Redis())
@@ -75,7 +118,22 @@ func (b *bench) open(ctx context.Context) (err error) {
 	return nil
 }
 
+const holdRate = 500 // Streams a second.
+
+// hold opens the streams of --hold; those of a gateway that was killed anew.
+func (b *bench) hold(ctx context.Context, i int) error {
+	if !b.o.hold {
+		return nil
+	}
+	b.held[i].Close()
+	b.held[i] = new(reader.Pool)
+	return b.held[i].Connect(ctx, b.gateways[i].Addr, reader.Pulseboard(), b.setting.IDs, len(b.setting.IDs), holdRate)
+}
+
 func (b *bench) close() {
+	for _, p := range b.held {
+		p.Close()
+	}
 	for _, g := range b.gateways {
 		g.Kill()
 	}
@@ -137,7 +195,7 @@ func (b *bench) tell() {
 		}
 		took := is.at.Sub(was.at).Seconds()
 		b.printf("%s  %s: %d streams, %.2f core, %.0f frames/s, %.1f MB%s\n", is.at.Format(time.TimeOnly), g.Name,
-			is.connections, (is.usage.CPU-was.usage.CPU)/took, (is.frames-was.frames)/took, mb(is.usage.RSS), perConnection(all))
+			is.connections, (is.usage.CPU-was.usage.CPU)/took, (is.frames-was.frames)/took, mb(is.usage.RSS), b.perConnection(all))
 	}
 }
 
@@ -151,22 +209,31 @@ func (b *bench) startOf(is, was sample) time.Time {
 
 func mb(bytes int64) float64 { return float64(bytes) / 1e6 }
 
-// perConnection compares the memory with the last moment without streams.
-func perConnection(all []sample) string {
-	kib, ok := bytesPerConnection(all)
+func (b *bench) perConnection(all []sample) string {
+	bytes, ok := bytesPerConnection(all, b.streamsHeld())
 	if !ok {
 		return ""
 	}
-	return fmt.Sprintf(" (%.1f KiB more for each stream than without any)", kib/1024)
+	return fmt.Sprintf(", %.1f KiB a stream", bytes/1024)
 }
 
-func bytesPerConnection(all []sample) (float64, bool) {
+// streamsHeld are those of --hold on each gateway.
+func (b *bench) streamsHeld() int {
+	if b.o.hold {
+		return len(b.setting.IDs)
+	}
+	return 0
+}
+
+// bytesPerConnection compares the memory with that of the last moment at which
+// the same process had the held streams only.
+func bytesPerConnection(all []sample, held int) (float64, bool) {
 	is := all[len(all)-1]
-	empty := slices.IndexFunc(all, func(s sample) bool { return s.pid == is.pid && s.connections > 0 }) - 1
-	if empty < 0 || all[empty].pid != is.pid || is.connections == 0 {
+	empty := slices.IndexFunc(all, func(s sample) bool { return s.pid == is.pid && s.connections > held }) - 1
+	if empty < 0 || all[empty].pid != is.pid || all[empty].connections != held || is.connections <= held {
 		return 0, false
 	}
-	return float64(is.usage.RSS-all[empty].usage.RSS) / float64(is.connections), true
+	return float64(is.usage.RSS-all[empty].usage.RSS) / float64(is.connections-held), true
 }
 
 // guard makes the end of a server the end of all, unless it was killed on purpose.

@@ -50,6 +50,9 @@ func (b *bench) kill(ctx context.Context) error {
 	if err := b.write(b.report(false)); err != nil { // It has another process id.
 		return err
 	}
+	if err := b.hold(ctx, 0); err != nil {
+		return err
+	}
 	if before == 0 {
 		return nil
 	}

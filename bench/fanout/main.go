@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"pulseboard/bench/fanout/setting"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
@@ -46,6 +44,7 @@ type options struct {
 
 	setting.Config
 
+	hold            bool
 	killAfter       time.Duration
 	killConnections int
 	length, every   time.Duration
@@ -63,6 +62,7 @@ func parse(env service.Env) (options, error) {
 	f.IntVar(&o.Widgets, "widgets", 20, "`number` of widgets of each, every one with a metric key of its own and refreshed each second")
 	f.IntVar(&o.Series, "series", 1, "`number` of series of each widget; 1 = not grouped")
 	f.IntVar(&o.History, "history", 60, "`number` of results of each key before the first live one, up to 600: every client gets them when it connects")
+	f.BoolVar(&o.hold, "hold", false, "hold one stream of each dashboard on each gateway open from the beginning: what a dashboard costs is then\nnot in the memory of each further stream")
 	f.DurationVar(&o.killAfter, "kill-after", 0, "kill the first gateway with -9 after this `duration`, once, and start it again; 0 = never")
 	f.IntVar(&o.killConnections, "kill-connections", 0, "`number` of open streams from when on --kill-after counts")
 	f.DurationVar(&o.length, "for", 0, "stop by itself after this `duration`; 0 = with Ctrl-C")
@@ -102,20 +102,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	if err := b.open(ctx); err != nil {
 		return err
 	}
-	if o.length > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.length)
-		defer cancel()
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return b.setting.Publisher().Run(ctx) })
-	g.Go(func() error { return b.observe(ctx) })
-	g.Go(func() error { return b.kill(ctx) })
-	g.Go(func() error { return b.guard(ctx) })
-	err = g.Wait()
-	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		err = nil // It was stopped.
-	}
+	err = b.serve(ctx)
 	return errors.Join(err, b.end())
 }
 

@@ -19,6 +19,7 @@ type report struct {
 	Widgets      int            `json:"widgets"`
 	Series       int            `json:"series"`
 	History      int            `json:"history"`
+	Held         int            `json:"held_streams"` // On each gateway, by this program.
 	DashboardIDs []string       `json:"dashboard_ids"`
 
 	Publishing *setting.Published `json:"publishing,omitempty"`
@@ -38,7 +39,7 @@ type gatewayFacts struct {
 	CPU            float64 `json:"cpu_s,omitempty"` // Of its last start.
 	MostStreams    int     `json:"most_streams,omitempty"`
 	MostRSS        int64   `json:"most_rss_bytes,omitempty"`
-	BytesPerStream float64 `json:"bytes_per_stream,omitempty"` // RSS more than without streams, when there were most.
+	BytesPerStream float64 `json:"bytes_per_stream,omitempty"` // RSS more than with the held streams only, when there were most.
 }
 
 type killFacts struct {
@@ -50,7 +51,7 @@ type killFacts struct {
 
 func (b *bench) report(ended bool) report {
 	r := report{
-		Ready: b.since, Redis: b.setting.Redis(), Widgets: b.o.Widgets, Series: b.o.Series, History: b.o.History, DashboardIDs: b.setting.IDs,
+		Ready: b.since, Redis: b.setting.Redis(), Widgets: b.o.Widgets, Series: b.o.Series, History: b.o.History, Held: b.streamsHeld(), DashboardIDs: b.setting.IDs,
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,7 +63,7 @@ func (b *bench) report(ended bool) report {
 				continue
 			}
 			f.MostStreams = s.connections
-			if per, ok := bytesPerConnection(b.usages[i][:n+1]); ok {
+			if per, ok := bytesPerConnection(b.usages[i][:n+1], b.streamsHeld()); ok {
 				f.BytesPerStream = per
 			}
 		}
