@@ -90,6 +90,9 @@ func (r *report) sumUp() {
 		if t.Delivered != t.Expected {
 			warn("%d results of %d were delivered", t.Delivered, t.Expected)
 		}
+		if t.CPUFrame <= 0 {
+			warn("CPU above idle is %.2f µs a frame: too little was delivered for a figure to hold, take more connections", t.CPUFrame)
+		}
 		if t.Publishing.Lateness.P99 > lateLimit {
 			warn("publishing was late, p99 %.0f ms: delays say little about the server", t.Publishing.Lateness.P99)
 		}
