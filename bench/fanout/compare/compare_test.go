@@ -55,6 +55,11 @@ func TestRatios(t *testing.T) {
 	if len(r.Warnings) > 0 {
 		t.Errorf("warnings of a run in which nothing was wrong: %v", r.Warnings)
 	}
+	r = report{Turns: []turn{quiet("gateway", 4, 1024)}}
+	r.sumUp()
+	if r.Ratios != (ratios{}) {
+		t.Errorf("%+v: one that was stopped after the first turn has no ratios", r.Ratios)
+	}
 	r = report{Turns: []turn{quiet("gateway", -1, -5), quiet("centrifuge", 10, 3072)}}
 	r.sumUp()
 	if r.Ratios.CPUFrame != 0 || r.Ratios.RSS != 0 {
@@ -66,6 +71,7 @@ func TestWarnings(t *testing.T) {
 	for want, change := range map[string]func(*turn){
 		"turn 2, centrifuge: 9 results of 10 were delivered":                                func(t *turn) { t.Delivered = 9 },
 		"publishing was late, p99 200 ms":                                                   func(t *turn) { t.Publishing.Lateness.P99 = 200 },
+		"the results of an end came in 4.0 frames":                                          func(t *turn) { t.PerEnd = 4 },
 		"0.50 cores were used by processes that are none of this run":                       func(t *turn) { t.Others = 0.5 },
 		"0.20 cores were taken by other machines":                                           func(t *turn) { t.Stolen = 0.2 },
 		"turn 2, centrifuge: 11 results of 10 were delivered":                               func(t *turn) { t.Delivered = 11 },

@@ -104,17 +104,21 @@ func run(ctx context.Context, env service.Env) (err error) {
 	r := report{Began: time.Now().UTC(), Options: o.facts()}
 	publishing, stop := context.WithCancel(ctx)
 	defer stop()
-	g, ctx := errgroup.WithContext(publishing)
-	g.Go(func() error { return set.Publisher().Run(ctx) })
-	g.Go(func() error {
+	g, both := errgroup.WithContext(publishing)
+	g.Go(func() error { return set.Publisher().Run(both) })
+	g.Go(func() (err error) {
 		defer stop() // Nothing more is to be published.
-		r.Turns, err = b.turns(ctx, ids)
+		r.Turns, err = b.turns(both, ids)
 		return err
 	})
-	if err := g.Wait(); err != nil {
+	err = g.Wait()
+	if stopped := ctx.Err() != nil && len(r.Turns) > 0; err != nil && !stopped {
 		return err
 	}
 	r.sumUp()
+	if err != nil {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("it was stopped after %d of %d turns", len(r.Turns), 2*o.rounds))
+	}
 	r.print(env.Stdout)
 	if o.json == "" {
 		return nil

@@ -57,6 +57,9 @@ func (r *report) mean(server string, figure func(turn) float64) float64 {
 			n++
 		}
 	}
+	if n == 0 {
+		return 0 // It was stopped before.
+	}
 	return sum / float64(n)
 }
 
@@ -70,6 +73,7 @@ func (r *report) ratio(figure func(turn) float64) float64 {
 
 const (
 	lateLimit   = 150.0 // ms. Publishing that is later says that the machine is busy with something else.
+	splitLimit  = 1.5   // Frames of a connection for each end.
 	othersLimit = 0.15  // Cores. What others use is taken from the delays, and from the processor's cache.
 )
 
@@ -95,6 +99,9 @@ func (r *report) sumUp() {
 		}
 		if t.Publishing.Lateness.P99 > lateLimit {
 			warn("publishing was late, p99 %.0f ms: delays say little about the server", t.Publishing.Lateness.P99)
+		}
+		if t.PerEnd > splitLimit {
+			warn("the results of an end came in %.1f frames, because publishing took long: compare the CPU a connection and second", t.PerEnd)
 		}
 		if t.Others > othersLimit {
 			warn("%.2f cores were used by processes that are none of this run", t.Others)

@@ -61,6 +61,7 @@ type feedFacts struct {
 	DelayP99 float64 `json:"delay_p99_ms"`
 }
 
+// turns returns those that are complete, also with an error.
 func (b *bench) turns(ctx context.Context, ids string) ([]turn, error) {
 	var out []turn
 	for round := range b.o.rounds {
@@ -68,7 +69,7 @@ func (b *bench) turns(ctx context.Context, ids string) ([]turn, error) {
 			_, _ = fmt.Fprintf(b.progress, "round %d of %d: %s\n", round+1, b.o.rounds, p.Name)
 			t, err := b.turn(ctx, p, ids, len(out)+1)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", p.Name, err)
+				return out, fmt.Errorf("%s: %w", p.Name, err)
 			}
 			_, _ = fmt.Fprintf(b.progress, "  %.1f µs of CPU a frame, %.1f KiB a connection, %d of %d results\n", t.CPUFrame, t.RSSEach/1024, t.Delivered, t.Expected)
 			out = append(out, t)
