@@ -3,7 +3,7 @@
 // whole second, and gateway processes. Whoever measures connects to them.
 //
 //	make build && go run ./bench/fanout --json setting.json --ids ids
-//	./bin/pulseboard load --gateway http://ADDR --dashboard-ids "$(cat ids)" --connections 10000 --for 2m
+//	./bin/pulseboard load --gateway http://ADDR --dashboard-ids "$(cat ids)" --rate 0 --connections 10000 --for 2m
 package main
 
 import (
@@ -26,7 +26,7 @@ of its own, dashboards as the config service publishes them, their results at ea
 whole second as the pipeline publishes them, and gateway processes on free ports.
 
   fanout --json setting.json --ids ids &
-  pulseboard load --gateway http://ADDR --dashboard-ids "$(cat ids)" --connections 10000 --for 2m
+  pulseboard load --gateway http://ADDR --dashboard-ids "$(cat ids)" --rate 0 --connections 10000 --for 2m
 
 It tells what each gateway uses every few seconds, and at the end how late results
 were published: a run in which that is much says nothing about the gateway.
@@ -54,7 +54,7 @@ type options struct {
 func parse(env service.Env) (options, error) {
 	var o options
 	f := conf.New("fanout", about)
-	f.StringVar(&o.gateway, "gateway", "bin/gateway", "`path` of the program")
+	f.StringVar(&o.gateway, "gateway-path", "bin/gateway", "`path` of the program")
 	f.IntVar(&o.gateways, "gateways", 1, "`number` of gateway processes")
 	f.StringVar(&o.flags, "gateway-flags", "", "further `flags` of the gateways, separated by spaces")
 	f.StringVar(&o.env, "gateway-env", "", "further `variables` of the gateways' environment, separated by spaces, such as GOGC=50")

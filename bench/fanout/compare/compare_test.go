@@ -120,7 +120,7 @@ func TestSmallComparison(t *testing.T) {
 	}
 	args := []string{
 		"--connections", "6", "--dashboards", "2", "--widgets", "3", "--rounds", "1", "--idle", "1s", "--settle", "0s", "--for", "2s",
-		"--gateway", testenv.Build(t, "gateway"), "--centrifuge", other,
+		"--gateway-path", testenv.Build(t, "gateway"), "--centrifuge-path", other,
 	}
 	file := filepath.Join(t.TempDir(), "compare.json")
 	var out, progress bytes.Buffer

@@ -49,9 +49,9 @@ type options struct {
 func parse(env service.Env) (options, error) {
 	var o options
 	f := conf.New("compare", about)
-	f.StringVar(&o.gateway, "gateway", "bin/gateway", "`path` of the gateway")
+	f.StringVar(&o.gateway, "gateway-path", "bin/gateway", "`path` of the gateway")
 	f.StringVar(&o.gatewayFlags, "gateway-flags", "", "further `flags` of the gateway, separated by spaces")
-	f.StringVar(&o.centrifuge, "centrifuge", "bin/bench-centrifuge", "`path` of the other server, built from bench/centrifuge")
+	f.StringVar(&o.centrifuge, "centrifuge-path", "bin/bench-centrifuge", "`path` of the other server, built from bench/centrifuge")
 	f.StringVar(&o.centrifugeFlags, "centrifuge-flags", "", "further `flags` of the other server, separated by spaces, such as --setup=default")
 	f.StringVar(&o.env, "env", "GOGC=100", "`variables` in the environment of both servers, separated by spaces")
 	f.IntVar(&o.connections, "connections", 4000, "`number` of connections to one server at a time")

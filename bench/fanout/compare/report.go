@@ -149,11 +149,18 @@ func (r *report) print(out io.Writer) {
 	for _, cells := range rows {
 		line("| %s |", strings.Join(cells, " | "))
 	}
-	line("\ncentrifuge ÷ gateway: CPU a frame **%.2f** (a connection and second %.2f, with idle %.2f), memory a connection **%.2f** (heap and stacks %.2f), p99 to the client %.2f.",
-		r.Ratios.CPUFrame, r.Ratios.CPUEnd, r.Ratios.CPUWhole, r.Ratios.RSS, r.Ratios.Heap, r.Ratios.ToClient)
+	line("\ncentrifuge ÷ gateway: CPU a frame **%s** (a connection and second %s, with idle %s), memory a connection **%s** (heap and stacks %s), p99 to the client %s.",
+		times(r.Ratios.CPUFrame), times(r.Ratios.CPUEnd), times(r.Ratios.CPUWhole), times(r.Ratios.RSS), times(r.Ratios.Heap), times(r.Ratios.ToClient))
 	for _, w := range r.Warnings {
 		line("Warning: %s.", w)
 	}
+}
+
+func times(ratio float64) string {
+	if ratio == 0 {
+		return "not known"
+	}
+	return fmt.Sprintf("%.2f", ratio)
 }
 
 func named(name, flags string) string {

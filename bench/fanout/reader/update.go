@@ -22,7 +22,7 @@ func parseUpdate(message []byte) (u update, ok bool) {
 	if at < 0 {
 		return u, false
 	}
-	if u.serverTime, _, ok = numberAfter(head[at:], `"server_time":`); !ok {
+	if u.serverTime, ok = numberAfter(head[at:], `"server_time":`); !ok {
 		return u, false
 	}
 	// [[index,window_end,…],[index,…],…]
@@ -35,7 +35,7 @@ func parseUpdate(message []byte) (u update, ok bool) {
 	if comma < 0 {
 		return u, false
 	}
-	if u.end, _, ok = numberAfter(message[list+comma:], ","); !ok {
+	if u.end, ok = numberAfter(message[list+comma:], ","); !ok {
 		return u, false
 	}
 	// No value holds these three characters: they stand between two results only.
@@ -44,10 +44,10 @@ func parseUpdate(message []byte) (u update, ok bool) {
 }
 
 // numberAfter reads the whole number that follows name.
-func numberAfter(b []byte, name string) (n int64, rest []byte, ok bool) {
+func numberAfter(b []byte, name string) (n int64, ok bool) {
 	at := bytes.Index(b, []byte(name))
 	if at < 0 {
-		return 0, b, false
+		return 0, false
 	}
 	b = b[at+len(name):]
 	i := 0
@@ -56,5 +56,5 @@ func numberAfter(b []byte, name string) (n int64, rest []byte, ok bool) {
 		n = n*10 + int64(b[i]-'0')
 		i++
 	}
-	return n, b[i:], i > 0
+	return n, i > 0
 }

@@ -88,10 +88,10 @@ func (p *Publisher) Run(ctx context.Context) error {
 				continue
 			}
 			out, err := p.store.Publish(ctx, b)
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil {
+			switch {
+			case ctx.Err() != nil:
+				return nil //nolint:nilerr // It was stopped under way.
+			case err != nil:
 				return err
 			}
 			p.note(out)
