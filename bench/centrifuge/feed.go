@@ -74,13 +74,16 @@ func (f *feed) follow(ctx context.Context, id string) {
 func (f *feed) stream(ctx context.Context, id string, fed func()) error {
 	dialer := websocket.Dialer{Subprotocols: []string{"pulseboard.v1"}, ReadBufferSize: 4096, HandshakeTimeout: 10 * time.Second}
 	ws, res, err := dialer.DialContext(ctx, "ws://"+f.gateway+"/stream/"+id, nil)
+	if res != nil {
+		_ = res.Body.Close() // The library has read it.
+	}
 	if err != nil {
 		if res != nil {
 			return fmt.Errorf("the gateway answered %s: %w", res.Status, err)
 		}
 		return err
 	}
-	defer ws.Close()
+	defer ws.Close() //nolint:errcheck // It was only read.
 	stop := context.AfterFunc(ctx, func() { _ = ws.Close() })
 	defer stop()
 	if err := ws.WriteMessage(websocket.TextMessage, []byte(`{"type":"hello"}`)); err != nil {

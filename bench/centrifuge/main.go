@@ -47,7 +47,7 @@ func main() {
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "centrifuge: %v\n", err)
 		stop()
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // It is main.
 	}
 }
 

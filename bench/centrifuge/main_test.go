@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -45,7 +46,7 @@ func TestFlags(t *testing.T) {
 		t.Errorf("%+v, %q, %v", o, ids, err)
 	}
 	var help bytes.Buffer
-	if _, _, err := parse([]string{"--help"}, &help); err != flag.ErrHelp || !strings.Contains(help.String(), "ids-file") {
+	if _, _, err := parse([]string{"--help"}, &help); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help.String(), "ids-file") {
 		t.Errorf("help: %v, %s", err, help.String())
 	}
 }
@@ -72,7 +73,7 @@ func peer(t *testing.T, frames map[string]chan string) (addr string) {
 		if err != nil {
 			return
 		}
-		defer ws.Close()
+		defer ws.Close() //nolint:errcheck // The test is over.
 		if _, hello, err := ws.ReadMessage(); err != nil || string(hello) != `{"type":"hello"}` {
 			t.Errorf("the hello is %q, %v", hello, err)
 			return
@@ -135,8 +136,8 @@ func TestFramesAreHandedOnAsTheyAre(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer ws.Close()
-			res.Body.Close()
+			defer ws.Close() //nolint:errcheck // The test is over.
+			_ = res.Body.Close()
 			if err := ws.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
@@ -177,7 +178,7 @@ func await(t *testing.T, url, want string) {
 		}
 		var body bytes.Buffer
 		_, err = body.ReadFrom(res.Body)
-		res.Body.Close()
+		_ = res.Body.Close() // It was only read.
 		if err == nil && strings.Contains(body.String(), want) {
 			return
 		}
@@ -191,6 +192,7 @@ func await(t *testing.T, url, want string) {
 
 // message returns what gives one message after the other: several may come in one frame.
 func message(t *testing.T, ws *websocket.Conn) func() string {
+	t.Helper()
 	var waiting []string
 	return func() string {
 		t.Helper()

@@ -93,6 +93,9 @@ func (b *bench) report(ended bool) report {
 
 // end tells what there is to tell.
 func (b *bench) end() error {
+	if b.since.IsZero() {
+		return nil // It never was ready.
+	}
 	r := b.report(true)
 	p := r.Publishing
 	b.printf("\npublished %d results of %d ends in %v, refused %d\n", p.Results, p.Ends, r.Ended.Sub(r.Ready).Round(time.Second), p.Refused)
