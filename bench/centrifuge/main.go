@@ -39,16 +39,18 @@ type options struct {
 	writeDelay             time.Duration
 }
 
-func main() {
+func main() { os.Exit(start()) } //nolint:forbidigo // It is main.
+
+// start returns the exit code.
+func start() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	switch err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintf(os.Stderr, "centrifuge: %v\n", err)
-		stop()
-		os.Exit(1) //nolint:forbidigo // It is main.
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return 0
 	}
+	_, _ = fmt.Fprintf(os.Stderr, "centrifuge: %v\n", err) // Nobody else could be told.
+	return 1
 }
 
 func parse(args []string, help io.Writer) (o options, ids []string, err error) {

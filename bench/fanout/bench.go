@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -114,8 +115,27 @@ func (b *bench) ready(ctx context.Context) error {
 		b.printf("%-10s http://%s  pid %d\n", g.Name, g.Addr, g.Pid())
 	}
 	b.printf("dashboards %d × %d widgets × %d series, a result of each at every second; first id %s\n", b.o.Dashboards, b.o.Widgets, b.o.Series, b.setting.IDs[0])
+	if b.o.ids != "" {
+		b.printf("load       %s\n", b.loadCommand())
+	}
 	b.printf("ready; Ctrl-C stops it\n")
 	return nil
+}
+
+// loadCommand measures from outside. Where a gateway is killed, the process is
+// this one with all that it has started: another has the place of the killed one.
+func (b *bench) loadCommand() string {
+	urls := make([]string, 0, len(b.gateways))
+	pids := make([]string, 0, len(b.gateways))
+	for i, g := range b.gateways {
+		urls = append(urls, "http://"+g.Addr)
+		pids = append(pids, fmt.Sprintf("gateway%d=%d", i+1, g.Pid()))
+	}
+	if b.o.killAfter > 0 {
+		pids = []string{fmt.Sprintf("fanout=%d --reconnect", os.Getpid())}
+	}
+	return fmt.Sprintf(`./bin/pulseboard load --gateway %s --dashboard-ids "$(cat %s)" --rate 0 --connections 10000 --for 2m --pids %s`,
+		strings.Join(urls, ","), b.o.ids, strings.Join(pids, ","))
 }
 
 const holdRate = 500 // Streams a second.
