@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
@@ -95,7 +96,8 @@ func commandName(p *process.Process) string {
 	if err != nil || len(args) == 0 {
 		return "?"
 	}
-	name := filepath.Base(args[0])
+	// redis-server writes its address behind its name.
+	name := filepath.Base(strings.Fields(args[0] + " ")[0])
 	if name == "pulseboard" && len(args) > 1 {
 		return args[1]
 	}

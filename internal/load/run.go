@@ -183,12 +183,10 @@ func (r *run) setMeasuring(on bool) {
 	}
 }
 
-func (r *run) pids() []Pid { return append(own(), r.config.Pids...) }
-
 // look asks what all processes have used. One that ended is told by its absence.
-func (r *run) look() map[int]use {
+func (r *run) look(pids []Pid) map[int]use {
 	out := make(map[int]use)
-	for _, p := range r.pids() {
+	for _, p := range pids {
 		one, err := uses([]Pid{p})
 		if err != nil {
 			r.note(err.Error())
@@ -225,7 +223,7 @@ func (r *run) connect(ctx context.Context) error {
 	if s == nil {
 		return nil
 	}
-	r.beforeStreams, r.heapBefore = r.look(), r.heaps(ctx)
+	r.beforeStreams, r.heapBefore = r.look(append(own(), c.Pids...)), r.heaps(ctx)
 	r.say("opening %d connections, %.0f a second", c.Connections, c.ConnectRate)
 	if err := s.ramp(ctx); err != nil {
 		return err
@@ -244,7 +242,7 @@ func (r *run) connect(ctx context.Context) error {
 	}
 	r.say("%d connections are open; warming up for %v", s.open.Load(), c.Warmup)
 	sleep(ctx, c.Warmup)
-	r.connected, r.heapUp = r.look(), r.heaps(ctx)
+	r.connected, r.heapUp = r.look(append(own(), c.Pids...)), r.heaps(ctx)
 	return nil
 }
 
@@ -265,7 +263,8 @@ func (r *run) measure(ctx context.Context) error {
 	if r.audience != nil && c.StopReading > 0 {
 		r.audience.stopReading.Store(true)
 	}
-	before := r.look()
+	// What looking costs is not of the measured part.
+	before := r.look(append(slices.Clone(c.Pids), own()...))
 	begin := time.Now()
 	r.setMeasuring(true)
 	for left := c.For; left > 0 && ctx.Err() == nil; left = c.For - time.Since(begin) {
@@ -275,7 +274,7 @@ func (r *run) measure(ctx context.Context) error {
 	}
 	r.setMeasuring(false)
 	took := time.Since(begin)
-	after := r.look()
+	after := r.look(append(own(), c.Pids...))
 	r.report.Seconds = took.Seconds()
 	connections := 0
 	if r.audience != nil {

@@ -134,34 +134,33 @@ func (m *message) list(w *walker, name string) error {
 // entry reads [index, window_end, newest_event, …], without the index in a point.
 func (m *message) entry(w *walker, indexed bool) error {
 	var r result
-	at := 0
-	if !indexed {
-		at = 1
-	}
-	err := w.array(func() error {
-		var err error
-		switch at {
-		case 0:
+	var err error
+	next := byte('[')
+	if indexed {
+		if err = w.take(next); err == nil {
 			r.index, err = w.number()
-		case 1:
-			r.end, err = w.whole()
-		case 2:
-			if w.null() {
-				r.newest = noTime
-			} else {
-				r.newest, err = w.whole()
-			}
-		default:
-			err = w.skip()
 		}
-		at++
-		return err
-	})
-	if err == nil && at < 3 {
-		err = errors.New("an entry is too short")
+		next = ','
+	}
+	if err == nil {
+		err = w.take(next)
+	}
+	if err == nil {
+		r.end, err = w.whole()
+	}
+	if err == nil {
+		err = w.take(',')
+	}
+	if err == nil && w.null() {
+		r.newest = noTime
+	} else if err == nil {
+		r.newest, err = w.whole()
 	}
 	m.results = append(m.results, r)
-	return err
+	if err != nil {
+		return err
+	}
+	return w.leave()
 }
 
 var (
@@ -331,37 +330,40 @@ func (w *walker) whole() (int64, error) {
 
 // skip goes over any value.
 func (w *walker) skip() error {
-	depth := 0
-	for {
-		switch c := w.peek(); c {
-		case 0:
-			return errEnds
+	switch w.peek() {
+	case 0:
+		return errEnds
+	case '"':
+		return w.over()
+	case '[', '{':
+		w.i++
+		return w.leave()
+	case ']', '}', ',', ':':
+		return errors.New("a value is missing")
+	}
+	w.plain()
+	return nil
+}
+
+// leave goes to the end of the array or object that it is in.
+func (w *walker) leave() error {
+	for depth := 1; w.i < len(w.b); {
+		switch w.b[w.i] {
 		case '"':
 			if err := w.over(); err != nil {
 				return err
 			}
+			continue
 		case '[', '{':
 			depth++
-			w.i++
 		case ']', '}':
-			if depth == 0 {
-				return errors.New("a value is missing")
-			}
 			depth--
-			w.i++
-		case ',', ':':
-			if depth == 0 {
-				return errors.New("a value is missing")
-			}
-			w.i++
-			continue
-		default:
-			w.plain()
 		}
-		if depth == 0 {
+		if w.i++; depth == 0 {
 			return nil
 		}
 	}
+	return errEnds
 }
 
 // over skips a string.
