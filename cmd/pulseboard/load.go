@@ -79,6 +79,7 @@ func loadConfig(env service.Env) (c load.Config, file string, err error) {
 	f.StringVar(&c.Ingest, "ingest", "", "`URL` of ingest")
 	f.StringVar(&c.Service, "config", "", "`URL` of the config service")
 	f.Var(&gateways, "gateway", "`URLs` of gateways, separated by commas; clients take them by turns")
+	f.StringVar(&c.Redis, "redis", "", "`address` of Redis (host:port, or unix:// and a path), to measure when it tells of results; empty = not")
 	f.StringVar(&c.Token, "token", "", "`token` with the scopes ingest, edit and view, as far as they are needed; rather in the environment, where other\nusers of the machine do not see it")
 	f.StringVar(&c.Run, "run", "", "`name` of the run: metrics are load.<name>.0 and so on. Give two processes the same to watch in one what the\nother sends; empty = made of the time")
 

@@ -24,10 +24,11 @@ import (
 
 // audience is all clients, and what they measure together.
 type audience struct {
-	config  *Config
-	dialer  *websocket.Dialer
-	boards  []*board
-	clients []*client
+	config     *Config
+	dialer     *websocket.Dialer
+	slowDialer *websocket.Dialer
+	boards     []*board
+	clients    []*client
 
 	buffers  sync.Pool // Of *[]byte.
 	messages sync.Pool // Of *message.
@@ -80,7 +81,7 @@ const bufferSize = 64 << 10
 
 func newAudience(cfg *Config, ids []string) *audience {
 	s := &audience{
-		config: cfg, dialer: newDialer(), hands: semaphore.NewWeighted(int64(cfg.Handshakes)),
+		config: cfg, dialer: newDialer(0), slowDialer: newDialer(slowBuffer), hands: semaphore.NewWeighted(int64(cfg.Handshakes)),
 		done: make(chan struct{}), readAgain: make(chan struct{}),
 		// Snapshots hold older ends too, which nobody was owed.
 		base:    time.Now().Add(-time.Hour).UnixMilli(),
@@ -382,16 +383,20 @@ func (s *audience) drain(ctx context.Context, patience time.Duration) {
 	s.await(ctx, patience)
 }
 
-// await waits until every client that is connected has what is due before the cut.
-func (s *audience) await(ctx context.Context, patience time.Duration) {
+// await waits until every client that is connected has what is due before the
+// cut, and returns how many have not.
+func (s *audience) await(ctx context.Context, patience time.Duration) (behind int) {
 	limit := time.Now().Add(patience)
-	for time.Now().Before(limit) {
+	for {
 		cut := s.cut.Load()
-		if !slices.ContainsFunc(s.clients, func(c *client) bool { return c.heard.Load() != 0 && c.due.Load() <= cut }) {
-			return
+		behind = 0
+		for _, c := range s.clients {
+			if c.heard.Load() != 0 && c.due.Load() <= cut {
+				behind++
+			}
 		}
-		if !sleep(ctx, 20*time.Millisecond) {
-			return
+		if behind == 0 || time.Now().After(limit) || !sleep(ctx, 20*time.Millisecond) {
+			return behind
 		}
 	}
 }

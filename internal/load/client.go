@@ -62,7 +62,11 @@ func (c *client) dial(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
 	base := c.set.config.Gateways[(c.number+c.attempt)%len(c.set.config.Gateways)]
-	ws, res, err := c.set.dialer.DialContext(ctx, "ws"+strings.TrimPrefix(base, "http")+"/stream/"+c.dashboard.id, nil)
+	dialer := c.set.dialer
+	if c.slow {
+		dialer = c.set.slowDialer
+	}
+	ws, res, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(base, "http")+"/stream/"+c.dashboard.id, nil)
 	if err != nil {
 		return handshakeError(base, res, err)
 	}
@@ -72,9 +76,6 @@ func (c *client) dial(ctx context.Context) error {
 	if tcp, ok := c.conn.(*net.TCPConn); ok {
 		if c.raw, err = tcp.SyscallConn(); err != nil {
 			return err
-		}
-		if c.slow {
-			_ = tcp.SetReadBuffer(4096) // Else the kernel would read for it.
 		}
 	}
 	_ = c.conn.SetDeadline(time.Time{}) // Of the handshake; it cannot fail on an open connection.
@@ -287,10 +288,28 @@ func (c *client) closeNow() {
 	}
 }
 
+// The kernel reads for a client that does not: this is how much, instead of the
+// hundreds of kilobytes that would hide a client from the gateway for minutes.
+const slowBuffer = 8 << 10
+
 // newDialer makes handshakes with small buffers: they are let go afterwards.
-func newDialer() *websocket.Dialer {
+// receiveBuffer is that of the kernel, 0 = as it likes. It must be set before the
+// connection is made: a window that shrinks makes the sender wait for its timers.
+func newDialer(receiveBuffer int) *websocket.Dialer {
+	d := &net.Dialer{}
+	if receiveBuffer > 0 {
+		d.Control = func(_, _ string, c syscall.RawConn) error {
+			var err error
+			if e := c.Control(func(fd uintptr) {
+				err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
+			}); e != nil {
+				return e
+			}
+			return err
+		}
+	}
 	return &websocket.Dialer{
-		NetDialContext:   (&net.Dialer{}).DialContext,
+		NetDialContext:   d.DialContext,
 		HandshakeTimeout: handshakeTime,
 		ReadBufferSize:   1024, WriteBufferSize: 1024,
 		Subprotocols: []string{subprotocol},

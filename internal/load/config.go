@@ -18,6 +18,7 @@ type Config struct {
 	Ingest   string   // URL of ingest; needed with Rate.
 	Service  string   // URL of the config service; needed to make dashboards.
 	Gateways []string // URLs of gateways; needed with Connections and with Check. Clients take them by turns.
+	Redis    string   // Address of Redis, to measure when it tells of results; "" = not.
 	Token    string   // With the scopes that the load needs: ingest, edit, view.
 	Run      string   // Names the metrics: load.<run>.<n>.
 
@@ -106,6 +107,8 @@ func (c *Config) Validate() error {
 
 func (c *Config) checkEvents() error {
 	switch {
+	case c.Redis != "" && c.Connections == 0 && !c.Check:
+		return errors.New("--redis measures when results of dashboards are told: it needs --connections or --check")
 	case c.Rate == 0 && c.Check:
 		return errors.New("--check compares what was sent with what is shown: it needs --rate")
 	case c.Rate == 0:
@@ -211,6 +214,15 @@ func one(s string) []string {
 		return nil
 	}
 	return []string{s}
+}
+
+// checkWindow is longer than all sending, so that its last window holds everything, in seconds.
+func (c *Config) checkWindow() int {
+	length := c.For + 2*c.Warmup + afterRun
+	if c.Connections > 0 {
+		length += time.Duration(float64(c.Connections) / c.ConnectRate * float64(time.Second))
+	}
+	return int(length.Seconds())
 }
 
 func (c *Config) makesDashboards() bool {

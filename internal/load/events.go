@@ -160,6 +160,7 @@ func (e *events) post(ctx context.Context, body []byte, key string) (status int,
 	if err != nil {
 		return 0, 0, nil, err
 	}
+	req.GetBody = nil // Else net/http would send it again by itself, and nobody would count that.
 	req.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {key}}
 	if e.config.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+e.config.Token)

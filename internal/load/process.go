@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -43,24 +44,34 @@ type use struct {
 	rss  int64
 }
 
-// uses looks at processes, their children, and those of the children.
+// uses looks at processes, their children, and those of the children. Errors are
+// of those that are not there; the others are looked at all the same.
 func uses(pids []Pid) (map[int]use, error) {
 	out := make(map[int]use)
-	for _, p := range pids {
+	named := make([]*process.Process, len(pids))
+	var errs []error
+	for i, p := range pids {
 		proc, err := process.NewProcess(int32(p.Pid)) //nolint:gosec // A pid.
+		if err == nil {
+			name := p.Name
+			if name == "" {
+				name = commandName(proc)
+			}
+			err = look(out, proc, name)
+			named[i] = proc
+		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot look at process %d (%s): %w; correct --pids", p.Pid, p.Name, err)
+			errs = append(errs, fmt.Errorf("cannot look at process %d (%s): %w; it must run on this machine, as this user: correct --pids", p.Pid, p.Name, err))
+			named[i] = nil
 		}
-		name := p.Name
-		if name == "" {
-			name = commandName(proc)
-		}
-		if err := look(out, proc, name); err != nil {
-			return nil, fmt.Errorf("cannot look at process %d (%s): %w; it must run on this machine, as this user", p.Pid, name, err)
-		}
-		family(out, proc, name)
 	}
-	return out, nil
+	// Those that were named keep their names, whoever started them.
+	for _, proc := range named {
+		if proc != nil && int(proc.Pid) != os.Getpid() {
+			family(out, proc, out[int(proc.Pid)].name)
+		}
+	}
+	return out, errors.Join(errs...)
 }
 
 // family adds what a process has started. A child that ends meanwhile is left out.
@@ -76,7 +87,7 @@ func family(out map[int]use, parent *process.Process, name string) {
 
 func look(out map[int]use, p *process.Process, name string) error {
 	if _, known := out[int(p.Pid)]; known {
-		return nil // Its parent was named too.
+		return nil // It was named itself.
 	}
 	times, err := p.Times()
 	if err != nil {

@@ -20,11 +20,13 @@ type Report struct {
 	Faults  []string `json:"faults,omitempty"`
 	Notes   []string `json:"notes,omitempty"`
 
-	Events    *EventsReport   `json:"events,omitempty"`
-	Streams   *StreamsReport  `json:"streams,omitempty"`
-	Check     *CheckReport    `json:"check,omitempty"`
-	Processes []ProcessReport `json:"processes"`
-	Heap      []HeapReport    `json:"heap,omitempty"`
+	Events  *EventsReport  `json:"events,omitempty"`
+	Streams *StreamsReport `json:"streams,omitempty"`
+	Check   *CheckReport   `json:"check,omitempty"`
+	// From the end of a window until Redis told of its result.
+	EndToRedis *Latency        `json:"window_end_to_redis,omitempty"`
+	Processes  []ProcessReport `json:"processes"`
+	Heap       []HeapReport    `json:"heap,omitempty"`
 	// Lateness of this process: of a timer that is due every few milliseconds.
 	Lateness Latency `json:"own_lateness"`
 }

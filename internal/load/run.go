@@ -25,6 +25,7 @@ type run struct {
 	checks   [][2]string
 	events   *events
 	audience *audience
+	redis    *messages
 	late     histogram
 
 	measuring          bool
@@ -55,6 +56,11 @@ func Run(ctx context.Context, c Config, progress io.Writer) (report *Report, err
 			err = errors.Join(err, gone)
 		}
 	}()
+	defer func() {
+		if r.redis != nil {
+			r.redis.close()
+		}
+	}()
 	if err := r.prepare(ctx); err != nil {
 		return nil, interrupted(ctx, err)
 	}
@@ -77,12 +83,14 @@ func (r *run) say(format string, args ...any) {
 func (r *run) prepare(ctx context.Context) error {
 	c := &r.config
 	if c.Check {
-		length := c.For + 2*c.Warmup + afterRun
-		if c.Connections > 0 {
-			length += time.Duration(float64(c.Connections)/c.ConnectRate) * time.Second
-		}
 		var err error
-		if r.checks, err = r.made.makeCheck(ctx, int(length.Seconds())); err != nil {
+		if r.checks, err = r.made.makeCheck(ctx, c.checkWindow()); err != nil {
+			return err
+		}
+	}
+	if c.Redis != "" {
+		var err error
+		if r.redis, err = openMessages(ctx, c.Redis); err != nil {
 			return err
 		}
 	}
@@ -128,14 +136,17 @@ func (r *run) load(ctx context.Context) (*Report, error) {
 		background.Go(func() { r.audience.sample(running) })
 	}
 	err := r.connect(running)
+	if err == nil && r.redis != nil {
+		err = r.redis.listen(running, r.keys())
+	}
 	if err == nil && running.Err() == nil {
-		err = r.measure(running)
+		r.measure(running)
 	}
 	stopSending()
 	r.finish(running)
 	<-sent
 	// A service that refuses is why everything else ended.
-	if cause := context.Cause(running); err == nil && cause != nil && ctx.Err() == nil {
+	if cause := context.Cause(running); cause != nil && ctx.Err() == nil {
 		err = cause
 	}
 	switch {
@@ -154,6 +165,10 @@ func (r *run) load(ctx context.Context) (*Report, error) {
 		}
 	}
 	r.report.Lateness = r.late.latency()
+	if r.redis != nil {
+		l := r.redis.late.latency()
+		r.report.EndToRedis = &l
+	}
 	r.share()
 	r.report.judge(c)
 	if ctx.Err() != nil {
@@ -181,22 +196,16 @@ func (r *run) setMeasuring(on bool) {
 	if r.audience != nil {
 		r.audience.measuring.Store(on)
 	}
+	if r.redis != nil {
+		r.redis.measuring.Store(on)
+	}
 }
 
 // look asks what all processes have used. One that ended is told by its absence.
 func (r *run) look(pids []Pid) map[int]use {
-	out := make(map[int]use)
-	for _, p := range pids {
-		one, err := uses([]Pid{p})
-		if err != nil {
-			r.note(err.Error())
-			continue
-		}
-		for pid, u := range one {
-			if _, known := out[pid]; !known {
-				out[pid] = u
-			}
-		}
+	out, err := uses(pids)
+	if err != nil {
+		r.note(err.Error())
 	}
 	return out
 }
@@ -254,10 +263,11 @@ const (
 	drainTime    = 10 * time.Second
 	lastTime     = 2 * time.Second
 	progressTime = 10 * time.Second
+	linesAMemory = 6 // Lines of progress until one tells of memory: each minute.
 )
 
 // measure is the measured part.
-func (r *run) measure(ctx context.Context) error {
+func (r *run) measure(ctx context.Context) {
 	c := &r.config
 	r.say("measuring for %v", c.For)
 	if r.audience != nil && c.StopReading > 0 {
@@ -267,9 +277,13 @@ func (r *run) measure(ctx context.Context) error {
 	before := r.look(append(slices.Clone(c.Pids), own()...))
 	begin := time.Now()
 	r.setMeasuring(true)
-	for left := c.For; left > 0 && ctx.Err() == nil; left = c.For - time.Since(begin) {
-		if sleep(ctx, min(left, progressTime)) && time.Since(begin) < c.For {
-			r.say("%s", r.progressLine(time.Since(begin)))
+	for n, left := 1, c.For; left > 0 && ctx.Err() == nil; n, left = n+1, c.For-time.Since(begin) {
+		if !sleep(ctx, min(left, progressTime)) || time.Since(begin) >= c.For {
+			break
+		}
+		r.say("%s", r.progressLine(time.Since(begin)))
+		if n%linesAMemory == 0 {
+			r.say("%s", r.memoryLine(time.Since(begin)))
 		}
 	}
 	r.setMeasuring(false)
@@ -289,7 +303,6 @@ func (r *run) measure(ctx context.Context) error {
 			r.report.Heap = append(r.report.Heap, HeapReport{g, was, is, float64(is-was) / float64(connections) * float64(len(c.Gateways))})
 		}
 	}
-	return nil
 }
 
 func (r *run) progressLine(since time.Duration) string {
@@ -301,6 +314,16 @@ func (r *run) progressLine(since time.Duration) string {
 		line += fmt.Sprintf(" %d connections, %d results, window end to client p99 %v;", s.open.Load(), s.results.Load(), s.endToClient.quantile(.99).Round(time.Millisecond))
 	}
 	return line + fmt.Sprintf(" this process late by %v at p99", r.late.quantile(.99).Round(time.Millisecond/10))
+}
+
+// memoryLine is for long runs, in which memory may grow.
+func (r *run) memoryLine(since time.Duration) string {
+	line := fmt.Sprintf("after %v: memory", since.Round(time.Second))
+	found := r.look(append(slices.Clone(r.config.Pids), own()...))
+	for _, pid := range slices.Sorted(maps.Keys(found)) {
+		line += fmt.Sprintf(" %s %d MiB;", found[pid].name, found[pid].rss>>20)
+	}
+	return line[:len(line)-1]
 }
 
 // finish lets clients have what they are owed, closes them and adds up.
@@ -318,7 +341,9 @@ func (r *run) finish(ctx context.Context) {
 		if err := s.audit(ctx); err != nil {
 			r.note(err.Error() + "; results that no client was given are not told from those that were not published")
 		}
-		s.await(ctx, lastTime)
+		if behind := s.await(ctx, lastTime); behind > 0 {
+			r.note(fmt.Sprintf("%d connections did not have all that was due until the end of the measured part %v later: what they did not have counts as missing", behind, drainTime+r.config.Refresh+lastTime))
+		}
 	}
 	readers, slow := s.end()
 	if !measured {

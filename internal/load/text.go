@@ -110,6 +110,9 @@ func (r *Report) latencyText(b *strings.Builder) {
 	if e := r.Events; e != nil {
 		row("request due → answered", e.Latency)
 	}
+	if r.EndToRedis != nil {
+		row("window end → Redis", *r.EndToRedis)
+	}
 	early := int64(0)
 	if s := r.Streams; s != nil {
 		row("window end → client", s.EndToClient)
