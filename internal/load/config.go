@@ -170,14 +170,15 @@ func (c *Config) checkPorts() error {
 }
 
 func (c *Config) checkDashboards() error {
+	if c.makesDashboards() && (c.Refresh <= 0 || c.Refresh%time.Millisecond != 0) {
+		return fmt.Errorf("--refresh is %v: it must be whole milliseconds above 0, a multiple of the pipeline's slice", c.Refresh)
+	}
 	if c.Connections > 0 && len(c.DashboardIDs) == 0 {
 		switch {
 		case c.Dashboards < 1 || c.Dashboards > 100_000:
 			return fmt.Errorf("--dashboards is %d: it must be from 1 to 100,000", c.Dashboards)
 		case c.Widgets < 1 || c.Widgets > maxWidgets:
 			return fmt.Errorf("--widgets is %d: it must be from 1 to %d", c.Widgets, maxWidgets)
-		case c.Refresh <= 0 || c.Refresh%time.Millisecond != 0:
-			return fmt.Errorf("--refresh is %v: it must be whole milliseconds above 0, a multiple of the pipeline's slice", c.Refresh)
 		case c.WindowSeconds < 1:
 			return fmt.Errorf("--window is %d: it must be at least 1 second", c.WindowSeconds)
 		}

@@ -101,7 +101,7 @@ func (d *dashboards) makeCheck(ctx context.Context, windowSeconds int) ([][2]str
 			for _, a := range []string{"count", "sum"} {
 				widgets = append(widgets, map[string]any{
 					"metric_name": c.metricName(m), "aggregation": a, "window_seconds": windowSeconds,
-					"refresh_interval_seconds": c.checkRefresh().Seconds(),
+					"refresh_interval_seconds": c.Refresh.Seconds(),
 				})
 			}
 		}
@@ -119,9 +119,6 @@ func (d *dashboards) makeCheck(ctx context.Context, windowSeconds int) ([][2]str
 	}
 	return paths, nil
 }
-
-// checkRefresh is seldom, since only the end is looked at: a check is not to be a load.
-func (c *Config) checkRefresh() time.Duration { return 5 * time.Second }
 
 // remove deletes all that were made; what it cannot delete is named.
 func (d *dashboards) remove(ctx context.Context) error {
