@@ -83,7 +83,7 @@ func (c *client) dial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.conn.Write(appendFrame(nil, opText, hello)); err != nil {
+	if _, err := c.conn.Write(frameOfClient(opText, hello)); err != nil {
 		_ = c.conn.Close()
 		return err
 	}
@@ -206,14 +206,14 @@ func (c *client) take(b []byte) error {
 func (c *client) receive(op byte, payload []byte) error {
 	switch op {
 	case opPing:
-		_, err := c.conn.Write(appendFrame(nil, opPong, payload))
+		_, err := c.conn.Write(frameOfClient(opPong, payload))
 		return err
 	case opClose:
 		if len(payload) >= 2 && c.closing.code == 0 {
 			c.closing.code = int(payload[0])<<8 | int(payload[1])
 		}
 		// The server closes; whether it hears this does not matter.
-		_, _ = c.conn.Write(appendFrame(nil, opClose, payload[:min(2, len(payload))]))
+		_, _ = c.conn.Write(frameOfClient(opClose, payload[:min(2, len(payload))]))
 		return errClosed
 	case opText:
 		return c.message(payload)

@@ -69,7 +69,7 @@ func newEvents(c *Config, fail context.CancelCauseFunc) *events {
 }
 
 // run sends until ctx ends, and returns when all requests are answered, or life ends too.
-func (e *events) run(ctx, life context.Context) { //nolint:revive // There are two.
+func (e *events) run(ctx, life context.Context) {
 	every := float64(time.Second) * float64(e.config.Batch) / e.config.Rate
 	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // Load, no secret.
 	order := r.Perm(len(e.bodies))

@@ -127,9 +127,9 @@ func splitFrame(b []byte) (final bool, op byte, payload []byte, length int, err 
 	return final, op, b[head:length], length, nil
 }
 
-// appendFrame appends a frame of a client, masked as RFC 6455 wants it.
-func appendFrame(b []byte, op byte, payload []byte) []byte {
-	b = append(b, 0x80|op)
+// frameOfClient is a frame as a client sends it, masked as RFC 6455 wants it.
+func frameOfClient(op byte, payload []byte) []byte {
+	b := append(make([]byte, 0, len(payload)+14), 0x80|op)
 	switch n := len(payload); {
 	case n < 126:
 		b = append(b, 0x80|byte(n))

@@ -25,27 +25,27 @@ func (h *heard) receive(op byte, payload []byte) error {
 }
 
 // fromServer is what gorilla/websocket, as a server, writes to the wire.
-func fromServer(t testing.TB, write func(*websocket.Conn)) []byte {
-	t.Helper()
+func fromServer(tb testing.TB, write func(*websocket.Conn)) []byte {
+	tb.Helper()
 	ours, theirs := net.Pipe()
 	read := make(chan []byte)
 	go func() {
 		b, _ := io.ReadAll(ours)
 		read <- b
 	}()
-	ws := newServerConn(t, theirs)
+	ws := newServerConn(tb, theirs)
 	write(ws)
 	_ = ws.Close()
 	return <-read
 }
 
 // newServerConn is a connection after its upgrade.
-func newServerConn(t testing.TB, conn net.Conn) *websocket.Conn {
-	t.Helper()
+func newServerConn(tb testing.TB, conn net.Conn) *websocket.Conn {
+	tb.Helper()
 	// The only way to a Conn of the server's side is an upgrade.
 	ws, err := upgradeOver(conn)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return ws
 }
@@ -108,7 +108,7 @@ func TestFramesOfAClient(t *testing.T) {
 	texts := []string{"", "a", strings.Repeat("b", 125), strings.Repeat("c", 126), strings.Repeat("d", 70_000)}
 	go func() {
 		for _, s := range texts {
-			_, _ = ours.Write(appendFrame(nil, opText, []byte(s))) // The reader notices.
+			_, _ = ours.Write(frameOfClient(opText, []byte(s))) // The reader notices.
 		}
 	}()
 	for _, want := range texts {

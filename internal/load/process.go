@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -44,12 +43,11 @@ type use struct {
 	rss  int64
 }
 
-// uses looks at processes, their children, and those of the children. Errors are
-// of those that are not there; the others are looked at all the same.
-func uses(pids []Pid) (map[int]use, error) {
+// uses looks at processes, their children, and those of the children. Those that
+// are not there are gone; the others are looked at all the same.
+func uses(pids []Pid) (found map[int]use, gone []error) {
 	out := make(map[int]use)
 	named := make([]*process.Process, len(pids))
-	var errs []error
 	for i, p := range pids {
 		proc, err := process.NewProcess(int32(p.Pid)) //nolint:gosec // A pid.
 		if err == nil {
@@ -61,7 +59,7 @@ func uses(pids []Pid) (map[int]use, error) {
 			named[i] = proc
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("cannot look at process %d (%s): %w; it must run on this machine, as this user: correct --pids", p.Pid, p.Name, err))
+			gone = append(gone, fmt.Errorf("cannot look at process %d (%s): %w", p.Pid, p.Name, err))
 			named[i] = nil
 		}
 	}
@@ -71,7 +69,7 @@ func uses(pids []Pid) (map[int]use, error) {
 			family(out, proc, out[int(proc.Pid)].name)
 		}
 	}
-	return out, errors.Join(errs...)
+	return out, gone
 }
 
 // family adds what a process has started. A child that ends meanwhile is left out.

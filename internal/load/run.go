@@ -48,8 +48,8 @@ func Run(ctx context.Context, c Config, progress io.Writer) (report *Report, err
 		Run: c.Run, Started: time.Now().UTC().Truncate(time.Millisecond),
 		Machine: Machine{CPUs: runtime.NumCPU(), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version()},
 	}
-	if _, err := uses(c.Pids); err != nil {
-		return nil, err
+	if _, gone := uses(c.Pids); len(gone) > 0 {
+		return nil, fmt.Errorf("%w; it must run on this machine, as this user: correct --pids", gone[0])
 	}
 	defer func() {
 		if gone := r.made.remove(ctx); gone != nil {
@@ -203,9 +203,9 @@ func (r *run) setMeasuring(on bool) {
 
 // look asks what all processes have used. One that ended is told by its absence.
 func (r *run) look(pids []Pid) map[int]use {
-	out, err := uses(pids)
-	if err != nil {
-		r.note(err.Error())
+	out, gone := uses(pids)
+	for _, err := range gone {
+		r.note(err.Error() + ": it ended during the run, and what it used is not told")
 	}
 	return out
 }

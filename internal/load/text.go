@@ -3,6 +3,8 @@ package load
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 )
@@ -99,14 +101,14 @@ func (r *Report) checkText(b *strings.Builder) {
 
 func (r *Report) latencyText(b *strings.Builder) {
 	b.WriteString("\n")
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	var t table
 	row := func(name string, l Latency) {
 		if l.Count == 0 {
 			return
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", name, millis(l.P50), millis(l.P95), millis(l.P99), millis(l.P999), millis(l.Max), number(l.Count))
+		t.row(name, millis(l.P50), millis(l.P95), millis(l.P99), millis(l.P999), millis(l.Max), number(l.Count))
 	}
-	fmt.Fprintf(w, "\tp50\tp95\tp99\tp99.9\tmax\tof\t\n")
+	t.row("", "p50", "p95", "p99", "p99.9", "max", "of")
 	if e := r.Events; e != nil {
 		row("request due → answered", e.Latency)
 	}
@@ -125,7 +127,7 @@ func (r *Report) latencyText(b *strings.Builder) {
 		row("own: request due → begun", e.Lateness)
 	}
 	row("own: timer due → fired", r.Lateness)
-	_ = w.Flush() // A builder takes everything.
+	t.writeTo(b)
 	if early > 0 {
 		fmt.Fprintf(b, "%s frames came before they were sent: the clocks of the machines differ, and the times with them.\n", number(early))
 	}
@@ -133,34 +135,25 @@ func (r *Report) latencyText(b *strings.Builder) {
 
 func (r *Report) processText(b *strings.Builder) {
 	b.WriteString("\n")
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	head := "process\tpid\tCPU s\tof a core\t"
-	if r.Events != nil {
-		head += "CPU s/M events\t"
-	}
-	if r.Streams != nil {
-		head += "CPU µs/update\tRSS before streams\tconnected\t"
-	}
-	head += "RSS at the end\t"
-	if r.Streams != nil {
-		head += "RSS/connection\t"
-	}
-	fmt.Fprintln(w, head)
-	for _, p := range r.Processes {
-		fmt.Fprintf(w, "%s\t%d\t%.2f\t%.1f %%\t", p.Name, p.Pid, p.CPUSeconds, 100*p.CPUShare)
+	var t table
+	choose := func(always []string, events string, streams ...string) []string {
+		cells := slices.Clone(always)
 		if r.Events != nil {
-			fmt.Fprintf(w, "%.3f\t", p.CPUPerMillion)
+			cells = append(cells, events)
 		}
 		if r.Streams != nil {
-			fmt.Fprintf(w, "%.1f\t%s\t%s\t", p.CPUPerUpdate, mebi(p.RSSBefore), mebi(p.RSSConnected))
+			cells = append(cells, streams...)
 		}
-		fmt.Fprintf(w, "%s\t", mebi(p.RSS))
-		if r.Streams != nil {
-			fmt.Fprintf(w, "%.1f KiB\t", p.BytesConnection/1024)
-		}
-		fmt.Fprintln(w)
+		return cells
 	}
-	_ = w.Flush() // A builder takes everything.
+	t.row(choose([]string{"process", "pid", "CPU s", "of a core", "RSS at the end"},
+		"CPU s/M events", "CPU µs/update", "RSS before streams", "connected", "RSS/connection")...)
+	for _, p := range r.Processes {
+		t.row(choose([]string{p.Name, strconv.Itoa(p.Pid), fmt.Sprintf("%.2f", p.CPUSeconds), fmt.Sprintf("%.1f %%", 100*p.CPUShare), mebi(p.RSS)},
+			fmt.Sprintf("%.3f", p.CPUPerMillion),
+			fmt.Sprintf("%.1f", p.CPUPerUpdate), mebi(p.RSSBefore), mebi(p.RSSConnected), fmt.Sprintf("%.1f KiB", p.BytesConnection/1024))...)
+	}
+	t.writeTo(b)
 	for _, h := range r.Heap {
 		fmt.Fprintf(b, "heap and stacks of %s: %s before streams, %s with them: %.1f KiB a connection\n", h.Gateway, mebi(h.Before), mebi(h.Connected), h.BytesConnection/1024)
 	}
@@ -181,6 +174,18 @@ func (r *Report) verdictText(b *strings.Builder) {
 	for _, f := range r.Faults {
 		fmt.Fprintf(b, "NOT EXACT: %s.\n", f)
 	}
+}
+
+// table aligns its columns to the right.
+type table struct{ text strings.Builder }
+
+func (t *table) row(cells ...string) { t.text.WriteString(strings.Join(cells, "\t") + "\t\n") }
+
+func (t *table) writeTo(b *strings.Builder) {
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	// A builder takes everything.
+	_, _ = io.WriteString(w, t.text.String())
+	_ = w.Flush()
 }
 
 // number has a comma after each three digits.

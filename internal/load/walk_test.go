@@ -14,17 +14,17 @@ import (
 )
 
 // golden is the example of each message that all readers of the stream share.
-func golden(t testing.TB) map[string][]byte {
-	t.Helper()
+func golden(tb testing.TB) map[string][]byte {
+	tb.Helper()
 	files, err := filepath.Glob("../../web/testdata/*.json")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no golden messages: %v", err)
+		tb.Fatalf("no golden messages: %v", err)
 	}
 	out := make(map[string][]byte)
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		out[strings.TrimSuffix(filepath.Base(f), ".json")] = b
 	}

@@ -38,7 +38,6 @@ type world struct {
 	store   *results.Store
 	boards  *registry.Store
 	guard   *auth.Guard
-	server  *http.Server
 	// leaveOut says that the pipeline does not publish a result.
 	leaveOut func(key string, end int64) bool
 
