@@ -1,5 +1,5 @@
-// Command pulseboard runs the whole of Pulseboard on one machine, and keeps
-// dashboards as files.
+// Command pulseboard runs the whole of Pulseboard on one machine, keeps
+// dashboards as files, and measures what an installation bears.
 package main
 
 import (
@@ -21,6 +21,7 @@ Commands:
   run        start everything on this machine: Kafka, Redis, pipeline, API and page
   pipeline   run the Beam pipeline alone (run starts this as a process of its own)
   dashboards check, compare, apply and export dashboards as files; import those of Grafana
+  load       put a running Pulseboard under load, and say whether it held
   token      make, list and remove the tokens that let people and programs in
 
 "pulseboard <command> --help" lists the flags of a command.
@@ -41,6 +42,8 @@ func command(ctx context.Context, env service.Env) error {
 		return pipeline.Main(ctx, env)
 	case "dashboards":
 		return dashboards(ctx, env)
+	case "load":
+		return loadCommand(ctx, env)
 	case "token":
 		return token(ctx, env)
 	case "help", "-h", "-help", "--help":
@@ -50,5 +53,5 @@ func command(ctx context.Context, env service.Env) error {
 		_, _ = fmt.Fprint(env.Stdout, usage)
 		return conf.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards or token (see pulseboard help)", strings.TrimSpace(name))
+	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards, load or token (see pulseboard help)", strings.TrimSpace(name))
 }
