@@ -16,6 +16,7 @@ type metrics struct {
 	dashboards      prometheus.Gauge
 	widgets         prometheus.Gauge
 	queries         prometheus.Gauge
+	shortestWindow  prometheus.Gauge
 	publishFailures prometheus.Counter
 	// lastPublished is when Redis was last found or made equal to the
 	// database, as a monotonic time since start.
@@ -39,9 +40,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help:    "Time from the head of an HTTP request to the end of its answer, by route.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}, []string{"route"}),
-		dashboards: gauge("dashboards", "Dashboards in the database when it was last read."),
-		widgets:    gauge("widgets", "Widgets of all dashboards."),
-		queries:    gauge("queries", "Different queries (metric keys) of all widgets."),
+		dashboards:     gauge("dashboards", "Dashboards in the database when it was last read."),
+		widgets:        gauge("widgets", "Widgets of all dashboards."),
+		queries:        gauge("queries", "Different queries (metric keys) of all widgets."),
+		shortestWindow: gauge("shortest_window_seconds", "Shortest window of the widgets that people have, 0 without any: results that are older by as much are of no use."),
 		publishFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: ns, Subsystem: sub, Name: "registry_publish_failures_total",
 			Help: "Attempts that could not make Redis equal to the database.",
@@ -55,7 +57,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.dashboards, m.widgets, m.queries, m.publishFailures, age} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.dashboards, m.widgets, m.queries, m.shortestWindow, m.publishFailures, age} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

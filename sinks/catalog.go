@@ -242,10 +242,11 @@ func (c *cataloguer) send(ctx context.Context, set map[string][]byte, remove []s
 }
 
 // due returns the names of what must be published, those that waited longest first.
+// The canary's events are nobody's to make widgets of.
 func (c *cataloguer) due(now time.Time) []string {
 	var names []string
 	for name, h := range c.held {
-		if c.alive[h.group] && (h.changed || now.Sub(h.published) >= c.limits.refresh) {
+		if name != metric.Canary && c.alive[h.group] && (h.changed || now.Sub(h.published) >= c.limits.refresh) {
 			names = append(names, name)
 		}
 	}

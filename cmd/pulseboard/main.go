@@ -21,6 +21,7 @@ Commands:
   run        start everything on this machine: Kafka, Redis, pipeline, API and page
   pipeline   run the Beam pipeline alone (run starts this as a process of its own)
   dashboards check, compare, apply and export dashboards as files; import those of Grafana
+  canary     send an event a second through everything, and tell what becomes of it
   token      make, list and remove the tokens that let people and programs in
 
 "pulseboard <command> --help" lists the flags of a command.
@@ -41,6 +42,8 @@ func command(ctx context.Context, env service.Env) error {
 		return pipeline.Main(ctx, env)
 	case "dashboards":
 		return dashboards(ctx, env)
+	case "canary":
+		return runCanary(ctx, env)
 	case "token":
 		return token(ctx, env)
 	case "help", "-h", "-help", "--help":
@@ -50,5 +53,5 @@ func command(ctx context.Context, env service.Env) error {
 		_, _ = fmt.Fprint(env.Stdout, usage)
 		return conf.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards or token (see pulseboard help)", strings.TrimSpace(name))
+	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards, canary or token (see pulseboard help)", strings.TrimSpace(name))
 }
