@@ -60,7 +60,7 @@ func newMetrics() *metrics {
 			Namespace: ns, Subsystem: sub, Name: "stage_seconds",
 			Help: "The same, by stage: acknowledged, until Kafka has it and ingest says so; window, from the event to the end of its second; computed, from there until the gateway " +
 				"writes; delivered, until it is here. The clock between the last two is the gateway's. Normal: p95 below 0.05 s, 1 s, 0.75 s and 0.05 s.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, .75, 1, 1.5, 2, 5, 10},
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .3, .4, .5, .75, 1, 1.5, 2, 5, 10},
 		}, []string{"stage"}),
 		foreign: counter("foreign_total", "Sums that hold events of others: two canaries have one name. Normal: 0."),
 		open:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "stream_open", Help: "1 while a gateway streams to the canary. Normal: 1."}),
