@@ -9,6 +9,8 @@ import (
 
 type metrics struct {
 	connections     prometheus.Gauge
+	limit           prometheus.Gauge
+	refused         *prometheus.CounterVec
 	feeds           prometheus.Gauge
 	redisAway       prometheus.Gauge
 	closes          *prometheus.CounterVec
@@ -22,7 +24,16 @@ type metrics struct {
 	resubscriptions prometheus.Counter
 	historyReads    prometheus.Counter
 	eventToSent     prometheus.Histogram
+	windowToSent    prometheus.Histogram
 }
+
+// Reasons why a stream is not opened.
+const (
+	refusedFull    = "full"
+	refusedOrigin  = "origin"
+	refusedToken   = "token"
+	refusedRequest = "request"
+)
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	const ns, sub = "pulseboard", "gateway"
@@ -36,24 +47,34 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help}, []string{label})
 	}
 	m := &metrics{
-		connections:     gauge("connections", "Streams that are open."),
-		feeds:           gauge("feeds", "Metric keys and refresh intervals that open streams show."),
-		redisAway:       gauge("redis_away", "1 while Redis does not answer."),
-		closes:          vec("closes_total", "Streams that the gateway closed, by close code.", "code"),
-		frames:          counter("frames_total", "Frames written to streams."),
-		bytes:           counter("frame_bytes_total", "Bytes of JSON in frames written to streams."),
-		updates:         counter("updates_total", "Results sent in update frames; divided by messages_total it is the fan-out."),
-		skipped:         counter("skipped_total", "Results left out because a client was too slow for them."),
-		snapshots:       vec("snapshots_total", "Snapshots given, by way: stream or http.", "way"),
-		resyncs:         vec("resyncs_total", "Snapshots of all widgets asked for by clients, by cause: client (resync) or play.", "cause"),
-		messages:        counter("messages_total", "Results received from Redis that open streams need."),
-		resubscriptions: counter("resubscriptions_total", "Times that messages may have been missed, so that all histories were read again."),
-		historyReads:    counter("history_reads_total", "Histories read from Redis."),
+		connections:     gauge("connections", "Streams that are open, of all that the hub has let in. Normal: below connections_limit."),
+		limit:           gauge("connections_limit", "Most streams that may be open, --max-connections. Normal: well above connections."),
+		refused:         vec("refused_total", "Streams that were not opened, by reason: full, as many as may be are open, or the gateway ends; origin, the page of another site; token; request, no proper handshake. Normal: no full; the others now and then.", "reason"),
+		feeds:           gauge("feeds", "Metric keys and refresh intervals that open streams show: what is subscribed to in Redis. Normal: as many as the widgets of the open dashboards have."),
+		redisAway:       gauge("redis_away", "1 while Redis does not answer the gateway's probe of each second. Normal: 0."),
+		closes:          vec("closes_total", "Streams that the gateway closed, by close code (protocol.md). Normal: 1012 when it ends; 1013 is clients that read nothing for a minute, 4401 tokens.", "code"),
+		frames:          counter("frames_total", "Frames written to streams. Normal: one a stream and second at a refresh interval of 1 s."),
+		bytes:           counter("frame_bytes_total", "Bytes of JSON in frames written to streams. Normal: some 50 a value."),
+		updates:         counter("updates_total", "Results sent in update frames; divided by messages_total it is the fan-out. Normal: as clients look at results together."),
+		skipped:         counter("skipped_total", "Results left out of updates because a client was too slow for them; charts get their points later. Normal: 0, or few of updates_total."),
+		snapshots:       vec("snapshots_total", "Snapshots given, by way: stream or http. Normal: one for each widget of a stream that is opened.", "way"),
+		resyncs:         vec("resyncs_total", "Snapshots of all widgets asked for by clients, by cause: client (resync) or play. Normal: few.", "cause"),
+		messages:        counter("messages_total", "Results received from Redis that open streams need. Normal: the sum of 1/refresh over feeds."),
+		resubscriptions: counter("resubscriptions_total", "Times that messages may have been missed, so that all histories were read again. Normal: 0, and one for each time that Redis was away."),
+		historyReads:    counter("history_reads_total", "Histories read from Redis: one for each new feed, and when a message was missed. Normal: below 1 a second."),
 		eventToSent: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: ns, Subsystem: sub, Name: "event_to_sent_seconds",
-			Help:    "Time from the newest event of a result to its frame being written, where that event came within the last refresh interval.",
+			Help:    "Time from the newest event of a result to its frame being written, where that event came within the last refresh interval. Normal: p95 below 2 s, which is what is promised.",
 			Buckets: []float64{.1, .25, .5, .75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 5, 10, 30},
 		}),
+		windowToSent: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: ns, Subsystem: sub, Name: "window_to_sent_seconds",
+			Help:    "Push latency: time from the end of a result's window, and its delay, to its frame being written, by this machine's clock. Normal: p95 below 0.5 s on Prism, 0.75 s on Flink.",
+			Buckets: []float64{.05, .1, .2, .25, .3, .35, .4, .5, .65, .75, 1, 1.5, 2, 5, 10, 30},
+		}),
+	}
+	for _, reason := range []string{refusedFull, refusedOrigin, refusedToken, refusedRequest} {
+		m.refused.WithLabelValues(reason) // From 0 on: else the first would be no increase.
 	}
 	if reg == nil {
 		return m, nil
@@ -61,7 +82,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	var errs []error
 	for _, c := range []prometheus.Collector{
 		m.connections, m.feeds, m.redisAway, m.closes, m.frames, m.bytes, m.updates, m.skipped, m.snapshots,
-		m.resyncs, m.messages, m.resubscriptions, m.historyReads, m.eventToSent,
+		m.resyncs, m.messages, m.resubscriptions, m.historyReads, m.eventToSent, m.limit, m.refused, m.windowToSent,
 	} {
 		errs = append(errs, reg.Register(c))
 	}

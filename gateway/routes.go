@@ -84,12 +84,14 @@ func (s *streams) open(c *gin.Context) {
 	if bearer := auth.Bearer(c.Request); bearer != "" {
 		var err error
 		if grant, err = s.hub.guard.Check(bearer, auth.View); err != nil {
+			s.hub.metrics.refused.WithLabelValues(refusedToken).Inc()
 			auth.Refuse(c.Writer, err)
 			c.Abort()
 			return
 		}
 	}
 	if !s.hub.reserve() {
+		s.hub.metrics.refused.WithLabelValues(refusedFull).Inc()
 		c.Header("Retry-After", "5")
 		problem(c, http.StatusServiceUnavailable, "this gateway has no room for another stream")
 		return
@@ -97,6 +99,11 @@ func (s *streams) open(c *gin.Context) {
 	ws, err := s.upgrader.Upgrade(c.Writer, c.Request, nil)
 	if err != nil {
 		s.hub.unreserve()
+		reason := refusedRequest
+		if !s.allowed(c.Request) {
+			reason = refusedOrigin
+		}
+		s.hub.metrics.refused.WithLabelValues(reason).Inc()
 		return // The client has been told.
 	}
 	if tcp, ok := ws.NetConn().(*net.TCPConn); ok {

@@ -27,6 +27,7 @@ import (
 	"pulseboard/internal/demo"
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
+	"pulseboard/internal/scrape"
 	"pulseboard/internal/service"
 	"pulseboard/pipeline"
 	"pulseboard/registry"
@@ -193,7 +194,7 @@ type app struct {
 	redis     string
 	kafkaKind string
 	redisKind string
-	pipeline  *scraper
+	pipeline  *scrape.Scraper
 	checks    []check
 	mux       *http.ServeMux
 }
@@ -357,7 +358,7 @@ func (a *app) startPipeline(ctx context.Context) error {
 	}
 	a.group.cleanup(ctx, "pipeline socket", func() { _ = os.RemoveAll(socketDir) })
 	socket := filepath.Join(socketDir, "pipeline")
-	a.pipeline = newScraper(socket)
+	a.pipeline = scrape.New(socket)
 	if a.options.runner == pipeline.RunnerFlink {
 		a.startFlink(ctx, program, socket)
 		return nil
