@@ -4,7 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 var (
 	counted = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "pulseboard_pipeline_events_total", Help: "Events that were counted, once each, when their slice was evaluated. Normal: as producers send; behind ingest by a second.",
+		Name: "pulseboard_pipeline_events_total", Help: "Events that were read from Kafka and counted, again after a restart that reads them again. Normal: as producers send.",
 	})
 	tooLate = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_too_late_total", Help: "Events that were older than the lateness of 60 s allows, and were dropped, by metric. Normal: 0.",
