@@ -121,7 +121,7 @@ func TestCanary(t *testing.T) {
 	}
 	log := new(testenv.Buffer)
 	cmd := exec.Command(program, "canary", "--ingest", server.URL, "--config", p.url, "--gateway", p.url, //nolint:gosec // Our own program.
-		"--instance", "bad road", "--token-file", token, "--metrics-addr", "127.0.0.1:0")
+		"--instance", "bad road", "--token-file", token, "--addr", "127.0.0.1:0")
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -30,15 +30,15 @@ CanaryTwice are about them. "pulseboard run" has one built in.
 Its events are pulseboard.canary, with the tag instance; they are not in the catalogue
 of metrics. Its dashboard is made through the config service, and hidden from lists.
 Any number may run, each with an --instance of its own: one before the load balancer
-and one beside each gateway tell which of them is slow. The clock of its machine does
-not matter much: but for one stage, times are taken by one clock.
+and one beside each gateway tell which of them is slow. The clock of its machine must
+be right, as that of any producer: events of the past come too late for their window.
 
-/metrics is served at --metrics-addr, and /healthz, which is 200 while it runs.`
+It serves /metrics at --addr, and /healthz, which is 200 while it runs.`
 
 type canaryOptions struct {
 	ingest, config, gateway string
 	tokenFile, instance     string
-	metricsAddr             string
+	addr                    string
 	level                   slog.Level
 }
 
@@ -49,7 +49,7 @@ func parseCanary(env service.Env) (o canaryOptions, err error) {
 	f.StringVar(&o.gateway, "gateway", "http://127.0.0.1:8083", "`URL` of the gateway")
 	f.StringVar(&o.tokenFile, "token-file", "", "`file` that holds a token with the scopes ingest and edit, read again for each request; empty = none is needed")
 	f.StringVar(&o.instance, "instance", "", "`name` of this canary among all; empty = that of the machine")
-	f.StringVar(&o.metricsAddr, "metrics-addr", "127.0.0.1:8084", "`host:port` of /metrics and /healthz")
+	f.StringVar(&o.addr, "addr", "127.0.0.1:8084", "`host:port` to serve /metrics and /healthz on; they ask for no token")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return o, err
@@ -79,9 +79,9 @@ func runCanary(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	ln, err := service.Listen(ctx, o.metricsAddr)
+	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
-		return fmt.Errorf("--metrics-addr: %w", err)
+		return err
 	}
 	defer ln.Close() //nolint:errcheck // Closed already when serving has begun.
 	log.Info("listening", "addr", ln.Addr().String(), "instance", o.instance)

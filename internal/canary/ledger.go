@@ -93,7 +93,7 @@ func (l *ledger) show(w window, now time.Time) {
 	sum, ok := readSum(w.sum)
 	if !ok {
 		l.metrics.foreign.Inc()
-		l.log.Error("a sum is not made of this canary's events: somebody else sends as this instance; give each canary another --instance", "sum", w.sum)
+		l.log.Error("a sum is not made of this canary's events: somebody else sends as its instance; give each canary a name of its own with --instance", "sum", w.sum)
 		return
 	}
 	l.mu.Lock()
