@@ -554,17 +554,30 @@ func (s *site) upgrade(cookie *http.Cookie) {
 	t, m := s.m.t, s.m
 	t.Helper()
 	rest := "--rest=http://" + m.addr("jobmanager", "8081")
-	pipeline := func(args ...string) string {
-		t.Helper()
+	try := func(args ...string) (string, error) {
 		out, err := exec.CommandContext(t.Context(), program(t, "pipeline"), append(args, rest)...).CombinedOutput() //nolint:gosec // Our own program.
 		if err != nil {
-			t.Fatalf("pipeline %v: %v: %s", args, err, out)
+			err = fmt.Errorf("pipeline %v: %w: %s", args, err, out)
 		}
-		return string(out)
+		return string(out), err
+	}
+	pipeline := func(args ...string) string {
+		t.Helper()
+		out, err := try(args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
 	}
 	submit := m.running["submit"]
 	delete(m.running, "submit") // It may end now.
-	savepoint := filepath.Base(strings.TrimSpace(pipeline("savepoint", "--stop")))
+	savepoint := ""
+	// Flink refuses one while a task is being started again, as after the worker that was killed.
+	m.until("the savepoint", func(context.Context) error {
+		out, err := try("savepoint", "--stop")
+		savepoint = filepath.Base(strings.TrimSpace(out))
+		return err
+	})
 	select {
 	case <-submit.Done():
 	case <-t.Context().Done():
