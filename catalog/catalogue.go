@@ -42,13 +42,13 @@ type view struct {
 func NewCatalogue(store *Store, log *slog.Logger) *Catalogue {
 	c := &Catalogue{store: store, log: log, every: pollEvery}
 	c.known = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "pulseboard_catalog_copy_metrics", Help: "Metrics in the copy of the catalogue that this process holds, stale ones too.",
+		Name: "pulseboard_catalog_copy_metrics", Help: "Metrics in the copy of the catalogue that this process holds, stale ones too. Normal: as pulseboard_catalog_metrics of all workers, less the canary's.",
 	}, func() float64 { return float64(len(c.held().names)) })
 	c.readAt = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "pulseboard_catalog_copy_timestamp_seconds", Help: "When the copy of the catalogue was last known to equal Redis; its age is time() less this.",
+		Name: "pulseboard_catalog_copy_timestamp_seconds", Help: "When the copy of the catalogue was last known to equal Redis; its age is time() less this. Normal: an age below 3 s.",
 	})
 	c.failures = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "pulseboard_catalog_copy_failures_total", Help: "Looks at the catalogue in Redis that failed.",
+		Name: "pulseboard_catalog_copy_failures_total", Help: "Looks at the catalogue in Redis that failed. Normal: 0 while Redis is there.",
 	})
 	return c
 }

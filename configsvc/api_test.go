@@ -269,6 +269,7 @@ func TestListPages(t *testing.T) {
 	for i := range 5 {
 		do(t, srv, "POST", "/dashboards", fmt.Sprintf(`{"title":"d%d","tags":["t%d","all"],"widgets":[{"metric_name":"m","aggregation":"avg","window_seconds":1}]}`, i, i%2))
 	}
+	do(t, srv, "POST", "/dashboards", `{"title":"draft of d1","tags":["all","t1","pulseboard:draft"]}`)
 	var titles []string
 	next := ""
 	for {
@@ -288,7 +289,8 @@ func TestListPages(t *testing.T) {
 	if got := strings.Join(titles, " "); got != "d0 d1 d2 d3 d4" {
 		t.Errorf("titles %s", got)
 	}
-	for query, want := range map[string]int{"query=D3": 1, "tag=t1": 2, "tag=t1&tag=all": 2, "tag=t1&tag=t0": 0, "query=zz": 0, "query=t0&limit=200": 3} {
+	for query, want := range map[string]int{"query=D3": 1, "tag=t1": 2, "tag=t1&tag=all": 2, "tag=t1&tag=t0": 0, "query=zz": 0, "query=t0&limit=200": 3,
+		"query=draft": 0, "tag=pulseboard:draft": 1, "tag=pulseboard:draft&tag=t1": 1, "tag=pulseboard:draft&tag=t0": 0, "tag=pulseboard:": 0} {
 		var p DashboardPage
 		if err := json.Unmarshal(do(t, srv, "GET", "/dashboards?"+query, "").body, &p); err != nil || len(p.Dashboards) != want {
 			t.Errorf("%s: %d dashboards, %v; want %d", query, len(p.Dashboards), err, want)

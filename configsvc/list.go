@@ -64,6 +64,7 @@ func (a api) ListDashboards(c *gin.Context, params ListDashboardsParams) {
 		Tags:  slices.DeleteFunc(value(params.Tag), func(t string) bool { return t == "" }),
 		Limit: size + 1, // One more says whether there is a next page.
 	}
+	q.Own = slices.ContainsFunc(q.Tags, isOwn)
 	var err error
 	if q.After, err = parseCursor(value(params.Cursor)); err != nil {
 		failCursor(c)

@@ -164,5 +164,6 @@ func (p *publisher) derive(ctx context.Context) error {
 	p.metrics.dashboards.Set(float64(len(p.derived.boards)))
 	p.metrics.widgets.Set(float64(p.derived.widgets))
 	p.metrics.queries.Set(float64(len(p.derived.uses)))
+	p.metrics.shortestWindow.Set(float64(p.derived.shortestWindow()))
 	return nil
 }

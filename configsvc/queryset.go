@@ -30,11 +30,13 @@ type derived struct {
 type board struct {
 	wants   []want
 	widgets int
+	own     bool // Of a program, see OwnTags.
 }
 
 type want struct {
-	key       string
-	refreshMs int64
+	key           string
+	refreshMs     int64
+	windowSeconds int
 }
 
 // use counts the widgets that want a query, by refresh interval.
@@ -103,7 +105,7 @@ func (d *derived) forget(id string) {
 // that the gateway reads; a window beyond today's limit has no query, and the
 // ids of widgets with such windows are returned.
 func (d *derived) add(doc Dashboard) (left []string, err error) {
-	b := &board{widgets: len(doc.Widgets)}
+	b := &board{widgets: len(doc.Widgets), own: doc.own()}
 	doc.Widgets = slices.Clone(doc.Widgets)
 	for i := range doc.Widgets {
 		w := &doc.Widgets[i]
@@ -121,7 +123,7 @@ func (d *derived) add(doc Dashboard) (left []string, err error) {
 			d.uses[key] = u
 		}
 		u.refreshMs[ms]++
-		b.wants = append(b.wants, want{key, ms})
+		b.wants = append(b.wants, want{key, ms, q.WindowSeconds})
 		d.changedQueries[key] = true
 	}
 	text, err := json.Marshal(doc)
@@ -165,6 +167,24 @@ func (d *derived) reset() {
 func (d *derived) wanted() (queries, dashboards registry.Wanted) {
 	return registry.Wanted{Fields: d.queries, Changed: slices.Sorted(maps.Keys(d.changedQueries))},
 		registry.Wanted{Fields: d.dashboards, Changed: slices.Sorted(maps.Keys(d.changedBoards))}
+}
+
+// shortestWindow returns the shortest that people have a widget of, in seconds; 0 =
+// they have none.
+func (d *derived) shortestWindow() (seconds int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, b := range d.boards {
+		if b.own {
+			continue
+		}
+		for _, w := range b.wants {
+			if seconds == 0 || w.windowSeconds < seconds {
+				seconds = w.windowSeconds
+			}
+		}
+	}
+	return seconds
 }
 
 // done is called when Redis holds what was wanted.

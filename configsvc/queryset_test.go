@@ -152,3 +152,38 @@ func TestDeriveUnderStricterRules(t *testing.T) {
 		t.Error("derive changed the stored dashboard")
 	}
 }
+
+// The shortest window is that of people's widgets, change by change: programs'
+// own dashboards, and windows that no pipeline serves, do not count.
+func TestShortestWindow(t *testing.T) {
+	of := func(id, tag string, windows ...int) Dashboard {
+		t.Helper()
+		widgets := make([]string, 0, len(windows))
+		for _, w := range windows {
+			widgets = append(widgets, fmt.Sprintf(`{"metric_name":"m","aggregation":"avg","window_seconds":%d}`, w))
+		}
+		return mustDecode(t, `{"dashboard_id":"`+id+`","tags":["`+tag+`"],"widgets":[`+strings.Join(widgets, ",")+`]}`)
+	}
+	d := newDerived(rules{sliceMs: 1000, maxWindowSeconds: 600})
+	for i, step := range []struct {
+		change Changes
+		want   int
+	}{
+		{Changes{}, 0},
+		{Changes{Dashboards: []Dashboard{of(idA, "pulseboard:canary", 25)}}, 0},
+		{Changes{Dashboards: []Dashboard{of(idB, "web", 3600, 300, 60)}}, 60},
+		{Changes{Dashboards: []Dashboard{of(idC, "pulseboard", 5)}}, 5},
+		{Changes{Dashboards: []Dashboard{of(idC, "pulseboard:draft", 5)}}, 60},
+		{Changes{Dashboards: []Dashboard{of(idB, "web", 3600)}}, 0},
+		{Changes{Dashboards: []Dashboard{of(idB, "web", 300)}}, 300},
+		{Changes{Deleted: []string{idB}}, 0},
+	} {
+		step.change.Revision = int64(i + 1)
+		if _, err := d.apply(step.change); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.shortestWindow(); got != step.want {
+			t.Errorf("step %d: %d s, want %d", i, got, step.want)
+		}
+	}
+}

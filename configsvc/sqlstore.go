@@ -256,6 +256,9 @@ func (s *SQLStore) List(ctx context.Context, q ListQuery) ([]Summary, error) {
 	if q.Text != "" {
 		where = append(where, "search LIKE "+arg("%"+escapeLike(strings.ToLower(q.Text))+"%")+` ESCAPE '\'`)
 	}
+	if !q.Own {
+		where = append(where, "replace(tags, "+arg("\n"+OwnTags)+", '') = tags")
+	}
 	for _, tag := range q.Tags {
 		// Not LIKE, which ignores case in SQLite and not in PostgreSQL.
 		where = append(where, "replace(tags, "+arg("\n"+tag+"\n")+", '') <> tags")

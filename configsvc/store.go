@@ -68,6 +68,7 @@ func (e *ConflictError) Error() string {
 type ListQuery struct {
 	Text  string   // Part of the title or a tag, in any case.
 	Tags  []string // All of them.
+	Own   bool     // Those that programs keep for themselves too, see OwnTags.
 	After Place    // Begins after this place.
 	Limit int
 }

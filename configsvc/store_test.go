@@ -167,6 +167,9 @@ func testList(t *testing.T, s Store) {
 	add("alpha_2", "team-a")
 	add("Zoë", "TEAM")
 	add("Zoë")
+	add("Draft of beta", "team-a", OwnTags+"draft")
+	add("Canary", OwnTags+"canary")
+	add("Ours", "pulseboard", "my-pulseboard:x")
 	titles := func(q ListQuery) string {
 		t.Helper()
 		l, err := s.List(ctx, q)
@@ -186,7 +189,10 @@ func testList(t *testing.T, s Store) {
 		q    ListQuery
 		want string
 	}{
-		{ListQuery{}, "Alpha 100%,alpha_2,beta,Zoë,Zoë"},
+		{ListQuery{}, "Alpha 100%,alpha_2,beta,Ours,Zoë,Zoë"},
+		{ListQuery{Own: true}, "Alpha 100%,alpha_2,beta,Canary,Draft of beta,Ours,Zoë,Zoë"},
+		{ListQuery{Own: true, Tags: []string{"team-a"}}, "alpha_2,beta,Draft of beta"},
+		{ListQuery{Text: "canary"}, ""},
 		{ListQuery{Text: "ALPHA"}, "Alpha 100%,alpha_2"},
 		{ListQuery{Text: "%"}, "Alpha 100%"},
 		{ListQuery{Text: "_"}, "alpha_2"},
@@ -198,7 +204,7 @@ func testList(t *testing.T, s Store) {
 		{ListQuery{Tags: []string{"team"}}, ""},
 		{ListQuery{Tags: []string{"team-_"}}, ""},
 		{ListQuery{Text: "al", Tags: []string{"team-a"}}, "alpha_2"},
-		{ListQuery{After: Place{TitleKey: "beta", ID: "ffffffff"}}, "Zoë,Zoë"},
+		{ListQuery{After: Place{TitleKey: "beta", ID: "ffffffff"}}, "Ours,Zoë,Zoë"},
 	} {
 		c.q.Limit = 100
 		if got := titles(c.q); got != c.want {
@@ -221,8 +227,8 @@ func testList(t *testing.T, s Store) {
 		seen[l[0].ID] = true
 		after = Place{titleKey(l[0].Title), l[0].ID}
 	}
-	if len(seen) != 5 {
-		t.Errorf("%d dashboards on all pages, want 5", len(seen))
+	if len(seen) != 6 {
+		t.Errorf("%d dashboards on all pages, want 6", len(seen))
 	}
 }
 

@@ -49,7 +49,7 @@ func (a api) cost(d Dashboard) Cost {
 			}
 		}
 		ms := a.rules.raise(w.RefreshMs())
-		if r := (want{key, ms}); !results[r] {
+		if r := (want{key, ms, q.WindowSeconds}); !results[r] {
 			results[r] = true
 			out.ResultsPerSecond += 1000 / float64(ms)
 		}

@@ -56,7 +56,8 @@ type program struct {
 
 var banner = regexp.MustCompile(`(?s)running: (http://\S+)/\n.*Kafka (\S+) .*Redis (\S+) `)
 
-// start runs the program until it has printed its address.
+// start runs the program until it has printed its address. The canary is left out,
+// since tests count events and results: --no-canary=false has it.
 func start(t *testing.T, dir string, args ...string) *program {
 	t.Helper()
 	path, err := build()
@@ -64,7 +65,7 @@ func start(t *testing.T, dir string, args ...string) *program {
 		t.Fatal(err)
 	}
 	p := &program{t: t, ended: make(chan struct{}), log: new(testenv.Buffer)}
-	p.cmd = exec.Command(path, append([]string{"run", "--addr", "127.0.0.1:0", "--data-dir", dir}, args...)...) //nolint:gosec // Our own program.
+	p.cmd = exec.Command(path, append([]string{"run", "--addr", "127.0.0.1:0", "--data-dir", dir, "--no-canary"}, args...)...) //nolint:gosec // Our own program.
 	p.cmd.Stderr = p.log
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {

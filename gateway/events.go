@@ -57,15 +57,18 @@ func (e events) close() { _ = e.conn.Close() } // It is gone, one way or the oth
 // openEvents answers GET /stream/{id}/events.
 func (s *streams) openEvents(c *gin.Context) {
 	if !s.allowed(c.Request) {
+		s.hub.metrics.refused.WithLabelValues(refusedOrigin).Inc()
 		problem(c, http.StatusForbidden, "pages of this origin may not open streams: see --origins")
 		return
 	}
 	every, ok := maxHz(c)
 	if !ok {
+		s.hub.metrics.refused.WithLabelValues(refusedRequest).Inc()
 		return
 	}
 	grant, err := s.hub.guard.Check(auth.Bearer(c.Request), auth.View)
 	if err != nil {
+		s.hub.metrics.refused.WithLabelValues(refusedToken).Inc()
 		auth.Refuse(c.Writer, err)
 		c.Abort()
 		return

@@ -15,13 +15,6 @@ type places struct {
 	of              map[string]int // By address.
 }
 
-// Why a stream is refused, as a metric says it.
-const (
-	refusedFull    = "full"
-	refusedAddress = "address"
-	refusedClosing = "closing"
-)
-
 // enter takes a place for a stream, or answers that there is none. leave gives it back.
 func (s *streams) enter(c *gin.Context) (leave func(), ok bool) {
 	h, address := s.hub, c.ClientIP()

@@ -85,6 +85,7 @@ func (s *streams) open(c *gin.Context) {
 	if bearer := auth.Bearer(c.Request); bearer != "" {
 		var err error
 		if grant, err = s.hub.guard.Check(bearer, auth.View); err != nil {
+			s.hub.metrics.refused.WithLabelValues(refusedToken).Inc()
 			auth.Refuse(c.Writer, err)
 			c.Abort()
 			return
@@ -97,6 +98,11 @@ func (s *streams) open(c *gin.Context) {
 	ws, err := s.upgrader.Upgrade(c.Writer, c.Request, nil)
 	if err != nil {
 		leave()
+		reason := refusedRequest
+		if !s.allowed(c.Request) {
+			reason = refusedOrigin
+		}
+		s.hub.metrics.refused.WithLabelValues(reason).Inc()
 		return // The client has been told.
 	}
 	link := newSocket(ws)

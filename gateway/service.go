@@ -111,10 +111,18 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot register the metrics of the gateway: %w", err)
 	}
+	m.limit.Set(float64(cfg.MaxConnections))
 	h := newHub(cfg, m)
 	handler, err := routes(h, cfg)
 	if err != nil {
+		h.cancel()
 		return nil, err
+	}
+	if cfg.Metrics != nil {
+		if err := cfg.Metrics.Register(feedStates{h}); err != nil {
+			h.cancel()
+			return nil, fmt.Errorf("cannot register the metrics of the gateway: %w", err)
+		}
 	}
 	return &Service{hub: h, handler: handler}, nil
 }

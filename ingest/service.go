@@ -87,6 +87,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		config: cfg, producer: newProducer(cfg, m), budget: newBudget(cfg.MaxPending, m.pending), metrics: m, now: time.Now,
 	}
+	m.pendingLimit.Set(float64(cfg.MaxPending))
 	s.decoders.New = func() any { return new(metric.Decoder) }
 	s.handler = s.routes()
 	return s, nil

@@ -454,3 +454,21 @@ func TestOpenPublishesTheCatalogue(t *testing.T) {
 	}
 	closeSink()
 }
+
+// The canary's metric is aggregated like any other, and told to nobody: it is not
+// missing in the catalogue either.
+func TestCatalogueWithoutTheCanary(t *testing.T) {
+	redis := newClock(t)
+	j := newJob(t, redis.Addr(), nil)
+	j.slice("a x", metric.Canary+" c", metric.Canary+" d")
+	j.publishes("a 1 @100")
+	redis.at(131)
+	j.slice(metric.Canary + " c")
+	j.round(t.Context())
+	if n := value(t, catalogLeftOut); n != 0 || strings.Contains(j.log.String(), "full") {
+		t.Errorf("%v left out; log: %s", n, &j.log)
+	}
+	if n := value(t, catalogKnown); n != 2 {
+		t.Errorf("%v metrics, want 2", n)
+	}
+}

@@ -39,11 +39,11 @@ type lagCollector struct{}
 
 var (
 	lagRecords = prometheus.NewDesc("pulseboard_source_lag_records",
-		"Records of a partition that have not been emitted yet.", []string{"partition"}, nil)
+		"Records of a partition that are in Kafka and have not been emitted yet, by what the broker said last. Normal: below a second's worth.", []string{"partition"}, nil)
 	lagSeconds = prometheus.NewDesc("pulseboard_source_lag_seconds",
-		"Age of the next record of a partition to be emitted, 0 when there is none; while the broker is silent, the age of its last word.", []string{"partition"}, nil)
+		"Age of the next record of a partition to be emitted, 0 when there is none; while the broker is silent, the age of its last word. Normal: below 1 s.", []string{"partition"}, nil)
 	watermarkDelay = prometheus.NewDesc("pulseboard_source_watermark_delay_seconds",
-		"How far the watermark of a reader shard is behind the clock.", []string{"shard"}, nil)
+		"How far the watermark of a reader shard is behind the clock: the bound, and up to a slice. Normal: below 2.5 s.", []string{"shard"}, nil)
 )
 
 // Describe is called by the registry, like Collect.

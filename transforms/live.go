@@ -128,6 +128,7 @@ func (l *live) budgetOf(bytes int64) *aggregate.Budget {
 	defer l.mu.Unlock()
 	if l.budget == nil && bytes > 0 {
 		l.budget = aggregate.NewBudget(bytes)
+		stateLimit.Set(float64(bytes))
 	}
 	return l.budget
 }

@@ -22,6 +22,7 @@ Commands:
   pipeline   run the Beam pipeline alone (run starts this as a process of its own)
   dashboards check, compare, apply and export dashboards as files; import those of Grafana
   load       put a running Pulseboard under load, and say whether it held
+  canary     send an event a second through everything, and tell what becomes of it
   token      make, list and remove the tokens that let people and programs in
 
 "pulseboard <command> --help" lists the flags of a command.
@@ -44,6 +45,8 @@ func command(ctx context.Context, env service.Env) error {
 		return dashboards(ctx, env)
 	case "load":
 		return loadCommand(ctx, env)
+	case "canary":
+		return runCanary(ctx, env)
 	case "token":
 		return token(ctx, env)
 	case "help", "-h", "-help", "--help":
@@ -53,5 +56,5 @@ func command(ctx context.Context, env service.Env) error {
 		_, _ = fmt.Fprint(env.Stdout, usage)
 		return conf.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards, load or token (see pulseboard help)", strings.TrimSpace(name))
+	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards, load, canary or token (see pulseboard help)", strings.TrimSpace(name))
 }

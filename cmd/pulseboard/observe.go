@@ -3,58 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 )
-
-// scraper gathers the metrics of the pipeline's process over a Unix socket, so
-// that /metrics shows all of them. While that process is away they are left out.
-type scraper struct{ client *http.Client }
-
-func newScraper(socket string) *scraper {
-	return &scraper{&http.Client{Timeout: time.Second, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}}
-}
-
-// Gather implements prometheus.Gatherer.
-func (s *scraper) Gather() ([]*dto.MetricFamily, error) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://pipeline/metrics", nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := s.client.Do(req)
-	if err != nil {
-		return nil, nil // Its absence shows in pulseboard_pipeline_up.
-	}
-	defer res.Body.Close() //nolint:errcheck // It was only read.
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(res.Body)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the pipeline's metrics: %w", err)
-	}
-	out := make([]*dto.MetricFamily, 0, len(families))
-	for name, f := range families {
-		if isOfTheProcess(name) {
-			continue // Those of this process have the same names.
-		}
-		out = append(out, f)
-	}
-	return out, nil
-}
-
-func isOfTheProcess(name string) bool {
-	return len(name) > 3 && name[:3] == "go_" || len(name) > 8 && name[:8] == "process_"
-}
 
 // totals adds up counters by name.
 func totals(g prometheus.Gatherer, names map[string]string) (map[string]float64, error) {

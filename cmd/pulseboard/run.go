@@ -27,6 +27,7 @@ import (
 	"pulseboard/internal/demo"
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
+	"pulseboard/internal/scrape"
 	"pulseboard/internal/service"
 	"pulseboard/pipeline"
 	"pulseboard/registry"
@@ -66,6 +67,7 @@ type runOptions struct {
 	tokens   string
 	dir      string
 	noDemo   bool
+	noCanary bool
 	slice    time.Duration
 	bound    time.Duration
 	kafka    conf.List
@@ -85,6 +87,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	auth.TokensFlag(f.FlagSet, &o.tokens)
 	f.StringVar(&o.dir, "data-dir", ".pulseboard", "`folder` of events and dashboards, for one pulseboard at a time")
 	f.BoolVar(&o.noDemo, "no-demo", false, "do not show this machine's own figures")
+	f.BoolVar(&o.noCanary, "no-canary", false, "do not send an event a second through everything to see that all is well, see pulseboard canary --help")
 	f.DurationVar(&o.slice, "slice", time.Second, "`length` of the slices that windows are made of, the shortest refresh interval: 1s, 500ms or 250ms")
 	f.DurationVar(&o.bound, "bound", 200*time.Millisecond, "`delay` of pipeline time behind the newest record, see pipeline --help")
 	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
@@ -121,7 +124,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 
 // run starts the parts in the order of what they need, and ends them in the reverse:
 //
-//	kafka ─ redis ─ config service ─ pipeline process ─ gateway ─ ingest ─ HTTP ─ demo
+//	kafka ─ redis ─ config service ─ pipeline process ─ gateway ─ ingest ─ HTTP ─ demo ─ canary
 func run(ctx context.Context, env service.Env) error {
 	o, err := parseRun(env)
 	if err != nil {
@@ -191,7 +194,7 @@ type app struct {
 	redis     string
 	kafkaKind string
 	redisKind string
-	pipeline  *scraper
+	pipeline  *scrape.Scraper
 	checks    []check
 	mux       *http.ServeMux
 }
@@ -215,6 +218,9 @@ func (a *app) start(ctx context.Context, ln net.Listener) error {
 	a.group.start(ctx, "http", func(ctx context.Context) error { return service.Serve(ctx, ln, a.mux, a.log("http")) })
 	if !a.options.noDemo {
 		a.startDemo(ctx)
+	}
+	if !a.options.noCanary {
+		return a.startCanary(ctx)
 	}
 	return nil
 }
@@ -352,7 +358,7 @@ func (a *app) startPipeline(ctx context.Context) error {
 	}
 	a.group.cleanup(ctx, "pipeline socket", func() { _ = os.RemoveAll(socketDir) })
 	socket := filepath.Join(socketDir, "pipeline")
-	a.pipeline = newScraper(socket)
+	a.pipeline = scrape.New(socket)
 	if a.options.runner == pipeline.RunnerFlink {
 		a.startFlink(ctx, program, socket)
 		return nil

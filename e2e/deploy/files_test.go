@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -227,91 +226,6 @@ func TestDockerfileNamesWhatExists(t *testing.T) {
 	}
 }
 
-// alerts are the names and the expressions of alerts.yml.
-func alerts(t *testing.T) map[string]string {
-	t.Helper()
-	var file struct {
-		Groups []struct {
-			Rules []struct {
-				Alert string `yaml:"alert"`
-				Expr  string `yaml:"expr"`
-			} `yaml:"rules"`
-		} `yaml:"groups"`
-	}
-	readYAML(t, "alerts.yml", &file)
-	all := map[string]string{}
-	for _, g := range file.Groups {
-		for _, r := range g.Rules {
-			all[r.Alert] = r.Expr
-		}
-	}
-	if len(all) < 10 {
-		t.Fatalf("only %d alerts were read", len(all))
-	}
-	return all
-}
-
-var ourMetric, flinkMetric = regexp.MustCompile(`\bpulseboard_\w+`), regexp.MustCompile(`\bflink_\w+`)
-
-// metricsOfTheCode finds the names in our sources: whole ones, and those that a
-// service puts together of its name and theirs.
-func metricsOfTheCode(t *testing.T) map[string]bool {
-	t.Helper()
-	have := map[string]bool{}
-	whole := regexp.MustCompile(`"(pulseboard_\w+)"`)
-	parts := regexp.MustCompile(`ns, sub = "(\w+)", "(\w+)"`)
-	word := regexp.MustCompile(`"([a-z]\w+)"`)
-	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && (d.Name() == "node_modules" || len(d.Name()) > 2 && d.Name()[0] == '.') {
-			return fs.SkipDir
-		}
-		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
-			return nil
-		}
-		source, err := os.ReadFile(file) //nolint:gosec // Of this repository.
-		for _, m := range whole.FindAllSubmatch(source, -1) {
-			have[string(m[1])] = true
-		}
-		if p := parts.FindSubmatch(source); p != nil {
-			for _, m := range word.FindAllSubmatch(source, -1) {
-				have[string(p[1])+"_"+string(p[2])+"_"+string(m[1])] = true
-			}
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return have
-}
-
-// Every metric of an alert, and of the operators' page, is one of the code; and
-// every alert is on that page. Flink's own are looked up in TestCompose.
-func TestAlertsAndPageNameMetricsThatExist(t *testing.T) {
-	have := metricsOfTheCode(t)
-	page := read(t, "docs", "operations.md")
-	check := func(where, text string) {
-		for _, name := range ourMetric.FindAllString(text, -1) {
-			for _, part := range []string{"_bucket", "_sum", "_count"} {
-				name = strings.TrimSuffix(name, part)
-			}
-			if !have[name] && name != cookieName {
-				t.Errorf("%s: no code has the metric %s", where, name)
-			}
-		}
-	}
-	for name, expr := range alerts(t) {
-		check(name, expr)
-		if !strings.Contains(page, "`"+name+"`") {
-			t.Errorf("docs/operations.md does not say what to do about %s", name)
-		}
-	}
-	check("docs/operations.md", page)
-}
-
 // The commands of the operators' page are ones that compose.yaml and our programs take.
 func TestPageNamesCommandsThatExist(t *testing.T) {
 	c := readCompose(t)
@@ -341,22 +255,5 @@ func TestPageNamesCommandsThatExist(t *testing.T) {
 	}
 	if n < 8 {
 		t.Errorf("only %d commands were found", n)
-	}
-}
-
-// promtool reads the files as Prometheus does, and tries the alerts on made-up figures.
-func TestPrometheusReadsItsFiles(t *testing.T) {
-	tool, ok := installed("promtool")
-	if !ok {
-		t.Skip("promtool is not installed: it is in Debian's package prometheus")
-	}
-	for _, args := range [][]string{
-		{"check", "config", filepath.Join(root, "deploy", "prometheus.yml")},
-		{"check", "rules", filepath.Join(root, "deploy", "alerts.yml")},
-		{"test", "rules", filepath.Join("testdata", "alerts_test.yml")},
-	} {
-		if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil { //nolint:gosec // It only reads.
-			t.Errorf("promtool %v: %v\n%s", args, err, out)
-		}
 	}
 }

@@ -186,11 +186,7 @@ func (c *Client) Prune(ctx context.Context, tag string, r Result) Result {
 	}
 }
 
-// previewTag is that of the dashboards in which the page keeps the queries of
-// somebody's draft, for as long as it is edited (web/src/live/scratch.ts).
-const previewTag = "pulseboard:draft"
-
-// Export reads dashboards whole, all of them but previews when no ids are given,
+// Export reads dashboards whole, all that the service lists when no ids are given,
 // ordered by title and id.
 func (c *Client) Export(ctx context.Context, ids, tags []string) ([]configsvc.Dashboard, error) {
 	all := len(ids) == 0
@@ -200,9 +196,7 @@ func (c *Client) Export(ctx context.Context, ids, tags []string) ([]configsvc.Da
 			return nil, err
 		}
 		for _, s := range found {
-			if !slices.Contains(s.Tags, previewTag) {
-				ids = append(ids, s.ID)
-			}
+			ids = append(ids, s.ID)
 		}
 	}
 	var out []configsvc.Dashboard

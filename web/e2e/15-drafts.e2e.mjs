@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { addWidget, drawer, newDashboard, openEditor, pickMetric, setTitle, slot, tab, toolbar } from "./editor.mjs";
 import { frame, getDashboard, later, listDashboards, makeDashboard, metricName, points, produce, reading, removeDashboard, until, useBrowser, useServer, visit, widget } from "./harness.mjs";
 
-const drafts = async (url, title) => (await listDashboards(url)).filter((one) => one.title === `Draft of ${title}`);
+const drafts = async (url, title) => (await listDashboards(url, "pulseboard:draft")).filter((one) => one.title === `Draft of ${title}`);
 
 test("drafts", { timeout: 180_000 }, async (t) => {
   const { url } = await useServer(t);

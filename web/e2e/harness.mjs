@@ -187,8 +187,9 @@ export async function getDashboard(url, id) {
   return response.status === 404 ? null : answer(response);
 }
 
-export async function listDashboards(url) {
-  return (await answer(await fetch(`${url}/dashboards?limit=100`))).dashboards;
+/** Those that programs keep for themselves, such as drafts, are listed by their tag only. */
+export async function listDashboards(url, tag = "") {
+  return (await answer(await fetch(`${url}/dashboards?limit=100&tag=${encodeURIComponent(tag)}`))).dashboards;
 }
 
 export async function removeDashboard(url, id) {

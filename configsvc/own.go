@@ -1,0 +1,15 @@
+package configsvc
+
+import (
+	"slices"
+	"strings"
+)
+
+// OwnTags begins the tags of dashboards that programs keep for themselves: drafts
+// under somebody's hands ("pulseboard:draft", web/src/live/scratch.ts), and that of the
+// canary. Lists leave them out, unless they are asked for such a tag.
+const OwnTags = "pulseboard:"
+
+func isOwn(tag string) bool { return strings.HasPrefix(tag, OwnTags) }
+
+func (d *Dashboard) own() bool { return slices.ContainsFunc(d.Tags, isOwn) }

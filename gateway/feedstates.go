@@ -1,0 +1,27 @@
+package gateway
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// feedStates counts the feeds by state when metrics are read: a state is true of
+// a moment, and nobody else needs their number.
+type feedStates struct{ hub *hub }
+
+// Describe is called by the registry, like Collect.
+func (feedStates) Describe(out chan<- *prometheus.Desc) { out <- feedStatesDesc() }
+
+func feedStatesDesc() *prometheus.Desc {
+	return prometheus.NewDesc("pulseboard_gateway_feed_states",
+		"Feeds by state (protocol.md): live; waiting, no event has matched yet; late, results come more than 5 s behind; stale, none has come for two refresh intervals and a second; degraded, Redis is away. "+
+			"Normal: all live or waiting.", []string{"state"}, nil)
+}
+
+// Collect looks at each feed.
+func (c feedStates) Collect(out chan<- prometheus.Metric) {
+	n := map[state]int{stateWaiting: 0, stateLive: 0, stateLate: 0, stateStale: 0, stateDegraded: 0}
+	for _, f := range c.hub.allFeeds() {
+		n[f.view().state]++
+	}
+	for s, number := range n {
+		out <- prometheus.MustNewConstMetric(feedStatesDesc(), prometheus.GaugeValue, float64(number), string(s))
+	}
+}

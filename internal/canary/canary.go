@@ -1,0 +1,105 @@
+package canary
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config says where the canary sends to, and where it watches.
+type Config struct {
+	Ingest  string // URL of each service, http://host:port.
+	Config  string
+	Gateway string
+	// Instance is the tag of its events: each canary needs its own.
+	Instance string
+	// Token returns the token, with the scopes ingest and edit; it is asked again for
+	// each request. nil = none is needed.
+	Token func() (string, error)
+	// Metrics is where it registers its metrics; nil = nowhere.
+	Metrics prometheus.Registerer
+	// Log is where it reports; nil = slog.Default().
+	Log *slog.Logger
+}
+
+func (c *Config) validate() error {
+	for _, u := range []struct {
+		name  string
+		value *string
+	}{{"ingest", &c.Ingest}, {"the config service", &c.Config}, {"the gateway", &c.Gateway}} {
+		parsed, err := url.Parse(*u.value)
+		if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" {
+			return fmt.Errorf("the address of %s is %.100q: it must be a URL such as http://127.0.0.1:8080", u.name, *u.value)
+		}
+		*u.value = strings.TrimRight(*u.value, "/")
+	}
+	if c.Instance == "" || len(c.Instance) > 256 || !utf8.ValidString(c.Instance) {
+		return errors.New("the instance must have 1 to 256 bytes of UTF-8, as every value of a tag")
+	}
+	if c.Token == nil {
+		c.Token = func() (string, error) { return "", nil }
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return nil
+}
+
+// Canary sends and watches.
+type Canary struct {
+	config  Config
+	metrics *metrics
+	ledger  *ledger
+	client  *http.Client
+}
+
+// No request takes longer: an event is judged after the longest of them.
+const requestTimeout = 10 * time.Second
+
+// New returns a canary that does nothing before Run.
+func New(c Config) (*Canary, error) {
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("cannot make the canary: %w", err)
+	}
+	m := newMetrics()
+	l := newLedger(m, c.Log, time.Now())
+	if err := m.register(c.Metrics, func() time.Duration { return l.age(time.Now()) }); err != nil {
+		return nil, fmt.Errorf("cannot register the metrics of the canary: %w", err)
+	}
+	return &Canary{
+		config: c, metrics: m, ledger: l,
+		client: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2}},
+	}, nil
+}
+
+// Run sends and watches until ctx ends, then returns nil: whatever fails is tried
+// again, and told by the metrics and the log.
+func (c *Canary) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	running.Go(func() { c.send(ctx) })
+	running.Go(func() { c.follow(ctx) })
+	running.Wait()
+	c.client.CloseIdleConnections()
+	return nil
+}
+
+// bearer is the header of a request.
+func (c *Canary) bearer(h http.Header) error {
+	token, err := c.config.Token()
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		h.Set("Authorization", "Bearer "+token)
+	}
+	return nil
+}
