@@ -214,16 +214,17 @@ func (a *account) fill(index int, end int64) bool {
 	return false
 }
 
-// due returns when the earliest result that has not come yet is due, over all widgets.
-func (a *account) due() int64 {
-	due := int64(0)
+// due returns when the earliest result that has not come yet is due, over all
+// widgets. sum changes with each result that comes before the cut.
+func (a *account) due() (due, sum int64) {
 	for i := range a.cursors {
 		st := a.layout.widgets[i].stream
 		if next := a.cursors[i].last + st.refreshMs + st.delayMs; i == 0 || next < due {
 			due = next
 		}
+		sum += a.cursors[i].last
 	}
-	return due
+	return due, sum
 }
 
 // settle adds up what is known by now. open says that the connection lasted to

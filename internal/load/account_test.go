@@ -188,7 +188,7 @@ func TestAccountOfADelay(t *testing.T) {
 	say(t, &a, l, "w")
 	say(t, &a, l, "S 0: 1 2")
 	say(t, &a, l, "u 0:3")
-	if due := a.due(); due != 6000 {
+	if due, _ := a.due(); due != 6000 {
 		t.Errorf("the next result is due at %d, want 6000", due)
 	}
 	st.mark(4000)

@@ -374,31 +374,44 @@ func (s *audience) sample(ctx context.Context) {
 	}
 }
 
-// drain waits until every client has what was due until now, or for at most patience.
-func (s *audience) drain(ctx context.Context, patience time.Duration) {
+// drain waits until every client has what was due until now.
+func (s *audience) drain(ctx context.Context, patience, limit time.Duration) {
 	s.cut.Store(time.Now().UnixMilli())
 	if s.stopReading.Swap(false) {
 		close(s.readAgain)
 	}
-	s.await(ctx, patience)
+	s.await(ctx, patience, limit)
 }
 
 // await waits until every client that is connected has what is due before the
-// cut, and returns how many have not.
-func (s *audience) await(ctx context.Context, patience time.Duration) (behind int) {
-	limit := time.Now().Add(patience)
-	for {
-		cut := s.cut.Load()
-		behind = 0
-		for _, c := range s.clients {
-			if c.heard.Load() != 0 && c.due.Load() <= cut {
-				behind++
-			}
+// cut, and returns how many have not. It gives up when nothing of it has come for
+// patience, or after limit: what is late is not missing as long as it comes.
+func (s *audience) await(ctx context.Context, patience, limit time.Duration) (behind int) {
+	end := time.Now().Add(limit)
+	still := time.Now().Add(patience)
+	for before := int64(-1); ; {
+		var come int64
+		if behind, come = s.behind(); come != before {
+			before, still = come, time.Now().Add(patience)
 		}
-		if behind == 0 || time.Now().After(limit) || !sleep(ctx, 20*time.Millisecond) {
+		now := time.Now()
+		if behind == 0 || now.After(still) || now.After(end) || !sleep(ctx, 20*time.Millisecond) {
 			return behind
 		}
 	}
+}
+
+// behind counts the clients that do not have everything before the cut. come
+// changes when one of them gets a part of it.
+func (s *audience) behind() (n int, come int64) {
+	cut := s.cut.Load()
+	for _, c := range s.clients {
+		if c.heard.Load() != 0 && c.due.Load() <= cut {
+			n++
+			come += c.sum.Load()
+		}
+	}
+	return n, come
 }
 
 // audit reads the history of every dashboard anew: it says what was published,

@@ -39,6 +39,7 @@ type client struct {
 	heard  atomic.Int64             // Milliseconds of when anything came; 0 = not connected.
 	newest atomic.Int64             // The newest window end.
 	due    atomic.Int64             // When the earliest result that has not come is due.
+	sum    atomic.Int64             // Changes with each of them that comes.
 	silent atomic.Bool              // It was closed because nothing came.
 }
 
@@ -267,7 +268,9 @@ func (c *client) message(b []byte) error {
 		}
 	}
 	if a.layout != nil {
-		c.due.Store(a.due())
+		due, sum := a.due()
+		c.due.Store(due)
+		c.sum.Store(sum)
 	}
 	return nil
 }

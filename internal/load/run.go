@@ -256,12 +256,12 @@ func (r *run) connect(ctx context.Context) error {
 }
 
 // How long snapshots may take after the last connection was opened; how long
-// results that are due may take after the measured part; how long clients may
-// take for what a history shows to have been published.
+// after the measured part results that are due are waited for when none comes,
+// and in all.
 const (
 	settleTime   = 30 * time.Second
 	drainTime    = 10 * time.Second
-	lastTime     = 2 * time.Second
+	longestDrain = 2 * time.Minute
 	progressTime = 10 * time.Second
 	linesAMemory = 6 // Lines of progress until one tells of memory: each minute.
 )
@@ -337,12 +337,12 @@ func (r *run) finish(ctx context.Context) {
 		r.say("waiting for the last results")
 		// Also after Ctrl-C: else the last results would seem to be missing.
 		ctx := context.WithoutCancel(ctx)
-		s.drain(ctx, drainTime+r.config.Refresh)
+		s.drain(ctx, drainTime+r.config.Refresh, longestDrain)
 		if err := s.audit(ctx); err != nil {
 			r.note(err.Error() + "; results that no client was given are not told from those that were not published")
 		}
-		if behind := s.await(ctx, lastTime); behind > 0 {
-			r.note(fmt.Sprintf("%d connections did not have all that was due until the end of the measured part %v later: what they did not have counts as missing", behind, drainTime+r.config.Refresh+lastTime))
+		if behind := s.await(ctx, drainTime, longestDrain); behind > 0 {
+			r.note(fmt.Sprintf("%d connections never got all that was due until the end of the measured part, though it was waited for: what they did not get counts as missing", behind))
 		}
 	}
 	readers, slow := s.end()
