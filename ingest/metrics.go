@@ -10,9 +10,9 @@ import (
 )
 
 type metrics struct {
-	accepted        prometheus.Counter
+	accepted        *prometheus.CounterVec
 	rejected        *prometheus.CounterVec
-	notAcknowledged prometheus.Counter
+	notAcknowledged *prometheus.CounterVec
 	busy            prometheus.Counter
 	retries         prometheus.Counter
 	pending         prometheus.Gauge
@@ -26,8 +26,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help})
 	}
-	vec := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help}, []string{label})
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help}, labels)
 	}
 	times := func(name, help string) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -36,9 +36,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		})
 	}
 	m := &metrics{
-		accepted:        counter("events_accepted_total", "Events that Kafka has acknowledged."),
-		rejected:        vec("events_rejected_total", "Events refused, by the code of their fault.", "code"),
-		notAcknowledged: counter("events_not_acknowledged_total", "Events that Kafka did not acknowledge in time: they may be stored or not."),
+		accepted:        vec("events_accepted_total", "Events that Kafka has acknowledged, by the format they came in.", "format"),
+		rejected:        vec("events_rejected_total", "Events refused, by their format and the code of their fault.", "format", "code"),
+		notAcknowledged: vec("events_not_acknowledged_total", "Events that Kafka did not acknowledge in time: they may be stored or not.", "format"),
 		busy:            counter("busy_total", "Requests refused with 429 because too much was waiting for Kafka."),
 		retries:         counter("produce_retries_total", "Produce requests that failed and were tried again."),
 		pending:         prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "pending_bytes", Help: "Bytes of the bodies of requests under way."}),
@@ -56,6 +56,19 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)
+}
+
+// formatMetrics are those of one format.
+type formatMetrics struct {
+	accepted, notAcknowledged prometheus.Counter
+	rejected                  *prometheus.CounterVec // By code.
+}
+
+func (m *metrics) of(format string) *formatMetrics {
+	return &formatMetrics{
+		accepted: m.accepted.WithLabelValues(format), notAcknowledged: m.notAcknowledged.WithLabelValues(format),
+		rejected: m.rejected.MustCurryWith(prometheus.Labels{"format": format}),
+	}
 }
 
 // count is the middleware that counts requests.

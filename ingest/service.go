@@ -70,6 +70,7 @@ type Service struct {
 	budget   *budget
 	metrics  *metrics
 	decoders sync.Pool // Of *metric.Decoder.
+	influx   sync.Pool // Of *influxDecoder.
 	handler  http.Handler
 	now      func() time.Time
 }
@@ -88,11 +89,12 @@ func New(cfg Config) (*Service, error) {
 		config: cfg, producer: newProducer(cfg, m), budget: newBudget(cfg.MaxPending, m.pending), metrics: m, now: time.Now,
 	}
 	s.decoders.New = func() any { return new(metric.Decoder) }
+	s.influx.New = newInfluxDecoder
 	s.handler = s.routes()
 	return s, nil
 }
 
-// Handler serves POST /ingest and /openapi.yaml.
+// Handler serves Paths and /openapi.yaml.
 func (s *Service) Handler() http.Handler { return s.handler }
 
 // Run keeps the number of partitions up to date until ctx ends, then waits for
@@ -109,3 +111,12 @@ func (s *Service) EnsureTopics(ctx context.Context) error {
 
 // Healthy reports whether events can be written: every partition has a leader.
 func (s *Service) Healthy(ctx context.Context) error { return s.producer.refresh(ctx) }
+
+// Paths are those that events are sent to, of all formats.
+func Paths() []string {
+	var all []string
+	for _, f := range formats() {
+		all = append(all, f.paths...)
+	}
+	return all
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -38,7 +39,11 @@ func DecodeRequest(body []byte, limit int) (*Batch, error) {
 // DecodeLines reads the NDJSON body of POST /ingest, one event a line. A line
 // that is not JSON is a fault of that event alone; empty lines do not count.
 func DecodeLines(body []byte, limit int) (*Batch, error) {
-	d := new(Decoder)
+	return new(Decoder).Lines(body, limit)
+}
+
+// Lines is DecodeLines.
+func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 	d.begin(limit)
 	for line := range bytes.SplitSeq(body, []byte{'\n'}) {
 		if len(bytes.TrimLeft(line, " \t\r")) == 0 {
@@ -487,6 +492,36 @@ func (d *Decoder) judgeTags() (tags Tags, fault *Fault) {
 		return nil, fault
 	}
 	return slices.Clip(tags), nil
+}
+
+// CheckTags says what is wrong with tags that are sorted by key, as they come in
+// formats other than JSON; nil = nothing.
+func CheckTags(t Tags) *Fault {
+	for i := range t {
+		key, value := t[i].Key, t[i].Value
+		switch {
+		case !validTagKey(key):
+			return &Fault{CodeTagsInvalid, ValidateTagKey(key).Error()}
+		case i > 0 && t[i-1].Key == key:
+			return &Fault{CodeTagsInvalid, fmt.Sprintf("the tag %s is there twice", key)}
+		case !utf8.ValidString(value):
+			return &Fault{CodeTagsInvalid, fmt.Sprintf("the value of tag %s is not valid UTF-8", key)}
+		case len(value) > MaxTagValue:
+			return &Fault{CodeTagsInvalid, fmt.Sprintf("the value of tag %s has %d bytes; at most %d are allowed", key, len(value), MaxTagValue)}
+		}
+	}
+	if len(t) > MaxTags {
+		return &Fault{CodeTooManyTags, fmt.Sprintf("%d tags; at most %d are allowed", len(t), MaxTags)}
+	}
+	return nil
+}
+
+// TimeFault says what is wrong with an event time in epoch milliseconds by itself; nil = nothing.
+func TimeFault(ms int64) *Fault {
+	if ms < earliestEventTimeMs || ms >= latestEventTimeMs {
+		return &Fault{CodeEventTimeInvalid, fmt.Sprintf("the time %d ms since 1970 is not between the years 2000 and 10000: is the precision right?", ms)}
+	}
+	return nil
 }
 
 func malformed(detail string) *Fault { return &Fault{CodeMalformed, detail} }
