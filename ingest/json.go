@@ -29,6 +29,7 @@ func jsonFormat() *format {
 type jsonRequest struct {
 	s       *Service
 	lines   bool
+	keyed   bool // The client can repeat it safely.
 	decoder *metric.Decoder
 }
 
@@ -74,13 +75,21 @@ func (r *jsonRequest) release() {
 	}
 }
 
-func (*jsonRequest) id(key string, text []byte) string { return requestID(key, text) }
+func (r *jsonRequest) id(key string, text []byte) string {
+	r.keyed = key != ""
+	return requestID(key, text)
+}
 
-func (*jsonRequest) answer(c *gin.Context, o *outcome) {
+func (r *jsonRequest) answer(c *gin.Context, o *outcome) {
 	status, detail := o.status(), ""
 	switch status {
 	case http.StatusServiceUnavailable:
-		detail = fmt.Sprintf("Kafka did not acknowledge %d of %d events: send those of not_acknowledged_ranges again", o.unknown, o.n)
+		// Without a key a repetition counts what was stored a second time.
+		what := "send those of not_acknowledged_ranges again, of which some may then count twice (with an Idempotency-Key none would)"
+		if r.keyed {
+			what = "send the whole request again as it is; its Idempotency-Key keeps events from counting twice"
+		}
+		detail = fmt.Sprintf("Kafka did not acknowledge %d of %d events: %s", o.unknown, o.n, what)
 	case http.StatusBadRequest:
 		detail = "none of the events can be counted"
 	default:

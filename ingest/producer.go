@@ -163,9 +163,16 @@ func expire(batch []*record, cause error) []*record {
 			kept = append(kept, r)
 			continue
 		}
-		finish([]*record{r}, errors.Join(errExpired, cause))
+		finish([]*record{r}, expired(cause))
 	}
 	return kept
+}
+
+func expired(cause error) error {
+	if cause == nil {
+		return errExpired
+	}
+	return fmt.Errorf("%w: %w", errExpired, cause)
 }
 
 func finish(batch []*record, err error) {
