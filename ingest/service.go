@@ -28,9 +28,11 @@ type Config struct {
 	MaxPending int64
 	// Patience is how long a request may wait for Kafka; 0 = 10 s.
 	Patience time.Duration
-	Guard    *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
-	Metrics  prometheus.Registerer // nil = nowhere.
-	Log      *slog.Logger          // nil = slog.Default().
+	// DecodeJSON reads JSON that is not NDJSON instead of metric.Decoder, for bench/ingest to compare with; nil = it does not.
+	DecodeJSON func(body []byte, limit int) (*metric.Batch, error)
+	Guard      *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
+	Metrics    prometheus.Registerer // nil = nowhere.
+	Log        *slog.Logger          // nil = slog.Default().
 }
 
 func (c Config) withDefaults() (Config, error) {
