@@ -31,10 +31,11 @@ type incoming interface {
 	decode(text []byte) (*metric.Batch, *refusal)
 	// id is what the ids of the records begin with.
 	id(key string, text []byte) string
+	// release gives back what decode has used, before Kafka is waited for: requests
+	// that wait are many. With faults their answer will tell of events.
+	release(faults bool)
 	// answer tells what became of the events.
 	answer(*gin.Context, *outcome)
-	// release gives back what decode has used.
-	release()
 }
 
 // refusal is why nothing of a request was stored.
@@ -94,12 +95,12 @@ func (s *Service) handle(f *format, counts *formatMetrics, c *gin.Context) *refu
 	if r != nil {
 		return r
 	}
-	defer in.release()
 	batch, r := in.decode(text.text)
 	if r != nil {
+		in.release(false)
 		return r
 	}
-	o, r := s.store(c, counts, batch, in.id(key, text.text))
+	o, r := s.store(c, counts, in, batch, in.id(key, text.text))
 	if r != nil {
 		return r
 	}

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"compress/gzip"
 	"context"
 	_ "embed"
 	"errors"
@@ -11,9 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"pulseboard/internal/service"
@@ -84,18 +83,20 @@ func (s *Service) read(c *gin.Context, hint string) (*body, *refusal) {
 	switch encoding := strings.ToLower(c.GetHeader("Content-Encoding")); encoding {
 	case "", "identity":
 	case "gzip":
-		z, err := gzip.NewReader(r)
-		if err != nil {
+		z := s.gzips.Get().(*gzip.Reader)
+		defer s.gzips.Put(z)
+		if err := z.Reset(r); err != nil {
 			return none, refuse(http.StatusBadRequest, "the body is not gzip: "+err.Error())
 		}
 		r, length = z, -1
 	case "zstd":
-		// One thread and little memory: bodies are small and many.
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(limit)))
-		if err != nil {
+		z := s.zstds.Get().(*zstd.Decoder)
+		defer s.zstds.Put(z)
+		if err := z.Reset(r); err != nil {
 			return none, refuse(http.StatusBadRequest, "the body is not zstd: "+err.Error())
 		}
-		defer z.Close()
+		// The body is not to be held by a spare decoder.
+		defer func() { _ = z.Reset(nil) }()
 		r, length = z, -1
 	default:
 		return none, refuse(http.StatusUnsupportedMediaType, fmt.Sprintf("the Content-Encoding is %.80q: it must be gzip, zstd or absent", encoding))
@@ -119,20 +120,27 @@ func (s *Service) read(c *gin.Context, hint string) (*body, *refusal) {
 }
 
 // store brings the good events of batch to Kafka.
-func (s *Service) store(c *gin.Context, counts *formatMetrics, batch *metric.Batch, id string) (*outcome, *refusal) {
+func (s *Service) store(c *gin.Context, counts *formatMetrics, in incoming, batch *metric.Batch, id string) (*outcome, *refusal) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.Patience)
 	defer cancel()
 	v := &verdicts{faults: batch.Faults}
-	var done sync.WaitGroup
-	records := s.records(ctx, batch, id, v, &done)
-	for _, r := range records {
-		r.traceparent = traceparent(c)
-	}
+	p := s.packers.Get().(*packer)
+	// Once all records are decided, nobody else looks at them.
+	defer func() { p.trim(); s.packers.Put(p) }()
+	// Whole milliseconds, as in the record: the pipeline judges by what it reads there.
+	arrival := s.now().UnixMilli()
+	records, n := p.pack(batch, s.config.Limits, arrival, v.reject), batch.N
+	in.release(len(v.faults) > 0)
 	if len(records) > 0 {
+		var done sync.WaitGroup
 		done.Add(len(records))
+		trace := traceparent(c)
+		for _, r := range records {
+			r.ctx, r.id, r.traceparent, r.stamp, r.done = ctx, id, trace, arrival, &done
+		}
 		if err := s.producer.put(ctx, records); err != nil {
 			// Nothing was sent.
-			counts.notAcknowledged.Add(float64(len(batch.Events)))
+			counts.notAcknowledged.Add(float64(n - len(v.faults)))
 			return nil, &refusal{status: http.StatusServiceUnavailable, after: awayRetryAfter, detail: "nothing was stored: " + err.Error()}
 		}
 		done.Wait()
@@ -147,32 +155,13 @@ func (s *Service) store(c *gin.Context, counts *formatMetrics, batch *metric.Bat
 			counts.rejected.WithLabelValues(f.Code).Inc()
 		}
 	}
-	o := &outcome{answer: v.answer(batch.N), n: batch.N, unknown: len(v.unknown)}
+	o := &outcome{answer: v.answer(n), n: n, unknown: len(v.unknown)}
 	counts.accepted.Add(float64(o.Accepted))
 	counts.notAcknowledged.Add(float64(o.unknown))
 	if o.unknown > 0 {
 		setRetryAfter(c, awayRetryAfter)
 	}
 	return o, nil
-}
-
-// records turns events into records, leaving out those whose time is out of bounds.
-func (s *Service) records(ctx context.Context, batch *metric.Batch, id string, v *verdicts, done *sync.WaitGroup) []*record {
-	// Whole milliseconds, as in the record: the pipeline judges by what it reads there.
-	arrival := s.now().Truncate(time.Millisecond)
-	var records []*record
-	for _, g := range split(batch.Events, batch.Index) {
-		g.inTime(s.config.Limits, arrival.UnixMilli(), v.reject)
-		if len(g.events) == 0 {
-			continue
-		}
-		records = append(records, &record{
-			ctx: ctx, metric: g.events[0].Metric, stamp: arrival, events: g.index, done: done,
-			id:    id + "-" + strconv.Itoa(g.chunk),
-			value: metric.AppendRecord(make([]byte, 0, g.bytes), g.events[0].Metric, g.events),
-		})
-	}
-	return records
 }
 
 // traceparent returns the header of that name if it has the form of W3C Trace

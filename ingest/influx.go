@@ -50,10 +50,13 @@ func precision(name string) (perMs, ms int64, ok bool) {
 }
 
 type influxRequest struct {
-	*influxDecoder
-
 	s         *Service
 	perMs, ms int64
+	decoder   *influxDecoder
+
+	timed bool
+	line  int64
+	names []string // When there are faults.
 }
 
 func openInflux(s *Service, c *gin.Context) (incoming, *refusal) {
@@ -66,19 +69,21 @@ func openInflux(s *Service, c *gin.Context) (incoming, *refusal) {
 }
 
 func (r *influxRequest) decode(text []byte) (*metric.Batch, *refusal) {
-	r.influxDecoder = r.s.influx.Get().(*influxDecoder)
-	batch, err := r.influxDecoder.read(text, r.s.config.MaxEvents, r.perMs, r.ms)
+	r.decoder = r.s.influx.Get().(*influxDecoder)
+	batch, err := r.decoder.read(text, r.s.config.MaxEvents, r.perMs, r.ms)
 	if err != nil {
 		return nil, r.s.tooMany()
 	}
+	r.timed, r.line = r.decoder.timed, r.decoder.line
 	return batch, nil
 }
 
-func (r *influxRequest) release() {
-	if r.influxDecoder != nil {
-		r.s.influx.Put(r.influxDecoder)
-		r.influxDecoder = nil
+func (r *influxRequest) release(faults bool) {
+	if faults {
+		r.names = slices.Clone(r.decoder.names)
 	}
+	r.s.influx.Put(r.decoder)
+	r.decoder = nil
 }
 
 // id is that of the body even without a key when all its lines have a time:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"strconv"
 
 	"github.com/gin-gonic/gin"
 
@@ -70,7 +71,7 @@ func (r *jsonRequest) decode(text []byte) (batch *metric.Batch, no *refusal) {
 	return batch, nil
 }
 
-func (r *jsonRequest) release() {
+func (r *jsonRequest) release(bool) {
 	if r.decoder != nil {
 		r.s.decoders.Put(r.decoder)
 		r.decoder = nil
@@ -95,12 +96,23 @@ func (r *jsonRequest) answer(c *gin.Context, o *outcome) {
 	case http.StatusBadRequest:
 		detail = "none of the events can be counted"
 	default:
-		c.JSON(http.StatusOK, o.answer)
+		if o.Rejected == 0 {
+			allAccepted(c, o.Accepted)
+		} else {
+			c.JSON(http.StatusOK, o.answer)
+		}
 		return
 	}
 	// Before the body, since Gin sets its own only when there is none.
 	c.Header("Content-Type", "application/problem+json")
 	c.JSON(status, problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, answer: o.answer})
+}
+
+// allAccepted is the answer to nearly all requests.
+func allAccepted(c *gin.Context, n int) {
+	text := make([]byte, 0, 80)
+	text = strconv.AppendInt(append(text, `{"accepted":`...), int64(n), 10)
+	c.Data(http.StatusOK, "application/json; charset=utf-8", append(text, `,"rejected":0,"errors":[],"rejected_ranges":[]}`...))
 }
 
 func refuseJSON(c *gin.Context, r *refusal) {

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -17,6 +18,7 @@ type metrics struct {
 	retries         prometheus.Counter
 	pending         prometheus.Gauge
 	requests        *prometheus.CounterVec
+	ok, noContent   prometheus.Counter // Of requests, those of nearly all.
 	duration        prometheus.Histogram
 	produce         prometheus.Histogram
 }
@@ -46,6 +48,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		duration:        times("request_seconds", "Time from the head of a request to its answer, Kafka's acknowledgement included."),
 		produce:         times("produce_seconds", "Time of the produce requests that Kafka acknowledged."),
 	}
+	m.ok, m.noContent = m.requests.WithLabelValues("200"), m.requests.WithLabelValues("204")
 	if reg == nil {
 		return m, nil
 	}
@@ -75,6 +78,13 @@ func (m *metrics) of(format string) *formatMetrics {
 func (m *metrics) count(c *gin.Context) {
 	begin := time.Now()
 	c.Next()
-	m.requests.WithLabelValues(strconv.Itoa(c.Writer.Status())).Inc()
+	switch status := c.Writer.Status(); status {
+	case http.StatusOK:
+		m.ok.Inc()
+	case http.StatusNoContent:
+		m.noContent.Inc()
+	default:
+		m.requests.WithLabelValues(strconv.Itoa(status)).Inc()
+	}
 	m.duration.Observe(time.Since(begin).Seconds())
 }

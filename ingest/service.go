@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/internal/auth"
@@ -73,6 +75,9 @@ type Service struct {
 	metrics  *metrics
 	decoders sync.Pool // Of *metric.Decoder.
 	influx   sync.Pool // Of *influxDecoder.
+	packers  sync.Pool // Of *packer.
+	gzips    sync.Pool // Of *gzip.Reader.
+	zstds    sync.Pool // Of *zstd.Decoder.
 	handler  http.Handler
 	now      func() time.Time
 }
@@ -92,6 +97,13 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.decoders.New = func() any { return new(metric.Decoder) }
 	s.influx.New = newInfluxDecoder
+	s.packers.New = newPacker
+	s.gzips.New = func() any { return new(gzip.Reader) }
+	s.zstds.New = func() any {
+		// One thread and little memory: bodies are small and many. The options are right, so there is no error.
+		z, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(cfg.MaxBody))) //nolint:gosec // Above 0.
+		return z
+	}
 	s.handler = s.routes()
 	return s, nil
 }

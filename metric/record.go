@@ -107,17 +107,25 @@ func (d *Decoder) nameAll(quoted []byte) {
 // metric. Values must be finite and are read back bit for bit; events without a
 // time stay so.
 func AppendRecord(dst []byte, name string, events []Event) []byte {
-	dst = append(dst, `{"metric_name":`...)
-	dst = appendString(dst, name)
-	dst = append(dst, `,"events":[`...)
+	dst = BeginRecord(dst, name)
 	for i := range events {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = AppendRecordEvent(dst, &events[i])
 	}
-	return append(dst, "]}"...)
+	return EndRecord(dst)
 }
+
+// BeginRecord appends what stands before the events of AppendRecord.
+func BeginRecord(dst []byte, name string) []byte {
+	dst = append(dst, `{"metric_name":`...)
+	dst = appendString(dst, name)
+	return append(dst, `,"events":[`...)
+}
+
+// EndRecord appends what stands after them.
+func EndRecord(dst []byte) []byte { return append(dst, "]}"...) }
 
 // AppendRecordEvent appends one of the events of AppendRecord.
 func AppendRecordEvent(dst []byte, e *Event) []byte {
