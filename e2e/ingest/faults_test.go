@@ -301,7 +301,9 @@ func (r *rig) duplicates() (records, repeated int) {
 // was. Every event of a request that was answered 200 counts once: in each window that
 // waits for late ones exactly, in the others, which end meanwhile, at most.
 func TestKilledUnderLoadCountsOnce(t *testing.T) {
+	begun := time.Now()
 	r := newRig(t)
+	t.Logf("ready after %.1f s", time.Since(begun).Seconds())
 	r.progress(200)
 	for range 2 {
 		r.node.Kill()
@@ -315,6 +317,7 @@ func TestKilledUnderLoadCountsOnce(t *testing.T) {
 		r.progress(200)
 	}
 	all := r.finish()
+	t.Logf("the last kill is over after %.1f s", time.Since(begun).Seconds())
 	last := time.Now().UnixMilli()
 	records, repeated := r.duplicates()
 	got := r.history(last/1000*1000 + 1000)
