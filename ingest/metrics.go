@@ -17,6 +17,7 @@ type metrics struct {
 	busy            prometheus.Counter
 	retries         prometheus.Counter
 	pending         prometheus.Gauge
+	waiting         prometheus.Gauge
 	requests        *prometheus.CounterVec
 	ok, noContent   prometheus.Counter // Of requests, those of nearly all.
 	duration        prometheus.Histogram
@@ -44,6 +45,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		busy:            counter("busy_total", "Requests refused with 429 because too much was waiting for Kafka."),
 		retries:         counter("produce_retries_total", "Produce requests that failed and were tried again."),
 		pending:         prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "pending_bytes", Help: "Bytes of the bodies of requests under way."}),
+		waiting:         prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "waiting_records", Help: "Records that wait for the next produce request."}),
 		requests:        vec("requests_total", "HTTP requests by status.", "status"),
 		duration:        times("request_seconds", "Time from the head of a request to its answer, Kafka's acknowledgement included."),
 		produce:         times("produce_seconds", "Time of the produce requests that Kafka acknowledged."),
@@ -54,7 +56,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.accepted, m.rejected, m.notAcknowledged, m.busy, m.retries, m.pending, m.requests, m.duration, m.produce,
+		m.accepted, m.rejected, m.notAcknowledged, m.busy, m.retries, m.pending, m.waiting, m.requests, m.duration, m.produce,
 	} {
 		errs = append(errs, reg.Register(c))
 	}

@@ -120,6 +120,7 @@ func (p *producer) put(ctx context.Context, records []*record) error {
 		part := p.parts[partition(r.metric, p.numbers)]
 		n := recordBytes(r)
 		part.queue = append(part.queue, r)
+		p.metrics.waiting.Inc()
 		part.bytes += n
 		if part.listed {
 			part.leader.bytes += n
@@ -166,7 +167,9 @@ func (p *producer) load(l *leader) (ships []shipment) {
 		l.ready = l.ready[1:]
 		l.bytes -= part.bytes
 		part.listed = false
+		waited := len(part.queue)
 		records, bytes := part.take()
+		p.metrics.waiting.Sub(float64(waited - len(part.queue)))
 		if len(records) == 0 {
 			continue
 		}

@@ -122,6 +122,32 @@ func (n *node) post(body string, header ...string) *reply {
 	return r
 }
 
+// gauge finds a metric of the node that has no labels.
+func (n *node) gauge(name string) float64 {
+	n.t.Helper()
+	families, err := n.metrics.Gather()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	n.t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+// until waits for a condition, for half a minute at most.
+func (n *node) until(what string, ok func() bool) {
+	n.t.Helper()
+	for limit := time.Now().Add(30 * time.Second); !ok(); <-time.After(5 * time.Millisecond) {
+		if time.Now().After(limit) {
+			n.t.Fatalf("waited too long until %s", what)
+		}
+	}
+}
+
 // stored is a record as it lies in Kafka.
 type stored struct {
 	partition   int
