@@ -89,12 +89,18 @@ func checkOracle(t *testing.T, body []byte, got *Batch, err error) {
 	// encoding/json takes names without regard to case and keeps what an earlier
 	// member of a map had: bodies in which that matters are not compared.
 	var generic []json.RawMessage
-	if json.Unmarshal(body, &generic) != nil || strings.Count(strings.ToLower(string(body)), "metric_name") != len(generic) || strings.Count(string(body), "tags") > len(generic) {
+	lower, exact := strings.ToLower(string(body)), string(body)
+	for _, name := range []string{"metric_name", "value", "tags"} {
+		if strings.Count(lower, name) != strings.Count(exact, name) {
+			return
+		}
+	}
+	if json.Unmarshal(body, &generic) != nil || strings.Count(exact, "metric_name") != len(generic) || strings.Count(exact, "tags") > len(generic) || strings.Contains(exact, `\u`) {
 		return
 	}
 	for i, e := range got.Events {
 		var want event
-		if json.Unmarshal(generic[got.Index[i]], &want) != nil || strings.Count(strings.ToLower(string(generic[got.Index[i]])), "value") != 1 {
+		if json.Unmarshal(generic[got.Index[i]], &want) != nil || strings.Count(string(generic[got.Index[i]]), "value") != 1 || strings.Count(string(generic[got.Index[i]]), "tags") > 1 {
 			continue
 		}
 		tags := map[string]string{}
