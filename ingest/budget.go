@@ -43,9 +43,15 @@ func (b *body) take(n int64) bool {
 }
 
 func (b *body) release() {
+	b.free()
 	b.budget.free.Release(b.taken)
 	b.budget.pending.Sub(float64(b.taken))
 	b.taken = 0
+}
+
+// free gives the memory of the text back, but nothing to the budget: its events
+// are in records now, which are about as large.
+func (b *body) free() {
 	text := b.text
 	b.text = nil
 	if n := int64(cap(text)); n > 0 {

@@ -100,7 +100,12 @@ func (s *Service) handle(f *format, counts *formatMetrics, c *gin.Context) *refu
 		in.release(false)
 		return r
 	}
-	o, r := s.store(c, counts, in, batch, in.id(key, text.text))
+	// What is needed no more while Kafka is waited for.
+	packed := func(faults bool) {
+		in.release(faults)
+		text.free()
+	}
+	o, r := s.store(c, counts, packed, batch, in.id(key, text.text))
 	if r != nil {
 		return r
 	}

@@ -119,8 +119,8 @@ func (s *Service) read(c *gin.Context, hint string) (*body, *refusal) {
 	return b, nil
 }
 
-// store brings the good events of batch to Kafka.
-func (s *Service) store(c *gin.Context, counts *formatMetrics, in incoming, batch *metric.Batch, id string) (*outcome, *refusal) {
+// store brings the good events of batch to Kafka, and calls packed when they are in records.
+func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(faults bool), batch *metric.Batch, id string) (*outcome, *refusal) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.Patience)
 	defer cancel()
 	v := &verdicts{faults: batch.Faults}
@@ -130,7 +130,7 @@ func (s *Service) store(c *gin.Context, counts *formatMetrics, in incoming, batc
 	// Whole milliseconds, as in the record: the pipeline judges by what it reads there.
 	arrival := s.now().UnixMilli()
 	records, n := p.pack(batch, s.config.Limits, arrival, v.reject), batch.N
-	in.release(len(v.faults) > 0)
+	packed(len(v.faults) > 0)
 	if len(records) > 0 {
 		var done sync.WaitGroup
 		done.Add(len(records))
