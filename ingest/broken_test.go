@@ -31,19 +31,26 @@ var update = flag.Bool("update", false, "write the answers of testdata/broken an
 func TestBrokenRequests(t *testing.T) {
 	clock := func() time.Time { return time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC) }
 	folders := map[string]func(*testing.T) string{
-		"plain": func(t *testing.T) string { return serveBroken(t, newKafka(t).ListenAddrs(), clock, nil) },
+		"plain": func(t *testing.T) string {
+			t.Helper()
+			return serveBroken(t, newKafka(t).ListenAddrs(), clock, nil)
+		},
 		"tokens": func(t *testing.T) string {
+			t.Helper()
 			return serveBroken(t, newKafka(t).ListenAddrs(), clock, func(c *ingest.Config) { c.Guard = testenv.Guard(t, "ingest", "view") })
 		},
 		"away": func(t *testing.T) string {
+			t.Helper()
 			return serveBroken(t, []string{"127.0.0.1:1"}, clock, nil)
 		},
 		"refusing": func(t *testing.T) string {
+			t.Helper()
 			k := newKafka(t)
 			refusePartitionOf(k, "bad")
 			return serveBroken(t, k.ListenAddrs(), clock, func(c *ingest.Config) { c.Patience = 300 * time.Millisecond })
 		},
 		"busy": func(t *testing.T) string {
+			t.Helper()
 			k := newKafka(t)
 			held, release := make(chan struct{}, 1), make(chan struct{})
 			k.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {

@@ -136,7 +136,7 @@ func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(fault
 		done.Add(len(records))
 		trace := traceparent(c)
 		for _, r := range records {
-			r.ctx, r.id, r.traceparent, r.stamp, r.done = ctx, id, trace, arrival, &done
+			r.ctx, r.id, r.traceparent, r.stamp, r.done = ctx, id, trace, arrival, &done //nolint:fatcontext // Each record has the request's.
 		}
 		if err := s.producer.put(ctx, records); err != nil {
 			// Nothing was sent.

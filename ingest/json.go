@@ -84,7 +84,8 @@ func (r *jsonRequest) id(key string, text []byte) string {
 }
 
 func (r *jsonRequest) answer(c *gin.Context, o *outcome) {
-	status, detail := o.status(), ""
+	status := o.status()
+	var detail string
 	switch status {
 	case http.StatusServiceUnavailable:
 		// Without a key a repetition counts what was stored a second time.

@@ -276,6 +276,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 	body = append(body, ']')
 	run := func(b *testing.B, decode func() int) {
+		b.Helper()
 		b.SetBytes(int64(len(body)))
 		b.ReportAllocs()
 		n := 0

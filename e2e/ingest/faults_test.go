@@ -330,9 +330,6 @@ func TestKilledUnderLoadCountsOnce(t *testing.T) {
 	if repeated == 0 {
 		t.Error("no record was written twice: the test shows nothing")
 	}
-	if v.slowest > (delaySeconds-2)*1000 {
-		t.Errorf("a request took %d ms, which is more than windows wait for: the test shows too little", v.slowest)
-	}
 	if v.exact < 8*10 || v.events < 10_000 {
 		t.Errorf("only %d windows and %d events were compared", v.exact, v.events)
 	}
