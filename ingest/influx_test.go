@@ -167,6 +167,7 @@ func TestInfluxClient(t *testing.T) {
 }
 
 func clientRetries(t *testing.T, n *node, url string) {
+	t.Helper()
 	before := len(n.stored())
 	first, told := true, make(chan struct{})
 	n.kafka.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
