@@ -1,5 +1,6 @@
 # make run   builds and starts everything on this machine, with a live demo
 # make test  runs all tests that need nothing but Go (and Node, for the page)
+# make bench-fanout  compares the gateway's fan-out with centrifuge's (bench/fanout/README.md)
 
 GO          ?= go
 NPM         ?= npm
@@ -7,7 +8,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build web generate test test-go test-web test-real flink flink-cluster bench-flink race mutants verify lint bench clean e2e tour
+.PHONY: run build web generate test test-go test-web test-real flink flink-cluster bench-flink bench-fanout bin/bench-centrifuge race mutants verify lint bench clean e2e tour
 
 run: build
 	./bin/pulseboard run
@@ -81,7 +82,7 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete deploy/flink
 
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
 # needs a JDK, Maven, Python, redis-server, PostgreSQL and nginx.
-REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/deploy ./internal/testenv
+REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/deploy ./internal/testenv
 test-real: .real/kafka/lib/.complete .real/schemathesis/.complete
 	$(MAKE) flink-cluster DATA=.real
 	PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout 30m $(REAL_FLAGS) $(REAL_TESTS)
@@ -98,6 +99,16 @@ bench-flink: build .real/kafka/lib/.complete
 	$(GO) run ./bench/flink --pipeline .real/pipeline --rate 20000 --for 20m --every 1m
 	$(GO) run ./bench/flink --pipeline .real/pipeline --rate 100000 --for 2m --flink-heap 1g
 	for p in 1 2; do $(GO) run ./bench/flink --pipeline .real/pipeline --taskmanagers 2 --parallelism $$p --for 2m; done
+
+# The gateway's fan-out and that of centrifuge, a module of its own that nothing else needs, with the same frames,
+# in turn: about seven minutes on a quiet machine; needs redis-server. make bench-fanout FANOUT="--connections 500 --for 10s"
+FANOUT ?= --connections 4000 --for 30s --rounds 2
+bench-fanout: bin/bench-centrifuge
+	$(GO) build -o bin/ ./cmd/gateway
+	$(GO) run ./bench/fanout/compare $(FANOUT)
+
+bin/bench-centrifuge:
+	cd bench/centrifuge && $(GO) build -o $(abspath $@) .
 
 race:
 	$(GO) test -race ./...

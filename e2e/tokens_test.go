@@ -53,7 +53,7 @@ func TestRunWithTokens(t *testing.T) {
 	}
 	p.request(http.MethodPost, "/ingest", []any{}, http.StatusUnauthorized, nil)
 	p.request(http.MethodPost, "/dashboards", map[string]any{}, http.StatusUnauthorized, nil)
-	accepted := regexp.MustCompile(`(?m)^pulseboard_ingest_events_accepted_total (\S+)$`)
+	accepted := regexp.MustCompile(`(?m)^pulseboard_ingest_events_accepted_total\{format="json"\} (\S+)$`)
 	p.until("events of the demo", func() error {
 		_, body, err := get("/metrics", "")
 		if err != nil {

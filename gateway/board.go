@@ -5,13 +5,15 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // layout is the widgets of a dashboard at one version. It is never changed.
 type layout struct {
-	version int64
-	widgets []widget // The index in the stream is that in the slice.
+	version   int64
+	variables []variable
+	widgets   []widget // The index in the stream is that in the slice.
 }
 
 type widget struct {
@@ -28,6 +30,8 @@ type board struct {
 	due    chan struct{} // Some widgets have a new point: soon.
 	now    chan struct{} // Something else is to be told: at once.
 	text   []byte        // The document that layout was made of. Only follow looks at it.
+	teller teller        // Speaks for all who are in step. Only pulse looks at it.
+	latest atomic.Pointer[tick]
 
 	mu      sync.Mutex
 	layout  *layout // Nil until it was read.
@@ -57,31 +61,46 @@ func signal(c chan struct{}) {
 	}
 }
 
-// pulse wakes the clients until ctx ends. What becomes due within a moment of
-// the first goes into one frame.
-func (b *board) pulse(ctx context.Context, moment time.Duration) {
-	t := time.NewTimer(moment)
+// pulse tells the clients what is new until ctx ends. Widgets that are due
+// together go into one frame: it waits for the last of them, but not for long.
+func (b *board) pulse(ctx context.Context, h *hub) {
+	t := time.NewTimer(gatherMoment)
 	t.Stop()
 	defer t.Stop()
+	s := new(scratch)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.due:
-			t.Reset(moment)
-			select {
-			case <-t.C:
-			case <-b.now:
-				t.Stop()
-			case <-ctx.Done():
+			if !b.gather(ctx, t) {
 				return
 			}
 		case <-b.now:
 		}
+		b.tick(s, h.now())
 		for _, c := range b.audience() {
 			c.wake()
 		}
 	}
+}
+
+// gather waits until nothing is awaited, or something cannot wait; false when ctx ended.
+func (b *board) gather(ctx context.Context, t *time.Timer) bool {
+	t.Reset(gatherMoment)
+	defer t.Stop()
+	for b.teller.awaited() {
+		select {
+		case <-b.due:
+		case <-b.now:
+			return true
+		case <-t.C:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func (b *board) audience() []*client {
@@ -133,7 +152,7 @@ func (b *board) load(ctx context.Context, h *hub) error {
 	if bytes.Equal(text, b.text) {
 		return nil
 	}
-	version, specs, bad, err := parseDocument(text)
+	doc, bad, err := parseDocument(text)
 	if err != nil {
 		// Reading it again would not help: the next version may.
 		h.log.Warn("a dashboard is left as it was", "dashboard", b.id, "error", err)
@@ -142,7 +161,7 @@ func (b *board) load(ctx context.Context, h *hub) error {
 	for _, fault := range bad {
 		h.log.Warn("a widget is left out", "dashboard", b.id, "fault", fault)
 	}
-	b.set(text, &layout{version: version, widgets: h.place(b, specs)})
+	b.set(text, &layout{version: doc.version, variables: doc.variables, widgets: h.place(b, doc.specs)})
 	return nil
 }
 

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"pulseboard/internal/auth"
 )
 
@@ -24,25 +22,6 @@ const (
 	keptFrame     = 64 << 10        // Longer buffers, of snapshots, are not kept for the next frame.
 )
 
-// cursor is what a client knows of one widget.
-type cursor struct {
-	need    need
-	resume  resumePoint // For the first snapshot.
-	end     int64       // The window end sent last.
-	version string      // The series version sent last.
-	values  []float64   // The values at end, in the order of version; nil = not comparable.
-	state   state
-}
-
-// need says which snapshot a widget is owed before anything else.
-type need uint8
-
-const (
-	needNothing need = iota
-	needNewer        // The points after end.
-	needAll
-)
-
 // ending is how a connection is to be closed.
 type ending struct {
 	code           int
@@ -50,12 +29,13 @@ type ending struct {
 	reconnectAfter time.Duration
 }
 
-// client is one WebSocket connection.
+// client is one connection.
 type client struct {
 	hub       *hub
-	ws        *websocket.Conn
+	link      link
 	dashboard string
 	joined    time.Time
+	release   func()        // Gives its place back.
 	left      chan struct{} // Closed when it is gone.
 	closed    chan struct{} // Closed when nothing more will be written.
 	wroteAt   atomic.Int64  // Nanoseconds since joined.
@@ -64,12 +44,13 @@ type client struct {
 	board    *board // Nil before the hello.
 	greeted  time.Time
 	grant    auth.Grant // Of the upgrade or of the hello.
-	resume   map[string]resumePoint
-	layout   *layout // What the client was told of, nil before the welcome.
-	cursors  []cursor
+	hello    hello
+	at       *position // Where it is in step with its board; nil = teller knows where it stands.
+	teller   teller
 	paused   bool
-	skipped  int
-	beat     bool // A heartbeat is due unless something else is.
+	updated  time.Time   // When the last update was composed, for hello.every.
+	later    *time.Timer // Wakes it when the next may be; nil = nobody waits.
+	beat     bool        // A heartbeat is due unless something else is.
 	ping     bool
 	pingedAt time.Time
 	ending   *ending
@@ -79,10 +60,10 @@ type client struct {
 	gone     bool
 }
 
-func newClient(h *hub, ws *websocket.Conn, dashboard string, grant auth.Grant) *client {
+func newClient(h *hub, l link, dashboard string, release func(), grant auth.Grant) *client {
 	now := h.now()
 	return &client{
-		hub: h, ws: ws, dashboard: dashboard, grant: grant, joined: now, pingedAt: now,
+		hub: h, link: l, dashboard: dashboard, release: release, grant: grant, joined: now, pingedAt: now,
 		left: make(chan struct{}), closed: make(chan struct{}),
 	}
 }
@@ -91,35 +72,38 @@ func newClient(h *hub, ws *websocket.Conn, dashboard string, grant auth.Grant) *
 func (c *client) read() {
 	defer close(c.left)
 	defer c.leave()
-	c.ws.SetReadLimit(helloLimit)
-	extend := func(string) error { return c.ws.SetReadDeadline(time.Now().Add(progressLimit)) }
-	c.ws.SetPongHandler(extend)
+	c.link.limit(helloLimit)
 	for {
-		if err := extend(""); err != nil {
-			return
-		}
-		kind, b, err := c.ws.ReadMessage()
-		if err != nil {
+		text, err := c.link.read()
+		if err != nil && !errors.Is(err, errNotText) {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				c.end(closeOverloaded, "no sign of life", shortestReconnect)
 				c.awaitClose()
 			}
 			return
 		}
-		if c.isEnding() {
-			// Only the closing handshake is waited for.
-			if err := c.ws.SetReadDeadline(time.Now().Add(closeWait)); err != nil {
-				return
-			}
-			continue
+		// On a stack of its own, which ends with it: this one, of which there is one
+		// for each connection, stays as small as reading is.
+		goOn := make(chan bool)
+		go func() { goOn <- c.take(text, err == nil) }()
+		if !<-goOn {
+			return
 		}
-		m, err := parseClientMessage(b)
-		if err != nil || kind != websocket.TextMessage {
-			c.end(closeProtocol, "a message is not JSON text", 0)
-			continue
-		}
-		c.handle(m)
 	}
+}
+
+// take does what the client says, and reports whether it may say more.
+func (c *client) take(text []byte, isText bool) bool {
+	if c.isEnding() {
+		return c.link.linger() == nil // Only the closing handshake is waited for.
+	}
+	m, err := parseClientMessage(text)
+	if err != nil || !isText {
+		c.end(closeProtocol, "a message is not JSON text", 0)
+		return true
+	}
+	c.handle(m)
+	return true
 }
 
 func (c *client) handle(m clientMessage) {
@@ -128,7 +112,7 @@ func (c *client) handle(m clientMessage) {
 	c.mu.Unlock()
 	switch {
 	case m.Type == "hello" && !greeted:
-		c.ws.SetReadLimit(messageLimit)
+		c.link.limit(messageLimit)
 		grant := c.grant // Only this goroutine changes it.
 		if m.Token != "" || !grant.Given() {
 			var err error
@@ -137,27 +121,27 @@ func (c *client) handle(m clientMessage) {
 				return
 			}
 		}
-		b := c.hub.attach(c)
-		c.mu.Lock()
-		c.board, c.greeted, c.grant, c.resume = b, c.hub.now(), grant, m.resumePoints()
-		c.mu.Unlock()
+		c.greet(m.hello(), grant)
 	case !greeted:
 		return
 	case m.Type == "pause":
 		c.mu.Lock()
 		c.paused = true
+		c.fallOut()
 		c.mu.Unlock()
 		return
 	case m.Type == "play":
 		c.hub.metrics.resyncs.WithLabelValues("play").Inc()
 		c.mu.Lock()
 		c.paused = false
-		c.owe(needNewer)
+		c.fallOut()
+		c.teller.owe(needNewer)
 		c.mu.Unlock()
 	case m.Type == "resync":
 		c.hub.metrics.resyncs.WithLabelValues("client").Inc()
 		c.mu.Lock()
-		c.owe(needAll)
+		c.fallOut()
+		c.teller.owe(needAll)
 		c.mu.Unlock()
 	default:
 		return // A newer client may say more.
@@ -165,10 +149,19 @@ func (c *client) handle(m clientMessage) {
 	c.wake()
 }
 
-// owe makes every widget need a snapshot, at least of the given kind.
-func (c *client) owe(n need) {
-	for i := range c.cursors {
-		c.cursors[i].need = max(c.cursors[i].need, n)
+// greet gives the client its board.
+func (c *client) greet(h hello, grant auth.Grant) {
+	b := c.hub.attach(c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.board, c.greeted, c.grant, c.hello = b, c.hub.now(), grant, h
+}
+
+// fallOut gives the client cursors of its own where it was in step.
+func (c *client) fallOut() {
+	if c.at != nil {
+		c.teller.resumeAt(c.at)
+		c.at = nil
 	}
 }
 
@@ -205,12 +198,16 @@ func (c *client) awaitClose() {
 }
 
 func (c *client) leave() {
-	_ = c.ws.Close() // It is gone, one way or the other.
+	c.link.close()
 	c.mu.Lock()
 	c.gone = true
 	b := c.board
+	if c.later != nil {
+		c.later.Stop()
+	}
 	c.mu.Unlock()
 	c.hub.leave(c, b)
+	c.release()
 }
 
 // look does what is due because time has passed.
@@ -223,14 +220,14 @@ func (c *client) look(now time.Time) {
 		cut := now.Sub(c.endedAt) > 2*closeWait
 		c.mu.Unlock()
 		if cut {
-			_ = c.ws.Close() // Its part of the handshake does not come, or it does not read.
+			c.link.close() // Its part of the handshake does not come, or it does not read.
 		}
 		return
 	case denied != nil:
 		c.endLocked(closeToken, denied.Error(), 0)
 	case c.board == nil && now.Sub(c.joined) >= c.hub.helloWait:
 		c.endLocked(closeNoHello, "no hello came", 0)
-	case c.board != nil && c.layout == nil && now.Sub(c.greeted) > welcomeTimeout:
+	case c.board != nil && c.teller.layout == nil && now.Sub(c.greeted) > welcomeTimeout:
 		c.endLocked(closeOverloaded, "the dashboard cannot be read at the moment", 2*time.Second)
 	case c.board != nil && now.Sub(c.pingedAt) >= pingEvery:
 		c.ping, c.pingedAt = true, now
@@ -261,46 +258,52 @@ func (c *client) wake() {
 // goroutine of a client is in it.
 func (c *client) write() {
 	s := c.hub.scratches.Get().(*scratch)
-	defer func() {
-		if cap(s.frame) <= keptFrame {
-			c.hub.scratches.Put(s)
-		}
-	}()
 	for {
-		action := c.next(s)
-		switch action {
-		case actNothing:
-			return
-		case actPing:
-			// A client that is gone is found by its reading goroutine.
-			_ = c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(controlWait))
+		action, shared := c.next(s)
+		if action == actShared {
+			// A frame that is shared may take its time: nobody else's memory waits with it.
+			c.hub.scratches.Put(s)
+			for _, m := range shared {
+				if !c.send(m) {
+					return
+				}
+			}
+			s = c.hub.scratches.Get().(*scratch)
 			continue
-		case actFrame, actClose:
 		}
-		err := c.ws.SetWriteDeadline(time.Now().Add(progressLimit))
-		if err == nil {
-			err = c.ws.WriteMessage(websocket.TextMessage, s.frame)
+		if action == actPing {
+			c.link.ping()
+			continue
 		}
-		if err != nil {
-			c.fail(err)
-			return
+		if action == actNothing || !c.send(&s.message) {
+			break
 		}
-		c.wroteAt.Store(int64(c.hub.now().Sub(c.joined)))
-		c.hub.metrics.frame(s)
 		if action == actClose {
 			c.sayGoodbye()
-			return
+			break
 		}
 	}
+	if cap(s.text) <= keptFrame {
+		c.hub.scratches.Put(s)
+	}
+}
+
+func (c *client) send(m *message) (ok bool) {
+	if err := c.link.write(m); err != nil {
+		c.fail(err)
+		return false
+	}
+	now := c.hub.now()
+	c.wroteAt.Store(int64(now.Sub(c.joined)))
+	c.hub.metrics.frame(m, now)
+	return true
 }
 
 func (c *client) sayGoodbye() {
 	c.mu.Lock()
 	e := *c.ending
 	c.mu.Unlock()
-	// The client may be gone already.
-	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(e.code, e.reason), time.Now().Add(controlWait))
-	_ = c.ws.SetReadDeadline(time.Now().Add(closeWait))
+	c.link.goodbye(e.code, e.reason)
 	close(c.closed)
 }
 
@@ -311,5 +314,125 @@ func (c *client) fail(err error) {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		c.hub.metrics.closed(closeOverloaded)
 	}
-	_ = c.ws.Close() // Wakes the reading goroutine, which cleans up.
+	c.link.close() // Wakes the reading goroutine, which cleans up.
+}
+
+type action uint8
+
+const (
+	actNothing action = iota
+	actFrame
+	actShared
+	actPing
+	actClose // The frame is the last.
+)
+
+// next finds what to write: a frame, which is in s then, or those of a tick.
+// When there is nothing, the client is no longer writing: whoever wakes it
+// later starts a new goroutine.
+func (c *client) next(s *scratch) (action, []*message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.reset()
+	act, shared := c.compose(s, c.hub.now())
+	switch act {
+	case actNothing:
+		c.writing = false
+	case actFrame, actShared:
+		c.beat = false
+	case actPing, actClose:
+	}
+	return act, shared
+}
+
+func (c *client) compose(s *scratch, now time.Time) (action, []*message) {
+	if c.ended {
+		return actNothing, nil
+	}
+	if c.ending == nil && c.board != nil {
+		l, gone := c.board.current()
+		switch {
+		case gone:
+			c.endLocked(closeNoDashboard, "there is no such dashboard", 0)
+		case l == nil:
+		case c.teller.layout == nil:
+			c.adopt(l)
+			s.text = appendWelcome(s.text, now, c.hub.heartbeat, c.dashboard, l)
+			return actFrame, nil
+		case c.teller.layout != l:
+			c.adopt(l)
+			s.text = appendDashboard(s.text, l)
+			return actFrame, nil
+		}
+	}
+	switch {
+	case c.ending != nil:
+		c.ended = true
+		s.text = appendClose(s.text, *c.ending)
+		s.retry = c.ending.reconnectAfter
+		return actClose, nil
+	case c.ping:
+		c.ping = false
+		return actPing, nil
+	}
+	if c.teller.layout != nil && !c.paused {
+		if act, shared := c.tell(s, now); act != actNothing {
+			return act, shared
+		}
+	}
+	if c.beat {
+		s.text = appendHeartbeat(s.text, now)
+		return actFrame, nil
+	}
+	return actNothing, nil
+}
+
+func (c *client) adopt(l *layout) {
+	c.fallOut()
+	c.teller.adopt(l, c.hello.resume, c.hello.choice)
+	c.hello.resume = nil
+}
+
+// tell says what is new of the widgets: with all others where the client is in
+// step with them, else by itself.
+func (c *client) tell(s *scratch, now time.Time) (action, []*message) {
+	t := c.board.latest.Load()
+	if c.at != nil {
+		switch c.at {
+		case t.after:
+			return actNothing, nil
+		case t.before:
+			c.at = t.after
+			return actShared, t.frames
+		}
+		c.fallOut()
+	}
+	if c.teller.snapshot(s) || c.teller.tellState(s) {
+		return actFrame, nil
+	}
+	if rest := c.hello.every - now.Sub(c.updated); rest > 0 {
+		c.wakeIn(rest)
+		return actNothing, nil
+	}
+	if c.teller.update(s, now) {
+		if s.updates > 0 {
+			c.updated = now
+		}
+		return actFrame, nil
+	}
+	if t != nil && c.hello.every == 0 && c.teller.standsAt(t.after) {
+		c.at, c.teller.cursors = t.after, nil
+	}
+	return actNothing, nil
+}
+
+func (c *client) wakeIn(d time.Duration) {
+	if c.later == nil {
+		c.later = time.AfterFunc(d, func() {
+			c.mu.Lock()
+			c.later = nil
+			c.mu.Unlock()
+			c.wake()
+		})
+	}
 }

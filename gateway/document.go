@@ -33,29 +33,44 @@ type spec struct {
 	history   bool // Its picture shows more than the newest point: a table has the lowest and highest of the range.
 }
 
+// document is what the gateway needs of a dashboard.
+type document struct {
+	version   int64
+	variables []variable
+	specs     []spec
+}
+
+// variable lets viewers choose among the series of widgets grouped by its tag.
+type variable struct {
+	Name string `json:"name"`
+	Tag  string `json:"tag"`
+}
+
 // parseDocument reads a dashboard. Widgets that no query can be made of are
 // left out and named, so that one of them does not spoil the others.
-func parseDocument(b []byte) (version int64, specs []spec, bad []string, err error) {
+func parseDocument(b []byte) (doc document, bad []string, err error) {
 	var d struct {
-		Version int64             `json:"version"`
-		Widgets []json.RawMessage `json:"widgets"`
+		Version   int64             `json:"version"`
+		Variables []variable        `json:"variables"`
+		Widgets   []json.RawMessage `json:"widgets"`
 	}
 	if err := json.Unmarshal(b, &d); err != nil {
-		return 0, nil, nil, fmt.Errorf("cannot read the dashboard's document: %w", err)
+		return doc, nil, fmt.Errorf("cannot read the dashboard's document: %w", err)
 	}
+	doc.version, doc.variables = d.Version, d.Variables
 	for i, raw := range d.Widgets {
 		var w documentWidget
 		err := json.Unmarshal(raw, &w)
 		if err == nil {
 			var s spec
 			if s, err = w.spec(); err == nil {
-				specs = append(specs, s)
+				doc.specs = append(doc.specs, s)
 				continue
 			}
 		}
 		bad = append(bad, fmt.Sprintf("widget %d %q: %v", i, w.ID, err))
 	}
-	return d.Version, specs, bad, nil
+	return doc, bad, nil
 }
 
 func (w *documentWidget) spec() (spec, error) {

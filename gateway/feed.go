@@ -188,6 +188,18 @@ func (f *feed) view() view {
 	return view{f.points, f.loaded, f.state}
 }
 
+func (f *feed) currentState() state {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
+func (f *feed) newestEnd() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last()
+}
+
 // awaitsFirst reports whether the history of a feed that is new was still empty.
 func (f *feed) awaitsFirst() bool {
 	f.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,18 +67,13 @@ func open(t *testing.T, change func(*gateway.Config)) *world {
 	go func() { ended <- g.Run(ctx) }()
 	server := httptest.NewServer(g.Handler())
 	w.url = server.URL
-	stopped := false
-	w.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	w.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 		server.Close()
-	}
+	})
 	t.Cleanup(w.stop)
 	return w
 }

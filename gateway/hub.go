@@ -18,7 +18,7 @@ import (
 // Times that nobody needs to change.
 const (
 	redisTimeout      = 3 * time.Second
-	gatherMoment      = 20 * time.Millisecond // What becomes due within it goes into one frame.
+	gatherMoment      = 100 * time.Millisecond // How long the first widget that is due waits for the others, for one frame.
 	dashboardPoll     = 2 * time.Second
 	probeEvery        = time.Second
 	topPoll           = 10 * time.Second       // How often the histories' tops are compared with what was received.
@@ -43,7 +43,6 @@ type hub struct {
 	sliceMs    int64
 	heartbeat  time.Duration
 	helloWait  time.Duration
-	limit      int // Of clients.
 	readers    *semaphore.Weighted
 	scratches  sync.Pool // Of *scratch.
 
@@ -58,7 +57,7 @@ type hub struct {
 	feeds   map[results.Stream]*feed
 	byKey   map[string][]*feed // The slices are replaced, never changed.
 	clients map[*client]struct{}
-	places  int // Clients and those about to be.
+	places  places // Of clients and those about to be.
 	closing bool
 	away    bool // Redis does not answer.
 }
@@ -66,10 +65,11 @@ type hub struct {
 func newHub(cfg Config, m *metrics) *hub {
 	h := &hub{
 		results: cfg.Results, dashboards: cfg.Dashboards, guard: cfg.Guard, metrics: m, log: cfg.Log, now: cfg.now,
-		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, helloWait: cfg.HelloTimeout, limit: cfg.MaxConnections,
+		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, helloWait: cfg.HelloTimeout,
 		readers: semaphore.NewWeighted(concurrentReads),
 		boards:  make(map[string]*board), feeds: make(map[results.Stream]*feed),
 		byKey: make(map[string][]*feed), clients: make(map[*client]struct{}),
+		places: places{most: cfg.MaxConnections, mostOfOne: cfg.MaxPerAddress, of: make(map[string]int)},
 	}
 	h.scratches.New = func() any { return new(scratch) }
 	h.ctx, h.cancel = context.WithCancel(context.Background())
@@ -184,34 +184,21 @@ func (h *hub) release(b *board, f *feed) {
 	}
 }
 
-// reserve takes a place for a client before its connection is upgraded.
-func (h *hub) reserve() bool {
+// join starts a client; false when the hub ends. A client that cannot say hello
+// is given what it would say.
+func (h *hub) join(c *client, said *hello) bool {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closing || h.places >= h.limit {
-		return false
-	}
-	h.places++
-	h.metrics.connections.Set(float64(h.places))
-	return true
-}
-
-func (h *hub) unreserve() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.places--
-	h.metrics.connections.Set(float64(h.places))
-}
-
-// join starts a client whose place is reserved; false when the hub ends.
-func (h *hub) join(c *client) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.closing {
+		h.mu.Unlock()
 		return false
 	}
 	h.clients[c] = struct{}{}
 	h.wg.Go(c.read)
+	h.mu.Unlock()
+	if said != nil {
+		c.greet(*said, c.grant)
+		c.wake()
+	}
 	return true
 }
 
@@ -225,7 +212,7 @@ func (h *hub) attach(c *client) *board {
 		b = newBoard(c.dashboard, cancel)
 		h.boards[c.dashboard] = b
 		h.wg.Go(func() { b.follow(ctx, h) })
-		h.wg.Go(func() { b.pulse(ctx, gatherMoment) })
+		h.wg.Go(func() { b.pulse(ctx, h) })
 	}
 	b.mu.Lock()
 	b.clients[c] = struct{}{}
@@ -237,8 +224,6 @@ func (h *hub) leave(c *client, b *board) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.clients, c)
-	h.places--
-	h.metrics.connections.Set(float64(h.places))
 	if b == nil {
 		return
 	}
@@ -397,7 +382,7 @@ func (h *hub) drain(ctx context.Context) {
 		select {
 		case <-c.left:
 		case <-ctx.Done():
-			_ = c.ws.Close() // Whoever did not go by himself is cut off.
+			c.link.close() // Whoever did not go by himself is cut off.
 		}
 	}
 }

@@ -22,6 +22,15 @@ type clientMessage struct {
 	Type   string                     `json:"type"`
 	Token  string                     `json:"token"`
 	Resume map[string]json.RawMessage `json:"resume"`
+	MaxHz  float64                    `json:"max_hz"`
+	Vars   map[string]json.RawMessage `json:"vars"`
+}
+
+// hello is what a client asked for at its beginning.
+type hello struct {
+	resume map[string]resumePoint
+	every  time.Duration // At least this long between update frames; 0 = each.
+	choice choice
 }
 
 // resumePoint is where a client stood when its last connection ended.
@@ -45,7 +54,28 @@ func parseClientMessage(b []byte) (clientMessage, error) {
 	_ = json.Unmarshal(fields["type"], &m.Type)
 	_ = json.Unmarshal(fields["token"], &m.Token)
 	_ = json.Unmarshal(fields["resume"], &m.Resume)
+	_ = json.Unmarshal(fields["max_hz"], &m.MaxHz)
+	_ = json.Unmarshal(fields["vars"], &m.Vars)
 	return m, nil
+}
+
+func (m clientMessage) hello() hello {
+	h := hello{resume: m.resumePoints(), choice: parseChoice(m.Vars)}
+	h.every, _ = interval(m.MaxHz)
+	return h
+}
+
+// interval is the time between frames at a rate; false when that is none.
+func interval(hz float64) (every time.Duration, ok bool) {
+	// A day is as good as never; faster than any slice is each.
+	const longest = 24 * time.Hour
+	switch {
+	case !(hz > 0): //nolint:staticcheck // NaN is no rate either.
+		return 0, false
+	case 1/hz > longest.Seconds():
+		return longest, true
+	}
+	return time.Duration(float64(time.Second) / hz), true
 }
 
 func (m clientMessage) resumePoints() map[string]resumePoint {

@@ -2,9 +2,9 @@ package gateway
 
 import (
 	_ "embed" // For the API's description.
+	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,18 +24,18 @@ var openapi []byte
 const (
 	subprotocol = "pulseboard.v1"
 	// Small, because every connection has one; frames of clients are small.
-	readBufferSize  = 1024
+	readBufferSize  = 512
 	writeBufferSize = 4096
-	// The kernel would take megabytes for a client that does not read: it would
-	// get them all, late, instead of the newest.
-	socketBuffer = 64 << 10
+	socketBuffer    = 64 << 10
 )
 
-func routes(h *hub, cfg Config) http.Handler {
+func routes(h *hub, cfg Config) (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
-	// Proxies are not trusted to name the client: SetTrustedProxies(nil) cannot fail.
-	_ = r.SetTrustedProxies(nil)
+	// Others could name any client.
+	if err := r.SetTrustedProxies(cfg.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("the trusted proxies are %q: each must be an IP address or a CIDR range: %w", cfg.TrustedProxies, err)
+	}
 	r.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, fault any) {
 		cfg.Log.Error("a request failed", "route", c.FullPath(), "fault", fmt.Sprint(fault))
 		problem(c, http.StatusInternalServerError, "the gateway made a mistake; it is in its log")
@@ -46,6 +46,7 @@ func routes(h *hub, cfg Config) http.Handler {
 		Subprotocols: []string{subprotocol}, CheckOrigin: s.allowed, Error: refuse,
 	}
 	r.GET("/stream/:id", s.open)
+	r.GET("/stream/:id/events", s.openEvents)
 	r.GET("/dashboards/:id/widgets/:wid/snapshot", h.guard.Gin(auth.View), h.getSnapshot)
 	r.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapi) })
 	r.NoRoute(func(c *gin.Context) {
@@ -57,7 +58,7 @@ func routes(h *hub, cfg Config) http.Handler {
 		c.Status(http.StatusOK)
 		cfg.Page.ServeHTTP(c.Writer, c.Request)
 	})
-	return r
+	return r, nil
 }
 
 func problem(c *gin.Context, status int, detail string) {
@@ -76,7 +77,7 @@ type streams struct {
 func (s *streams) open(c *gin.Context) {
 	if !websocket.IsWebSocketUpgrade(c.Request) {
 		c.Header("Upgrade", "websocket")
-		problem(c, http.StatusUpgradeRequired, "this address is a WebSocket stream, subprotocol "+subprotocol)
+		problem(c, http.StatusUpgradeRequired, "this address is a WebSocket stream, subprotocol "+subprotocol+"; for readers without WebSocket there is /stream/{dashboard_id}/events")
 		return
 	}
 	// Browsers cannot send the header with a WebSocket: their token comes with the hello.
@@ -90,15 +91,13 @@ func (s *streams) open(c *gin.Context) {
 			return
 		}
 	}
-	if !s.hub.reserve() {
-		s.hub.metrics.refused.WithLabelValues(refusedFull).Inc()
-		c.Header("Retry-After", "5")
-		problem(c, http.StatusServiceUnavailable, "this gateway has no room for another stream")
+	leave, ok := s.enter(c)
+	if !ok {
 		return
 	}
 	ws, err := s.upgrader.Upgrade(c.Writer, c.Request, nil)
 	if err != nil {
-		s.hub.unreserve()
+		leave()
 		reason := refusedRequest
 		if !s.allowed(c.Request) {
 			reason = refusedOrigin
@@ -106,15 +105,14 @@ func (s *streams) open(c *gin.Context) {
 		s.hub.metrics.refused.WithLabelValues(reason).Inc()
 		return // The client has been told.
 	}
-	if tcp, ok := ws.NetConn().(*net.TCPConn); ok {
-		if err := tcp.SetWriteBuffer(socketBuffer); err != nil {
-			s.log.Debug("a connection keeps its buffer", "error", err)
-		}
+	link := newSocket(ws)
+	if err := errors.Join(limitBuffer(ws.NetConn()), link.alive()); err != nil {
+		s.log.Debug("a connection is not as it should be", "error", err)
 	}
 	// This goroutine ends here: what net/http keeps for a request is freed.
-	if !s.hub.join(newClient(s.hub, ws, c.Param("id"), grant)) {
-		s.hub.unreserve()
-		_ = ws.Close() // The gateway ends; the client comes back to another.
+	if !s.hub.join(newClient(s.hub, link, c.Param("id"), leave, grant), nil) {
+		leave()
+		link.close() // The gateway ends; the client comes back to another.
 	}
 }
 

@@ -37,6 +37,12 @@ type Config struct {
 	Origins []string
 	// MaxConnections is how many streams may be open; more are answered 503. 0 = 20,000.
 	MaxConnections int
+	// MaxPerAddress is how many of them one address may have; more are answered
+	// 429. 0 = a quarter of MaxConnections.
+	MaxPerAddress int
+	// TrustedProxies are the addresses or CIDR ranges of proxies whose
+	// X-Forwarded-For is believed; nil = none.
+	TrustedProxies []string
 	// Heartbeat is the longest silence of a stream. 0 = 5 s.
 	Heartbeat time.Duration
 	// HelloTimeout is how long a client may take to say hello. 0 = 5 s.
@@ -66,6 +72,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 20_000
 	}
+	if c.MaxPerAddress == 0 {
+		c.MaxPerAddress = max(1, c.MaxConnections/4)
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -79,8 +88,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("the heartbeat is %v and the time for a hello %v: they must be at least 10 ms and above 0", c.Heartbeat, c.HelloTimeout)
 	case c.Slice < time.Millisecond:
 		return c, fmt.Errorf("the slice is %v: it must be at least 1 ms", c.Slice)
-	case c.MaxConnections < 0:
-		return c, fmt.Errorf("at most %d connections: it must be at least 1", c.MaxConnections)
+	case c.MaxConnections < 0 || c.MaxPerAddress < 0:
+		return c, fmt.Errorf("at most %d connections, %d of an address: both must be at least 1", c.MaxConnections, c.MaxPerAddress)
 	}
 	return c, nil
 }
@@ -104,13 +113,18 @@ func New(cfg Config) (*Service, error) {
 	}
 	m.limit.Set(float64(cfg.MaxConnections))
 	h := newHub(cfg, m)
+	handler, err := routes(h, cfg)
+	if err != nil {
+		h.cancel()
+		return nil, err
+	}
 	if cfg.Metrics != nil {
 		if err := cfg.Metrics.Register(feedStates{h}); err != nil {
 			h.cancel()
 			return nil, fmt.Errorf("cannot register the metrics of the gateway: %w", err)
 		}
 	}
-	return &Service{hub: h, handler: routes(h, cfg)}, nil
+	return &Service{hub: h, handler: handler}, nil
 }
 
 // Handler serves streams, snapshots, /openapi.yaml and the page.

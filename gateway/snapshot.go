@@ -32,12 +32,12 @@ func (h *hub) getSnapshot(c *gin.Context) {
 		problem(c, http.StatusNotFound, "there is no such dashboard")
 		return
 	}
-	_, specs, _, err := parseDocument(text)
+	doc, _, err := parseDocument(text)
 	if err != nil {
 		h.unavailable(c, "the dashboard cannot be read", err)
 		return
 	}
-	for _, s := range specs {
+	for _, s := range doc.specs {
 		if s.id != c.Param("wid") {
 			continue
 		}

@@ -287,7 +287,7 @@ func TestPauseAndPlay(t *testing.T) {
 }
 
 func TestConnectionsThatAreClosed(t *testing.T) {
-	w := open(t, func(c *gateway.Config) { c.HelloTimeout, c.MaxConnections = 2*time.Second, 4 })
+	w := open(t, func(c *gateway.Config) { c.HelloTimeout, c.MaxConnections, c.MaxPerAddress = 2*time.Second, 4, 4 })
 	w.show(1, oneKey)
 	for _, c := range []struct {
 		name, id, say string

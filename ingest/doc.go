@@ -1,12 +1,15 @@
 // Package ingest takes events over HTTP and answers when Kafka has them:
-// POST /ingest of protocol.md.
+// POST /ingest of protocol.md, and the line protocol of InfluxDB.
 //
-//		body ──decode──▶ events ──by metric──▶ records ──murmur2──▶ partition queues ──Produce, acks=all──▶ Kafka
-//		  └ verdicts ◀───────────────────────────────────────────────── acknowledged or not ◀──────────────┘
+//		body ──format──▶ events ──by metric──▶ records ──murmur2──▶ partition queues ──by leader──▶ requests, acks=all ──▶ Kafka
+//		  └ verdicts ◀──────────────────────────────────────────────── acknowledged or not ◀──────────────┘
 //
-//	  - Each partition has one produce request under way; what arrives meanwhile
-//	    goes into the next one. So a lone event does not wait, and under load the
-//	    requests grow by themselves.
+//	  - A format is one file: what of a head it takes, how a body becomes events, and
+//	    how it is answered. All else is the same for all (format.go).
+//	  - A partition is in one produce request at a time, so its order is that of
+//	    its queue, and a leader gets what waits for all its partitions together. A
+//	    lone event does not wait, and under load the requests grow by themselves. A
+//	    partition whose records failed is tried alone until they are decided.
 //	  - What is in memory is bounded by a budget of bytes: who comes when it is
 //	    used up is told to come back (429).
 //	  - A record is stamped once, on arrival. Retries send the same bytes with the

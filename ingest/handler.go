@@ -1,23 +1,20 @@
 package ingest
 
 import (
-	"compress/gzip"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
-	"pulseboard/internal/auth"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -27,8 +24,6 @@ var openAPI []byte
 
 const (
 	maxIdempotencyKey = 128
-	jsonType          = "application/json"
-	linesType         = "application/x-ndjson"
 	busyRetryAfter    = 1 // Seconds.
 	awayRetryAfter    = 2
 )
@@ -50,7 +45,11 @@ func (s *Service) routes() http.Handler {
 	e.NoMethod(func(c *gin.Context) {
 		fail(c, http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; events are sent with POST")
 	})
-	e.POST("/ingest", s.config.Guard.Gin(auth.Ingest), s.ingest)
+	for _, f := range formats() {
+		for _, path := range f.paths {
+			e.POST(path, s.serve(f))
+		}
+	}
 	e.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openAPI) })
 	return e
 }
@@ -61,131 +60,88 @@ func fail(c *gin.Context, status int, detail string, errs ...service.ProblemErro
 	service.NewProblem(status, detail, errs...).Write(c.Writer)
 }
 
-// failLater answers a request that is worth repeating.
-func failLater(c *gin.Context, status, after int, detail string) {
-	c.Header("Retry-After", strconv.Itoa(after))
-	fail(c, status, detail)
+func setRetryAfter(c *gin.Context, seconds int) { c.Header("Retry-After", strconv.Itoa(seconds)) }
+
+// tooMany is the answer to more events than a request may hold.
+func (s *Service) tooMany() *refusal {
+	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("more than %d events: send them in several requests", s.config.MaxEvents))
 }
 
-func (s *Service) ingest(c *gin.Context) {
-	lines, ok := contentType(c)
-	if !ok {
-		return
-	}
+func idempotencyKey(c *gin.Context) (string, *refusal) {
 	key := c.GetHeader("Idempotency-Key")
 	if len(key) > maxIdempotencyKey || key == "" && c.Request.Header["Idempotency-Key"] != nil {
-		fail(c, http.StatusBadRequest, fmt.Sprintf("Idempotency-Key must have 1 to %d characters", maxIdempotencyKey))
-		return
+		return "", refuse(http.StatusBadRequest, fmt.Sprintf("Idempotency-Key must have 1 to %d characters", maxIdempotencyKey))
 	}
-	text, ok := s.read(c)
-	defer text.release()
-	if !ok {
-		return
-	}
-	batch, ok := s.decode(c, text.text, lines)
-	if !ok {
-		return
-	}
-	s.store(c, batch, requestID(key, text.text))
-}
-
-func contentType(c *gin.Context) (lines, ok bool) {
-	t, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
-	switch {
-	case err == nil && t == jsonType:
-		return false, true
-	case err == nil && t == linesType:
-		return true, true
-	}
-	fail(c, http.StatusUnsupportedMediaType, fmt.Sprintf("the Content-Type is %.80q: it must be %s or %s", c.GetHeader("Content-Type"), jsonType, linesType))
-	return false, false
+	return key, nil
 }
 
 // read takes the body, decompressed. What it returns must be released in any case.
-func (s *Service) read(c *gin.Context) (*body, bool) {
+func (s *Service) read(c *gin.Context, hint string) (*body, *refusal) {
 	limit := s.config.MaxBody
 	r, length := io.Reader(c.Request.Body), c.Request.ContentLength
 	none := &body{budget: s.budget}
 	switch encoding := strings.ToLower(c.GetHeader("Content-Encoding")); encoding {
 	case "", "identity":
 	case "gzip":
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			fail(c, http.StatusBadRequest, "the body is not gzip: "+err.Error())
-			return none, false
+		z := s.gzips.Get().(*gzip.Reader)
+		defer s.gzips.Put(z)
+		if err := z.Reset(r); err != nil {
+			return none, refuse(http.StatusBadRequest, "the body is not gzip: "+err.Error())
 		}
 		r, length = z, -1
 	case "zstd":
-		// One thread and little memory: bodies are small and many.
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(limit)))
-		if err != nil {
-			fail(c, http.StatusBadRequest, "the body is not zstd: "+err.Error())
-			return none, false
+		z := s.zstds.Get().(*zstd.Decoder)
+		defer s.zstds.Put(z)
+		if err := z.Reset(r); err != nil {
+			return none, refuse(http.StatusBadRequest, "the body is not zstd: "+err.Error())
 		}
-		defer z.Close()
+		// The body is not to be held by a spare decoder.
+		defer func() { _ = z.Reset(nil) }()
 		r, length = z, -1
 	default:
-		fail(c, http.StatusUnsupportedMediaType, fmt.Sprintf("the Content-Encoding is %.80q: it must be gzip, zstd or absent", encoding))
-		return none, false
+		return none, refuse(http.StatusUnsupportedMediaType, fmt.Sprintf("the Content-Encoding is %.80q: it must be gzip, zstd or absent", encoding))
 	}
 	b, err := s.budget.read(r, length, limit)
 	switch {
 	case errors.Is(err, errTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
-		fail(c, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes: send the events in several requests", limit))
+		return b, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes: send the events in several requests", limit))
 	case errors.Is(err, errBusy):
 		s.metrics.busy.Inc()
-		failLater(c, http.StatusTooManyRequests, busyRetryAfter, "more events are waiting for Kafka than this node may hold: send the request again later; nothing of it was stored")
+		return b, &refusal{
+			status: http.StatusTooManyRequests, after: busyRetryAfter,
+			detail: "more events are waiting for Kafka than this node may hold: send the request again later; nothing of it was stored",
+		}
 	case err != nil:
-		fail(c, http.StatusBadRequest, "the body cannot be read: "+err.Error())
+		return b, refuse(http.StatusBadRequest, "the body cannot be read: "+err.Error())
 	case len(b.text) == 0:
-		fail(c, http.StatusBadRequest, "the body is empty: send an event, an array of events or {\"events\":[…]}")
-	default:
-		return b, true
+		return b, refuse(http.StatusBadRequest, "the body is empty: "+hint)
 	}
-	return b, false
+	return b, nil
 }
 
-func (s *Service) decode(c *gin.Context, text []byte, lines bool) (*metric.Batch, bool) {
-	var batch *metric.Batch
-	var err error
-	if lines {
-		batch, err = metric.DecodeLines(text, s.config.MaxEvents)
-	} else {
-		d := s.decoders.Get().(*metric.Decoder)
-		batch, err = d.Request(text, s.config.MaxEvents)
-		s.decoders.Put(d)
-	}
-	var fault *metric.Fault
-	switch {
-	case errors.Is(err, metric.ErrTooMany):
-		fail(c, http.StatusRequestEntityTooLarge, fmt.Sprintf("more than %d events: send them in several requests", s.config.MaxEvents))
-	case errors.As(err, &fault):
-		fail(c, http.StatusBadRequest, "the body is not JSON: "+fault.Detail, service.ProblemError{Code: fault.Code, Detail: fault.Detail})
-	case err != nil:
-		fail(c, http.StatusBadRequest, err.Error())
-	default:
-		return batch, true
-	}
-	return nil, false
-}
-
-// store brings the good events of batch to Kafka and answers.
-func (s *Service) store(c *gin.Context, batch *metric.Batch, id string) {
+// store brings the good events of batch to Kafka, and calls packed when they are in records.
+func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(faults bool), batch *metric.Batch, id string) (*outcome, *refusal) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.Patience)
 	defer cancel()
 	v := &verdicts{faults: batch.Faults}
-	var done sync.WaitGroup
-	records := s.records(ctx, batch, id, v, &done)
-	for _, r := range records {
-		r.traceparent = traceparent(c)
-	}
+	p := s.packers.Get().(*packer)
+	// Once all records are decided, nobody else looks at them.
+	defer func() { p.trim(); s.packers.Put(p) }()
+	// Whole milliseconds, as in the record: the pipeline judges by what it reads there.
+	arrival := s.now().UnixMilli()
+	records, n := p.pack(batch, s.config.Limits, arrival, v.reject), batch.N
+	packed(len(v.faults) > 0)
 	if len(records) > 0 {
+		var done sync.WaitGroup
 		done.Add(len(records))
+		trace := traceparent(c)
+		for _, r := range records {
+			r.ctx, r.id, r.traceparent, r.stamp, r.done = ctx, id, trace, arrival, &done //nolint:fatcontext // Each record has the request's.
+		}
 		if err := s.producer.put(ctx, records); err != nil {
 			// Nothing was sent.
-			s.metrics.notAcknowledged.Add(float64(len(batch.Events)))
-			failLater(c, http.StatusServiceUnavailable, awayRetryAfter, "nothing was stored: "+err.Error())
-			return
+			counts.notAcknowledged.Add(float64(n - len(v.faults)))
+			return nil, &refusal{status: http.StatusServiceUnavailable, after: awayRetryAfter, detail: "nothing was stored: " + err.Error()}
 		}
 		done.Wait()
 	}
@@ -194,52 +150,18 @@ func (s *Service) store(c *gin.Context, batch *metric.Batch, id string) {
 			v.miss(r)
 		}
 	}
-	s.answer(c, v, batch.N)
-}
-
-// records turns events into records, leaving out those whose time is out of bounds.
-func (s *Service) records(ctx context.Context, batch *metric.Batch, id string, v *verdicts, done *sync.WaitGroup) []*record {
-	// Whole milliseconds, as in the record: the pipeline judges by what it reads there.
-	arrival := s.now().Truncate(time.Millisecond)
-	var records []*record
-	for _, g := range split(batch.Events, batch.Index) {
-		g.inTime(s.config.Limits, arrival.UnixMilli(), v.reject)
-		if len(g.events) == 0 {
-			continue
-		}
-		records = append(records, &record{
-			ctx: ctx, metric: g.events[0].Metric, stamp: arrival, events: g.index, done: done,
-			id:    id + "-" + strconv.Itoa(g.chunk),
-			value: metric.AppendRecord(make([]byte, 0, g.bytes), g.events[0].Metric, g.events),
-		})
-	}
-	return records
-}
-
-func (s *Service) answer(c *gin.Context, v *verdicts, n int) {
 	for _, f := range v.faults {
 		if f.Code != metric.CodeNotAcknowledged {
-			s.metrics.rejected.WithLabelValues(f.Code).Inc()
+			counts.rejected.WithLabelValues(f.Code).Inc()
 		}
 	}
-	a := v.answer(n)
-	s.metrics.accepted.Add(float64(a.Accepted))
-	s.metrics.notAcknowledged.Add(float64(len(v.unknown)))
-	switch {
-	case len(v.unknown) > 0:
-		c.Header("Retry-After", strconv.Itoa(awayRetryAfter))
-		refuse(c, http.StatusServiceUnavailable, fmt.Sprintf("Kafka did not acknowledge %d of %d events: send those of not_acknowledged_ranges again", len(v.unknown), n), a)
-	case a.Accepted == 0 && n > 0:
-		refuse(c, http.StatusBadRequest, "none of the events can be counted", a)
-	default:
-		c.JSON(http.StatusOK, a)
+	o := &outcome{answer: v.answer(n), n: n, unknown: len(v.unknown)}
+	counts.accepted.Add(float64(o.Accepted))
+	counts.notAcknowledged.Add(float64(o.unknown))
+	if o.unknown > 0 {
+		setRetryAfter(c, awayRetryAfter)
 	}
-}
-
-func refuse(c *gin.Context, status int, detail string, a *answer) {
-	// Before the body, since Gin sets its own only when there is none.
-	c.Header("Content-Type", "application/problem+json")
-	c.JSON(status, problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, answer: a})
+	return o, nil
 }
 
 // traceparent returns the header of that name if it has the form of W3C Trace

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -10,15 +11,17 @@ import (
 )
 
 type metrics struct {
-	accepted        prometheus.Counter
+	accepted        *prometheus.CounterVec
 	rejected        *prometheus.CounterVec
-	notAcknowledged prometheus.Counter
+	notAcknowledged *prometheus.CounterVec
 	busy            prometheus.Counter
 	retries         prometheus.Counter
 	pending         prometheus.Gauge
 	pendingLimit    prometheus.Gauge
 	inFlight        prometheus.Gauge
+	waiting         prometheus.Gauge
 	requests        *prometheus.CounterVec
+	ok, noContent   prometheus.Counter // Of requests, those of nearly all.
 	duration        prometheus.Histogram
 	produce         prometheus.Histogram
 }
@@ -28,8 +31,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help})
 	}
-	vec := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help}, []string{label})
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help}, labels)
 	}
 	times := func(name, help string) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -38,28 +41,43 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		})
 	}
 	m := &metrics{
-		accepted:        counter("events_accepted_total", "Events that Kafka has acknowledged: the rate of this is the ingestion rate. Normal: as producers send."),
-		rejected:        vec("events_rejected_total", "Events refused, by the code of their fault (protocol.md). Normal: 0; a producer is wrong else.", "code"),
-		notAcknowledged: counter("events_not_acknowledged_total", "Events that Kafka did not acknowledge in time: they may be stored or not, and the producer is told. Normal: 0."),
+		accepted:        vec("events_accepted_total", "Events that Kafka has acknowledged, by the format they came in: the rate of this is the ingestion rate. Normal: as producers send.", "format"),
+		rejected:        vec("events_rejected_total", "Events refused, by their format and the code of their fault (protocol.md). Normal: 0; a producer is wrong else.", "format", "code"),
+		notAcknowledged: vec("events_not_acknowledged_total", "Events that Kafka did not acknowledge in time: they may be stored or not, and the producer is told. Normal: 0.", "format"),
 		busy:            counter("busy_total", "Requests refused with 429 because too much was waiting for Kafka. Normal: 0."),
 		retries:         counter("produce_retries_total", "Produce requests to Kafka that failed and were tried again. Normal: 0, some while a broker is replaced."),
 		pending:         prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "pending_bytes", Help: "Bytes of the bodies of requests under way. Normal: far below pending_limit_bytes."}),
 		pendingLimit:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "pending_limit_bytes", Help: "Most bytes that requests under way may hold; beyond them ingest answers 429. Normal: steady."}),
 		inFlight:        prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "requests_in_flight", Help: "Requests under way: most of them wait for Kafka. Normal: the rate of requests times request_seconds."}),
+		waiting:         prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "waiting_records", Help: "Records that wait for the next produce request to their leader. Normal: few; they grow while Kafka is slower than producers."}),
 		requests:        vec("requests_total", "HTTP requests by status. Normal: 200; 429 and 503 are told by alerts, 4xx is producers.", "status"),
 		duration:        times("request_seconds", "Time from the head of a request to its answer, Kafka's acknowledgement included. Normal: p95 below 0.05 s."),
 		produce:         times("produce_seconds", "Time of the produce requests that Kafka acknowledged. Normal: p95 below 0.025 s."),
 	}
+	m.ok, m.noContent = m.requests.WithLabelValues("200"), m.requests.WithLabelValues("204")
 	if reg == nil {
 		return m, nil
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.accepted, m.rejected, m.notAcknowledged, m.busy, m.retries, m.pending, m.pendingLimit, m.inFlight, m.requests, m.duration, m.produce,
+		m.accepted, m.rejected, m.notAcknowledged, m.busy, m.retries, m.pending, m.pendingLimit, m.inFlight, m.waiting, m.requests, m.duration, m.produce,
 	} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)
+}
+
+// formatMetrics are those of one format.
+type formatMetrics struct {
+	accepted, notAcknowledged prometheus.Counter
+	rejected                  *prometheus.CounterVec // By code.
+}
+
+func (m *metrics) of(format string) *formatMetrics {
+	return &formatMetrics{
+		accepted: m.accepted.WithLabelValues(format), notAcknowledged: m.notAcknowledged.WithLabelValues(format),
+		rejected: m.rejected.MustCurryWith(prometheus.Labels{"format": format}),
+	}
 }
 
 // count is the middleware that counts requests.
@@ -68,6 +86,13 @@ func (m *metrics) count(c *gin.Context) {
 	m.inFlight.Inc()
 	defer m.inFlight.Dec() // Also when a handler panics.
 	c.Next()
-	m.requests.WithLabelValues(strconv.Itoa(c.Writer.Status())).Inc()
+	switch status := c.Writer.Status(); status {
+	case http.StatusOK:
+		m.ok.Inc()
+	case http.StatusNoContent:
+		m.noContent.Inc()
+	default:
+		m.requests.WithLabelValues(strconv.Itoa(status)).Inc()
+	}
 	m.duration.Observe(time.Since(begin).Seconds())
 }

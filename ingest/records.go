@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -23,70 +24,110 @@ type record struct {
 	ctx         context.Context //nolint:containedctx // The request's: it says how long the record is wanted.
 	metric      string
 	value       []byte
-	id          string
+	id          string // Of the request.
+	chunk       int    // Its number in the request.
 	traceparent string
-	stamp       time.Time
+	stamp       int64 // Arrival, epoch ms.
 	events      []int // Their indexes in the request.
+
+	counted, bytes int // Events for it and what they may take, also those whose time is out of bounds.
 
 	done *sync.WaitGroup // Told when err is decided.
 	err  error           // Why it is not acknowledged.
 }
 
-// group is the events of one metric that make one record.
-type group struct {
-	events []metric.Event
-	index  []int
-	bytes  int // Of the events' JSON, about.
-	chunk  int // Its number in the request.
+// packer makes the records of a request. It is used again by other requests, and
+// so is the memory of its records.
+type packer struct {
+	records []*record // Of this request, then spare ones.
+	n       int
+	open    map[string]*record // The newest of each metric.
 }
 
-// split divides events, whose places in the request are index, into groups that
-// fit into records, in the order of the first event of each. It depends on
-// nothing but the body, so that the same request has the same chunks again.
-func split(events []metric.Event, index []int) []*group {
-	var groups []*group
-	open := make(map[string]*group)
-	for i := range events {
-		e := &events[i]
-		g := open[e.Metric]
-		size := eventBytes(e)
-		if g == nil || len(g.events) == maxRecordEvents || g.bytes+size > maxRecordBytes {
-			g = &group{chunk: len(groups), bytes: len(`{"metric_name":"","events":[]}`) + len(e.Metric)}
-			groups = append(groups, g)
-			open[e.Metric] = g
+func newPacker() any { return &packer{open: make(map[string]*record)} }
+
+// pack divides the events of a batch by metric into records, in the order of the
+// first event of each, and leaves out those whose time is out of bounds. Which
+// chunk an event is in depends on nothing but the body, so that the same request
+// has the same chunks again.
+func (p *packer) pack(batch *metric.Batch, l metric.Limits, arrival int64, reject func(int, metric.Fault)) []*record {
+	clear(p.open)
+	p.n = 0
+	var r *record
+	for i := range batch.Events {
+		e := &batch.Events[i]
+		if r == nil || r.metric != e.Metric {
+			r = p.open[e.Metric]
 		}
-		g.events = append(g.events, *e)
-		g.index = append(g.index, index[i])
-		g.bytes += size
+		size := eventBytes(e)
+		if r == nil || r.counted == maxRecordEvents || r.bytes+size > maxRecordBytes {
+			r = p.begin(e.Metric)
+		}
+		r.counted++
+		r.bytes += size
+		if e.Time != 0 {
+			if code := l.Check(e.Time, arrival); code != "" {
+				reject(batch.Index[i], timeFault(code, e.Time, arrival, l))
+				continue
+			}
+		}
+		if len(r.events) > 0 {
+			r.value = append(r.value, ',')
+		}
+		r.value = batch.AppendEvent(r.value, i)
+		r.events = append(r.events, batch.Index[i])
 	}
-	return groups
+	full := make([]*record, 0, p.n)
+	for _, r := range p.records[:p.n] {
+		if len(r.events) > 0 {
+			r.value = metric.EndRecord(r.value)
+			full = append(full, r)
+		}
+	}
+	return full
+}
+
+func (p *packer) begin(name string) *record {
+	if p.n == len(p.records) {
+		p.records = append(p.records, new(record))
+	}
+	r := p.records[p.n]
+	*r = record{
+		metric: name, chunk: p.n, value: metric.BeginRecord(r.value[:0], name), events: r.events[:0],
+		bytes: len(`{"metric_name":"","events":[]}`) + len(name),
+	}
+	p.n++
+	p.open[name] = r
+	return r
+}
+
+// How much memory a packer keeps for its next request.
+const (
+	spareRecords = 256
+	spareBytes   = 64 << 10
+)
+
+// trim gives back what an unusual request needed.
+func (p *packer) trim() {
+	if len(p.records) > spareRecords {
+		p.records = slices.Clip(p.records[:spareRecords])
+		p.open = make(map[string]*record)
+	}
+	for _, r := range p.records {
+		*r = record{value: r.value[:0], events: r.events[:0]}
+		if cap(r.value) > spareBytes {
+			r.value, r.events = nil, nil
+		}
+	}
 }
 
 // eventBytes is at least what the event takes in a record.
 func eventBytes(e *metric.Event) int {
-	n := len(`{"value":,"tags":{},"event_time":},`) + 24 + 15
-	for _, t := range e.Tags {
-		n += len(`"":"",`) + len(t.Key) + 6*len(t.Value) // A control character takes six.
+	n := len(`{"value":,"tags":{},"event_time":},`) + metric.MaxValueText + 15
+	for i := range e.Tags {
+		n += len(`"":"",`) + len(e.Tags[i].Key) + 6*len(e.Tags[i].Value) // A control character takes six.
 	}
 	return n
-}
-
-// inTime removes the events of g whose time is out of bounds on arrival and
-// gives their faults to reject.
-func (g *group) inTime(l metric.Limits, arrival int64, reject func(int, metric.Fault)) {
-	kept := 0
-	for i := range g.events {
-		e := &g.events[i]
-		if e.Time != 0 {
-			if code := l.Check(e.Time, arrival); code != "" {
-				reject(g.index[i], timeFault(code, e.Time, arrival, l))
-				continue
-			}
-		}
-		g.events[kept], g.index[kept] = g.events[i], g.index[i]
-		kept++
-	}
-	g.events, g.index = g.events[:kept], g.index[:kept]
 }
 
 func timeFault(code string, eventTime, arrival int64, l metric.Limits) metric.Fault {

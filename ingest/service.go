@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/internal/auth"
@@ -28,9 +30,11 @@ type Config struct {
 	MaxPending int64
 	// Patience is how long a request may wait for Kafka; 0 = 10 s.
 	Patience time.Duration
-	Guard    *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
-	Metrics  prometheus.Registerer // nil = nowhere.
-	Log      *slog.Logger          // nil = slog.Default().
+	// DecodeJSON reads JSON that is not NDJSON instead of metric.Decoder, for bench/ingest to compare with; nil = it does not.
+	DecodeJSON func(body []byte, limit int) (*metric.Batch, error)
+	Guard      *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
+	Metrics    prometheus.Registerer // nil = nowhere.
+	Log        *slog.Logger          // nil = slog.Default().
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -70,6 +74,10 @@ type Service struct {
 	budget   *budget
 	metrics  *metrics
 	decoders sync.Pool // Of *metric.Decoder.
+	influx   sync.Pool // Of *influxDecoder.
+	packers  sync.Pool // Of *packer.
+	gzips    sync.Pool // Of *gzip.Reader.
+	zstds    sync.Pool // Of *zstd.Decoder.
 	handler  http.Handler
 	now      func() time.Time
 }
@@ -89,11 +97,19 @@ func New(cfg Config) (*Service, error) {
 	}
 	m.pendingLimit.Set(float64(cfg.MaxPending))
 	s.decoders.New = func() any { return new(metric.Decoder) }
+	s.influx.New = newInfluxDecoder
+	s.packers.New = newPacker
+	s.gzips.New = func() any { return new(gzip.Reader) }
+	s.zstds.New = func() any {
+		// One thread and little memory: bodies are small and many. The options are right, so there is no error.
+		z, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(cfg.MaxBody))) //nolint:gosec // Above 0.
+		return z
+	}
 	s.handler = s.routes()
 	return s, nil
 }
 
-// Handler serves POST /ingest and /openapi.yaml.
+// Handler serves Paths and /openapi.yaml.
 func (s *Service) Handler() http.Handler { return s.handler }
 
 // Run keeps the number of partitions up to date until ctx ends, then waits for
@@ -110,3 +126,12 @@ func (s *Service) EnsureTopics(ctx context.Context) error {
 
 // Healthy reports whether events can be written: every partition has a leader.
 func (s *Service) Healthy(ctx context.Context) error { return s.producer.refresh(ctx) }
+
+// Paths are those that events are sent to, of all formats.
+func Paths() []string {
+	var all []string
+	for _, f := range formats() {
+		all = append(all, f.paths...)
+	}
+	return all
+}

@@ -122,6 +122,32 @@ func (n *node) post(body string, header ...string) *reply {
 	return r
 }
 
+// gauge finds a metric of the node that has no labels.
+func (n *node) gauge(name string) float64 {
+	n.t.Helper()
+	families, err := n.metrics.Gather()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	n.t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+// until waits for a condition, for half a minute at most.
+func (n *node) until(what string, ok func() bool) {
+	n.t.Helper()
+	for limit := time.Now().Add(30 * time.Second); !ok(); <-time.After(5 * time.Millisecond) {
+		if time.Now().After(limit) {
+			n.t.Fatalf("waited too long until %s", what)
+		}
+	}
+}
+
 // stored is a record as it lies in Kafka.
 type stored struct {
 	partition   int
@@ -439,20 +465,14 @@ func TestRetries(t *testing.T) {
 // What Kafka does not acknowledge in time is neither accepted nor silently dropped.
 func TestNotAcknowledged(t *testing.T) {
 	n := start(t, func(c *ingest.Config) { c.Patience = time.Second })
-	bad := int32(javaPartition("bad", 16)) //nolint:gosec // Below 16.
-	n.kafka.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		n.kafka.KeepControl()
-		if r := req.(*kmsg.ProduceRequest); r.Topics[0].Partitions[0].Partition == bad {
-			return refuseProduce(r), nil, true
-		}
-		return nil, nil, false
-	})
+	bad := javaPartition("bad", 16)
+	refusePartitionOf(n.kafka, "bad")
 	r := n.post(`[{"metric_name":"good","value":1},{"metric_name":"bad","value":1},{"metric_name":"bad","value":2},{"value":3}]`)
 	if r.status != 503 || r.Accepted != 1 || r.Rejected != 3 || r.codes() != "1:not_acknowledged 2:not_acknowledged 3:metric_name_missing" ||
 		fmt.Sprint(r.Ranges, r.Unknown) != "[[1 3]] [[1 2]]" || r.header.Get("Retry-After") == "" {
 		t.Errorf("%d %+v", r.status, r)
 	}
-	if javaPartition("good", 16) == int(bad) {
+	if javaPartition("good", 16) == bad {
 		t.Fatal("the test needs two partitions")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -17,6 +18,8 @@ type Batch struct {
 	Events []Event        // The good ones. Events may share their Tags: never change them.
 	Index  []int          // Position in the input of each of Events.
 	Faults []IndexedFault // The bad ones.
+
+	texts []texts // Of the first of Events.
 }
 
 // IndexedFault is the fault of the event at position Index of the input.
@@ -38,14 +41,23 @@ func DecodeRequest(body []byte, limit int) (*Batch, error) {
 // DecodeLines reads the NDJSON body of POST /ingest, one event a line. A line
 // that is not JSON is a fault of that event alone; empty lines do not count.
 func DecodeLines(body []byte, limit int) (*Batch, error) {
-	d := new(Decoder)
+	return new(Decoder).Lines(body, limit)
+}
+
+// Lines is DecodeLines. What it returns is valid as long as that of Request.
+func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 	d.begin(limit)
+	d.again()
 	for line := range bytes.SplitSeq(body, []byte{'\n'}) {
 		if len(bytes.TrimLeft(line, " \t\r")) == 0 {
 			continue
 		}
 		if d.batch.N == d.limit {
 			return nil, ErrTooMany
+		}
+		if i := d.quickEvent(line, skipSpace(line, 0)); i >= 0 && skipSpace(line, i) == len(line) {
+			d.take()
+			continue
 		}
 		d.reset(line)
 		if e, f, err := d.line(); err != nil {
@@ -61,9 +73,13 @@ func DecodeLines(body []byte, limit int) (*Batch, error) {
 // the tags that it has seen, since events have most of them in common. The
 // zero value is ready. It is not safe for concurrent use.
 type Decoder struct {
-	limit    int
-	inRecord bool // Events have no metric_name of their own.
-	batch    *Batch
+	limit     int
+	inRecord  bool // Events have no metric_name of their own.
+	keepTexts bool
+	batch     *Batch
+	spare     *Batch // That of the last Request or Lines, to be used again.
+	read      event  // What quickEvent has read.
+	lastName  string // That it has read.
 
 	input []byte
 	json  *jsontext.Decoder
@@ -83,11 +99,26 @@ const maxRemembered = 10_000
 // fields are the members of an event as JSON text, nil where absent.
 type fields struct{ name, value, tags, time []byte }
 
-// Request is DecodeRequest.
+// Request is DecodeRequest. What it returns is valid until the next call, and as
+// long as body stays as it is.
 func (d *Decoder) Request(body []byte, limit int) (*Batch, error) {
 	d.begin(limit)
+	d.again()
+	ok, err := d.quickRequest(body)
+	if ok || err != nil {
+		return d.whole(err)
+	}
+	return d.strict(body, limit)
+}
+
+// strict is Request in one pass of the strict decoder.
+func (d *Decoder) strict(body []byte, limit int) (*Batch, error) {
+	d.begin(limit)
 	d.reset(body)
-	err := d.request()
+	return d.whole(d.request())
+}
+
+func (d *Decoder) whole(err error) (*Batch, error) {
 	switch {
 	case errors.Is(err, ErrTooMany):
 		return nil, err
@@ -97,8 +128,17 @@ func (d *Decoder) Request(body []byte, limit int) (*Batch, error) {
 	return d.batch, nil
 }
 
+// again lets the batch use the memory of the last one.
+func (d *Decoder) again() {
+	if b := d.spare; b != nil {
+		*b = Batch{Events: b.Events[:0], Index: b.Index[:0], texts: b.texts[:0]}
+		d.batch = b
+	}
+	d.spare, d.keepTexts = d.batch, true
+}
+
 func (d *Decoder) begin(limit int) {
-	d.limit, d.inRecord, d.batch = limit, false, new(Batch)
+	d.limit, d.inRecord, d.keepTexts, d.batch = limit, false, false, new(Batch)
 	if d.texts == nil || len(d.texts) > maxRemembered {
 		d.texts = make(map[string]string)
 	}
@@ -401,6 +441,7 @@ func (d *Decoder) text(b []byte) string {
 
 type tagsVerdict struct {
 	tags  Tags
+	json  string // Of tags; "" when there are none.
 	fault *Fault
 }
 
@@ -419,7 +460,7 @@ func (d *Decoder) tagsOf(object []byte) tagsVerdict {
 	v, ok := d.tags[string(object)]
 	if !ok {
 		v.tags, v.fault = d.readTags(object)
-		d.tags[string(object)] = v
+		v = d.remember(object, v)
 	}
 	return v
 }
@@ -487,6 +528,36 @@ func (d *Decoder) judgeTags() (tags Tags, fault *Fault) {
 		return nil, fault
 	}
 	return slices.Clip(tags), nil
+}
+
+// CheckTags says what is wrong with tags that are sorted by key, as they come in
+// formats other than JSON; nil = nothing.
+func CheckTags(t Tags) *Fault {
+	for i := range t {
+		key, value := t[i].Key, t[i].Value
+		switch {
+		case !validTagKey(key):
+			return &Fault{CodeTagsInvalid, ValidateTagKey(key).Error()}
+		case i > 0 && t[i-1].Key == key:
+			return &Fault{CodeTagsInvalid, fmt.Sprintf("the tag %s is there twice", key)}
+		case !utf8.ValidString(value):
+			return &Fault{CodeTagsInvalid, fmt.Sprintf("the value of tag %s is not valid UTF-8", key)}
+		case len(value) > MaxTagValue:
+			return &Fault{CodeTagsInvalid, fmt.Sprintf("the value of tag %s has %d bytes; at most %d are allowed", key, len(value), MaxTagValue)}
+		}
+	}
+	if len(t) > MaxTags {
+		return &Fault{CodeTooManyTags, fmt.Sprintf("%d tags; at most %d are allowed", len(t), MaxTags)}
+	}
+	return nil
+}
+
+// TimeFault says what is wrong with an event time in epoch milliseconds by itself; nil = nothing.
+func TimeFault(ms int64) *Fault {
+	if ms < earliestEventTimeMs || ms >= latestEventTimeMs {
+		return &Fault{CodeEventTimeInvalid, fmt.Sprintf("the time %d ms since 1970 is not between the years 2000 and 10000: is the precision right?", ms)}
+	}
+	return nil
 }
 
 func malformed(detail string) *Fault { return &Fault{CodeMalformed, detail} }

@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 )
@@ -12,6 +13,37 @@ func DecodeRecord(value []byte) (*Batch, error) { return new(Decoder).Record(val
 
 // Record is DecodeRecord.
 func (d *Decoder) Record(value []byte) (*Batch, error) {
+	d.begin(math.MaxInt)
+	if d.quickRecord(value) {
+		return d.batch, nil
+	}
+	return d.strictRecord(value)
+}
+
+// quickRecord reads a record in the form of AppendRecord, and reports whether it could.
+func (d *Decoder) quickRecord(value []byte) bool {
+	const begin, middle = `{"metric_name":`, `,"events":[`
+	if !bytes.HasPrefix(value, []byte(begin)) {
+		return false
+	}
+	name, i := d.quickName(value, min(len(begin), len(value)))
+	if i < 0 || !bytes.HasPrefix(value[i:], []byte(middle)) {
+		return false
+	}
+	d.inRecord = true
+	// Events of AppendRecord are longer than 50 bytes; more is appended.
+	d.batch.Events, d.batch.Index = make([]Event, 0, len(value)/50+1), make([]int, 0, len(value)/50+1)
+	i, err := d.quickList(value, i+len(middle)-1)
+	if err != nil || i < 0 || string(value[i:]) != "}" {
+		return false
+	}
+	for i := range d.batch.Events {
+		d.batch.Events[i].Metric = name
+	}
+	return true
+}
+
+func (d *Decoder) strictRecord(value []byte) (*Batch, error) {
 	d.begin(math.MaxInt)
 	d.reset(value)
 	if d.json.PeekKind() != '{' {
@@ -75,17 +107,25 @@ func (d *Decoder) nameAll(quoted []byte) {
 // metric. Values must be finite and are read back bit for bit; events without a
 // time stay so.
 func AppendRecord(dst []byte, name string, events []Event) []byte {
-	dst = append(dst, `{"metric_name":`...)
-	dst = appendString(dst, name)
-	dst = append(dst, `,"events":[`...)
+	dst = BeginRecord(dst, name)
 	for i := range events {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = AppendRecordEvent(dst, &events[i])
 	}
-	return append(dst, "]}"...)
+	return EndRecord(dst)
 }
+
+// BeginRecord appends what stands before the events of AppendRecord.
+func BeginRecord(dst []byte, name string) []byte {
+	dst = append(dst, `{"metric_name":`...)
+	dst = appendString(dst, name)
+	return append(dst, `,"events":[`...)
+}
+
+// EndRecord appends what stands after them.
+func EndRecord(dst []byte) []byte { return append(dst, "]}"...) }
 
 // AppendRecordEvent appends one of the events of AppendRecord.
 func AppendRecordEvent(dst []byte, e *Event) []byte {
@@ -96,9 +136,14 @@ func AppendRecordEvent(dst []byte, e *Event) []byte {
 		dst = append(dst, `,"tags":`...)
 		dst = e.Tags.AppendJSON(dst)
 	}
-	if e.Time != 0 {
+	return appendTime(dst, e.Time)
+}
+
+// appendTime ends an event.
+func appendTime(dst []byte, ms int64) []byte {
+	if ms != 0 {
 		dst = append(dst, `,"event_time":`...)
-		dst = strconv.AppendInt(dst, e.Time, 10)
+		dst = strconv.AppendInt(dst, ms, 10)
 	}
 	return append(dst, '}')
 }

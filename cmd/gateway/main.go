@@ -28,6 +28,8 @@ gateway brings the results of dashboards to browsers, live.
 
 It serves
   /stream/{dashboard_id}    WebSocket, subprotocol pulseboard.v1; the client speaks first: {"type":"hello"}
+  /stream/{dashboard_id}/events
+                            the same as Server-Sent Events; ?max_hz=0.5&var-host=a as in a hello
   /dashboards/{id}/widgets/{wid}/snapshot
                             the current value of one widget
   /openapi.yaml             the whole API
@@ -53,6 +55,8 @@ type options struct {
 	origins          conf.List
 	heartbeat, slice time.Duration
 	maxConnections   int
+	maxPerAddress    int
+	trustedProxies   conf.List
 	level            slog.Level
 }
 
@@ -64,6 +68,8 @@ func parse(env service.Env) (options, error) {
 	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that holds results and dashboards, `host:port` or redis:// URL")
 	f.Var(&o.origins, "origins", "`origins`, comma-separated, whose pages may open streams beside those of the gateway's own host;\nsuch as https://metrics.example.org, or * for any")
 	f.IntVar(&o.maxConnections, "max-connections", 20_000, "most streams at a time, a `number`; more are answered 503")
+	f.IntVar(&o.maxPerAddress, "max-connections-per-address", 0, "most streams of one address, a `number`; more are answered 429; 0 = a quarter of --max-connections")
+	f.Var(&o.trustedProxies, "trusted-proxies", "`addresses` or CIDR ranges, comma-separated, of load balancers whose X-Forwarded-For names the client;\nwithout it all clients behind one count as one address")
 	f.DurationVar(&o.heartbeat, "heartbeat", 5*time.Second, "longest silence of a stream, a `duration`")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
@@ -81,6 +87,9 @@ func parse(env service.Env) (options, error) {
 	}
 	if o.maxConnections < 1 {
 		return o, fmt.Errorf("--max-connections is %d: it must be at least 1", o.maxConnections)
+	}
+	if o.maxPerAddress < 0 {
+		return o, fmt.Errorf("--max-connections-per-address is %d: it must be at least 0", o.maxPerAddress)
 	}
 	return o, nil
 }
@@ -116,6 +125,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	svc, err := gateway.New(gateway.Config{
 		Results: store, Dashboards: reg, Page: web.Handler(), Origins: o.origins, MaxConnections: o.maxConnections,
+		MaxPerAddress: o.maxPerAddress, TrustedProxies: o.trustedProxies,
 		Heartbeat: o.heartbeat, Slice: o.slice, Guard: guard, Metrics: metrics, Log: log,
 	})
 	if err != nil {

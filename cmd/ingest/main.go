@@ -27,6 +27,8 @@ ingest takes events over HTTP and answers when Kafka has acknowledged them.
 
 It serves
   /ingest        POST: an event, an array or {"events":[…]}, or one event a line (application/x-ndjson)
+  /write, /api/v2/write
+                 POST: lines of InfluxDB, as Telegraf and the clients of InfluxDB send them
   /openapi.yaml  the whole API
   /metrics       Prometheus metrics
   /healthz       200 while every partition has a leader
@@ -35,8 +37,8 @@ Nodes keep nothing: any number may run behind a load balancer. 200 means stored
 by all in-sync replicas; 503 says which events are not acknowledged, 429 that
 this node has as much waiting as it may hold.
 
-With --tokens, /ingest asks for a token with the scope ingest (Authorization:
-Bearer TOKEN). Without, anybody may send, so it listens on loopback only.`
+With --tokens, they ask for a token with the scope ingest (Authorization: Bearer
+TOKEN, for lines also Token TOKEN). Without, anybody may send, so it listens on loopback only.`
 
 func main() { os.Exit(service.Main("ingest", run)) }
 

@@ -1,5 +1,5 @@
-// Command pulseboard runs the whole of Pulseboard on one machine, and keeps
-// dashboards as files.
+// Command pulseboard runs the whole of Pulseboard on one machine, keeps
+// dashboards as files, and measures what an installation bears.
 package main
 
 import (
@@ -21,6 +21,7 @@ Commands:
   run        start everything on this machine: Kafka, Redis, pipeline, API and page
   pipeline   run the Beam pipeline alone (run starts this as a process of its own)
   dashboards check, compare, apply and export dashboards as files; import those of Grafana
+  load       put a running Pulseboard under load, and say whether it held
   canary     send an event a second through everything, and tell what becomes of it
   token      make, list and remove the tokens that let people and programs in
 
@@ -42,6 +43,8 @@ func command(ctx context.Context, env service.Env) error {
 		return pipeline.Main(ctx, env)
 	case "dashboards":
 		return dashboards(ctx, env)
+	case "load":
+		return loadCommand(ctx, env)
 	case "canary":
 		return runCanary(ctx, env)
 	case "token":
@@ -53,5 +56,5 @@ func command(ctx context.Context, env service.Env) error {
 		_, _ = fmt.Fprint(env.Stdout, usage)
 		return conf.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards, canary or token (see pulseboard help)", strings.TrimSpace(name))
+	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards, load, canary or token (see pulseboard help)", strings.TrimSpace(name))
 }

@@ -427,7 +427,9 @@ func (a *app) startIngest(ctx context.Context) error {
 		return err
 	}
 	a.group.start(ctx, "ingest", s.Run)
-	a.mux.Handle("/ingest", s.Handler())
+	for _, path := range ingest.Paths() {
+		a.mux.Handle(path, s.Handler())
+	}
 	a.checks = append(a.checks, check{"ingest", s.Healthy})
 	return nil
 }

@@ -14,8 +14,20 @@ import (
 // Bearer returns the token of a request's Authorization header, "" when there is
 // none. Other schemes are passed over: they are those of a proxy before us.
 func Bearer(r *http.Request) string {
+	return credentials(r, "Bearer")
+}
+
+// InfluxToken is Bearer, also in the scheme Token, as the clients of InfluxDB send it.
+func InfluxToken(r *http.Request) string {
+	if token := credentials(r, "Token"); token != "" {
+		return token
+	}
+	return Bearer(r)
+}
+
+func credentials(r *http.Request, want string) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	if !strings.EqualFold(scheme, want) {
 		return ""
 	}
 	return strings.TrimSpace(token)
@@ -34,11 +46,19 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, need Scope) bool {
 // Refuse answers a request with the error of a check: RFC 6750 in the header,
 // RFC 9457 in the body.
 func Refuse(w http.ResponseWriter, err error) {
+	status, detail := Challenge(w.Header(), err)
+	service.NewProblem(status, detail).Write(w)
+}
+
+// Challenge sets the headers of a refusal and returns its status and what to
+// say, for answers that have another body than Refuse's.
+func Challenge(h http.Header, err error) (status int, detail string) {
 	var d *Denied
 	if !errors.As(err, &d) {
 		d = &Denied{Outcome: UnknownToken}
 	}
-	status, challenge := http.StatusUnauthorized, `Bearer realm="pulseboard"`
+	status = http.StatusUnauthorized
+	challenge := `Bearer realm="pulseboard"`
 	switch d.Outcome {
 	case NoToken:
 	case MissingScope:
@@ -47,9 +67,9 @@ func Refuse(w http.ResponseWriter, err error) {
 	case UnknownToken, Expired:
 		challenge += `, error="invalid_token"`
 	}
-	w.Header().Set("WWW-Authenticate", challenge)
-	w.Header().Set("Cache-Control", "no-store")
-	service.NewProblem(status, d.Detail()).Write(w)
+	h.Set("WWW-Authenticate", challenge)
+	h.Set("Cache-Control", "no-store")
+	return status, d.Detail()
 }
 
 // Gin is Admit as a middleware of one route or many.

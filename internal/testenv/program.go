@@ -3,6 +3,7 @@ package testenv
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -71,4 +72,16 @@ func (p *Program) Pid() int { return p.cmd.Process.Pid }
 func (p *Program) Kill() {
 	_ = p.cmd.Process.Kill() // It may have ended by itself, which its log says.
 	<-p.done
+}
+
+// Stop is SIGTERM, and waits for the end, which must be a good one.
+func (p *Program) Stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	<-p.done
+	if !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("%s ended with %s", p.cmd.Path, p.cmd.ProcessState)
+	}
+	return nil
 }

@@ -57,7 +57,15 @@ test("axe finds nothing", { timeout: 240_000 }, async (t) => {
         await page.getByRole("button", { name: "Export as JSON" }).waitFor();
       },
     },
-    { name: "kiosk", at: `${path}?kiosk=1`, ready: live },
+    {
+      name: "kiosk",
+      at: `${path}?kiosk=1`,
+      ready: async (page) => {
+        await live(page);
+        // What has the focus does not fade, however long it is looked at.
+        await page.getByRole("button", { name: "Leave the wall display" }).focus();
+      },
+    },
     { name: "inspect", at: `${path}/w/${widgets[0].widget_id}`, ready: async (page) => {
       await pillSays(page, "Live");
       await page.getByRole("region", { name: "Points" }).getByRole("row").nth(2).waitFor();

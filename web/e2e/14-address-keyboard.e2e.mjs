@@ -36,6 +36,13 @@ test("deep links and the wall display", { timeout: 120_000 }, async (t) => {
     await pillSays(page, "Live");
     await frame(page, "Line").getByText("a", { exact: true }).waitFor();
     assert.equal(await page.getByRole("button", { name: "Pause", exact: true }).count(), 0);
+    // Whatever lies under the pointer, and what it looks like there.
+    const cursor = () => page.evaluate(() => getComputedStyle(document.elementFromPoint(400, 300), "::after").cursor);
+    await page.mouse.move(400, 300);
+    await until("a pointer that stands still goes", async () => (await cursor()) === "none");
+    await page.mouse.move(401, 300);
+    await until("one that moves is there", async () => (await cursor()) !== "none");
+    await until("and goes again", async () => (await cursor()) === "none");
     await page.getByRole("button", { name: "Leave the wall display" }).click();
     await page.getByRole("button", { name: "Pause", exact: true }).waitFor();
     assert.equal(new URL(page.url()).searchParams.get("kiosk"), null);

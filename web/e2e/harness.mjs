@@ -165,6 +165,23 @@ export async function makeDashboard(t, url, title, widgets, more = {}) {
   return { id, path: `/d/${id}`, document: made };
 }
 
+/** Fifty widgets of all kinds, four series each, at 4 Hz, and what they show: the server must have slices of 250 ms. */
+export async function fifty(t, url, metric) {
+  const widgets = Array.from({ length: 50 }, (_, i) =>
+    widget(CHARTS[i % CHARTS.length], `${metric}.${i % 10}`, {
+      title: `Widget ${i + 1}`,
+      group_by: ["host"],
+      refresh_interval_seconds: 0.25,
+      // Each its own query.
+      window_seconds: 2 + Math.floor(i / 10),
+      position: { x: (i % 4) * 3, y: Math.floor(i / 4) * 4, w: 3, h: 4 },
+    }),
+  );
+  const { path } = await makeDashboard(t, url, "Fifty widgets", widgets);
+  produce(t, url, (n) => Array.from({ length: 40 }, (_, i) => ({ metric_name: `${metric}.${i % 10}`, value: 50 + 40 * Math.sin(n / 9 + i), tags: { host: "abcd"[Math.floor(i / 10)] } })), 250);
+  return { path, widgets };
+}
+
 export async function getDashboard(url, id) {
   const response = await fetch(`${url}/dashboards/${id}`);
   return response.status === 404 ? null : answer(response);

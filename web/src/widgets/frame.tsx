@@ -11,7 +11,7 @@ import { isChosen, seriesLabel } from "../model/series";
 import { use } from "../signal";
 import { Icon, type IconName } from "../ui/icon";
 import { rendererFor } from "./registry";
-import type { RendererFactory, WidgetView } from "./widget";
+import { setText, type RendererFactory, type WidgetView } from "./widget";
 
 /** The words of a drawing are written anew at most this often. */
 const DESCRIBE_MS = 3000;
@@ -214,7 +214,7 @@ export function useDrawing(
     let sized = false;
     const describe = (): void => {
       describedAt = performance.now();
-      if (drawn && words?.current) words.current.textContent = renderer.describe();
+      if (drawn && words?.current) setText(words.current, renderer.describe());
     };
     const draw = (): void => {
       const stream = session.store.stream(config.id);

@@ -179,9 +179,16 @@ export function walkable(box: HTMLElement, title: string, key: (event: KeyboardE
   return spoken;
 }
 
-/** Writes only what differs: an unchanged text costs the browser nothing. */
+/** Writes only what differs, into the text that is there: a new node would make the browser look at styles again. */
 export function setText(element: Element, text: string): void {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.textContent === text) return;
+  const { firstChild } = element;
+  if (firstChild === null) element.textContent = text;
+  else firstChild.nodeValue = text;
+}
+
+export function show(element: HTMLElement, shown: boolean): void {
+  if (element.hidden === shown) element.hidden = !shown;
 }
 
 export const CANVAS_FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';

@@ -13,6 +13,8 @@ import { Combo, Multi, NumberField, Rows, walk, type Choice } from "./fields";
 const AGGREGATIONS = ["avg", "sum", "max", "min", "count", "percentile"];
 const LEVELS = ["ok", "warn", "crit"];
 const CATALOG_WAIT_MS = 150;
+/** A metric may arrive while the drawer is open. */
+const CATALOG_EVERY_MS = 5000;
 /** Metrics asked for at once. */
 const CATALOG_PAGE = 200;
 
@@ -137,18 +139,20 @@ function useMetrics(name: string): { readonly metrics: readonly Metric[]; readon
   const query = many ? name : "";
   useEffect(() => {
     const abort = new AbortController();
-    const timer = setTimeout(() => {
+    const read = (): void => {
       listMetrics(query, CATALOG_PAGE, abort.signal).then(
         (page) => {
           setProblem("");
           setMetrics(page.metrics);
           if (page.total > CATALOG_PAGE) setMany(true);
+          timer = setTimeout(read, CATALOG_EVERY_MS);
         },
         (error: unknown) => {
           if (!abort.signal.aborted) setProblem(`The list of metrics cannot be read: ${messageOf(error)}`);
         },
       );
-    }, query === "" ? 0 : CATALOG_WAIT_MS);
+    };
+    let timer = setTimeout(read, query === "" ? 0 : CATALOG_WAIT_MS);
     return () => {
       clearTimeout(timer);
       abort.abort();

@@ -9,6 +9,7 @@ import {
   fitCanvas,
   selectSeries,
   setText,
+  show,
   visibleSlice,
   walkable,
   type Renderer,
@@ -250,13 +251,13 @@ class Heatmap implements Renderer {
     const column = Math.floor((time - this.#origin) / this.#cellMs);
     const series = this.#selection.series[row];
     if (pointer === null || series === undefined || pointer.x < this.#left || column >= this.#columns || column < 0) {
-      tip.hidden = true;
+      show(tip, false);
       return;
     }
     const value = this.#values[row * this.#columns + column] ?? Number.NaN;
     const scale = scaleFor(this.#config.unit, this.#high);
-    tip.textContent = `${series.label} · ${formatTime(this.#origin + (column + 1) * this.#cellMs)} · ${formatValue(value, scale)}`;
-    tip.hidden = false;
+    setText(tip, `${series.label} · ${formatTime(this.#origin + (column + 1) * this.#cellMs)} · ${formatValue(value, scale)}`);
+    show(tip, true);
     const right = pointer.x > this.#width / 2;
     tip.style.left = right ? "auto" : `${pointer.x + 12}px`;
     tip.style.right = right ? `${this.#width - pointer.x + 12}px` : "auto";

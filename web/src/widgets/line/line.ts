@@ -11,6 +11,7 @@ import {
   CANVAS_FONT,
   selectSeries,
   setText,
+  show,
   visibleSlice,
   walkable,
   type Renderer,
@@ -388,7 +389,7 @@ class LineChart implements Renderer {
     const row = hovered ? (this.#plot?.posToIdx(left) ?? 0) : this.#times.length - 1;
     if (this.#legendTime !== null) {
       setText(this.#legendTime, hovered ? formatTime(this.#times[row] ?? Number.NaN) : "");
-      this.#legendTime.hidden = !hovered;
+      show(this.#legendTime, hovered);
     }
     this.#legend.forEach(({ value }, i) => setText(value, formatValue(this.#values[i]?.[row] ?? null, this.#scale)));
   }

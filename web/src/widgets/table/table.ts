@@ -5,7 +5,7 @@ import { fullScale } from "../../model/range";
 import { compareSeries } from "../../model/series";
 import { levelOf, levelWord } from "../../model/thresholds";
 import { RowWindow } from "../rows";
-import { append, newestValue, selectSeries, setText, visibleSlice, type Renderer, type ShownSeries, type WidgetView } from "../widget";
+import { append, newestValue, selectSeries, setText, show, visibleSlice, type Renderer, type ShownSeries, type WidgetView } from "../widget";
 
 interface Row {
   readonly series: ShownSeries;
@@ -91,7 +91,7 @@ class Table implements Renderer {
       setText(cells[tags.length + 2] ?? element, formatValue(row.high, scale));
     });
     if (this.#foot !== null) {
-      this.#foot.hidden = selection.total <= selection.series.length;
+      show(this.#foot, selection.total > selection.series.length);
       setText(this.#foot, `top ${selection.series.length} of ${selection.total} series`);
     }
     const first = rows[0];

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pulseboard/ingest"
+	"pulseboard/internal/conf"
+	"pulseboard/internal/service"
+	"pulseboard/metric"
+)
+
+// node is an ingest node in this program: with a profile, or, without, one that
+// decodes with encoding/json.
+func node(ctx context.Context, env service.Env) error {
+	profile := env.Args[1]
+	var kafka conf.List
+	var addr string
+	f := conf.New("node", "")
+	f.StringVar(&addr, "addr", "127.0.0.1:0", "")
+	f.Var(&kafka, "kafka", "")
+	if err := f.Parse(env.Args[2:], env.Getenv, env.Stdout); err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	cfg := ingest.Config{Brokers: kafka, Metrics: service.NewMetrics(), Log: log}
+	if profile == "" {
+		cfg.DecodeJSON = encodingJSON
+	}
+	s, err := ingest.New(cfg)
+	if err != nil {
+		return err
+	}
+	if err := s.EnsureTopics(ctx); err != nil {
+		return err
+	}
+	ln, err := service.Listen(ctx, addr)
+	if err != nil {
+		return err
+	}
+	if profile != "" {
+		file, err := os.Create(filepath.Join(profile, fmt.Sprintf("cpu-%d.pprof", time.Now().UnixNano()))) //nolint:gosec // The caller names it.
+		if err != nil {
+			return err
+		}
+		defer file.Close() //nolint:errcheck // A profile that was not written shows.
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	_, _ = fmt.Fprintln(env.Stdout, "addr="+ln.Addr().String())
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer stop()
+		return service.Serve(ctx, ln, s.Handler(), log)
+	})
+	g.Go(func() error { return s.Run(running) })
+	return g.Wait()
+}
+
+// encodingJSON decodes as most services do, for bodies without a fault.
+func encodingJSON(body []byte, _ int) (*metric.Batch, error) {
+	type event struct {
+		Name  string          `json:"metric_name"`
+		Value *float64        `json:"value"`
+		Tags  metric.Tags     `json:"tags"`
+		Time  json.RawMessage `json:"event_time"`
+	}
+	var events []event
+	if body[0] == '[' {
+		if err := json.Unmarshal(body, &events); err != nil {
+			return nil, err
+		}
+	} else {
+		events = make([]event, 1)
+		if err := json.Unmarshal(body, &events[0]); err != nil {
+			return nil, err
+		}
+	}
+	b := &metric.Batch{N: len(events)}
+	for i, e := range events {
+		var ms int64
+		if err := json.Unmarshal(e.Time, &ms); err != nil || e.Value == nil || metric.ValidateName(e.Name) != nil {
+			return nil, fmt.Errorf("event %d is not as this measurement sends them: %w", i, err)
+		}
+		b.Events = append(b.Events, metric.Event{Metric: e.Name, Value: *e.Value, Tags: e.Tags, Time: ms})
+		b.Index = append(b.Index, i)
+	}
+	return b, nil
+}

@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"pulseboard/internal/auth"
+)
+
+// events is a link of Server-Sent Events: the same messages, for readers without
+// WebSocket. What would be in a hello stands in the address.
+type events struct{ conn net.Conn }
+
+// The answer ends with the connection. Proxies must not hold it back.
+const eventsHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n"
+
+// read waits for the end: a reader has nothing more to say.
+func (e events) read() ([]byte, error) {
+	var b [512]byte
+	for {
+		if _, err := e.conn.Read(b[:]); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (events) limit(int64) {}
+
+func (events) ping() {} // Heartbeats fail to be written where nobody is left.
+
+func (e events) write(m *message) error {
+	if err := e.conn.SetWriteDeadline(time.Now().Add(progressLimit)); err != nil {
+		return err
+	}
+	var head string
+	if m.retry > 0 {
+		head = "retry: " + strconv.FormatInt(m.retry.Milliseconds(), 10) + "\n"
+	}
+	text := net.Buffers{[]byte(head + "data: "), m.text, []byte("\n\n")}
+	_, err := text.WriteTo(e.conn)
+	return err
+}
+
+// goodbye has nothing to add to the close message.
+func (e events) goodbye(int, string) { e.close() }
+
+func (e events) linger() error { return nil }
+
+func (e events) close() { _ = e.conn.Close() } // It is gone, one way or the other.
+
+// openEvents answers GET /stream/{id}/events.
+func (s *streams) openEvents(c *gin.Context) {
+	if !s.allowed(c.Request) {
+		s.hub.metrics.refused.WithLabelValues(refusedOrigin).Inc()
+		problem(c, http.StatusForbidden, "pages of this origin may not open streams: see --origins")
+		return
+	}
+	every, ok := maxHz(c)
+	if !ok {
+		s.hub.metrics.refused.WithLabelValues(refusedRequest).Inc()
+		return
+	}
+	grant, err := s.hub.guard.Check(auth.Bearer(c.Request), auth.View)
+	if err != nil {
+		s.hub.metrics.refused.WithLabelValues(refusedToken).Inc()
+		auth.Refuse(c.Writer, err)
+		c.Abort()
+		return
+	}
+	// A close code would not keep such a reader from coming back; 404 does.
+	if !s.exists(c) {
+		return
+	}
+	leave, ok := s.enter(c)
+	if !ok {
+		return
+	}
+	conn, buffered, err := c.Writer.Hijack()
+	if err != nil {
+		leave()
+		problem(c, http.StatusHTTPVersionNotSupported, "events are streamed over HTTP/1.1")
+		return
+	}
+	if err := limitBuffer(conn); err != nil {
+		s.log.Debug("a connection keeps its buffer", "error", err)
+	}
+	if _, err = buffered.WriteString(eventsHead); err == nil {
+		err = buffered.Flush()
+	}
+	if err != nil || conn.SetReadDeadline(time.Time{}) != nil {
+		leave()
+		_ = conn.Close() // It is gone already.
+		return
+	}
+	client := newClient(s.hub, events{conn}, c.Param("id"), leave, grant)
+	// Where a stream was is not asked: it begins with snapshots.
+	if !s.hub.join(client, &hello{every: every, choice: chosen(c)}) {
+		leave()
+		_ = conn.Close() // The gateway ends; the reader comes back to another.
+	}
+}
+
+func (s *streams) exists(c *gin.Context) bool {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), redisTimeout)
+	defer cancel()
+	_, ok, err := s.hub.dashboards.LoadDashboard(ctx, c.Param("id"))
+	switch {
+	case err != nil:
+		s.hub.unavailable(c, "the dashboard cannot be read at the moment", err)
+	case !ok:
+		problem(c, http.StatusNotFound, "there is no such dashboard")
+	}
+	return err == nil && ok
+}
+
+func maxHz(c *gin.Context) (every time.Duration, ok bool) {
+	text, given := c.GetQuery("max_hz")
+	if !given {
+		return 0, true
+	}
+	hz, err := strconv.ParseFloat(text, 64)
+	if err == nil {
+		every, ok = interval(hz)
+	}
+	if !ok {
+		problem(c, http.StatusBadRequest, "max_hz is "+strconv.Quote(text)+": it must be a number above 0, such as 0.5")
+	}
+	return every, ok
+}
+
+// chosen takes the parameters var-name=value, as in the page's address.
+func chosen(c *gin.Context) choice {
+	chosen := choice{}
+	for name, values := range c.Request.URL.Query() {
+		if name, ok := strings.CutPrefix(name, "var-"); ok {
+			chosen.add(name, values...)
+		}
+	}
+	return chosen
+}

@@ -1,0 +1,114 @@
+package ingest
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"pulseboard/internal/auth"
+	"pulseboard/metric"
+)
+
+// format is one way of sending events. A further one is a file that has one of
+// these, and a line in formats: what is between the reading of a body and the
+// answer is the same for all.
+type format struct {
+	name  string // Of the metrics' label.
+	paths []string
+	hint  string // What a body holds, for who sends none.
+	token func(*http.Request) string
+	// open judges the head of a request, and says how the rest is handled.
+	open func(*Service, *gin.Context) (incoming, *refusal)
+	// refuse answers a request of which nothing was stored.
+	refuse func(*gin.Context, *refusal)
+}
+
+func formats() []*format { return []*format{jsonFormat(), influxFormat()} }
+
+// incoming is a request of one format.
+type incoming interface {
+	// decode reads a body that is not empty. What it returns is valid until release.
+	decode(text []byte) (*metric.Batch, *refusal)
+	// id is what the ids of the records begin with.
+	id(key string, text []byte) string
+	// release gives back what decode has used, before Kafka is waited for: requests
+	// that wait are many. With faults their answer will tell of events.
+	release(faults bool)
+	// answer tells what became of the events.
+	answer(*gin.Context, *outcome)
+}
+
+// refusal is why nothing of a request was stored.
+type refusal struct {
+	status int
+	after  int // Seconds until a repetition is worthwhile; 0 = it is not.
+	fault  *metric.Fault
+	detail string
+}
+
+func refuse(status int, detail string) *refusal { return &refusal{status: status, detail: detail} }
+
+// outcome is what became of a request's events.
+type outcome struct {
+	*answer
+	n       int
+	unknown int // Of rejected: may be stored or not.
+}
+
+func (o *outcome) status() int {
+	switch {
+	case o.unknown > 0:
+		return http.StatusServiceUnavailable
+	case o.Accepted == 0 && o.n > 0:
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
+}
+
+// serve handles the requests of one format.
+func (s *Service) serve(f *format) gin.HandlerFunc {
+	counts := s.metrics.of(f.name)
+	return func(c *gin.Context) {
+		if r := s.handle(f, counts, c); r != nil {
+			if r.after > 0 {
+				setRetryAfter(c, r.after)
+			}
+			f.refuse(c, r)
+		}
+	}
+}
+
+func (s *Service) handle(f *format, counts *formatMetrics, c *gin.Context) *refusal {
+	if _, err := s.config.Guard.Check(f.token(c.Request), auth.Ingest); err != nil {
+		return refuse(auth.Challenge(c.Writer.Header(), err))
+	}
+	in, r := f.open(s, c)
+	if r != nil {
+		return r
+	}
+	key, r := idempotencyKey(c)
+	if r != nil {
+		return r
+	}
+	text, r := s.read(c, f.hint)
+	defer text.release()
+	if r != nil {
+		return r
+	}
+	batch, r := in.decode(text.text)
+	if r != nil {
+		in.release(false)
+		return r
+	}
+	// What is needed no more while Kafka is waited for.
+	packed := func(faults bool) {
+		in.release(faults)
+		text.free()
+	}
+	o, r := s.store(c, counts, packed, batch, in.id(key, text.text))
+	if r != nil {
+		return r
+	}
+	in.answer(c, o)
+	return nil
+}

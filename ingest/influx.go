@@ -1,0 +1,404 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/influxdata/line-protocol/v2/lineprotocol"
+
+	"pulseboard/internal/auth"
+	"pulseboard/metric"
+)
+
+// influxFormat is the line protocol of InfluxDB, as Telegraf and the clients of
+// InfluxDB send it; docs/ingest.md says what becomes of a line. Answers are in
+// the form of InfluxDB 2; those of /write also have the member error of InfluxDB 1.
+func influxFormat() *format {
+	return &format{
+		name: "influx", paths: []string{influxV1, "/api/v2/write"}, hint: "send lines such as cpu,host=a usage_idle=93.5 1763892000000000000",
+		token: auth.InfluxToken, open: openInflux, refuse: refuseInflux,
+	}
+}
+
+const influxV1 = "/write"
+
+// precisions are the units of a line's time: how many of them are a millisecond, or
+// how many milliseconds one of them is.
+func precision(name string) (perMs, ms int64, ok bool) {
+	switch name {
+	case "", "ns", "n":
+		return 1_000_000, 1, true
+	case "us", "u", "µ", "µs":
+		return 1000, 1, true
+	case "ms":
+		return 1, 1, true
+	case "s":
+		return 1, 1000, true
+	case "m":
+		return 1, 60_000, true
+	case "h":
+		return 1, 3_600_000, true
+	}
+	return 0, 0, false
+}
+
+type influxRequest struct {
+	s         *Service
+	perMs, ms int64
+	decoder   *influxDecoder
+
+	timed bool
+	line  int64
+	names []string // When there are faults.
+}
+
+func openInflux(s *Service, c *gin.Context) (incoming, *refusal) {
+	unit := c.Query("precision")
+	perMs, ms, ok := precision(unit)
+	if !ok {
+		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the precision %.20q is not known: it must be ns, us, ms, s, m or h", unit))
+	}
+	return &influxRequest{s: s, perMs: perMs, ms: ms}, nil
+}
+
+func (r *influxRequest) decode(text []byte) (*metric.Batch, *refusal) {
+	r.decoder = r.s.influx.Get().(*influxDecoder)
+	batch, err := r.decoder.read(text, r.s.config.MaxEvents, r.perMs, r.ms)
+	if err != nil {
+		return nil, r.s.tooMany()
+	}
+	r.timed, r.line = r.decoder.timed, r.decoder.line
+	return batch, nil
+}
+
+func (r *influxRequest) release(faults bool) {
+	if faults {
+		r.names = slices.Clone(r.decoder.names)
+	}
+	r.s.influx.Put(r.decoder)
+	r.decoder = nil
+}
+
+// id is that of the body even without a key when all its lines have a time:
+// InfluxDB knows a point by its series and its time, so its clients repeat what was
+// not answered, without an Idempotency-Key, and expect that it counts once.
+func (r *influxRequest) id(key string, text []byte) string {
+	if key == "" && r.timed {
+		key = "lines with times"
+	}
+	return requestID(key, text)
+}
+
+func (r *influxRequest) answer(c *gin.Context, o *outcome) {
+	switch o.status() {
+	case http.StatusServiceUnavailable:
+		influxAnswer(c, http.StatusServiceUnavailable, fmt.Sprintf("Kafka did not acknowledge %d of %d values: send the request again", o.unknown, o.n), 0)
+	case http.StatusBadRequest:
+		// Telegraf drops a batch at these two beginnings, and keeps trying at others.
+		influxAnswer(c, http.StatusBadRequest, "unable to parse: "+r.faults(o), r.line)
+	default:
+		if o.Rejected > 0 {
+			influxAnswer(c, http.StatusBadRequest, "partial write: "+r.faults(o), r.line)
+			return
+		}
+		c.Status(http.StatusNoContent)
+	}
+}
+
+// How many faults an answer of InfluxDB's form names: clients log them as one line.
+const influxFaults = 5
+
+func (r *influxRequest) faults(o *outcome) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of %d values are refused: ", o.Rejected, o.n)
+	for i, e := range o.Errors[:min(influxFaults, len(o.Errors))] {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		if name := r.names[e.Index]; name != "" {
+			b.WriteString(name + ": ")
+		}
+		b.WriteString(e.Code + ": " + e.Detail)
+	}
+	if more := o.Rejected - influxFaults; more > 0 {
+		fmt.Fprintf(&b, "; and %d more", more)
+	}
+	fmt.Fprintf(&b, " dropped=%d", o.Rejected)
+	return b.String()
+}
+
+func refuseInflux(c *gin.Context, r *refusal) { influxAnswer(c, r.status, r.detail, 0) }
+
+func influxAnswer(c *gin.Context, status int, message string, line int64) {
+	codes := map[int]string{
+		http.StatusBadRequest: "invalid", http.StatusUnauthorized: "unauthorized", http.StatusForbidden: "forbidden",
+		http.StatusRequestEntityTooLarge: "request too large", http.StatusUnsupportedMediaType: "unsupported media type",
+		http.StatusTooManyRequests: "too many requests", http.StatusServiceUnavailable: "unavailable",
+	}
+	a := struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Line    int64  `json:"line,omitempty"`
+		Error   string `json:"error,omitempty"`
+	}{codes[status], message, line, ""}
+	if c.FullPath() == influxV1 {
+		a.Error = message
+	}
+	c.JSON(status, a)
+}
+
+// influxDecoder reads lines. Like metric.Decoder it remembers names and tags, since
+// events have most of them in common.
+type influxDecoder struct {
+	batch metric.Batch
+	names []string // Of the values, by index; "" for a line that is none.
+	timed bool     // Every line has a time.
+	line  int64    // Of the first syntax error, 0 = there is none.
+
+	known map[string]influxName
+	tags  map[string]influxTags // By the text of appendPair.
+
+	// Scratch space.
+	measurement, name, pairs []byte
+}
+
+type influxName struct {
+	name  string
+	fault *metric.Fault
+}
+
+type influxTags struct {
+	tags  metric.Tags
+	fault *metric.Fault
+}
+
+// How many names, and tags, are remembered from one request to the next.
+const maxRemembered = 10_000
+
+func newInfluxDecoder() any {
+	return &influxDecoder{known: map[string]influxName{}, tags: map[string]influxTags{}}
+}
+
+func (d *influxDecoder) begin() {
+	d.batch = metric.Batch{Events: d.batch.Events[:0], Index: d.batch.Index[:0]}
+	d.names, d.timed, d.line = d.names[:0], true, 0
+	if len(d.known) > maxRemembered {
+		clear(d.known)
+	}
+	if len(d.tags) > maxRemembered {
+		clear(d.tags)
+	}
+}
+
+// read turns each field of each line into an event. What it returns is valid until the next call.
+func (d *influxDecoder) read(text []byte, limit int, perMs, ms int64) (*metric.Batch, error) {
+	d.begin()
+	lines := lineprotocol.NewDecoderWithBytes(text)
+	for lines.Next() {
+		events, faults, n := len(d.batch.Events), len(d.batch.Faults), d.batch.N
+		err := d.point(lines, perMs, ms)
+		if err != nil {
+			// Nothing of a broken line counts: it stands for one value.
+			d.batch.Events, d.batch.Index, d.batch.Faults = d.batch.Events[:events], d.batch.Index[:events], d.batch.Faults[:faults]
+			d.batch.N, d.names = n, d.names[:n]
+			d.broken(err)
+		}
+		if d.batch.N > limit {
+			return nil, metric.ErrTooMany
+		}
+	}
+	return &d.batch, nil
+}
+
+func (d *influxDecoder) broken(err error) {
+	detail := err.Error()
+	var at *lineprotocol.DecodeError
+	if errors.As(err, &at) {
+		detail = fmt.Sprintf("line %d, byte %d: %v", at.Line, at.Column, at.Err)
+		if d.line == 0 {
+			d.line = at.Line
+		}
+	}
+	d.fault("", &metric.Fault{Code: metric.CodeMalformed, Detail: detail})
+}
+
+func (d *influxDecoder) fault(name string, f *metric.Fault) {
+	d.batch.Faults = append(d.batch.Faults, metric.IndexedFault{Index: d.batch.N, Fault: *f})
+	d.names = append(d.names, name)
+	d.batch.N++
+}
+
+// point reads a line; an error is one of its syntax.
+func (d *influxDecoder) point(lines *lineprotocol.Decoder, perMs, ms int64) error {
+	measurement, err := lines.Measurement()
+	if err != nil {
+		return err
+	}
+	d.measurement = append(d.measurement[:0], measurement...)
+	tags, err := d.readTags(lines)
+	if err != nil {
+		return err
+	}
+	events, faults := len(d.batch.Events), len(d.batch.Faults)
+	for {
+		key, kind, value, err := lines.NextFieldBytes()
+		if err != nil {
+			return err
+		}
+		if key == nil {
+			break
+		}
+		if err := d.field(key, kind, value, tags); err != nil {
+			return err
+		}
+	}
+	stamp, err := lines.TimeBytes()
+	if err != nil {
+		return err
+	}
+	if stamp == nil {
+		d.timed = false
+		return nil
+	}
+	t, fault := influxTime(stamp, perMs, ms)
+	if fault == nil {
+		for i := range d.batch.Events[events:] {
+			d.batch.Events[events+i].Time = t
+		}
+		return nil
+	}
+	// Faults come by index: those of this line's events go between those of its other values.
+	for _, i := range d.batch.Index[events:] {
+		d.batch.Faults = append(d.batch.Faults, metric.IndexedFault{Index: i, Fault: *fault})
+	}
+	slices.SortFunc(d.batch.Faults[faults:], func(a, b metric.IndexedFault) int { return a.Index - b.Index })
+	d.batch.Events, d.batch.Index = d.batch.Events[:events], d.batch.Index[:events]
+	return nil
+}
+
+func influxTime(stamp []byte, perMs, ms int64) (int64, *metric.Fault) {
+	t, err := strconv.ParseInt(string(stamp), 10, 64)
+	if err != nil || t > math.MaxInt64/ms || t < math.MinInt64/ms {
+		return 0, &metric.Fault{Code: metric.CodeEventTimeInvalid, Detail: fmt.Sprintf("the time %.30s is beyond what 64 bits hold", stamp)}
+	}
+	t = t * ms / perMs
+	return t, metric.TimeFault(t)
+}
+
+// field adds one value of a line; an error is one of its syntax.
+func (d *influxDecoder) field(key []byte, kind lineprotocol.ValueKind, text []byte, tags influxTags) error {
+	name := d.metric(key)
+	if kind == lineprotocol.String {
+		d.fault(name.name, &metric.Fault{Code: metric.CodeMalformed, Detail: "a string has no place on a chart: leave the field out where it is sent, or make it a tag"})
+		return nil
+	}
+	v, err := lineprotocol.NewValueFromBytes(kind, text)
+	switch {
+	case errors.Is(err, lineprotocol.ErrValueOutOfRange):
+		d.fault(name.name, &metric.Fault{Code: metric.CodeValueNotFinite, Detail: fmt.Sprintf("the value %.40s is beyond the numbers that 64 bits hold", text)})
+		return nil
+	case err != nil:
+		return fmt.Errorf("the value %.40q of field %.80q: %w", text, key, err)
+	}
+	switch {
+	case name.fault != nil:
+		d.fault(name.name, name.fault)
+	case tags.fault != nil:
+		d.fault(name.name, tags.fault)
+	default:
+		d.batch.Events = append(d.batch.Events, metric.Event{Metric: name.name, Value: number(v), Tags: tags.tags})
+		d.batch.Index = append(d.batch.Index, d.batch.N)
+		d.names = append(d.names, name.name)
+		d.batch.N++
+	}
+	return nil
+}
+
+func number(v lineprotocol.Value) float64 {
+	switch v.Kind() {
+	case lineprotocol.Int:
+		return float64(v.IntV())
+	case lineprotocol.Uint:
+		return float64(v.UintV())
+	case lineprotocol.Bool:
+		if v.BoolV() {
+			return 1
+		}
+		return 0
+	default:
+		return v.FloatV()
+	}
+}
+
+// metric is measurement.field, or the measurement alone when the field is value.
+func (d *influxDecoder) metric(field []byte) influxName {
+	d.name = append(d.name[:0], d.measurement...)
+	if string(field) != "value" {
+		d.name = append(append(d.name, '.'), field...)
+	}
+	n, ok := d.known[string(d.name)]
+	if !ok {
+		n.name = string(d.name)
+		if err := metric.ValidateName(n.name); err != nil {
+			n = influxName{fmt.Sprintf("%.220q", n.name), &metric.Fault{Code: metric.CodeNameInvalid, Detail: err.Error()}}
+		}
+		d.known[string(d.name)] = n
+	}
+	return n
+}
+
+func (d *influxDecoder) readTags(lines *lineprotocol.Decoder) (influxTags, error) {
+	d.pairs = d.pairs[:0]
+	for {
+		key, value, err := lines.NextTag()
+		if err != nil {
+			return influxTags{}, err
+		}
+		if key == nil {
+			break
+		}
+		d.pairs = appendPair(appendPair(d.pairs, key), value)
+	}
+	if len(d.pairs) == 0 {
+		return influxTags{}, nil
+	}
+	t, ok := d.tags[string(d.pairs)]
+	if !ok {
+		t = makeTags(d.pairs)
+		d.tags[string(d.pairs)] = t
+	}
+	return t, nil
+}
+
+// appendPair appends one half of a tag: its length, then its text.
+func appendPair(dst, text []byte) []byte {
+	dst = append(strconv.AppendInt(dst, int64(len(text)), 10), ' ')
+	return append(dst, text...)
+}
+
+func makeTags(pairs []byte) influxTags {
+	var tags metric.Tags
+	cut := func() string {
+		length, rest, _ := bytes.Cut(pairs, []byte{' '})
+		n, _ := strconv.Atoi(string(length)) // appendPair wrote it.
+		text := string(rest[:n])
+		pairs = rest[n:]
+		return text
+	}
+	for len(pairs) > 0 {
+		key := cut()
+		tags = append(tags, metric.Tag{Key: key, Value: cut()})
+	}
+	slices.SortStableFunc(tags, func(a, b metric.Tag) int { return strings.Compare(a.Key, b.Key) })
+	if fault := metric.CheckTags(tags); fault != nil {
+		return influxTags{fault: fault}
+	}
+	return influxTags{tags: slices.Clip(tags)}
+}

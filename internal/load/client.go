@@ -1,0 +1,320 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// client is one viewer of a dashboard. Its reading goroutine owns it while it is
+// connected; between connections the goroutine that dials does.
+type client struct {
+	set       *audience
+	number    int
+	dashboard *board
+	slow      bool // It stops reading for a while.
+
+	conn    net.Conn
+	raw     syscall.RawConn // Nil for TLS.
+	frames  frames
+	account account
+
+	connected bool
+	closing   ending // What the server said before it closed.
+	attempt   int
+	owed      int           // Snapshots of the welcome that have not come yet.
+	resumed   bool          // It was connected before.
+	whole     chan struct{} // Closed when all snapshots have come; nil = nobody waits.
+
+	link   atomic.Pointer[net.Conn] // For others to close.
+	heard  atomic.Int64             // Milliseconds of when anything came; 0 = not connected.
+	newest atomic.Int64             // The newest window end.
+	due    atomic.Int64             // When the earliest result that has not come is due.
+	sum    atomic.Int64             // Changes with each of them that comes.
+	silent atomic.Bool              // It was closed because nothing came.
+}
+
+// ending is the code and reason of a close.
+type ending struct {
+	code  int
+	after time.Duration // Until it may come back.
+}
+
+// As the page does: how long a silence is taken for, and how it comes back.
+const (
+	silence        = 12500 * time.Millisecond // 2.5 heartbeats.
+	firstBackoff   = 500 * time.Millisecond
+	longestBackoff = 15 * time.Second
+	subprotocol    = "pulseboard.v1"
+	handshakeTime  = 20 * time.Second
+)
+
+// dial connects and says hello.
+func (c *client) dial(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	defer cancel()
+	base := c.set.config.Gateways[(c.number+c.attempt)%len(c.set.config.Gateways)]
+	dialer := c.set.dialer
+	if c.slow {
+		dialer = c.set.slowDialer
+	}
+	ws, res, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(base, "http")+"/stream/"+c.dashboard.id, nil)
+	if err != nil {
+		return handshakeError(base, res, err)
+	}
+	// The server says nothing before the hello, so that nothing is left in the
+	// buffers of ws. They are let go.
+	c.conn, c.raw, c.frames = ws.NetConn(), nil, frames{}
+	if tcp, ok := c.conn.(*net.TCPConn); ok {
+		if c.raw, err = tcp.SyscallConn(); err != nil {
+			return err
+		}
+	}
+	_ = c.conn.SetDeadline(time.Time{}) // Of the handshake; it cannot fail on an open connection.
+	hello, err := json.Marshal(c.hello())
+	if err != nil {
+		return err
+	}
+	if _, err := c.conn.Write(frameOfClient(opText, hello)); err != nil {
+		_ = c.conn.Close()
+		return err
+	}
+	c.connected, c.closing = true, ending{}
+	c.heard.Store(time.Now().UnixMilli())
+	conn := c.conn
+	c.link.Store(&conn)
+	return nil
+}
+
+type resumePoint struct {
+	Key string `json:"key"`
+	End int64  `json:"window_end"`
+}
+
+type hello struct {
+	Type   string                 `json:"type"`
+	Token  string                 `json:"token,omitempty"`
+	Resume map[string]resumePoint `json:"resume,omitempty"`
+}
+
+func (c *client) hello() hello {
+	h := hello{Type: "hello", Token: c.set.config.Token}
+	for i, cur := range c.account.cursors {
+		if cur.last == 0 {
+			continue
+		}
+		if h.Resume == nil {
+			h.Resume = make(map[string]resumePoint, len(c.account.cursors))
+		}
+		w := c.account.layout.widgets[i]
+		h.Resume[w.id] = resumePoint{w.key, cur.last}
+	}
+	return h
+}
+
+var (
+	errClosed  = errors.New("closed by the server")
+	errStopped = errors.New("stopped reading")
+)
+
+// read takes what comes until the connection ends, and says how it ended.
+func (c *client) read() {
+	err := c.pump()
+	for errors.Is(err, errStopped) {
+		// The connection stays open, and nobody reads it.
+		<-c.set.readAgain
+		err = c.pump()
+	}
+	c.heard.Store(0)
+	_ = c.conn.Close()
+	c.set.lost(c, err)
+}
+
+// pump reads without a buffer of its own: it waits until there is something, and
+// takes a buffer that all share only then.
+func (c *client) pump() error {
+	if c.raw == nil {
+		return c.pumpTLS()
+	}
+	var err error
+	waiting := c.raw.Read(func(fd uintptr) bool {
+		for {
+			if c.stops() {
+				err = errStopped
+				return true
+			}
+			buffer := c.set.buffers.Get().(*[]byte)
+			n, e := syscall.Read(int(fd), *buffer)
+			switch {
+			case n > 0:
+				err = c.take((*buffer)[:n])
+			case errors.Is(e, syscall.EAGAIN):
+				c.set.buffers.Put(buffer)
+				return false
+			case errors.Is(e, syscall.EINTR):
+			case e != nil:
+				err = e
+			default:
+				err = io.EOF
+			}
+			c.set.buffers.Put(buffer)
+			if err != nil {
+				return true
+			}
+		}
+	})
+	if err == nil {
+		err = waiting
+	}
+	return err
+}
+
+func (c *client) pumpTLS() error {
+	buffer := make([]byte, 4096)
+	for {
+		if c.stops() {
+			return errStopped
+		}
+		n, err := c.conn.Read(buffer)
+		if n > 0 {
+			if err := c.take(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (c *client) stops() bool { return c.slow && c.set.stopReading.Load() }
+
+func (c *client) take(b []byte) error {
+	c.heard.Store(time.Now().UnixMilli())
+	return c.frames.feed(b, c)
+}
+
+// receive implements receiver.
+func (c *client) receive(op byte, payload []byte) error {
+	switch op {
+	case opPing:
+		_, err := c.conn.Write(frameOfClient(opPong, payload))
+		return err
+	case opClose:
+		if len(payload) >= 2 && c.closing.code == 0 {
+			c.closing.code = int(payload[0])<<8 | int(payload[1])
+		}
+		// The server closes; whether it hears this does not matter.
+		_, _ = c.conn.Write(frameOfClient(opClose, payload[:min(2, len(payload))]))
+		return errClosed
+	case opText:
+		return c.message(payload)
+	}
+	return nil
+}
+
+func (c *client) message(b []byte) error {
+	now := time.Now()
+	m := c.set.messages.Get().(*message)
+	defer c.set.messages.Put(m)
+	if err := m.parse(b); err != nil {
+		return err
+	}
+	s := c.set
+	s.frames.Add(1)
+	s.bytes.Add(int64(len(b)))
+	a := &c.account
+	a.cut = s.cut.Load()
+	switch m.kind {
+	case kindWelcome, kindDashboard:
+		l, err := c.dashboard.learn(s, m.layout)
+		if err != nil {
+			return err
+		}
+		a.adopt(l, m.kind == kindWelcome)
+		if m.kind == kindWelcome {
+			if c.attempt, c.owed = 0, len(l.widgets); c.owed == 0 {
+				s.isWhole(c, now)
+			}
+		}
+	case kindSnapshot:
+		if a.snapshot(m.index, m.reset, m.results) && c.owed > 0 {
+			if c.owed--; c.owed == 0 {
+				s.isWhole(c, now)
+			}
+		}
+		if c.resumed && m.reset {
+			s.resets.Add(1)
+		}
+	case kindUpdate:
+		a.update(m.results, m.skipped)
+		s.measure(c, m, now)
+	case kindClose:
+		c.closing = ending{code: m.code, after: time.Duration(m.reconnectAfter) * time.Millisecond}
+	case kindHeartbeat, kindOther:
+	}
+	for _, r := range m.results {
+		if r.end > c.newest.Load() {
+			c.newest.Store(r.end)
+		}
+	}
+	if a.layout != nil {
+		due, sum := a.due()
+		c.due.Store(due)
+		c.sum.Store(sum)
+	}
+	return nil
+}
+
+// final reports whether another connection would meet the same end.
+func (e ending) final() bool { return e.code >= 4400 && e.code <= 4499 }
+
+// wait is how long the client waits before it comes back.
+func (c *client) wait() time.Duration {
+	bound := min(longestBackoff, firstBackoff<<min(c.attempt, 10))
+	return c.closing.after + rand.N(bound) //nolint:gosec // It spreads load.
+}
+
+// closeNow ends the connection from another goroutine.
+func (c *client) closeNow() {
+	if conn := c.link.Load(); conn != nil {
+		_ = (*conn).Close() // Its reader notices.
+	}
+}
+
+// The kernel reads for a client that does not: this is how much, instead of the
+// hundreds of kilobytes that would hide a client from the gateway for minutes.
+const slowBuffer = 8 << 10
+
+// newDialer makes handshakes with small buffers: they are let go afterwards.
+// receiveBuffer is that of the kernel, 0 = as it likes. It must be set before the
+// connection is made: a window that shrinks makes the sender wait for its timers.
+func newDialer(receiveBuffer int) *websocket.Dialer {
+	d := &net.Dialer{}
+	if receiveBuffer > 0 {
+		d.Control = func(_, _ string, c syscall.RawConn) error {
+			var err error
+			if e := c.Control(func(fd uintptr) {
+				err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
+			}); e != nil {
+				return e
+			}
+			return err
+		}
+	}
+	return &websocket.Dialer{
+		NetDialContext:   d.DialContext,
+		HandshakeTimeout: handshakeTime,
+		ReadBufferSize:   1024, WriteBufferSize: 1024,
+		Subprotocols: []string{subprotocol},
+	}
+}

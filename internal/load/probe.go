@@ -1,0 +1,20 @@
+package load
+
+import (
+	"context"
+	"time"
+)
+
+// How often this process looks how late it is itself.
+const probeEvery = 10 * time.Millisecond
+
+// probe notes how late a timer of this process fires: what comes late because of
+// the load's own machine must not be blamed on who is loaded. It is an open loop
+// too: while it is held up, all moments that pass are late.
+func probe(ctx context.Context, measuring func() bool, late *histogram) {
+	for due := time.Now().Add(probeEvery); sleep(ctx, time.Until(due)); due = due.Add(probeEvery) {
+		if measuring() {
+			late.record(time.Since(due))
+		}
+	}
+}

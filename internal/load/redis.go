@@ -1,0 +1,84 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"pulseboard/metric"
+	"pulseboard/results"
+)
+
+// messages measures how late results are told by Redis: what of the way to the
+// clients is the pipeline's.
+type messages struct {
+	store     *results.Store
+	sub       *results.Subscriber
+	measuring atomic.Bool
+	late      histogram
+}
+
+func openMessages(ctx context.Context, addr string) (*messages, error) {
+	store, err := results.Open(ctx, addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w; correct --redis", err)
+	}
+	return &messages{store: store}, nil
+}
+
+// listen subscribes to metric keys until ctx ends.
+func (m *messages) listen(ctx context.Context, keys []string) error {
+	m.sub = m.store.Subscribe(ctx, func(_ string, text []byte) {
+		if !m.measuring.Load() {
+			return
+		}
+		now := time.Now()
+		r, err := metric.DecodeResult(text)
+		if err != nil {
+			return // The gateway says so.
+		}
+		due := r.WindowEnd
+		if q, err := metric.ParseKey(r.Key); err == nil {
+			due += int64(q.DelaySeconds) * 1000
+		}
+		m.late.record(now.Sub(time.UnixMilli(due)))
+	}, func() {})
+	for _, key := range keys {
+		if err := m.sub.Add(ctx, key); err != nil {
+			return fmt.Errorf("cannot subscribe to the results in Redis: %w", err)
+		}
+	}
+	return nil
+}
+
+// close ends the subscription.
+func (m *messages) close() {
+	// Nothing is lost with it: it was only read.
+	if m.sub != nil {
+		_ = m.sub.Close()
+	}
+	_ = m.store.Close()
+}
+
+// keys are those that the clients look at, else those of the check.
+func (r *run) keys() []string {
+	keys := make(map[string]struct{})
+	if s := r.audience; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for id := range s.streams {
+			keys[id.key] = struct{}{}
+		}
+		return slices.Sorted(maps.Keys(keys))
+	}
+	for m := range r.config.Metrics {
+		for _, a := range []metric.Aggregation{metric.Count, metric.Sum} {
+			q := metric.Query{Metric: r.config.metricName(m), Aggregation: a, WindowSeconds: r.config.checkWindow()}
+			keys[q.Key()] = struct{}{}
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}

@@ -1,0 +1,501 @@
+package metric
+
+import (
+	"bytes"
+	"math"
+)
+
+// The quick reader takes events in the form in which nearly all come: the four
+// members once each, strings without escapes, nothing that is null, no fault.
+// It knows no verdicts and no errors: where anything is otherwise it stops, and
+// the strict decoder reads that event, or, after an error of syntax, the whole. So the
+// strict decoder alone says what is right (FuzzQuickIsStrict holds them together).
+
+// texts are the parts of an event's JSON that go into a record as they are.
+type texts struct {
+	value []byte // Of the body; nil where it is too long for eventBytes of ingest.
+	tags  string // In the canonical form, remembered with the tags; "" = no tags.
+}
+
+// MaxValueText is the longest text of a value in a record, as AppendFloat makes it.
+const MaxValueText = 24
+
+// AppendEvent appends event i of Events as AppendRecordEvent does, sooner. The
+// body that was decoded must still be as it was.
+func (b *Batch) AppendEvent(dst []byte, i int) []byte {
+	e := &b.Events[i]
+	if i >= len(b.texts) || b.texts[i].value == nil {
+		return AppendRecordEvent(dst, e)
+	}
+	t := &b.texts[i]
+	dst = append(append(dst, `{"value":`...), t.value...)
+	if t.tags != "" {
+		dst = append(append(dst, `,"tags":`...), t.tags...)
+	}
+	return appendTime(dst, e.Time)
+}
+
+// quickRequest reads a body into the batch, and reports whether it could.
+func (d *Decoder) quickRequest(body []byte) (ok bool, err error) {
+	i := skipSpace(body, 0)
+	if i == len(body) {
+		return false, nil
+	}
+	switch body[i] {
+	case '[':
+		i, err = d.quickList(body, i)
+	case '{':
+		if inner, found := d.wrapper(body, i); found {
+			if i, err = d.quickList(body, inner); err != nil || i < 0 {
+				return false, err
+			}
+			if i = skipSpace(body, i); i == len(body) || body[i] != '}' {
+				return false, nil
+			}
+			i++
+			break
+		}
+		if i = d.quickEvent(body, i); i < 0 {
+			return false, nil
+		}
+		d.take()
+	default:
+		return false, nil
+	}
+	return err == nil && i >= 0 && skipSpace(body, i) == len(body), err
+}
+
+// wrapper finds the list of {"events":[…]}.
+func (*Decoder) wrapper(body []byte, i int) (list int, ok bool) {
+	const name = `"events"`
+	i = skipSpace(body, i+1)
+	if !bytes.HasPrefix(body[i:], []byte(name)) {
+		return 0, false
+	}
+	i = colon(body, i+len(name))
+	return i, i > 0 && i < len(body) && body[i] == '['
+}
+
+// quickList reads the array at i and returns where it ends, -1 when it is not JSON.
+func (d *Decoder) quickList(body []byte, i int) (int, error) {
+	i = skipSpace(body, i+1)
+	if i < len(body) && body[i] == ']' {
+		return i + 1, nil
+	}
+	for {
+		if d.batch.N == d.limit {
+			return -1, ErrTooMany
+		}
+		if i = d.one(body, i); i < 0 {
+			return -1, nil
+		}
+		if i = skipSpace(body, i); i == len(body) {
+			return -1, nil
+		}
+		switch body[i] {
+		case ']':
+			return i + 1, nil
+		case ',':
+			i = skipSpace(body, i+1)
+		default:
+			return -1, nil
+		}
+	}
+}
+
+// one reads the event at i, whatever it is, and returns where it ends, -1 when it is not JSON.
+func (d *Decoder) one(body []byte, i int) int {
+	if end := d.quickEvent(body, i); end >= 0 {
+		d.take()
+		return end
+	}
+	d.reset(body[i:])
+	e, fault, err := d.element()
+	if err != nil {
+		return -1
+	}
+	d.add(e, fault)
+	return i + int(d.json.InputOffset())
+}
+
+// take puts the event of quickEvent into the batch.
+func (d *Decoder) take() {
+	b := d.batch
+	if d.keepTexts {
+		for len(b.texts) < len(b.Events) {
+			b.texts = append(b.texts, texts{})
+		}
+		b.texts = append(b.texts, d.read.texts)
+	}
+	b.Events = append(b.Events, d.read.Event)
+	b.Index = append(b.Index, b.N)
+	b.N++
+}
+
+// quickEvent reads the event at i into d.read and returns where it ends, -1 when
+// it is not in the plain form.
+func (d *Decoder) quickEvent(body []byte, i int) int {
+	if i >= len(body) || body[i] != '{' {
+		return -1
+	}
+	r := &d.read
+	r.Event, r.texts = Event{}, texts{}
+	const hasName, hasValue, hasTags, hasTime = 1, 2, 4, 8
+	has := 0
+	for i = skipSpace(body, i+1); ; {
+		var m int
+		rest := body[min(i, len(body)):]
+		switch {
+		case bytes.HasPrefix(rest, []byte(`"value"`)):
+			m, i = hasValue, i+len(`"value"`)
+		case bytes.HasPrefix(rest, []byte(`"tags"`)):
+			m, i = hasTags, i+len(`"tags"`)
+		case bytes.HasPrefix(rest, []byte(`"event_time"`)):
+			m, i = hasTime, i+len(`"event_time"`)
+		case bytes.HasPrefix(rest, []byte(`"metric_name"`)) && !d.inRecord:
+			m, i = hasName, i+len(`"metric_name"`)
+		default:
+			return -1
+		}
+		if has&m != 0 {
+			return -1
+		}
+		has |= m
+		if i = colon(body, i); i < 0 || i == len(body) {
+			return -1
+		}
+		switch m {
+		case hasName:
+			r.Metric, i = d.quickName(body, i)
+		case hasValue:
+			i = r.quickValue(body, i)
+		case hasTags:
+			i = d.quickTags(body, i)
+		case hasTime:
+			r.Time, i = quickTime(body, i)
+		}
+		if i < 0 {
+			return -1
+		}
+		if i = skipSpace(body, i); i == len(body) {
+			return -1
+		}
+		if body[i] == '}' {
+			break
+		}
+		if body[i] != ',' {
+			return -1
+		}
+		i = skipSpace(body, i+1)
+	}
+	if has&hasValue == 0 || has&hasName == 0 && !d.inRecord {
+		return -1
+	}
+	return i + 1
+}
+
+// event is what quickEvent reads into.
+type event struct {
+	Event
+	texts
+}
+
+func skipSpace(body []byte, i int) int {
+	for i < len(body) && (body[i] == ' ' || body[i] == '\n' || body[i] == '\r' || body[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// colon returns where the value after a member's name begins, -1 when there is no colon.
+func colon(body []byte, i int) int {
+	i = skipSpace(body, i)
+	if i == len(body) || body[i] != ':' {
+		return -1
+	}
+	return skipSpace(body, i+1)
+}
+
+// plainString returns where the string at i ends, without its quotes, when it is
+// printable ASCII without escapes; else -1.
+func plainString(body []byte, i int) int {
+	if i >= len(body) || body[i] != '"' {
+		return -1
+	}
+	for i++; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '"':
+			return i
+		case c < ' ' || c == '\\' || c >= 0x7f:
+			return -1
+		}
+	}
+	return -1
+}
+
+func (d *Decoder) quickName(body []byte, i int) (string, int) {
+	end := plainString(body, i)
+	if end < 0 {
+		return "", -1
+	}
+	text := body[i+1 : end]
+	if s, ok := d.texts[string(text)]; ok && d.lastName == s {
+		return s, end + 1
+	}
+	if !validName(text) {
+		return "", -1
+	}
+	d.lastName = d.text(text)
+	return d.lastName, end + 1
+}
+
+// Powers of ten that are floating-point numbers without an error.
+func power(n int) float64 {
+	return [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}[n]
+}
+
+// quickValue reads a number of at most 15 digits without an exponent: it and the
+// power of ten that divides it are exact, so one division rounds as IEEE 754 asks.
+func (e *event) quickValue(body []byte, i int) int {
+	begin, mantissa, digits, decimals := i, int64(0), 0, 0
+	negative := body[i] == '-'
+	if negative {
+		i++
+	}
+	first := i
+	for ; i < len(body) && isDigit(body[i]); i++ {
+		mantissa = mantissa*10 + int64(body[i]-'0')
+		if digits++; digits > 15 {
+			return e.slowValue(body, begin)
+		}
+	}
+	if digits == 0 || digits > 1 && body[first] == '0' {
+		return -1
+	}
+	if i < len(body) && body[i] == '.' {
+		for i++; i < len(body) && isDigit(body[i]); i++ {
+			mantissa = mantissa*10 + int64(body[i]-'0')
+			decimals++
+			if digits++; digits > 15 {
+				return e.slowValue(body, begin)
+			}
+		}
+		if decimals == 0 {
+			return -1
+		}
+	}
+	if i < len(body) && (body[i] == 'e' || body[i] == 'E') {
+		return e.slowValue(body, begin)
+	}
+	e.Value = float64(mantissa) / power(decimals)
+	if negative {
+		e.Value = math.Copysign(e.Value, -1) // Of -0 too.
+	}
+	e.value = body[begin:i]
+	return i
+}
+
+// slowValue reads any number.
+func (e *event) slowValue(body []byte, i int) int {
+	begin := i
+	i = numberEnd(body, i)
+	if i < 0 {
+		return -1
+	}
+	v, fault := number(body[begin:i])
+	if fault != nil {
+		return -1
+	}
+	if e.Value = v; i-begin <= MaxValueText {
+		e.value = body[begin:i]
+	}
+	return i
+}
+
+// numberEnd returns where the JSON number at i ends, -1 when it is none.
+func numberEnd(body []byte, i int) int {
+	digits := func() bool {
+		begin := i
+		for i < len(body) && isDigit(body[i]) {
+			i++
+		}
+		return i > begin
+	}
+	if i < len(body) && body[i] == '-' {
+		i++
+	}
+	first := i
+	if !digits() || i-first > 1 && body[first] == '0' {
+		return -1
+	}
+	if i < len(body) && body[i] == '.' {
+		if i++; !digits() {
+			return -1
+		}
+	}
+	if i < len(body) && (body[i] == 'e' || body[i] == 'E') {
+		if i++; i < len(body) && (body[i] == '+' || body[i] == '-') {
+			i++
+		}
+		if !digits() {
+			return -1
+		}
+	}
+	return i
+}
+
+// quickTags reads tags that are remembered, or plain.
+func (d *Decoder) quickTags(body []byte, i int) int {
+	if body[i] != '{' {
+		return -1
+	}
+	end := bytes.IndexByte(body[i:], '}')
+	if end < 0 {
+		return -1
+	}
+	text := body[i : i+end+1]
+	// What is remembered is a whole object, and no object begins with another.
+	v, ok := d.tags[string(text)]
+	if !ok {
+		if v, ok = d.plainTags(text); !ok {
+			return -1
+		}
+		v = d.remember(text, v)
+	}
+	if v.fault != nil {
+		return -1
+	}
+	d.read.Tags, d.read.tags = v.tags, v.json
+	return i + len(text)
+}
+
+// plainTags reads an object of plain strings that has nothing after it.
+func (d *Decoder) plainTags(text []byte) (v tagsVerdict, ok bool) {
+	d.members = d.members[:0]
+	i := skipSpace(text, 1)
+	if text[i] == '}' {
+		return tagsVerdict{}, i == len(text)-1
+	}
+	for {
+		end := plainString(text, i)
+		if end < 0 {
+			return v, false
+		}
+		key := text[i+1 : end]
+		if i = colon(text, end+1); i < 0 {
+			return v, false
+		}
+		if end = plainString(text, i); end < 0 {
+			return v, false
+		}
+		d.members = append(d.members, tagMember{d.text(key), text[i : end+1]})
+		if i = skipSpace(text, end+1); i == len(text) {
+			return v, false
+		}
+		if text[i] == '}' {
+			break
+		}
+		if text[i] != ',' {
+			return v, false
+		}
+		i = skipSpace(text, i+1)
+	}
+	tags, fault := d.judgeTags()
+	return tagsVerdict{tags: tags, fault: fault}, true
+}
+
+// remember keeps the verdict on tags, and the form in which they stand in records.
+func (d *Decoder) remember(object []byte, v tagsVerdict) tagsVerdict {
+	key := string(object)
+	if len(v.tags) > 0 {
+		d.unquoted = v.tags.AppendJSON(d.unquoted[:0])
+		if v.json = key; string(d.unquoted) != key {
+			v.json = string(d.unquoted)
+		}
+	}
+	d.tags[key] = v
+	return v
+}
+
+// quickTime reads whole milliseconds, or RFC 3339 in UTC with a capital T and Z.
+func quickTime(body []byte, i int) (int64, int) {
+	if body[i] == '"' {
+		end := plainString(body, i)
+		if end < 0 {
+			return 0, -1
+		}
+		ms, ok := plainClock(body[i+1 : end])
+		if !ok {
+			return 0, -1
+		}
+		return ms, end + 1
+	}
+	begin, ms := i, int64(0)
+	for ; i < len(body) && isDigit(body[i]) && i-begin < 16; i++ {
+		ms = ms*10 + int64(body[i]-'0')
+	}
+	if i == begin || body[begin] == '0' || i < len(body) && (isDigit(body[i]) || body[i] == '.' || body[i] == 'e' || body[i] == 'E') ||
+		ms < earliestEventTimeMs || ms >= latestEventTimeMs {
+		return 0, -1
+	}
+	return ms, i
+}
+
+// plainClock reads 2026-11-23T10:00:00.123Z, with or without decimals.
+func plainClock(t []byte) (ms int64, ok bool) {
+	const form = "2000-00-00T00:00:00"
+	if len(t) < len(form)+1 || len(t) > maxTimeTextCharacters || t[len(t)-1] != 'Z' {
+		return 0, false
+	}
+	for i := range len(form) {
+		if isDigit(form[i]) != isDigit(t[i]) || !isDigit(form[i]) && t[i] != form[i] {
+			return 0, false
+		}
+	}
+	two := func(i int) int64 { return int64(t[i]-'0')*10 + int64(t[i+1]-'0') }
+	year, month, day := two(0)*100+two(2), two(5), two(8)
+	hour, minute, second := two(11), two(14), two(17)
+	if year < 2000 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	ms = ((daysSince1970(year, month, day)*24+hour)*60+minute)*60 + second
+	ms *= 1000
+	decimals := t[len(form) : len(t)-1]
+	if len(decimals) == 0 {
+		return ms, true
+	}
+	if decimals[0] != '.' || len(decimals) == 1 || len(decimals) > 10 {
+		return 0, false
+	}
+	unit := int64(100)
+	for _, c := range decimals[1:] {
+		if !isDigit(c) {
+			return 0, false
+		}
+		ms += int64(c-'0') * unit
+		unit /= 10
+	}
+	return ms, true
+}
+
+func daysIn(year, month int64) int64 {
+	switch month {
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
+}
+
+// daysSince1970 counts years that begin in March: the leap day is their last.
+func daysSince1970(year, month, day int64) int64 {
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	return 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 719_469
+}
