@@ -289,8 +289,10 @@ func TestListPages(t *testing.T) {
 	if got := strings.Join(titles, " "); got != "d0 d1 d2 d3 d4" {
 		t.Errorf("titles %s", got)
 	}
-	for query, want := range map[string]int{"query=D3": 1, "tag=t1": 2, "tag=t1&tag=all": 2, "tag=t1&tag=t0": 0, "query=zz": 0, "query=t0&limit=200": 3,
-		"query=draft": 0, "tag=pulseboard:draft": 1, "tag=pulseboard:draft&tag=t1": 1, "tag=pulseboard:draft&tag=t0": 0, "tag=pulseboard:": 0} {
+	for query, want := range map[string]int{
+		"query=D3": 1, "tag=t1": 2, "tag=t1&tag=all": 2, "tag=t1&tag=t0": 0, "query=zz": 0, "query=t0&limit=200": 3,
+		"query=draft": 0, "tag=pulseboard:draft": 1, "tag=pulseboard:draft&tag=t1": 1, "tag=pulseboard:draft&tag=t0": 0, "tag=pulseboard:": 0,
+	} {
 		var p DashboardPage
 		if err := json.Unmarshal(do(t, srv, "GET", "/dashboards?"+query, "").body, &p); err != nil || len(p.Dashboards) != want {
 			t.Errorf("%s: %d dashboards, %v; want %d", query, len(p.Dashboards), err, want)

@@ -61,7 +61,7 @@ func (s *Scraper) scrape() (*http.Response, bool) {
 	if err != nil {
 		return nil, false
 	}
-	res, err := s.client.Do(req) //nolint:bodyclose // Gather does.
+	res, err := s.client.Do(req)
 	return res, err == nil
 }
 
