@@ -70,7 +70,7 @@ func interval(hz float64) (every time.Duration, ok bool) {
 	// A day is as good as never; faster than any slice is each.
 	const longest = 24 * time.Hour
 	switch {
-	case !(hz > 0): //nolint:staticcheck // NaN is no rate either.
+	case math.IsNaN(hz), hz <= 0:
 		return 0, false
 	case 1/hz > longest.Seconds():
 		return longest, true

@@ -350,7 +350,7 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close() //nolint:errcheck // It was only read.
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("%s %v", res.Status, res.Header)
 	}
 	lines := bufio.NewScanner(res.Body)

@@ -67,7 +67,7 @@ func (b *board) tick(s *scratch, now time.Time) {
 
 // catchUp takes what there is of widgets that were not looked at yet, and
 // reports whether there are any: each stream is told of them by itself.
-func (t *teller) catchUp() (any bool) {
+func (t *teller) catchUp() (loaded bool) {
 	for i := range t.cursors {
 		cur := &t.cursors[i]
 		if cur.need == needNothing {
@@ -82,9 +82,9 @@ func (t *teller) catchUp() (any bool) {
 			newest := &v.points[n-1]
 			cur.end, cur.version, cur.values = newest.end, newest.list.version, newest.values
 		}
-		any = true
+		loaded = true
 	}
-	return any
+	return loaded
 }
 
 func (t *teller) position() *position {
