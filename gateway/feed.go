@@ -14,6 +14,9 @@ import (
 // too, so that the oldest can be let go.
 const maxPending = 256
 
+// How many points a feed takes before it moves all of them to a new place.
+const spare = 60
+
 // feed is the newest points of one metric key at one refresh interval.
 type feed struct {
 	key       string
@@ -106,6 +109,10 @@ func (f *feed) append(r *metric.Result, filled bool) {
 	}
 	if len(f.points) == results.HistoryLength {
 		f.points = f.points[1:]
+	}
+	if n := len(f.points); n == cap(f.points) && n > results.HistoryLength/2 {
+		// append would leave room for half as many again, which are never there.
+		f.points = append(make([]point, 0, results.HistoryLength+spare), f.points...)
 	}
 	f.points = append(f.points, newPoint(r, known, filled))
 	f.latest = r

@@ -160,7 +160,7 @@ func (s *snapshot) append(b []byte) ([]byte, *seriesList) {
 		b = append(b, '[')
 		b = strconv.AppendInt(b, p.end, 10)
 		b = append(b, ',')
-		b = appendOptional(b, p.newest)
+		b = appendEvent(b, p.newest)
 		b = append(b, ',')
 		row = u.row(p, row)
 		b = append(appendValues(b, row), ']')
@@ -218,7 +218,7 @@ func (e *entry) append(b []byte) []byte {
 	b = append(b, '[')
 	b = strconv.AppendInt(b, int64(e.index), 10)
 	b = appendInt(b, ",", p.end)
-	b = appendOptional(append(b, ','), p.newest)
+	b = appendEvent(append(b, ','), p.newest)
 	b = appendText(b, ",", p.list.version)
 	if e.unchanged {
 		b = append(b, ",null"...)
@@ -249,6 +249,13 @@ func appendOptional(b []byte, v *int64) []byte {
 		return append(b, "null"...)
 	}
 	return strconv.AppendInt(b, *v, 10)
+}
+
+func appendEvent(b []byte, newest int64) []byte {
+	if newest == noEvent {
+		return append(b, "null"...)
+	}
+	return strconv.AppendInt(b, newest, 10)
 }
 
 func appendValues(b []byte, values []float64) []byte {

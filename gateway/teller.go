@@ -236,8 +236,8 @@ func (m *message) age(e *entry, refreshMs, delayMs int64) {
 		m.oldestEnd = end
 	}
 	// An older event was news to an earlier window: its age would only say how rare events are.
-	if n := e.point.newest; n != nil && *n >= e.point.end-refreshMs && (m.oldestEvent == 0 || *n < m.oldestEvent) {
-		m.oldestEvent = *n
+	if n := e.point.newest; n >= e.point.end-refreshMs && (m.oldestEvent == 0 || n < m.oldestEvent) {
+		m.oldestEvent = n
 	}
 }
 

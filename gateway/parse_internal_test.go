@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"pulseboard/metric"
+)
+
+// Whatever a client says, it is an error or a message whose parts can be used.
+func FuzzClientMessage(f *testing.F) {
+	for _, text := range []string{
+		`{"type":"hello"}`,
+		`{"type":"hello","token":"t","resume":{"w":{"key":"m:sum:5s","window_end":1763892060000}},"max_hz":0.5,"vars":{"host":"a","region":["eu","us"]}}`,
+		`{"type":"hello","resume":{"w":7},"max_hz":"often","vars":{"host":{}}}`,
+		`{"type":1,"token":null,"resume":[],"max_hz":-1,"vars":"x"}`,
+		`{"type":"hello","max_hz":1e308}`, `{"type":"hello","max_hz":1e-308}`, `[]`, `"hello"`, `{`, ``, "\xff", `{"vars":{"":["",""]}}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m, err := parseClientMessage(text)
+		if (err == nil) != json.Valid(text) {
+			t.Fatalf("valid JSON: %t, error: %v", json.Valid(text), err)
+		}
+		h := m.hello()
+		if h.every < 0 || h.every > 24*time.Hour {
+			t.Errorf("frames every %v", h.every)
+		}
+		for name, values := range h.choice {
+			for _, v := range values {
+				if v == "" {
+					t.Errorf("%q is to be nothing, which is no value", name)
+				}
+			}
+		}
+		// Parts that are as they should be are taken as they are, whatever the others are.
+		var whole struct {
+			Type   string                 `json:"type"`
+			Resume map[string]resumePoint `json:"resume"`
+		}
+		if json.Unmarshal(text, &whole) != nil || err != nil {
+			return
+		}
+		if m.Type != whole.Type || len(h.resume) != len(whole.Resume) {
+			t.Errorf("%+v, want %+v", m, whole)
+		}
+		for id, p := range whole.Resume {
+			if h.resume[id] != p {
+				t.Errorf("widget %q resumes at %+v, want %+v", id, h.resume[id], p)
+			}
+		}
+	})
+}
+
+// Each widget of a document is shown or named as one that cannot be, and what is
+// shown has a metric key that says the same query.
+func FuzzDocument(f *testing.F) {
+	for _, text := range []string{
+		`{"version":7,"variables":[{"name":"host","tag":"host"}],"widgets":[{"widget_id":"w","metric_name":"m","aggregation":"p95","window_seconds":60,"refresh_interval_seconds":0.25,"delay_seconds":3,"filter":{"region":"eu","host":["a","b"],"env":{"not":"test"}},"group_by":["host"],"display_config":{"chart":"table"}}]}`,
+		`{"widgets":[{},7,null,{"widget_id":"w"},{"widget_id":"w","metric_name":"m","aggregation":"sum","window_seconds":0}]}`,
+		`{"widgets":[{"widget_id":"w","metric_name":"m","aggregation":"sum","window_seconds":1,"refresh_interval_seconds":1e300}]}`,
+		`{"variables":7}`, `[]`, `null`, ``,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		doc, bad, err := parseDocument(text)
+		if err != nil {
+			return
+		}
+		var whole struct {
+			Widgets []json.RawMessage `json:"widgets"`
+		}
+		if err := json.Unmarshal(text, &whole); err != nil {
+			t.Fatal(err)
+		}
+		if len(doc.specs)+len(bad) != len(whole.Widgets) {
+			t.Errorf("%d widgets are shown and %d named, of %d", len(doc.specs), len(bad), len(whole.Widgets))
+		}
+		for _, s := range doc.specs {
+			q, err := metric.ParseKey(s.key)
+			if err != nil || q.Key() != s.key {
+				t.Errorf("%q is read as %q: %v", s.key, q.Key(), err)
+			}
+			if s.refreshMs <= 0 || s.id == "" {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
