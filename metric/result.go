@@ -53,7 +53,8 @@ func (r *Result) Encode() ([]byte, error) {
 	return json.Marshal(r)
 }
 
-// DecodeResult reads the wire form. The result holds on to a text that is a string.
+// DecodeResult reads the wire form. The result keeps a text that is a string:
+// its own texts are parts of it.
 func DecodeResult[T string | []byte](text T) (*Result, error) {
 	if r, ok := quickResult(string(text)); ok {
 		return r, nil
