@@ -26,11 +26,11 @@ func sample(n int) *Result {
 	return r
 }
 
-func encode(t testing.TB, r *Result) string {
-	t.Helper()
+func encode(tb testing.TB, r *Result) string {
+	tb.Helper()
 	b, err := r.Encode()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(b)
 }
