@@ -16,34 +16,23 @@ import (
 // quickResult reads text, and reports whether it could.
 func quickResult(text string) (*Result, bool) {
 	r, q := new(Result), quickReader{rest: text}
-	q.literal(`{"key":`)
-	r.Key = q.text()
-	q.literal(`,"window_start":`)
-	r.WindowStart = q.integer()
-	q.literal(`,"window_end":`)
-	r.WindowEnd = q.integer()
-	q.literal(`,"prev_end":`)
-	r.PrevEnd = q.integer()
-	q.literal(`,"due":[`)
-	r.Due = q.due()
-	q.literal(`,"newest_event":`)
-	if !q.skip("null") {
+	r.Key = q.literal(`{"key":`).text()
+	r.WindowStart = q.literal(`,"window_start":`).integer()
+	r.WindowEnd = q.literal(`,"window_end":`).integer()
+	r.PrevEnd = q.literal(`,"prev_end":`).integer()
+	r.Due = q.literal(`,"due":[`).due()
+	if !q.literal(`,"newest_event":`).skip("null") {
 		// By itself: readers keep it longer than the result.
 		newest := q.integer()
 		r.NewestEvent = &newest
 	}
-	q.literal(`,"complete":`)
-	if r.Complete = q.skip("true"); !r.Complete {
+	if r.Complete = q.literal(`,"complete":`).skip("true"); !r.Complete {
 		q.literal("false")
 	}
-	q.literal(`,"matched":`)
-	r.Matched = q.number()
-	q.literal(`,"series_version":`)
-	r.SeriesVersion = q.text()
-	q.literal(`,"series":[`)
-	r.Series = q.series()
-	q.literal(`,"truncated":`)
-	r.Truncated = q.number()
+	r.Matched = q.literal(`,"matched":`).number()
+	r.SeriesVersion = q.literal(`,"series_version":`).text()
+	r.Series = q.literal(`,"series":[`).series()
+	r.Truncated = q.literal(`,"truncated":`).number()
 	q.literal("}")
 	return r, !q.failed && q.rest == ""
 }
@@ -73,10 +62,11 @@ func (q *quickReader) skip(s string) bool {
 }
 
 // literal skips what must be next.
-func (q *quickReader) literal(s string) {
+func (q *quickReader) literal(s string) *quickReader {
 	if !q.skip(s) {
 		q.fail()
 	}
+	return q
 }
 
 // more reports whether a list that ends with end has an item i.
@@ -177,21 +167,18 @@ func (q *quickReader) series() []SeriesValue {
 	var tags Tags
 	for q.more(len(series), "]") {
 		var s SeriesValue
-		q.literal(`{"tags":{`)
-		if !q.skip("}") {
+		if !q.literal(`{"tags":{`).skip("}") {
 			if tags == nil {
 				tags = make(Tags, 0, strings.Count(q.rest, `":"`))
 			}
 			s.Tags, tags = q.tags(tags)
 		}
-		q.literal(`,"value":`)
-		if !q.skip("null") {
+		if !q.literal(`,"value":`).skip("null") {
 			// When append moves the values, those before stay where they are.
 			values = append(values, q.float())
 			s.Value = &values[len(values)-1]
 		}
-		q.literal(`,"count":`)
-		s.Count = q.integer()
+		s.Count = q.literal(`,"count":`).integer()
 		q.literal("}")
 		series = append(series, s)
 	}
@@ -203,8 +190,7 @@ func (q *quickReader) tags(all Tags) (tags, more Tags) {
 	begin := len(all)
 	for q.more(len(all)-begin, "}") {
 		t := Tag{Key: q.text()}
-		q.literal(":")
-		t.Value = q.text()
+		t.Value = q.literal(":").text()
 		if t.Value == "" || len(all) > begin && t.Key <= all[len(all)-1].Key {
 			q.fail()
 		}
