@@ -78,7 +78,7 @@ func newHub(cfg Config, m *metrics) *hub {
 }
 
 // receive is the Subscriber's handler: it must not block.
-func (h *hub) receive(key string, payload []byte) {
+func (h *hub) receive(key, payload string) {
 	h.mu.Lock()
 	feeds := h.byKey[key]
 	h.mu.Unlock()

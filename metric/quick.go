@@ -313,7 +313,7 @@ func (e *event) slowValue(body []byte, i int) int {
 }
 
 // numberEnd returns where the JSON number at i ends, -1 when it is none.
-func numberEnd(body []byte, i int) int {
+func numberEnd[T string | []byte](body T, i int) int {
 	digits := func() bool {
 		begin := i
 		for i < len(body) && isDigit(body[i]) {

@@ -53,10 +53,18 @@ func (r *Result) Encode() ([]byte, error) {
 	return json.Marshal(r)
 }
 
-// DecodeResult reads the wire form.
-func DecodeResult(b []byte) (*Result, error) {
+// DecodeResult reads the wire form. The result keeps a text that is a string:
+// its own texts are parts of it.
+func DecodeResult[T string | []byte](text T) (*Result, error) {
+	if r, ok := quickResult(string(text)); ok {
+		return r, nil
+	}
+	return strictResult([]byte(text))
+}
+
+func strictResult(text []byte) (*Result, error) {
 	r := new(Result)
-	if err := json.Unmarshal(b, r); err != nil {
+	if err := json.Unmarshal(text, r); err != nil {
 		return nil, err
 	}
 	return r, nil

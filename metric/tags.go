@@ -156,6 +156,7 @@ func appendString(dst []byte, s string) []byte {
 }
 
 func unquote(s string) (string, error) {
-	b, err := jsontext.AppendUnquote(nil, s)
+	var space [128]byte // Enough for nearly all.
+	b, err := jsontext.AppendUnquote(space[:0], s)
 	return string(b), err
 }

@@ -34,7 +34,7 @@ func (s *Store) History(ctx context.Context, key string, refreshMs, after int64,
 	out := make([]*metric.Result, 0, len(entries))
 	for _, e := range slices.Backward(entries) {
 		text, _ := e.Values["r"].(string)
-		if r, err := metric.DecodeResult([]byte(text)); err == nil {
+		if r, err := metric.DecodeResult(text); err == nil {
 			out = append(out, r)
 		}
 	}
@@ -82,7 +82,7 @@ type Tip struct {
 
 // Complete reports whether the result says that it is.
 func (t Tip) Complete() bool {
-	r, err := metric.DecodeResult([]byte(t.text))
+	r, err := metric.DecodeResult(t.text)
 	return err == nil && r.Complete
 }
 

@@ -166,7 +166,7 @@ func TestSubscriber(t *testing.T) {
 	redis := miniredis.RunT(t)
 	s := open(t, redis.Addr())
 	box := &inbox{ends: map[string][]int64{}, changed: make(chan struct{}, 1)}
-	sub := s.Subscribe(t.Context(), func(key string, payload []byte) {
+	sub := s.Subscribe(t.Context(), func(key, payload string) {
 		r, err := metric.DecodeResult(payload)
 		if err != nil {
 			t.Error(err)

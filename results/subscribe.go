@@ -13,7 +13,7 @@ import (
 // Subscriber is one connection that receives the messages of many metric keys.
 type Subscriber struct {
 	pubsub  *redis.PubSub
-	handler func(key string, payload []byte)
+	handler func(key, payload string)
 	resync  func()
 	done    chan struct{}
 
@@ -26,7 +26,7 @@ type Subscriber struct {
 // resync is called when the connection was lost and is back, so that messages
 // may have been missed. Both are called from one goroutine and must not block:
 // what they hold up, Redis would cut off.
-func (s *Store) Subscribe(ctx context.Context, handler func(key string, payload []byte), resync func()) *Subscriber {
+func (s *Store) Subscribe(ctx context.Context, handler func(key, payload string), resync func()) *Subscriber {
 	sub := &Subscriber{
 		pubsub: s.client.Subscribe(ctx), handler: handler, resync: resync, done: make(chan struct{}),
 		users: make(map[string]int), acked: make(map[string]chan struct{}),
@@ -47,7 +47,7 @@ func (s *Subscriber) receive(messages <-chan any) {
 	for m := range messages {
 		switch m := m.(type) {
 		case *redis.Message:
-			s.handler(m.Channel, []byte(m.Payload))
+			s.handler(m.Channel, m.Payload)
 		case *redis.Subscription:
 			if m.Kind == "subscribe" && !s.acknowledge(m.Channel) {
 				lost = true

@@ -96,7 +96,7 @@ func (w *watch) close() {
 	_ = w.store.Close()
 }
 
-func (w *watch) message(key string, text []byte) {
+func (w *watch) message(key, text string) {
 	now := time.Now()
 	r, err := metric.DecodeResult(text)
 	w.mu.Lock()

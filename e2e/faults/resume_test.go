@@ -374,7 +374,7 @@ func (r *run) compareHistory(key string, e registry.Entry, stopped, since int64)
 			lost++
 			continue
 		}
-		got, err := metric.DecodeResult([]byte(texts[end]))
+		got, err := metric.DecodeResult(texts[end])
 		if err != nil {
 			r.t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ func openMessages(ctx context.Context, addr string) (*messages, error) {
 
 // listen subscribes to metric keys until ctx ends.
 func (m *messages) listen(ctx context.Context, keys []string) error {
-	m.sub = m.store.Subscribe(ctx, func(_ string, text []byte) {
+	m.sub = m.store.Subscribe(ctx, func(_, text string) {
 		if !m.measuring.Load() {
 			return
 		}
