@@ -285,6 +285,9 @@ func (a *app) keepRedis(ctx context.Context, c embedded.RedisConfig, r *embedded
 // redisPause keeps a Redis that cannot live from being started all the time.
 const redisPause = 200 * time.Millisecond
 
+// maxStreams is how many the gateway of this process may have open.
+const maxStreams = 20_000
+
 func (a *app) startConfig(ctx context.Context) error {
 	database := a.options.database
 	if database == "" {
@@ -406,6 +409,8 @@ func (a *app) startGateway(ctx context.Context) error {
 	}
 	a.group.cleanup(ctx, "gateway results", func() { _ = res.Close() })
 	s, err := gateway.New(gateway.Config{
+		// All may come from one address here: this machine's, or that of a proxy before it.
+		MaxConnections: maxStreams, MaxPerAddress: maxStreams,
 		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Guard: a.guard, Metrics: a.metrics, Log: a.log("gateway"),
 	})
 	if err != nil {
