@@ -9,6 +9,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/segmentio/kafka-go"
+
+	"pulseboard/metric"
 )
 
 // Extent is the records of one partition from Start to End, without End.
@@ -71,9 +73,9 @@ func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*
 	if f.Options.DedupeMs > 0 && e.Start < e.End {
 		seen = r.remember(ctx, e.Partition, e.Start)
 	}
-	silent := time.Now()
+	silent, d := time.Now(), new(metric.Decoder)
 	for offset := e.Start; offset < e.End; {
-		a, err := r.fetchOnce(ctx, e.Partition, offset, time.Now())
+		a, err := r.fetchOnce(ctx, d, e.Partition, offset, time.Now())
 		switch {
 		case err != nil && time.Since(silent) > boundedPatience:
 			return fmt.Errorf("gave up after %v: %w", boundedPatience, err)

@@ -32,12 +32,13 @@ func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, q
 	delay := 20 * time.Millisecond
 	var quiet time.Time                  // Since when no answer has been asked for that says that there is nothing more.
 	trusted, fault := false, time.Time{} // See settle.
+	d := new(metric.Decoder)             // It knows the tags of a partition after a while.
 	var seen *seenIDs
 	if r.options.DedupeMs > 0 {
 		seen = r.remember(ctx, partition, offset)
 	}
 	for ctx.Err() == nil {
-		a, err := r.fetchOnce(ctx, partition, offset, quiet)
+		a, err := r.fetchOnce(ctx, d, partition, offset, quiet)
 		if err != nil {
 			if ctx.Err() != nil {
 				return
@@ -122,7 +123,7 @@ func (o *Options) hold(known, now time.Time) time.Duration {
 const stall = time.Second
 
 // fetchOnce asks once; known is what the partition is known to be quiet up to.
-func (r *reader) fetchOnce(ctx context.Context, partition int32, offset int64, known time.Time) (answer, error) {
+func (r *reader) fetchOnce(ctx context.Context, d *metric.Decoder, partition int32, offset int64, known time.Time) (answer, error) {
 	// By the wall clock: the other stops while the machine sleeps.
 	sent := time.Now().Round(0)
 	hold := r.options.hold(known, sent)
@@ -148,7 +149,7 @@ func (r *reader) fetchOnce(ctx context.Context, partition int32, offset int64, k
 			closeRecord(rec) // A record batch may begin before the offset that was asked for.
 			continue
 		}
-		out, err := decode(rec, partition)
+		out, err := decode(d, rec, partition)
 		closeRecord(rec)
 		if err != nil {
 			return answer{}, err
@@ -173,7 +174,7 @@ func (r *reader) fetchOnce(ctx context.Context, partition int32, offset int64, k
 	return a, nil
 }
 
-func decode(rec *kafka.Record, partition int32) (Record, error) {
+func decode(d *metric.Decoder, rec *kafka.Record, partition int32) (Record, error) {
 	out := Record{Partition: partition, Offset: rec.Offset, Time: rec.Time.UnixMilli()}
 	out.id, out.hasID = idOf(rec)
 	value, err := kafka.ReadAll(rec.Value)
@@ -183,7 +184,7 @@ func decode(rec *kafka.Record, partition int32) (Record, error) {
 	if err != nil {
 		return out, err
 	}
-	b, err := metric.DecodeRecord(value)
+	b, err := d.Record(value)
 	if err != nil {
 		out.Unreadable, out.Value = faultOf(err), value
 		return out, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pulseboard/internal/testenv"
+	"pulseboard/metric"
 )
 
 // lateConn hands over what it received a while later, as on a busy machine, or
@@ -64,7 +65,7 @@ func TestAnOldAnswerIsNoFreshWord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			addr := testenv.Kafka(t, testenv.Topic{Name: topic, Partitions: 1})
 			r, by := lateReader(t, topic, addr)
-			if a, err := r.fetchOnce(t.Context(), 0, 0, time.Time{}); err != nil || !a.quiet { // The connection is open now.
+			if a, err := r.fetchOnce(t.Context(), new(metric.Decoder), 0, 0, time.Time{}); err != nil || !a.quiet { // The connection is open now.
 				t.Fatalf("%+v, %v", a, err)
 			}
 			if first {
@@ -78,7 +79,7 @@ func TestAnOldAnswerIsNoFreshWord(t *testing.T) {
 			}
 			answered := make(chan outcome, 1)
 			go func() {
-				a, err := r.fetchOnce(context.WithoutCancel(t.Context()), 0, 0, asked)
+				a, err := r.fetchOnce(context.WithoutCancel(t.Context()), new(metric.Decoder), 0, 0, asked)
 				answered <- outcome{a, err}
 			}()
 			// When the broker has answered, for certain.
