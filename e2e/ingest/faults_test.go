@@ -33,7 +33,7 @@ const (
 
 // broker is the only one: the embedded one in a process of its own, or a real one.
 type broker struct {
-	addr    string
+	addr    string // Or those of several, comma-separated.
 	kill    func()
 	restart func()
 }
@@ -109,7 +109,7 @@ func dedupe() string {
 	return "2m"
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, start func(*testing.T, *testenv.Buffer) *broker) *rig {
 	t.Helper()
 	r := &rig{t: t, log: new(testenv.Buffer), addr: freePort(t), journal: filepath.Join(t.TempDir(), "journal")}
 	t.Cleanup(func() {
@@ -120,7 +120,7 @@ func newRig(t *testing.T) *rig {
 	})
 	r.binary = testenv.Build(t, "ingest")
 	pipeline := testenv.Build(t, "pipeline")
-	r.broker = startBroker(t, r.log)
+	r.broker = start(t, r.log)
 	server := testenv.Redis(t)
 	store, err := registry.Open(t.Context(), server)
 	if err != nil {
@@ -260,7 +260,7 @@ func (r *rig) duplicates() (records, repeated int) {
 	r.t.Helper()
 	transport := &kafka.Transport{}
 	defer transport.CloseIdleConnections()
-	client := &kafka.Client{Addr: kafka.TCP(r.broker.addr), Timeout: 10 * time.Second, Transport: transport}
+	client := &kafka.Client{Addr: kafka.TCP(strings.Split(r.broker.addr, ",")...), Timeout: 10 * time.Second, Transport: transport}
 	seen := map[string]bool{}
 	for p := range partitions {
 		for offset, end := int64(0), int64(-1); offset != end; {
@@ -301,9 +301,7 @@ func (r *rig) duplicates() (records, repeated int) {
 // was. Every event of a request that was answered 200 counts once: in each window that
 // waits for late ones exactly, in the others, which end meanwhile, at most.
 func TestKilledUnderLoadCountsOnce(t *testing.T) {
-	begun := time.Now()
-	r := newRig(t)
-	t.Logf("ready after %.1f s", time.Since(begun).Seconds())
+	r := newRig(t, startBroker)
 	r.progress(200)
 	for range 2 {
 		r.node.Kill()
@@ -316,23 +314,47 @@ func TestKilledUnderLoadCountsOnce(t *testing.T) {
 		r.startClient()
 		r.progress(200)
 	}
+	if repeated := r.check(); repeated == 0 {
+		t.Error("no record was written twice: the test shows nothing")
+	}
+}
+
+// Each of three brokers is killed with -9 under load, so that its partitions get
+// other leaders, and comes back: the same holds.
+func TestLeadersMoveUnderLoad(t *testing.T) {
+	testenv.NeedReal(t)
+	var k *testenv.KafkaCluster
+	r := newRig(t, func(t *testing.T, _ *testenv.Buffer) *broker {
+		k = testenv.StartKafka(t, 3, testenv.Topic{Name: topic, Partitions: partitions}, testenv.Topic{Name: "metric-dead-letters", Partitions: 1})
+		return &broker{addr: strings.Join(k.Addrs(), ",")}
+	})
+	r.progress(200)
+	for i := range k.Addrs() {
+		k.Broker(i).Kill()
+		r.progress(200)
+		k.Restart(i)
+		r.progress(200)
+	}
+	r.check()
+}
+
+// check compares the whole run with the journal, and says how many records are in Kafka a second time.
+func (r *rig) check() (repeated int) {
+	r.t.Helper()
 	all := r.finish()
-	t.Logf("the last kill is over after %.1f s", time.Since(begun).Seconds())
 	last := time.Now().UnixMilli()
 	records, repeated := r.duplicates()
 	got := r.history(last/1000*1000 + 1000)
 	v := judge(all, got)
-	t.Logf("%d requests with %d events were acknowledged, the slowest after %.1f s; Kafka has %d records, %d of them a second time", len(all), v.events, float64(v.slowest)/1000, records, repeated)
-	t.Logf("%d windows equal the journal exactly, %d lie within what had arrived by then; the last windows of 300 s hold all %d events", v.exact, v.within, v.events)
+	r.t.Logf("%d requests with %d events were acknowledged, the slowest after %.1f s; Kafka has %d records, %d of them a second time", len(all), v.events, float64(v.slowest)/1000, records, repeated)
+	r.t.Logf("%d windows equal the journal exactly, %d lie within what had arrived by then; the last windows of 300 s hold all %d events", v.exact, v.within, v.events)
 	if len(v.faults) > 0 {
-		t.Errorf("%d windows are wrong, such as:\n%s", len(v.faults), strings.Join(v.faults[:min(10, len(v.faults))], "\n"))
-	}
-	if repeated == 0 {
-		t.Error("no record was written twice: the test shows nothing")
+		r.t.Errorf("%d windows are wrong, such as:\n%s", len(v.faults), strings.Join(v.faults[:min(10, len(v.faults))], "\n"))
 	}
 	if v.exact < 8*10 || v.events < 10_000 {
-		t.Errorf("only %d windows and %d events were compared", v.exact, v.events)
+		r.t.Errorf("only %d windows and %d events were compared", v.exact, v.events)
 	}
+	return repeated
 }
 
 type verdict struct {
