@@ -2,6 +2,9 @@ package gateway
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,7 +43,7 @@ func FuzzClientMessage(f *testing.F) {
 			Type   string                 `json:"type"`
 			Resume map[string]resumePoint `json:"resume"`
 		}
-		if json.Unmarshal(text, &whole) != nil || err != nil {
+		if json.Unmarshal(text, &whole) != nil || err != nil || hasOtherCase(text) {
 			return
 		}
 		if m.Type != whole.Type || len(h.resume) != len(whole.Resume) {
@@ -51,6 +54,22 @@ func FuzzClientMessage(f *testing.F) {
 				t.Errorf("widget %q resumes at %+v, want %+v", id, h.resume[id], p)
 			}
 		}
+	})
+}
+
+// hasOtherCase reports whether a name is one of ours but for its case, which
+// encoding/json takes for ours.
+func hasOtherCase(text []byte) bool {
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal(text, &fields) // Of another shape, it has none.
+	points := map[string]map[string]json.RawMessage{}
+	_ = json.Unmarshal(fields["resume"], &points)
+	names := slices.Collect(maps.Keys(fields))
+	for _, p := range points {
+		names = slices.AppendSeq(names, maps.Keys(p))
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		return slices.ContainsFunc([]string{"type", "resume", "key", "window_end"}, func(ours string) bool { return name != ours && strings.EqualFold(name, ours) })
 	})
 }
 

@@ -73,7 +73,36 @@ func NewFilter(terms ...Term) (Filter, error) {
 		}
 		return bytes.Compare(a.append(nil), b.append(nil))
 	})
-	return slices.CompactFunc(f, func(a, b Term) bool { return bytes.Equal(a.append(nil), b.append(nil)) }), nil
+	f = slices.CompactFunc(f, func(a, b Term) bool { return bytes.Equal(a.append(nil), b.append(nil)) })
+	return f, f.checkMembers()
+}
+
+// checkMembers refuses what documents cannot say: two terms of one tag that are the same member there.
+func (f Filter) checkMembers() error {
+	seen := make(map[[2]string]Op, len(f))
+	for _, t := range f {
+		at := [2]string{t.Tag, t.Op.member()}
+		if other, twice := seen[at]; twice {
+			return fmt.Errorf("tag %q has two conditions, %q and %q, where a document can have one: put them into one", t.Tag, string(other), string(t.Op))
+		}
+		seen[at] = t.Op
+	}
+	return nil
+}
+
+// member is what the operator is called in documents.
+func (o Op) member() string {
+	switch o {
+	case Equal, In:
+		return "is"
+	case NotEqual, NotIn:
+		return "not"
+	case Exists, NotExists:
+		return "exists"
+	case Prefix:
+		return "prefix"
+	}
+	return string(o)
 }
 
 func (t Term) normal() (Term, error) {
