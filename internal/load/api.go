@@ -44,7 +44,7 @@ func (a *api) do(ctx context.Context, who, method, url string, body, answer any)
 	}
 	res, err := a.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("cannot reach %s: %w", who, err)
+		return fmt.Errorf("cannot reach %s: %w; is Pulseboard running there? --url names it, or --config, --gateway and --ingest each service", who, err)
 	}
 	defer res.Body.Close() //nolint:errcheck // It was only read.
 	text, err = io.ReadAll(io.LimitReader(res.Body, 16<<20))
