@@ -325,6 +325,7 @@ func TestLeadersMoveUnderLoad(t *testing.T) {
 	testenv.NeedReal(t)
 	var k *testenv.KafkaCluster
 	r := newRig(t, func(t *testing.T, _ *testenv.Buffer) *broker {
+		t.Helper()
 		k = testenv.StartKafka(t, 3, testenv.Topic{Name: topic, Partitions: partitions}, testenv.Topic{Name: "metric-dead-letters", Partitions: 1})
 		return &broker{addr: strings.Join(k.Addrs(), ",")}
 	})
