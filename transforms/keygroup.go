@@ -210,21 +210,27 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *batch) {
 	in := q.slices(end)
 	sel.Window(in.From, in.To, func(group string, a *aggregate.Acc) { w.add(q, group, a) })
 	r := k.result(q, p, end, due, &w, sel.Matched())
-	r.Complete = r.Complete && k.store.Reaches(sel, in.From)
-	if !r.Complete && k.live.holds(q.key, end) {
+	reaches := k.store.Reaches(sel, in.From)
+	r.Complete = r.Complete && reaches
+	// Half of a window is no news to who knows whole ones. A percentile that nobody had asked
+	// for when its events came is not half of one: left out, it would be a gap.
+	if (!reaches || !k.covers(r.WindowStart)) && k.live.holds(q.key, end) {
 		return
 	}
 	p.last = end
 	out.add(r)
 }
 
+// covers reports whether every event since start was read, and is still held.
+func (k *keyGroup) covers(start int64) bool {
+	return (k.since == 0 || start >= k.since) && floorDiv(start, k.options.SliceMs) >= k.store.Horizon()
+}
+
 func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *windowValues, matched int) *metric.Result {
 	start := end - q.windowMs
-	covered := k.since == 0 || start >= k.since
-	held := floorDiv(start, k.options.SliceMs) >= k.store.Horizon()
 	r := &metric.Result{
 		Key: q.key, WindowStart: start, WindowEnd: end, PrevEnd: p.last, Due: due,
-		Complete: covered && held && !w.unsketched, Matched: matched, Series: []metric.SeriesValue{},
+		Complete: k.covers(start) && !w.unsketched, Matched: matched, Series: []metric.SeriesValue{},
 	}
 	if matched > 0 && len(w.values) == 0 && !q.grouped {
 		w.add(q, "", new(aggregate.Acc)) // Its series was forgotten; the sum of nothing is still 0.

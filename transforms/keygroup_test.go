@@ -400,6 +400,20 @@ func TestResumeInTheFirstWindow(t *testing.T) {
 	h.want("104(103)! 7")
 }
 
+// A percentile that nobody had asked for when its events came is incomplete, and
+// no gap: a restored job has them as they were, between windows that are whole.
+func TestResumeWithAPercentileThatCameLater(t *testing.T) {
+	h := newHost(t, demand("p50", 1, 1000))
+	h.live.resume = Resume{Ends: map[string]int64{"m:p50:1s": 102_000}, Whole: map[string]bool{"m:p50:1s": true}, BeganMs: 110_000}
+	h.at = 102_000
+	h.slice()
+	h.want("103(102)!")
+	h.slice("103=5") // Without a sketch.
+	h.want("104(103)!? null")
+	h.slice()
+	h.want("105(104)! null")
+}
+
 // While trees are built the key group goes on, and what comes meanwhile counts.
 func TestPreparingMisses(t *testing.T) {
 	h := newHost(t)
