@@ -133,13 +133,13 @@ func appendWidgets(b []byte, l *layout) []byte {
 	return append(b, "]}"...)
 }
 
-// snapshot is the message of that name. since is nil when the feed has no point.
+// snapshot is the message of that name. since is noTime when the feed has no point.
 type snapshot struct {
 	index  int
 	state  state
 	reset  bool
 	points []point
-	since  *int64
+	since  int64
 }
 
 // append returns the series list that the client knows afterwards.
@@ -149,7 +149,7 @@ func (s *snapshot) append(b []byte) ([]byte, *seriesList) {
 	b = appendText(b, `,"state":`, string(s.state))
 	b = strconv.AppendBool(append(b, `,"reset":`...), s.reset)
 	b = appendSeries(b, u.list)
-	b = appendOptional(append(b, `,"covered_since":`...), s.since)
+	b = appendTime(append(b, `,"covered_since":`...), s.since)
 	b = append(b, `,"points":[`...)
 	var row []float64
 	for i := range s.points {
@@ -160,7 +160,7 @@ func (s *snapshot) append(b []byte) ([]byte, *seriesList) {
 		b = append(b, '[')
 		b = strconv.AppendInt(b, p.end, 10)
 		b = append(b, ',')
-		b = appendEvent(b, p.newest)
+		b = appendTime(b, p.newest)
 		b = append(b, ',')
 		row = u.row(p, row)
 		b = append(appendValues(b, row), ']')
@@ -218,7 +218,7 @@ func (e *entry) append(b []byte) []byte {
 	b = append(b, '[')
 	b = strconv.AppendInt(b, int64(e.index), 10)
 	b = appendInt(b, ",", p.end)
-	b = appendEvent(append(b, ','), p.newest)
+	b = appendTime(append(b, ','), p.newest)
 	b = appendText(b, ",", p.list.version)
 	if e.unchanged {
 		b = append(b, ",null"...)
@@ -244,18 +244,11 @@ func appendClose(b []byte, e ending) []byte {
 	return append(b, '}')
 }
 
-func appendOptional(b []byte, v *int64) []byte {
-	if v == nil {
+func appendTime(b []byte, at int64) []byte {
+	if at == noTime {
 		return append(b, "null"...)
 	}
-	return strconv.AppendInt(b, *v, 10)
-}
-
-func appendEvent(b []byte, newest int64) []byte {
-	if newest == noEvent {
-		return append(b, "null"...)
-	}
-	return strconv.AppendInt(b, newest, 10)
+	return strconv.AppendInt(b, at, 10)
 }
 
 func appendValues(b []byte, values []float64) []byte {

@@ -17,19 +17,20 @@ type seriesList struct {
 // There are hundreds of each widget: a gateway's memory is theirs.
 type point struct {
 	end, start int64
-	newest     int64 // newest_event, or noEvent.
+	newest     int64 // newest_event, or noTime.
 	list       *seriesList
 	values     []float64 // In the order of list; NaN = absent.
 	complete   bool
 	filled     bool // Read from the history after newer ones were sent: no message told of it in time.
 }
 
-const noEvent = math.MinInt64
+// noTime stands for a time that is absent.
+const noTime = math.MinInt64
 
 // newPoint takes r's values. known is a list that is likely to be that of r and
 // is shared then.
 func newPoint(r *metric.Result, known *seriesList, filled bool) point {
-	p := point{end: r.WindowEnd, start: r.WindowStart, newest: noEvent, complete: r.Complete, filled: filled, list: known}
+	p := point{end: r.WindowEnd, start: r.WindowStart, newest: noTime, complete: r.Complete, filled: filled, list: known}
 	if r.NewestEvent != nil {
 		p.newest = *r.NewestEvent
 	}

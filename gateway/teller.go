@@ -121,10 +121,9 @@ func (t *teller) snapshot(s *scratch) bool {
 func (t *teller) sendPoints(s *scratch, i int, v view, points []point, reset bool) {
 	cur, w := &t.cursors[i], &t.layout.widgets[i]
 	points = t.see(i, points)
-	m := snapshot{index: i, state: v.state, reset: reset, points: points}
+	m := snapshot{index: i, state: v.state, reset: reset, points: points, since: noTime}
 	if len(v.points) > 0 {
-		since := coveredSince(v.points, w.feed.windowMs)
-		m.since = &since
+		m.since = coveredSince(v.points, w.feed.windowMs)
 	}
 	var list *seriesList
 	s.text, list = m.append(s.text)
