@@ -31,7 +31,7 @@ func (nowhere) SyncDashboards(context.Context, registry.Wanted) error { return n
 func newAPI(t *testing.T, path string, reg prometheus.Registerer) (*Service, *httptest.Server) {
 	t.Helper()
 	s, err := New(Config{
-		Store: openSQLite(t, path), Registry: nowhere{}, SliceMs: 250, MaxWindowSeconds: 3600,
+		Store: openTestSQLite(t, path), Registry: nowhere{}, SliceMs: 250, MaxWindowSeconds: 3600,
 		Metrics: reg, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -394,7 +394,7 @@ func TestRequestMetrics(t *testing.T) {
 			t.Errorf("%s: %v requests, want %v", labels, got, want)
 		}
 	}
-	if _, err := New(Config{Store: openSQLite(t, newDB(t)), Registry: nowhere{}, Metrics: reg}); err == nil {
+	if _, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Metrics: reg}); err == nil {
 		t.Error("metrics were registered twice without an error")
 	}
 }
@@ -433,7 +433,7 @@ func TestOpenAPIIsTrue(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	store := openSQLite(t, newDB(t))
+	store := openTestSQLite(t, newDB(t))
 	for _, c := range []Config{
 		{},
 		{Store: store},

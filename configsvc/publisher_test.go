@@ -37,7 +37,7 @@ func start(t *testing.T, path string, m *miniredis.Miniredis) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, metrics := openSQLite(t, path), prometheus.NewRegistry()
+	store, metrics := openTestSQLite(t, path), prometheus.NewRegistry()
 	svc, err := New(Config{Store: store, Registry: reg.NewMirror(), SliceMs: 250, Metrics: metrics, Log: quiet})
 	if err != nil {
 		t.Fatal(err)

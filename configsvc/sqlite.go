@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // The driver named "sqlite".
@@ -21,17 +22,47 @@ func OpenStore(ctx context.Context, database string) (*SQLStore, error) {
 	if database == "" {
 		return nil, errors.New("cannot open the database: no path given; pass one with --database")
 	}
-	db, err := sql.Open("sqlite", sqliteName(database))
+	return openSQLite(ctx, database, false)
+}
+
+// openSQLite opens a SQLite file; with acceptLoss also one that has lost changes.
+func openSQLite(ctx context.Context, path string, acceptLoss bool) (*SQLStore, error) {
+	if err := checkSQLite(ctx, path, acceptLoss); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", sqliteName(path))
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the database %s: %w", database, err)
+		return nil, fmt.Errorf("cannot open the database %s: %w", path, err)
 	}
 	// Writers wait for each other in SQLite anyway; a few readers go beside them.
 	db.SetMaxOpenConns(4)
-	if err := migrate(ctx, db, goose.DialectSQLite3, "sqlite"); err != nil {
-		_ = db.Close() // Nothing was written.
-		return nil, fmt.Errorf("cannot open the database %s: %w; check that its folder exists and can be written, or pass another path with --database", database, err)
+	s := &SQLStore{db: db, path: path, writer: make(chan struct{}, 1), mark: newCommitMark(path)}
+	err = migrate(ctx, db, goose.DialectSQLite3, "sqlite")
+	if err == nil && !acceptLoss {
+		err = s.markOpened(ctx)
 	}
-	return &SQLStore{db: db, writer: make(chan struct{}, 1)}, nil
+	if err != nil {
+		_ = db.Close() // Nothing was written.
+		return nil, fmt.Errorf("cannot open the database %s: %w; check that its folder exists and can be written, or pass another path with --database", path, err)
+	}
+	return s, nil
+}
+
+// markOpened marks what the database holds at its start. What a killed process
+// has committed may not be on the disk yet: the checkpoint writes it there.
+func (s *SQLStore) markOpened(ctx context.Context) error {
+	revision, err := s.Revision(ctx)
+	if err != nil {
+		return err
+	}
+	var busy, log, done int64
+	if err := s.db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &log, &done); err != nil {
+		return err
+	}
+	if busy != 0 || log != done {
+		return nil // Another process uses it, and marks what it commits.
+	}
+	return s.mark.raise(revision, time.Now())
 }
 
 // sqliteName returns the data source name. synchronous(FULL) writes every
@@ -40,6 +71,7 @@ func OpenStore(ctx context.Context, database string) (*SQLStore, error) {
 // Transactions begin as writers, since one that becomes a writer later fails
 // when another was faster.
 func sqliteName(path string) string {
-	escaped := (&url.URL{Path: path}).EscapedPath()
-	return "file:" + escaped + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	return fileURL(path) + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate"
 }
+
+func fileURL(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }

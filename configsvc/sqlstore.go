@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,10 @@ type SQLStore struct {
 	// writer is held by whoever writes to SQLite, nil for others: those that wait
 	// for SQLite itself look again now and then, and the unlucky wait long.
 	writer chan struct{}
+	path   string      // Of SQLite, "" for others.
+	mark   *commitMark // Nil for others than SQLite.
+	// unmarked is why the last commit could not be marked, nil = it was.
+	unmarked atomic.Pointer[error]
 }
 
 var _ Store = (*SQLStore)(nil)
@@ -52,13 +57,30 @@ func (s *SQLStore) change(ctx context.Context, do func(tx *sql.Tx, revision int6
 			return ctx.Err()
 		}
 	}
-	return s.inTx(ctx, func(tx *sql.Tx) error {
-		var revision int64
+	var revision int64
+	err := s.inTx(ctx, func(tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `UPDATE revision SET n = n + 1 RETURNING n`).Scan(&revision); err != nil {
 			return err
 		}
 		return do(tx, revision)
 	})
+	if err == nil {
+		s.markCommit(revision)
+	}
+	return err
+}
+
+// markCommit notes a commit beside the database. It is there all the same when
+// that fails: its loss would go unnoticed, which is told and no reason to refuse it.
+func (s *SQLStore) markCommit(revision int64) {
+	if s.mark == nil {
+		return
+	}
+	if err := s.mark.raise(revision, time.Now()); err != nil {
+		s.unmarked.Store(&err)
+		return
+	}
+	s.unmarked.Store(nil)
 }
 
 // row is a document with the copies that are kept beside it.

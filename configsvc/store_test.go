@@ -20,11 +20,11 @@ import (
 func TestSQLiteStore(t *testing.T) {
 	testStore(t, func(t *testing.T) Store {
 		t.Helper()
-		return openSQLite(t, filepath.Join(t.TempDir(), "a ?#%41.db"))
+		return openTestSQLite(t, filepath.Join(t.TempDir(), "a ?#%41.db"))
 	})
 }
 
-func openSQLite(t *testing.T, path string) *SQLStore {
+func openTestSQLite(t *testing.T, path string) *SQLStore {
 	t.Helper()
 	s, err := OpenStore(t.Context(), path)
 	if err != nil {
@@ -483,7 +483,7 @@ func TestOlderDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // The second time there is nothing to do.
-		s := openSQLite(t, path)
+		s := openTestSQLite(t, path)
 		got, err := s.Get(t.Context(), d.ID)
 		d.Version = 7
 		if err != nil || !reflect.DeepEqual(got, d) {
@@ -502,7 +502,7 @@ func TestOlderDatabase(t *testing.T) {
 
 func TestStoreKeepsWhatWasAcknowledged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.db")
-	first := openSQLite(t, path)
+	first := openTestSQLite(t, path)
 	d := twoWidgets(t)
 	if _, err := first.Create(t.Context(), d, ""); err != nil {
 		t.Fatal(err)
@@ -521,7 +521,7 @@ func TestStoreKeepsWhatWasAcknowledged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := openSQLite(t, copied).Get(t.Context(), d.ID)
+	got, err := openTestSQLite(t, copied).Get(t.Context(), d.ID)
 	d.Version = 2
 	if err != nil || !reflect.DeepEqual(got, d) {
 		t.Errorf("got %+v, %v", got, err)
@@ -529,7 +529,7 @@ func TestStoreKeepsWhatWasAcknowledged(t *testing.T) {
 }
 
 func TestStoreSettings(t *testing.T) {
-	s := openSQLite(t, filepath.Join(t.TempDir(), "p.db"))
+	s := openTestSQLite(t, filepath.Join(t.TempDir(), "p.db"))
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000"} {
 		var got string
 		if err := s.db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
@@ -545,7 +545,7 @@ func TestOpenStoreSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := filepath.Join(dir, "later.db")
-	s := openSQLite(t, later)
+	s := openTestSQLite(t, later)
 	if _, err := s.db.ExecContext(context.Background(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`); err != nil {
 		t.Fatal(err)
 	}

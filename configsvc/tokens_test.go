@@ -11,7 +11,7 @@ import (
 // Who may do what: reading needs view, changing needs edit.
 func TestTokens(t *testing.T) {
 	s, err := New(Config{
-		Store: openSQLite(t, newDB(t)), Registry: nowhere{}, Log: slog.New(slog.DiscardHandler),
+		Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Log: slog.New(slog.DiscardHandler),
 		Guard: testenv.Guard(t, "ingest", "view", "edit", "admin"),
 	})
 	if err != nil {

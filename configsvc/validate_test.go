@@ -46,7 +46,7 @@ func (k known) Metric(name string) (catalog.Entry, bool) {
 
 func catalogued(t *testing.T, c Catalogue) *httptest.Server {
 	t.Helper()
-	s, err := New(Config{Store: openSQLite(t, newDB(t)), Registry: nowhere{}, Catalogue: c, SliceMs: 500, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Catalogue: c, SliceMs: 500, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
