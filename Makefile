@@ -2,7 +2,17 @@
 # make test  runs all tests that need nothing but Go (and Node, for the page)
 # make bench-fanout  compares the gateway's fan-out with centrifuge's (bench/fanout/README.md)
 
+# The toolchain is that of go.mod's toolchain line, or this machine's Go where that is newer, and go fetches it when it is not here. A machine
+# that cannot fetch it builds with the Go that it has, and is told so. make GOTOOLCHAIN=local asks for that; README says what is open then.
 GO          ?= go
+ifeq ($(origin GOTOOLCHAIN),undefined)
+GOTOOLCHAIN := $(shell GOTOOLCHAIN=auto $(GO) env GOVERSION 2>/dev/null || echo local)
+ifeq ($(GOTOOLCHAIN),local)
+$(warning the toolchain of go.mod cannot be fetched: building with the Go of this machine, which may have known vulnerabilities (README))
+endif
+endif
+export GOTOOLCHAIN
+
 NPM         ?= npm
 GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json

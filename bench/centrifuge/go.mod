@@ -2,6 +2,8 @@ module pulseboard.bench/centrifuge
 
 go 1.26.0
 
+toolchain go1.27.3
+
 require (
 	github.com/centrifugal/centrifuge v0.40.1
 	github.com/gorilla/websocket v1.5.3
