@@ -1,5 +1,10 @@
 package aggregate
 
+import (
+	"slices"
+	"strings"
+)
+
 // Range is a window as a half-open range of slices.
 type Range struct{ From, To int64 }
 
@@ -20,7 +25,12 @@ type Build struct {
 // groupView is the slices of the series of one group.
 type groupView struct {
 	group  *group
-	series [][]block
+	series []seriesView
+}
+
+type seriesView struct {
+	tags   string
+	blocks []block
 }
 
 // Build begins to make the selector with this id of a metric: its windows may
@@ -50,7 +60,7 @@ func (s *Store) Build(metric, id string, span, keep int64, match Match) *Build {
 				views[f.group] = i
 				b.groups = append(b.groups, groupView{group: f.group})
 			}
-			b.groups[i].series = append(b.groups[i].series, sr.view(&s.scratch))
+			b.groups[i].series = append(b.groups[i].series, seriesView{sr.tags, sr.view(&s.scratch)})
 			f.group.newest = max(f.group.newest, sr.newest())
 		}
 	}
@@ -71,8 +81,10 @@ func (b *Build) Run(windows []Range, yield func(group string, accs []Acc)) {
 	b.trees = make(map[*group]*Tree, len(b.groups))
 	for _, v := range b.groups {
 		all.empty()
-		for _, blocks := range v.series {
-			for _, block := range blocks {
+		// In the order in which a store adds them, so that sums are the same to the last bit.
+		slices.SortFunc(v.series, func(a, b seriesView) int { return strings.Compare(a.tags, b.tags) })
+		for _, sr := range v.series {
+			for _, block := range sr.blocks {
 				for u.open(block); u.next(); {
 					all.load(u.cell.slice, &u.cell.acc)
 				}

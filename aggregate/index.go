@@ -76,16 +76,20 @@ func (x *tagIndex) remove(key, value string) {
 	delete(k.values, value)
 	x.size -= tagValueSize + int64(len(value))
 	x.told = nil
+	k.shown.remove(value)
 	if len(k.values) > 0 {
-		if k.shown.remove(value) {
-			refill(&k.shown, k.values, x.limit)
-		}
 		return
 	}
 	delete(x.keys, key)
 	x.size -= tagKeySize + int64(len(key))
-	if x.shown.remove(key) {
-		refill(&x.shown, x.keys, x.limit)
+	x.shown.remove(key)
+}
+
+// refill shows others in the place of those that were removed.
+func (x *tagIndex) refill() {
+	refill(&x.shown, x.keys, x.limit)
+	for _, k := range x.keys {
+		refill(&k.shown, k.values, x.limit)
 	}
 }
 
@@ -106,30 +110,42 @@ func (x *tagIndex) tell() (tags []TagValues, more int) {
 type sample []string
 
 func (s *sample) add(member string, limit int) {
-	if len(*s) >= limit {
-		return
+	if len(*s) < limit {
+		s.insert(member)
 	}
+}
+
+func (s *sample) insert(member string) {
 	if i, found := slices.BinarySearch(*s, member); !found {
 		*s = slices.Insert(*s, i, member)
 	}
 }
 
-func (s *sample) remove(member string) bool {
-	i, found := slices.BinarySearch(*s, member)
-	if found {
+func (s *sample) remove(member string) {
+	if i, found := slices.BinarySearch(*s, member); found {
 		*s = slices.Delete(*s, i, i+1)
 	}
-	return found
 }
 
-// refill takes members in that were not shown yet. It looks at no more of them
-// than are shown, and those that it needs.
+// refill takes members in that were not shown yet, the first by name: which
+// ones must not hang on the order of a map.
 func refill[V any](s *sample, members map[string]V, limit int) {
-	want := min(limit, len(members))
+	want := min(limit, len(members)) - len(*s)
+	if want <= 0 {
+		return
+	}
+	next := make(sample, 0, want+1)
 	for member := range members {
-		if len(*s) >= want {
-			return
+		if len(next) == want && member > next[want-1] {
+			continue
 		}
-		s.add(member, limit)
+		if _, shown := slices.BinarySearch(*s, member); shown {
+			continue
+		}
+		next.insert(member)
+		next = next[:min(len(next), want)]
+	}
+	for _, member := range next {
+		s.insert(member)
 	}
 }

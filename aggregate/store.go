@@ -48,8 +48,9 @@ type metricSeries struct {
 	selectors map[string]*Selector
 	builds    map[*Selector]bool // Being built; they are fed already.
 
+	plain int // Series without Other.
+
 	// What a Survey tells.
-	plain   int // Series without Other.
 	traffic traffic
 	index   *tagIndex // nil = no series has come yet.
 	changed bool      // It is in the list of those.
@@ -74,12 +75,14 @@ func (s *Store) Merge(t Table) {
 			continue // Older than anything that is asked for.
 		}
 		step := s.stepOf(slice)
-		for key, a := range row {
+		// In their order too: which of several new series a limit lets in, and the last bits
+		// of what series add up to, must hang on the events alone, not on the order of a map.
+		for _, key := range slices.Sorted(maps.Keys(row)) {
 			metric, tags, ok := CutSeriesKey(key)
 			if !ok {
 				continue
 			}
-			s.add(metric, tags, slice, step, a)
+			s.add(metric, tags, slice, step, row[key])
 		}
 	}
 	s.sweep()
@@ -113,7 +116,7 @@ func (s *Store) add(metric, tags string, slice, step int64, a *Acc) {
 
 // full reports whether a metric may get no further series.
 func (s *Store) full(m *metricSeries) bool {
-	return s.options.SeriesPerMetric > 0 && len(m.series) >= s.options.SeriesPerMetric || s.options.Budget.spent()
+	return s.options.SeriesPerMetric > 0 && m.plain >= s.options.SeriesPerMetric || s.options.Budget.spent()
 }
 
 func (s *Store) addSeries(m *metricSeries, tags string) *series {
@@ -143,7 +146,9 @@ func (s *Store) metric(name string) *metricSeries {
 	return m
 }
 
-// How many slices lie between two sweeps.
+// How many slices lie between two sweeps. They stand at multiples of it, not at a distance
+// from where a store began: what is forgotten makes room for others, so two stores that
+// were told of the same events must forget the same.
 const sweepEvery = 32
 
 // Pass tells that a slice of pipeline time is over, so that what had no event
@@ -158,11 +163,12 @@ func (s *Store) Pass(slice int64) {
 // sweep forgets slices that are too old, series and groups that had no event
 // for the whole retention, and counts what is left.
 func (s *Store) sweep() {
-	if s.newest < s.swept+sweepEvery {
+	newest := s.newest - mod(s.newest, sweepEvery)
+	if newest == s.swept {
 		return
 	}
-	s.swept = s.newest
-	oldest := s.newest - s.options.Retain
+	s.swept = newest
+	oldest := newest - s.options.Retain
 	var bytes int64
 	for name, m := range s.metrics {
 		for tags, sr := range m.series {
@@ -176,10 +182,11 @@ func (s *Store) sweep() {
 			bytes += sr.size()
 		}
 		for _, sel := range m.selectors {
-			sel.forget(s.newest, s.options.Retain)
+			sel.forget(newest, s.options.Retain)
 			bytes += sel.size()
 		}
 		if m.index != nil {
+			m.index.refill()
 			bytes += m.index.size
 		}
 		if len(m.series) == 0 && len(m.selectors) == 0 && len(m.builds) == 0 {

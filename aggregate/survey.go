@@ -90,6 +90,9 @@ func (s *Store) countSeries(m *metricSeries, sr *series, by int) {
 	case by < 0 && len(m.series) == 0:
 		s.listed--
 	}
+	if sr.tags != Other {
+		m.plain += by
+	}
 	if !s.surveyed() {
 		return
 	}
@@ -97,7 +100,6 @@ func (s *Store) countSeries(m *metricSeries, sr *series, by int) {
 	if sr.tags == Other {
 		return // It has no tags of its own.
 	}
-	m.plain += by
 	if by < 0 {
 		s.options.EachTag(sr.tags, m.index.remove) // A sweep counts what is left.
 		return

@@ -318,9 +318,12 @@ func yAxis(o object) YAxis {
 		o.faults.add(o.pointer("min"), codeRange, "min is %v and max %v: min must be below max", *y.Min, *y.Max)
 	}
 	if y.Scale == "log" {
-		for name, v := range map[string]*float64{"min": y.Min, "max": y.Max} {
-			if v != nil && *v <= 0 {
-				o.faults.add(o.pointer(name), codeRange, "%s is %v: a log scale begins above 0", name, *v)
+		for _, end := range []struct {
+			name string
+			at   *float64
+		}{{"min", y.Min}, {"max", y.Max}} {
+			if end.at != nil && *end.at <= 0 {
+				o.faults.add(o.pointer(end.name), codeRange, "%s is %v: a log scale begins above 0", end.name, *end.at)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package configsvc
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"unicode/utf8"
@@ -25,8 +26,8 @@ func pageSize(c *gin.Context, limit *Limit) (n int, ok bool) {
 
 // short checks the lengths of texts in the query; when ok is false, the answer was given.
 func short(c *gin.Context, texts map[string]*string) (ok bool) {
-	for name, text := range texts {
-		limit := maxSearch
+	for _, name := range slices.Sorted(maps.Keys(texts)) { // The same refusal each time.
+		text, limit := texts[name], maxSearch
 		if name == "cursor" {
 			limit = maxCursor
 		}

@@ -209,17 +209,27 @@ func (p *producer) fly(l *leader, ships []shipment) {
 		*ships[i].batch = appendBatch((*ships[i].batch)[:0], ships[i].records)
 	}
 	p.attempt(ships)
+	p.land(l, ships)
+	// A shipment belongs to its retry from here on. Each is alone: partitions whose
+	// leaders have parted must not hold each other up.
 	for i := range ships {
-		ship := &ships[i]
-		if ship.err == nil {
-			p.delivered(ship)
-			continue
+		if ship := &ships[i]; ship.err != nil {
+			p.wg.Go(func() {
+				p.retry(ship)
+				p.settle(ship.part)
+			})
 		}
-		// Alone: partitions whose leaders have parted must not hold each other up.
-		p.wg.Go(func() {
-			p.retry(ship)
-			p.settle(ship.part)
-		})
+	}
+}
+
+// land ends what was acknowledged of a request. The partitions of the rest stay busy until
+// their retries settle them: a second request of a partition at the same time could
+// overtake the first.
+func (p *producer) land(l *leader, ships []shipment) {
+	for i := range ships {
+		if ships[i].err == nil {
+			p.delivered(&ships[i])
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -27,7 +29,8 @@ func (p *producer) ensureTopics(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("cannot make topics in Kafka at %s: %w", p.brokers, err)
 	}
-	for name, err := range res.Errors {
+	for _, name := range slices.Sorted(maps.Keys(res.Errors)) {
+		err := res.Errors[name]
 		if err == nil || errors.Is(err, kafka.TopicAlreadyExists) {
 			continue
 		}

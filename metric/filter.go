@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -231,8 +232,8 @@ func (f *Filter) UnmarshalJSON(b []byte) error {
 		return errFilterShape
 	}
 	var terms []Term
-	for tag, raw := range doc {
-		ts, err := parseTerms(tag, raw)
+	for _, tag := range slices.Sorted(maps.Keys(doc)) { // The same error each time.
+		ts, err := parseTerms(tag, doc[tag])
 		if err != nil {
 			return err
 		}
@@ -255,8 +256,8 @@ func parseTerms(tag string, raw json.RawMessage) ([]Term, error) {
 		return nil, fmt.Errorf(`filter of tag %q must be a string, a list of strings, or an object with "not", "exists" or "prefix"`, tag)
 	}
 	terms := make([]Term, 0, len(m))
-	for name, v := range m {
-		t, err := parseTerm(tag, name, v)
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		t, err := parseTerm(tag, name, m[name])
 		if err != nil {
 			return nil, err
 		}

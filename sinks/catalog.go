@@ -126,6 +126,8 @@ func (c *cataloguer) take(now time.Time) {
 		if c.alive[g.ID] {
 			known += g.Metrics
 		}
+		// In their order: which metrics find room must not hang on that of a map.
+		slices.SortFunc(g.Changed, func(a, b aggregate.Summary) int { return strings.Compare(a.Metric, b.Metric) })
 		for _, s := range g.Changed {
 			c.hold(g, s)
 		}

@@ -309,7 +309,7 @@ func replaceGroup(id int64, o SlideOptions) *keyGroup {
 	return k
 }
 
-// groupsOf returns the key groups of a run in this process.
+// groupsOf returns the key groups of a run in this process, rising.
 func groupsOf(run string) []*keyGroup {
 	var ks []*keyGroup
 	keyGroups.Range(func(id, k any) bool {
@@ -318,5 +318,6 @@ func groupsOf(run string) []*keyGroup {
 		}
 		return true
 	})
+	slices.SortFunc(ks, func(a, b *keyGroup) int { return a.id - b.id })
 	return ks
 }

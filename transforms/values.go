@@ -57,7 +57,7 @@ func (w *windowValues) prune() {
 			return -1
 		case a.ok != b.ok:
 			return 1
-		case a.ok && a.x != b.x:
+		case a.ok && cmp.Compare(a.x, b.x) != 0: // NaN has a place too, or ties would have none.
 			return cmp.Compare(b.x, a.x)
 		}
 		return strings.Compare(a.group, b.group)

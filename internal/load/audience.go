@@ -476,6 +476,16 @@ func (s *audience) auditBoard(ctx context.Context, b *board) error {
 	}
 }
 
+// whyNone says why no connection is left.
+func (s *audience) whyNone() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.firstFailure != nil {
+		return s.firstFailure
+	}
+	return fmt.Errorf("all connections were lost at once: %s; 4404 means that there is no such dashboard, 4401 that the token is not good for it", lossText(s.losses))
+}
+
 // end closes all connections and adds up.
 func (s *audience) end() (readers, slow Delivery) {
 	s.freezeAll()
@@ -525,12 +535,12 @@ func (s *audience) unpublished() (ends int64, examples []string) {
 		upto := s.cut.Load() - st.delayMs
 		n := st.gaps(since, upto)
 		ends += n
-		if n > 0 && len(examples) < 3 {
+		if n > 0 {
 			examples = append(examples, st.key)
 		}
 	}
 	slices.Sort(examples)
-	return ends, examples
+	return ends, examples[:min(3, len(examples))]
 }
 
 // refusal is an answer to a handshake other than the one hoped for.

@@ -241,10 +241,7 @@ func (r *run) connect(ctx context.Context) error {
 	for s.whole.Load() < s.open.Load() && time.Now().Before(limit) && sleep(ctx, 20*time.Millisecond) {
 	}
 	if s.open.Load() == 0 && ctx.Err() == nil {
-		if s.firstFailure != nil {
-			return s.firstFailure
-		}
-		return fmt.Errorf("all connections were lost at once: %s; 4404 means that there is no such dashboard, 4401 that the token is not good for it", lossText(s.losses))
+		return s.whyNone()
 	}
 	if whole, open := s.whole.Load(), s.open.Load(); whole < open {
 		r.note(fmt.Sprintf("%d of %d connections did not have all their snapshots %v after the last one was opened", open-whole, open, settleTime))
