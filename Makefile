@@ -18,13 +18,24 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build web generate test test-go test-web test-real flink flink-cluster bench-flink bench-fanout bin/bench-centrifuge race mutants verify lint bench clean e2e tour
+.PHONY: run build sbom vulns web generate test test-go test-web test-real flink flink-cluster bench-flink bench-fanout bin/bench-centrifuge race mutants verify lint bench clean e2e tour
 
 run: build
 	./bin/pulseboard run
 
 build: web
 	$(GO) build -o bin/ ./cmd/...
+
+PROGRAMS = $(patsubst cmd/%,bin/%,$(wildcard cmd/*))
+
+# Bills of materials (CycloneDX) beside the programs: Go modules, and the npm packages of the page.
+sbom: build
+	$(GO) run ./tools/sbom $(PROGRAMS)
+
+# Fails when a program reaches a known vulnerability. VULNDB is a version of the database.
+VULNDB ?= latest
+vulns: build bin/bench-centrifuge
+	$(GO) run ./tools/vulncheck -db $(VULNDB) $(PROGRAMS) bin/bench-centrifuge
 
 # Without Node the programs still build; the page then says how to build it.
 web: $(if $(HAVE_NPM),web/dist/index.html)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
@@ -167,6 +168,64 @@ func TestStateIsWholeAfterFailures(t *testing.T) {
 			t.Errorf("%s is %q after failures, want %q", key, got[key], text)
 		}
 	}
+}
+
+// A bundle that is tried again finds a new working form, while the old one has a history
+// on its way: what is announced after it is newer.
+func TestARetryOvertakesNoHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const run = "retry"
+		defer Close(run)
+		f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: true})
+		var announced []int64
+		take := func(e Evaluation) {
+			for _, p := range e.Publications {
+				if p.Announce {
+					announced = append(announced, p.Result.WindowEnd)
+				}
+			}
+		}
+		st := newRunnerState()
+		slice := func(second int64) {
+			p := Packet{Table: aggregate.Table{}}
+			p.Table.Add(second, aggregate.SeriesKey(nil, "m"), 1, second*1000)
+			end := (second + 1) * 1000
+			if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, p, take); err != nil {
+				t.Error(err)
+			}
+			if err := f.OnTimer(t.Context(), beam.EventTime(end), st, noTimers{}, 0, timers.Context{}, take); err != nil {
+				t.Error(err)
+			}
+		}
+		release := make(chan struct{})
+		SetPublisher(run, func(e Evaluation) {
+			<-release
+			take(e)
+		})
+		slice(1)
+		slice(2)
+		before := st.checkpoint()
+		slice(3)
+		qs, bad := Compile([]Demand{demand(metric.Sum, 2, 1000)}, 1000, 1)
+		if len(bad) > 0 {
+			t.Fatal(bad)
+		}
+		SetQueries(run, qs)
+		synctest.Wait() // Its history, up to the end 4000, is on its way.
+		st = before
+		go func() {
+			for second := int64(3); second < 9; second++ {
+				slice(second)
+				liveOf(run).builders.Wait() // The query is active.
+			}
+		}()
+		synctest.Wait()
+		close(release)
+		synctest.Wait()
+		if len(announced) < 3 || announced[0] != 4000 || !slices.IsSorted(announced) {
+			t.Errorf("announced %v, want 4000 first, and rising", announced)
+		}
+	})
 }
 
 // State as it was written, byte by byte: a job is restored from it.

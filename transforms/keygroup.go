@@ -41,6 +41,8 @@ type keyGroup struct {
 	abandoned bool                 // Another one has taken its place.
 	advanced  time.Time            // When advance was called last.
 	head      head                 // As the state that this is a cache of has it; see durable.go.
+
+	publishing sync.WaitGroup // Histories that are on their way, without the lock.
 }
 
 // progress is how far one query has been evaluated.
@@ -296,17 +298,26 @@ func sharedGroup(id int64, o SlideOptions) *keyGroup {
 func replaceGroup(id int64, o SlideOptions) *keyGroup {
 	k := newKeyGroup(int(id), o, liveOf(o.Run))
 	if old, ok := keyGroups.Swap(keyGroupID{o.Run, id}, k); ok {
-		old := old.(*keyGroup)
-		old.mu.Lock()
-		defer old.mu.Unlock()
-		old.abandoned = true
-		old.store.Close()
 		// What readers were told stays told, whatever the state goes back to.
+		told := old.(*keyGroup).abandon()
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		maps.Copy(k.told, old.told)
+		maps.Copy(k.told, told)
 	}
 	return k
+}
+
+// abandon ends a working form and returns the newest end of each key that it announced. The
+// histories that it had on their way are there then: those of the form that takes its
+// place would overtake them, and Redis would refuse them and announce nothing.
+func (k *keyGroup) abandon() map[string]int64 {
+	k.mu.Lock()
+	k.abandoned = true
+	k.store.Close()
+	told := maps.Clone(k.told)
+	k.mu.Unlock()
+	k.publishing.Wait()
+	return told
 }
 
 // groupsOf returns the key groups of a run in this process, rising.

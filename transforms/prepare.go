@@ -147,8 +147,10 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 		}
 		e := k.evaluation(&out, refill)
 		out = batch{newest: make(map[string]int)}
+		k.publishing.Add(1) // Under the lock, and while it is not abandoned.
 		k.mu.Unlock()
 		k.live.publish(e)
+		k.publishing.Done()
 		k.mu.Lock()
 	}
 	if q := first; !slices.ContainsFunc(k.queries.byGroup[k.id], func(o *query) bool { return o.metric == q.metric && o.selector == q.selector }) {
