@@ -22,6 +22,7 @@ type answer struct {
 	quiet   bool      // next was the end.
 	slow    bool      // The broker was away meanwhile, or this process was.
 	taken   int       // How many records drain has taken.
+	lost    int64     // Records that are missing between those.
 }
 
 // fetchLoop reads a partition from offset on, until ctx ends, into a queue that
@@ -55,6 +56,11 @@ func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, q
 			continue
 		}
 		delay = 20 * time.Millisecond
+		if a.lost > 0 {
+			lostRecords.Add(float64(a.lost))
+			slog.Error("records are missing in the partition: damaged, or compacted away", "topic", r.options.Topic, "partition", partition,
+				"from", offset, "before", a.next, "records", a.lost)
+		}
 		offset = a.next
 		if a.slow {
 			trusted, fault = false, time.Now()
@@ -154,6 +160,9 @@ func (r *reader) fetchOnce(ctx context.Context, d *metric.Decoder, partition int
 		if err != nil {
 			return answer{}, err
 		}
+		if rec.Offset > a.next {
+			a.lost += missing(res.Records, a.next, rec.Offset)
+		}
 		a.records = append(a.records, out)
 		a.next = rec.Offset + 1
 	}
@@ -172,6 +181,20 @@ func (r *reader) fetchOnce(ctx context.Context, d *metric.Decoder, partition int
 	a.quiet = a.next == res.HighWatermark
 	a.end = res.HighWatermark
 	return a, nil
+}
+
+// missing counts the records that should lie from one offset up to another and do
+// not; the markers of transactions have offsets too, and are no records.
+func missing(answer protocol.RecordReader, from, to int64) int64 {
+	n := to - from
+	if stream, ok := answer.(*protocol.RecordStream); ok {
+		for _, batch := range stream.Records {
+			if c, ok := batch.(*protocol.ControlBatch); ok && c.Offset() >= from && c.Offset() < to {
+				n--
+			}
+		}
+	}
+	return n
 }
 
 func decode(d *metric.Decoder, rec *kafka.Record, partition int32) (Record, error) {

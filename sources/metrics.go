@@ -9,7 +9,7 @@ var (
 		Name: "pulseboard_source_errors_total", Help: "Requests to Kafka that failed and were tried again, by kind. Normal: 0, some while a broker is replaced.",
 	}, []string{"kind"})
 	lostRecords = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "pulseboard_source_lost_records_total", Help: "Records that retention deleted before they were read. Normal: 0; they are lost.",
+		Name: "pulseboard_source_lost_records_total", Help: "Records that were gone before they were read: deleted by retention, compacted away, or damaged in Kafka's files. Normal: 0; they are lost.",
 	})
 	duplicates = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_source_duplicates_total", Help: "Records that were left out because their id was there before: repeated requests. Normal: few.",

@@ -234,6 +234,7 @@ func (a *app) startKafka(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.metrics.MustRegister(embedded.Collectors()...)
 	a.group.cleanup(ctx, "kafka", k.Close)
 	a.brokers, a.kafkaKind = []string{k.Addr()}, "embedded, "+filepath.Join(a.options.dir, "kafka")
 	return nil

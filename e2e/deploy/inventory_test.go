@@ -21,6 +21,7 @@ import (
 	"pulseboard/ingest"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/canary"
+	"pulseboard/internal/embedded"
 	"pulseboard/internal/scrape"
 	"pulseboard/internal/testenv"
 	"pulseboard/registry"
@@ -176,7 +177,7 @@ func first(vec *prometheus.MetricVec) prometheus.Collector {
 var processes = []string{"ingest", "pipeline", "gateway", "configsvc", "canary", "run"}
 
 // services makes each service, and returns what it registers. "pulseboard run"
-// serves all of these, and one more.
+// serves all of these, and those of its own.
 func services(t *testing.T) map[string]collectors {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -244,6 +245,10 @@ func services(t *testing.T) map[string]collectors {
 		c.MustRegister(catalog.NewCatalogue(nil, log).Collectors()...)
 		_, err = configsvc.New(configsvc.Config{Store: store, Registry: reg.NewMirror(), Metrics: c, Log: log})
 		return err
+	})
+	make1("run", func(c *collectors) error {
+		c.MustRegister(embedded.Collectors()...)
+		return nil
 	})
 	make1("canary", func(c *collectors) error {
 		const url = "http://127.0.0.1:1"

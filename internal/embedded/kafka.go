@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -25,7 +26,7 @@ type KafkaConfig struct {
 	Topic       string // "" = metric-events.
 	DeadLetters string // "" = metric-dead-letters.
 	Partitions  int    // Of Topic when it is made; 0 = 16.
-	MaxBytes    int64  // Bound of Topic on disk; 0 = 1 GiB. A partition gets its equal part.
+	MaxBytes    int64  // Bound of Topic on disk; 0 = 1 GiB. Beyond it the largest partition loses its oldest records.
 	// MaxAge is how long records are kept; 0 = 75 min: the longest window on
 	// Prism is 1 h, and late events and a restart come on top.
 	MaxAge time.Duration
@@ -37,8 +38,8 @@ const (
 	deadLetterBytes    = 16 << 20
 	deadLetterAge      = 7 * 24 * time.Hour
 	cleanEvery         = time.Second
-	segmentsAPartition = 8 // Records go away in whole segments.
-	minSegment         = 1 << 20
+	segmentsAPartition = 8 // Of its equal part of the bound: records go away in whole segments.
+	minSegment         = 64 << 10
 )
 
 func (c *KafkaConfig) validate() error {
@@ -70,7 +71,14 @@ func setDefault[T comparable](v *T, value T) {
 type Kafka struct {
 	cluster *kfake.Cluster
 	addr    string
+	client  *kgo.Client
+	end     sync.Once
+	stop    context.CancelFunc // Of the keeper.
+	kept    chan struct{}
 }
+
+// wayOut is what an operator can do about a folder that cannot be opened.
+const wayOut = "if the folder cannot be mended, move it away: an empty one is made, and the events of the last 75 minutes are gone"
 
 // StartKafka opens the folder, starts to listen and makes the topics that are missing.
 func StartKafka(ctx context.Context, c KafkaConfig) (*Kafka, error) {
@@ -80,24 +88,50 @@ func StartKafka(ctx context.Context, c KafkaConfig) (*Kafka, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the folder of the embedded Kafka: %w", err)
 	}
+	partitions := make(map[string]int)
+	for _, t := range c.topics() {
+		partitions[t.name] = t.partitions
+	}
+	lost, err := repair(c.Dir, partitions, c.Log)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start the embedded Kafka in %s: %w; %s", c.Dir, err, wayOut)
+	}
+	damagedBytes.Set(float64(lost.bytes))
+	damagedRecords.Set(float64(lost.records))
 	var lc net.ListenConfig
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.DataDir(c.Dir),
-		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return lc.Listen(ctx, network, c.Addr) }),
+		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
+			ln, err := lc.Listen(ctx, network, c.Addr)
+			if err != nil {
+				return nil, err
+			}
+			return newGate(ln, gateFor(c.Partitions+1), c.Log), nil
+		}),
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": ms(cleanEvery)}),
 		kfake.WithLogger(brokerLog{c.Log}),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("cannot start the embedded Kafka in %s: %w", c.Dir, err)
+		return nil, fmt.Errorf("cannot start the embedded Kafka in %s: %w; %s", c.Dir, err, wayOut)
 	}
 	// After a crash the broker has just read all records to index them; give that memory back.
 	debug.FreeOSMemory()
-	k := &Kafka{cluster: cluster, addr: cluster.ListenAddrs()[0]}
-	if err := k.makeTopics(ctx, c); err != nil {
-		cluster.Close()
+	k := &Kafka{cluster: cluster, addr: cluster.ListenAddrs()[0], stop: func() {}, kept: make(chan struct{})}
+	if k.client, err = kgo.NewClient(kgo.SeedBrokers(k.addr)); err == nil {
+		err = k.makeTopics(ctx, c)
+	}
+	if err != nil {
+		close(k.kept)
+		k.Close()
 		return nil, fmt.Errorf("cannot make the topics of the embedded Kafka: %w", err)
 	}
+	ctx, k.stop = context.WithCancel(context.WithoutCancel(ctx))
+	keeper := keeper{client: k.client, dir: c.Dir, topic: c.Topic, bound: c.MaxBytes, segment: c.segment(), log: c.Log}
+	go func() {
+		defer close(k.kept)
+		keeper.run(ctx)
+	}()
 	return k, nil
 }
 
@@ -105,7 +139,16 @@ func StartKafka(ctx context.Context, c KafkaConfig) (*Kafka, error) {
 func (k *Kafka) Addr() string { return k.addr }
 
 // Close writes everything to disk and ends the broker. It may be called more than once.
-func (k *Kafka) Close() { k.cluster.Close() }
+func (k *Kafka) Close() {
+	k.end.Do(func() {
+		k.stop()
+		<-k.kept
+		if k.client != nil {
+			k.client.Close()
+		}
+		k.cluster.Close()
+	})
+}
 
 type topic struct {
 	name       string
@@ -115,20 +158,24 @@ type topic struct {
 
 func (c *KafkaConfig) topics() []topic {
 	return []topic{
-		{c.Topic, c.Partitions, bounds(c.MaxBytes/int64(c.Partitions), c.MaxAge)},
-		{c.DeadLetters, 1, bounds(deadLetterBytes, deadLetterAge)},
+		// No bound of bytes for each partition: see keeper.
+		{c.Topic, c.Partitions, bounds(c.segment(), -1, c.MaxAge)},
+		// One partition: the broker counts live records, but their file goes only when all in it are
+		// dead, so one segment is set aside for that.
+		{c.DeadLetters, 1, bounds(deadLetterBytes/segmentsAPartition, deadLetterBytes-deadLetterBytes/segmentsAPartition, deadLetterAge)},
 	}
 }
 
-// bounds keeps a partition within total bytes on disk. The broker counts live
-// records, but their file goes only when all in it are dead: one segment is
-// set aside for that.
-func bounds(total int64, age time.Duration) map[string]string {
-	segment := max(total/segmentsAPartition, minSegment)
+// segment is the size of a file of Topic.
+func (c *KafkaConfig) segment() int64 {
+	return max(c.MaxBytes/int64(c.Partitions)/segmentsAPartition, minSegment)
+}
+
+func bounds(segment, bytes int64, age time.Duration) map[string]string {
 	return map[string]string{
 		"cleanup.policy":  "delete",
 		"segment.bytes":   strconv.FormatInt(segment, 10),
-		"retention.bytes": strconv.FormatInt(max(total-segment, segment), 10),
+		"retention.bytes": strconv.FormatInt(bytes, 10),
 		"retention.ms":    ms(age),
 	}
 }
@@ -142,11 +189,6 @@ func (k *Kafka) makeTopics(ctx context.Context, c KafkaConfig) error {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(k.addr))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
 	// Always, not only to apply bounds that have changed: a broker that found
 	// its topics on disk removes nothing until a topic's configuration is written.
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
@@ -160,7 +202,7 @@ func (k *Kafka) makeTopics(ctx context.Context, c KafkaConfig) error {
 		}
 		req.Resources = append(req.Resources, r)
 	}
-	res, err := req.RequestWith(ctx, client)
+	res, err := req.RequestWith(ctx, k.client)
 	if err != nil {
 		return err
 	}

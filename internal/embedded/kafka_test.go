@@ -43,6 +43,11 @@ func produce(t *testing.T, c *kafka.Client, partition int, values ...string) {
 // offsets returns the first and the next offset of partition 0.
 func offsets(t *testing.T, c *kafka.Client) (first, next int64) {
 	t.Helper()
+	return offsetsOf(t, c, 0)
+}
+
+func offsetsOf(t *testing.T, c *kafka.Client, partition int) (first, next int64) {
+	t.Helper()
 	ask := func(r kafka.OffsetRequest) kafka.PartitionOffsets {
 		res, err := c.ListOffsets(background(t), &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{"metric-events": {r}}})
 		if err != nil {
@@ -54,7 +59,7 @@ func offsets(t *testing.T, c *kafka.Client) (first, next int64) {
 		}
 		return p
 	}
-	return ask(kafka.FirstOffsetOf(0)).FirstOffset, ask(kafka.LastOffsetOf(0)).LastOffset
+	return ask(kafka.FirstOffsetOf(partition)).FirstOffset, ask(kafka.LastOffsetOf(partition)).LastOffset
 }
 
 func TestKafkaKeepsItsRecords(t *testing.T) {
@@ -138,6 +143,56 @@ func TestKafkaIsBounded(t *testing.T) {
 		first, next := offsets(t, client)
 		return first == next
 	})
+}
+
+// A flood of one partition costs its own oldest records; the others keep theirs,
+// also in a folder that was opened again.
+func TestFloodCostsItsOwnPartition(t *testing.T) {
+	dir := t.TempDir()
+	const bound, partitions = 8 << 20, 8
+	c := KafkaConfig{Dir: dir, Partitions: partitions, MaxBytes: bound}
+	value := string(make([]byte, 100<<10))
+	for range 2 {
+		k := startKafka(t, c)
+		client := &kafka.Client{Addr: kafka.TCP(k.Addr()), Transport: &kafka.Transport{}}
+		for p := 1; p < partitions; p++ {
+			produce(t, client, p, value, value) // In all 2.8 MB after two starts.
+		}
+		for range 4 * bound / len(value) {
+			produce(t, client, 0, value)
+		}
+		until(t, "the folder is within its bound", func() bool { return folderBytes(t, dir) <= bound })
+		first, next := offsetsOf(t, client, 0)
+		if held := (next - first) * int64(len(value)); first == 0 || held < bound/3 {
+			t.Errorf("the flood holds %d bytes of %d, offsets %d to %d", held, bound, first, next)
+		}
+		for p := 1; p < partitions; p++ {
+			if first, _ := offsetsOf(t, client, p); first != 0 {
+				t.Errorf("partition %d begins at %d: the flood of another cost it records", p, first)
+			}
+		}
+		k.Close()
+	}
+}
+
+func TestTheLargestLosesFirst(t *testing.T) {
+	held := func() map[int32][]heldFile {
+		return map[int32][]heldFile{
+			0: {{0, 10}, {5, 10}, {9, 10}, {12, 3}},
+			1: {{0, 10}, {7, 10}},
+			2: {{3, 100}}, // It is being written.
+			3: nil,
+		}
+	}
+	for bound, want := range map[int64]string{
+		200: "map[] map[] 153", 153: "map[] map[] 153", 152: "map[0:5] map[0:10] 143", 142: "map[0:9] map[0:20] 133",
+		130: "map[0:9 1:7] map[0:20 1:10] 123", 0: "map[0:12 1:7] map[0:30 1:10] 113",
+	} {
+		first, removed, left := trim(held(), bound)
+		if got := fmt.Sprint(first, removed, left); got != want {
+			t.Errorf("%d: %s, want %s", bound, got, want)
+		}
+	}
 }
 
 func until(t *testing.T, what string, condition func() bool) {

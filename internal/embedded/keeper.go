@@ -1,0 +1,167 @@
+package embedded
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// keeper holds a topic within its bound on disk. The broker itself knows bounds
+// of partitions only, and a flood of one metric would then cost its partition
+// most of its time while the others are empty; here the largest partition loses
+// first, so that a flood costs itself.
+type keeper struct {
+	client  *kgo.Client
+	dir     string // The broker's folder.
+	topic   string
+	bound   int64
+	segment int64 // Records go away in whole segments.
+	log     *slog.Logger
+}
+
+// run keeps until ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	t := time.NewTicker(cleanEvery)
+	defer t.Stop()
+	for failing := false; ; {
+		err := k.keep(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			k.log.Warn("the embedded Kafka could not be held within its bound; trying again", "topic", k.topic, "error", err)
+		}
+		failing = err != nil
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// heldFile is a segment and its size on disk.
+type heldFile struct {
+	base, size int64
+}
+
+// keep removes the oldest segments of the largest partitions until the topic is within its bound.
+func (k *keeper) keep(ctx context.Context) error {
+	partitions, err := k.held()
+	if err != nil {
+		return err
+	}
+	first, removed, left := trim(partitions, k.bound-k.segment)
+	topicBytes.Set(float64(left))
+	if len(first) == 0 {
+		return nil
+	}
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	topic := kmsg.NewDeleteRecordsRequestTopic()
+	topic.Topic = k.topic
+	for partition, offset := range first {
+		p := kmsg.NewDeleteRecordsRequestTopicPartition()
+		p.Partition, p.Offset = partition, offset
+		topic.Partitions = append(topic.Partitions, p)
+	}
+	req.Topics = append(req.Topics, topic)
+	res, err := req.RequestWith(ctx, k.client)
+	if err != nil {
+		return fmt.Errorf("cannot delete records: %w", err)
+	}
+	for _, t := range res.Topics {
+		for _, p := range t.Partitions {
+			// Out of range: they went by their age meanwhile.
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil && !errors.Is(err, kerr.OffsetOutOfRange) {
+				return fmt.Errorf("cannot delete records of partition %d: %w", p.Partition, err)
+			}
+			removedBytes.WithLabelValues(strconv.Itoa(int(p.Partition))).Add(float64(removed[p.Partition]))
+		}
+	}
+	return nil
+}
+
+// trim chooses what goes: for each partition that loses something its new first
+// offset, and the bytes. The last segment of a partition stays: it is being written.
+func trim(partitions map[int32][]heldFile, bound int64) (first map[int32]int64, removed map[int32]int64, left int64) {
+	sizes := make(map[int32]int64)
+	for p, files := range partitions {
+		for _, f := range files {
+			sizes[p] += f.size
+		}
+		left += sizes[p]
+	}
+	first, removed = make(map[int32]int64), make(map[int32]int64)
+	for left > bound {
+		largest := int32(-1)
+		for p, files := range partitions {
+			if len(files) > 1 && (largest < 0 || sizes[p] > sizes[largest] || sizes[p] == sizes[largest] && p < largest) {
+				largest = p
+			}
+		}
+		if largest < 0 {
+			break
+		}
+		files := partitions[largest]
+		partitions[largest] = files[1:]
+		first[largest] = files[1].base
+		removed[largest] += files[0].size
+		sizes[largest] -= files[0].size
+		left -= files[0].size
+	}
+	return first, removed, left
+}
+
+// held lists the segments of each partition of the topic, oldest first.
+func (k *keeper) held() (map[int32][]heldFile, error) {
+	root := filepath.Join(k.dir, "partitions")
+	folders, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // Nothing was written yet.
+	}
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[int32][]heldFile)
+	for _, f := range folders {
+		number, ours := strings.CutPrefix(f.Name(), k.topic+"-")
+		p, err := strconv.ParseInt(number, 10, 32)
+		if !ours || err != nil {
+			continue
+		}
+		if found[int32(p)], err = heldFiles(filepath.Join(root, f.Name())); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func heldFiles(partition string) ([]heldFile, error) {
+	segments, err := segmentsOf(partition)
+	if err != nil {
+		return nil, err
+	}
+	files := make([]heldFile, 0, len(segments))
+	for _, s := range segments {
+		info, err := os.Stat(s.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // It went by its age meanwhile.
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, heldFile{s.base, info.Size()})
+	}
+	slices.SortFunc(files, func(a, b heldFile) int { return cmp.Compare(a.base, b.base) })
+	return files, nil
+}
