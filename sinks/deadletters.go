@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
@@ -27,7 +26,7 @@ type DeadLettersFn struct {
 }
 
 func init() {
-	register.DoFn2x0[context.Context, transforms.DeadLetter](&DeadLettersFn{})
+	beam.RegisterDoFn(&DeadLettersFn{})
 }
 
 // WriteDeadLetters ends PCollection<DeadLetter>.

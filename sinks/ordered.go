@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"pulseboard/results"
 	"pulseboard/transforms"
@@ -23,7 +22,7 @@ type WriteOrderedFn struct {
 }
 
 func init() {
-	register.DoFn2x1[context.Context, transforms.Evaluation, error](&WriteOrderedFn{})
+	beam.RegisterDoFn(&WriteOrderedFn{})
 }
 
 // WriteOrdered ends PCollection<Evaluation>. See OpenOrdered.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/catalog"
@@ -25,7 +24,7 @@ type PublishRedisFn struct {
 }
 
 func init() {
-	register.DoFn2x0[context.Context, transforms.Evaluation](&PublishRedisFn{})
+	beam.RegisterDoFn(&PublishRedisFn{})
 }
 
 // PublishRedis ends PCollection<Evaluation>.

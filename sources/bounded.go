@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/segmentio/kafka-go"
 
 	"pulseboard/metric"
@@ -59,7 +58,7 @@ type ReadExtentFn struct{ Options Options }
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[Extent]())
-	register.DoFn3x1[context.Context, Extent, func(*Batch), error](&ReadExtentFn{})
+	beam.RegisterDoFn(&ReadExtentFn{})
 }
 
 // How long a bounded read tries to reach a broker.

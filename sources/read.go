@@ -68,7 +68,7 @@ func init() {
 	beam.RegisterType(reflect.TypeFor[Shard]())
 	beam.RegisterType(reflect.TypeFor[*tracker]())
 	beam.RegisterType(reflect.TypeFor[*watermark]())
-	register.DoFn5x2[context.Context, *watermark, *tracker, Shard, func(*Batch), sdf.ProcessContinuation, error](&ReadFn{})
+	beam.RegisterDoFn(&ReadFn{})
 	register.Emitter1[*Batch]()
 }
 

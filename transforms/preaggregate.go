@@ -45,7 +45,7 @@ type DeadLetter struct {
 
 func init() {
 	beam.RegisterType(reflect.TypeFor[DeadLetter]())
-	register.DoFn3x0[*sources.Batch, func(beam.EventTime, int64, Packet), func(DeadLetter)](&PreAggregateFn{})
+	beam.RegisterDoFn(&PreAggregateFn{})
 	register.Emitter3[beam.EventTime, int64, Packet]()
 	register.Emitter1[DeadLetter]()
 }

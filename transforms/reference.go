@@ -83,8 +83,8 @@ type selection struct {
 }
 
 func init() {
-	register.DoFn2x0[*sources.Batch, func(string, Sample)](&selectFn{})
-	register.DoFn3x0[string, Sample, func(beam.EventTime, string, Sample)](&timeFn{})
+	beam.RegisterDoFn(&selectFn{})
+	beam.RegisterDoFn(&timeFn{})
 	register.Emitter3[beam.EventTime, string, Sample]()
 }
 
@@ -154,10 +154,10 @@ func init() {
 	register.Function1x1(encodePart)
 	register.Function1x2(decodePart)
 	beam.RegisterCoder(reflect.TypeFor[Part](), encodePart, decodePart)
-	register.DoFn3x0[string, Accumulator, func(string, Part)](&partFn{})
+	beam.RegisterDoFn(&partFn{})
 	register.Emitter2[string, Part]()
 	register.Iter1[Part]()
-	register.DoFn4x0[beam.Window, string, func(*Part) bool, func(Evaluation)](&resultFn{})
+	beam.RegisterDoFn(&resultFn{})
 }
 
 func encodePart(p Part) []byte {

@@ -67,7 +67,7 @@ func init() {
 	register.Function1x2(encodeEvaluation)
 	register.Function1x2(decodeEvaluation)
 	beam.RegisterCoder(reflect.TypeFor[Evaluation](), encodeEvaluation, decodeEvaluation)
-	register.DoFn6x1[beam.EventTime, state.Provider, timers.Provider, int64, Packet, func(Evaluation), error](&SlideFn{})
+	beam.RegisterDoFn(&SlideFn{})
 	register.Emitter1[Evaluation]()
 }
 

@@ -113,7 +113,7 @@ func (*AccumulateFn) MergeAccumulators(a, b Accumulator) Accumulator {
 type sampleFn struct{}
 
 func init() {
-	register.DoFn4x0[beam.EventTime, string, float64, func(string, Sample)](&sampleFn{})
+	beam.RegisterDoFn(&sampleFn{})
 	register.Emitter2[string, Sample]()
 }
 
@@ -126,7 +126,7 @@ func (*sampleFn) ProcessElement(ts beam.EventTime, key string, value float64, em
 type extractFn struct{ Aggregation string }
 
 func init() {
-	register.DoFn3x0[string, Accumulator, func(string, float64)](&extractFn{})
+	beam.RegisterDoFn(&extractFn{})
 	register.Emitter2[string, float64]()
 }
 

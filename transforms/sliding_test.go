@@ -57,7 +57,7 @@ func timedValue(e keyed, emit func(beam.EventTime, string, float64)) {
 func init() {
 	register.Function4x0(toWindowed)
 	register.Emitter1[windowed]()
-	register.DoFn2x0[context.Context, windowed](&keepFn{})
+	beam.RegisterDoFn(&keepFn{})
 	register.Function2x0(timedValue)
 }
 
