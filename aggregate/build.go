@@ -42,9 +42,12 @@ func (s *Store) Build(metric, id string, span, keep int64, match Match) *Build {
 	if b.selector == nil || span > b.selector.span {
 		b.fresh = true
 		b.selector = newSelector(match, span, keep)
+		if m.builds == nil {
+			m.builds = make(map[*Selector]bool)
+		}
 		m.builds[b.selector] = true
 		for _, sr := range m.series {
-			b.selector.take(sr, false)
+			s.charge(b.selector.take(sr, false))
 		}
 	}
 	b.selector.keep = max(b.selector.keep, keep)
@@ -124,7 +127,11 @@ func (s *Store) Adopt(b *Build) *Selector {
 		}
 		m.detach(old)
 	}
+	if m.selectors == nil {
+		m.selectors = make(map[string]*Selector)
+	}
 	m.selectors[b.id] = b.selector
+	before := b.selector.size()
 	for _, g := range b.selector.groups {
 		if g.tree = b.trees[g]; g.tree == nil {
 			g.tree = NewTree(b.selector.span)
@@ -134,6 +141,7 @@ func (s *Store) Adopt(b *Build) *Selector {
 		}
 		g.waiting = nil
 	}
+	s.charge(b.selector.size() - before)
 	return b.selector
 }
 

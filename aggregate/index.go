@@ -34,14 +34,22 @@ type TagValues struct {
 	More   int      // Values that are not among them.
 }
 
-// About what a key and a value take, besides their texts.
+// About what an index, a key and a value take, besides their texts.
 const (
-	tagKeySize   = 256
-	tagValueSize = 96
+	tagIndexSize = 352
+	tagKeySize   = 352
+	tagValueSize = 72
 )
 
 func newTagIndex(limit int) *tagIndex {
-	return &tagIndex{limit: limit, keys: make(map[string]*tagKey)}
+	return &tagIndex{limit: limit, keys: make(map[string]*tagKey), size: tagIndexSize}
+}
+
+func (x *tagIndex) bytes() int64 {
+	if x == nil {
+		return 0
+	}
+	return x.size
 }
 
 func (x *tagIndex) add(key, value string) {
@@ -51,7 +59,7 @@ func (x *tagIndex) add(key, value string) {
 		k = &tagKey{values: make(map[string]*int)}
 		x.keys[key] = k
 		x.shown.add(key, x.limit)
-		x.size += tagKeySize + int64(len(key))
+		x.size += tagKeySize + allocated(len(key))
 	}
 	if n := k.values[value]; n != nil {
 		*n++
@@ -60,7 +68,7 @@ func (x *tagIndex) add(key, value string) {
 	value, n := strings.Clone(value), 1
 	k.values[value] = &n
 	k.shown.add(value, x.limit)
-	x.size += tagValueSize + int64(len(value))
+	x.size += tagValueSize + allocated(len(value))
 	x.told = nil
 }
 
@@ -74,14 +82,14 @@ func (x *tagIndex) remove(key, value string) {
 		return
 	}
 	delete(k.values, value)
-	x.size -= tagValueSize + int64(len(value))
+	x.size -= tagValueSize + allocated(len(value))
 	x.told = nil
 	k.shown.remove(value)
 	if len(k.values) > 0 {
 		return
 	}
 	delete(x.keys, key)
-	x.size -= tagKeySize + int64(len(key))
+	x.size -= tagKeySize + allocated(len(key))
 	x.shown.remove(key)
 }
 

@@ -3,6 +3,7 @@ package aggregate
 import (
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 // Match decides which series of a metric belong to a selector: it maps the tags
@@ -41,12 +42,13 @@ func newSelector(match Match, span, keep int64) *Selector {
 }
 
 // take makes a series one of the selector's if it matches. A tree is made for a
-// new group only when the selector has its trees.
-func (sel *Selector) take(sr *series, built bool) {
+// new group only when the selector has its trees. It returns how many bytes that took.
+func (sel *Selector) take(sr *series, built bool) (grown int64) {
 	key, ok := sel.match(sr.tags)
 	if !ok {
-		return
+		return 0
 	}
+	before := cap(sr.feeds)
 	sel.matched++
 	g := sel.byKey[key]
 	if g == nil {
@@ -57,18 +59,24 @@ func (sel *Selector) take(sr *series, built bool) {
 		sel.byKey[key] = g
 		i, _ := slices.BinarySearchFunc(sel.groups, key, func(g *group, key string) int { return strings.Compare(g.key, key) })
 		sel.groups = slices.Insert(sel.groups, i, g)
+		grown = g.size()
 	}
 	sr.feeds = append(sr.feeds, feed{sel, g})
+	return grown + int64(cap(sr.feeds)-before)*feedSize
 }
 
-func (g *group) add(slice int64, a *Acc) {
+// add returns by how many bytes the group has grown, sketches of a tree aside: a sweep counts those.
+func (g *group) add(slice int64, a *Acc) int64 {
 	g.newest = max(g.newest, slice)
 	if g.tree != nil {
+		before := g.tree.cells
 		g.tree.Add(slice, a)
-		return
+		return int64(g.tree.cells-before) * cellSize
 	}
+	before := cap(g.waiting)
 	g.waiting = append(g.waiting, cell{slice: slice})
 	g.waiting[len(g.waiting)-1].acc.Merge(a)
+	return int64(cap(g.waiting)-before) * cellSize
 }
 
 // forget drops the groups that had no event for so long that nothing shows them.
@@ -103,10 +111,17 @@ func (sel *Selector) Window(from, to int64, yield func(group string, a *Acc)) {
 func (sel *Selector) size() int64 {
 	var n int64
 	for _, g := range sel.groups {
-		n += 128 + int64(2*len(g.key)) + int64(cap(g.waiting))*cellSize
-		if g.tree != nil {
-			n += g.tree.size()
-		}
+		n += g.size()
 	}
 	return n
 }
+
+func (g *group) size() int64 {
+	n := groupSize + allocated(len(g.key)) + int64(cap(g.waiting))*cellSize
+	if g.tree != nil {
+		n += g.tree.size()
+	}
+	return n
+}
+
+const groupSize = int64(unsafe.Sizeof(group{})) + 16 + mapSlot // The list has room for more.

@@ -12,6 +12,7 @@ type series struct {
 	sealed []block // Rising.
 	packed int64   // Bytes in them.
 	open   []cell  // Rising by slice, none twice, all above the sealed ones.
+	sketch int64   // Bytes in the sketches of these.
 	feeds  []feed
 }
 
@@ -54,7 +55,14 @@ func (sr *series) add(slice int64, a *Acc, scratch *[]byte) {
 		}
 		sr.open = slices.Insert(sr.open, i, cell{slice: slice})
 	}
-	sr.open[i].acc.Merge(a)
+	acc := &sr.open[i].acc
+	if a.Sketch == nil {
+		acc.Merge(a)
+		return
+	}
+	before := acc.Sketch.Size()
+	acc.Merge(a)
+	sr.sketch += int64(acc.Sketch.Size() - before)
 }
 
 // seal packs the older ones of the open slices.
@@ -62,7 +70,10 @@ func (sr *series) seal(scratch *[]byte) {
 	var b block
 	b, *scratch = pack(*scratch, sr.open[:blockCells])
 	sr.sealed = append(sr.sealed, b)
-	sr.packed += int64(len(b.packed))
+	sr.packed += blockBytes(b)
+	for i := range sr.open[:blockCells] {
+		sr.sketch -= int64(sr.open[i].acc.Sketch.Size())
+	}
 	sr.open = slices.Delete(sr.open, 0, blockCells)
 }
 
@@ -88,15 +99,15 @@ func (sr *series) addSealed(slice int64, a *Acc, scratch *[]byte) {
 			done = true
 		}
 	}
-	sr.packed -= int64(len(sr.sealed[i].packed))
+	sr.packed -= blockBytes(sr.sealed[i])
 	sr.sealed[i], *scratch = pack(*scratch, cells)
-	sr.packed += int64(len(sr.sealed[i].packed))
+	sr.packed += blockBytes(sr.sealed[i])
 }
 
 // forget drops what is older than oldest, block by block.
 func (sr *series) forget(oldest int64) {
 	for len(sr.sealed) > 0 && sr.sealed[0].last < oldest {
-		sr.packed -= int64(len(sr.sealed[0].packed))
+		sr.packed -= blockBytes(sr.sealed[0])
 		sr.sealed[0] = block{} // Else its bytes would stay in memory as long as the list does.
 		sr.sealed = sr.sealed[1:]
 	}
@@ -117,15 +128,30 @@ func (sr *series) oldest() int64 {
 	return sr.open[0].slice
 }
 
+// size is how many bytes of memory a series takes. It costs next to nothing: it is
+// asked for before and after each change.
 func (sr *series) size() int64 {
-	n := int64(unsafe.Sizeof(*sr)) + int64(2*len(sr.tags)) + int64(cap(sr.open))*cellSize +
-		int64(cap(sr.sealed))*int64(unsafe.Sizeof(block{})) + int64(cap(sr.feeds))*int64(unsafe.Sizeof(feed{})) + sr.packed
-	for i := range sr.open {
-		if s := sr.open[i].acc.Sketch; s != nil {
-			n += int64(s.Size())
-		}
+	return seriesSize + allocated(len(sr.tags)) + int64(cap(sr.open))*cellSize +
+		int64(cap(sr.sealed))*blockSize + int64(cap(sr.feeds))*feedSize + sr.packed + sr.sketch
+}
+
+const (
+	// mapSlot is what an entry of a map takes that has a string for its key and a pointer for its value.
+	mapSlot    = 40
+	seriesSize = int64(unsafe.Sizeof(series{})) + mapSlot
+	blockSize  = int64(unsafe.Sizeof(block{}))
+	feedSize   = int64(unsafe.Sizeof(feed{}))
+)
+
+func blockBytes(b block) int64 { return allocated(len(b.packed)) }
+
+// allocated is about what the allocator takes for so many bytes: it has sizes
+// that are an eighth apart.
+func allocated(n int) int64 {
+	if n <= 128 {
+		return int64(n+15) &^ 15
 	}
-	return n
+	return int64(n) + int64(n)/16
 }
 
 // view is the slices of a series at one moment, which another goroutine may read.

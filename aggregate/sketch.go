@@ -165,7 +165,12 @@ func (s *Sketch) Clone() *Sketch { return &Sketch{bins: slices.Clone(s.bins), co
 func (s *Sketch) Reset() { s.bins, s.count = s.bins[:0], 0 }
 
 // Size returns about how many bytes of memory s takes.
-func (s *Sketch) Size() int { return 32 + 8*cap(s.bins) }
+func (s *Sketch) Size() int {
+	if s == nil {
+		return 0
+	}
+	return 32 + 8*cap(s.bins)
+}
 
 // append appends the wire form: the number of bins, then per bin how far its
 // key is above the one before (the first: above that of zero, signed) and its count.

@@ -2,8 +2,10 @@ package aggregate
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 // Other is the tags of the series that takes the events of series that a limit
@@ -35,7 +37,13 @@ type Store struct {
 	metrics map[string]*metricSeries
 	series  int
 	other   map[string]int64 // Events turned away since the last TakeOther, by metric.
-	bytes   int64            // What the budget was charged.
+	bytes   int64            // About what it takes.
+	account *account
+	allowed allowance
+	keep    int64 // Slices kept behind the newest: Retain, fewer while the budget is exceeded.
+	first   int64 // The slice it began with.
+	lost    int64 // The newest slice that was forgotten.
+	dropped int64 // The newest slice with events of a metric that found no room, not even as Other.
 	scratch []byte
 	listed  int             // Metrics with series.
 	changed []*metricSeries // Since they were told of.
@@ -51,6 +59,7 @@ type metricSeries struct {
 	plain int // Series without Other.
 
 	// What a Survey tells.
+	lost    int64 // Events of this slice, or an older one, were dropped before it was known.
 	traffic traffic
 	index   *tagIndex // nil = no series has come yet.
 	changed bool      // It is in the list of those.
@@ -60,7 +69,10 @@ type metricSeries struct {
 
 // NewStore returns an empty store.
 func NewStore(o Options) *Store {
-	return &Store{options: o, metrics: make(map[string]*metricSeries), other: make(map[string]int64)}
+	return &Store{
+		options: o, metrics: make(map[string]*metricSeries), other: make(map[string]int64),
+		account: o.Budget.open(), allowed: o.Budget.first(), keep: o.Retain, lost: math.MinInt64 / 2, dropped: math.MinInt64 / 2,
+	}
 }
 
 // Merge adds a table of slices, keyed as SeriesKey does. The table is not kept.
@@ -68,6 +80,9 @@ func (s *Store) Merge(t Table) {
 	// In their order, in which the series take them up without packing anew what is packed.
 	for _, slice := range slices.Sorted(maps.Keys(t)) {
 		row := t[slice]
+		if !s.begun {
+			s.first = slice
+		}
 		if !s.begun || slice > s.newest {
 			s.newest, s.begun = slice, true
 		}
@@ -88,11 +103,26 @@ func (s *Store) Merge(t Table) {
 	s.sweep()
 }
 
-// What a series takes at once; its slices are charged when they are swept.
-const newSeriesSize = 1024
+// Restore adds what was read before, in one go: series may take the whole budget for it.
+func (s *Store) Restore(t Table) {
+	s.allowed = s.options.Budget.whole()
+	s.Merge(t)
+	s.allowed = s.options.Budget.settle(s.account)
+}
+
+// Untracked is the name, in TakeOther, of all metrics together that found no room.
+const Untracked = "__other__"
 
 func (s *Store) add(metric, tags string, slice, step int64, a *Acc) {
-	m := s.metric(metric)
+	m := s.metrics[metric]
+	if m == nil {
+		if s.bytes >= s.allowed.ceiling && s.bytes-s.allowed.ceiling >= s.allowed.slack {
+			s.other[Untracked] += a.Count
+			s.dropped = max(s.dropped, slice)
+			return
+		}
+		m = s.metric(metric)
+	}
 	sr := m.series[tags]
 	if sr == nil {
 		if s.full(m) {
@@ -104,33 +134,39 @@ func (s *Store) add(metric, tags string, slice, step int64, a *Acc) {
 			sr = s.addSeries(m, tags)
 		}
 	}
+	before := sr.size()
 	sr.add(slice, a, &s.scratch)
+	grown := sr.size() - before
 	if s.surveyed() {
 		m.traffic.add(slice, step, a)
 		s.change(m)
 	}
 	for _, f := range sr.feeds {
-		f.group.add(slice, a)
+		grown += f.group.add(slice, a)
+	}
+	if grown != 0 {
+		s.charge(grown)
 	}
 }
 
 // full reports whether a metric may get no further series.
 func (s *Store) full(m *metricSeries) bool {
-	return s.options.SeriesPerMetric > 0 && m.plain >= s.options.SeriesPerMetric || s.options.Budget.spent()
+	return s.options.SeriesPerMetric > 0 && m.plain >= s.options.SeriesPerMetric || s.bytes >= s.allowed.ceiling
 }
 
 func (s *Store) addSeries(m *metricSeries, tags string) *series {
 	sr := &series{tags: strings.Clone(tags)}
 	m.series[sr.tags] = sr
 	s.series++
-	s.charge(newSeriesSize)
 	s.countSeries(m, sr, 1)
+	grown := sr.size()
 	for _, sel := range m.selectors {
-		sel.take(sr, true)
+		grown += sel.take(sr, true)
 	}
 	for sel := range m.builds {
-		sel.take(sr, false)
+		grown += sel.take(sr, false)
 	}
+	s.charge(grown)
 	return sr
 }
 
@@ -138,10 +174,10 @@ func (s *Store) metric(name string) *metricSeries {
 	m := s.metrics[name]
 	if m == nil {
 		m = &metricSeries{
-			name: strings.Clone(name), series: make(map[string]*series),
-			selectors: make(map[string]*Selector), builds: make(map[*Selector]bool),
+			name: strings.Clone(name), series: make(map[string]*series), lost: s.dropped,
 		}
 		s.metrics[m.name] = m
+		s.charge(m.size())
 	}
 	return m
 }
@@ -154,6 +190,7 @@ const sweepEvery = 32
 // Pass tells that a slice of pipeline time is over, so that what had no event
 // for the whole retention is forgotten also where none come any more.
 func (s *Store) Pass(slice int64) {
+	s.allowed = s.options.Budget.pass(s.account, slice)
 	if s.begun && slice > s.newest {
 		s.newest = slice
 		s.sweep()
@@ -168,7 +205,8 @@ func (s *Store) sweep() {
 		return
 	}
 	s.swept = newest
-	oldest := newest - s.options.Retain
+	oldest := newest - s.retain()
+	s.lost = max(s.lost, oldest)
 	var bytes int64
 	for name, m := range s.metrics {
 		for tags, sr := range m.series {
@@ -185,13 +223,17 @@ func (s *Store) sweep() {
 			sel.forget(newest, s.options.Retain)
 			bytes += sel.size()
 		}
+		for sel := range m.builds {
+			bytes += sel.size()
+		}
 		if m.index != nil {
 			m.index.refill()
-			bytes += m.index.size
 		}
+		bytes += m.size() + m.index.bytes()
 		if len(m.series) == 0 && len(m.selectors) == 0 && len(m.builds) == 0 {
 			delete(s.metrics, name)
 			m.dropped = true
+			bytes -= m.size() + m.index.bytes()
 		}
 	}
 	s.forgetUntold()
@@ -200,16 +242,38 @@ func (s *Store) sweep() {
 
 func (s *Store) charge(n int64) {
 	s.bytes += n
-	s.options.Budget.charge(n)
+	s.account.used.Store(s.bytes)
 }
 
+// metricSize is what a metric takes, besides its series, the index of their tags and its selectors.
+const metricSize = int64(unsafe.Sizeof(metricSeries{})) + 48 + 208 + 16 + mapSlot // Its map of series, and where it stands.
+
+func (m *metricSeries) size() int64 { return metricSize + allocated(len(m.name)) }
+
+// retain returns how many slices are kept. While what is there already grows
+// beyond the budget, the oldest slices are forgotten, of the stores that hold
+// more than their share; windows that reach behind them are not complete.
+func (s *Store) retain() int64 {
+	switch x := s.allowed.excess; {
+	case x > 1:
+		s.keep = max(minRetain, int64(float64(min(s.keep, s.newest-max(s.first, s.lost)))/x))
+	case x < 7./8 && s.keep < s.options.Retain:
+		s.keep = min(s.options.Retain, s.keep+sweepEvery)
+	}
+	s.keep = min(s.keep, s.options.Retain)
+	return s.keep
+}
+
+// minRetain is how many slices are kept whatever they take: half of a minute's window.
+const minRetain = 64
+
 // Close gives back what the store was charged.
-func (s *Store) Close() { s.charge(-s.bytes) }
+func (s *Store) Close() { s.options.Budget.close(s.account) }
 
 // Series returns how many series the store holds.
 func (s *Store) Series() int { return s.series }
 
-// Bytes returns about how much memory the store took at the last sweep.
+// Bytes returns about how much memory the store takes.
 func (s *Store) Bytes() int64 { return s.bytes }
 
 // TakeOther returns how many events a limit turned away since the last call, by metric.
@@ -222,8 +286,16 @@ func (s *Store) TakeOther() map[string]int64 {
 	return other
 }
 
-// Horizon is the oldest slice that is held for certain.
-func (s *Store) Horizon() int64 { return s.newest - s.options.Retain + 1 }
+// Horizon is the oldest slice of a metric that is held for certain.
+func (s *Store) Horizon(metric string) int64 {
+	horizon := max(s.newest-s.options.Retain, s.lost) + 1
+	if m := s.metrics[metric]; m != nil {
+		horizon = max(horizon, m.lost+1)
+	} else {
+		horizon = max(horizon, s.dropped+1)
+	}
+	return horizon
+}
 
 // Oldest returns the oldest slice of a metric that the store holds.
 func (s *Store) Oldest(metric string) (slice int64, ok bool) {
@@ -261,6 +333,7 @@ func (s *Store) Drop(metric, id string) {
 	if m == nil || m.selectors[id] == nil {
 		return
 	}
+	s.charge(-m.selectors[id].size())
 	m.detach(m.selectors[id])
 	delete(m.selectors, id)
 }

@@ -101,15 +101,19 @@ func (s *Store) countSeries(m *metricSeries, sr *series, by int) {
 		return // It has no tags of its own.
 	}
 	if by < 0 {
-		s.options.EachTag(sr.tags, m.index.remove) // A sweep counts what is left.
+		if m.index != nil {
+			s.options.EachTag(sr.tags, m.index.remove) // A sweep counts what is left.
+		}
 		return
 	}
-	if m.index == nil {
-		m.index = newTagIndex(s.options.TagSample)
-	}
-	before := m.index.size
-	s.options.EachTag(sr.tags, m.index.add)
-	s.charge(m.index.size - before)
+	before := m.index.bytes()
+	s.options.EachTag(sr.tags, func(key, value string) {
+		if m.index == nil {
+			m.index = newTagIndex(s.options.TagSample)
+		}
+		m.index.add(key, value)
+	})
+	s.charge(m.index.bytes() - before)
 }
 
 // Metrics returns of how many metrics the store holds series.

@@ -250,7 +250,7 @@ func TestShownValuesStay(t *testing.T) {
 // Tags of many values take memory, which counts.
 func TestTagsCountInTheBudget(t *testing.T) {
 	used := func(each aggregate.EachTag) int64 {
-		budget := aggregate.NewBudget(1 << 40)
+		budget := aggregate.NewBudget(1<<40, 1, 1)
 		s := aggregate.NewStore(aggregate.Options{Retain: 1000, Budget: budget, EachTag: each, TagSample: testSample})
 		for i := range int64(100) { // With sweeps.
 			table := aggregate.Table{}

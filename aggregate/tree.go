@@ -248,7 +248,7 @@ func (t *Tree) copyFrom(o *Tree) {
 
 // size is about how many bytes of memory t takes.
 func (t *Tree) size() int64 {
-	n := int64(len(t.nodes))*accSize + int64(len(t.chunks))*int64(unsafe.Sizeof(chunk{})) + int64(t.cells)*cellSize
+	n := int64(unsafe.Sizeof(*t)) + int64(len(t.nodes))*accSize + int64(len(t.chunks))*int64(unsafe.Sizeof(chunk{})) + int64(t.cells)*cellSize
 	if !t.sketched {
 		return n
 	}

@@ -83,6 +83,7 @@ func (c *Config) slideOptions(r runner, run string) transforms.SlideOptions {
 		RetainMs:        (c.MaxWindow + transforms.HistoryLength*c.Slice + c.Lateness + 2*c.Skew).Milliseconds(),
 		SeriesPerMetric: c.SeriesPerMetric,
 		StateBytes:      c.StateBytes,
+		LeadMs:          c.lead().Milliseconds(),
 		AheadMs:         (c.Bound + c.Skew).Milliseconds(),
 		BoundMs:         c.Bound.Milliseconds(),
 		TimerEarlyMs:    r.timerEarly.Milliseconds(),

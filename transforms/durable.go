@@ -162,7 +162,7 @@ func (f *SlideFn) load(sp state.Provider, id int64) (*keyGroup, error) {
 		if e.end > h.end {
 			k.add(e.end, e.packet)
 		} else {
-			k.store.Merge(e.packet.Table)
+			k.store.Restore(e.packet.Table)
 		}
 	}
 	k.since = h.since

@@ -57,7 +57,7 @@ func newKeyGroup(id int, o SlideOptions, l *live) *keyGroup {
 	return &keyGroup{
 		id: id, options: o, live: l, life: lives.Add(1),
 		store: aggregate.NewStore(surveyOptions(aggregate.Options{
-			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: l.budgetOf(o.StateBytes),
+			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: l.budgetOf(&o),
 		}, o.SliceMs)),
 		pending: make(map[int64]aggregate.Table), progress: make(map[string]*progress),
 		told: make(map[string]int64),
@@ -216,23 +216,23 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *batch) {
 	r.Complete = r.Complete && reaches
 	// Half of a window is no news to who knows whole ones. A percentile that nobody had asked
 	// for when its events came is not half of one: left out, it would be a gap.
-	if (!reaches || !k.covers(r.WindowStart)) && k.live.holds(q.key, end) {
+	if (!reaches || !k.covers(q, r.WindowStart)) && k.live.holds(q.key, end) {
 		return
 	}
 	p.last = end
 	out.add(r)
 }
 
-// covers reports whether every event since start was read, and is still held.
-func (k *keyGroup) covers(start int64) bool {
-	return (k.since == 0 || start >= k.since) && floorDiv(start, k.options.SliceMs) >= k.store.Horizon()
+// covers reports whether every event of a query since start was read, and is still held.
+func (k *keyGroup) covers(q *query, start int64) bool {
+	return (k.since == 0 || start >= k.since) && floorDiv(start, k.options.SliceMs) >= k.store.Horizon(q.metric)
 }
 
 func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *windowValues, matched int) *metric.Result {
 	start := end - q.windowMs
 	r := &metric.Result{
 		Key: q.key, WindowStart: start, WindowEnd: end, PrevEnd: p.last, Due: due,
-		Complete: k.covers(start) && !w.unsketched, Matched: matched, Series: []metric.SeriesValue{},
+		Complete: k.covers(q, start) && !w.unsketched, Matched: matched, Series: []metric.SeriesValue{},
 	}
 	if matched > 0 && len(w.values) == 0 && !q.grouped {
 		w.add(q, "", new(aggregate.Acc)) // Its series was forgotten; the sum of nothing is still 0.

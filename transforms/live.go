@@ -123,12 +123,12 @@ func (l *live) holds(key string, end int64) bool {
 }
 
 // budgetOf returns the budget of the run; 0 = none.
-func (l *live) budgetOf(bytes int64) *aggregate.Budget {
+func (l *live) budgetOf(o *SlideOptions) *aggregate.Budget {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.budget == nil && bytes > 0 {
-		l.budget = aggregate.NewBudget(bytes)
-		stateLimit.Set(float64(bytes))
+	if l.budget == nil && o.StateBytes > 0 {
+		l.budget = aggregate.NewBudget(o.StateBytes, o.KeyGroups, max(o.LeadMs/o.SliceMs, 2*JumpSlices)+4)
+		stateLimit.Set(float64(o.StateBytes))
 	}
 	return l.budget
 }

@@ -33,6 +33,7 @@ type SlideOptions struct {
 	CatchUp         int64 // When this many slices behind, the next timer passes up to JumpSlices at once. 0 = never.
 	SeriesPerMetric int   // More go to a series of their own; 0 = no limit.
 	StateBytes      int64 // Beyond this no series is added, in the process; 0 = no limit.
+	LeadMs          int64 // How far the source is ahead of the slowest key group at most.
 	// Durable: the runner keeps state over the loss of a process, so it is used.
 	// Prism does not: state there would only cost (docs/adr/0001).
 	Durable bool
