@@ -68,6 +68,16 @@ func (t Table) Count() int64 {
 	return n
 }
 
+// Bytes returns about how many bytes of memory t takes.
+func (t Table) Bytes() (n int64) {
+	for _, row := range t {
+		for series, a := range row {
+			n += int64(len(series)) + accSize + mapSlot + int64(a.Sketch.Size())
+		}
+	}
+	return n
+}
+
 // SeriesKey returns the name of a series: the metric, and the tags in the form that
 // keeps different tags apart.
 func SeriesKey(dst []byte, metric string) []byte {

@@ -84,6 +84,8 @@ type Decoder struct {
 	input []byte
 	json  *jsontext.Decoder
 
+	remembered int64 // Bytes of what follows.
+
 	texts map[string]string
 	tags  map[string]tagsVerdict // By their JSON text.
 
@@ -95,6 +97,19 @@ type Decoder struct {
 
 // How many strings, and tags, a Decoder remembers from one call to the next.
 const maxRemembered = 10_000
+
+// maxRememberedBytes is what they may take: values of tags may be long, and
+// each of a different one.
+const maxRememberedBytes = 2 << 20
+
+// What an entry of either takes besides its texts.
+const (
+	rememberedText = 56
+	rememberedTags = 120
+)
+
+// Remembered returns about how many bytes of memory d has taken for what it remembers.
+func (d *Decoder) Remembered() int64 { return d.remembered }
 
 // fields are the members of an event as JSON text, nil where absent.
 type fields struct{ name, value, tags, time []byte }
@@ -139,11 +154,8 @@ func (d *Decoder) again() {
 
 func (d *Decoder) begin(limit int) {
 	d.limit, d.inRecord, d.keepTexts, d.batch = limit, false, false, new(Batch)
-	if d.texts == nil || len(d.texts) > maxRemembered {
-		d.texts = make(map[string]string)
-	}
-	if d.tags == nil || len(d.tags) > maxRemembered {
-		d.tags = make(map[string]tagsVerdict)
+	if d.texts == nil || len(d.texts) > maxRemembered || len(d.tags) > maxRemembered || d.remembered > maxRememberedBytes {
+		d.texts, d.tags, d.remembered = make(map[string]string), make(map[string]tagsVerdict), 0
 	}
 }
 
@@ -435,6 +447,7 @@ func (d *Decoder) text(b []byte) string {
 	if !ok {
 		s = string(b)
 		d.texts[s] = s
+		d.remembered += rememberedText + int64(len(s))
 	}
 	return s
 }

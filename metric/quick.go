@@ -414,6 +414,10 @@ func (d *Decoder) remember(object []byte, v tagsVerdict) tagsVerdict {
 		}
 	}
 	d.tags[key] = v
+	d.remembered += rememberedTags + int64(len(key)+32*len(v.tags))
+	if v.json != key {
+		d.remembered += int64(len(v.json))
+	}
 	return v
 }
 

@@ -41,11 +41,13 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
 		SliceMs: slice, BoundMs: c.Bound.Milliseconds(), SkewMs: c.Skew.Milliseconds(), AlignMs: c.Align.Milliseconds(),
 		LeadMs: c.leadMs(r), DedupeMs: c.Dedupe.Milliseconds(),
+		PacketBytes: c.packetBytes(r), ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
 	})
 
 	// PCollection<KV<KeyGroup, Packet>>, PCollection<DeadLetter>: fused with the source.
 	packets, letters := transforms.PreAggregate(s, transforms.PreAggregateFn{
 		Run: run, SliceMs: slice, KeyGroups: c.KeyGroups, LatenessMs: c.Lateness.Milliseconds(), SkewMs: c.Skew.Milliseconds(),
+		Counted: c.packetBytes(r) > 0,
 	}, batches)
 
 	// PCollection<KV<KeyGroup, Packet>>: one per key group and slice of pipeline time.
@@ -67,6 +69,30 @@ func (c *Config) leadMs(r runner) int64 {
 	return c.lead().Milliseconds()
 }
 
+// The parts of --state-bytes that are not for series.
+const (
+	shareOfReading = 8
+	shareOfPackets = 8
+	shareOfIDs     = 16
+)
+
+// packetBytes: where the source knows only the key groups of its own process, the runner holds it back.
+func (c *Config) packetBytes(r runner) int64 {
+	if c.leadMs(r) == 0 {
+		return 0
+	}
+	return c.StateBytes / shareOfPackets
+}
+
+// usualPartitions is how many ingest makes.
+const usualPartitions = 16
+
+// maxIDs of a partition, a constant, so that what a duplicate is remains a function
+// of the log: 250 a second for two minutes at least.
+func (c *Config) maxIDs() int {
+	return int(max(30_000, c.StateBytes/shareOfIDs/sources.IDBytes/usualPartitions))
+}
+
 // lead is twice what one timer passes when it catches up: with less than that the
 // source would wait for the timer that waits for it.
 func (c *Config) lead() time.Duration {
@@ -82,7 +108,10 @@ func (c *Config) slideOptions(r runner, run string) transforms.SlideOptions {
 		// A window as long as the longest, and a chart of it.
 		RetainMs:        (c.MaxWindow + transforms.HistoryLength*c.Slice + c.Lateness + 2*c.Skew).Milliseconds(),
 		SeriesPerMetric: c.SeriesPerMetric,
-		StateBytes:      c.StateBytes,
+		StateBytes:      c.StateBytes - c.StateBytes/shareOfReading - c.StateBytes/shareOfPackets - c.StateBytes/shareOfIDs,
+		ReadBytes:       c.StateBytes / shareOfReading,
+		IDBytes:         c.StateBytes / shareOfIDs,
+		PacketBytes:     c.packetBytes(r),
 		LeadMs:          c.lead().Milliseconds(),
 		AheadMs:         (c.Bound + c.Skew).Milliseconds(),
 		BoundMs:         c.Bound.Milliseconds(),

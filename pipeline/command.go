@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pulseboard/internal/conf"
+	"pulseboard/internal/memory"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -58,6 +59,7 @@ func Main(ctx context.Context, env service.Env) error {
 		return submitCommand(ctx, env)
 	}
 	c := Default()
+	c.StateBytes = 0
 	f := conf.New("pipeline", about)
 	jobFlags(f, &c)
 	ref := ReferenceConfig{Period: time.Second, Runner: RunnerPrism}
@@ -84,6 +86,9 @@ func Main(ctx context.Context, env service.Env) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c.Metrics = metrics
+	if err := c.boundMemory(); err != nil {
+		return err
+	}
 	if *reference {
 		ref.Config = c
 		switch *output {
@@ -113,6 +118,29 @@ func Main(ctx context.Context, env service.Env) error {
 	err = RunPrism(ctx, c)
 	stop()
 	return errors.Join(err, <-served)
+}
+
+// boundMemory bounds the heap of this process, unless GOMEMLIMIT does, and what of
+// it is state, unless a flag does.
+func (c *Config) boundMemory() error {
+	if err := memory.CheckAddressSpace(); err != nil {
+		return err
+	}
+	limit, from := memory.HeapLimit(), "GOMEMLIMIT"
+	if limit == 0 {
+		available := memory.Available()
+		// The rest is for stacks, and for what the kernel keeps for the process.
+		limit, from = memory.LimitHeap(available.Bytes*9/10), available.From
+	}
+	switch {
+	case c.StateBytes > 0:
+	case limit > 0:
+		c.StateBytes = memory.State(limit)
+	default:
+		c.StateBytes = Default().StateBytes
+	}
+	c.Log.Info("memory is bounded", "heap", memory.Text(limit), "by", from, "state", memory.Text(c.StateBytes))
+	return nil
 }
 
 // setTime reads RFC 3339 or epoch milliseconds.
@@ -164,5 +192,5 @@ func jobFlags(f *conf.Flags, c *Config) {
 	f.DurationVar(&c.MaxWindow, "max-window", c.MaxWindow, "`length` of the longest window; slices are kept this long")
 	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to")
 	f.IntVar(&c.SeriesPerMetric, "series-per-metric", c.SeriesPerMetric, "`number` of series of one metric; further ones are counted together, as __other__")
-	f.Int64Var(&c.StateBytes, "state-bytes", c.StateBytes, "`bytes` of memory for slices and trees; beyond them new series are counted as __other__")
+	f.Int64Var(&c.StateBytes, "state-bytes", c.StateBytes, "`bytes` of memory for all that is held of events: series, trees, ids, what is read ahead and under way;\nbeyond them new series are counted as __other__; on Prism 0 = half of GOMEMLIMIT, else of what the memory group or machine has")
 }

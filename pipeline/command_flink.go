@@ -114,7 +114,7 @@ func localCommand(ctx context.Context, env service.Env) error {
 	if err := c.setLog(env); err != nil {
 		return err
 	}
-	return Supervise(ctx, c.Log, func(ctx context.Context) (Process, error) { return StartLocalFlink(ctx, c, local) })
+	return NewSupervisor(c.Log, func(ctx context.Context, _ int) (Process, error) { return StartLocalFlink(ctx, c, local) }).Run(ctx)
 }
 
 func (c *FlinkConfig) setLog(env service.Env) error {

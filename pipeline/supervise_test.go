@@ -1,52 +1,78 @@
-package pipeline_test
+package pipeline
 
 import (
 	"context"
 	"errors"
 	"log/slog"
+	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"pulseboard/pipeline"
 )
 
 // process is a stand-in for an operating-system process, which a bubble of virtual time cannot hold.
 type process struct {
 	done    chan struct{}
+	err     error
 	stopped bool
 }
 
 func (p *process) Done() <-chan struct{} { return p.done }
-func (p *process) Err() error            { return errors.New("exit status 1") }
+func (p *process) Err() error            { return p.err }
 func (p *process) Close() error          { p.stopped = true; return nil }
 
-func TestSuperviseRestartsWithGrowingDelay(t *testing.T) {
+func supervisor(start Start) *Supervisor {
+	s := NewSupervisor(slog.New(slog.DiscardHandler), start)
+	s.jitter = func() float64 { return 0.5 }
+	s.kills = func() (int64, bool) { return 0, true }
+	return s
+}
+
+// Delays double with each end, a life halves them for each half minute, and whoever asks is told.
+func TestSupervisorBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		began := time.Now()
 		var starts []time.Duration
 		var last *process
-		lives := []time.Duration{0, 0, 0, time.Minute, 0, time.Hour}
-		err := pipeline.Supervise(ctx, slog.New(slog.DiscardHandler), func(context.Context) (pipeline.Process, error) {
+		lives := []time.Duration{0, 0, 0, 11 * time.Second, 11 * time.Second, time.Hour, 0, time.Hour}
+		s := supervisor(func(context.Context, int) (Process, error) {
 			life := lives[len(starts)]
 			starts = append(starts, time.Since(began))
-			last = &process{done: make(chan struct{})}
-			if life == time.Hour {
+			last = &process{done: make(chan struct{}), err: errors.New("exit status 1")}
+			if len(starts) == len(lives) {
 				time.AfterFunc(time.Minute, cancel)
 				return last, nil
 			}
-			time.AfterFunc(life, func() { close(last.done) })
+			p := last
+			time.AfterFunc(life, func() { close(p.done) })
 			return last, nil
 		})
-		if err != nil {
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		time.Sleep(time.Second) // The third end is over, the fourth start has not come.
+		if err := s.Healthy(ctx); err == nil || !strings.Contains(err.Error(), "ended 3 times in a row") || !strings.Contains(err.Error(), "exit status 1") {
+			t.Errorf("in a loop: %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		if err := s.Healthy(ctx); err != nil {
+			t.Errorf("after it has lived: %v", err)
+		}
+		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
-		want := []time.Duration{0, 200 * time.Millisecond, 600 * time.Millisecond, 1400 * time.Millisecond, 61600 * time.Millisecond, 62000 * time.Millisecond}
+		var pauses []time.Duration
+		for i := range len(starts) - 1 {
+			pauses = append(pauses, starts[i+1]-starts[i]-lives[i])
+		}
+		want := []time.Duration{200, 400, 800, 1600, 3200, 200, 400}
 		for i := range want {
-			if i >= len(starts) || starts[i] != want[i] {
-				t.Fatalf("started after %v, want %v", starts, want)
-			}
+			want[i] *= time.Millisecond
+		}
+		if !slices.Equal(pauses, want) {
+			t.Errorf("pauses %v, want %v", pauses, want)
 		}
 		if !last.stopped {
 			t.Error("the process was not stopped when the supervisor ended")
@@ -54,10 +80,55 @@ func TestSuperviseRestartsWithGrowingDelay(t *testing.T) {
 	})
 }
 
-func TestSuperviseReturnsAFailedStart(t *testing.T) {
+func TestSupervisorReturnsAFailedStart(t *testing.T) {
 	broken := errors.New("no such program")
-	err := pipeline.Supervise(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) (pipeline.Process, error) { return nil, broken })
+	err := supervisor(func(context.Context, int) (Process, error) { return nil, broken }).Run(t.Context())
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A process that the kernel killed is started with less, and the reason is told.
+func TestSupervisorKnowsWantOfMemory(t *testing.T) {
+	killed := exec.CommandContext(t.Context(), "sh", "-c", "kill -KILL $$").Run()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var starved []int
+		kills := int64(0)
+		s := supervisor(func(_ context.Context, n int) (Process, error) {
+			starved = append(starved, n)
+			p := &process{done: make(chan struct{}), err: killed}
+			if len(starved) == 4 {
+				cancel()
+				return p, nil
+			}
+			if len(starved) != 2 {
+				kills++ // The second was killed by somebody else.
+			}
+			close(p.done)
+			return p, nil
+		})
+		counted := int64(0)
+		s.kills = func() (int64, bool) { n := counted; counted = kills; return n, true }
+		_ = s.Run(ctx)
+		if len(starved) != 4 || starved[0] != 0 || starved[3] < 1 {
+			t.Errorf("started with %v", starved)
+		}
+	})
+	for _, c := range []struct {
+		err     error
+		counted bool
+		kills   int64
+		reason  string
+		text    string
+	}{
+		{killed, true, 1, "memory", "its memory group was full"},
+		{killed, true, 0, "killed", "signal: killed"},
+		{killed, false, 0, "killed", "out of memory?"},
+		{errors.New("exit status 2"), true, 0, "failed", "exit status 2"},
+	} {
+		if reason, why := judge(c.err, c.counted, c.kills); reason != c.reason || !strings.Contains(why.Error(), c.text) {
+			t.Errorf("%v, %d kills: %s, %v", c.err, c.kills, reason, why)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -52,6 +53,9 @@ type heldMetric struct {
 	published time.Time // Zero = not at all.
 	size      int64     // Of what was published.
 }
+
+// heldSize is what a metric takes, in the map and by itself.
+const heldSize = int64(unsafe.Sizeof(heldMetric{})) + 40
 
 type catalogLimits struct {
 	every      time.Duration // Between rounds.
@@ -147,6 +151,8 @@ func (c *cataloguer) take(now time.Time) {
 		}
 	}
 	c.missed = known
+	// The names and values of tags are those of the key groups, which count them.
+	transforms.CountCatalogue(int64(len(c.held)+len(c.gone)) * heldSize)
 }
 
 func (c *cataloguer) hold(g transforms.GroupSurvey, s aggregate.Summary) {

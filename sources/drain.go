@@ -130,14 +130,7 @@ func (r *reader) limit(p *partition) int64 {
 			limit = min(limit, q.time+r.options.AlignMs)
 		}
 	}
-	if r.options.LeadMs == 0 {
-		return limit
-	}
-	slowest, ok := r.progress.Slowest()
-	if !ok {
-		slowest = r.origin
-	}
-	return min(limit, slowest+r.options.LeadMs)
+	return min(limit, r.lead())
 }
 
 // collect takes over discovered partitions and the answers that have come,
@@ -170,7 +163,8 @@ func (r *reader) addPartition(f found) {
 	r.partitions = slices.Insert(r.partitions, i, p)
 	r.since = max(r.since, f.since)
 	r.complete = r.complete || f.last
-	r.running.Go(func() { r.fetchLoop(r.ctx, f.id, f.start, p.queue) })
+	r.ahead.Store(f.id, &p.ahead)
+	r.running.Go(func() { r.fetchLoop(r.ctx, f.id, f.start, p.queue, &p.ahead) })
 }
 
 // partition is drain's side of one partition.
@@ -183,6 +177,7 @@ type partition struct {
 	time  int64 // Pipeline time: that of the record to be drained next, else of the last one or of the clock.
 	begun bool  // time is known.
 	lag   lag
+	ahead ahead
 }
 
 // peek returns the record to be drained next.
@@ -202,6 +197,10 @@ func (p *partition) take(boundMs int64) {
 	p.next = p.head.records[p.head.taken].Offset + 1
 	p.head.taken++
 	p.see(boundMs)
+	if p.head.taken == len(p.head.records) {
+		p.ahead.take(&p.head)
+		p.head.records, p.head.taken = nil, 0 // The next answer may be far.
+	}
 }
 
 // see lets the time follow the record to be drained next: since it is the
@@ -226,6 +225,9 @@ func (p *partition) collect(boundMs int64) {
 	for more := true; more && p.head.taken == len(p.head.records); {
 		select {
 		case p.head = <-p.queue:
+			if len(p.head.records) == 0 {
+				p.ahead.take(&p.head)
+			}
 			p.lag.end.Store(p.head.end)
 			p.lag.heard.Store(p.head.at.UnixMilli())
 			p.see(boundMs)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"time"
+	"unsafe"
 
 	"github.com/segmentio/kafka-go"
 )
@@ -38,6 +39,7 @@ func idOf(rec *kafka.Record) (id recordID, ok bool) {
 // replay that reads those, wherever it begins.
 type seenIDs struct {
 	horizonMs int64
+	limit     int // Most sightings in the queue; 0 = no limit.
 	newest    int64
 	last      map[recordID]int64 // Timestamp of the newest record with an id.
 	queue     []sighting         // In the order of the log; it goes round, see push.
@@ -49,8 +51,8 @@ type sighting struct {
 	time int64
 }
 
-func newSeenIDs(horizonMs int64) *seenIDs {
-	return &seenIDs{horizonMs: horizonMs, last: make(map[recordID]int64)}
+func newSeenIDs(horizonMs int64, limit int) *seenIDs {
+	return &seenIDs{horizonMs: horizonMs, limit: limit, last: make(map[recordID]int64)}
 }
 
 // see remembers an id and returns whether it was known.
@@ -58,11 +60,12 @@ func (s *seenIDs) see(id recordID, time int64) (duplicate bool) {
 	s.newest = max(s.newest, time)
 	oldest := s.newest - s.horizonMs
 	for s.n > 0 && s.queue[s.first].time < oldest {
-		if f := s.queue[s.first]; s.last[f.id] == f.time {
-			delete(s.last, f.id)
-		}
-		s.first = (s.first + 1) % len(s.queue)
-		s.n--
+		s.forget()
+	}
+	// A function of the log too: the ids of the last so many records.
+	if s.limit > 0 && s.n >= s.limit {
+		s.forget()
+		forgottenIDs.Inc()
 	}
 	// One older than the newest record of its partition lingers in the queue
 	// behind it, and is forgotten here.
@@ -70,6 +73,22 @@ func (s *seenIDs) see(id recordID, time int64) (duplicate bool) {
 	s.last[id] = max(before, time)
 	s.push(sighting{id, time})
 	return known && before >= oldest
+}
+
+// forget forgets the oldest sighting.
+func (s *seenIDs) forget() {
+	if f := s.queue[s.first]; s.last[f.id] == f.time {
+		delete(s.last, f.id)
+	}
+	s.first = (s.first + 1) % len(s.queue)
+	s.n--
+}
+
+// IDBytes is about what an id takes: its sighting, and its place in a map.
+const IDBytes = 96
+
+func (s *seenIDs) size() int64 {
+	return int64(len(s.queue))*int64(unsafe.Sizeof(sighting{})) + int64(len(s.last))*40
 }
 
 func (s *seenIDs) push(x sighting) {
@@ -100,7 +119,7 @@ func (s *seenIDs) dropDuplicates(a *answer) {
 // only, so that a duplicate of one of them is known, and tries until it could.
 func (r *reader) remember(ctx context.Context, partition int32, offset int64) *seenIDs {
 	for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-		seen := newSeenIDs(r.options.DedupeMs)
+		seen := newSeenIDs(r.options.DedupeMs, r.options.MaxIDs)
 		err := r.preRead(ctx, partition, offset, seen)
 		if err == nil || ctx.Err() != nil {
 			return seen

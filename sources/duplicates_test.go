@@ -79,7 +79,7 @@ func (tp *topic) counted(partition int, from int64) string {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.fetchLoop(ctx, int32(partition), from, queue)
+		r.fetchLoop(ctx, int32(partition), from, queue, new(ahead))
 	}()
 	var offsets []string
 	for next := from; next < int64(tp.written[partition]); {
@@ -179,7 +179,7 @@ func TestDuplicatesAreKnownAfterARestart(t *testing.T) {
 }
 
 func TestSeenIDsForget(t *testing.T) {
-	s := newSeenIDs(2 * minute)
+	s := newSeenIDs(2*minute, 0)
 	for i := range int64(100_000) {
 		s.see(recordID{uint64(i), 1}, i*100)
 	}
@@ -191,8 +191,29 @@ func TestSeenIDsForget(t *testing.T) {
 	}
 }
 
+// A partition with more ids than memory is for remembers the newest, wherever a reader began.
+func TestSeenIDsAreBounded(t *testing.T) {
+	long, short := newSeenIDs(2*minute, 100), newSeenIDs(2*minute, 100)
+	for i := range int64(5000) {
+		id := recordID{uint64(i % 150), 1}
+		if i >= 4000 {
+			if i%150 < 50 { // Three of these in a row are 150 records apart, more than are remembered.
+				id = recordID{uint64(i % 75), 2}
+			}
+			if a, b := long.see(id, i), short.see(id, i); a != b && i >= 4100 {
+				t.Fatalf("record %d is a duplicate for one reader only", i)
+			}
+		} else {
+			long.see(id, i)
+		}
+	}
+	if long.n > 100 || len(long.last) > 100 {
+		t.Errorf("%d sightings of %d ids are held, want 100", long.n, len(long.last))
+	}
+}
+
 func BenchmarkSeenIDs(b *testing.B) {
-	s := newSeenIDs(2 * minute)
+	s := newSeenIDs(2*minute, 0)
 	b.ReportAllocs()
 	for i := int64(0); b.Loop(); i++ {
 		s.see(recordID{uint64(i), 7}, i)

@@ -23,12 +23,13 @@ type answer struct {
 	slow    bool      // The broker was away meanwhile, or this process was.
 	taken   int       // How many records drain has taken.
 	lost    int64     // Records that are missing between those.
+	bytes   int64     // About what records take in memory.
 }
 
 // fetchLoop reads a partition from offset on, until ctx ends, into a queue that
 // bounds how far it is ahead. It never gives up: a partition that cannot be
 // reached holds the watermark, so that no window is published without it.
-func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, queue chan<- answer) {
+func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, queue chan<- answer, own *ahead) {
 	const slowest = time.Second
 	delay := 20 * time.Millisecond
 	var quiet time.Time                  // Since when no answer has been asked for that says that there is nothing more.
@@ -38,7 +39,7 @@ func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, q
 	if r.options.DedupeMs > 0 {
 		seen = r.remember(ctx, partition, offset)
 	}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && r.room(ctx, own) {
 		a, err := r.fetchOnce(ctx, d, partition, offset, quiet)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -76,6 +77,7 @@ func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, q
 		if seen != nil {
 			seen.dropDuplicates(&a) // Not before the answer is whole: one that is read again holds no duplicates.
 		}
+		own.put(&a, d, seen)
 		select {
 		case queue <- a:
 		case <-ctx.Done():
@@ -155,6 +157,10 @@ func (r *reader) fetchOnce(ctx context.Context, d *metric.Decoder, partition int
 			closeRecord(rec) // A record batch may begin before the offset that was asked for.
 			continue
 		}
+		size := int64(0)
+		if rec.Value != nil {
+			size = int64(rec.Value.Len())
+		}
 		out, err := decode(d, rec, partition)
 		closeRecord(rec)
 		if err != nil {
@@ -164,6 +170,7 @@ func (r *reader) fetchOnce(ctx context.Context, d *metric.Decoder, partition int
 			a.lost += missing(res.Records, a.next, rec.Offset)
 		}
 		a.records = append(a.records, out)
+		a.bytes += recordSize + size + int64(len(out.Events))*eventSize
 		a.next = rec.Offset + 1
 	}
 	if _, isControl := res.Records.(*protocol.ControlBatch); isControl && a.next == offset {

@@ -11,6 +11,10 @@ var (
 	lostRecords = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_source_lost_records_total", Help: "Records that were gone before they were read: deleted by retention, compacted away, or damaged in Kafka's files. Normal: 0; they are lost.",
 	})
+	forgottenIDs = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_source_ids_forgotten_total",
+		Help: "Ids of records that were forgotten before --dedupe was over, because their partition had more of them than memory is for. Normal: 0; a repeated request may count twice.",
+	})
 	duplicates = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_source_duplicates_total", Help: "Records that were left out because their id was there before: repeated requests. Normal: few.",
 	})
@@ -18,5 +22,5 @@ var (
 
 // Collectors returns the metrics of the source.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{readErrors, lostRecords, duplicates, lagCollector{}}
+	return []prometheus.Collector{readErrors, lostRecords, forgottenIDs, duplicates, lagCollector{}}
 }

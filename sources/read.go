@@ -30,6 +30,10 @@ type Options struct {
 	LeadMs  int64 // The source stays at most this far ahead of the slowest key group of this process. 0 = the runner holds it back.
 	SkewMs  int64 // How far ahead of its record's timestamp an event may be.
 
+	PacketBytes int64 // With more than this on its way to key groups, the source goes no further than their timers need. 0 = no limit.
+	ReadBytes   int64 // With more than this fetched and not emitted, only partitions without anything fetch. 0 = no limit.
+	MaxIDs      int   // Most ids remembered of a partition; 0 = no limit.
+
 	DedupeMs int64 // A record whose id was there in this much record time before is a duplicate; 0 = none is.
 }
 

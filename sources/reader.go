@@ -70,6 +70,7 @@ type reader struct {
 	arrived chan struct{} // Holds a token when something was queued.
 	found   chan found    // Partitions, as they are discovered.
 	lags    sync.Map      // Partition → *lag.
+	ahead   sync.Map      // Partition → *ahead.
 	told    atomic.Int64  // The watermark that Beam was told, epoch ms; 0 = none.
 
 	// The fields below belong to drain, which one bundle at a time runs.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/sdf"
+
+	"pulseboard/metric"
 )
 
 // The SDK finds these by reflection, so the compiler is asked here.
@@ -236,13 +239,65 @@ func TestSourceWaitsForTheSlowestKeyGroup(t *testing.T) {
 		s.answers(0, false, base, base+2000, base+4000, base+6000)
 		s.drain()
 		s.want(base+4000, fmt.Sprint("0:", base, "@", base), fmt.Sprint("0:", base+2000, "@", base+2000))
-		s.progress.Report(0, base+9000)
-		s.progress.Report(1, base+2000)
+		s.progress.Report(0, base+9000, base+10_000)
+		s.progress.Report(1, base+2000, base+3000)
 		s.drain()
 		s.want(base+6000, fmt.Sprint("0:", base+4000, "@", base+4000))
-		s.progress.Report(1, base+3000)
+		s.progress.Report(1, base+3000, base+4000)
 		s.drain()
 		s.want(base+6000, fmt.Sprint("0:", base+6000, "@", base+6000))
+	})
+}
+
+// With too much under way the source comes as far as the first timer needs it, and no further.
+func TestSourceWaitsForMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShard(t, Options{AlignMs: 1000, LeadMs: 60_000, PacketBytes: 1000}, 1)
+		s.answers(0, false, base, base+2000, base+4000, base+6000)
+		s.progress.Report(0, base, base+3000)
+		s.progress.Report(1, base, base+5000)
+		s.progress.Emitted(0, base+3000, 1000)
+		s.drain()
+		s.want(base+4000, fmt.Sprint("0:", base, "@", base), fmt.Sprint("0:", base+2000, "@", base+2000))
+		s.progress.Arrived(0, base+3000)
+		s.progress.Report(0, base+3000, base+4000)
+		if n := s.progress.UnderWay(); n != 0 {
+			t.Errorf("%d bytes are under way", n)
+		}
+		s.drain()
+		s.want(base+6000, fmt.Sprint("0:", base+4000, "@", base+4000), fmt.Sprint("0:", base+6000, "@", base+6000))
+	})
+}
+
+// A reader that holds more than it may fetches for those partitions only that hold nothing.
+func TestReadingAheadIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		r := &reader{options: Options{ReadBytes: 1000}}
+		var full, empty ahead
+		r.ahead.Store(int32(0), &full)
+		r.ahead.Store(int32(1), &empty)
+		a := answer{bytes: 2000}
+		full.put(&a, new(metric.Decoder), nil)
+		if !r.room(ctx, &empty) {
+			t.Error("a partition that holds nothing may not fetch")
+		}
+		var let atomic.Bool
+		go func() { let.Store(r.room(ctx, &full)) }()
+		time.Sleep(time.Minute)
+		if let.Load() {
+			t.Error("a partition fetches beyond what may be held")
+		}
+		full.take(&a)
+		time.Sleep(time.Second)
+		if !let.Load() {
+			t.Error("a partition waits though there is room")
+		}
+		full.put(&a, new(metric.Decoder), nil)
+		cancel()
+		if r.room(ctx, &full) {
+			t.Error("the end of the reader is not seen")
+		}
 	})
 }
 

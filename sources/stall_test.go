@@ -148,7 +148,7 @@ func TestANewLeaderIsDoubted(t *testing.T) {
 	queue := make(chan answer)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	go func() { defer close(ended); r.fetchLoop(ctx, 0, 0, queue) }()
+	go func() { defer close(ended); r.fetchLoop(ctx, 0, 0, queue, new(ahead)) }()
 	t.Cleanup(func() { cancel(); <-ended })
 	for a := range queue {
 		if a.quiet {

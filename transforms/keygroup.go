@@ -13,6 +13,7 @@ import (
 	"pulseboard/aggregate"
 	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/sources"
 )
 
 // keyGroup is the working form of one key group: the slices of its series, and
@@ -40,6 +41,7 @@ type keyGroup struct {
 	preparing bool                 // A goroutine makes queries active.
 	abandoned bool                 // Another one has taken its place.
 	advanced  time.Time            // When advance was called last.
+	armed     int64                // For when its timer is set.
 	head      head                 // As the state that this is a cache of has it; see durable.go.
 
 	publishing sync.WaitGroup // Histories that are on their way, without the lock.
@@ -76,6 +78,7 @@ func (k *keyGroup) add(end int64, p Packet) {
 		// Cannot happen while the timer's instant is right; if it does, nothing is lost.
 		latePackets.Inc()
 		k.store.Merge(p.Table)
+		k.arrived(end)
 		return
 	}
 	if t := k.pending[end]; t != nil {
@@ -98,6 +101,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 			k.store.Merge(t)
 			delete(k.pending, k.end)
 		}
+		k.arrived(k.end)
 		k.store.Pass(floorDiv(k.end, k.options.SliceMs) - 1)
 		for _, q := range k.queries.byGroup[k.id] {
 			if p := k.progress[q.key]; p != nil {
@@ -106,10 +110,17 @@ func (k *keyGroup) advance(to int64) Evaluation {
 		}
 	}
 	for metric, n := range k.store.TakeOther() {
-		otherEvents.WithLabelValues(metric).Add(float64(n))
+		otherEvents.add(metric, n)
 	}
 	k.startPreparing()
 	return k.evaluation(&out, k.refill)
+}
+
+// arrived says that the packets of a slice are under way no more.
+func (k *keyGroup) arrived(end int64) {
+	if k.options.PacketBytes > 0 {
+		sources.ProgressOf(k.options.Run).Arrived(k.id, end)
+	}
 }
 
 // batch collects results in the order of their window ends.

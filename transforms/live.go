@@ -128,7 +128,9 @@ func (l *live) budgetOf(o *SlideOptions) *aggregate.Budget {
 	defer l.mu.Unlock()
 	if l.budget == nil && o.StateBytes > 0 {
 		l.budget = aggregate.NewBudget(o.StateBytes, o.KeyGroups, max(o.LeadMs/o.SliceMs, 2*JumpSlices)+4)
-		stateLimit.Set(float64(o.StateBytes))
+		for part, limit := range map[string]int64{"series": o.StateBytes, "packets": o.PacketBytes, "reading": o.ReadBytes, "ids": o.IDBytes} {
+			stateLimit.WithLabelValues(part).Set(float64(limit))
+		}
 	}
 	return l.budget
 }

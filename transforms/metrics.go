@@ -1,14 +1,47 @@
 package transforms
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/aggregate"
+	"pulseboard/sources"
+)
+
+// byMetric counts by metric, the first maxNamed of them by name: whoever sends
+// names at random must not fill the memory with counters.
+type byMetric struct {
+	*prometheus.CounterVec
+	mu    sync.Mutex
+	named map[string]bool
+}
+
+const maxNamed = 1000
+
+func newByMetric(o prometheus.CounterOpts) *byMetric {
+	return &byMetric{CounterVec: prometheus.NewCounterVec(o, []string{"metric"}), named: make(map[string]bool)}
+}
+
+func (c *byMetric) add(metric string, n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.named[metric] {
+		if len(c.named) >= maxNamed {
+			metric = aggregate.Untracked
+		}
+		c.named[metric] = true
+	}
+	c.WithLabelValues(metric).Add(float64(n))
+}
 
 var (
 	counted = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_events_total", Help: "Events that were read from Kafka and counted, again after a restart that reads them again. Normal: as producers send.",
 	})
-	tooLate = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "pulseboard_pipeline_too_late_total", Help: "Events that were older than the lateness of 60 s allows, and were dropped, by metric. Normal: 0.",
-	}, []string{"metric"})
+	tooLate = newByMetric(prometheus.CounterOpts{
+		Name: "pulseboard_pipeline_too_late_total", Help: "Events that were older than the lateness of 60 s allows, and were dropped, by metric; beyond 1,000 metrics as __other__. Normal: 0.",
+	})
 	evaluated = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_results_total", Help: "Windows that were evaluated. Normal: the sum of 1/refresh over all queries.",
 	})
@@ -20,15 +53,19 @@ var (
 		Name: "pulseboard_pipeline_series", Help: "Series held, by key group. Normal: steady; all together below what state_limit_bytes has room for.",
 	}, []string{"key_group"})
 	stateBytes = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "pulseboard_pipeline_state_bytes", Help: "About how much memory slices and trees take, by key group. Normal: steady after the longest window; the sum of a process below state_limit_bytes.",
-	}, []string{"key_group"})
-	stateLimit = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "pulseboard_pipeline_state_limit_bytes", Help: "Most memory that slices and trees of this process may take, --state-bytes; beyond it new series count in the series __other__. 0 = no limit. Normal: steady.",
-	})
-	otherEvents = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pulseboard_pipeline_state_bytes",
+		Help: "Memory that is held of events, by part: series (with slices, tags and trees, by key group), packets (on their way to the key groups), reading (fetched and not emitted), ids (of duplicates), catalogue. " +
+			"Normal: steady after the longest window; the sum of a process below state_limit_bytes.",
+	}, []string{"part", "key_group"})
+	stateLimit = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "pulseboard_pipeline_state_limit_bytes",
+		Help: "Most memory that this process may hold of events, by part; together --state-bytes. With the series full, new ones count in the series __other__; " +
+			"with the others, reading waits, or ids are forgotten. 0 = no limit. Normal: steady.",
+	}, []string{"part"})
+	otherEvents = newByMetric(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_other_events_total",
-		Help: "Events of series that a limit turned away; they count in the series __other__. By metric. Normal: 0.",
-	}, []string{"metric"})
+		Help: "Events of series that a limit turned away; they count in the series __other__. By metric; __other__: of metrics beyond 1,000, and of those that were not kept at all. Normal: 0.",
+	})
 	rebuilds = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_rebuilds_total", Help: "Key groups whose working form was built anew from the runner's state, as after a restart. Normal: as many as there are key groups, once.",
 	})
@@ -42,7 +79,22 @@ var (
 	})
 )
 
+// stateCollector asks the source, at the moment when somebody wants to know, what it holds.
+type stateCollector struct{ *prometheus.GaugeVec }
+
+// Collect implements prometheus.Collector.
+func (c stateCollector) Collect(out chan<- prometheus.Metric) {
+	held := sources.HeldBytes()
+	c.WithLabelValues("reading", "").Set(float64(held.Reading))
+	c.WithLabelValues("ids", "").Set(float64(held.IDs))
+	c.WithLabelValues("packets", "").Set(float64(held.Packets))
+	c.GaugeVec.Collect(out)
+}
+
+// CountCatalogue says how many bytes the catalogue of metrics takes.
+func CountCatalogue(bytes int64) { stateBytes.WithLabelValues("catalogue", "").Set(float64(bytes)) }
+
 // Collectors returns the metrics of the transforms.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{counted, tooLate, evaluated, latePackets, seriesHeld, stateBytes, stateLimit, otherEvents, rebuilds, buildSeconds, sliceDelay}
+	return []prometheus.Collector{counted, tooLate.CounterVec, evaluated, latePackets, seriesHeld, stateCollector{stateBytes}, stateLimit, otherEvents.CounterVec, rebuilds, buildSeconds, sliceDelay}
 }

@@ -21,6 +21,7 @@ type PreAggregateFn struct {
 	KeyGroups  int
 	LatenessMs int64 // An event older than its record's timestamp less this is dropped, and counted.
 	SkewMs     int64 // An event newer than its record's timestamp plus this is a dead letter.
+	Counted    bool  // Packets are counted from here to their key groups, which are all in this process.
 
 	tables  map[tableID]*Packet
 	key     []byte
@@ -100,7 +101,7 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64, dead func(D
 		case at > rec.Time+f.SkewMs:
 			f.bury(rec, e, metric.CodeFromTheFuture, "event_time is ahead of the record's timestamp", dead)
 		case at < rec.Time-f.LatenessMs:
-			tooLate.WithLabelValues(e.Metric).Inc()
+			tooLate.add(e.Metric, 1)
 		default:
 			f.key = e.Tags.AppendKey(aggregate.SeriesKey(f.key[:0], e.Metric))
 			p := f.packet(rec.PipelineTime, KeyGroup(e.Metric, f.KeyGroups), since)
@@ -136,6 +137,9 @@ func (f *PreAggregateFn) packet(pipelineTime, group, since int64) *Packet {
 // For the same reason this comes before any windowing.
 func (f *PreAggregateFn) FinishBundle(emit func(beam.EventTime, int64, Packet), _ func(DeadLetter)) {
 	for id, p := range f.tables {
+		if f.Counted {
+			sources.ProgressOf(f.Run).Emitted(int(id.group), (id.slice+1)*f.SliceMs, p.Table.Bytes())
+		}
 		emit(mtime.FromMilliseconds((id.slice+1)*f.SliceMs-1), id.group, *p)
 	}
 	f.tables = nil

@@ -33,6 +33,9 @@ type SlideOptions struct {
 	CatchUp         int64 // When this many slices behind, the next timer passes up to JumpSlices at once. 0 = never.
 	SeriesPerMetric int   // More go to a series of their own; 0 = no limit.
 	StateBytes      int64 // Beyond this no series is added, in the process; 0 = no limit.
+	ReadBytes       int64 // What the source may hold, to be told here,
+	IDBytes         int64 // and the ids of duplicates.
+	PacketBytes     int64 // What packets may take that are under way, see sources.Options; 0 = no limit, and nothing is counted.
 	LeadMs          int64 // How far the source is ahead of the slowest key group at most.
 	// Durable: the runner keeps state over the loss of a process, so it is used.
 	// Prism does not: state there would only cost (docs/adr/0001).
@@ -118,19 +121,28 @@ func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers
 	}
 	if !begun {
 		// The first packet of a key group sets the timer that loops from then on.
-		f.arm(tp, group, k.end, end)
+		f.arm(tp, k, k.end, end)
+	} else if k.armed > end && f.crowded() {
+		// The timer is some slices ahead, and too much lies before it.
+		f.arm(tp, k, k.end, end)
 	}
 	return nil
 }
 
+// crowded reports whether so much is under way that no timer should pass several slices.
+func (f *SlideFn) crowded() bool {
+	return f.Options.PacketBytes > 0 && sources.ProgressOf(f.Options.Run).UnderWay() > f.Options.PacketBytes/4
+}
+
 // arm sets the timer for next, and tells the source that everything up to done has been evaluated.
-func (f *SlideFn) arm(tp timers.Provider, group, done, next int64) {
+func (f *SlideFn) arm(tp timers.Provider, k *keyGroup, done, next int64) {
+	k.armed = next
 	if f.Options.UntilMs > 0 && next > f.Options.UntilMs {
-		done = math.MaxInt64 / 2 // This group will not ask for more: it must not hold the source.
+		done, next = math.MaxInt64/2, math.MaxInt64/2 // This group will not ask for more: it must not hold the source.
 	} else {
 		f.Timer.Set(tp, time.UnixMilli(next-f.Options.TimerEarlyMs))
 	}
-	sources.ProgressOf(f.Options.Run).Report(int(group), done)
+	sources.ProgressOf(f.Options.Run).Report(k.id, done, next)
 }
 
 // OnTimer evaluates what is due up to the slice that the timer was set for, and sets the next timer.
@@ -152,9 +164,9 @@ func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, sp state.Provide
 	}
 	label := strconv.FormatInt(group, 10)
 	seriesHeld.WithLabelValues(label).Set(float64(k.store.Series()))
-	stateBytes.WithLabelValues(label).Set(float64(k.store.Bytes()))
+	stateBytes.WithLabelValues("series", label).Set(float64(k.store.Bytes()))
 	sliceDelay.Observe(time.Since(time.UnixMilli(end)).Seconds())
-	f.arm(tp, group, end, end+f.step(end))
+	f.arm(tp, k, end, end+f.step(end))
 	return nil
 }
 
@@ -162,7 +174,7 @@ func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, sp state.Provide
 func (f *SlideFn) step(end int64) int64 {
 	slice := f.Options.SliceMs
 	behind := (time.Now().UnixMilli() - f.Options.BoundMs - end) / slice
-	if f.Options.CatchUp == 0 || behind <= f.Options.CatchUp {
+	if f.Options.CatchUp == 0 || behind <= f.Options.CatchUp || f.crowded() {
 		return slice
 	}
 	return slice * min(behind, JumpSlices)

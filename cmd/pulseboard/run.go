@@ -27,6 +27,7 @@ import (
 	"pulseboard/internal/demo"
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
+	"pulseboard/internal/memory"
 	"pulseboard/internal/scrape"
 	"pulseboard/internal/service"
 	"pulseboard/pipeline"
@@ -78,6 +79,7 @@ type runOptions struct {
 	flink    string
 	workers  int
 	interval time.Duration
+	memory   int64
 }
 
 func parseRun(env service.Env) (*runOptions, error) {
@@ -97,6 +99,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	f.StringVar(&o.flink, "flink-jars", "", "`folder` of Flink's jars; empty = flink/lib in the data folder, where make flink puts them")
 	f.IntVar(&o.workers, "parallelism", 1, "`number` of Flink's subtasks")
 	f.DurationVar(&o.interval, "checkpoint-interval", 5*time.Second, "`time` between Flink's checkpoints")
+	f.Int64Var(&o.memory, "memory", 0, "`bytes` that all of it may use together, shared out among its processes; 0 = what its memory group has, else half of the machine")
 	f.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` of the log: DEBUG, INFO, WARN or ERROR")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, err
@@ -130,6 +133,9 @@ func run(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
+	if err := memory.CheckAddressSpace(); err != nil {
+		return err
+	}
 	metrics := service.NewMetrics()
 	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "tokens")})
 	if err != nil {
@@ -153,6 +159,7 @@ func run(ctx context.Context, env service.Env) error {
 		group: &group{log: service.Logger(env.Stderr, o.level, "pulseboard"), fail: fail},
 	}
 	defer a.group.stop()
+	a.shareMemory()
 	if err := a.start(ctx, ln); err != nil {
 		return err
 	}
@@ -160,8 +167,8 @@ func run(ctx context.Context, env service.Env) error {
 	if o.tokens != "" {
 		who = "asks for a token of " + o.tokens
 	}
-	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: http://%s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Ctrl-C ends it.\n",
-		a.addr, ln.Addr(), who, strings.Join(a.brokers, ","), a.kafkaKind, a.redis, a.redisKind)
+	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: http://%s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
+		a.addr, ln.Addr(), who, strings.Join(a.brokers, ","), a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
 	if _, built := web.Dist(); !built {
 		_, _ = fmt.Fprintln(env.Stdout, "The page is not built into this program: install Node and run make build. The API works.")
 	}
@@ -189,6 +196,9 @@ type app struct {
 	metrics *prometheus.Registry
 	guard   *auth.Guard // Nil without tokens.
 	addr    string      // Where this machine finds it.
+
+	memory     memory.Shares
+	memoryFrom string
 
 	brokers   []string
 	redis     string
@@ -246,6 +256,9 @@ func (a *app) startRedis(ctx context.Context) error {
 		return nil
 	}
 	redis := embedded.RedisConfig{Dir: a.options.dir, Log: a.log("redis")}
+	if a.memory.Redis > 0 {
+		redis.MaxMemory = strconv.FormatInt(a.memory.Redis, 10)
+	}
 	if a.options.level <= slog.LevelInfo {
 		redis.Output = a.env.Stderr // It tells of every start; its last lines are in the error of one that fails.
 	}
@@ -368,17 +381,24 @@ func (a *app) startPipeline(ctx context.Context) error {
 		return nil
 	}
 	c := embedded.ChildConfig{
-		Name: "pipeline", Path: program, Output: a.env.Stderr,
+		Name: "pipeline", Path: program, Output: a.env.Stderr, Expendable: pipelineExpendable,
 		Args: []string{
 			"pipeline", "--kafka", strings.Join(a.brokers, ","), "--redis", a.redis, "--metrics-addr", "unix:" + socket,
 			"--slice", a.options.slice.String(), "--bound", a.options.bound.String(), "--log-level", a.options.level.String(),
 		},
 	}
-	log := a.log("supervisor")
-	a.group.start(ctx, "pipeline", func(ctx context.Context) error {
-		return pipeline.Supervise(ctx, log, func(context.Context) (pipeline.Process, error) { return embedded.StartChild(c) })
+	a.supervise(ctx, func(_ context.Context, starved int) (pipeline.Process, error) {
+		c.Env = a.pipelineEnv(starved)
+		return embedded.StartChild(c)
 	})
 	return nil
+}
+
+func (a *app) supervise(ctx context.Context, start pipeline.Start) {
+	s := pipeline.NewSupervisor(a.log("supervisor"), start)
+	a.metrics.MustRegister(s.Collectors()...)
+	a.checks = append(a.checks, check{"pipeline", s.Healthy})
+	a.group.start(ctx, "pipeline", s.Run)
 }
 
 // startFlink runs the job in a Flink of this machine, whose workers are this program.
@@ -390,11 +410,11 @@ func (a *app) startFlink(ctx context.Context, program, socket string) {
 	c.WorkerMetrics, c.WorkerLogs = "unix:"+socket, filepath.Join(a.options.dir, "flink", "log")
 	c.LogLevel, c.Log = a.options.level.String(), a.log("pipeline")
 	local := flink.LocalConfig{Jars: a.options.flink, Dir: filepath.Join(a.options.dir, "flink"), Output: a.env.Stderr}
-	log := a.log("supervisor")
-	a.group.start(ctx, "pipeline", func(ctx context.Context) error {
-		return pipeline.Supervise(ctx, log, func(ctx context.Context) (pipeline.Process, error) {
-			return pipeline.StartLocalFlink(ctx, c, local)
-		})
+	if a.memory.Pipeline > 0 {
+		c.StateBytes = memory.State(a.memory.Pipeline)
+	}
+	a.supervise(ctx, func(ctx context.Context, _ int) (pipeline.Process, error) {
+		return pipeline.StartLocalFlink(ctx, c, local)
 	})
 }
 

@@ -22,8 +22,10 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/canary"
 	"pulseboard/internal/embedded"
+	"pulseboard/internal/memory"
 	"pulseboard/internal/scrape"
 	"pulseboard/internal/testenv"
+	"pulseboard/pipeline"
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/sinks"
@@ -248,6 +250,8 @@ func services(t *testing.T) map[string]collectors {
 	})
 	make1("run", func(c *collectors) error {
 		c.MustRegister(embedded.Collectors()...)
+		c.MustRegister(pipeline.NewSupervisor(log, nil).Collectors()...)
+		c.MustRegister(memory.Shares{}.Collector())
 		return nil
 	})
 	make1("canary", func(c *collectors) error {

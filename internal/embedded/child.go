@@ -19,6 +19,9 @@ type ChildConfig struct {
 	Dir    string        // Working directory; "" = that of this process.
 	Output io.Writer     // Gets stdout and stderr, one whole line a call, from one goroutine. nil = nowhere.
 	Grace  time.Duration // Between SIGTERM and SIGKILL; 0 = 5 s.
+
+	// How much sooner than this process the kernel ends it for want of memory, 0 to 1000 (on Linux).
+	Expendable int
 }
 
 // Child is a running process that ends with this one, also when this one is
@@ -60,6 +63,9 @@ func StartChild(c ChildConfig) (*Child, error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := p.cmd.Start()
+		if err == nil {
+			expend(p.cmd.Process.Pid, c.Expendable)
+		}
 		started <- err
 		if err != nil {
 			return
@@ -83,14 +89,14 @@ func (p *Child) Done() <-chan struct{} { return p.done }
 // Err says how the process ended, with the end of its output. It waits for that.
 func (p *Child) Err() error {
 	<-p.done
-	state := "with exit code 0"
-	if p.err != nil {
-		state = p.err.Error()
+	err := p.err
+	if err == nil {
+		err = errors.New("with exit code 0")
 	}
 	if tail := p.lines.tailText(); tail != "" {
-		return fmt.Errorf("%s ended: %s; its last output:\n%s", p.name, state, tail)
+		return fmt.Errorf("%s ended: %w; its last output:\n%s", p.name, err, tail)
 	}
-	return fmt.Errorf("%s ended: %s", p.name, state)
+	return fmt.Errorf("%s ended: %w", p.name, err)
 }
 
 // Close asks the process to end with SIGTERM, ends it and its group with

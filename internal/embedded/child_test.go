@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -171,4 +172,31 @@ func background(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// When memory is short the kernel ends the child, not this process.
+func TestChildIsExpendable(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux can be told whom to end first")
+	}
+	score := func(pid string) int {
+		text, err := os.ReadFile("/proc/" + pid + "/oom_score_adj")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	lines := make(lineChan, 10)
+	p, err := StartChild(ChildConfig{Name: "polite", Path: os.Args[0], Env: append(os.Environ(), roleVariable+"=polite"), Output: lines, Expendable: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	if own, child := score("self"), score(strconv.Itoa(p.Pid())); child != min(own+500, 1000) {
+		t.Errorf("the score of this process is %d, that of its child %d", own, child)
+	}
 }

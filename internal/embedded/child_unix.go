@@ -8,3 +8,6 @@ import "syscall"
 func childAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
+
+// Elsewhere the kernel is not told whom to end first.
+func expend(int, int) {}

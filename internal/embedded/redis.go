@@ -43,6 +43,9 @@ type Redis struct {
 }
 
 const (
+	// Before this process, which holds what is acknowledged, and after the pipeline, which holds more.
+	redisExpendable = 250
+
 	readyTime     = 5 * time.Second
 	maxSocketPath = 100 // The kernel allows 107 bytes.
 )
@@ -79,7 +82,7 @@ func startRedisServer(ctx context.Context, path string, c RedisConfig) (*Redis, 
 	}
 	r.addr = "unix://" + socket
 	r.child, err = StartChild(ChildConfig{
-		Name: "redis-server", Path: path, Output: c.Output,
+		Name: "redis-server", Path: path, Output: c.Output, Expendable: redisExpendable,
 		// noeviction: a full Redis must refuse, not forget a part of a history.
 		Args: []string{
 			"--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--save", "", "--appendonly", "no",

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"pulseboard/internal/memory"
+)
+
+// shareMemory decides what each of the processes may use, and bounds this one.
+func (a *app) shareMemory() {
+	total := memory.Limit{Bytes: a.options.memory, From: "--memory"}
+	if total.Bytes == 0 {
+		total = memory.Available()
+	}
+	a.memory, a.memoryFrom = memory.Share(total.Bytes), total.From
+	memory.LimitHeap(a.memory.Own)
+	a.metrics.MustRegister(a.memory.Collector())
+}
+
+// tellMemory is a line for who starts the program.
+func (a *app) tellMemory() string {
+	if a.memory.Total == 0 {
+		return "not bounded: " + a.memoryFrom
+	}
+	return fmt.Sprintf("%s, by %s: pipeline %s, Redis %s, this process %s", memory.Text(a.memory.Total), a.memoryFrom,
+		memory.Text(a.memory.Pipeline), memory.Text(a.memory.Redis), memory.Text(a.memory.Own))
+}
+
+// The pipeline is the first that the kernel ends when memory is short: it is rebuilt from Kafka.
+const pipelineExpendable = 500
+
+// pipelineEnv is the environment of the pipeline's process, which has less after
+// each time that it ended for want of memory: else it would walk into the same again.
+func (a *app) pipelineEnv(starved int) []string {
+	if _, set := os.LookupEnv("GOMEMLIMIT"); set || a.memory.Pipeline == 0 {
+		return nil
+	}
+	limit := a.memory.Pipeline
+	for range min(starved, 4) {
+		limit = limit * 3 / 4
+	}
+	return append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", limit))
+}

@@ -1,0 +1,12 @@
+package memory
+
+import "syscall"
+
+// machine is how much memory this machine has, 0 when it does not say.
+func machine() int64 {
+	var info syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return int64(info.Totalram) * int64(info.Unit) //nolint:unconvert // Its type differs by processor.
+}
