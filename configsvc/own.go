@@ -13,3 +13,6 @@ const OwnTags = "pulseboard:"
 func isOwn(tag string) bool { return strings.HasPrefix(tag, OwnTags) }
 
 func (d *Dashboard) own() bool { return slices.ContainsFunc(d.Tags, isOwn) }
+
+// ownTags is own for the tags as the database keeps them.
+func ownTags(tags string) bool { return strings.Contains(tags, "\n"+OwnTags) }

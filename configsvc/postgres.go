@@ -22,7 +22,7 @@ func isPostgres(database string) bool {
 	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
 }
 
-func openPostgres(ctx context.Context, address string) (*SQLStore, error) {
+func openPostgres(ctx context.Context, address string, prepare func(context.Context, *sql.DB) error) (*SQLStore, error) {
 	c, err := pgx.ParseConfig(address)
 	if err != nil {
 		// Without the text of the error, which may hold the password.
@@ -36,11 +36,11 @@ func openPostgres(ctx context.Context, address string) (*SQLStore, error) {
 	db := stdlib.OpenDB(*c)
 	db.SetMaxOpenConns(postgresConnections)
 	db.SetConnMaxIdleTime(time.Minute)
-	if err := migratePostgres(ctx, db); err != nil {
+	if err := prepare(ctx, db); err != nil {
 		_ = db.Close() // Nothing was written.
 		return nil, fmt.Errorf("cannot open the %s: %w; check that it runs and that the user may make tables there, or name another with --database", name, oneLine(err))
 	}
-	return &SQLStore{db: db}, nil
+	return &SQLStore{db: db, snapshot: sql.LevelRepeatableRead}, nil
 }
 
 func migratePostgres(ctx context.Context, db *sql.DB) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -17,12 +18,35 @@ import (
 // brings its schema up to date. The folder must exist.
 func OpenStore(ctx context.Context, database string) (*SQLStore, error) {
 	if isPostgres(database) {
-		return openPostgres(ctx, database)
+		return openPostgres(ctx, database, migratePostgres)
 	}
 	if database == "" {
 		return nil, errors.New("cannot open the database: no path given; pass one with --database")
 	}
 	return openSQLite(ctx, database, false)
+}
+
+// OpenToRead opens a database that is there, and changes nothing in it.
+func OpenToRead(ctx context.Context, database string) (*SQLStore, error) {
+	if isPostgres(database) {
+		return openPostgres(ctx, database, func(ctx context.Context, db *sql.DB) error { return checkSchema(ctx, db, "postgres") })
+	}
+	if _, err := os.Stat(database); err != nil {
+		return nil, fmt.Errorf("cannot open the database: %w; name it with --database", err)
+	}
+	if err := checkSQLite(ctx, database, false); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", fileURL(database)+readOnly)
+	if err == nil {
+		if err = checkSchema(ctx, db, "sqlite"); err != nil {
+			_ = db.Close() // It was only read.
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the database %s: %w", database, err)
+	}
+	return &SQLStore{db: db, path: database}, nil
 }
 
 // openSQLite opens a SQLite file; with acceptLoss also one that has lost changes.
@@ -73,5 +97,7 @@ func (s *SQLStore) markOpened(ctx context.Context) error {
 func sqliteName(path string) string {
 	return fileURL(path) + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate"
 }
+
+const readOnly = "?mode=ro&_pragma=busy_timeout(5000)"
 
 func fileURL(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }

@@ -74,7 +74,7 @@ func checkSQLite(ctx context.Context, path string, acceptLoss bool) error {
 // inspectSQLite runs a check of all pages over a connection of its own, whose
 // cache is empty and which writes nothing, and returns the revision, 0 without one.
 func inspectSQLite(ctx context.Context, path, check string) (revision int64, err error) {
-	db, err := sql.Open("sqlite", fileURL(path)+"?mode=ro&_pragma=busy_timeout(5000)")
+	db, err := sql.Open("sqlite", fileURL(path)+readOnly)
 	if err != nil {
 		return 0, fmt.Errorf("cannot open the database %s: %w", path, err)
 	}

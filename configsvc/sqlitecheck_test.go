@@ -128,7 +128,7 @@ func TestCutOrFlippedLogIsTold(t *testing.T) {
 		return b
 	}
 	for name, damaged := range map[string][]byte{
-		"cut in half": wal[:len(wal)/2], "emptied": {}, "gone": nil, "cut in its last record": wal[:len(wal)-len(wal)/20],
+		"cut in half": wal[:len(wal)/2], "emptied": {}, "gone": nil, "cut near its end": wal[:len(wal)-len(wal)/5], // The end itself may be an edit that the kill cut short.
 		"head flipped": flip(3), "middle flipped": flip(len(wal) / 2), "first record flipped": flip(40),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,8 @@ type SQLStore struct {
 	writer chan struct{}
 	path   string      // Of SQLite, "" for others.
 	mark   *commitMark // Nil for others than SQLite.
+	// snapshot is the isolation in which a transaction reads one moment.
+	snapshot sql.IsolationLevel
 	// unmarked is why the last commit could not be marked, nil = it was.
 	unmarked atomic.Pointer[error]
 }

@@ -23,6 +23,8 @@ Commands:
   dashboards check, compare, apply and export dashboards as files; import those of Grafana
   load       put a running Pulseboard under load, and say whether it held
   canary     send an event a second through everything, and tell what becomes of it
+  backup     write all dashboards and their versions to a file
+  restore    bring them back, into a running Pulseboard too
   token      make, list and remove the tokens that let people and programs in
 
 "pulseboard <command> --help" lists the flags of a command.
@@ -47,6 +49,10 @@ func command(ctx context.Context, env service.Env) error {
 		return loadCommand(ctx, env)
 	case "canary":
 		return runCanary(ctx, env)
+	case "backup":
+		return backup(ctx, env)
+	case "restore":
+		return restore(ctx, env)
 	case "token":
 		return token(ctx, env)
 	case "help", "-h", "-help", "--help":
@@ -56,5 +62,5 @@ func command(ctx context.Context, env service.Env) error {
 		_, _ = fmt.Fprint(env.Stdout, usage)
 		return conf.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards, load, canary or token (see pulseboard help)", strings.TrimSpace(name))
+	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards, load, canary, backup, restore or token (see pulseboard help)", strings.TrimSpace(name))
 }

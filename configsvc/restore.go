@@ -1,0 +1,324 @@
+package configsvc
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// RestoreCounts is what a restore did with the dashboards.
+type RestoreCounts struct {
+	Restored  int // They are as in the backup.
+	Unchanged int // They were.
+	Deleted   int // They were made, or made again, after it; their versions are kept.
+	Versions  int // That were not there.
+}
+
+// RestoreBackup makes the database what it was when the backup was made, in one
+// transaction. Services may be running on it: every dashboard that differs gets a
+// version that nobody has seen yet, so that ETags and streams go on, and the
+// newer versions stay in its history. Dashboards that programs keep for
+// themselves stay as they are.
+func RestoreBackup(ctx context.Context, database, path string) (n RestoreCounts, err error) {
+	// All of it is looked at before anybody has to wait for it.
+	if err := VerifyBackup(path); err != nil {
+		return n, err
+	}
+	s, err := openLossy(ctx, database)
+	if err != nil {
+		return n, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	r, closeFile, err := openBackup(path)
+	if err != nil {
+		return n, err
+	}
+	defer closeFile()
+	t := &restore{n: &n}
+	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
+		t.tx = tx
+		if err := t.begin(ctx, s, revision-1, r.revision, r.madeAt); err != nil {
+			return err
+		}
+		return t.run(ctx, r)
+	})
+	if err != nil {
+		return RestoreCounts{}, fmt.Errorf("cannot restore %s: %w; nothing was changed", path, err)
+	}
+	s.markCommit(t.revision)
+	return n, nil
+}
+
+// VerifyBackup reads a backup to its end and says what is wrong with it.
+func VerifyBackup(path string) error {
+	r, closeFile, err := openBackup(path)
+	if err != nil {
+		return err
+	}
+	defer closeFile()
+	for {
+		switch _, err := r.next(); {
+		case errors.Is(err, errBackupEnd):
+			return nil
+		case err != nil:
+			return fmt.Errorf("cannot restore %s: %w", path, err)
+		}
+	}
+}
+
+// AcceptLoss makes a database that lost changes usable with what it still holds:
+// every dashboard gets a version beyond those that were lost with them.
+func AcceptLoss(ctx context.Context, database string) (n RestoreCounts, lost int64, err error) {
+	s, err := openLossy(ctx, database)
+	if err != nil {
+		return n, 0, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	t := &restore{n: &n}
+	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
+		t.tx = tx
+		if err := t.begin(ctx, s, revision-1, 0, time.Time{}); err != nil {
+			return err
+		}
+		if lost = t.gap; lost == 0 {
+			return errNothingLost
+		}
+		rest := t.rows
+		t.rows = nil
+		for _, id := range slices.Sorted(maps.Keys(rest)) {
+			if err := t.renew(ctx, id, rest[id]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return RestoreCounts{}, 0, fmt.Errorf("cannot go on with what is left in %s: %w", database, err)
+	}
+	s.markCommit(t.revision)
+	return n, lost, nil
+}
+
+var errNothingLost = errors.New("it has lost nothing; start Pulseboard as it is")
+
+// openLossy opens a database also when it has lost changes.
+func openLossy(ctx context.Context, database string) (*SQLStore, error) {
+	if database != "" && !isPostgres(database) {
+		return openSQLite(ctx, database, true)
+	}
+	return OpenStore(ctx, database)
+}
+
+// restore is one transaction that brings dashboards back.
+type restore struct {
+	tx  *sql.Tx
+	n   *RestoreCounts
+	now time.Time
+	// gap is how many versions of a dashboard people may have seen that neither the
+	// database nor the backup knows: as many as changes were lost, or one a second.
+	gap      int64
+	revision int64
+	rows     map[string]current // That the backup has not named yet.
+	own      map[string]bool    // That programs keep, and that stay as they are.
+}
+
+// current is a dashboard as the database has it.
+type current struct {
+	version int64
+	deleted bool
+}
+
+// begin counts the change and reads what there is. has is the revision before.
+func (t *restore) begin(ctx context.Context, s *SQLStore, has, backup int64, madeAt time.Time) error {
+	t.now = time.Now()
+	var mark committed
+	if s.mark != nil {
+		var err error
+		if mark, err = s.mark.read(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case mark.revision > has:
+		t.gap = mark.revision - has
+	case has < backup: // It is another database than that of the backup: its changes since are unknown.
+		t.gap = max(1, int64(t.now.Sub(madeAt)/time.Second))
+	}
+	t.revision = max(has, mark.revision, backup) + 1
+	if _, err := t.tx.ExecContext(ctx, `UPDATE revision SET n = $1`, t.revision); err != nil {
+		return err
+	}
+	rows, err := t.tx.QueryContext(ctx, `SELECT id, version, deleted_ms IS NOT NULL, tags FROM dashboards`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
+	t.rows, t.own = make(map[string]current), make(map[string]bool)
+	for rows.Next() {
+		var id, tags string
+		var c current
+		if err := rows.Scan(&id, &c.version, &c.deleted, &tags); err != nil {
+			return err
+		}
+		t.rows[id] = c
+		if ownTags(tags) {
+			t.own[id] = true
+		}
+	}
+	return rows.Err()
+}
+
+func (t *restore) run(ctx context.Context, r *backupReader) error {
+	for {
+		l, err := r.next()
+		switch {
+		case errors.Is(err, errBackupEnd):
+			return t.deleteOthers(ctx)
+		case err != nil:
+			return err
+		case l.Dashboard != nil:
+			err = t.dashboard(ctx, *l.Dashboard)
+		case l.Version != nil:
+			err = t.version(ctx, *l.Version)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// dashboard makes one what it was.
+func (t *restore) dashboard(ctx context.Context, b backupDashboard) error {
+	c, there := t.rows[b.ID]
+	delete(t.rows, b.ID)
+	if t.own[b.ID] {
+		return nil
+	}
+	if there && t.gap == 0 {
+		same, err := t.same(ctx, b, c)
+		if err != nil || same {
+			t.n.Unchanged++
+			return err
+		}
+	}
+	v := VersionEntry{Version: b.Version, Action: actionRestored, RestoredFrom: &b.Version, At: t.now}
+	if there || t.gap > 0 {
+		v.Version = max(c.version, b.Version) + t.gap + 1
+	}
+	if b.DeletedMs != nil {
+		v.Action, v.RestoredFrom = actionDeleted, nil
+	}
+	if err := t.put(ctx, b, v.Version); err != nil {
+		return err
+	}
+	t.n.Restored++
+	if v.Version == b.Version {
+		return nil // The backup has it among its versions.
+	}
+	return t.note(ctx, b.ID, b.Document, v)
+}
+
+// same reports whether a dashboard is as in the backup.
+func (t *restore) same(ctx context.Context, b backupDashboard, c current) (bool, error) {
+	if c.deleted || b.DeletedMs != nil {
+		return c.deleted && b.DeletedMs != nil, nil
+	}
+	var document []byte
+	err := t.tx.QueryRowContext(ctx, `SELECT document FROM dashboards WHERE id = $1`, b.ID).Scan(&document)
+	return bytes.Equal(document, b.Document), err
+}
+
+// put writes the dashboard itself.
+func (t *restore) put(ctx context.Context, b backupDashboard, version int64) error {
+	d, err := decodeDocument(b.ID, version, b.Document)
+	if err != nil {
+		return err
+	}
+	r, err := newRow(d)
+	if err != nil {
+		return err
+	}
+	_, err = t.tx.ExecContext(ctx, `INSERT INTO dashboards (id, version, title_key, search, tags, document, created_ms, updated_ms, deleted_ms, revision)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO UPDATE SET version = excluded.version, title_key = excluded.title_key,
+		search = excluded.search, tags = excluded.tags, document = excluded.document, created_ms = excluded.created_ms,
+		updated_ms = excluded.updated_ms, deleted_ms = excluded.deleted_ms, revision = excluded.revision`,
+		b.ID, version, r.titleKey, r.search, r.tags, string(b.Document), b.CreatedMs, t.now.UnixMilli(), b.DeletedMs, t.revision)
+	return err
+}
+
+func (t *restore) note(ctx context.Context, id string, document []byte, v VersionEntry) error {
+	d, err := decodeDocument(id, v.Version, document)
+	if err != nil {
+		return err
+	}
+	r, err := newRow(d)
+	if err != nil {
+		return err
+	}
+	return note(ctx, t.tx, r, v)
+}
+
+// version adds one to the history unless it is there.
+func (t *restore) version(ctx context.Context, v backupVersion) error {
+	var document *string
+	if v.Document != nil {
+		text := string(v.Document)
+		document = &text
+	}
+	if t.own[v.ID] {
+		return nil
+	}
+	done, err := t.tx.ExecContext(ctx, `INSERT INTO dashboard_versions (id, version, action, restored_from, author, at_ms, title, widgets, document)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id, version) DO NOTHING`,
+		v.ID, v.Version, v.Action, v.RestoredFrom, v.By, v.AtMs, v.Title, v.Widgets, document)
+	if err != nil {
+		return err
+	}
+	added, err := done.RowsAffected()
+	t.n.Versions += int(added)
+	return err
+}
+
+// deleteOthers deletes the dashboards that the backup does not have. One can be
+// restored from its versions.
+func (t *restore) deleteOthers(ctx context.Context) error {
+	for _, id := range slices.Sorted(maps.Keys(t.rows)) {
+		c := t.rows[id]
+		if t.own[id] || c.deleted && t.gap == 0 {
+			continue
+		}
+		if !c.deleted {
+			t.n.Deleted++
+		}
+		c.deleted = true
+		if err := t.renew(ctx, id, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renew gives a dashboard a version that nobody has seen, and changes nothing
+// else, or deletes it.
+func (t *restore) renew(ctx context.Context, id string, c current) error {
+	v := VersionEntry{Version: c.version + t.gap + 1, Action: actionRestored, RestoredFrom: &c.version, At: t.now}
+	var deletedMs *int64
+	if c.deleted {
+		ms := t.now.UnixMilli()
+		v.Action, v.RestoredFrom, deletedMs = actionDeleted, nil, &ms
+	} else {
+		t.n.Restored++
+	}
+	var document []byte
+	err := t.tx.QueryRowContext(ctx, `UPDATE dashboards SET version = $2, revision = $3, deleted_ms = coalesce(deleted_ms, $4)
+		WHERE id = $1 RETURNING document`, id, v.Version, t.revision, deletedMs).Scan(&document)
+	if err != nil {
+		return err
+	}
+	return t.note(ctx, id, document, v)
+}
