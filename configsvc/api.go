@@ -1,6 +1,7 @@
 package configsvc
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -31,6 +33,7 @@ func (s *Service) routes(m *metrics) http.Handler {
 		s.log.Error("a request ended in a panic", "method", c.Request.Method, "path", c.Request.URL.Path, "panic", what)
 		fail(c, service.NewProblem(http.StatusInternalServerError, "the config service made a mistake with this request; its log says more"))
 	}))
+	e.Use(limitTime)
 	e.NoRoute(func(c *gin.Context) {
 		fail(c, service.NewProblem(http.StatusNotFound, "there is nothing at this path; /openapi.yaml lists what there is"))
 	})
@@ -64,6 +67,20 @@ func fail(c *gin.Context, p service.Problem) {
 	p.Write(c.Writer)
 }
 
+// How long a request waits for the database, and when it may be repeated, in seconds.
+const (
+	databaseTimeout = 10 * time.Second
+	retryAfter      = "5"
+)
+
+// limitTime ends a request whose database is silent.
+func limitTime(c *gin.Context) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), databaseTimeout)
+	defer cancel()
+	c.Request = c.Request.WithContext(ctx)
+	c.Next()
+}
+
 // failStore answers for an error of the store.
 func (s *Service) failStore(c *gin.Context, err error) {
 	var conflict *ConflictError
@@ -75,12 +92,13 @@ func (s *Service) failStore(c *gin.Context, err error) {
 	case errors.Is(err, ErrExists):
 		fail(c, service.NewProblem(http.StatusConflict, "a dashboard with this dashboard_id exists: change it with PUT, or leave the id out to get a new one",
 			service.ProblemError{Pointer: "/dashboard_id", Code: codeDuplicate, Detail: ErrExists.Error()}))
-	case c.Request.Context().Err() != nil:
+	case errors.Is(c.Request.Context().Err(), context.Canceled):
 		// The client is gone; the status is for the metrics.
 		c.AbortWithStatus(http.StatusServiceUnavailable)
 	default:
 		s.log.Error("the database failed", "error", err)
-		fail(c, service.NewProblem(http.StatusInternalServerError, "the database failed; nothing was changed, or it is not known: read the dashboard again"))
+		c.Header("Retry-After", retryAfter)
+		fail(c, service.NewProblem(http.StatusServiceUnavailable, "the database cannot be used now; nothing was changed, or it is not known: read the dashboard again before repeating a change. /readyz says what is wrong"))
 	}
 }
 
@@ -164,7 +182,7 @@ func accepted(c *gin.Context, d Dashboard, f *faults) (ok bool) {
 // admit asks for the scope that the document names for the operation.
 func (s *Service) admit(c *gin.Context) {
 	for _, scope := range c.GetStringSlice(string(BearerScopes)) {
-		grant, err := s.guard.Check(auth.Bearer(c.Request), auth.Scope(scope))
+		grant, err := s.guard.CheckRequest(c.Request, auth.Bearer(c.Request), auth.Scope(scope))
 		if err != nil {
 			auth.Refuse(c.Writer, err)
 			c.Abort()

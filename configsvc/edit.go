@@ -18,6 +18,7 @@ func (a api) CreateDashboard(c *gin.Context) {
 		a.failStore(c, err)
 		return
 	}
+	a.note(c, actionCreated, d.ID, 0, d.Version)
 	a.publisher.settle(c.Request.Context())
 	c.Header("Location", "/dashboards/"+d.ID)
 	reply(c, http.StatusCreated, d, warnings)
@@ -148,6 +149,7 @@ func (a api) edit(c *gin.Context, id ID, ifMatch *string, change change, types .
 		if next.Version, err = a.store.Update(ctx, next, d.Version, by(c)); err != nil {
 			return err
 		}
+		a.note(c, actionChanged, d.ID, d.Version, next.Version)
 		a.publisher.settle(ctx)
 		reply(c, http.StatusOK, next, f.warnings)
 		return nil
@@ -176,6 +178,7 @@ func (a api) DeleteDashboard(c *gin.Context, id ID, params DeleteDashboardParams
 		if err != nil {
 			return err
 		}
+		a.note(c, actionDeleted, d.ID, current, current+1)
 		a.publisher.settle(ctx)
 		c.Status(http.StatusNoContent)
 		return nil

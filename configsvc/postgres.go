@@ -61,7 +61,7 @@ func oneLine(err error) error {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return errors.New(refused.Message)
 	}
-	if failed, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+	if failed, ok := errors.AsType[*pgconn.ConnectError](err); ok { // It names the user too.
 		lines := strings.Split(failed.Unwrap().Error(), "\n")
 		return errors.New(strings.TrimSpace(lines[len(lines)-1]))
 	}

@@ -9,7 +9,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
+	"pulseboard/internal/health"
 	"pulseboard/metric"
 )
 
@@ -29,6 +31,8 @@ type Config struct {
 	// Guard asks for tokens with the scope view to read and edit to change; nil =
 	// everybody may do both.
 	Guard *auth.Guard
+	// Audit keeps a record of edits; nil = nobody does.
+	Audit *audit.Log
 	// Metrics is where the service registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().
@@ -67,6 +71,7 @@ type Service struct {
 	metrics   Catalogue
 	docs      []byte
 	guard     *auth.Guard
+	audit     *audit.Log
 	handler   http.Handler
 	log       *slog.Logger
 }
@@ -82,7 +87,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("cannot register the metrics of the config service: %w", err)
 	}
 	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
-	s := &Service{store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, log: cfg.Log}
+	s := &Service{store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, audit: cfg.Audit, log: cfg.Log}
 	if s.docs, err = docsPage(); err != nil {
 		return nil, err
 	}
@@ -103,12 +108,9 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// Healthy reports whether the database answers. Redis is not asked: without it
-// the API works, and the publisher catches up.
-func (s *Service) Healthy(ctx context.Context) error {
-	_, err := s.store.Revision(ctx)
-	return err
-}
+// Checks are what the service needs to answer at all. Redis is not among it:
+// without it the API works, and the publisher catches up.
+func (s *Service) Checks() []health.Check { return s.store.Checks() }
 
 // Seed adds a dashboard to begin with, unless its id was ever used: one that
 // people deleted or changed stays so.

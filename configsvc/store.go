@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"pulseboard/internal/health"
 )
 
 // Store keeps dashboards and what they were before. Every change is one
@@ -38,6 +40,8 @@ type Store interface {
 	Changes(ctx context.Context, after int64) (Changes, error)
 	// Revision counts changes: while it is the same, nothing has changed.
 	Revision(ctx context.Context) (int64, error)
+	// Checks are what the store needs.
+	Checks() []health.Check
 }
 
 // keptVersions is how many versions of a dashboard are kept.

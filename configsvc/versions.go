@@ -119,6 +119,7 @@ func (a api) RestoreVersion(c *gin.Context, id ID, version Version, params Resto
 		if d.Version, err = a.store.Restore(ctx, d, newest[0].Version, version, by(c)); err != nil {
 			return err
 		}
+		a.note(c, actionRestored, d.ID, newest[0].Version, d.Version)
 		a.publisher.settle(ctx)
 		reply(c, http.StatusOK, d, f.warnings)
 		return nil

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 )
 
@@ -35,6 +36,7 @@ type client struct {
 	link      link
 	dashboard string
 	joined    time.Time
+	from      audit.From    // For the audit log, when its hello is refused.
 	release   func()        // Gives its place back.
 	left      chan struct{} // Closed when it is gone.
 	closed    chan struct{} // Closed when nothing more will be written.
@@ -117,6 +119,7 @@ func (c *client) handle(m clientMessage) {
 		if m.Token != "" || !grant.Given() {
 			var err error
 			if grant, err = c.hub.guard.Check(m.Token, auth.View); err != nil {
+				c.hub.guard.Report(c.from, err)
 				c.end(closeToken, err.Error(), 0)
 				return
 			}

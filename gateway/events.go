@@ -66,7 +66,7 @@ func (s *streams) openEvents(c *gin.Context) {
 		s.hub.metrics.refused.WithLabelValues(refusedRequest).Inc()
 		return
 	}
-	grant, err := s.hub.guard.Check(auth.Bearer(c.Request), auth.View)
+	grant, err := s.hub.guard.CheckRequest(c.Request, auth.Bearer(c.Request), auth.View)
 	if err != nil {
 		s.hub.metrics.refused.WithLabelValues(refusedToken).Inc()
 		auth.Refuse(c.Writer, err)

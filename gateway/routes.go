@@ -84,7 +84,7 @@ func (s *streams) open(c *gin.Context) {
 	var grant auth.Grant
 	if bearer := auth.Bearer(c.Request); bearer != "" {
 		var err error
-		if grant, err = s.hub.guard.Check(bearer, auth.View); err != nil {
+		if grant, err = s.hub.guard.CheckRequest(c.Request, bearer, auth.View); err != nil {
 			s.hub.metrics.refused.WithLabelValues(refusedToken).Inc()
 			auth.Refuse(c.Writer, err)
 			c.Abort()
@@ -110,7 +110,9 @@ func (s *streams) open(c *gin.Context) {
 		s.log.Debug("a connection is not as it should be", "error", err)
 	}
 	// This goroutine ends here: what net/http keeps for a request is freed.
-	if !s.hub.join(newClient(s.hub, link, c.Param("id"), leave, grant), nil) {
+	cl := newClient(s.hub, link, c.Param("id"), leave, grant)
+	cl.from = s.hub.guard.From(c.Request)
+	if !s.hub.join(cl, nil) {
 		leave()
 		link.close() // The gateway ends; the client comes back to another.
 	}

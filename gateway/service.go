@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/internal/auth"
+	"pulseboard/internal/health"
 	"pulseboard/results"
 )
 
@@ -137,17 +138,24 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// Healthy reports whether streams can be served: whether Redis answers, and
-// the service does not end.
-func (s *Service) Healthy(ctx context.Context) error {
-	s.hub.mu.Lock()
-	closing := s.hub.closing
-	s.hub.mu.Unlock()
-	if closing {
+// Checks are what the gateway needs to take streams. Redis and the pipeline are
+// not among it: without them a gateway tells its pages that values are old, and a
+// balancer that took all gateways away would leave the pages without that.
+func (s *Service) Checks() []health.Check {
+	return []health.Check{{Name: "streams", Every: time.Second, Probe: func(context.Context) error {
+		return s.hub.takesStreams()
+	}}}
+}
+
+// takesStreams says why a new stream would be refused.
+func (h *hub) takesStreams() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closing:
 		return errors.New("the gateway is ending")
-	}
-	if err := s.hub.results.Ping(ctx); err != nil {
-		return fmt.Errorf("cannot reach Redis: %w", err)
+	case h.places.taken >= h.places.most:
+		return fmt.Errorf("the gateway has %d streams open, all that it may have: see --max-connections", h.places.most)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func (s *Service) serve(f *format) gin.HandlerFunc {
 }
 
 func (s *Service) handle(f *format, counts *formatMetrics, c *gin.Context) *refusal {
-	if _, err := s.config.Guard.Check(f.token(c.Request), auth.Ingest); err != nil {
+	if _, err := s.config.Guard.CheckRequest(c.Request, f.token(c.Request), auth.Ingest); err != nil {
 		return refuse(auth.Challenge(c.Writer.Header(), err))
 	}
 	in, r := f.open(s, c)

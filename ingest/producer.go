@@ -48,7 +48,8 @@ type producer struct {
 	transport *kafka.Transport
 	metrics   *metrics
 	log       *slog.Logger
-	buffers   sync.Pool // Of *[]byte, for batches.
+	last      lastOutcome // Of the requests to Kafka.
+	buffers   sync.Pool   // Of *[]byte, for batches.
 
 	wg sync.WaitGroup // Of requests and retries.
 
@@ -363,6 +364,9 @@ func (p *producer) attempt(ships []shipment) {
 	for i := range ships {
 		if ships[i].err = err; err == nil {
 			ships[i].err = errorOf(answer, parts[i].Partition)
+		}
+		if !errors.Is(ships[i].err, kafka.MessageSizeTooLarge) { // That is one record's fault.
+			p.last.note(ships[i].err)
 		}
 	}
 }

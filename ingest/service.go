@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/internal/auth"
+	"pulseboard/internal/health"
 	"pulseboard/metric"
 )
 
@@ -126,6 +127,16 @@ func (s *Service) EnsureTopics(ctx context.Context) error {
 
 // Healthy reports whether events can be written: every partition has a leader.
 func (s *Service) Healthy(ctx context.Context) error { return s.producer.refresh(ctx) }
+
+// Checks are what the service needs to acknowledge an event.
+func (s *Service) Checks() []health.Check {
+	return []health.Check{{Name: "kafka", Probe: func(ctx context.Context) error {
+		if err := s.producer.refresh(ctx); err != nil {
+			return fmt.Errorf("Kafka cannot take events: %w", err) //nolint:staticcheck // A name begins the text.
+		}
+		return s.producer.last.err(time.Now())
+	}}}
+}
 
 // Paths are those that events are sent to, of all formats.
 func Paths() []string {

@@ -14,9 +14,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pulseboard/internal/conf"
+	"pulseboard/internal/health"
 	"pulseboard/internal/memory"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
@@ -74,7 +74,7 @@ func Main(ctx context.Context, env service.Env) error {
 	f.Func("from", "`time` after which windows end, RFC 3339 or epoch milliseconds; empty = since the first record", setTime(&ref.From))
 	f.Func("to", "`time` up to which windows end; empty = to the end of the topic, and on prism without --from for ever", setTime(&ref.To))
 	output := f.String("output", "json", "`where` results go: json, lines on the standard output, or redis, under ref:<metric key>")
-	metricsAddr := f.String("metrics-addr", "", "`address` to serve /metrics on: host:port, or unix:PATH; empty = not at all")
+	metricsAddr := f.String("metrics-addr", "", "`address` to serve /metrics, /healthz and /readyz on: host:port, or unix:PATH; empty = not at all")
 	var level slog.Level
 	f.TextVar(&level, "log-level", slog.LevelInfo, "`level` of the log: DEBUG, INFO, WARN or ERROR")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
@@ -110,14 +110,18 @@ func Main(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	ready, err := health.New(metrics, c.Log, health.Pipeline(metrics))
+	if err != nil {
+		return err
+	}
+	mux := service.Mux(http.NotFoundHandler(), metrics, ready)
 	serving, stop := context.WithCancel(ctx)
-	served := make(chan error, 1)
+	served := make(chan error, 2)
 	go func() { served <- service.Serve(serving, ln, mux, c.Log) }()
+	go func() { served <- ready.Run(serving) }()
 	err = RunPrism(ctx, c)
 	stop()
-	return errors.Join(err, <-served)
+	return errors.Join(err, <-served, <-served)
 }
 
 // boundMemory bounds the heap of this process, unless GOMEMLIMIT does, and what of

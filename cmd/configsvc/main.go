@@ -14,8 +14,10 @@ import (
 
 	"pulseboard/catalog"
 	"pulseboard/configsvc"
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/health"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
 )
@@ -32,7 +34,8 @@ It serves
   /dashboards…   make, list, read, change and delete dashboards
   /openapi.yaml  the whole API
   /metrics       Prometheus metrics
-  /healthz       200 while the database answers
+  /healthz       200 while it serves
+  /readyz        200 while the database answers and its disk has room, else 503 with what is wrong
 
 The database is the truth; Redis gets a copy within a second of each change and
 whenever it lost it. While Redis is away, dashboards can still be edited.
@@ -46,6 +49,7 @@ func main() { os.Exit(service.Main("configsvc", run)) }
 type options struct {
 	addr, database, redis string
 	tokens                string
+	audit                 string
 	slice                 time.Duration
 	maxWindow             int
 	level                 slog.Level
@@ -56,6 +60,7 @@ func parse(env service.Env) (options, error) {
 	f := conf.New("configsvc", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8082", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
+	audit.Flag(f.FlagSet, &o.audit)
 	f.StringVar(&o.database, "database", "pulseboard.db", "`database` that keeps the dashboards: the path of a SQLite file, made when it is not there, or postgres://user:password@host:port/name")
 	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that gets queries and dashboards, `host:port` or redis:// URL")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
@@ -83,7 +88,11 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	log := service.Logger(env.Stderr, o.level, "configsvc")
 	metrics := service.NewMetrics()
-	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: log})
+	record, err := audit.Open(audit.Config{Path: o.audit, Service: "configsvc", Stdout: env.Stdout, Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
+	guard, err := auth.Open(o.tokens, auth.Config{Audit: record, Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -116,17 +125,23 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	svc, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
-		Catalogue: catalogue, Guard: guard, Metrics: metrics, Log: log,
+		Catalogue: catalogue, Guard: guard, Audit: record, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err
 	}
 
+	ready, err := health.New(metrics, log, svc.Checks()...)
+	if err != nil {
+		return err
+	}
 	log.Info("listening", "addr", ln.Addr().String(), "database", o.database)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log) })
+	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, ready), log) })
 	g.Go(func() error { return svc.Run(ctx) })
 	g.Go(func() error { return catalogue.Watch(ctx) })
 	g.Go(func() error { return guard.Run(ctx) })
+	g.Go(func() error { return ready.Run(ctx) })
+	g.Go(func() error { return record.Run(ctx) })
 	return g.Wait()
 }

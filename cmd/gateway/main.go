@@ -14,8 +14,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pulseboard/gateway"
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/health"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -35,7 +37,8 @@ It serves
                             the current value of one widget
   /openapi.yaml             the whole API
   /metrics                  Prometheus metrics
-  /healthz                  200 while Redis answers
+  /healthz                  200 while it serves
+  /readyz                   200 while it takes streams, Redis away or not
   everything else           the page; it asks its own origin for /dashboards, so put
                             gateway and config service behind one address
 
@@ -53,6 +56,7 @@ func main() { os.Exit(service.Main("gateway", run)) }
 type options struct {
 	addr, redis      string
 	tokens           string
+	audit            string
 	origins          conf.List
 	heartbeat, slice time.Duration
 	maxConnections   int
@@ -66,6 +70,7 @@ func parse(env service.Env) (options, error) {
 	f := conf.New("gateway", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8083", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
+	audit.Flag(f.FlagSet, &o.audit)
 	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that holds results and dashboards, `host:port` or redis:// URL")
 	f.Var(&o.origins, "origins", "`origins`, comma-separated, whose pages may open streams beside those of the gateway's own host;\nsuch as https://metrics.example.org, or * for any")
 	f.IntVar(&o.maxConnections, "max-connections", 20_000, "most streams at a time, a `number`; more are answered 503")
@@ -107,7 +112,11 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	log := service.Logger(env.Stderr, o.level, "gateway")
 	metrics := service.NewMetrics()
-	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: log})
+	record, err := audit.Open(audit.Config{Path: o.audit, Service: "gateway", Stdout: env.Stdout, Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
+	guard, err := auth.Open(o.tokens, auth.Config{Audit: record, Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -138,10 +147,16 @@ func run(ctx context.Context, env service.Env) (err error) {
 		return err
 	}
 
+	ready, err := health.New(metrics, log, svc.Checks()...)
+	if err != nil {
+		return err
+	}
 	log.Info("listening", "addr", ln.Addr().String())
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log) })
+	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, ready), log) })
 	g.Go(func() error { return svc.Run(ctx) })
 	g.Go(func() error { return guard.Run(ctx) })
+	g.Go(func() error { return ready.Run(ctx) })
+	g.Go(func() error { return record.Run(ctx) })
 	return g.Wait()
 }

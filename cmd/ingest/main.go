@@ -12,8 +12,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pulseboard/ingest"
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/health"
 	"pulseboard/internal/service"
 )
 
@@ -31,7 +33,8 @@ It serves
                  POST: lines of InfluxDB, as Telegraf and the clients of InfluxDB send them
   /openapi.yaml  the whole API
   /metrics       Prometheus metrics
-  /healthz       200 while every partition has a leader
+  /healthz       200 while it serves
+  /readyz        200 while Kafka takes events, else 503 with what is wrong
 
 Nodes keep nothing: any number may run behind a load balancer. 200 means stored
 by all in-sync replicas; 503 says which events are not acknowledged, 429 that
@@ -45,6 +48,7 @@ func main() { os.Exit(service.Main("ingest", run)) }
 type options struct {
 	addr     string
 	tokens   string
+	audit    string
 	kafka    conf.List
 	config   ingest.Config
 	ensure   bool
@@ -57,6 +61,7 @@ func parse(env service.Env) (options, error) {
 	f := conf.New("ingest", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8081", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
+	audit.Flag(f.FlagSet, &o.audit)
 	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
 	f.StringVar(&o.config.Topic, "topic", "metric-events", "`topic` of the events")
 	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", "metric-dead-letters", "`topic` of the pipeline's dead letters, made here with the other")
@@ -95,7 +100,11 @@ func run(ctx context.Context, env service.Env) error {
 	}
 	log := service.Logger(env.Stderr, o.level, "ingest")
 	metrics := service.NewMetrics()
-	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: log})
+	record, err := audit.Open(audit.Config{Path: o.audit, Service: "ingest", Stdout: env.Stdout, Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
+	guard, err := auth.Open(o.tokens, auth.Config{Audit: record, Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -120,15 +129,21 @@ func run(ctx context.Context, env service.Env) error {
 		return err
 	}
 
+	ready, err := health.New(metrics, log, svc.Checks()...)
+	if err != nil {
+		return err
+	}
 	log.Info("listening", "addr", ln.Addr().String(), "kafka", strings.Join(o.kafka, ","))
 	// Requests end first: they wait for what Run looks after.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer stop()
-		return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log)
+		return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, ready), log)
 	})
 	g.Go(func() error { return svc.Run(running) })
 	g.Go(func() error { return guard.Run(ctx) })
+	g.Go(func() error { return ready.Run(ctx) })
+	g.Go(func() error { return record.Run(ctx) })
 	return g.Wait()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"pulseboard/configsvc"
+	"pulseboard/internal/audit"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
 )
@@ -44,10 +45,11 @@ const databaseUsage = "`database` of dashboards: the path of a SQLite file, or p
 const ownDatabase = ".pulseboard/pulseboard.db"
 
 func backup(ctx context.Context, env service.Env) (err error) {
-	var database, out string
+	var database, out, record string
 	f := conf.New("pulseboard backup", aboutBackup)
 	f.StringVar(&database, "database", ownDatabase, databaseUsage)
 	f.StringVar(&out, "out", "", "`file` that is written")
+	audit.Flag(f.FlagSet, &record)
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
@@ -64,16 +66,17 @@ func backup(ctx context.Context, env service.Env) (err error) {
 		return err
 	}
 	_, _ = fmt.Fprintf(env.Stdout, "%s: %d dashboards, %d versions\n", out, n.Dashboards, n.Versions)
-	return nil
+	return appendAudit(env, record, audit.Entry{Event: audit.Backup, File: out})
 }
 
 func restore(ctx context.Context, env service.Env) error {
-	var database, in string
+	var database, in, record string
 	var acceptLoss bool
 	f := conf.New("pulseboard restore", aboutRestore)
 	f.StringVar(&database, "database", ownDatabase, databaseUsage)
 	f.StringVar(&in, "in", "", "`file` that pulseboard backup wrote")
 	f.BoolVar(&acceptLoss, "accept-loss", false, "in place of a backup, go on with what is left in a SQLite database that has lost changes")
+	audit.Flag(f.FlagSet, &record)
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func restore(ctx context.Context, env service.Env) error {
 			return err
 		}
 		_, _ = fmt.Fprintf(env.Stdout, "%s: %d changes are lost for good, %d dashboards are there\n", database, lost, n.Restored)
-		return nil
+		return appendAudit(env, record, audit.Entry{Event: audit.Restore, Action: "accept-loss"})
 	case in == "":
 		return errors.New("--in is empty: name the file that pulseboard backup wrote")
 	}
@@ -96,5 +99,5 @@ func restore(ctx context.Context, env service.Env) error {
 	}
 	_, _ = fmt.Fprintf(env.Stdout, "%d dashboards restored, %d are as they were, %d that were made since are deleted; %d versions added\n",
 		n.Restored, n.Unchanged, n.Deleted, n.Versions)
-	return nil
+	return appendAudit(env, record, audit.Entry{Event: audit.Restore, File: in})
 }

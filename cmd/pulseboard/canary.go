@@ -14,6 +14,7 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/canary"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/health"
 	"pulseboard/internal/service"
 )
 
@@ -33,7 +34,8 @@ Any number may run, each with an --instance of its own: one before the load bala
 and one beside each gateway tell which of them is slow. The clock of its machine must
 be right, as that of any producer: events of the past come too late for their window.
 
-It serves /metrics at --addr, and /healthz, which is 200 while it runs.`
+It serves /metrics at --addr, /healthz, which is 200 while it runs, and /readyz, which
+is 503 while its events do not come through.`
 
 type canaryOptions struct {
 	ingest, config, gateway string
@@ -85,10 +87,15 @@ func runCanary(ctx context.Context, env service.Env) error {
 	}
 	defer ln.Close() //nolint:errcheck // Closed already when serving has begun.
 	log.Info("listening", "addr", ln.Addr().String(), "instance", o.instance)
-	mux := service.Mux(http.NotFoundHandler(), metrics, func(context.Context) error { return nil })
+	ready, err := health.New(metrics, log, health.Canary(metrics))
+	if err != nil {
+		return err
+	}
+	mux := service.Mux(http.NotFoundHandler(), metrics, ready)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return service.Serve(ctx, ln, mux, log) })
 	g.Go(func() error { return c.Run(ctx) })
+	g.Go(func() error { return ready.Run(ctx) })
 	return g.Wait()
 }
 

@@ -21,12 +21,14 @@ import (
 	examples "pulseboard/deploy/dashboards"
 	"pulseboard/gateway"
 	"pulseboard/ingest"
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/dashcode"
 	"pulseboard/internal/demo"
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
+	"pulseboard/internal/health"
 	"pulseboard/internal/memory"
 	"pulseboard/internal/scrape"
 	"pulseboard/internal/service"
@@ -52,7 +54,7 @@ everybody on this machine; for others, give it a file of tokens:
   pulseboard run --addr 0.0.0.0:8080 --tokens tokens.yaml
 
 The page then asks for the token, and programs send it as Authorization: Bearer
-TOKEN. /metrics and /healthz stay open. Put a proxy with TLS before it: tokens and
+TOKEN. /metrics, /healthz and /readyz stay open. Put a proxy with TLS before it: tokens and
 values go over the wire in clear text otherwise (docs/access.md).
 
 Events and dashboards are kept in the data folder: they survive the kill of any process,
@@ -66,6 +68,7 @@ Send an event:
 type runOptions struct {
 	addr     string
 	tokens   string
+	audit    string
 	dir      string
 	noDemo   bool
 	noCanary bool
@@ -87,6 +90,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	f := conf.New("pulseboard run", aboutRun)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`host:port` of page, API, ingest and streams; port 0 takes a free one")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
+	audit.Flag(f.FlagSet, &o.audit)
 	f.StringVar(&o.dir, "data-dir", ".pulseboard", "`folder` of events and dashboards, for one pulseboard at a time")
 	f.BoolVar(&o.noDemo, "no-demo", false, "do not show this machine's own figures")
 	f.BoolVar(&o.noCanary, "no-canary", false, "do not send an event a second through everything to see that all is well, see pulseboard canary --help")
@@ -137,7 +141,11 @@ func run(ctx context.Context, env service.Env) error {
 		return err
 	}
 	metrics := service.NewMetrics()
-	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "tokens")})
+	record, err := audit.Open(audit.Config{Path: o.audit, Service: "pulseboard", Stdout: env.Stdout, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "audit")})
+	if err != nil {
+		return err
+	}
+	guard, err := auth.Open(o.tokens, auth.Config{Audit: record, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "tokens")})
 	if err != nil {
 		return err
 	}
@@ -155,7 +163,7 @@ func run(ctx context.Context, env service.Env) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	a := &app{
-		options: o, env: env, addr: reachable(ln.Addr()), metrics: metrics, guard: guard,
+		options: o, env: env, addr: reachable(ln.Addr()), metrics: metrics, guard: guard, audit: record,
 		group: &group{log: service.Logger(env.Stderr, o.level, "pulseboard"), fail: fail},
 	}
 	defer a.group.stop()
@@ -195,6 +203,7 @@ type app struct {
 	group   *group
 	metrics *prometheus.Registry
 	guard   *auth.Guard // Nil without tokens.
+	audit   *audit.Log  // Nil without --audit-log.
 	addr    string      // Where this machine finds it.
 
 	memory     memory.Shares
@@ -205,7 +214,7 @@ type app struct {
 	kafkaKind string
 	redisKind string
 	pipeline  *scrape.Scraper
-	checks    []check
+	ready     *health.Set
 	mux       *http.ServeMux
 }
 
@@ -215,6 +224,11 @@ func (a *app) log(name string) *slog.Logger {
 
 func (a *app) start(ctx context.Context, ln net.Listener) error {
 	a.mux = http.NewServeMux()
+	var err error
+	if a.ready, err = health.New(a.metrics, a.log("health")); err != nil {
+		return err
+	}
+	a.group.start(ctx, "audit log", a.audit.Run)
 	a.group.start(ctx, "tokens", a.guard.Run)
 	for _, part := range []func(context.Context) error{
 		a.startKafka, a.startRedis, a.startConfig, a.startPipeline, a.startGateway, a.startIngest,
@@ -223,15 +237,23 @@ func (a *app) start(ctx context.Context, ln net.Listener) error {
 			return err
 		}
 	}
-	a.mux.Handle("GET /healthz", healthz(a.checks))
+	a.ready.Add(health.Pipeline(a.pipeline), health.Disk("data-dir", a.options.dir))
+	if !a.options.noCanary {
+		a.ready.Add(health.Canary(a.metrics))
+	}
+	a.mux.HandleFunc("GET /healthz", service.Alive)
+	a.mux.Handle("GET /readyz", a.ready)
 	a.mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{a.metrics, a.pipeline}, promhttp.HandlerOpts{}))
 	a.group.start(ctx, "http", func(ctx context.Context) error { return service.Serve(ctx, ln, a.mux, a.log("http")) })
 	if !a.options.noDemo {
 		a.startDemo(ctx)
 	}
 	if !a.options.noCanary {
-		return a.startCanary(ctx)
+		if err := a.startCanary(ctx); err != nil {
+			return err
+		}
 	}
+	a.group.start(ctx, "checks", a.ready.Run)
 	return nil
 }
 
@@ -327,7 +349,7 @@ func (a *app) startConfig(ctx context.Context) error {
 	a.group.start(ctx, "catalogue", catalogue.Watch)
 	s, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
-		Catalogue: catalogue, Guard: a.guard, Metrics: a.metrics, Log: a.log("config"),
+		Catalogue: catalogue, Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("config"),
 	})
 	if err != nil {
 		return err
@@ -343,7 +365,7 @@ func (a *app) startConfig(ctx context.Context) error {
 	a.mux.Handle("/metrics/catalog", s.Handler())
 	a.mux.Handle("/openapi.yaml", s.Handler())
 	a.mux.Handle("/docs", s.Handler())
-	a.checks = append(a.checks, check{"config", s.Healthy})
+	a.ready.Add(s.Checks()...)
 	return nil
 }
 
@@ -397,7 +419,7 @@ func (a *app) startPipeline(ctx context.Context) error {
 func (a *app) supervise(ctx context.Context, start pipeline.Start) {
 	s := pipeline.NewSupervisor(a.log("supervisor"), start)
 	a.metrics.MustRegister(s.Collectors()...)
-	a.checks = append(a.checks, check{"pipeline", s.Healthy})
+	a.ready.Add(health.Check{Name: "pipeline-process", Probe: s.Healthy})
 	a.group.start(ctx, "pipeline", s.Run)
 }
 
@@ -440,7 +462,7 @@ func (a *app) startGateway(ctx context.Context) error {
 	a.group.start(ctx, "gateway", s.Run)
 	a.mux.Handle("/", s.Handler())
 	a.mux.Handle("GET /dashboards/{id}/widgets/{wid}/snapshot", s.Handler())
-	a.checks = append(a.checks, check{"streams", s.Healthy})
+	a.ready.Add(s.Checks()...)
 	return nil
 }
 
@@ -456,7 +478,7 @@ func (a *app) startIngest(ctx context.Context) error {
 	for _, path := range ingest.Paths() {
 		a.mux.Handle(path, s.Handler())
 	}
-	a.checks = append(a.checks, check{"ingest", s.Healthy})
+	a.ready.Add(s.Checks()...)
 	return nil
 }
 

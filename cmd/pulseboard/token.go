@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
@@ -79,13 +80,14 @@ func token(_ context.Context, env service.Env) error {
 const fileUsage = "`path` of the tokens file, the one that services are given with --tokens"
 
 func createToken(env service.Env, now time.Time) error {
-	var name, expires, file string
+	var name, expires, file, record string
 	var scopes conf.List
 	f := conf.New("pulseboard token create", aboutCreate)
 	f.StringVar(&name, "name", "", "`name` to know the token by, such as ci or anna; answers and lists show it")
 	f.Var(&scopes, "scopes", "`scopes` that the token has: ingest, view, edit, admin, separated by commas")
 	f.StringVar(&expires, "expires", "", "`end` of the token: a day, to whose end in UTC it is good (2027-01-31), a time (2027-01-31T12:00:00Z)\nor how long from now (90d, 12h); empty = never")
 	f.StringVar(&file, "file", "", "`path` of the tokens file that gets the entry, made when it is not there; empty = print the entry")
+	audit.Flag(f.FlagSet, &record)
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
@@ -110,6 +112,10 @@ func createToken(env service.Env, now time.Time) error {
 	}
 	if _, err := fmt.Fprintln(env.Stdout, secret); err != nil {
 		return fmt.Errorf("cannot print the token %q: %w; remove it and make another", name, err)
+	}
+	// The command prints the token to standard output, where nothing else belongs.
+	if err := appendAudit(env, record, auth.TokenEntry(audit.TokenAdded, file, e)); err != nil {
+		return err
 	}
 	if file == "" {
 		_, _ = fmt.Fprintf(env.Stderr, "Put this under \"tokens:\" of the tokens file:\n%s", e.YAML())
@@ -183,10 +189,11 @@ func listTokens(env service.Env, now time.Time) error {
 }
 
 func removeToken(env service.Env) error {
-	var name, file string
+	var name, file, record string
 	f := conf.New("pulseboard token remove", aboutRemove)
 	f.StringVar(&name, "name", "", "`name` of the token")
 	f.StringVar(&file, "file", "tokens.yaml", fileUsage)
+	audit.Flag(f.FlagSet, &record)
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
@@ -197,7 +204,13 @@ func removeToken(env service.Env) error {
 		return orName(err)
 	}
 	_, _ = fmt.Fprintf(env.Stderr, "Removed %s from %s.\n", name, file)
-	return nil
+	return appendAudit(env, record, auth.TokenEntry(audit.TokenRemoved, file, auth.Entry{Name: name}))
+}
+
+// appendAudit puts what a command did into an audit log. Standard output is the command's own.
+func appendAudit(env service.Env, path string, e audit.Entry) error {
+	e.User = audit.User(env.Getenv)
+	return audit.Append(path, "pulseboard", env.Stderr, e)
 }
 
 // orName adds the way out when there is no file.

@@ -98,7 +98,7 @@ func (s *site) needsToken() {
 		s.request(http.MethodGet, "/dashboards/x/widgets/y/snapshot", nil, http.StatusUnauthorized, nil)
 	}
 	s.token = good
-	for _, path := range []string{"/metrics", "/healthz"} {
+	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 		s.request(http.MethodGet, path, nil, http.StatusNotFound, nil) // Not for everybody.
 	}
 }

@@ -19,9 +19,11 @@ import (
 	"pulseboard/configsvc"
 	"pulseboard/gateway"
 	"pulseboard/ingest"
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/canary"
 	"pulseboard/internal/embedded"
+	"pulseboard/internal/health"
 	"pulseboard/internal/memory"
 	"pulseboard/internal/scrape"
 	"pulseboard/internal/testenv"
@@ -193,7 +195,17 @@ func services(t *testing.T) map[string]collectors {
 		}
 		out[process] = c
 	}
+	checked := func(c *collectors) error {
+		_, err := health.New(c, log)
+		return err
+	}
 	guarded := func(c *collectors) error {
+		if err := checked(c); err != nil {
+			return err
+		}
+		if _, err := audit.Open(audit.Config{Path: "-", Metrics: c, Log: log}); err != nil {
+			return err
+		}
 		_, err := auth.Open(testenv.Tokens(t, auth.Admin), auth.Config{Metrics: c, Log: log})
 		return err
 	}
@@ -205,6 +217,9 @@ func services(t *testing.T) map[string]collectors {
 		return err
 	})
 	make1("pipeline", func(c *collectors) error {
+		if err := checked(c); err != nil {
+			return err
+		}
 		c.MustRegister(slices.Concat(sources.Collectors(), transforms.Collectors(), sinks.Collectors())...)
 		return nil
 	})
@@ -255,6 +270,9 @@ func services(t *testing.T) map[string]collectors {
 		return nil
 	})
 	make1("canary", func(c *collectors) error {
+		if err := checked(c); err != nil {
+			return err
+		}
 		const url = "http://127.0.0.1:1"
 		_, err := canary.New(canary.Config{Ingest: url, Config: url, Gateway: url, Instance: "x", Metrics: c, Log: log})
 		return err

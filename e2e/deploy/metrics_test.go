@@ -88,9 +88,11 @@ func metricsPage(all []*ourMetric) string {
 		b.WriteString("\n## " + titles[p] + "\n")
 		table(in(func(m *ourMetric) bool { return len(m.processes) == 1 && m.processes[0] == p }))
 	}
-	shared := in(func(m *ourMetric) bool { return len(m.processes) > 1 })
+	shared := in(func(m *ourMetric) bool { return len(m.processes) > 1 && !isHealth(m) })
 	b.WriteString("\n## Of several processes\n\nOf each that is started with `--tokens`: " + strings.Join(shared[0].processes, ", ") + ".\n")
 	table(shared)
+	b.WriteString("\n## Of /readyz, and of the audit log\n\nOf every process; those of the audit log where there is one (`--audit-log`).\n")
+	table(in(isHealth))
 	b.WriteString("\n## Of other programs\n\nThose that the alerts and the dashboard look at. Processes of ours have those of the Go client too, `go_…` and `process_…`.\n")
 	b.WriteString("\n| metric | type | what it says | normal |\n|---|---|---|---|\n")
 	for _, o := range others {
@@ -99,11 +101,15 @@ func metricsPage(all []*ourMetric) string {
 	return b.String()
 }
 
+func isHealth(m *ourMetric) bool {
+	return m.name == "pulseboard_ready" || strings.HasPrefix(m.name, "pulseboard_audit_")
+}
+
 // The page is what the services say today.
 func TestMetricsPage(t *testing.T) {
 	all := inventory(t)
 	for _, m := range all {
-		if m.processes[0] != all[0].processes[0] && len(m.processes) > 1 && !strings.HasPrefix(m.name, "pulseboard_auth_") {
+		if m.processes[0] != all[0].processes[0] && len(m.processes) > 1 && !strings.HasPrefix(m.name, "pulseboard_auth_") && !isHealth(m) {
 			t.Errorf("%s is of %v: the page has no place for it", m.name, m.processes)
 		}
 	}

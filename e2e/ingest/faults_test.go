@@ -154,7 +154,7 @@ func (r *rig) startNode() {
 // healthy waits until the node takes events, and for a few seconds at most.
 func (r *rig) healthy() bool {
 	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); <-time.After(50 * time.Millisecond) {
-		res, err := http.Get("http://" + r.addr + "/healthz")
+		res, err := http.Get("http://" + r.addr + "/readyz")
 		if err != nil {
 			continue
 		}

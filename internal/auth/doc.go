@@ -8,5 +8,5 @@
 // A nil *Guard lets everybody do everything. That is what a service without a
 // tokens file has, and why CheckAddr keeps it on loopback then.
 //
-// /healthz and /metrics ask for no token: they are for the private network.
+// /healthz, /readyz and /metrics ask for no token: they are for the private network.
 package auth

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/internal/audit"
 )
 
 // Config is what a guard needs beside its file.
@@ -20,6 +23,8 @@ type Config struct {
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().
 	Log *slog.Logger
+	// Audit keeps refusals and what becomes of tokens; nil = nobody does.
+	Audit *audit.Log
 	// Now is the clock that tokens expire by; nil = time.Now.
 	Now func() time.Time
 }
@@ -31,6 +36,7 @@ type Guard struct {
 	every   time.Duration
 	metrics *metrics
 	log     *slog.Logger
+	audit   *audit.Log
 	now     func() time.Time
 
 	known atomic.Pointer[map[Digest]Entry] // Replaced, never changed.
@@ -39,7 +45,8 @@ type Guard struct {
 	file   []Entry
 	memory []Entry
 
-	seen, judged sight // Only look's.
+	seen, judged sight     // Only look's.
+	lapsed       time.Time // Tokens that expired before have been told.
 }
 
 // Open returns the guard of a tokens file; without one (path "") nil, which
@@ -57,6 +64,9 @@ func Open(path string, c Config) (*Guard, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if fault := writableByAll(path); fault != "" {
+		return nil, errors.New(fault)
+	}
 	text, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w; make it with pulseboard token create --file, or take --tokens away to serve this machine alone", err)
@@ -69,11 +79,21 @@ func Open(path string, c Config) (*Guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot register the metrics of tokens: %w", err)
 	}
-	g := &Guard{path: path, every: c.Every, metrics: m, log: c.Log, now: c.Now, seen: sight{text: text}}
+	g := &Guard{path: path, every: c.Every, metrics: m, log: c.Log, audit: c.Audit, now: c.Now, lapsed: c.Now(), seen: sight{text: text}}
 	g.judged = g.seen
 	g.adopt(entries)
 	g.warnIfOpen()
 	return g, nil
+}
+
+// writableByAll says what is wrong with a file that every user of the machine can
+// write, "" = nothing: each of them could let himself in.
+func writableByAll(path string) string {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&0o002 == 0 {
+		return ""
+	}
+	return fmt.Sprintf("every user of this machine can write the tokens file %s, and so let himself in: chmod o-w it, and look whether each of its tokens is yours", path)
 }
 
 // warnIfOpen says so when others of this machine can read the file. What they

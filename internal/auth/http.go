@@ -35,7 +35,7 @@ func credentials(r *http.Request, want string) string {
 
 // Admit lets a request pass whose token has the scope, or answers it and returns false.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, need Scope) bool {
-	_, err := g.Check(Bearer(r), need)
+	_, err := g.CheckRequest(r, Bearer(r), need)
 	if err == nil {
 		return true
 	}

@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"time"
+
+	"pulseboard/internal/audit"
 )
 
 // sight is what a look at the file found: its text, or why there is none.
@@ -34,6 +36,7 @@ func (g *Guard) Run(ctx context.Context) error {
 // for a moment, and half a list of tokens is a list too: so what is new must be
 // the same at the next look.
 func (g *Guard) look() {
+	g.noteExpired(g.now())
 	now := g.sight()
 	settled := now == g.seen
 	g.seen = now
@@ -50,7 +53,11 @@ func (g *Guard) look() {
 		g.keep(err.Error())
 		return
 	}
+	g.mu.Lock()
+	before := g.file
+	g.mu.Unlock()
 	g.adopt(entries)
+	g.noteChanges(before, entries)
 	g.metrics.reloads.Inc()
 	g.metrics.unusable.Set(0)
 	g.log.Info("the tokens file was read again", "file", g.path, "tokens", len(entries))
@@ -62,6 +69,9 @@ func (g *Guard) sight() sight {
 	if err != nil {
 		return sight{fault: err.Error()}
 	}
+	if fault := writableByAll(g.path); fault != "" {
+		return sight{fault: fault}
+	}
 	return sight{text: text}
 }
 
@@ -70,5 +80,6 @@ func (g *Guard) sight() sight {
 func (g *Guard) keep(fault string) {
 	g.metrics.failures.Inc()
 	g.metrics.unusable.Set(1)
+	g.audit.Note(audit.Entry{Event: audit.TokensUnusable, File: g.path, Error: fault})
 	g.log.Error("the changed tokens file cannot be used: the tokens from before stay in force, those that were to be removed too", "error", fault)
 }

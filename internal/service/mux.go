@@ -1,7 +1,7 @@
 package service
 
 import (
-	"context"
+	"io"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,18 +16,20 @@ func NewMetrics() *prometheus.Registry {
 	return r
 }
 
-// Mux is what a service that runs alone serves: h, /metrics, and /healthz,
-// which is 200 while healthy returns nil.
-func Mux(h http.Handler, metrics prometheus.Gatherer, healthy func(context.Context) error) *http.ServeMux {
+// Mux is what a service that runs alone serves: h, /metrics, /healthz, and
+// /readyz, which is a health.Set.
+func Mux(h http.Handler, metrics prometheus.Gatherer, ready http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("/", h)
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
-		if err := healthy(r.Context()); err != nil {
-			NewProblem(http.StatusServiceUnavailable, err.Error()).Write(w)
-			return
-		}
-		_, _ = w.Write([]byte("ok\n")) // A client that is gone cannot be told.
-	})
+	mux.HandleFunc("/healthz", Alive)
+	mux.Handle("/readyz", ready)
 	return mux
+}
+
+// Alive answers /healthz: whoever gets this answer knows that the process serves.
+func Alive(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = io.WriteString(w, "ok\n") // A client that is gone cannot be told.
 }

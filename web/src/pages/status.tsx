@@ -18,15 +18,12 @@ interface Part {
   readonly text: string;
 }
 
-/** What /healthz says: a line for each part that answers there. */
+/** What /readyz says: a line for each check. */
 async function health(): Promise<Part[]> {
   try {
-    const response = await fetch("/healthz", { cache: "no-store" });
-    const body = await response.text();
-    if (body.trim() === "ok") return [{ name: "Server", ok: true, text: "ok" }];
-    const parts = Object.entries(JSON.parse(body) as Record<string, unknown>);
-    if (response.headers.get("Content-Type")?.includes("problem")) return [{ name: "Server", ok: false, text: String(parts.find(([name]) => name === "detail")?.[1] ?? response.status) }];
-    return parts.map(([name, text]) => ({ name, ok: text === "ok", text: String(text) }));
+    const response = await fetch("/readyz", { cache: "no-store" });
+    const { checks } = (await response.json()) as { checks: Record<string, { ok: boolean; detail?: string }> };
+    return Object.entries(checks).map(([name, { ok, detail }]) => ({ name, ok, text: detail ?? "ok" }));
   } catch (error) {
     return [{ name: "Server", ok: false, text: error instanceof SyntaxError ? "It does not tell its health here; ask each service." : "It cannot be reached." }];
   }
