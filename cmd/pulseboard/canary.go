@@ -51,7 +51,7 @@ func parseCanary(env service.Env) (o canaryOptions, err error) {
 	f.StringVar(&o.gateway, "gateway", "http://127.0.0.1:8083", "`URL` of the gateway")
 	f.StringVar(&o.tokenFile, "token-file", "", "`file` that holds a token with the scopes ingest and edit, read again for each request; empty = none is needed")
 	f.StringVar(&o.instance, "instance", "", "`name` of this canary among all; empty = that of the machine")
-	f.StringVar(&o.addr, "addr", "127.0.0.1:8084", "`host:port` to serve /metrics and /healthz on; they ask for no token")
+	f.StringVar(&o.addr, "addr", "127.0.0.1:8084", "`host:port` to serve /metrics, /healthz and /readyz on; they ask for no token")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return o, err
