@@ -12,6 +12,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/registry"
 )
 
@@ -33,7 +34,7 @@ type running struct {
 func start(t *testing.T, path string, m *miniredis.Miniredis) *running {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	reg, err := registry.Open(t.Context(), m.Addr(), registry.WithLog(quiet))
+	reg, err := registry.Open(t.Context(), redisconn.At(m.Addr()), registry.WithLog(quiet))
 	if err != nil {
 		t.Fatal(err)
 	}

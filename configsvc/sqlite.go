@@ -12,13 +12,13 @@ import (
 	_ "modernc.org/sqlite" // The driver named "sqlite".
 )
 
-// OpenStore opens a PostgreSQL database, postgres://user:password@host:port/name,
-// or that at the path of a SQLite file, which is made when it is not there, and
-// brings its schema up to date. The folder must exist.
-func OpenStore(ctx context.Context, database string) (*SQLStore, error) {
-	if isPostgres(database) {
-		return openPostgres(ctx, database)
+// OpenStore opens a PostgreSQL database, or a SQLite file, which is made when it is
+// not there, and brings its schema up to date. The folder must exist.
+func OpenStore(ctx context.Context, at Database) (*SQLStore, error) {
+	if at.postgres.IsSet() {
+		return openPostgres(ctx, at)
 	}
+	database := at.path
 	if database == "" {
 		return nil, errors.New("cannot open the database: no path given; pass one with --database")
 	}

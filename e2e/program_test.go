@@ -52,6 +52,8 @@ type program struct {
 	ended chan struct{}
 	err   error
 	log   *testenv.Buffer
+
+	printed string // At the start.
 }
 
 var banner = regexp.MustCompile(`(?s)running: (http://\S+)/\n.*Kafka (\S+) .*Redis (\S+) `)
@@ -60,13 +62,19 @@ var banner = regexp.MustCompile(`(?s)running: (http://\S+)/\n.*Kafka (\S+) .*Red
 // since tests count events and results: --no-canary=false has it.
 func start(t *testing.T, dir string, args ...string) *program {
 	t.Helper()
+	return startIn(t, dir, nil, args...)
+}
+
+// startIn is start with more variables in the environment.
+func startIn(t *testing.T, dir string, env []string, args ...string) *program {
+	t.Helper()
 	path, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &program{t: t, ended: make(chan struct{}), log: new(testenv.Buffer)}
 	p.cmd = exec.Command(path, append([]string{"run", "--addr", "127.0.0.1:0", "--data-dir", dir, "--no-canary"}, args...)...) //nolint:gosec // Our own program.
-	p.cmd.Stderr = p.log
+	p.cmd.Stderr, p.cmd.Env = p.log, append(os.Environ(), env...)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +102,7 @@ func start(t *testing.T, dir string, args ...string) *program {
 			t.Logf("log of the program:\n%s", p.log)
 		}
 	})
+	p.printed = printed
 	m := banner.FindStringSubmatch(printed)
 	if m == nil {
 		t.Fatalf("the program printed %q; log: %s", printed, p.log)

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/gateway"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -46,11 +47,11 @@ func open(t *testing.T, change func(*gateway.Config)) *world {
 	w := &world{t: t, redis: miniredis.RunT(t), metrics: prometheus.NewRegistry(), prev: map[string]int64{}}
 	log := slog.New(slog.DiscardHandler)
 	var err error
-	if w.results, err = results.Open(t.Context(), w.redis.Addr()); err != nil {
+	if w.results, err = results.Open(t.Context(), redisconn.At(w.redis.Addr())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.results.Close() })
-	if w.dashboard, err = registry.Open(t.Context(), w.redis.Addr(), registry.WithLog(log)); err != nil {
+	if w.dashboard, err = registry.Open(t.Context(), redisconn.At(w.redis.Addr()), registry.WithLog(log)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.dashboard.Close() })

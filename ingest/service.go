@@ -14,12 +14,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/internal/auth"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/metric"
 )
 
-// Config is what the service needs. Zero values mean the defaults, except Brokers.
+// Config is what the service needs. Zero values mean the defaults, except Kafka.
 type Config struct {
-	Brokers    []string      // host:port each.
+	Kafka      kafkaconn.Endpoint
 	Topic      string        // "" = metric-events.
 	DeadLetter string        // Topic that EnsureTopics makes for the pipeline; "" = metric-dead-letters.
 	Partitions int           // Of Topic when EnsureTopics makes it; 0 = 16.
@@ -50,7 +51,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Log = slog.Default()
 	}
 	switch {
-	case len(c.Brokers) == 0:
+	case c.Kafka.IsZero():
 		return c, errors.New("cannot make the ingest service: no Kafka broker is named")
 	case c.Partitions < 1, c.MaxBody < 1, c.MaxEvents < 1, c.Patience < 0:
 		return c, errors.New("cannot make the ingest service: partitions, limits and patience must be above 0")

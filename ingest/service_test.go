@@ -24,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pulseboard/ingest"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 )
@@ -44,7 +45,7 @@ func start(t *testing.T, change func(*ingest.Config)) *node {
 	}
 	t.Cleanup(cluster.Close)
 	reg := prometheus.NewRegistry()
-	cfg := ingest.Config{Brokers: cluster.ListenAddrs(), Metrics: reg}
+	cfg := ingest.Config{Kafka: kafkaconn.At(cluster.ListenAddrs()...), Metrics: reg}
 	if change != nil {
 		change(&cfg)
 	}
@@ -563,7 +564,7 @@ func TestErrorsNameTheFix(t *testing.T) {
 	if _, err := ingest.New(ingest.Config{}); err == nil || !strings.Contains(err.Error(), "no Kafka broker") {
 		t.Errorf("without brokers: %v", err)
 	}
-	s, err := ingest.New(ingest.Config{Brokers: []string{"127.0.0.1:1"}})
+	s, err := ingest.New(ingest.Config{Kafka: kafkaconn.At("127.0.0.1:1")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pulseboard/internal/conf"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -178,9 +180,8 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 
 // jobFlags are those of every form of the job.
 func jobFlags(f *conf.Flags, c *Config) {
-	c.Brokers = []string{"127.0.0.1:9092"}
-	f.Var((*conf.List)(&c.Brokers), "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
-	f.StringVar(&c.Redis, "redis", "127.0.0.1:6379", "`address` of Redis: host:port or redis://…")
+	kafkaconn.Flags(f, &c.Kafka, "`addresses` of Kafka brokers, host:port, separated by commas", "127.0.0.1:9092")
+	redisconn.Flags(f, &c.Redis, "127.0.0.1:6379", "Redis that has the queries and gets the results")
 	f.StringVar(&c.Topic, "topic", c.Topic, "`topic` of the events")
 	f.StringVar(&c.DeadLetters, "dead-letter-topic", c.DeadLetters, "`topic` for records that cannot be counted")
 	f.DurationVar(&c.Slice, "slice", c.Slice, "`length` of the slices that windows are made of: a divisor of 1s, 50ms or more")

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
 )
 
@@ -34,6 +36,8 @@ func StartLocalFlink(ctx context.Context, c FlinkConfig, local flink.LocalConfig
 	}
 	local.Dir = dir
 	local.Slots = c.Parallelism
+	// The workers inherit it. The job itself holds no password.
+	local.Env = embedded.Environ(slices.Concat(c.Kafka.Environ(), c.Redis.Environ())...)
 	// Nobody adds machines to one, and the runner's leak is the smaller.
 	c.MaxParallelism = cmp.Or(c.MaxParallelism, c.Parallelism)
 	ctx, cancel := context.WithCancel(ctx)

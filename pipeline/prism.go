@@ -31,7 +31,7 @@ func runOn(ctx context.Context, c Config, r runner) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if _, err := sources.Partitions(ctx, c.Brokers, c.Topic); err != nil {
+	if _, err := sources.Partitions(ctx, c.Kafka, c.Topic); err != nil {
 		return err
 	}
 	if err := registerMetrics(c.Metrics); err != nil {
@@ -69,8 +69,9 @@ func attach(ctx context.Context, c Config, run string) (*attachment, error) {
 		return nil, errors.Join(err, queries.Close())
 	}
 	transforms.SetResume(run, resume)
+	sources.Connect(run, c.Kafka)
 	c.use(run, set)
-	closeSink, err := sinks.Open(ctx, run, c.Redis, c.Log)
+	closeSink, err := sinks.Open(ctx, run, c.Redis, c.Kafka, c.Log)
 	if err != nil {
 		return nil, errors.Join(err, queries.Close())
 	}

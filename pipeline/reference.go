@@ -68,7 +68,7 @@ func RunReference(ctx context.Context, c ReferenceConfig) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if _, err := sources.Partitions(ctx, c.Brokers, c.Topic); err != nil {
+	if _, err := sources.Partitions(ctx, c.Kafka, c.Topic); err != nil {
 		return err
 	}
 	keys, err := c.keys(ctx)
@@ -85,6 +85,7 @@ func RunReference(ctx context.Context, c ReferenceConfig) error {
 	run := newRun()
 	out := sinks.OpenOrdered(run, store, c.JSON, c.bounded())
 	defer out.Close()
+	sources.Connect(run, c.Kafka)
 	defer sources.Close(run)
 	p, err := c.build(ctx, run, keys)
 	if err != nil {
@@ -144,7 +145,7 @@ func (c *ReferenceConfig) build(ctx context.Context, run string, keys []string) 
 		o.Prefix = ""
 	}
 	source := sources.Options{
-		Run: run, Brokers: c.Brokers, Topic: c.Topic, Shards: 1,
+		Run: run, Topic: c.Topic, Shards: 1,
 		SliceMs: c.Slice.Milliseconds(), SkewMs: c.Skew.Milliseconds(), AlignMs: c.Align.Milliseconds(), LeadMs: 1 << 50,
 		DedupeMs: c.Dedupe.Milliseconds(),
 		// The watermark stays behind by the lateness: nothing that counts is late for

@@ -125,7 +125,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 		}
 		c.Savepoint = newest
 	}
-	partitions, err := sources.Partitions(ctx, c.Brokers, c.Topic)
+	partitions, err := sources.Partitions(ctx, c.Kafka, c.Topic)
 	if err != nil {
 		return err
 	}
@@ -142,17 +142,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 	if shards == 0 {
 		shards = shardsFor(c.Parallelism, partitions)
 	}
-	initBeam()
-	p, s := beam.NewPipelineWithRoot()
-	Build(s, c.Config, onFlink(shards), run, start)
-	worker, err := json.Marshal(workerOptions{
-		Run: run, Brokers: c.Brokers, Topic: c.Topic, Redis: c.Redis, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
-		Metrics: c.WorkerMetrics, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
-	})
-	if err != nil {
-		return err
-	}
-	request, err := c.request(ctx, p, string(worker))
+	request, err := c.job(ctx, run, shards, start)
 	if err != nil {
 		return err
 	}
@@ -164,6 +154,21 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 		return err
 	}
 	return c.accepted(ctx, client, job, since)
+}
+
+// job is what is given to Flink.
+func (c *FlinkConfig) job(ctx context.Context, run string, shards int, start time.Time) (*jobpb.PrepareJobRequest, error) {
+	initBeam()
+	p, s := beam.NewPipelineWithRoot()
+	Build(s, c.Config, onFlink(shards), run, start)
+	worker, err := json.Marshal(workerOptions{
+		Run: run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
+		Metrics: c.WorkerMetrics, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.request(ctx, p, string(worker))
 }
 
 // shardsFor makes more reader shards than workers, since they are spread by a

@@ -24,6 +24,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"pulseboard/internal/kafkaconn"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 )
 
@@ -31,19 +33,20 @@ import (
 // gets the address of what provisions it and nothing else, and there finds the
 // options that Submit left for it.
 
-// workerOption is where Submit leaves workerOptions, among the SDK's own.
+// workerOption is where Submit leaves workerOptions, among the SDK's own. All of
+// Flink can read them there, and its page shows them: they hold no secret.
 const workerOption = "pulseboard_worker"
 
 type workerOptions struct {
-	Run       string   `json:"run"`
-	Brokers   []string `json:"brokers"`
-	Topic     string   `json:"topic"`
-	Redis     string   `json:"redis"`
-	SliceMs   int64    `json:"slice_ms"`
-	KeyGroups int      `json:"key_groups"`
-	Metrics   string   `json:"metrics"`
-	Logs      string   `json:"logs"`
-	LogLevel  string   `json:"log_level"`
+	Run       string             `json:"run"`
+	Kafka     kafkaconn.Endpoint `json:"kafka"` // Like Redis without passwords.
+	Topic     string             `json:"topic"`
+	Redis     redisconn.Endpoint `json:"redis"`
+	SliceMs   int64              `json:"slice_ms"`
+	KeyGroups int                `json:"key_groups"`
+	Metrics   string             `json:"metrics"`
+	Logs      string             `json:"logs"`
+	LogLevel  string             `json:"log_level"`
 }
 
 const provisionFlag = "provision_endpoint"
@@ -103,6 +106,10 @@ func RunWorker(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	if err := errors.Join(o.Kafka.Find(), o.Redis.Find()); err != nil {
+		log.Error("a worker cannot begin", "error", err)
+		return err
+	}
 	if err := equip(ctx, o, log); err != nil {
 		return err
 	}
@@ -116,7 +123,7 @@ func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c := Config{
-		Brokers: o.Brokers, Topic: o.Topic, Redis: o.Redis, Slice: time.Duration(o.SliceMs) * time.Millisecond, KeyGroups: o.KeyGroups,
+		Kafka: o.Kafka, Topic: o.Topic, Redis: o.Redis, Slice: time.Duration(o.SliceMs) * time.Millisecond, KeyGroups: o.KeyGroups,
 		Log: log, Metrics: metrics,
 	}
 	if err := registerMetrics(metrics); err != nil {

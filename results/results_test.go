@@ -10,6 +10,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/results"
 )
@@ -18,7 +19,7 @@ const key = `m:sum:5s {host="a b"} by (x)`
 
 func open(t *testing.T, addr string) *results.Store {
 	t.Helper()
-	s, err := results.Open(t.Context(), addr)
+	s, err := results.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/catalog"
+	"pulseboard/internal/kafkaconn"
+	"pulseboard/internal/redisconn"
 	"pulseboard/results"
 	"pulseboard/transforms"
 )
@@ -67,14 +69,14 @@ type publisher struct {
 	refill uint64 // Evaluations that know of fewer refills are left out: they came before the histories.
 }
 
-// Open connects the sink of a run and returns what ends it. It fails when Redis
+// Open connects the sinks of a run and returns what ends them. It fails when Redis
 // does not answer.
-func Open(ctx context.Context, run, addr string, log *slog.Logger) (closeSink func(), err error) {
-	store, err := results.Open(ctx, addr)
+func Open(ctx context.Context, run string, redis redisconn.Endpoint, brokers kafkaconn.Endpoint, log *slog.Logger) (closeSink func(), err error) {
+	store, err := results.Open(ctx, redis)
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := catalog.Open(ctx, addr)
+	metrics, err := catalog.Open(ctx, redis)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -85,9 +87,11 @@ func Open(ctx context.Context, run, addr string, log *slog.Logger) (closeSink fu
 	background.Go(func() { p.watch(ctx) })
 	background.Go(func() { c.loop(ctx) })
 	publishers.Store(run, p)
+	closeLetters := openLetters(run, brokers)
 	transforms.SetPublisher(run, func(e transforms.Evaluation) { p.publish(ctx, []transforms.Evaluation{e}) })
 	return func() {
 		publishers.Delete(run)
+		closeLetters()
 		cancel()
 		background.Wait()
 		_ = store.Close() // Nothing is buffered in it.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"pulseboard/internal/kafkaconn"
 )
 
 // broker asks Kafka, with a deadline each time: without one kafka-go sets no
@@ -21,13 +23,13 @@ type broker struct {
 
 const requestTimeout = 5 * time.Second
 
-func newBroker(brokers []string, topic string) *broker {
-	t := &kafka.Transport{
+func newBroker(at kafkaconn.Endpoint, topic string) *broker {
+	t := at.Transport(&kafka.Transport{
 		ClientID: "pulseboard-pipeline", DialTimeout: 3 * time.Second,
 		// Leaders are learnt anew only this often; the default of 6 s makes a leader change hurt.
 		MetadataTTL: time.Second, MetadataTopics: []string{topic},
-	}
-	return &broker{&kafka.Client{Addr: kafka.TCP(brokers...), Transport: t, Timeout: requestTimeout}, t, topic}
+	})
+	return &broker{&kafka.Client{Addr: at.Addr(), Transport: t, Timeout: requestTimeout}, t, topic}
 }
 
 func (b *broker) close() { b.transport.CloseIdleConnections() }
@@ -167,8 +169,8 @@ func (b *broker) forgetLeaders() { b.transport.CloseIdleConnections() }
 
 // Partitions counts the partitions of a topic. Its error says in one line when
 // Kafka or the topic cannot be reached.
-func Partitions(ctx context.Context, brokers []string, topic string) (int, error) {
-	b := newBroker(brokers, topic)
+func Partitions(ctx context.Context, at kafkaconn.Endpoint, topic string) (int, error) {
+	b := newBroker(at, topic)
 	defer b.close()
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -177,7 +179,20 @@ func Partitions(ctx context.Context, brokers []string, topic string) (int, error
 		err = kafka.UnknownTopicOrPartition
 	}
 	if err != nil {
-		return 0, fmt.Errorf("cannot reach Kafka at %s: %w; start it or pass other addresses with --kafka", strings.Join(brokers, ","), err)
+		return 0, at.Explain(err)
 	}
 	return len(ids), nil
+}
+
+// endpoints say where the runs of this process read. A job holds nothing of it: it
+// goes over the network to the workers, and into checkpoints.
+var endpoints sync.Map // Run → kafkaconn.Endpoint.
+
+// Connect says where a run reads; Close ends it.
+func Connect(run string, at kafkaconn.Endpoint) { endpoints.Store(run, at) }
+
+func endpointOf(run string) kafkaconn.Endpoint {
+	at, _ := endpoints.Load(run)
+	e, _ := at.(kafkaconn.Endpoint)
+	return e
 }

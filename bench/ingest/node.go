@@ -14,6 +14,7 @@ import (
 
 	"pulseboard/ingest"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -31,7 +32,7 @@ func node(ctx context.Context, env service.Env) error {
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
-	cfg := ingest.Config{Brokers: kafka, Metrics: service.NewMetrics(), Log: log}
+	cfg := ingest.Config{Kafka: kafkaconn.At(kafka...), Metrics: service.NewMetrics(), Log: log}
 	if profile == "" {
 		cfg.DecodeJSON = encodingJSON
 	}

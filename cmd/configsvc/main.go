@@ -16,6 +16,7 @@ import (
 	"pulseboard/configsvc"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
 )
@@ -44,11 +45,13 @@ loopback only.`
 func main() { os.Exit(service.Main("configsvc", run)) }
 
 type options struct {
-	addr, database, redis string
-	tokens                string
-	slice                 time.Duration
-	maxWindow             int
-	level                 slog.Level
+	addr      string
+	database  configsvc.Database
+	redis     redisconn.Endpoint
+	tokens    string
+	slice     time.Duration
+	maxWindow int
+	level     slog.Level
 }
 
 func parse(env service.Env) (options, error) {
@@ -56,8 +59,8 @@ func parse(env service.Env) (options, error) {
 	f := conf.New("configsvc", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8082", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
-	f.StringVar(&o.database, "database", "pulseboard.db", "`database` that keeps the dashboards: the path of a SQLite file, made when it is not there, or postgres://user:password@host:port/name")
-	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that gets queries and dashboards, `host:port` or redis:// URL")
+	configsvc.DatabaseFlags(f, &o.database, "pulseboard.db", "database that keeps the dashboards")
+	redisconn.Flags(f, &o.redis, "127.0.0.1:6379", "Redis that gets queries and dashboards")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	f.IntVar(&o.maxWindow, "max-window", 3600, "longest window of a widget in `seconds`: 3600 where the pipeline runs on Prism, up to 86400 on Flink")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")

@@ -16,6 +16,7 @@ import (
 	"pulseboard/gateway"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -51,7 +52,8 @@ loopback only.`
 func main() { os.Exit(service.Main("gateway", run)) }
 
 type options struct {
-	addr, redis      string
+	addr             string
+	redis            redisconn.Endpoint
 	tokens           string
 	origins          conf.List
 	heartbeat, slice time.Duration
@@ -66,7 +68,7 @@ func parse(env service.Env) (options, error) {
 	f := conf.New("gateway", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8083", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
-	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that holds results and dashboards, `host:port` or redis:// URL")
+	redisconn.Flags(f, &o.redis, "127.0.0.1:6379", "Redis that holds results and dashboards")
 	f.Var(&o.origins, "origins", "`origins`, comma-separated, whose pages may open streams beside those of the gateway's own host;\nsuch as https://metrics.example.org, or * for any")
 	f.IntVar(&o.maxConnections, "max-connections", 20_000, "most streams at a time, a `number`; more are answered 503")
 	f.IntVar(&o.maxPerAddress, "max-connections-per-address", 0, "most streams of one address, a `number`; more are answered 429; 0 = a quarter of --max-connections")

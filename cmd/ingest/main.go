@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +13,7 @@ import (
 	"pulseboard/ingest"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
 )
 
@@ -45,7 +45,6 @@ func main() { os.Exit(service.Main("ingest", run)) }
 type options struct {
 	addr     string
 	tokens   string
-	kafka    conf.List
 	config   ingest.Config
 	ensure   bool
 	patience time.Duration
@@ -53,11 +52,11 @@ type options struct {
 }
 
 func parse(env service.Env) (options, error) {
-	o := options{kafka: conf.List{"127.0.0.1:9092"}}
+	var o options
 	f := conf.New("ingest", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8081", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
-	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
+	kafkaconn.Flags(f, &o.config.Kafka, "`addresses` of Kafka brokers, host:port, separated by commas", "127.0.0.1:9092")
 	f.StringVar(&o.config.Topic, "topic", "metric-events", "`topic` of the events")
 	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", "metric-dead-letters", "`topic` of the pipeline's dead letters, made here with the other")
 	f.BoolVar(&o.ensure, "create-topics", true, "make topics that are missing, with the broker's default replication; --create-topics=false leaves them to others")
@@ -73,7 +72,7 @@ func parse(env service.Env) (options, error) {
 	if err := auth.CheckAddr("--addr", o.addr, o.tokens, auth.Ingest); err != nil {
 		return o, err
 	}
-	if len(o.kafka) == 0 {
+	if o.config.Kafka.IsZero() {
 		return o, fmt.Errorf("--kafka is empty: name at least one broker as host:port")
 	}
 	if o.patience < 100*time.Millisecond || o.patience > 45*time.Second {
@@ -106,7 +105,7 @@ func run(ctx context.Context, env service.Env) error {
 	}
 	defer func() { _ = ln.Close() }() // Closed already when serving has begun.
 
-	o.config.Brokers, o.config.Patience, o.config.Guard, o.config.Metrics, o.config.Log = o.kafka, o.patience, guard, metrics, log
+	o.config.Patience, o.config.Guard, o.config.Metrics, o.config.Log = o.patience, guard, metrics, log
 	svc, err := ingest.New(o.config)
 	if err != nil {
 		return err
@@ -120,7 +119,7 @@ func run(ctx context.Context, env service.Env) error {
 		return err
 	}
 
-	log.Info("listening", "addr", ln.Addr().String(), "kafka", strings.Join(o.kafka, ","))
+	log.Info("listening", "addr", ln.Addr().String(), "kafka", o.config.Kafka)
 	// Requests end first: they wait for what Run looks after.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, ctx := errgroup.WithContext(ctx)

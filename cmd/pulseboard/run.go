@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,7 +27,9 @@ import (
 	"pulseboard/internal/demo"
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/scrape"
 	"pulseboard/internal/service"
 	"pulseboard/pipeline"
@@ -71,9 +73,9 @@ type runOptions struct {
 	noCanary bool
 	slice    time.Duration
 	bound    time.Duration
-	kafka    conf.List
-	redis    string
-	database string
+	kafka    kafkaconn.Endpoint
+	redis    redisconn.Endpoint
+	database configsvc.Database
 	level    slog.Level
 	runner   string
 	flink    string
@@ -92,9 +94,9 @@ func parseRun(env service.Env) (*runOptions, error) {
 	f.BoolVar(&o.noCanary, "no-canary", false, "do not send an event a second through everything to see that all is well, see pulseboard canary --help")
 	f.DurationVar(&o.slice, "slice", time.Second, "`length` of the slices that windows are made of, the shortest refresh interval: 1s, 500ms or 250ms")
 	f.DurationVar(&o.bound, "bound", 200*time.Millisecond, "`delay` of pipeline time behind the newest record, see pipeline --help")
-	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
-	f.StringVar(&o.redis, "redis", "", "`address` of Redis, host:port or redis://…; empty = redis-server when it is on PATH, else an embedded one")
-	f.StringVar(&o.database, "database", "", "`database` of dashboards: a file for SQLite, or postgres://user:password@host:port/name; empty = a file in the data folder")
+	kafkaconn.Flags(f, &o.kafka, "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
+	redisconn.Flags(f, &o.redis, "", "Redis; empty = redis-server when it is on PATH, else an embedded one")
+	configsvc.DatabaseFlags(f, &o.database, "", "database of dashboards; empty = a file in the data folder")
 	f.StringVar(&o.runner, "runner", "prism", "`name` of the Beam runner: prism, or flink, which keeps its state in checkpoints and needs Java")
 	f.StringVar(&o.flink, "flink-jars", "", "`folder` of Flink's jars; empty = flink/lib in the data folder, where make flink puts them")
 	f.IntVar(&o.workers, "parallelism", 1, "`number` of Flink's subtasks")
@@ -168,7 +170,7 @@ func run(ctx context.Context, env service.Env) error {
 		who = "asks for a token of " + o.tokens
 	}
 	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: http://%s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
-		a.addr, ln.Addr(), who, strings.Join(a.brokers, ","), a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
+		a.addr, ln.Addr(), who, a.kafka, a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
 	if _, built := web.Dist(); !built {
 		_, _ = fmt.Fprintln(env.Stdout, "The page is not built into this program: install Node and run make build. The API works.")
 	}
@@ -200,8 +202,8 @@ type app struct {
 	memory     memory.Shares
 	memoryFrom string
 
-	brokers   []string
-	redis     string
+	kafka     kafkaconn.Endpoint
+	redis     redisconn.Endpoint
 	kafkaKind string
 	redisKind string
 	pipeline  *scrape.Scraper
@@ -236,8 +238,8 @@ func (a *app) start(ctx context.Context, ln net.Listener) error {
 }
 
 func (a *app) startKafka(ctx context.Context) error {
-	if len(a.options.kafka) > 0 {
-		a.brokers, a.kafkaKind = a.options.kafka, "external"
+	if !a.options.kafka.IsZero() {
+		a.kafka, a.kafkaKind = a.options.kafka, "external"
 		return nil
 	}
 	k, err := embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: filepath.Join(a.options.dir, "kafka"), Log: a.log("kafka")})
@@ -246,12 +248,12 @@ func (a *app) startKafka(ctx context.Context) error {
 	}
 	a.metrics.MustRegister(embedded.Collectors()...)
 	a.group.cleanup(ctx, "kafka", k.Close)
-	a.brokers, a.kafkaKind = []string{k.Addr()}, "embedded, "+filepath.Join(a.options.dir, "kafka")
+	a.kafka, a.kafkaKind = kafkaconn.At(k.Addr()), "embedded, "+filepath.Join(a.options.dir, "kafka")
 	return nil
 }
 
 func (a *app) startRedis(ctx context.Context) error {
-	if a.options.redis != "" {
+	if !a.options.redis.IsZero() {
 		a.redis, a.redisKind = a.options.redis, "external"
 		return nil
 	}
@@ -266,7 +268,7 @@ func (a *app) startRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.redis, a.redisKind = r.Addr(), r.Kind()
+	a.redis, a.redisKind = redisconn.At(r.Addr()), r.Kind()
 	a.group.start(ctx, "redis", func(ctx context.Context) error { return a.keepRedis(ctx, redis, r) })
 	return nil
 }
@@ -290,7 +292,7 @@ func (a *app) keepRedis(ctx context.Context, c embedded.RedisConfig, r *embedded
 		if r, err = embedded.StartRedis(ctx, c); err != nil {
 			return err
 		}
-		if r.Addr() != a.redis {
+		if r.Addr() != a.redis.String() {
 			return errors.Join(fmt.Errorf("Redis came back at %s, not at %s", r.Addr(), a.redis), r.Close()) //nolint:staticcheck // A name begins the text.
 		}
 	}
@@ -304,8 +306,8 @@ const maxStreams = 20_000
 
 func (a *app) startConfig(ctx context.Context) error {
 	database := a.options.database
-	if database == "" {
-		database = filepath.Join(a.options.dir, "pulseboard.db")
+	if database.IsZero() {
+		database = configsvc.SQLite(filepath.Join(a.options.dir, "pulseboard.db"))
 	}
 	store, err := configsvc.OpenStore(ctx, database)
 	if err != nil {
@@ -382,10 +384,10 @@ func (a *app) startPipeline(ctx context.Context) error {
 	}
 	c := embedded.ChildConfig{
 		Name: "pipeline", Path: program, Output: a.env.Stderr, Expendable: pipelineExpendable,
-		Args: []string{
-			"pipeline", "--kafka", strings.Join(a.brokers, ","), "--redis", a.redis, "--metrics-addr", "unix:" + socket,
+		Args: slices.Concat([]string{"pipeline"}, a.kafka.Arguments(), a.redis.Arguments(), []string{
+			"--metrics-addr", "unix:" + socket,
 			"--slice", a.options.slice.String(), "--bound", a.options.bound.String(), "--log-level", a.options.level.String(),
-		},
+		}),
 	}
 	a.supervise(ctx, func(_ context.Context, starved int) (pipeline.Process, error) {
 		c.Env = a.pipelineEnv(starved)
@@ -404,7 +406,7 @@ func (a *app) supervise(ctx context.Context, start pipeline.Start) {
 // startFlink runs the job in a Flink of this machine, whose workers are this program.
 func (a *app) startFlink(ctx context.Context, program, socket string) {
 	c := pipeline.DefaultFlink()
-	c.Brokers, c.Redis, c.Worker = a.brokers, a.redis, program
+	c.Kafka, c.Redis, c.Worker = a.kafka, a.redis, program
 	c.Slice, c.Bound = a.options.slice, a.options.bound
 	c.Parallelism, c.Checkpoint = a.options.workers, a.options.interval
 	c.WorkerMetrics, c.WorkerLogs = "unix:"+socket, filepath.Join(a.options.dir, "flink", "log")
@@ -445,7 +447,7 @@ func (a *app) startGateway(ctx context.Context) error {
 }
 
 func (a *app) startIngest(ctx context.Context) error {
-	s, err := ingest.New(ingest.Config{Brokers: a.brokers, Guard: a.guard, Metrics: a.metrics, Log: a.log("ingest")})
+	s, err := ingest.New(ingest.Config{Kafka: a.kafka, Guard: a.guard, Metrics: a.metrics, Log: a.log("ingest")})
 	if err != nil {
 		return err
 	}

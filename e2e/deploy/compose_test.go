@@ -22,6 +22,9 @@ const root = "../.."
 type compose struct {
 	Services map[string]service `yaml:"services"`
 	Volumes  map[string]any     `yaml:"volumes"`
+	Secrets  map[string]struct {
+		File string `yaml:"file"`
+	} `yaml:"secrets"`
 }
 
 type service struct {
@@ -31,7 +34,9 @@ type service struct {
 		Dockerfile string `yaml:"dockerfile"`
 		Target     string `yaml:"target"`
 	} `yaml:"build"`
+	Entrypoint  []string          `yaml:"entrypoint"` // Empty = the image's.
 	Command     []string          `yaml:"command"`
+	Secrets     []string          `yaml:"secrets"` // In files below secretsFolder.
 	Environment map[string]string `yaml:"environment"`
 	Volumes     []string          `yaml:"volumes"` // source:target, with :ro
 	Ports       []string          `yaml:"ports"`
@@ -45,6 +50,9 @@ type service struct {
 		Test []string `yaml:"test"`
 	} `yaml:"healthcheck"`
 }
+
+// secretsFolder is where containers see their secrets.
+const secretsFolder = "/run/secrets"
 
 // The images that the Dockerfile makes.
 const (
@@ -60,6 +68,9 @@ func readCompose(t *testing.T) compose {
 	var c compose
 	readYAML(t, "compose.yaml", &c)
 	for _, s := range c.Services {
+		for i := range s.Entrypoint {
+			s.Entrypoint[i] = strings.ReplaceAll(s.Entrypoint[i], "$$", "$")
+		}
 		for i := range s.Command {
 			s.Command[i] = variable.ReplaceAllString(s.Command[i], "$1")
 		}

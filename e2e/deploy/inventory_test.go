@@ -22,7 +22,9 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/canary"
 	"pulseboard/internal/embedded"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/scrape"
 	"pulseboard/internal/testenv"
 	"pulseboard/pipeline"
@@ -201,7 +203,7 @@ func services(t *testing.T) map[string]collectors {
 		if err := guarded(c); err != nil {
 			return err
 		}
-		_, err := ingest.New(ingest.Config{Brokers: []string{"127.0.0.1:1"}, Metrics: c, Log: log})
+		_, err := ingest.New(ingest.Config{Kafka: kafkaconn.At("127.0.0.1:1"), Metrics: c, Log: log})
 		return err
 	})
 	make1("pipeline", func(c *collectors) error {
@@ -212,12 +214,12 @@ func services(t *testing.T) map[string]collectors {
 		if err := guarded(c); err != nil {
 			return err
 		}
-		store, err := results.Open(t.Context(), redis)
+		store, err := results.Open(t.Context(), redisconn.At(redis))
 		if err != nil {
 			return err
 		}
 		t.Cleanup(func() { _ = store.Close() })
-		reg, err := registry.Open(t.Context(), redis, registry.WithLog(log))
+		reg, err := registry.Open(t.Context(), redisconn.At(redis), registry.WithLog(log))
 		if err != nil {
 			return err
 		}
@@ -234,12 +236,12 @@ func services(t *testing.T) map[string]collectors {
 		if err := guarded(c); err != nil {
 			return err
 		}
-		store, err := configsvc.OpenStore(t.Context(), filepath.Join(t.TempDir(), "dashboards.db"))
+		store, err := configsvc.OpenStore(t.Context(), configsvc.SQLite(filepath.Join(t.TempDir(), "dashboards.db")))
 		if err != nil {
 			return err
 		}
 		t.Cleanup(func() { _ = store.Close() })
-		reg, err := registry.Open(t.Context(), redis, registry.WithLog(log))
+		reg, err := registry.Open(t.Context(), redisconn.At(redis), registry.WithLog(log))
 		if err != nil {
 			return err
 		}

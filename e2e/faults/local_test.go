@@ -15,6 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/registry"
 )
@@ -122,7 +123,7 @@ func (r *run) finish() {
 
 func publish(t *testing.T, addr string) {
 	t.Helper()
-	store, err := registry.Open(t.Context(), addr)
+	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}

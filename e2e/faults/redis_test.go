@@ -16,6 +16,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -56,7 +57,7 @@ func publishDashboard(t *testing.T, addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := registry.Open(t.Context(), addr)
+	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"pulseboard/internal/flink"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -140,7 +141,7 @@ func byKey(queries ...metric.Query) map[string]registry.Entry {
 // publishWith makes the queries of every test known, and more.
 func publishWith(t *testing.T, addr string, more ...map[string]registry.Entry) {
 	t.Helper()
-	store, err := registry.Open(t.Context(), addr)
+	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/segmentio/kafka-go"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -122,7 +123,7 @@ func newRig(t *testing.T, start func(*testing.T, *testenv.Buffer) *broker) *rig 
 	pipeline := testenv.Build(t, "pipeline")
 	r.broker = start(t, r.log)
 	server := testenv.Redis(t)
-	store, err := registry.Open(t.Context(), server)
+	store, err := registry.Open(t.Context(), redisconn.At(server))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/registry"
 )
@@ -121,7 +122,7 @@ type queries struct {
 
 func newQueries(t *testing.T, w *world, addr string) *queries {
 	t.Helper()
-	store, err := registry.Open(t.Context(), addr)
+	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}

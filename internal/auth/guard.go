@@ -76,12 +76,19 @@ func Open(path string, c Config) (*Guard, error) {
 	return g, nil
 }
 
-// warnIfOpen says so when others of this machine can read the file. What they
-// find are hashes, which are of no use, so it is no more than a warning.
+// warnIfOpen says so when others of this machine can read the file, where they find
+// hashes, which are of no use, or when a group can write it, which may be meant.
+// One that everybody can write is not used at all (see secret.CheckFile).
 func (g *Guard) warnIfOpen() {
 	info, err := os.Stat(g.path)
-	if err == nil && info.Mode().Perm()&0o004 != 0 {
+	if err != nil {
+		return
+	}
+	if info.Mode().Perm()&0o004 != 0 {
 		g.log.Warn("every user of this machine can read the tokens file; chmod o-r it", "file", g.path)
+	}
+	if info.Mode().Perm()&0o020 != 0 {
+		g.log.Warn("a group can write the tokens file, and so let anybody in; chmod g-w it, unless that is meant", "file", g.path)
 	}
 }
 

@@ -19,10 +19,11 @@ import (
 
 // LocalConfig says how to run Flink and Beam's job server in one Java process.
 type LocalConfig struct {
-	Jars   string // Folder of the jars, see Find.
-	Dir    string // For configuration and checkpoints.
-	Slots  int    // 0 = 2.
-	Heap   string // Of Java at most, as it writes it; "" = a quarter of the memory, which is Java's own choice.
+	Jars   string   // Folder of the jars, see Find.
+	Dir    string   // For configuration and checkpoints.
+	Slots  int      // 0 = 2.
+	Heap   string   // Of Java at most, as it writes it; "" = a quarter of the memory, which is Java's own choice.
+	Env    []string // Of Java, and so of the workers that it starts; nil = embedded.Environ().
 	Output io.Writer
 	// From is the checkpoint or savepoint that the job begins with, "" = none.
 	From string
@@ -116,7 +117,7 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 	}
 	l := &Local{jobServer: fmt.Sprintf("127.0.0.1:%d", ports[1]), rest: fmt.Sprintf("http://127.0.0.1:%d", ports[0])}
 	l.Child, err = embedded.StartChild(embedded.ChildConfig{
-		Name: "flink", Path: java, Output: c.Output, Dir: dir, Grace: 3 * time.Second,
+		Name: "flink", Path: java, Output: c.Output, Env: c.Env, Dir: dir, Grace: 3 * time.Second,
 		Args: append(heap,
 			"-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Djava.io.tmpdir="+filepath.Join(dir, "tmp"),
 			"-cp", filepath.Join(c.Jars, "*"), "org.apache.beam.runners.flink.FlinkJobServerDriver",

@@ -20,6 +20,7 @@ import (
 
 	"pulseboard/internal/auth"
 	"pulseboard/internal/load"
+	"pulseboard/internal/secret"
 	"pulseboard/internal/testenv"
 )
 
@@ -382,34 +383,34 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no token": {func(*load.Config) {}, "pass a token for it in PULSEBOARD_TOKEN"},
 		"a token that may not send": {func(c *load.Config) {
-			c.Token, c.Connections = string(auth.View), 0
+			c.Token, c.Connections = secret.New(string(auth.View)), 0
 		}, "pass a token with the scope ingest in PULSEBOARD_TOKEN"},
 		"a token that may not look": {func(c *load.Config) {
-			c.Token, c.Rate, c.DashboardIDs = string(auth.Ingest), 0, []string{"d"}
+			c.Token, c.Rate, c.DashboardIDs = secret.New(string(auth.Ingest)), 0, []string{"d"}
 		}, "closed with 4401"},
 		"no such dashboard": {func(c *load.Config) {
-			c.Token, c.Rate, c.DashboardIDs = string(auth.Admin), 0, []string{"d"}
+			c.Token, c.Rate, c.DashboardIDs = secret.New(string(auth.Admin)), 0, []string{"d"}
 		}, "closed with 4404"},
 		"not the gateway": {func(c *load.Config) {
-			c.Token, c.Gateways = string(auth.Admin), []string{w.config}
+			c.Token, c.Gateways = secret.New(string(auth.Admin)), []string{w.config}
 		}, "is this the gateway?"},
 		"not ingest": {func(c *load.Config) {
-			c.Token, c.Ingest = string(auth.Admin), w.config
+			c.Token, c.Ingest = secret.New(string(auth.Admin)), w.config
 		}, "is --ingest the address of ingest?"},
 		"nobody there": {func(c *load.Config) {
-			c.Token, c.Gateways = string(auth.Admin), []string{"http://127.0.0.1:1"}
+			c.Token, c.Gateways = secret.New(string(auth.Admin)), []string{"http://127.0.0.1:1"}
 		}, "check --gateway"},
 		"a refresh below the slice": {func(c *load.Config) {
-			c.Token, c.Refresh = string(auth.Admin), 10*time.Millisecond
+			c.Token, c.Refresh = secret.New(string(auth.Admin)), 10*time.Millisecond
 		}, "would not make the dashboards as asked for"},
 		"a window that is too long": {func(c *load.Config) {
-			c.Token, c.WindowSeconds = string(auth.Admin), 7200
+			c.Token, c.WindowSeconds = secret.New(string(auth.Admin)), 7200
 		}, "window_seconds"},
 		"a check of a run that is too long": {func(c *load.Config) {
-			c.Token, c.Check, c.For = string(auth.Admin), true, 2*time.Hour
+			c.Token, c.Check, c.For = secret.New(string(auth.Admin)), true, 2*time.Hour
 		}, "shorten --for or leave --check out"},
 		"no such process": {func(c *load.Config) {
-			c.Token, c.Pids = string(auth.Admin), []load.Pid{{Name: "gateway", Pid: 1 << 30}}
+			c.Token, c.Pids = secret.New(string(auth.Admin)), []load.Pid{{Name: "gateway", Pid: 1 << 30}}
 		}, "correct --pids"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -423,7 +424,7 @@ func TestRefusals(t *testing.T) {
 	}
 	t.Run("a token for everything", func(t *testing.T) {
 		p := w.plan()
-		p.Token = string(auth.Admin)
+		p.Token = secret.New(string(auth.Admin))
 		wantExact(t, w.run(p).Streams.Delivery)
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pulseboard/internal/conf"
+	"pulseboard/internal/secret"
 )
 
 // Env is what a command gets from its surroundings.
@@ -59,20 +60,31 @@ func Run(ctx context.Context, name string, env Env, run func(context.Context, En
 	var exit *Exit
 	if errors.As(err, &exit) {
 		if exit.Err != nil {
-			_, _ = fmt.Fprintf(env.Stderr, "%s: %v\n", name, exit.Err)
+			_, _ = fmt.Fprintf(env.Stderr, "%s: %s\n", name, secret.Scrub(exit.Err.Error()))
 		}
 		return exit.Code
 	}
 	if err == nil || errors.Is(err, conf.ErrHelp) || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return 0
 	}
-	_, _ = fmt.Fprintf(env.Stderr, "%s: %v\n", name, err)
+	_, _ = fmt.Fprintf(env.Stderr, "%s: %s\n", name, secret.Scrub(err.Error()))
 	return 1
 }
 
 // Logger returns the text log of a service.
 func Logger(w io.Writer, level slog.Level, name string) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})).With("service", name)
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: scrub})).With("service", name)
+}
+
+// scrub takes passwords out of the addresses that libraries quote in their errors.
+func scrub(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case string:
+		a.Value = slog.StringValue(secret.Scrub(v))
+	case error:
+		a.Value = slog.StringValue(secret.Scrub(v.Error()))
+	}
+	return a
 }
 
 // Listen opens a TCP listener; its errors name the address and the way out.
