@@ -46,6 +46,7 @@ func main() { os.Exit(service.Main("configsvc", run)) }
 type options struct {
 	addr, database, redis string
 	tokens                string
+	edge                  service.Edge
 	slice                 time.Duration
 	maxWindow             int
 	level                 slog.Level
@@ -56,6 +57,8 @@ func parse(env service.Env) (options, error) {
 	f := conf.New("configsvc", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8082", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
+	o.edge.Flags(f.FlagSet)
+	o.edge.ProxyFlags(f.FlagSet)
 	f.StringVar(&o.database, "database", "pulseboard.db", "`database` that keeps the dashboards: the path of a SQLite file, made when it is not there, or postgres://user:password@host:port/name")
 	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that gets queries and dashboards, `host:port` or redis:// URL")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
@@ -84,6 +87,10 @@ func run(ctx context.Context, env service.Env) (err error) {
 	log := service.Logger(env.Stderr, o.level, "configsvc")
 	metrics := service.NewMetrics()
 	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -124,7 +131,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	log.Info("listening", "addr", ln.Addr().String(), "database", o.database)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log) })
+	g.Go(func() error { return server.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy)) })
 	g.Go(func() error { return svc.Run(ctx) })
 	g.Go(func() error { return catalogue.Watch(ctx) })
 	g.Go(func() error { return guard.Run(ctx) })

@@ -45,6 +45,7 @@ func main() { os.Exit(service.Main("ingest", run)) }
 type options struct {
 	addr     string
 	tokens   string
+	edge     service.Edge
 	kafka    conf.List
 	config   ingest.Config
 	ensure   bool
@@ -57,6 +58,8 @@ func parse(env service.Env) (options, error) {
 	f := conf.New("ingest", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8081", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
+	o.edge.Flags(f.FlagSet)
+	o.edge.ProxyFlags(f.FlagSet)
 	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
 	f.StringVar(&o.config.Topic, "topic", "metric-events", "`topic` of the events")
 	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", "metric-dead-letters", "`topic` of the pipeline's dead letters, made here with the other")
@@ -99,6 +102,10 @@ func run(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
 
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
@@ -126,7 +133,7 @@ func run(ctx context.Context, env service.Env) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer stop()
-		return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log)
+		return server.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy))
 	})
 	g.Go(func() error { return svc.Run(running) })
 	g.Go(func() error { return guard.Run(ctx) })

@@ -22,6 +22,7 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/canary"
 	"pulseboard/internal/scrape"
+	frame "pulseboard/internal/service"
 	"pulseboard/internal/testenv"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -190,7 +191,14 @@ func services(t *testing.T) map[string]collectors {
 		}
 		out[process] = c
 	}
+	served := func(c *collectors) error {
+		_, err := frame.NewServer(frame.ServerConfig{Metrics: c, Log: log})
+		return err
+	}
 	guarded := func(c *collectors) error {
+		if err := served(c); err != nil {
+			return err
+		}
 		_, err := auth.Open(testenv.Tokens(t, auth.Admin), auth.Config{Metrics: c, Log: log})
 		return err
 	}
@@ -202,6 +210,9 @@ func services(t *testing.T) map[string]collectors {
 		return err
 	})
 	make1("pipeline", func(c *collectors) error {
+		if err := served(c); err != nil {
+			return err
+		}
 		c.MustRegister(slices.Concat(sources.Collectors(), transforms.Collectors(), sinks.Collectors())...)
 		return nil
 	})
@@ -246,6 +257,9 @@ func services(t *testing.T) map[string]collectors {
 		return err
 	})
 	make1("canary", func(c *collectors) error {
+		if err := served(c); err != nil {
+			return err
+		}
 		const url = "http://127.0.0.1:1"
 		_, err := canary.New(canary.Config{Ingest: url, Config: url, Gateway: url, Instance: "x", Metrics: c, Log: log})
 		return err
