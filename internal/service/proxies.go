@@ -19,7 +19,7 @@ func ParseProxies(list []string) (*Proxies, error) {
 			prefix, err = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the trusted proxies hold %.100q: each must be an IP address or a CIDR range, such as 10.0.0.0/8", item)
+			return nil, fmt.Errorf("the trusted proxies are %.200q: each must be an IP address or a CIDR range, such as 10.0.0.0/8", list)
 		}
 		p.ranges = append(p.ranges, prefix.Masked())
 	}
