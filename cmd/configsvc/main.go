@@ -123,7 +123,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	svc, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
-		Catalogue: catalogue, Guard: guard, Metrics: metrics, Log: log,
+		Catalogue: catalogue, TrustedProxies: o.edge.Proxies, Guard: guard, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err

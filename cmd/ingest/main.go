@@ -67,7 +67,7 @@ func parse(env service.Env) (options, error) {
 	f.IntVar(&o.config.Partitions, "partitions", 16, "`number` of partitions of the events' topic when it is made")
 	f.DurationVar(&o.config.Limits.Late, "lateness", time.Minute, "oldest event time that is taken, a `duration` before arrival; the same as the pipeline's")
 	f.DurationVar(&o.config.Limits.Ahead, "skew", 2*time.Second, "newest event time that is taken, a `duration` after arrival; the same as the pipeline's")
-	f.Int64Var(&o.config.MaxPending, "max-pending", 256<<20, "most `bytes` of request bodies at a time; more are answered 429")
+	f.Int64Var(&o.config.MaxPending, "max-pending", 256<<20, "most `bytes` of request bodies at a time, of which no address or token may hold all; more are answered 429")
 	f.DurationVar(&o.patience, "patience", 10*time.Second, "how long a request waits for Kafka, a `duration`, until it is answered 503")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
@@ -114,6 +114,7 @@ func run(ctx context.Context, env service.Env) error {
 	defer func() { _ = ln.Close() }() // Closed already when serving has begun.
 
 	o.config.Brokers, o.config.Patience, o.config.Guard, o.config.Metrics, o.config.Log = o.kafka, o.patience, guard, metrics, log
+	o.config.TrustedProxies = o.edge.Proxies
 	svc, err := ingest.New(o.config)
 	if err != nil {
 		return err

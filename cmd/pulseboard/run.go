@@ -324,7 +324,7 @@ func (a *app) startConfig(ctx context.Context) error {
 	a.group.start(ctx, "catalogue", catalogue.Watch)
 	s, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
-		Catalogue: catalogue, Guard: a.guard, Metrics: a.metrics, Log: a.log("config"),
+		Catalogue: catalogue, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Metrics: a.metrics, Log: a.log("config"),
 	})
 	if err != nil {
 		return err
@@ -434,7 +434,7 @@ func (a *app) startGateway(ctx context.Context) error {
 }
 
 func (a *app) startIngest(ctx context.Context) error {
-	s, err := ingest.New(ingest.Config{Brokers: a.brokers, Guard: a.guard, Metrics: a.metrics, Log: a.log("ingest")})
+	s, err := ingest.New(ingest.Config{Brokers: a.brokers, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Metrics: a.metrics, Log: a.log("ingest")})
 	if err != nil {
 		return err
 	}

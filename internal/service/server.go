@@ -81,8 +81,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) err
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
-		ConnState:         s.connections.state,
+		// OPTIONS * goes through the handler, as everything.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+		ConnState:                    s.connections.state,
 	}
 	ln = listener{ln, s.connections}
 	if s.certificate != nil && at.Network() != "unix" {
