@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/internal/auth"
+	"pulseboard/internal/bodies"
+	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
 
@@ -29,6 +31,9 @@ type Config struct {
 	// Guard asks for tokens with the scope view to read and edit to change; nil =
 	// everybody may do both.
 	Guard *auth.Guard
+	// TrustedProxies are the addresses or CIDR ranges of proxies whose X-Forwarded-For
+	// says whose a request is; nil = none.
+	TrustedProxies []string
 	// Metrics is where the service registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().
@@ -59,6 +64,9 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
+// maxBodies is how many bytes the bodies of all requests under way may hold.
+const maxBodies = 64 << 20
+
 // Service is the config service.
 type Service struct {
 	store     Store
@@ -67,6 +75,8 @@ type Service struct {
 	metrics   Catalogue
 	docs      []byte
 	guard     *auth.Guard
+	bodies    *bodies.Budget
+	proxies   *service.Proxies
 	handler   http.Handler
 	log       *slog.Logger
 }
@@ -77,12 +87,16 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxies, err := service.ParseProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(cfg.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("cannot register the metrics of the config service: %w", err)
 	}
 	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
-	s := &Service{store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, log: cfg.Log}
+	s := &Service{store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, log: cfg.Log, bodies: bodies.New(maxBodies, nil), proxies: proxies}
 	if s.docs, err = docsPage(); err != nil {
 		return nil, err
 	}

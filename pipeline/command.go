@@ -76,6 +76,8 @@ func Main(ctx context.Context, env service.Env) error {
 	f.Func("from", "`time` after which windows end, RFC 3339 or epoch milliseconds; empty = since the first record", setTime(&ref.From))
 	f.Func("to", "`time` up to which windows end; empty = to the end of the topic, and on prism without --from for ever", setTime(&ref.To))
 	output := f.String("output", "json", "`where` results go: json, lines on the standard output, or redis, under ref:<metric key>")
+	var edge service.Edge
+	edge.Flags(f.FlagSet)
 	metricsAddr := f.String("metrics-addr", "", "`address` to serve /metrics on: host:port, or unix:PATH; empty = not at all")
 	var level slog.Level
 	f.TextVar(&level, "log-level", slog.LevelInfo, "`level` of the log: DEBUG, INFO, WARN or ERROR")
@@ -108,6 +110,10 @@ func Main(ctx context.Context, env service.Env) error {
 	if *metricsAddr == "" {
 		return RunPrism(ctx, c)
 	}
+	server, err := metricsServer(*metricsAddr, edge, metrics, c.Log)
+	if err != nil {
+		return err
+	}
 	ln, err := listen(ctx, *metricsAddr)
 	if err != nil {
 		return err
@@ -116,7 +122,7 @@ func Main(ctx context.Context, env service.Env) error {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
-	go func() { served <- service.Serve(serving, ln, mux, c.Log) }()
+	go func() { served <- server.Serve(serving, ln, mux) }()
 	err = RunPrism(ctx, c)
 	stop()
 	return errors.Join(err, <-served)
@@ -159,6 +165,16 @@ func setTime(t *time.Time) func(string) error {
 		*t = parsed
 		return err
 	}
+}
+
+// metricsServer tells of itself on a port. Over a socket it is asked by pulseboard
+// run, which shows the metrics of a server of its own.
+func metricsServer(addr string, e service.Edge, metrics prometheus.Registerer, log *slog.Logger) (*service.Server, error) {
+	c := service.ServerConfig{Edge: e, Metrics: metrics, Log: log}
+	if strings.HasPrefix(addr, "unix:") {
+		c.Metrics = nil
+	}
+	return service.NewServer(c)
 }
 
 func listen(ctx context.Context, addr string) (net.Listener, error) {

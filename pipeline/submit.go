@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"pulseboard/internal/flink"
+	"pulseboard/internal/service"
 	"pulseboard/sources"
 )
 
@@ -47,8 +48,9 @@ type FlinkConfig struct {
 	// delay of each result.
 	BundleTime time.Duration
 
-	WorkerMetrics string // Where workers serve their metrics, "" = nowhere.
-	WorkerLogs    string // Folder of the workers' logs, where the TaskManagers are.
+	WorkerMetrics string       // Where workers serve their metrics, "" = nowhere.
+	WorkerEdge    service.Edge // How they do.
+	WorkerLogs    string       // Folder of the workers' logs, where the TaskManagers are.
 	LogLevel      string
 }
 
@@ -163,7 +165,7 @@ func (c *FlinkConfig) job(ctx context.Context, run string, shards int, start tim
 	Build(s, c.Config, onFlink(shards), run, start)
 	worker, err := json.Marshal(workerOptions{
 		Run: run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
-		Metrics: c.WorkerMetrics, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
+		Metrics: c.WorkerMetrics, Edge: c.WorkerEdge, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
 	})
 	if err != nil {
 		return nil, err

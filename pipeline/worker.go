@@ -45,8 +45,11 @@ type workerOptions struct {
 	SliceMs   int64              `json:"slice_ms"`
 	KeyGroups int                `json:"key_groups"`
 	Metrics   string             `json:"metrics"`
-	Logs      string             `json:"logs"`
-	LogLevel  string             `json:"log_level"`
+
+	Edge service.Edge `json:"edge"` // Of Metrics.
+
+	Logs     string `json:"logs"`
+	LogLevel string `json:"log_level"`
 }
 
 const provisionFlag = "provision_endpoint"
@@ -130,7 +133,7 @@ func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
 		return err
 	}
 	if o.Metrics != "" {
-		if err := serveMetrics(ctx, o.Metrics, metrics, log); err != nil {
+		if err := serveMetrics(ctx, o, metrics, log); err != nil {
 			log.Error("metrics are not served", "error", err)
 		}
 	}
@@ -189,8 +192,12 @@ func workerLog(o workerOptions, id string) (*slog.Logger, error) {
 // TaskManagers may share a machine.
 const metricsPorts = 16
 
-func serveMetrics(ctx context.Context, addr string, metrics prometheus.Gatherer, log *slog.Logger) error {
-	ln, err := listenNear(ctx, addr)
+func serveMetrics(ctx context.Context, o workerOptions, metrics *prometheus.Registry, log *slog.Logger) error {
+	server, err := metricsServer(o.Metrics, o.Edge, metrics, log)
+	if err != nil {
+		return err
+	}
+	ln, err := listenNear(ctx, o.Metrics)
 	if err != nil {
 		return err
 	}
@@ -198,7 +205,7 @@ func serveMetrics(ctx context.Context, addr string, metrics prometheus.Gatherer,
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	go func() {
-		if err := service.Serve(ctx, ln, mux, log); err != nil {
+		if err := server.Serve(ctx, ln, mux); err != nil {
 			log.Error("metrics are no longer served", "error", err)
 		}
 	}()

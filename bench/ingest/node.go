@@ -43,6 +43,10 @@ func node(ctx context.Context, env service.Env) error {
 	if err := s.EnsureTopics(ctx); err != nil {
 		return err
 	}
+	server, err := service.NewServer(service.ServerConfig{Log: log})
+	if err != nil {
+		return err
+	}
 	ln, err := service.Listen(ctx, addr)
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func node(ctx context.Context, env service.Env) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer stop()
-		return service.Serve(ctx, ln, s.Handler(), log)
+		return server.Serve(ctx, ln, s.Handler())
 	})
 	g.Go(func() error { return s.Run(running) })
 	return g.Wait()

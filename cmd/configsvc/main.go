@@ -49,6 +49,7 @@ type options struct {
 	database  configsvc.Database
 	redis     redisconn.Endpoint
 	tokens    string
+	edge      service.Edge
 	slice     time.Duration
 	maxWindow int
 	level     slog.Level
@@ -59,6 +60,8 @@ func parse(env service.Env) (options, error) {
 	f := conf.New("configsvc", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8082", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
+	o.edge.Flags(f.FlagSet)
+	o.edge.ProxyFlags(f.FlagSet)
 	configsvc.DatabaseFlags(f, &o.database, "pulseboard.db", "database that keeps the dashboards")
 	redisconn.Flags(f, &o.redis, "127.0.0.1:6379", "Redis that gets queries and dashboards")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
@@ -87,6 +90,10 @@ func run(ctx context.Context, env service.Env) (err error) {
 	log := service.Logger(env.Stderr, o.level, "configsvc")
 	metrics := service.NewMetrics()
 	guard, err := auth.Open(o.tokens, auth.Config{Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -119,7 +126,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	svc, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
-		Catalogue: catalogue, Guard: guard, Metrics: metrics, Log: log,
+		Catalogue: catalogue, TrustedProxies: o.edge.Proxies, Guard: guard, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err
@@ -127,7 +134,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	log.Info("listening", "addr", ln.Addr().String(), "database", o.database)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log) })
+	g.Go(func() error { return server.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy)) })
 	g.Go(func() error { return svc.Run(ctx) })
 	g.Go(func() error { return catalogue.Watch(ctx) })
 	g.Go(func() error { return guard.Run(ctx) })

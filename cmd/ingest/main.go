@@ -45,6 +45,7 @@ func main() { os.Exit(service.Main("ingest", run)) }
 type options struct {
 	addr     string
 	tokens   string
+	edge     service.Edge
 	config   ingest.Config
 	ensure   bool
 	patience time.Duration
@@ -56,6 +57,8 @@ func parse(env service.Env) (options, error) {
 	f := conf.New("ingest", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8081", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
+	o.edge.Flags(f.FlagSet)
+	o.edge.ProxyFlags(f.FlagSet)
 	kafkaconn.Flags(f, &o.config.Kafka, "`addresses` of Kafka brokers, host:port, separated by commas", "127.0.0.1:9092")
 	f.StringVar(&o.config.Topic, "topic", "metric-events", "`topic` of the events")
 	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", "metric-dead-letters", "`topic` of the pipeline's dead letters, made here with the other")
@@ -63,7 +66,7 @@ func parse(env service.Env) (options, error) {
 	f.IntVar(&o.config.Partitions, "partitions", 16, "`number` of partitions of the events' topic when it is made")
 	f.DurationVar(&o.config.Limits.Late, "lateness", time.Minute, "oldest event time that is taken, a `duration` before arrival; the same as the pipeline's")
 	f.DurationVar(&o.config.Limits.Ahead, "skew", 2*time.Second, "newest event time that is taken, a `duration` after arrival; the same as the pipeline's")
-	f.Int64Var(&o.config.MaxPending, "max-pending", 256<<20, "most `bytes` of request bodies at a time; more are answered 429")
+	f.Int64Var(&o.config.MaxPending, "max-pending", 256<<20, "most `bytes` of request bodies at a time, of which no address or token may hold all; more are answered 429")
 	f.DurationVar(&o.patience, "patience", 10*time.Second, "how long a request waits for Kafka, a `duration`, until it is answered 503")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
@@ -98,6 +101,10 @@ func run(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
 
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
@@ -106,6 +113,7 @@ func run(ctx context.Context, env service.Env) error {
 	defer func() { _ = ln.Close() }() // Closed already when serving has begun.
 
 	o.config.Patience, o.config.Guard, o.config.Metrics, o.config.Log = o.patience, guard, metrics, log
+	o.config.TrustedProxies = o.edge.Proxies
 	svc, err := ingest.New(o.config)
 	if err != nil {
 		return err
@@ -125,7 +133,7 @@ func run(ctx context.Context, env service.Env) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer stop()
-		return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy), log)
+		return server.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, svc.Healthy))
 	})
 	g.Go(func() error { return svc.Run(running) })
 	g.Go(func() error { return guard.Run(ctx) })

@@ -54,8 +54,9 @@ everybody on this machine; for others, give it a file of tokens:
   pulseboard run --addr 0.0.0.0:8080 --tokens tokens.yaml
 
 The page then asks for the token, and programs send it as Authorization: Bearer
-TOKEN. /metrics and /healthz stay open. Put a proxy with TLS before it: tokens and
-values go over the wire in clear text otherwise (docs/access.md).
+TOKEN. /metrics and /healthz stay open. Add --tls-cert and --tls-key, or put a proxy
+with TLS before it: tokens and values go over the wire in clear text otherwise
+(docs/access.md).
 
 Events and dashboards are kept in the data folder: they survive the kill of any process,
 but the embedded Kafka does not wait for the disk, so a power cut may cost the
@@ -68,6 +69,7 @@ Send an event:
 type runOptions struct {
 	addr     string
 	tokens   string
+	edge     service.Edge
 	dir      string
 	noDemo   bool
 	noCanary bool
@@ -89,6 +91,8 @@ func parseRun(env service.Env) (*runOptions, error) {
 	f := conf.New("pulseboard run", aboutRun)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`host:port` of page, API, ingest and streams; port 0 takes a free one")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
+	o.edge.Flags(f.FlagSet)
+	o.edge.ProxyFlags(f.FlagSet)
 	f.StringVar(&o.dir, "data-dir", ".pulseboard", "`folder` of events and dashboards, for one pulseboard at a time")
 	f.BoolVar(&o.noDemo, "no-demo", false, "do not show this machine's own figures")
 	f.BoolVar(&o.noCanary, "no-canary", false, "do not send an event a second through everything to see that all is well, see pulseboard canary --help")
@@ -143,6 +147,12 @@ func run(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
+	server, err := service.NewServer(service.ServerConfig{
+		Edge: o.edge, Tokens: o.tokens != "", Streams: maxStreams, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "http"),
+	})
+	if err != nil {
+		return err
+	}
 	// The address first: its fault is the most likely, and nothing is running yet.
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
@@ -157,7 +167,7 @@ func run(ctx context.Context, env service.Env) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	a := &app{
-		options: o, env: env, addr: reachable(ln.Addr()), metrics: metrics, guard: guard,
+		options: o, env: env, addr: reachable(ln.Addr()), metrics: metrics, guard: guard, server: server,
 		group: &group{log: service.Logger(env.Stderr, o.level, "pulseboard"), fail: fail},
 	}
 	defer a.group.stop()
@@ -169,8 +179,8 @@ func run(ctx context.Context, env service.Env) error {
 	if o.tokens != "" {
 		who = "asks for a token of " + o.tokens
 	}
-	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: http://%s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
-		a.addr, ln.Addr(), who, a.kafka, a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
+	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: %s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
+		o.edge.URL(a.addr), ln.Addr(), who, a.kafka, a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
 	if _, built := web.Dist(); !built {
 		_, _ = fmt.Fprintln(env.Stdout, "The page is not built into this program: install Node and run make build. The API works.")
 	}
@@ -197,7 +207,8 @@ type app struct {
 	group   *group
 	metrics *prometheus.Registry
 	guard   *auth.Guard // Nil without tokens.
-	addr    string      // Where this machine finds it.
+	server  *service.Server
+	addr    string // Where this machine finds it.
 
 	memory     memory.Shares
 	memoryFrom string
@@ -227,7 +238,7 @@ func (a *app) start(ctx context.Context, ln net.Listener) error {
 	}
 	a.mux.Handle("GET /healthz", healthz(a.checks))
 	a.mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{a.metrics, a.pipeline}, promhttp.HandlerOpts{}))
-	a.group.start(ctx, "http", func(ctx context.Context) error { return service.Serve(ctx, ln, a.mux, a.log("http")) })
+	a.group.start(ctx, "http", func(ctx context.Context) error { return a.server.Serve(ctx, ln, a.mux) })
 	if !a.options.noDemo {
 		a.startDemo(ctx)
 	}
@@ -329,7 +340,7 @@ func (a *app) startConfig(ctx context.Context) error {
 	a.group.start(ctx, "catalogue", catalogue.Watch)
 	s, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
-		Catalogue: catalogue, Guard: a.guard, Metrics: a.metrics, Log: a.log("config"),
+		Catalogue: catalogue, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Metrics: a.metrics, Log: a.log("config"),
 	})
 	if err != nil {
 		return err
@@ -432,8 +443,7 @@ func (a *app) startGateway(ctx context.Context) error {
 	}
 	a.group.cleanup(ctx, "gateway results", func() { _ = res.Close() })
 	s, err := gateway.New(gateway.Config{
-		// All may come from one address here: this machine's, or that of a proxy before it.
-		MaxConnections: maxStreams, MaxPerAddress: maxStreams,
+		MaxConnections: maxStreams, Origins: a.options.edge.Origins, TrustedProxies: a.options.edge.Proxies,
 		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Guard: a.guard, Metrics: a.metrics, Log: a.log("gateway"),
 	})
 	if err != nil {
@@ -447,7 +457,9 @@ func (a *app) startGateway(ctx context.Context) error {
 }
 
 func (a *app) startIngest(ctx context.Context) error {
-	s, err := ingest.New(ingest.Config{Kafka: a.kafka, Guard: a.guard, Metrics: a.metrics, Log: a.log("ingest")})
+	s, err := ingest.New(ingest.Config{
+		Kafka: a.kafka, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Metrics: a.metrics, Log: a.log("ingest"),
+	})
 	if err != nil {
 		return err
 	}
@@ -476,7 +488,7 @@ func (a *app) startDemo(ctx context.Context) {
 	all := prometheus.Gatherers{a.metrics, a.pipeline}
 	a.group.start(ctx, "demo", func(ctx context.Context) error {
 		demo.Run(ctx, demo.Config{
-			IngestURL: "http://" + a.addr + "/ingest", Token: a.guard.AddInMemory("demo", auth.Ingest), Host: host, Every: time.Second, Log: a.log("demo"),
+			IngestURL: a.options.edge.URL(a.addr) + "/ingest", TLS: a.server.ClientTLS(), Token: a.guard.AddInMemory("demo", auth.Ingest), Host: host, Every: time.Second, Log: a.log("demo"),
 			Rates: func(context.Context) (map[string]float64, error) { return totals(all, names) },
 		})
 		return nil

@@ -26,6 +26,7 @@ import (
 	"pulseboard/internal/memory"
 	"pulseboard/internal/redisconn"
 	"pulseboard/internal/scrape"
+	frame "pulseboard/internal/service"
 	"pulseboard/internal/testenv"
 	"pulseboard/pipeline"
 	"pulseboard/registry"
@@ -195,7 +196,14 @@ func services(t *testing.T) map[string]collectors {
 		}
 		out[process] = c
 	}
+	served := func(c *collectors) error {
+		_, err := frame.NewServer(frame.ServerConfig{Metrics: c, Log: log})
+		return err
+	}
 	guarded := func(c *collectors) error {
+		if err := served(c); err != nil {
+			return err
+		}
 		_, err := auth.Open(testenv.Tokens(t, auth.Admin), auth.Config{Metrics: c, Log: log})
 		return err
 	}
@@ -207,6 +215,9 @@ func services(t *testing.T) map[string]collectors {
 		return err
 	})
 	make1("pipeline", func(c *collectors) error {
+		if err := served(c); err != nil {
+			return err
+		}
 		c.MustRegister(slices.Concat(sources.Collectors(), transforms.Collectors(), sinks.Collectors())...)
 		return nil
 	})
@@ -257,6 +268,9 @@ func services(t *testing.T) map[string]collectors {
 		return nil
 	})
 	make1("canary", func(c *collectors) error {
+		if err := served(c); err != nil {
+			return err
+		}
 		const url = "http://127.0.0.1:1"
 		_, err := canary.New(canary.Config{Ingest: url, Config: url, Gateway: url, Instance: "x", Metrics: c, Log: log})
 		return err
