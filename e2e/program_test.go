@@ -56,7 +56,7 @@ type program struct {
 	printed string // At the start.
 }
 
-var banner = regexp.MustCompile(`(?s)running: (http://\S+)/\n.*Kafka (\S+) .*Redis (\S+) `)
+var banner = regexp.MustCompile(`running: (http://\S+)/\n(?:.*\n)*?  Kafka (\S+) .*\n  Redis (\S+) `)
 
 // start runs the program until it has printed its address. The canary is left out,
 // since tests count events and results: --no-canary=false has it.

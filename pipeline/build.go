@@ -27,8 +27,8 @@ type runner struct {
 	timerEarly time.Duration
 }
 
-// prism is the runner for one machine.
-func prism() runner { return runner{name: "prism", shards: 1, timerEarly: 0} }
+// onPrism is the runner for one machine.
+func onPrism() runner { return runner{name: "prism", shards: 1, timerEarly: 0} }
 
 // Build adds the whole job to s. run names it within the process; start is from
 // when on records are read.

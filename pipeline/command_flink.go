@@ -158,7 +158,7 @@ func jobOf(ctx context.Context, env service.Env, f *conf.Flags) (*flink.Client, 
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, flink.Job{}, err
 	}
-	c := flink.NewClient(*url)
+	c := flink.NewClient(*url, flink.SecretOfEnvironment())
 	j, err := c.Find(ctx, *name)
 	return c, j, err
 }

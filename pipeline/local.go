@@ -76,12 +76,12 @@ func (l *LocalFlink) run(ctx context.Context) error {
 	}
 	defer java.Kill() // It has no more to do at its end than at a crash: what counts is on disk.
 	c := l.config
-	c.JobServer = java.JobServer()
+	c.JobServer, c.secret = java.JobServer(), java.Secret()
 	if err := Submit(ctx, c); err != nil {
 		return err
 	}
 	c.Log.Info("Flink has the job", "rest", java.REST(), "from", l.local.From)
-	return l.watch(ctx, java, flink.NewClient(java.REST()))
+	return l.watch(ctx, java, java.Client())
 }
 
 // How often the job is looked at.

@@ -12,9 +12,9 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
-	beamprism "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/prism"
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/sinks"
@@ -25,7 +25,7 @@ import (
 // RunPrism runs the job on Prism, in this process, until ctx ends or the job
 // fails: any error of a DoFn ends a Prism job, and nothing of it is kept.
 // What it held comes back by reading Kafka again (see startTime).
-func RunPrism(ctx context.Context, c Config) error { return runOn(ctx, c, prism()) }
+func RunPrism(ctx context.Context, c Config) error { return runOn(ctx, c, onPrism()) }
 
 func runOn(ctx context.Context, c Config, r runner) error {
 	if err := c.Validate(); err != nil {
@@ -190,7 +190,7 @@ func execute(ctx context.Context, c Config, r runner, run string, start time.Tim
 	// Prism is not told of the end of ctx: torn down in the middle it panics
 	// at times. The caller ends the process.
 	go func() {
-		_, err := beamprism.Execute(context.WithoutCancel(ctx), p)
+		_, err := prism.Execute(context.WithoutCancel(ctx), p)
 		ended <- err
 	}()
 	select {

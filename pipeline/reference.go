@@ -10,8 +10,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" //nolint:staticcheck // Deprecated for jobs that grow beyond it. The reference is bounded, and requirements.md A11 wants it there.
-	beamprism "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
+	"pulseboard/internal/prism"
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -188,7 +188,7 @@ func (c *ReferenceConfig) execute(ctx context.Context, p *beam.Pipeline) error {
 		if c.Runner == RunnerDirect {
 			_, err = direct.Execute(ctx, p)
 		} else {
-			_, err = beamprism.Execute(context.WithoutCancel(ctx), p) // See execute.
+			_, err = prism.Execute(context.WithoutCancel(ctx), p) // See execute.
 		}
 		ended <- err
 	}()

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -22,8 +23,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"pulseboard/internal/flink"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
@@ -76,6 +80,7 @@ func RunWorker(ctx context.Context, args []string) error {
 	if err := flag.CommandLine.Parse(args); err != nil {
 		return err
 	}
+	grpcx.Dial = dialWith(flink.SecretOfEnvironment())
 	id := flag.Lookup("id").Value.String()
 	info, err := tools.ProvisionInfo(grpcx.WriteWorkerID(ctx, id), *provision)
 	if err != nil {
@@ -119,6 +124,21 @@ func RunWorker(ctx context.Context, args []string) error {
 	log.Info("a worker begins", "id", id, "run", o.Run)
 	beam.Init() // In a worker it serves, and ends the process when the TaskManager is gone.
 	return errors.New("the worker has left its TaskManager")
+}
+
+// dialWith is how the SDK connects to the TaskManager: as by default, and with a secret.
+func dialWith(secret flink.Secret) func(context.Context, string, time.Duration) (*grpc.ClientConn, error) {
+	return func(ctx context.Context, addr string, timeout time.Duration) (*grpc.ClientConn, error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		//nolint:staticcheck // As the SDK does: it relies on being connected, and on the old way to read addresses.
+		conn, err := grpc.DialContext(ctx, addr, grpc.WithBlock(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithPerRPCCredentials(secret), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+		if err != nil {
+			return nil, fmt.Errorf("cannot connect to the TaskManager at %s: %w", addr, err)
+		}
+		return conn, nil
+	}
 }
 
 // equip gives the DoFns what they expect in their process.
@@ -176,7 +196,7 @@ func workerLog(o workerOptions, id string) (*slog.Logger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the log of a worker: %w", err)
 	}
-	if err := syscall.Dup3(int(file.Fd()), int(os.Stderr.Fd()), 0); err != nil {
+	if err := redirect(int(file.Fd()), int(os.Stderr.Fd())); err != nil {
 		return nil, fmt.Errorf("cannot redirect the standard error to %s: %w", path, err)
 	}
 	var level slog.Level

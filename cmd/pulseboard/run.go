@@ -48,7 +48,8 @@ Prism as a process of its own, the dashboards' API, ingest and the stream.
   pulseboard run --kafka k1:9092,k2:9092 --redis r1:6379 --database /srv/dashboards.db
 
 This is the single-machine form. Without tokens it listens on loopback only, for
-everybody on this machine; for others, give it a file of tokens:
+everybody on this machine, as does the embedded Kafka with tokens too; its Redis and
+the pipeline are this user's alone. For others, give it a file of tokens:
 
   pulseboard token create --name me --scopes admin --file tokens.yaml
   pulseboard run --addr 0.0.0.0:8080 --tokens tokens.yaml
@@ -259,7 +260,7 @@ func (a *app) startKafka(ctx context.Context) error {
 	}
 	a.metrics.MustRegister(embedded.Collectors()...)
 	a.group.cleanup(ctx, "kafka", k.Close)
-	a.kafka, a.kafkaKind = kafkaconn.At(k.Addr()), "embedded, "+filepath.Join(a.options.dir, "kafka")
+	a.kafka, a.kafkaKind = kafkaconn.At(k.Addr()), "embedded, "+filepath.Join(a.options.dir, "kafka")+"; open to everybody on this machine"
 	return nil
 }
 

@@ -206,7 +206,7 @@ func TestSingleMachineLosesNothing(t *testing.T) {
 	r := &run{t: t, watch: startWatch(t, server.Addr()), load: startLoad(t, kafka.Addrs(), 100*time.Millisecond)}
 	showLogs(t, log, filepath.Join(dir, "log"))
 	p := testenv.Start(t, log, path, args...)
-	java := func() int { return testenv.Child(p.Pid(), "FlinkJobServerDriver") }
+	java := func() int { return testenv.Child(p.Pid(), "pulseboard.flink.OneMachine") }
 	worker := func() int { return testenv.Child(java(), "--provision_endpoint") }
 	r.current("the start")
 

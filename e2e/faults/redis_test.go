@@ -336,7 +336,7 @@ func TestRedisAway(t *testing.T) {
 	asked := askSnapshots(t, "http://"+gatewayAddr)
 	await(t, "a value over HTTP", func() error { return asked.live(time.Time{}) })
 	pids := func() [4]int {
-		java := testenv.Child(p.Pid(), "FlinkJobServerDriver")
+		java := testenv.Child(p.Pid(), "pulseboard.flink.OneMachine")
 		return [4]int{p.Pid(), java, testenv.Child(java, "--provision_endpoint"), g.Pid()}
 	}
 	before := pids()
