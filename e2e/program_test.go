@@ -54,7 +54,7 @@ type program struct {
 	log   *testenv.Buffer
 }
 
-var banner = regexp.MustCompile(`(?s)running: (http://\S+)/\n.*Kafka (\S+) .*Redis (\S+) `)
+var banner = regexp.MustCompile(`(?s)running: (http://\S+)/\n.*\n  Kafka (\S+) .*\n  Redis (\S+) `)
 
 // start runs the program until it has printed its address. The canary is left out,
 // since tests count events and results: --no-canary=false has it.
