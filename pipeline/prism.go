@@ -31,7 +31,7 @@ func runOn(ctx context.Context, c Config, r runner) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if _, err := sources.Partitions(ctx, c.Kafka, c.Topic); err != nil {
+	if err := sources.AwaitTopic(ctx, c.Kafka, c.Topic, c.Log); err != nil {
 		return err
 	}
 	if err := registerMetrics(c.Metrics); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -166,6 +167,24 @@ func (b *broker) listOffsets(ctx context.Context, partition int32, timestamp int
 
 // forgetLeaders makes the next request learn the leaders anew, about a millisecond after a leader change.
 func (b *broker) forgetLeaders() { b.transport.CloseIdleConnections() }
+
+// AwaitTopic returns when a topic is there. Its error is that of Partitions: a
+// Kafka that cannot be reached is not waited for.
+func AwaitTopic(ctx context.Context, brokers kafkaconn.Endpoint, topic string, log *slog.Logger) error {
+	const every, tell = time.Second, 30
+	for n := 0; ; n++ {
+		_, err := Partitions(ctx, brokers, topic)
+		if err == nil || !errors.Is(err, kafka.UnknownTopicOrPartition) {
+			return err
+		}
+		if n%tell == 0 {
+			log.Warn("the topic is not there yet: waiting for it; ingest makes it when it starts, or make it yourself", "topic", topic, "kafka", brokers)
+		}
+		if wait(ctx, every); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
 
 // Partitions counts the partitions of a topic. Its error says in one line when
 // Kafka or the topic cannot be reached.

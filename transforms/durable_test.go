@@ -106,7 +106,7 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 	if len(bad) > 0 {
 		t.Fatal(bad)
 	}
-	SetPublisher(run, take)
+	SetSink(run, sinkFunc(take))
 	SetQueries(run, qs)
 	packet := func(second int64) Packet {
 		r := rand.New(rand.NewPCG(uint64(second), 1)) // The same whenever it is read again.
@@ -198,10 +198,10 @@ func TestARetryOvertakesNoHistory(t *testing.T) {
 			}
 		}
 		release := make(chan struct{})
-		SetPublisher(run, func(e Evaluation) {
+		SetSink(run, sinkFunc(func(e Evaluation) {
 			<-release
 			take(e)
-		})
+		}))
 		slice(1)
 		slice(2)
 		before := st.checkpoint()

@@ -59,6 +59,13 @@ func StartRedisWith(t *testing.T, lines string, args ...string) (*Server, string
 // Addr returns host:port.
 func (r *RedisServer) Addr() string { return r.addr }
 
+// Configure sets one of its parameters.
+func (r *RedisServer) Configure(name, value string) error {
+	client := redis.NewClient(&redis.Options{Addr: r.addr})
+	defer client.Close() //nolint:errcheck // It was set.
+	return client.ConfigSet(r.t.Context(), name, value).Err()
+}
+
 // Restart starts it, empty, on its port.
 func (r *RedisServer) Restart() {
 	r.t.Helper()
