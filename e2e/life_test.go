@@ -164,7 +164,7 @@ func TestKilledParentLeavesNoOrphans(t *testing.T) {
 	})
 	started := testenv.Children(p.cmd.Process.Pid)
 	p.kill()
-	limit, every := time.After(5*time.Second), time.NewTicker(50*time.Millisecond)
+	limit, every := time.After(time.Minute), time.NewTicker(50*time.Millisecond)
 	defer every.Stop()
 	for _, child := range started {
 		for alive(child.Pid) {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -240,7 +241,9 @@ func TestWhatWasNotPublished(t *testing.T) {
 	p.Rate = 0
 	r := w.run(p)
 	wantExact(t, r.Streams.Delivery)
-	if r.Streams.Unpublished == 0 || r.Exact || len(r.Notes) == 0 || !strings.Contains(r.Notes[0], "load.test.1:sum:5s") {
+	// A busy machine has notes of its own: of clients that came late.
+	told := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "not published") && strings.Contains(n, "load.test.1:sum:5s") })
+	if r.Streams.Unpublished == 0 || r.Exact || !told {
 		t.Errorf("%d ends are told of as not published; notes %q, faults %q", r.Streams.Unpublished, r.Notes, r.Faults)
 	}
 }
