@@ -3,7 +3,7 @@ package testenv
 import (
 	"fmt"
 	"io"
-	"log"
+	"log" //nolint:depguard // What libraries write to.
 	"log/slog"
 	"os"
 	"strings"

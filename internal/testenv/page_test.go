@@ -24,7 +24,7 @@ func TestPageIsAPage(t *testing.T) {
 	}
 	kept := new(lastLines)
 	for range 100 {
-		fmt.Fprint(kept, strings.Repeat("x", keptBytes/10))
+		_, _ = fmt.Fprint(kept, strings.Repeat("x", keptBytes/10))
 	}
 	if len(kept.b) < keptBytes || len(kept.b) > 2*keptBytes {
 		t.Errorf("%d bytes are kept", len(kept.b))
