@@ -53,8 +53,11 @@ generate:
 
 test: test-web test-go
 
-test-go: web
-	$(GO) test ./...
+# The programs that tests start are built once, and not by each package. Four packages at a time: many wait for
+# windows to pass more than they compute.
+TEST_FLAGS ?=
+test-go: build
+	PULSEBOARD_PROGRAMS=$(abspath bin) $(GO) test -p 4 $(TEST_FLAGS) ./...
 
 # The page's own tests run on Node.
 test-web: web
@@ -101,9 +104,9 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
 # needs a JDK, Maven, Python, redis-server, PostgreSQL and nginx.
 REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/deploy ./internal/testenv
-test-real: .real/kafka/lib/.complete .real/schemathesis/.complete
+test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete
 	$(MAKE) flink DATA=.real
-	PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout 30m $(REAL_FLAGS) $(REAL_TESTS)
+	PULSEBOARD_PROGRAMS=$(abspath bin) PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout 30m $(REAL_FLAGS) $(REAL_TESTS)
 
 # What takes too long for each change, about an hour; its output is committed under bench/results.
 verify: mutants

@@ -20,12 +20,19 @@ import (
 	"pulseboard/internal/testenv"
 )
 
+// built is the folder of the program, "" when it was there, or no test has needed it.
+var built string
+
 // build compiles the program once a test run.
 var build = sync.OnceValues(func() (string, error) {
+	if path, ok := testenv.Made("pulseboard"); ok {
+		return path, nil
+	}
 	dir, err := os.MkdirTemp("", "pulseboard-e2e-")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "pulseboard")
 	out, err := exec.Command("go", "build", "-o", path, "pulseboard/cmd/pulseboard").CombinedOutput() //nolint:gosec // Our own program.
 	if err != nil {
@@ -36,8 +43,8 @@ var build = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := build(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		_ = os.RemoveAll(built)
 	}
 	os.Exit(code) //nolint:forbidigo // As TestMain must.
 }
@@ -99,13 +106,13 @@ func startIn(t *testing.T, dir string, env []string, args ...string) *program {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("log of the program:\n%s", p.log)
+			t.Logf("the end of the log of the program:\n%s", testenv.Page(p.log.String()))
 		}
 	})
 	p.printed = printed
 	m := banner.FindStringSubmatch(printed)
 	if m == nil {
-		t.Fatalf("the program printed %q; log: %s", printed, p.log)
+		t.Fatalf("the program printed %q", printed)
 	}
 	p.url, p.kafka, p.redis = m[1], m[2], m[3]
 	p.until("health", func() error {

@@ -142,7 +142,7 @@ func (n *node) gauge(name string) float64 {
 // until waits for a condition, for half a minute at most.
 func (n *node) until(what string, ok func() bool) {
 	n.t.Helper()
-	for limit := time.Now().Add(30 * time.Second); !ok(); <-time.After(5 * time.Millisecond) {
+	for limit := time.Now().Add(2 * time.Minute); !ok(); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(limit) {
 			n.t.Fatalf("waited too long until %s", what)
 		}

@@ -444,7 +444,7 @@ func TestOpenPublishesTheCatalogue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit := time.After(20 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for names := []string(nil); !slices.Equal(names, []string{"a", "b"}); {
 		select {
 		case <-time.After(time.Millisecond):

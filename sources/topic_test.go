@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/testenv"
 )
 

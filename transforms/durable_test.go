@@ -174,7 +174,7 @@ func TestStateIsWholeAfterFailures(t *testing.T) {
 // on its way: what is announced after it is newer.
 func TestARetryOvertakesNoHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const run = "retry"
+		run := fmt.Sprint("retry ", lives.Add(1)) // What the process keeps of another one is of another bubble.
 		defer Close(run)
 		f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: true})
 		var announced []int64

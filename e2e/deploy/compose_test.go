@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"pulseboard/internal/testenv"
 )
 
 // The folder of the repository, from that of these tests.
@@ -151,14 +153,19 @@ func exists(elem ...string) error {
 	return err
 }
 
-// built is the folder of our programs, "" when no test has needed them.
-var built string
+// built is the folder of our programs that is to be removed, made that where they are.
+var built, made string
 
 // programs builds those of ours that compose.yaml starts, once a run.
 var programs = sync.OnceValue(func() (err error) {
+	if p, ok := testenv.Made("pulseboard"); ok {
+		made = filepath.Dir(p)
+		return nil
+	}
 	if built, err = os.MkdirTemp("", "pulseboard-deploy-"); err != nil {
 		return err
 	}
+	made = built
 	args := []string{"build", "-o", built}
 	for _, name := range []string{"configsvc", "gateway", "ingest", "pipeline", "pulseboard"} {
 		args = append(args, "pulseboard/cmd/"+name)
@@ -182,7 +189,7 @@ func program(t *testing.T, name string) string {
 	if err := programs(); err != nil {
 		t.Fatal(err)
 	}
-	p := filepath.Join(built, path.Base(name))
+	p := filepath.Join(made, path.Base(name))
 	if _, err := os.Stat(p); err != nil {
 		t.Fatalf("%s is none of our programs: %v", name, err)
 	}

@@ -54,13 +54,12 @@ func newMachine(t *testing.T) *machine {
 		}
 		if t.Failed() {
 			for _, name := range sorted(m.logs) {
-				text := m.logs[name].String()
-				t.Logf("the end of the log of %s:\n%s", name, text[max(0, len(text)-3000):])
+				t.Logf("the end of the log of %s:\n%s", name, testenv.Page(m.logs[name].String()))
 			}
 			workers, _ := filepath.Glob(filepath.Join(m.dir, "log", "*")) // The pattern is right.
 			for _, w := range workers {
 				b, _ := os.ReadFile(w) //nolint:gosec // Of our own program.
-				t.Logf("the beginning of %s:\n%s", filepath.Base(w), b[:min(3000, len(b))])
+				t.Logf("the beginning of %s:\n%s", filepath.Base(w), testenv.Page(string(b[:min(3000, len(b))])))
 			}
 		}
 	})
@@ -148,7 +147,7 @@ func replace(re *regexp.Regexp, text string, with func(groups []string) string) 
 // folders translates container paths.
 func (m *machine) folders(name, instance, text string) string {
 	m.t.Helper()
-	at := map[string]string{"/opt/pulseboard/bin": built, "/var/log/pulseboard": m.folder("log"), "/tmp": m.folder("tmp", instance), secretsFolder: m.secrets()}
+	at := map[string]string{"/opt/pulseboard/bin": made, "/var/log/pulseboard": m.folder("log"), "/tmp": m.folder("tmp", instance), secretsFolder: m.secrets()}
 	for target, source := range m.compose.Services[name].mounts(m.t) {
 		at[target] = m.folder("volumes", source)
 		if strings.HasPrefix(source, ".") {

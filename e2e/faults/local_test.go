@@ -162,8 +162,7 @@ func showLogs(t *testing.T, log *testenv.Buffer, workers string) {
 		if !t.Failed() {
 			return
 		}
-		text := log.String()
-		t.Logf("the end of the log of the pipeline:\n%s", text[max(0, len(text)-4000):])
+		t.Logf("the end of the log of the pipeline:\n%s", testenv.Page(log.String()))
 		logs, _ := filepath.Glob(filepath.Join(workers, "*")) // The pattern is right.
 		for _, l := range logs {
 			b, _ := os.ReadFile(l) //nolint:gosec // Our own.

@@ -115,8 +115,7 @@ func newRig(t *testing.T, start func(*testing.T, *testenv.Buffer) *broker) *rig 
 	r := &rig{t: t, log: new(testenv.Buffer), addr: freePort(t), journal: filepath.Join(t.TempDir(), "journal")}
 	t.Cleanup(func() {
 		if t.Failed() {
-			text := r.log.String()
-			t.Logf("the end of the logs:\n%s", text[max(0, len(text)-6000):])
+			t.Logf("the end of the logs:\n%s", testenv.Page(r.log.String()))
 		}
 	})
 	r.binary = testenv.Build(t, "ingest")
@@ -210,7 +209,7 @@ func (r *rig) finish() []*sent {
 	}
 	for _, s := range all {
 		if s.Acked == 0 {
-			r.t.Fatalf("the client has ended, but %s is not acknowledged:\n%s", s.Key, r.log.String())
+			r.t.Fatalf("the client has ended, but %s is not acknowledged", s.Key)
 		}
 	}
 	return all

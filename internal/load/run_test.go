@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,7 @@ func wantExact(t *testing.T, d load.Delivery) {
 }
 
 func TestRunIsExact(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, nil)
 	r := w.run(w.plan())
 	s, e := r.Streams, r.Events
@@ -146,6 +148,7 @@ func (w *world) tamper(change func(n int, frame []byte) [][]byte) string {
 
 // What the clients are not given, given twice or in another order is seen, all of it.
 func TestFaultsOfAGatewayAreSeen(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	// Early updates, so that they come before the cut. A frame may hold fewer
 	// than all widgets when the machine is busy: what is lost is counted.
 	var touched atomic.Int64
@@ -234,6 +237,7 @@ func TestFaultsOfAGatewayAreSeen(t *testing.T) {
 
 // What the pipeline did not publish is told, and not blamed on the gateway.
 func TestWhatWasNotPublished(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, func(key string, end int64) bool {
 		return strings.HasPrefix(key, "load.test.1:sum:") && end%500 == 0
 	})
@@ -241,7 +245,9 @@ func TestWhatWasNotPublished(t *testing.T) {
 	p.Rate = 0
 	r := w.run(p)
 	wantExact(t, r.Streams.Delivery)
-	if r.Streams.Unpublished == 0 || r.Exact || len(r.Notes) == 0 || !strings.Contains(r.Notes[0], "load.test.1:sum:5s") {
+	// A busy machine has notes of its own: of clients that came late.
+	told := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "not published") && strings.Contains(n, "load.test.1:sum:5s") })
+	if r.Streams.Unpublished == 0 || r.Exact || !told {
 		t.Errorf("%d ends are told of as not published; notes %q, faults %q", r.Streams.Unpublished, r.Notes, r.Faults)
 	}
 }
@@ -261,6 +267,7 @@ func (w when) Write(b []byte) (int, error) {
 
 // After a restart of the gateway every client comes back, without a gap.
 func TestReconnect(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, nil)
 	p := w.plan()
 	p.Rate, p.Reconnect, p.For = 0, true, 8*time.Second
@@ -288,6 +295,7 @@ func TestReconnect(t *testing.T) {
 
 // Without --reconnect a lost connection is a fault.
 func TestLostConnections(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, nil)
 	p := w.plan()
 	p.Rate = 0
@@ -310,6 +318,7 @@ func TestLostConnections(t *testing.T) {
 
 // Clients that stop reading are conflated; the others notice nothing.
 func TestStopReading(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, nil)
 	p := w.plan()
 	p.Rate, p.Metrics, p.Dashboards, p.Widgets, p.Connections, p.StopReading, p.For = 0, 24, 1, 120, 5, 2, 4*time.Second
@@ -324,6 +333,7 @@ func TestStopReading(t *testing.T) {
 
 // Requests that are refused for the moment, or whose answer is lost, are sent again.
 func TestEventsAreSentAgain(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, nil)
 	target, err := url.Parse(w.ingest)
 	if err != nil {
@@ -376,6 +386,7 @@ func TestEventsAreSentAgain(t *testing.T) {
 
 // What cannot work says why, and what to do.
 func TestRefusals(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, testenv.Guard(t, auth.Admin, auth.View, auth.Ingest, auth.Edit), nil)
 	for name, c := range map[string]struct {
 		change func(*load.Config)
@@ -431,6 +442,7 @@ func TestRefusals(t *testing.T) {
 
 // Ctrl-C ends a run in order: the report is of what was measured, nothing is left.
 func TestInterrupted(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	for name, c := range map[string]struct {
 		at       string
 		measured bool
