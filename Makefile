@@ -18,7 +18,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build sbom vulns web generate test test-go test-web test-real flink flink-cluster bench-flink bench-fanout bin/bench-centrifuge race mutants verify lint bench clean e2e tour
+.PHONY: run build sbom vulns web generate test test-go test-web test-real flink bench-flink bench-fanout bin/bench-centrifuge race mutants verify lint bench clean e2e tour
 
 run: build
 	./bin/pulseboard run
@@ -53,8 +53,11 @@ generate:
 
 test: test-web test-go
 
-test-go: web
-	$(GO) test ./...
+# The programs that tests start are built once, and not by each package. Four packages at a time: many wait for
+# windows to pass more than they compute.
+TEST_FLAGS ?=
+test-go: build
+	PULSEBOARD_PROGRAMS=$(abspath bin) $(GO) test -p 4 $(TEST_FLAGS) ./...
 
 # The page's own tests run on Node.
 test-web: web
@@ -73,21 +76,18 @@ web/node_modules/playwright-core/package.json: web/package.json web/package-lock
 	cd web && $(NPM) ci --ignore-scripts --no-audit --no-fund
 	@touch $@ web/node_modules/.package-lock.json
 
-# The jars of Flink, for pulseboard run --runner flink. DATA is the data folder.
+# The jars of Flink, for pulseboard run --runner flink, with the classes of deploy/flink. DATA is the data folder.
 DATA ?= .pulseboard
 MVN  ?= mvn
 JARS  = $(MVN) -q -B dependency:copy-dependencies -DincludeScope=runtime
 
-flink: $(DATA)/flink/lib/.complete
+flink: $(DATA)/flink/lib/pulseboard-flink.jar
 
 $(DATA)/flink/lib/.complete: deploy/flink/pom.xml
 	$(JARS) -f $< -DoutputDirectory=$(abspath $(@D))
 	@touch $@
 
-# What Flink of a cluster needs besides, when its own class path has these jars, as in the image.
-flink-cluster: $(DATA)/flink/lib/pulseboard-flink.jar
-
-$(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete deploy/flink/src/main/java/pulseboard/flink/NothingToStage.java
+$(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find deploy/flink/src -type f)
 	$(MVN) -q -B package -f deploy/flink/pom.xml -Dout=$(abspath $(DATA)/flink/build)
 	cp $(DATA)/flink/build/pulseboard-flink.jar $@
 
@@ -104,9 +104,9 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete deploy/flink
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
 # needs a JDK, Maven, Python, redis-server, PostgreSQL and nginx.
 REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/deploy ./internal/testenv
-test-real: .real/kafka/lib/.complete .real/schemathesis/.complete
-	$(MAKE) flink-cluster DATA=.real
-	PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout 30m $(REAL_FLAGS) $(REAL_TESTS)
+test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete
+	$(MAKE) flink DATA=.real
+	PULSEBOARD_PROGRAMS=$(abspath bin) PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout 30m $(REAL_FLAGS) $(REAL_TESTS)
 
 # What takes too long for each change, about an hour; its output is committed under bench/results.
 verify: mutants
@@ -115,7 +115,7 @@ verify: mutants
 
 # The pipeline on Flink for 20 minutes, at 100,000 events a second, and on two TaskManagers.
 bench-flink: build .real/kafka/lib/.complete
-	$(MAKE) flink-cluster DATA=.real
+	$(MAKE) flink DATA=.real
 	cp bin/pipeline .real/pipeline
 	$(GO) run ./bench/flink --pipeline .real/pipeline --rate 20000 --for 20m --every 1m
 	$(GO) run ./bench/flink --pipeline .real/pipeline --rate 100000 --for 2m --flink-heap 1g

@@ -33,7 +33,7 @@ func watch(t *testing.T, s *Store) *Catalogue {
 // await waits until a condition holds.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for !ok() {
 		select {
 		case <-time.After(2 * time.Millisecond):

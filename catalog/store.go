@@ -27,9 +27,9 @@ const (
 // Store is the catalogue in one Redis. It may be used concurrently.
 type Store struct{ client *redis.Client }
 
-// Open connects to the Redis at addr, host:port or a redis:// URL.
-func Open(ctx context.Context, addr string) (*Store, error) {
-	c, err := redisconn.Open(ctx, addr)
+// Open connects to a Redis.
+func Open(ctx context.Context, at redisconn.Endpoint) (*Store, error) {
+	c, err := redisconn.Open(ctx, at)
 	if err != nil {
 		return nil, err
 	}

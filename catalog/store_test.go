@@ -12,6 +12,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 )
 
@@ -29,7 +30,7 @@ func everyRedis(t *testing.T, test func(t *testing.T, s *Store)) {
 
 func open(t *testing.T, addr string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), addr)
+	s, err := Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func TestWithoutRedis(t *testing.T) {
 			t.Errorf("%s: %v; the error must say what could not be done, and to what", call, err)
 		}
 	}
-	if _, err := Open(t.Context(), addr); err == nil || !strings.Contains(err.Error(), "--redis") {
+	if _, err := Open(t.Context(), redisconn.At(addr)); err == nil || !strings.Contains(err.Error(), "--redis") {
 		t.Errorf("Open: %v", err)
 	}
 }

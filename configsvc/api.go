@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/internal/auth"
+	"pulseboard/internal/bodies"
 	"pulseboard/internal/service"
 )
 
@@ -39,6 +40,14 @@ func (s *Service) routes(m *metrics) http.Handler {
 	})
 	e.NoMethod(func(c *gin.Context) {
 		fail(c, service.NewProblem(http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; the header Allow lists what it takes"))
+	})
+	e.Use(func(c *gin.Context) {
+		defer func() {
+			if b, ok := c.Value(bodyName).(*bodies.Body); ok {
+				b.Release()
+			}
+		}()
+		c.Next()
 	})
 	// Else every method of a dashboard would be one of an id "validate".
 	e.Use(func(c *gin.Context) {
@@ -121,17 +130,27 @@ func reply(c *gin.Context, status int, d Dashboard, warnings []Warning) {
 // body reads the request's JSON; when ok is false, the answer was given.
 // Naming the type is asked for because pages of other sites cannot do that
 // without the browser asking us first.
-func body(c *gin.Context, types ...string) (v any, ok bool) {
+func (s *Service) body(c *gin.Context, types ...string) (v any, ok bool) {
 	if t, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || !slices.Contains(types, t) {
 		c.Header("Accept", types[len(types)-1])
 		fail(c, service.NewProblem(http.StatusUnsupportedMediaType, "the body must be JSON: send it with Content-Type: "+types[0]))
 		return nil, false
 	}
-	b, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxDocument))
-	var tooLarge *http.MaxBytesError
+	client := s.proxies.Client(c.Request)
+	read, err := s.bodies.Read(c.Request.Body, c.Request.ContentLength, maxDocument, bodies.Sender{Address: client, Token: by(c), Near: s.proxies.Near(client)})
+	c.Set(bodyName, read) // Until the request ends: its JSON takes more than its text.
+	b := read.Text
 	switch {
-	case errors.As(err, &tooLarge):
+	case errors.Is(err, bodies.ErrTooLarge):
+		c.Header("Connection", "close") // Rather than to read the rest.
 		failTooLarge(c, "the body")
+		return nil, false
+	case errors.Is(err, bodies.ErrFull), errors.Is(err, bodies.ErrAddress), errors.Is(err, bodies.ErrToken):
+		c.Header("Retry-After", "1")
+		fail(c, service.NewProblem(http.StatusTooManyRequests, err.Error()+": send the request again later; nothing was changed"))
+		return nil, false
+	case errors.Is(err, service.ErrSlowBody):
+		fail(c, service.NewProblem(http.StatusRequestTimeout, err.Error()+"; nothing was changed"))
 		return nil, false
 	case err != nil:
 		fail(c, service.NewProblem(http.StatusBadRequest, "the body could not be read to its end"))
@@ -192,7 +211,10 @@ func (s *Service) admit(c *gin.Context) {
 	}
 }
 
-const tokenName = "pulseboard.token"
+const (
+	tokenName = "pulseboard.token"
+	bodyName  = "pulseboard.body"
+)
 
 // by is who makes a request, as the history will have it: the name of the token.
 func by(c *gin.Context) string { return c.GetString(tokenName) }

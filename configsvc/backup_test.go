@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"pulseboard/internal/secret"
 )
 
 // everything is all that people can see of a store, by id.
@@ -88,7 +90,7 @@ func fill(t *testing.T, s *SQLStore, n int) {
 
 func backUp(t *testing.T, database, file string) {
 	t.Helper()
-	s, err := OpenToRead(t.Context(), database)
+	s, err := OpenToRead(t.Context(), at(t, database))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +111,7 @@ func databases(t *testing.T) map[string]func(*testing.T) string {
 			made++
 			name := fmt.Sprintf("backup%d", made)
 			server.createDatabase(t, name)
-			return server.address(name)
+			return "postgres://postgres@/" + name + "?host=" + server.dir
 		},
 	}
 }
@@ -118,7 +120,7 @@ func TestBackupAndRestore(t *testing.T) {
 	kinds := databases(t)
 	for from, source := range kinds {
 		database := source(t)
-		s := openTestSQLite(t, database)
+		s := openAny(t, database)
 		fill(t, s, 24)
 		file := filepath.Join(t.TempDir(), "dashboards.backup")
 		backUp(t, database, file)
@@ -132,11 +134,11 @@ func TestBackupAndRestore(t *testing.T) {
 
 func testRestoreEmpty(t *testing.T, file, database string, boards map[string]Dashboard, versions map[string]string) {
 	t.Helper()
-	n, err := RestoreBackup(t.Context(), database, file)
+	n, err := RestoreBackup(t.Context(), at(t, database), file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, history := everything(t, openTestSQLite(t, database))
+	got, history := everything(t, openAny(t, database))
 	own := 0
 	for id, want := range boards {
 		d, ok := got[id]
@@ -198,7 +200,7 @@ func testRestoreRunning(t *testing.T, s *SQLStore, database, file string, boards
 	must(s.Update(ctx, program, program.Version, ""))
 	before := must(s.Revision(ctx))
 
-	n, err := RestoreBackup(ctx, database, file)
+	n, err := RestoreBackup(ctx, at(t, database), file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,14 +232,14 @@ func testRestoreRunning(t *testing.T, s *SQLStore, database, file string, boards
 	if err != nil || len(c.Dashboards) != 2 || len(c.Deleted) != 1 || c.Revision <= before {
 		t.Errorf("what is told to publish: %+v, %v", c, err)
 	}
-	if n, err := RestoreBackup(ctx, database, file); err != nil || n.Restored+n.Deleted+n.Versions != 0 {
+	if n, err := RestoreBackup(ctx, at(t, database), file); err != nil || n.Restored+n.Deleted+n.Versions != 0 {
 		t.Errorf("once more: %+v, %v", n, err)
 	}
 }
 
 func TestBackupWhileEditorsEditIsOneMoment(t *testing.T) {
 	database := filepath.Join(t.TempDir(), "dashboards.db")
-	s := openTestSQLite(t, database)
+	s := openAny(t, database)
 	ctx, stop := context.WithCancel(t.Context())
 	var editors sync.WaitGroup
 	defer editors.Wait()
@@ -292,7 +294,7 @@ func TestBackupWhileEditorsEditIsOneMoment(t *testing.T) {
 func TestBadBackups(t *testing.T) {
 	dir := t.TempDir()
 	database := filepath.Join(dir, "dashboards.db")
-	s := openTestSQLite(t, database)
+	s := openAny(t, database)
 	fill(t, s, 6)
 	good := filepath.Join(dir, "good.backup")
 	backUp(t, database, good)
@@ -325,7 +327,7 @@ func TestBadBackups(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = RestoreBackup(t.Context(), database, file)
+			_, err = RestoreBackup(t.Context(), at(t, database), file)
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), file) {
 				t.Errorf("error %v, want one with %q and the file", err, test.want)
 			}
@@ -387,7 +389,7 @@ func TestKilledCommand(t *testing.T) {
 	case "backup":
 		backUp(t, parts[1], parts[2])
 	case "restore":
-		if _, err := RestoreBackup(t.Context(), parts[1], parts[2]); err != nil {
+		if _, err := RestoreBackup(t.Context(), at(t, parts[1]), parts[2]); err != nil {
 			t.Fatal(err)
 		}
 	default:
@@ -429,7 +431,7 @@ func TestKilledRestoreIsAllOrNothing(t *testing.T) {
 	for kind, target := range databases(t) {
 		t.Run(kind, func(t *testing.T) {
 			database := target(t)
-			s := openTestSQLite(t, database)
+			s := openAny(t, database)
 			fill(t, s, 20)
 			file := filepath.Join(t.TempDir(), "dashboards.backup")
 			backUp(t, database, file)
@@ -499,7 +501,7 @@ func compareRestored(t *testing.T, boards, before, after map[string]Dashboard) (
 func TestKilledBackupLeavesNoHalfFile(t *testing.T) {
 	dir := t.TempDir()
 	database, file := filepath.Join(dir, "dashboards.db"), filepath.Join(dir, "dashboards.backup")
-	fill(t, openTestSQLite(t, database), 60)
+	fill(t, openAny(t, database), 60)
 	whole := killed(t, 0, "backup", database, file)
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
@@ -530,12 +532,12 @@ func TestAcceptLoss(t *testing.T) {
 	if err := os.WriteFile(path+"-wal", wal[:len(wal)/2], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = OpenStore(t.Context(), path)
+	_, err = OpenStore(t.Context(), at(t, path))
 	fault, ok := errors.AsType[*LostError](err)
 	if !ok {
 		t.Fatalf("error %v", err)
 	}
-	n, lost, err := AcceptLoss(t.Context(), path)
+	n, lost, err := AcceptLoss(t.Context(), at(t, path))
 	if err != nil || lost != fault.Committed-fault.Has || n.Restored == 0 {
 		t.Errorf("%+v, %d lost, %v; want %d", n, lost, err, fault.Committed-fault.Has)
 	}
@@ -546,10 +548,30 @@ func TestAcceptLoss(t *testing.T) {
 			t.Errorf("version %d could be one that was lost", d.Version)
 		}
 	}
-	if _, _, err := AcceptLoss(t.Context(), path); !errors.Is(err, errNothingLost) {
+	if _, _, err := AcceptLoss(t.Context(), at(t, path)); !errors.Is(err, errNothingLost) {
 		t.Errorf("once more: %v", err)
 	}
-	if n, err := RestoreBackup(t.Context(), path, file); err != nil || n.Restored == 0 {
+	if n, err := RestoreBackup(t.Context(), at(t, path), file); err != nil || n.Restored == 0 {
 		t.Errorf("the backup after it: %+v, %v", n, err)
 	}
+}
+
+// at is the database that a flag names.
+func at(t *testing.T, text string) Database {
+	t.Helper()
+	d, err := ParseDatabase(text, secret.Text{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func openAny(t *testing.T, database string) *SQLStore {
+	t.Helper()
+	s, err := OpenStore(t.Context(), at(t, database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }

@@ -27,7 +27,7 @@ func (a api) CreateDashboard(c *gin.Context) {
 // draft reads a dashboard that there need not be yet; when ok is false, the
 // answer was given.
 func (a api) draft(c *gin.Context) (d Dashboard, warnings []Warning, ok bool) {
-	v, ok := body(c, "application/json")
+	v, ok := a.body(c, "application/json")
 	if !ok {
 		return d, nil, false
 	}
@@ -126,7 +126,7 @@ func (a api) edit(c *gin.Context, id ID, ifMatch *string, change change, types .
 	if !ok {
 		return
 	}
-	v, ok := body(c, types...)
+	v, ok := a.body(c, types...)
 	if !ok {
 		return
 	}

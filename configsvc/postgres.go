@@ -2,6 +2,7 @@ package configsvc
 
 import (
 	"context"
+	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -18,18 +19,18 @@ import (
 
 const postgresConnections = 8
 
-func isPostgres(database string) bool {
-	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+func hostPort(c *pgx.ConnConfig) string {
+	if strings.HasPrefix(c.Host, "/") {
+		return c.Host // The folder of a socket.
+	}
+	return net.JoinHostPort(c.Host, fmt.Sprint(c.Port))
 }
 
-func openPostgres(ctx context.Context, address string, prepare func(context.Context, *sql.DB) error) (*SQLStore, error) {
-	c, err := pgx.ParseConfig(address)
+func openPostgres(ctx context.Context, d Database, prepare func(context.Context, *sql.DB) error) (*SQLStore, error) {
+	c, err := pgx.ParseConfig(d.postgres.Reveal())
 	if err != nil {
-		// Without the text of the error, which may hold the password.
-		return nil, errors.New("cannot open the PostgreSQL database: --database must have the form postgres://user:password@host:port/name")
+		return nil, errDatabaseForm // Without the text of the error, which may hold the password.
 	}
-	// Never the address itself: it holds the password.
-	name := fmt.Sprintf("PostgreSQL database %s at %s", c.Database, net.JoinHostPort(c.Host, fmt.Sprint(c.Port)))
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 5 * time.Second
 	}
@@ -38,7 +39,7 @@ func openPostgres(ctx context.Context, address string, prepare func(context.Cont
 	db.SetConnMaxIdleTime(time.Minute)
 	if err := prepare(ctx, db); err != nil {
 		_ = db.Close() // Nothing was written.
-		return nil, fmt.Errorf("cannot open the %s: %w; check that it runs and that the user may make tables there, or name another with --database", name, oneLine(err))
+		return nil, fmt.Errorf("cannot open the %s: %w", d, explainPostgres(err))
 	}
 	return &SQLStore{db: db, snapshot: sql.LevelRepeatableRead}, nil
 }
@@ -54,6 +55,25 @@ func migratePostgres(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	return migrate(ctx, db, goose.DialectPostgres, "postgres", goose.WithSessionLocker(locker))
+}
+
+// SQLSTATE codes of a login that is refused.
+const (
+	wrongPassword = "28P01"
+	noLogin       = "28000"
+)
+
+// explainPostgres says what to do about a database that cannot be used.
+func explainPostgres(err error) error {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case ok && (refused.Code == wrongPassword || refused.Code == noLogin):
+		return fmt.Errorf("%s; correct the user in --database, or the password in the file of --database-password-file or in PULSEBOARD_DATABASE_PASSWORD", refused.Message)
+	case errors.As(err, &unknown):
+		return errors.New("its certificate is signed by nobody who is trusted: name the file of its authority in --database, ?sslmode=verify-full&sslrootcert=/path/ca.pem")
+	}
+	return fmt.Errorf("%w; check that it runs and that the user may make tables there, or name another with --database", oneLine(err))
 }
 
 // oneLine takes the reason out of an error of a connection, which lists each attempt in a line of its own.

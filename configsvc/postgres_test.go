@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pulseboard/internal/secret"
 )
 
 func TestPostgresStore(t *testing.T) {
@@ -44,8 +46,12 @@ func TestPostgresStore(t *testing.T) {
 // postgres is a server on a Unix socket.
 type postgres struct{ dir string }
 
-func (p *postgres) address(database string) string {
-	return "postgres://postgres@/" + database + "?host=" + p.dir
+func (p *postgres) address(database string) Database {
+	d, err := ParseDatabase("postgres://postgres@/"+database+"?host="+p.dir, secret.Text{})
+	if err != nil {
+		panic(err)
+	}
+	return d
 }
 
 func (p *postgres) createDatabase(t *testing.T, name string) {

@@ -12,11 +12,12 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/registry"
 )
 
 // limit is how long a test waits for what must happen; passing tests wait for milliseconds.
-const limit = 20 * time.Second
+const limit = 2 * time.Minute
 
 // running is a whole service on a Redis of its own.
 type running struct {
@@ -33,7 +34,7 @@ type running struct {
 func start(t *testing.T, path string, m *miniredis.Miniredis) *running {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	reg, err := registry.Open(t.Context(), m.Addr(), registry.WithLog(quiet))
+	reg, err := registry.Open(t.Context(), redisconn.At(m.Addr()), registry.WithLog(quiet))
 	if err != nil {
 		t.Fatal(err)
 	}

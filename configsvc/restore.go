@@ -24,7 +24,7 @@ type RestoreCounts struct {
 // version that nobody has seen yet, so that ETags and streams go on, and the
 // newer versions stay in its history. Dashboards that programs keep for
 // themselves stay as they are.
-func RestoreBackup(ctx context.Context, database, path string) (n RestoreCounts, err error) {
+func RestoreBackup(ctx context.Context, database Database, path string) (n RestoreCounts, err error) {
 	// All of it is looked at before anybody has to wait for it.
 	if err := VerifyBackup(path); err != nil {
 		return n, err
@@ -73,7 +73,7 @@ func VerifyBackup(path string) error {
 
 // AcceptLoss makes a database that lost changes usable with what it still holds:
 // every dashboard gets a version beyond those that were lost with them.
-func AcceptLoss(ctx context.Context, database string) (n RestoreCounts, lost int64, err error) {
+func AcceptLoss(ctx context.Context, database Database) (n RestoreCounts, lost int64, err error) {
 	s, err := openLossy(ctx, database)
 	if err != nil {
 		return n, 0, err
@@ -107,9 +107,9 @@ func AcceptLoss(ctx context.Context, database string) (n RestoreCounts, lost int
 var errNothingLost = errors.New("it has lost nothing; start Pulseboard as it is")
 
 // openLossy opens a database also when it has lost changes.
-func openLossy(ctx context.Context, database string) (*SQLStore, error) {
-	if database != "" && !isPostgres(database) {
-		return openSQLite(ctx, database, true)
+func openLossy(ctx context.Context, database Database) (*SQLStore, error) {
+	if database.path != "" {
+		return openSQLite(ctx, database.path, true)
 	}
 	return OpenStore(ctx, database)
 }

@@ -11,7 +11,9 @@ import (
 
 	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
+	"pulseboard/internal/bodies"
 	"pulseboard/internal/health"
+	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
 
@@ -33,6 +35,9 @@ type Config struct {
 	Guard *auth.Guard
 	// Audit keeps a record of edits; nil = nobody does.
 	Audit *audit.Log
+	// TrustedProxies are the addresses or CIDR ranges of proxies whose X-Forwarded-For
+	// says whose a request is; nil = none.
+	TrustedProxies []string
 	// Metrics is where the service registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().
@@ -63,6 +68,9 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
+// maxBodies is how many bytes the bodies of all requests under way may hold.
+const maxBodies = 64 << 20
+
 // Service is the config service.
 type Service struct {
 	store     Store
@@ -72,6 +80,8 @@ type Service struct {
 	docs      []byte
 	guard     *auth.Guard
 	audit     *audit.Log
+	bodies    *bodies.Budget
+	proxies   *service.Proxies
 	handler   http.Handler
 	log       *slog.Logger
 }
@@ -82,12 +92,16 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxies, err := service.ParseProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(cfg.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("cannot register the metrics of the config service: %w", err)
 	}
 	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
-	s := &Service{store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, audit: cfg.Audit, log: cfg.Log}
+	s := &Service{store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, audit: cfg.Audit, log: cfg.Log, bodies: bodies.New(maxBodies, nil), proxies: proxies}
 	if s.docs, err = docsPage(); err != nil {
 		return nil, err
 	}

@@ -13,13 +13,13 @@ import (
 	_ "modernc.org/sqlite" // The driver named "sqlite".
 )
 
-// OpenStore opens a PostgreSQL database, postgres://user:password@host:port/name,
-// or that at the path of a SQLite file, which is made when it is not there, and
-// brings its schema up to date. The folder must exist.
-func OpenStore(ctx context.Context, database string) (*SQLStore, error) {
-	if isPostgres(database) {
-		return openPostgres(ctx, database, migratePostgres)
+// OpenStore opens a PostgreSQL database, or a SQLite file, which is made when it is
+// not there, and brings its schema up to date. The folder must exist.
+func OpenStore(ctx context.Context, at Database) (*SQLStore, error) {
+	if at.postgres.IsSet() {
+		return openPostgres(ctx, at, migratePostgres)
 	}
+	database := at.path
 	if database == "" {
 		return nil, errors.New("cannot open the database: no path given; pass one with --database")
 	}
@@ -27,10 +27,11 @@ func OpenStore(ctx context.Context, database string) (*SQLStore, error) {
 }
 
 // OpenToRead opens a database that is there, and changes nothing in it.
-func OpenToRead(ctx context.Context, database string) (*SQLStore, error) {
-	if isPostgres(database) {
-		return openPostgres(ctx, database, func(ctx context.Context, db *sql.DB) error { return checkSchema(ctx, db, "postgres") })
+func OpenToRead(ctx context.Context, at Database) (*SQLStore, error) {
+	if at.postgres.IsSet() {
+		return openPostgres(ctx, at, func(ctx context.Context, db *sql.DB) error { return checkSchema(ctx, db, "postgres") })
 	}
+	database := at.path
 	if _, err := os.Stat(database); err != nil {
 		return nil, fmt.Errorf("cannot open the database: %w; name it with --database", err)
 	}

@@ -27,7 +27,7 @@ func TestKilledEditor(t *testing.T) {
 	if path == "" {
 		t.Skip("only a process that other tests start")
 	}
-	s, err := OpenStore(t.Context(), path)
+	s, err := OpenStore(t.Context(), SQLite(path))
 	if err != nil {
 		fmt.Println("fault:", err)
 		return
@@ -94,7 +94,7 @@ func TestKilledWhileEditingLosesNothingAndAlarmsNobody(t *testing.T) {
 		if t.Failed() {
 			return
 		}
-		s, err := OpenStore(t.Context(), path)
+		s, err := OpenStore(t.Context(), SQLite(path))
 		if err != nil {
 			t.Fatalf("kill %d: %v", n, err)
 		}
@@ -142,7 +142,7 @@ func TestCutOrFlippedLogIsTold(t *testing.T) {
 				}
 			}
 			for range 2 { // The first refusal must not take the evidence away.
-				_, err = OpenStore(t.Context(), at)
+				_, err = OpenStore(t.Context(), SQLite(at))
 				lost, ok := errors.AsType[*LostError](err)
 				if !ok || lost.Committed != mark.revision || lost.Has >= lost.Committed {
 					t.Fatalf("opened with the error %v, want one that tells of the loss up to %d", err, mark.revision)
@@ -153,7 +153,7 @@ func TestCutOrFlippedLogIsTold(t *testing.T) {
 			}
 		})
 	}
-	if _, err := OpenStore(t.Context(), path); err != nil {
+	if _, err := OpenStore(t.Context(), SQLite(path)); err != nil {
 		t.Errorf("with the whole log: %v", err)
 	}
 }
@@ -183,7 +183,7 @@ func TestDamagedPagesAreTold(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := OpenStore(t.Context(), path)
+		s, err := OpenStore(t.Context(), SQLite(path))
 		if _, ok := errors.AsType[*DamagedError](err); !ok {
 			t.Errorf("page %d: opened with the error %v", page+1, err)
 		}

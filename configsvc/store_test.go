@@ -26,7 +26,7 @@ func TestSQLiteStore(t *testing.T) {
 
 func openTestSQLite(t *testing.T, path string) *SQLStore {
 	t.Helper()
-	s, err := OpenStore(t.Context(), path)
+	s, err := OpenStore(t.Context(), SQLite(path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -557,7 +557,7 @@ func TestOpenStoreSaysWhatIsWrong(t *testing.T) {
 		text:                                "not a database",
 		later:                               "written by a later Pulseboard",
 	} {
-		s, err := OpenStore(t.Context(), path)
+		s, err := OpenStore(t.Context(), SQLite(path))
 		if err == nil {
 			_ = s.Close()
 		}

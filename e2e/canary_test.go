@@ -130,7 +130,7 @@ func TestCanary(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("log of the canary:\n%s", log)
+			t.Logf("the end of the log of the canary:\n%s", testenv.Page(log.String()))
 		}
 	})
 	alone := ""

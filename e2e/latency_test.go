@@ -14,6 +14,7 @@ import (
 // One event by POST is on the WebSocket. How long that takes is logged, and is
 // in bench/README.md; a busy machine does not fail the test.
 func TestOneEventReachesTheBrowser(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	const rounds = 20
 	p := start(t, t.TempDir(), "--no-demo")
 	var made struct {

@@ -20,12 +20,19 @@ import (
 	"pulseboard/internal/testenv"
 )
 
+// built is the folder of the program, "" when it was there, or no test has needed it.
+var built string
+
 // build compiles the program once a test run.
 var build = sync.OnceValues(func() (string, error) {
+	if path, ok := testenv.Made("pulseboard"); ok {
+		return path, nil
+	}
 	dir, err := os.MkdirTemp("", "pulseboard-e2e-")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "pulseboard")
 	out, err := exec.Command("go", "build", "-o", path, "pulseboard/cmd/pulseboard").CombinedOutput() //nolint:gosec // Our own program.
 	if err != nil {
@@ -36,8 +43,8 @@ var build = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := build(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		_ = os.RemoveAll(built)
 	}
 	os.Exit(code) //nolint:forbidigo // As TestMain must.
 }
@@ -52,13 +59,21 @@ type program struct {
 	ended chan struct{}
 	err   error
 	log   *testenv.Buffer
+
+	printed string // At the start.
 }
 
-var banner = regexp.MustCompile(`(?s)running: (http://\S+)/\n.*Kafka (\S+) .*Redis (\S+) `)
+var banner = regexp.MustCompile(`running: (http://\S+)/\n(?:.*\n)*?  Kafka (\S+) .*\n  Redis (\S+) `)
 
 // start runs the program until it has printed its address. The canary is left out,
 // since tests count events and results: --no-canary=false has it.
 func start(t *testing.T, dir string, args ...string) *program {
+	t.Helper()
+	return startIn(t, dir, nil, args...)
+}
+
+// startIn is start with more variables in the environment.
+func startIn(t *testing.T, dir string, env []string, args ...string) *program {
 	t.Helper()
 	path, err := build()
 	if err != nil {
@@ -66,7 +81,7 @@ func start(t *testing.T, dir string, args ...string) *program {
 	}
 	p := &program{t: t, ended: make(chan struct{}), log: new(testenv.Buffer)}
 	p.cmd = exec.Command(path, append([]string{"run", "--addr", "127.0.0.1:0", "--data-dir", dir, "--no-canary"}, args...)...) //nolint:gosec // Our own program.
-	p.cmd.Stderr = p.log
+	p.cmd.Stderr, p.cmd.Env = p.log, append(os.Environ(), env...)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -91,12 +106,13 @@ func start(t *testing.T, dir string, args ...string) *program {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("log of the program:\n%s", p.log)
+			t.Logf("the end of the log of the program:\n%s", testenv.Page(p.log.String()))
 		}
 	})
+	p.printed = printed
 	m := banner.FindStringSubmatch(printed)
 	if m == nil {
-		t.Fatalf("the program printed %q; log: %s", printed, p.log)
+		t.Fatalf("the program printed %q", printed)
 	}
 	p.url, p.kafka, p.redis = m[1], m[2], m[3]
 	p.until("health", func() error {

@@ -14,6 +14,7 @@ import (
 // With tokens pulseboard may be reached from elsewhere, asks for one, and its
 // own demo has one.
 func TestRunWithTokens(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	p := start(t, t.TempDir(), "--addr", "0.0.0.0:0", "--tokens", testenv.Tokens(t, "ingest", "view", "edit"))
 	get := func(path, token string) (status int, body string, err error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+path, nil)

@@ -456,6 +456,7 @@ func settle(p *program, s *seen, after int64) (last int64) {
 // second, five aggregations, windows of 5 s and 20 s. Every history entry and
 // every update that a browser gets equals what the log says for the window it states.
 func TestEveryResultEqualsTheLog(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	p := start(t, t.TempDir(), "--no-demo", "--bound", fmt.Sprintf("%dms", boundMs))
 	ws := widgets()
 	id := makeDashboard(p, ws)
@@ -469,6 +470,7 @@ func TestEveryResultEqualsTheLog(t *testing.T) {
 // The same with kill -9 of the pipeline's process in the middle: it is started
 // again, reads back, and no window is missing, twice or wrong.
 func TestKilledPipelineIsRightAgain(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	p := start(t, t.TempDir(), "--no-demo", "--bound", fmt.Sprintf("%dms", boundMs))
 	ws := widgets()
 	id := makeDashboard(p, ws)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
@@ -100,7 +101,7 @@ func (c *client) take(text []byte, isText bool) bool {
 		return c.link.linger() == nil // Only the closing handshake is waited for.
 	}
 	m, err := parseClientMessage(text)
-	if err != nil || !isText {
+	if err != nil || !isText || !utf8.Valid(text) {
 		c.end(closeProtocol, "a message is not JSON text", 0)
 		return true
 	}

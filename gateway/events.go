@@ -18,7 +18,8 @@ import (
 type events struct{ conn net.Conn }
 
 // The answer ends with the connection. Proxies must not hold it back.
-const eventsHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n"
+const eventsHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n" +
+	"X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n\r\n"
 
 // read waits for the end: a reader has nothing more to say.
 func (e events) read() ([]byte, error) {
@@ -56,9 +57,7 @@ func (e events) close() { _ = e.conn.Close() } // It is gone, one way or the oth
 
 // openEvents answers GET /stream/{id}/events.
 func (s *streams) openEvents(c *gin.Context) {
-	if !s.allowed(c.Request) {
-		s.hub.metrics.refused.WithLabelValues(refusedOrigin).Inc()
-		problem(c, http.StatusForbidden, "pages of this origin may not open streams: see --origins")
+	if s.foreign(c) {
 		return
 	}
 	every, ok := maxHz(c)

@@ -17,13 +17,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/gateway"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
 )
 
 const (
-	patience  = 20 * time.Second // For what must come; a test that waits as long fails.
+	patience  = 2 * time.Minute // For what must come; a test that waits as long fails.
 	dashboard = "d1"
 	oneKey    = "m:sum:5s"
 	groupKey  = "m:avg:5s by (host)"
@@ -46,11 +47,11 @@ func open(t *testing.T, change func(*gateway.Config)) *world {
 	w := &world{t: t, redis: miniredis.RunT(t), metrics: prometheus.NewRegistry(), prev: map[string]int64{}}
 	log := slog.New(slog.DiscardHandler)
 	var err error
-	if w.results, err = results.Open(t.Context(), w.redis.Addr()); err != nil {
+	if w.results, err = results.Open(t.Context(), redisconn.At(w.redis.Addr())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.results.Close() })
-	if w.dashboard, err = registry.Open(t.Context(), w.redis.Addr(), registry.WithLog(log)); err != nil {
+	if w.dashboard, err = registry.Open(t.Context(), redisconn.At(w.redis.Addr()), registry.WithLog(log)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.dashboard.Close() })

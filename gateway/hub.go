@@ -69,7 +69,7 @@ func newHub(cfg Config, m *metrics) *hub {
 		readers: semaphore.NewWeighted(concurrentReads),
 		boards:  make(map[string]*board), feeds: make(map[results.Stream]*feed),
 		byKey: make(map[string][]*feed), clients: make(map[*client]struct{}),
-		places: places{most: cfg.MaxConnections, mostOfOne: cfg.MaxPerAddress, of: make(map[string]int)},
+		places: newPlaces(cfg),
 	}
 	h.scratches.New = func() any { return new(scratch) }
 	h.ctx, h.cancel = context.WithCancel(context.Background())

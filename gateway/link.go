@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"time"
@@ -78,7 +79,10 @@ func (s *socket) close() { _ = s.ws.Close() } // It is gone, one way or the othe
 // limitBuffer keeps the kernel from taking megabytes for a client that does not
 // read: it would get them all, late, instead of the newest.
 func limitBuffer(c net.Conn) error {
-	if tcp, ok := c.(*net.TCPConn); ok {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if tcp, ok := c.(interface{ SetWriteBuffer(bytes int) error }); ok {
 		return tcp.SetWriteBuffer(socketBuffer)
 	}
 	return nil

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 
 	"github.com/gin-gonic/gin"
 )
@@ -10,15 +11,29 @@ import (
 // places bounds the streams of this process, in all and from one address, before
 // they cost anything. Guarded by hub.mu.
 type places struct {
-	most, mostOfOne int
-	taken           int
-	of              map[string]int // By address.
+	most      int
+	mostOfOne int
+	mostNear  int // Of one that many may share.
+	taken     int
+	of        map[netip.Addr]int
+}
+
+func newPlaces(cfg Config) places {
+	p := places{most: cfg.MaxConnections, mostOfOne: cfg.MaxPerAddress, mostNear: cfg.MaxPerAddress, of: make(map[netip.Addr]int)}
+	if cfg.MaxPerAddress == 0 {
+		p.mostOfOne, p.mostNear = max(1, p.most/4), max(1, p.most-p.most/8)
+	}
+	return p
 }
 
 // enter takes a place for a stream, or answers that there is none. leave gives it back.
 func (s *streams) enter(c *gin.Context) (leave func(), ok bool) {
-	h, address := s.hub, c.ClientIP()
-	reason := h.reserve(address)
+	h, address := s.hub, s.proxies.Client(c.Request)
+	limit := h.places.mostOfOne // It never changes.
+	if s.proxies.Near(address) {
+		limit = h.places.mostNear
+	}
+	reason := h.reserve(address, limit)
 	if reason == "" {
 		return func() { h.unreserve(address) }, true
 	}
@@ -27,7 +42,7 @@ func (s *streams) enter(c *gin.Context) (leave func(), ok bool) {
 	switch reason {
 	case refusedAddress:
 		problem(c, http.StatusTooManyRequests, fmt.Sprintf(
-			"%s has %d streams open, the most that one address may have: see --max-connections-per-address, and --trusted-proxies if that is a proxy", address, h.places.mostOfOne))
+			"%s has %d streams open, the most that one address may have: see --max-connections-per-address, and --trusted-proxies if that is a proxy", address, limit))
 	case refusedClosing:
 		problem(c, http.StatusServiceUnavailable, "this gateway is ending")
 	default:
@@ -36,7 +51,7 @@ func (s *streams) enter(c *gin.Context) (leave func(), ok bool) {
 	return nil, false
 }
 
-func (h *hub) reserve(address string) (refused string) {
+func (h *hub) reserve(address netip.Addr, limit int) (refused string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := &h.places
@@ -45,7 +60,7 @@ func (h *hub) reserve(address string) (refused string) {
 		return refusedClosing
 	case p.taken >= p.most:
 		return refusedFull
-	case p.of[address] >= p.mostOfOne:
+	case p.of[address] >= limit:
 		return refusedAddress
 	}
 	p.taken++
@@ -54,7 +69,7 @@ func (h *hub) reserve(address string) (refused string) {
 	return ""
 }
 
-func (h *hub) unreserve(address string) {
+func (h *hub) unreserve(address netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := &h.places

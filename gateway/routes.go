@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"sync"
 
@@ -32,18 +30,24 @@ const (
 func routes(h *hub, cfg Config) (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
-	// Others could name any client.
-	if err := r.SetTrustedProxies(cfg.TrustedProxies); err != nil {
-		return nil, fmt.Errorf("the trusted proxies are %q: each must be an IP address or a CIDR range: %w", cfg.TrustedProxies, err)
+	// nil has no address that could be wrong: who a client is, proxies tells.
+	_ = r.SetTrustedProxies(nil)
+	proxies, err := service.ParseProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	origins, err := service.ParseOrigins(cfg.Origins)
+	if err != nil {
+		return nil, err
 	}
 	r.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, fault any) {
 		cfg.Log.Error("a request failed", "route", c.FullPath(), "fault", fmt.Sprint(fault))
 		problem(c, http.StatusInternalServerError, "the gateway made a mistake; it is in its log")
 	}))
-	s := &streams{hub: h, log: cfg.Log, origins: cfg.Origins}
+	s := &streams{hub: h, log: cfg.Log, origins: origins, proxies: proxies}
 	s.upgrader = websocket.Upgrader{
 		ReadBufferSize: readBufferSize, WriteBufferSize: writeBufferSize, WriteBufferPool: &sync.Pool{},
-		Subprotocols: []string{subprotocol}, CheckOrigin: s.allowed, Error: refuse,
+		Subprotocols: []string{subprotocol}, CheckOrigin: func(*http.Request) bool { return true }, Error: refuse, // open has looked.
 	}
 	r.GET("/stream/:id", s.open)
 	r.GET("/stream/:id/events", s.openEvents)
@@ -70,7 +74,8 @@ func problem(c *gin.Context, status int, detail string) {
 type streams struct {
 	hub      *hub
 	log      *slog.Logger
-	origins  []string
+	origins  *service.Origins
+	proxies  *service.Proxies
 	upgrader websocket.Upgrader
 }
 
@@ -78,6 +83,9 @@ func (s *streams) open(c *gin.Context) {
 	if !websocket.IsWebSocketUpgrade(c.Request) {
 		c.Header("Upgrade", "websocket")
 		problem(c, http.StatusUpgradeRequired, "this address is a WebSocket stream, subprotocol "+subprotocol+"; for readers without WebSocket there is /stream/{dashboard_id}/events")
+		return
+	}
+	if s.foreign(c) {
 		return
 	}
 	// Browsers cannot send the header with a WebSocket: their token comes with the hello.
@@ -95,14 +103,10 @@ func (s *streams) open(c *gin.Context) {
 	if !ok {
 		return
 	}
-	ws, err := s.upgrader.Upgrade(c.Writer, c.Request, nil)
+	ws, err := s.upgrader.Upgrade(c.Writer, c.Request, c.Writer.Header())
 	if err != nil {
 		leave()
-		reason := refusedRequest
-		if !s.allowed(c.Request) {
-			reason = refusedOrigin
-		}
-		s.hub.metrics.refused.WithLabelValues(reason).Inc()
+		s.hub.metrics.refused.WithLabelValues(refusedRequest).Inc()
 		return // The client has been told.
 	}
 	link := newSocket(ws)
@@ -122,16 +126,14 @@ func refuse(w http.ResponseWriter, _ *http.Request, status int, reason error) {
 	service.NewProblem(status, strings.TrimPrefix(reason.Error(), "websocket: ")).Write(w)
 }
 
-// allowed keeps pages of other sites from opening streams in a visitor's name.
-// Programs send no Origin.
-func (s *streams) allowed(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return true
+// foreign refuses pages of other sites, which would open streams in a visitor's
+// name, as service.Server refuses what changes something.
+func (s *streams) foreign(c *gin.Context) bool {
+	if !s.origins.Foreign(c.Request) {
+		return false
 	}
-	if slices.Contains(s.origins, "*") || slices.ContainsFunc(s.origins, func(o string) bool { return strings.EqualFold(o, origin) }) {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(u.Host, r.Host)
+	s.hub.metrics.refused.WithLabelValues(refusedOrigin).Inc()
+	service.RefuseForeign(c.Writer, c.Request)
+	c.Abort()
+	return true
 }

@@ -34,12 +34,13 @@ type Config struct {
 	// Page answers everything that is no API; nil = 404.
 	Page http.Handler
 	// Origins are the origins, such as https://example.org, whose pages may open
-	// streams, beside that of the gateway's own host. "*" is any.
+	// streams, beside that of the gateway's own host: see service.ParseOrigins.
 	Origins []string
 	// MaxConnections is how many streams may be open; more are answered 503. 0 = 20,000.
 	MaxConnections int
 	// MaxPerAddress is how many of them one address may have; more are answered
-	// 429. 0 = a quarter of MaxConnections.
+	// 429. 0 = a quarter of MaxConnections, and all but an eighth for an address
+	// that many may share: this machine's, or a trusted proxy's that names nobody.
 	MaxPerAddress int
 	// TrustedProxies are the addresses or CIDR ranges of proxies whose
 	// X-Forwarded-For is believed; nil = none.
@@ -72,9 +73,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 20_000
-	}
-	if c.MaxPerAddress == 0 {
-		c.MaxPerAddress = max(1, c.MaxConnections/4)
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pulseboard/ingest"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/testenv"
 )
 
@@ -134,7 +135,7 @@ func refusePartitionOf(k *kfake.Cluster, name string) {
 
 func serveBroken(t *testing.T, brokers []string, clock func() time.Time, change func(*ingest.Config)) string {
 	t.Helper()
-	cfg := ingest.Config{Brokers: brokers}
+	cfg := ingest.Config{Kafka: kafkaconn.At(brokers...)}
 	if change != nil {
 		change(&cfg)
 	}

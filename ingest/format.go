@@ -79,7 +79,8 @@ func (s *Service) serve(f *format) gin.HandlerFunc {
 }
 
 func (s *Service) handle(f *format, counts *formatMetrics, c *gin.Context) *refusal {
-	if _, err := s.config.Guard.CheckRequest(c.Request, f.token(c.Request), auth.Ingest); err != nil {
+	grant, err := s.config.Guard.CheckRequest(c.Request, f.token(c.Request), auth.Ingest)
+	if err != nil {
 		return refuse(auth.Challenge(c.Writer.Header(), err))
 	}
 	in, r := f.open(s, c)
@@ -90,12 +91,12 @@ func (s *Service) handle(f *format, counts *formatMetrics, c *gin.Context) *refu
 	if r != nil {
 		return r
 	}
-	text, r := s.read(c, f.hint)
-	defer text.release()
+	text, r := s.read(c, f.hint, grant.Name())
+	defer text.Release()
 	if r != nil {
 		return r
 	}
-	batch, r := in.decode(text.text)
+	batch, r := in.decode(text.Text)
 	if r != nil {
 		in.release(false)
 		return r
@@ -103,9 +104,9 @@ func (s *Service) handle(f *format, counts *formatMetrics, c *gin.Context) *refu
 	// What is needed no more while Kafka is waited for.
 	packed := func(faults bool) {
 		in.release(faults)
-		text.free()
+		text.Free()
 	}
-	o, r := s.store(c, counts, packed, batch, in.id(key, text.text))
+	o, r := s.store(c, counts, packed, batch, in.id(key, text.Text))
 	if r != nil {
 		return r
 	}

@@ -14,7 +14,9 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/bodies"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -76,24 +78,24 @@ func idempotencyKey(c *gin.Context) (string, *refusal) {
 }
 
 // read takes the body, decompressed. What it returns must be released in any case.
-func (s *Service) read(c *gin.Context, hint string) (*body, *refusal) {
+func (s *Service) read(c *gin.Context, hint, token string) (*bodies.Body, *refusal) {
 	limit := s.config.MaxBody
 	r, length := io.Reader(c.Request.Body), c.Request.ContentLength
-	none := &body{budget: s.budget}
+	none := new(bodies.Body)
 	switch encoding := strings.ToLower(c.GetHeader("Content-Encoding")); encoding {
 	case "", "identity":
 	case "gzip":
 		z := s.gzips.Get().(*gzip.Reader)
 		defer s.gzips.Put(z)
 		if err := z.Reset(r); err != nil {
-			return none, refuse(http.StatusBadRequest, "the body is not gzip: "+err.Error())
+			return none, s.unreadable(err, "the body is not gzip: ")
 		}
 		r, length = z, -1
 	case "zstd":
 		z := s.zstds.Get().(*zstd.Decoder)
 		defer s.zstds.Put(z)
 		if err := z.Reset(r); err != nil {
-			return none, refuse(http.StatusBadRequest, "the body is not zstd: "+err.Error())
+			return none, s.unreadable(err, "the body is not zstd: ")
 		}
 		// The body is not to be held by a spare decoder.
 		defer func() { _ = z.Reset(nil) }()
@@ -101,22 +103,35 @@ func (s *Service) read(c *gin.Context, hint string) (*body, *refusal) {
 	default:
 		return none, refuse(http.StatusUnsupportedMediaType, fmt.Sprintf("the Content-Encoding is %.80q: it must be gzip, zstd or absent", encoding))
 	}
-	b, err := s.budget.read(r, length, limit)
+	client := s.proxies.Client(c.Request)
+	b, err := s.budget.Read(r, length, limit, bodies.Sender{Address: client, Token: token, Near: s.proxies.Near(client)})
 	switch {
-	case errors.Is(err, errTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
+	case errors.Is(err, bodies.ErrTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return b, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes: send the events in several requests", limit))
-	case errors.Is(err, errBusy):
-		s.metrics.busy.Inc()
-		return b, &refusal{
-			status: http.StatusTooManyRequests, after: busyRetryAfter,
-			detail: "more events are waiting for Kafka than this node may hold: send the request again later; nothing of it was stored",
-		}
+	case errors.Is(err, bodies.ErrFull):
+		return b, s.busy(s.metrics.busyAll, "more events are waiting for Kafka than this node may hold")
+	case errors.Is(err, bodies.ErrAddress):
+		return b, s.busy(s.metrics.busyAddress, fmt.Sprintf("requests of %s hold as much of this node's memory as those of one address may while others want some", client))
+	case errors.Is(err, bodies.ErrToken):
+		return b, s.busy(s.metrics.busyToken, fmt.Sprintf("requests with the token %q hold as much of this node's memory as those of one token may while others want some", token))
 	case err != nil:
-		return b, refuse(http.StatusBadRequest, "the body cannot be read: "+err.Error())
-	case len(b.text) == 0:
+		return b, s.unreadable(err, "the body cannot be read: ")
+	case len(b.Text) == 0:
 		return b, refuse(http.StatusBadRequest, "the body is empty: "+hint)
 	}
 	return b, nil
+}
+
+func (s *Service) busy(count prometheus.Counter, why string) *refusal {
+	count.Inc()
+	return &refusal{status: http.StatusTooManyRequests, after: busyRetryAfter, detail: why + ": send the request again later; nothing of it was stored"}
+}
+
+func (s *Service) unreadable(err error, what string) *refusal {
+	if errors.Is(err, service.ErrSlowBody) {
+		return refuse(http.StatusRequestTimeout, service.ErrSlowBody.Error()+"; nothing of it was stored")
+	}
+	return refuse(http.StatusBadRequest, what+err.Error())
 }
 
 // store brings the good events of batch to Kafka, and calls packed when they are in records.

@@ -203,7 +203,10 @@ func (d *influxDecoder) read(text []byte, limit int, perMs, ms int64) (*metric.B
 	lines := lineprotocol.NewDecoderWithBytes(text)
 	for lines.Next() {
 		events, faults, n := len(d.batch.Events), len(d.batch.Faults), d.batch.N
-		err := d.point(lines, perMs, ms)
+		err := d.point(lines, limit, perMs, ms)
+		if errors.Is(err, metric.ErrTooMany) {
+			return nil, err
+		}
 		if err != nil {
 			// Nothing of a broken line counts: it stands for one value.
 			d.batch.Events, d.batch.Index, d.batch.Faults = d.batch.Events[:events], d.batch.Index[:events], d.batch.Faults[:faults]
@@ -235,8 +238,8 @@ func (d *influxDecoder) fault(name string, f *metric.Fault) {
 	d.batch.N++
 }
 
-// point reads a line; an error is one of its syntax.
-func (d *influxDecoder) point(lines *lineprotocol.Decoder, perMs, ms int64) error {
+// point reads a line; an error is one of its syntax, or metric.ErrTooMany.
+func (d *influxDecoder) point(lines *lineprotocol.Decoder, limit int, perMs, ms int64) error {
 	measurement, err := lines.Measurement()
 	if err != nil {
 		return err
@@ -257,6 +260,9 @@ func (d *influxDecoder) point(lines *lineprotocol.Decoder, perMs, ms int64) erro
 		}
 		if err := d.field(key, kind, value, tags); err != nil {
 			return err
+		}
+		if d.batch.N > limit {
+			return metric.ErrTooMany // A single line may have millions.
 		}
 	}
 	stamp, err := lines.TimeBytes()

@@ -14,7 +14,9 @@ type metrics struct {
 	accepted        *prometheus.CounterVec
 	rejected        *prometheus.CounterVec
 	notAcknowledged *prometheus.CounterVec
-	busy            prometheus.Counter
+	busyAll         prometheus.Counter
+	busyAddress     prometheus.Counter // One address holds all that it may.
+	busyToken       prometheus.Counter
 	retries         prometheus.Counter
 	pending         prometheus.Gauge
 	pendingLimit    prometheus.Gauge
@@ -40,19 +42,20 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		})
 	}
+	busy := vec("busy_total", "Requests refused with 429, by the bound that was reached: all, too much was waiting for Kafka; address or token, one held its share of --max-pending. Normal: 0.", "bound")
 	m := &metrics{
 		accepted:        vec("events_accepted_total", "Events that Kafka has acknowledged, by the format they came in: the rate of this is the ingestion rate. Normal: as producers send.", "format"),
 		rejected:        vec("events_rejected_total", "Events refused, by their format and the code of their fault (protocol.md). Normal: 0; a producer is wrong else.", "format", "code"),
 		notAcknowledged: vec("events_not_acknowledged_total", "Events that Kafka did not acknowledge in time: they may be stored or not, and the producer is told. Normal: 0.", "format"),
-		busy:            counter("busy_total", "Requests refused with 429 because too much was waiting for Kafka. Normal: 0."),
-		retries:         counter("produce_retries_total", "Produce requests to Kafka that failed and were tried again. Normal: 0, some while a broker is replaced."),
-		pending:         prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "pending_bytes", Help: "Bytes of the bodies of requests under way. Normal: far below pending_limit_bytes."}),
-		pendingLimit:    prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "pending_limit_bytes", Help: "Most bytes that requests under way may hold; beyond them ingest answers 429. Normal: steady."}),
-		inFlight:        prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "requests_in_flight", Help: "Requests under way: most of them wait for Kafka. Normal: the rate of requests times request_seconds."}),
-		waiting:         prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "waiting_records", Help: "Records that wait for the next produce request to their leader. Normal: few; they grow while Kafka is slower than producers."}),
-		requests:        vec("requests_total", "HTTP requests by status. Normal: 200; 429 and 503 are told by alerts, 4xx is producers.", "status"),
-		duration:        times("request_seconds", "Time from the head of a request to its answer, Kafka's acknowledgement included. Normal: p95 below 0.05 s."),
-		produce:         times("produce_seconds", "Time of the produce requests that Kafka acknowledged. Normal: p95 below 0.025 s."),
+		busyAll:         busy.WithLabelValues("all"), busyAddress: busy.WithLabelValues("address"), busyToken: busy.WithLabelValues("token"),
+		retries:      counter("produce_retries_total", "Produce requests to Kafka that failed and were tried again. Normal: 0, some while a broker is replaced."),
+		pending:      prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "pending_bytes", Help: "Bytes of the bodies of requests under way. Normal: far below pending_limit_bytes."}),
+		pendingLimit: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "pending_limit_bytes", Help: "Most bytes that requests under way may hold; beyond them ingest answers 429. Normal: steady."}),
+		inFlight:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "requests_in_flight", Help: "Requests under way: most of them wait for Kafka. Normal: the rate of requests times request_seconds."}),
+		waiting:      prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "waiting_records", Help: "Records that wait for the next produce request to their leader. Normal: few; they grow while Kafka is slower than producers."}),
+		requests:     vec("requests_total", "HTTP requests by status. Normal: 200; 429 and 503 are told by alerts, 4xx is producers.", "status"),
+		duration:     times("request_seconds", "Time from the head of a request to its answer, Kafka's acknowledgement included. Normal: p95 below 0.05 s."),
+		produce:      times("produce_seconds", "Time of the produce requests that Kafka acknowledged. Normal: p95 below 0.025 s."),
 	}
 	m.ok, m.noContent = m.requests.WithLabelValues("200"), m.requests.WithLabelValues("204")
 	if reg == nil {
@@ -60,7 +63,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.accepted, m.rejected, m.notAcknowledged, m.busy, m.retries, m.pending, m.pendingLimit, m.inFlight, m.waiting, m.requests, m.duration, m.produce,
+		m.accepted, m.rejected, m.notAcknowledged, busy, m.retries, m.pending, m.pendingLimit, m.inFlight, m.waiting, m.requests, m.duration, m.produce,
 	} {
 		errs = append(errs, reg.Register(c))
 	}

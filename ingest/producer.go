@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +15,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
+
+	"pulseboard/internal/kafkaconn"
 )
 
 const (
@@ -42,7 +43,7 @@ var errNoAnswer = errors.New("the broker's answer says nothing of the partition"
 
 // producer writes records to one topic, acknowledged by all in-sync replicas.
 type producer struct {
-	brokers   string
+	at        kafkaconn.Endpoint
 	topic     string
 	client    *kafka.Client
 	transport *kafka.Transport
@@ -85,14 +86,14 @@ type shipment struct {
 }
 
 func newProducer(cfg Config, m *metrics) *producer {
-	transport := &kafka.Transport{
+	transport := cfg.Kafka.Transport(&kafka.Transport{
 		ClientID: clientID, DialTimeout: time.Second, IdleTimeout: time.Minute,
 		// The default of 6 s is how long a moved leader would go unnoticed.
 		MetadataTTL: time.Second, MetadataTopics: []string{cfg.Topic},
-	}
+	})
 	p := &producer{
-		brokers: strings.Join(cfg.Brokers, ","), topic: cfg.Topic, metrics: m, log: cfg.Log, transport: transport,
-		client:  &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport},
+		at: cfg.Kafka, topic: cfg.Topic, metrics: m, log: cfg.Log, transport: transport,
+		client:  &kafka.Client{Addr: cfg.Kafka.Addr(), Transport: transport},
 		leaders: make(map[int]*leader),
 	}
 	p.buffers.New = func() any { return new([]byte) }
@@ -468,14 +469,14 @@ func (p *producer) leader(id int) *leader {
 func (p *producer) metadata(ctx context.Context, topic string) (kafka.Topic, error) {
 	res, err := p.client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
 	if err != nil {
-		return kafka.Topic{}, fmt.Errorf("cannot reach Kafka at %s: %w", p.brokers, err)
+		return kafka.Topic{}, p.at.Explain(err)
 	}
 	for _, t := range res.Topics {
 		if t.Name == topic {
 			return t, nil
 		}
 	}
-	return kafka.Topic{}, fmt.Errorf("Kafka at %s says nothing of the topic %s", p.brokers, topic) //nolint:staticcheck // A name begins the text.
+	return kafka.Topic{}, fmt.Errorf("Kafka at %s says nothing of the topic %s", p.at, topic) //nolint:staticcheck // A name begins the text.
 }
 
 // pause waits, and reports false when ctx ended first.

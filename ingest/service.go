@@ -14,13 +14,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/internal/auth"
+	"pulseboard/internal/bodies"
 	"pulseboard/internal/health"
+	"pulseboard/internal/kafkaconn"
+	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
 
-// Config is what the service needs. Zero values mean the defaults, except Brokers.
+// Config is what the service needs. Zero values mean the defaults, except Kafka.
 type Config struct {
-	Brokers    []string      // host:port each.
+	Kafka      kafkaconn.Endpoint
 	Topic      string        // "" = metric-events.
 	DeadLetter string        // Topic that EnsureTopics makes for the pipeline; "" = metric-dead-letters.
 	Partitions int           // Of Topic when EnsureTopics makes it; 0 = 16.
@@ -29,6 +32,9 @@ type Config struct {
 	MaxEvents  int           // In a request; 0 = 50,000.
 	// MaxPending bounds the bodies of all requests under way, in bytes; 0 = 256 MiB.
 	MaxPending int64
+	// TrustedProxies are the addresses or CIDR ranges of proxies whose X-Forwarded-For
+	// says whose a request is: nobody may hold all of MaxPending. nil = none.
+	TrustedProxies []string
 	// Patience is how long a request may wait for Kafka; 0 = 10 s.
 	Patience time.Duration
 	// DecodeJSON reads JSON that is not NDJSON instead of metric.Decoder, for bench/ingest to compare with; nil = it does not.
@@ -51,7 +57,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Log = slog.Default()
 	}
 	switch {
-	case len(c.Brokers) == 0:
+	case c.Kafka.IsZero():
 		return c, errors.New("cannot make the ingest service: no Kafka broker is named")
 	case c.Partitions < 1, c.MaxBody < 1, c.MaxEvents < 1, c.Patience < 0:
 		return c, errors.New("cannot make the ingest service: partitions, limits and patience must be above 0")
@@ -72,7 +78,8 @@ func setDefault[T comparable](v *T, value T) {
 type Service struct {
 	config   Config
 	producer *producer
-	budget   *budget
+	budget   *bodies.Budget
+	proxies  *service.Proxies
 	metrics  *metrics
 	decoders sync.Pool // Of *metric.Decoder.
 	influx   sync.Pool // Of *influxDecoder.
@@ -89,12 +96,16 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxies, err := service.ParseProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(cfg.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("cannot register the metrics of ingest: %w", err)
 	}
 	s := &Service{
-		config: cfg, producer: newProducer(cfg, m), budget: newBudget(cfg.MaxPending, m.pending), metrics: m, now: time.Now,
+		config: cfg, producer: newProducer(cfg, m), budget: bodies.New(cfg.MaxPending, m.pending), proxies: proxies, metrics: m, now: time.Now,
 	}
 	m.pendingLimit.Set(float64(cfg.MaxPending))
 	s.decoders.New = func() any { return new(metric.Decoder) }

@@ -24,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pulseboard/ingest"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 )
@@ -44,7 +45,7 @@ func start(t *testing.T, change func(*ingest.Config)) *node {
 	}
 	t.Cleanup(cluster.Close)
 	reg := prometheus.NewRegistry()
-	cfg := ingest.Config{Brokers: cluster.ListenAddrs(), Metrics: reg}
+	cfg := ingest.Config{Kafka: kafkaconn.At(cluster.ListenAddrs()...), Metrics: reg}
 	if change != nil {
 		change(&cfg)
 	}
@@ -141,7 +142,7 @@ func (n *node) gauge(name string) float64 {
 // until waits for a condition, for half a minute at most.
 func (n *node) until(what string, ok func() bool) {
 	n.t.Helper()
-	for limit := time.Now().Add(30 * time.Second); !ok(); <-time.After(5 * time.Millisecond) {
+	for limit := time.Now().Add(2 * time.Minute); !ok(); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(limit) {
 			n.t.Fatalf("waited too long until %s", what)
 		}
@@ -563,7 +564,7 @@ func TestErrorsNameTheFix(t *testing.T) {
 	if _, err := ingest.New(ingest.Config{}); err == nil || !strings.Contains(err.Error(), "no Kafka broker") {
 		t.Errorf("without brokers: %v", err)
 	}
-	s, err := ingest.New(ingest.Config{Brokers: []string{"127.0.0.1:1"}})
+	s, err := ingest.New(ingest.Config{Kafka: kafkaconn.At("127.0.0.1:1")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,18 +16,18 @@ func (p *producer) ensureTopics(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*answerTimeout)
 	defer cancel()
 	if _, err := p.metadata(ctx, cfg.Topic); err != nil {
-		return fmt.Errorf("%w; start it or name another with --kafka", err)
+		return err
 	}
 	// With its own connections: those of the producer look at one topic, and
 	// kafka-go waits until it sees all that were made.
-	transport := &kafka.Transport{ClientID: clientID, DialTimeout: time.Second}
+	transport := cfg.Kafka.Transport(&kafka.Transport{ClientID: clientID, DialTimeout: time.Second})
 	defer transport.CloseIdleConnections()
 	admin := &kafka.Client{Addr: p.client.Addr, Transport: transport}
 	res, err := admin.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
 		topicConfig(cfg.Topic, cfg.Partitions), topicConfig(cfg.DeadLetter, 1),
 	}})
 	if err != nil {
-		return fmt.Errorf("cannot make topics in Kafka at %s: %w", p.brokers, err)
+		return fmt.Errorf("cannot make topics in Kafka at %s: %w", p.at, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(res.Errors)) {
 		err := res.Errors[name]
@@ -38,7 +38,7 @@ func (p *producer) ensureTopics(ctx context.Context, cfg Config) error {
 		if t, e := p.metadata(ctx, name); e == nil && t.Error == nil {
 			continue
 		}
-		return fmt.Errorf("cannot make the topic %s in Kafka at %s: %w", name, p.brokers, err)
+		return fmt.Errorf("cannot make the topic %s in Kafka at %s: %w", name, p.at, err)
 	}
 	return p.awaitLeaders(ctx)
 }

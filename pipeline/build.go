@@ -27,8 +27,8 @@ type runner struct {
 	timerEarly time.Duration
 }
 
-// prism is the runner for one machine.
-func prism() runner { return runner{name: "prism", shards: 1, timerEarly: 0} }
+// onPrism is the runner for one machine.
+func onPrism() runner { return runner{name: "prism", shards: 1, timerEarly: 0} }
 
 // Build adds the whole job to s. run names it within the process; start is from
 // when on records are read.
@@ -37,7 +37,7 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 
 	// PCollection<*sources.Batch>: decoded records with their pipeline time.
 	batches := sources.Read(s, sources.Options{
-		Run: run, Brokers: c.Brokers, Topic: c.Topic, Shards: r.shards, Spread: r.spread,
+		Run: run, Topic: c.Topic, Shards: r.shards, Spread: r.spread,
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
 		SliceMs: slice, BoundMs: c.Bound.Milliseconds(), SkewMs: c.Skew.Milliseconds(), AlignMs: c.Align.Milliseconds(),
 		LeadMs: c.leadMs(r), DedupeMs: c.Dedupe.Milliseconds(),
@@ -57,7 +57,7 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 	evaluations := transforms.Slide(s, c.slideOptions(r, run), merged)
 
 	sinks.PublishRedis(s, run, evaluations)
-	sinks.WriteDeadLetters(s, sinks.DeadLettersFn{Brokers: c.Brokers, Topic: c.DeadLetters}, letters)
+	sinks.WriteDeadLetters(s, sinks.DeadLettersFn{Run: run, Topic: c.DeadLetters}, letters)
 }
 
 // leadMs: a runner with several workers has its own backpressure, and here the

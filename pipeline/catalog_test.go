@@ -12,6 +12,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"pulseboard/catalog"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
 )
@@ -46,7 +47,7 @@ func until(t *testing.T, s *catalog.Store, what string, meanwhile func(), ok fun
 func TestCatalogueOfARun(t *testing.T) {
 	kafkaAddr, log := newTopic(t)
 	redis := miniredis.RunT(t)
-	s, err := catalog.Open(t.Context(), redis.Addr())
+	s, err := catalog.Open(t.Context(), redisconn.At(redis.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}

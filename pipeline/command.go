@@ -17,7 +17,9 @@ import (
 
 	"pulseboard/internal/conf"
 	"pulseboard/internal/health"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -74,6 +76,8 @@ func Main(ctx context.Context, env service.Env) error {
 	f.Func("from", "`time` after which windows end, RFC 3339 or epoch milliseconds; empty = since the first record", setTime(&ref.From))
 	f.Func("to", "`time` up to which windows end; empty = to the end of the topic, and on prism without --from for ever", setTime(&ref.To))
 	output := f.String("output", "json", "`where` results go: json, lines on the standard output, or redis, under ref:<metric key>")
+	var edge service.Edge
+	edge.Flags(f.FlagSet)
 	metricsAddr := f.String("metrics-addr", "", "`address` to serve /metrics, /healthz and /readyz on: host:port, or unix:PATH; empty = not at all")
 	var level slog.Level
 	f.TextVar(&level, "log-level", slog.LevelInfo, "`level` of the log: DEBUG, INFO, WARN or ERROR")
@@ -106,6 +110,10 @@ func Main(ctx context.Context, env service.Env) error {
 	if *metricsAddr == "" {
 		return RunPrism(ctx, c)
 	}
+	server, err := metricsServer(*metricsAddr, edge, metrics, c.Log)
+	if err != nil {
+		return err
+	}
 	ln, err := listen(ctx, *metricsAddr)
 	if err != nil {
 		return err
@@ -117,7 +125,7 @@ func Main(ctx context.Context, env service.Env) error {
 	mux := service.Mux(http.NotFoundHandler(), metrics, ready)
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 2)
-	go func() { served <- service.Serve(serving, ln, mux, c.Log) }()
+	go func() { served <- server.Serve(serving, ln, mux) }()
 	go func() { served <- ready.Run(serving) }()
 	err = RunPrism(ctx, c)
 	stop()
@@ -163,6 +171,16 @@ func setTime(t *time.Time) func(string) error {
 	}
 }
 
+// metricsServer tells of itself on a port. Over a socket it is asked by pulseboard
+// run, which shows the metrics of a server of its own.
+func metricsServer(addr string, e service.Edge, metrics prometheus.Registerer, log *slog.Logger) (*service.Server, error) {
+	c := service.ServerConfig{Edge: e, Metrics: metrics, Log: log}
+	if strings.HasPrefix(addr, "unix:") {
+		c.Metrics = nil
+	}
+	return service.NewServer(c)
+}
+
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(addr, "unix:")
 	if !isUnix {
@@ -182,9 +200,8 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 
 // jobFlags are those of every form of the job.
 func jobFlags(f *conf.Flags, c *Config) {
-	c.Brokers = []string{"127.0.0.1:9092"}
-	f.Var((*conf.List)(&c.Brokers), "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
-	f.StringVar(&c.Redis, "redis", "127.0.0.1:6379", "`address` of Redis: host:port or redis://…")
+	kafkaconn.Flags(f, &c.Kafka, "`addresses` of Kafka brokers, host:port, separated by commas", "127.0.0.1:9092")
+	redisconn.Flags(f, &c.Redis, "127.0.0.1:6379", "Redis that has the queries and gets the results")
 	f.StringVar(&c.Topic, "topic", c.Topic, "`topic` of the events")
 	f.StringVar(&c.DeadLetters, "dead-letter-topic", c.DeadLetters, "`topic` for records that cannot be counted")
 	f.DurationVar(&c.Slice, "slice", c.Slice, "`length` of the slices that windows are made of: a divisor of 1s, 50ms or more")

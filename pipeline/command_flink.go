@@ -136,6 +136,7 @@ func flinkFlags(f *conf.Flags, c *FlinkConfig) {
 	f.DurationVar(&c.Checkpoint, "checkpoint-interval", c.Checkpoint, "`time` between checkpoints: what is read and computed again after a failure")
 	f.DurationVar(&c.BundleTime, "bundle-time", c.BundleTime, "`time` that a bundle of the runner stays open; each result is later by one or two of them")
 	f.StringVar(&c.WorkerMetrics, "worker-metrics-addr", c.WorkerMetrics, "`address` where workers serve /metrics: host:port, the next free one when it is taken, or unix:PATH; empty = not at all")
+	c.WorkerEdge.Flags(f.FlagSet)
 	f.StringVar(&c.WorkerLogs, "worker-logs", c.WorkerLogs, "`folder` of the workers' logs on their machines")
 	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "`level` of the logs: DEBUG, INFO, WARN or ERROR")
 }
@@ -157,7 +158,7 @@ func jobOf(ctx context.Context, env service.Env, f *conf.Flags) (*flink.Client, 
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, flink.Job{}, err
 	}
-	c := flink.NewClient(*url)
+	c := flink.NewClient(*url, flink.SecretOfEnvironment())
 	j, err := c.Find(ctx, *name)
 	return c, j, err
 }

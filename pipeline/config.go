@@ -9,15 +9,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/kafkaconn"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 )
 
 // Config holds every size of the job.
 type Config struct {
-	Brokers     []string // Kafka, host:port.
-	Topic       string   // Of events.
-	DeadLetters string   // Topic of what cannot be counted.
-	Redis       string   // host:port or redis:// URL.
+	Kafka       kafkaconn.Endpoint
+	Topic       string // Of events.
+	DeadLetters string // Topic of what cannot be counted.
+	Redis       redisconn.Endpoint
 
 	Slice     time.Duration // All windows are made of slices this long; a divisor of 1 s.
 	Bound     time.Duration // Pipeline time is the newest record timestamp less this; a result is at least this late.
@@ -66,9 +68,9 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	bad(len(c.Brokers) == 0, "no Kafka broker: name one with --kafka host:port")
+	bad(c.Kafka.IsZero(), "no Kafka broker: name one with --kafka host:port")
 	bad(c.Topic == "" || c.DeadLetters == "", "the topics must have names")
-	bad(c.Redis == "", "no Redis: name it with --redis host:port")
+	bad(c.Redis.IsZero(), "no Redis: name it with --redis host:port")
 	bad(c.Slice < 50*time.Millisecond || c.Slice > time.Second || time.Second%c.Slice != 0,
 		"--slice is %v: it must divide one second and be 50ms or more, such as 1s, 500ms or 250ms", c.Slice)
 	bad(c.Bound < 0 || c.Lateness < 0 || c.Skew < 0, "--bound, --lateness and --skew must not be negative")

@@ -12,6 +12,8 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/segmentio/kafka-go"
 
+	"pulseboard/internal/kafkaconn"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
 )
@@ -91,7 +93,7 @@ func TestConfigErrorsNameTheFix(t *testing.T) {
 		}
 	}
 	c = pipeline.Default()
-	c.Brokers, c.Redis = []string{"127.0.0.1:1"}, "127.0.0.1:1"
+	c.Kafka, c.Redis = kafkaconn.At("127.0.0.1:1"), redisconn.At("127.0.0.1:1")
 	if err := c.Validate(); err != nil {
 		t.Errorf("the defaults are refused: %v", err)
 	}
@@ -99,7 +101,7 @@ func TestConfigErrorsNameTheFix(t *testing.T) {
 		t.Errorf("without Kafka: %v", err)
 	}
 	kafkaAddr, _ := newTopic(t)
-	c.Brokers = []string{kafkaAddr}
+	c.Kafka = kafkaconn.At(kafkaAddr)
 	if err := pipeline.RunPrism(t.Context(), c); err == nil || !strings.Contains(err.Error(), "cannot reach Redis at 127.0.0.1:1") || !strings.Contains(err.Error(), "--redis") {
 		t.Errorf("without Redis: %v", err)
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"pulseboard/internal/kafkaconn"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
 	"pulseboard/registry"
@@ -106,7 +108,7 @@ func (l *topicLog) window(name string, start, end, passed int64) (count int64, s
 func testConfig(t *testing.T, kafkaAddr, redisAddr string) pipeline.Config {
 	t.Helper()
 	c := pipeline.Default()
-	c.Brokers, c.Redis = []string{kafkaAddr}, redisAddr
+	c.Kafka, c.Redis = kafkaconn.At(kafkaAddr), redisconn.At(redisAddr)
 	c.Bound = testBound * time.Millisecond
 	c.Log, c.Metrics = slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry()
 	return c
@@ -114,7 +116,7 @@ func testConfig(t *testing.T, kafkaAddr, redisAddr string) pipeline.Config {
 
 func publishQueries(t *testing.T, redisAddr string, refreshMs int64, qs ...metric.Query) *registry.Store {
 	t.Helper()
-	store, err := registry.Open(t.Context(), redisAddr)
+	store, err := registry.Open(t.Context(), redisconn.At(redisAddr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +133,7 @@ func publishQueries(t *testing.T, redisAddr string, refreshMs int64, qs ...metri
 
 func history(t *testing.T, redisAddr, key string, refreshMs int64) []*metric.Result {
 	t.Helper()
-	store, err := results.Open(t.Context(), redisAddr)
+	store, err := results.Open(t.Context(), redisconn.At(redisAddr))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 // RunPrismWithTimersEarly is RunPrism with a mistake: every timer is set that much too early.
 func RunPrismWithTimersEarly(ctx context.Context, c Config, early time.Duration) error {
-	r := prism()
+	r := onPrism()
 	r.timerEarly = early
 	return runOn(ctx, c, r)
 }
@@ -25,7 +25,7 @@ func Resume(ctx context.Context, c Config) (transforms.Resume, error) {
 
 // RunPrismDurable is RunPrism with the state that other runners keep.
 func RunPrismDurable(ctx context.Context, c Config) error {
-	r := prism()
+	r := onPrism()
 	r.durable = true
 	return runOn(ctx, c, r)
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
 )
 
@@ -34,6 +36,8 @@ func StartLocalFlink(ctx context.Context, c FlinkConfig, local flink.LocalConfig
 	}
 	local.Dir = dir
 	local.Slots = c.Parallelism
+	// The workers inherit it. The job itself holds no password.
+	local.Env = embedded.Environ(slices.Concat(c.Kafka.Environ(), c.Redis.Environ())...)
 	// Nobody adds machines to one, and the runner's leak is the smaller.
 	c.MaxParallelism = cmp.Or(c.MaxParallelism, c.Parallelism)
 	ctx, cancel := context.WithCancel(ctx)
@@ -72,12 +76,12 @@ func (l *LocalFlink) run(ctx context.Context) error {
 	}
 	defer java.Kill() // It has no more to do at its end than at a crash: what counts is on disk.
 	c := l.config
-	c.JobServer = java.JobServer()
+	c.JobServer, c.secret = java.JobServer(), java.Secret()
 	if err := Submit(ctx, c); err != nil {
 		return err
 	}
 	c.Log.Info("Flink has the job", "rest", java.REST(), "from", l.local.From)
-	return l.watch(ctx, java, flink.NewClient(java.REST()))
+	return l.watch(ctx, java, java.Client())
 }
 
 // How often the job is looked at.

@@ -12,9 +12,9 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
-	beamprism "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/prism"
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/sinks"
@@ -25,13 +25,13 @@ import (
 // RunPrism runs the job on Prism, in this process, until ctx ends or the job
 // fails: any error of a DoFn ends a Prism job, and nothing of it is kept.
 // What it held comes back by reading Kafka again (see startTime).
-func RunPrism(ctx context.Context, c Config) error { return runOn(ctx, c, prism()) }
+func RunPrism(ctx context.Context, c Config) error { return runOn(ctx, c, onPrism()) }
 
 func runOn(ctx context.Context, c Config, r runner) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if _, err := sources.Partitions(ctx, c.Brokers, c.Topic); err != nil {
+	if err := sources.AwaitTopic(ctx, c.Kafka, c.Topic, c.Log); err != nil {
 		return err
 	}
 	if err := registerMetrics(c.Metrics); err != nil {
@@ -69,8 +69,9 @@ func attach(ctx context.Context, c Config, run string) (*attachment, error) {
 		return nil, errors.Join(err, queries.Close())
 	}
 	transforms.SetResume(run, resume)
+	sources.Connect(run, c.Kafka)
 	c.use(run, set)
-	closeSink, err := sinks.Open(ctx, run, c.Redis, c.Log)
+	closeSink, err := sinks.Open(ctx, run, c.Redis, c.Kafka, c.Log)
 	if err != nil {
 		return nil, errors.Join(err, queries.Close())
 	}
@@ -189,7 +190,7 @@ func execute(ctx context.Context, c Config, r runner, run string, start time.Tim
 	// Prism is not told of the end of ctx: torn down in the middle it panics
 	// at times. The caller ends the process.
 	go func() {
-		_, err := beamprism.Execute(context.WithoutCancel(ctx), p)
+		_, err := prism.Execute(context.WithoutCancel(ctx), p)
 		ended <- err
 	}()
 	select {

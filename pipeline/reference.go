@@ -10,8 +10,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" //nolint:staticcheck // Deprecated for jobs that grow beyond it. The reference is bounded, and requirements.md A11 wants it there.
-	beamprism "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
+	"pulseboard/internal/prism"
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -68,7 +68,7 @@ func RunReference(ctx context.Context, c ReferenceConfig) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	if _, err := sources.Partitions(ctx, c.Brokers, c.Topic); err != nil {
+	if _, err := sources.Partitions(ctx, c.Kafka, c.Topic); err != nil {
 		return err
 	}
 	keys, err := c.keys(ctx)
@@ -85,6 +85,7 @@ func RunReference(ctx context.Context, c ReferenceConfig) error {
 	run := newRun()
 	out := sinks.OpenOrdered(run, store, c.JSON, c.bounded())
 	defer out.Close()
+	sources.Connect(run, c.Kafka)
 	defer sources.Close(run)
 	p, err := c.build(ctx, run, keys)
 	if err != nil {
@@ -144,7 +145,7 @@ func (c *ReferenceConfig) build(ctx context.Context, run string, keys []string) 
 		o.Prefix = ""
 	}
 	source := sources.Options{
-		Run: run, Brokers: c.Brokers, Topic: c.Topic, Shards: 1,
+		Run: run, Topic: c.Topic, Shards: 1,
 		SliceMs: c.Slice.Milliseconds(), SkewMs: c.Skew.Milliseconds(), AlignMs: c.Align.Milliseconds(), LeadMs: 1 << 50,
 		DedupeMs: c.Dedupe.Milliseconds(),
 		// The watermark stays behind by the lateness: nothing that counts is late for
@@ -187,7 +188,7 @@ func (c *ReferenceConfig) execute(ctx context.Context, p *beam.Pipeline) error {
 		if c.Runner == RunnerDirect {
 			_, err = direct.Execute(ctx, p)
 		} else {
-			_, err = beamprism.Execute(context.WithoutCancel(ctx), p) // See execute.
+			_, err = prism.Execute(context.WithoutCancel(ctx), p) // See execute.
 		}
 		ended <- err
 	}()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
 )
@@ -80,7 +81,7 @@ func TestFastPathEqualsTextbookForm(t *testing.T) {
 		redis := miniredis.RunT(t)
 		publishQueries(t, redis.Addr(), 2000, queries...)
 		config := c.config
-		config.Redis = redis.Addr()
+		config.Redis = redisconn.At(redis.Addr())
 		if err := pipeline.RunPrism(t.Context(), config); err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
 	"pulseboard/registry"
@@ -16,7 +17,7 @@ import (
 // must not be announced again: readers of the key had it.
 func TestResumeKnowsIntervalsOfThePast(t *testing.T) {
 	m := miniredis.RunT(t)
-	reg, err := registry.Open(t.Context(), m.Addr())
+	reg, err := registry.Open(t.Context(), redisconn.At(m.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +26,7 @@ func TestResumeKnowsIntervalsOfThePast(t *testing.T) {
 	if err := reg.Publish(t.Context(), map[string]registry.Entry{q.Key(): {Query: q, RefreshMs: []int64{1000, 2000}}}); err != nil {
 		t.Fatal(err)
 	}
-	store, err := results.Open(t.Context(), m.Addr())
+	store, err := results.Open(t.Context(), redisconn.At(m.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func TestResumeKnowsIntervalsOfThePast(t *testing.T) {
 	publish("other:count:2s", 900000, 3000)
 
 	c := pipeline.Default()
-	c.Redis, c.Log = m.Addr(), slog.New(slog.DiscardHandler)
+	c.Redis, c.Log = redisconn.At(m.Addr()), slog.New(slog.DiscardHandler)
 	resume, err := pipeline.Resume(t.Context(), c)
 	if err != nil || len(resume.Ends) != 1 || resume.Ends[q.Key()] != 795000 || !resume.Whole[q.Key()] {
 		t.Errorf("resume %+v, %v; want the end 795000", resume, err)

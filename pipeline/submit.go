@@ -19,12 +19,15 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"pulseboard/internal/flink"
+	"pulseboard/internal/service"
 	"pulseboard/sources"
 )
 
 // FlinkConfig says how to run the job on Flink.
 type FlinkConfig struct {
 	Config
+
+	secret flink.Secret // Of a Flink of this machine, "" = none.
 
 	JobServer   string // host:port of Beam's job server.
 	JobName     string // By which the job is found again.
@@ -47,8 +50,9 @@ type FlinkConfig struct {
 	// delay of each result.
 	BundleTime time.Duration
 
-	WorkerMetrics string // Where workers serve their metrics, "" = nowhere.
-	WorkerLogs    string // Folder of the workers' logs, where the TaskManagers are.
+	WorkerMetrics string       // Where workers serve their metrics, "" = nowhere.
+	WorkerEdge    service.Edge // How they do.
+	WorkerLogs    string       // Folder of the workers' logs, where the TaskManagers are.
 	LogLevel      string
 }
 
@@ -102,7 +106,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	client := flink.NewClient(c.REST)
+	client := flink.NewClient(c.REST, c.secret)
 	if c.REST != "" {
 		switch j, err := client.Find(ctx, c.JobName); {
 		case errors.Is(err, flink.ErrNoJob):
@@ -125,7 +129,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 		}
 		c.Savepoint = newest
 	}
-	partitions, err := sources.Partitions(ctx, c.Brokers, c.Topic)
+	partitions, err := sources.Partitions(ctx, c.Kafka, c.Topic)
 	if err != nil {
 		return err
 	}
@@ -142,28 +146,33 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 	if shards == 0 {
 		shards = shardsFor(c.Parallelism, partitions)
 	}
-	initBeam()
-	p, s := beam.NewPipelineWithRoot()
-	Build(s, c.Config, onFlink(shards), run, start)
-	worker, err := json.Marshal(workerOptions{
-		Run: run, Brokers: c.Brokers, Topic: c.Topic, Redis: c.Redis, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
-		Metrics: c.WorkerMetrics, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
-	})
-	if err != nil {
-		return err
-	}
-	request, err := c.request(ctx, p, string(worker))
+	request, err := c.job(ctx, run, shards, start)
 	if err != nil {
 		return err
 	}
 	c.Log.Info("the pipeline is submitted", "runner", "flink", "job_server", c.JobServer, "job", c.JobName, "parallelism", c.Parallelism,
 		"shards", shards, "partitions", partitions, "key_groups", c.KeyGroups, "queries", len(set.Entries), "from_if_no_state", start.UTC(), "savepoint", c.Savepoint)
 	since := time.Now()
-	job, err := give(ctx, c.JobServer, request)
+	job, err := c.give(ctx, request)
 	if err != nil || c.REST == "" {
 		return err
 	}
 	return c.accepted(ctx, client, job, since)
+}
+
+// job is what is given to Flink.
+func (c *FlinkConfig) job(ctx context.Context, run string, shards int, start time.Time) (*jobpb.PrepareJobRequest, error) {
+	initBeam()
+	p, s := beam.NewPipelineWithRoot()
+	Build(s, c.Config, onFlink(shards), run, start)
+	worker, err := json.Marshal(workerOptions{
+		Run: run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
+		Metrics: c.WorkerMetrics, Edge: c.WorkerEdge, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.request(ctx, p, string(worker))
 }
 
 // shardsFor makes more reader shards than workers, since they are spread by a
@@ -244,10 +253,10 @@ func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker stri
 const submitTimeout = 2 * time.Minute
 
 // give returns the job server's id of the job.
-func give(ctx context.Context, addr string, request *jobpb.PrepareJobRequest) (id string, err error) {
+func (c *FlinkConfig) give(ctx context.Context, request *jobpb.PrepareJobRequest) (id string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
-	err = withJobServer(addr, func(client jobpb.JobServiceClient) error {
+	err = c.withJobServer(func(client jobpb.JobServiceClient) error {
 		prepared, err := client.Prepare(ctx, request)
 		if err != nil {
 			return err
@@ -257,13 +266,13 @@ func give(ctx context.Context, addr string, request *jobpb.PrepareJobRequest) (i
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("cannot submit to the job server at %s: %w; is it running, and reachable with --job-endpoint? Its log may say more", addr, err)
+		return "", fmt.Errorf("cannot submit to the job server at %s: %w; is it running, and reachable with --job-endpoint? Its log may say more", c.JobServer, err)
 	}
 	return id, nil
 }
 
-func withJobServer(addr string, do func(jobpb.JobServiceClient) error) error {
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func (c *FlinkConfig) withJobServer(do func(jobpb.JobServiceClient) error) error {
+	conn, err := grpc.NewClient(c.JobServer, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(c.secret))
 	if err != nil {
 		return err
 	}
@@ -298,7 +307,7 @@ func (c *FlinkConfig) accepted(ctx context.Context, rest *flink.Client, id strin
 // refused returns why the job server could not give the job to Flink, nil as far as it could.
 func (c *FlinkConfig) refused(ctx context.Context, id string) error {
 	refused, reason := false, "its log says why"
-	_ = withJobServer(c.JobServer, func(client jobpb.JobServiceClient) error {
+	_ = c.withJobServer(func(client jobpb.JobServiceClient) error {
 		s, err := client.GetState(ctx, &jobpb.GetJobStateRequest{JobId: id})
 		if refused = s.GetState() == jobpb.JobState_FAILED; err != nil || !refused {
 			return err
@@ -326,7 +335,7 @@ func KeepRunning(ctx context.Context, c FlinkConfig) error {
 	if c.REST == "" {
 		return errors.New("--keep needs --rest: it is how it sees that the job is gone")
 	}
-	rest := flink.NewClient(c.REST)
+	rest := flink.NewClient(c.REST, c.secret)
 	const shortest, longest = time.Second, 30 * time.Second
 	delay, seen := shortest, false
 	for {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -22,8 +23,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"pulseboard/internal/flink"
+	"pulseboard/internal/kafkaconn"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 )
 
@@ -31,19 +37,23 @@ import (
 // gets the address of what provisions it and nothing else, and there finds the
 // options that Submit left for it.
 
-// workerOption is where Submit leaves workerOptions, among the SDK's own.
+// workerOption is where Submit leaves workerOptions, among the SDK's own. All of
+// Flink can read them there, and its page shows them: they hold no secret.
 const workerOption = "pulseboard_worker"
 
 type workerOptions struct {
-	Run       string   `json:"run"`
-	Brokers   []string `json:"brokers"`
-	Topic     string   `json:"topic"`
-	Redis     string   `json:"redis"`
-	SliceMs   int64    `json:"slice_ms"`
-	KeyGroups int      `json:"key_groups"`
-	Metrics   string   `json:"metrics"`
-	Logs      string   `json:"logs"`
-	LogLevel  string   `json:"log_level"`
+	Run       string             `json:"run"`
+	Kafka     kafkaconn.Endpoint `json:"kafka"` // Like Redis without passwords.
+	Topic     string             `json:"topic"`
+	Redis     redisconn.Endpoint `json:"redis"`
+	SliceMs   int64              `json:"slice_ms"`
+	KeyGroups int                `json:"key_groups"`
+	Metrics   string             `json:"metrics"`
+
+	Edge service.Edge `json:"edge"` // Of Metrics.
+
+	Logs     string `json:"logs"`
+	LogLevel string `json:"log_level"`
 }
 
 const provisionFlag = "provision_endpoint"
@@ -70,6 +80,7 @@ func RunWorker(ctx context.Context, args []string) error {
 	if err := flag.CommandLine.Parse(args); err != nil {
 		return err
 	}
+	grpcx.Dial = dialWith(flink.SecretOfEnvironment())
 	id := flag.Lookup("id").Value.String()
 	info, err := tools.ProvisionInfo(grpcx.WriteWorkerID(ctx, id), *provision)
 	if err != nil {
@@ -103,6 +114,10 @@ func RunWorker(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	if err := errors.Join(o.Kafka.Find(), o.Redis.Find()); err != nil {
+		log.Error("a worker cannot begin", "error", err)
+		return err
+	}
 	if err := equip(ctx, o, log); err != nil {
 		return err
 	}
@@ -111,19 +126,34 @@ func RunWorker(ctx context.Context, args []string) error {
 	return errors.New("the worker has left its TaskManager")
 }
 
+// dialWith is how the SDK connects to the TaskManager: as by default, and with a secret.
+func dialWith(secret flink.Secret) func(context.Context, string, time.Duration) (*grpc.ClientConn, error) {
+	return func(ctx context.Context, addr string, timeout time.Duration) (*grpc.ClientConn, error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		//nolint:staticcheck // As the SDK does: it relies on being connected, and on the old way to read addresses.
+		conn, err := grpc.DialContext(ctx, addr, grpc.WithBlock(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithPerRPCCredentials(secret), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+		if err != nil {
+			return nil, fmt.Errorf("cannot connect to the TaskManager at %s: %w", addr, err)
+		}
+		return conn, nil
+	}
+}
+
 // equip gives the DoFns what they expect in their process.
 func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c := Config{
-		Brokers: o.Brokers, Topic: o.Topic, Redis: o.Redis, Slice: time.Duration(o.SliceMs) * time.Millisecond, KeyGroups: o.KeyGroups,
+		Kafka: o.Kafka, Topic: o.Topic, Redis: o.Redis, Slice: time.Duration(o.SliceMs) * time.Millisecond, KeyGroups: o.KeyGroups,
 		Log: log, Metrics: metrics,
 	}
 	if err := registerMetrics(metrics); err != nil {
 		return err
 	}
 	if o.Metrics != "" {
-		if err := serveMetrics(ctx, o.Metrics, metrics, log); err != nil {
+		if err := serveMetrics(ctx, o, metrics, log); err != nil {
 			log.Error("metrics are not served", "error", err)
 		}
 	}
@@ -166,7 +196,7 @@ func workerLog(o workerOptions, id string) (*slog.Logger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the log of a worker: %w", err)
 	}
-	if err := syscall.Dup3(int(file.Fd()), int(os.Stderr.Fd()), 0); err != nil {
+	if err := redirect(int(file.Fd()), int(os.Stderr.Fd())); err != nil {
 		return nil, fmt.Errorf("cannot redirect the standard error to %s: %w", path, err)
 	}
 	var level slog.Level
@@ -182,8 +212,12 @@ func workerLog(o workerOptions, id string) (*slog.Logger, error) {
 // TaskManagers may share a machine.
 const metricsPorts = 16
 
-func serveMetrics(ctx context.Context, addr string, metrics prometheus.Gatherer, log *slog.Logger) error {
-	ln, err := listenNear(ctx, addr)
+func serveMetrics(ctx context.Context, o workerOptions, metrics *prometheus.Registry, log *slog.Logger) error {
+	server, err := metricsServer(o.Metrics, o.Edge, metrics, log)
+	if err != nil {
+		return err
+	}
+	ln, err := listenNear(ctx, o.Metrics)
 	if err != nil {
 		return err
 	}
@@ -191,7 +225,7 @@ func serveMetrics(ctx context.Context, addr string, metrics prometheus.Gatherer,
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	go func() {
-		if err := service.Serve(ctx, ln, mux, log); err != nil {
+		if err := server.Serve(ctx, ln, mux); err != nil {
 			log.Error("metrics are no longer served", "error", err)
 		}
 	}()

@@ -22,10 +22,9 @@ type Option func(*Store)
 // that cannot be read, Redis away and back. Default: slog.Default().
 func WithLog(log *slog.Logger) Option { return func(s *Store) { s.log = log } }
 
-// Open connects to the Redis at addr, which is host:port or a redis:// URL,
-// and fails when it does not answer within 3 s.
-func Open(ctx context.Context, addr string, opts ...Option) (*Store, error) {
-	client, err := redisconn.Open(ctx, addr)
+// Open connects to a Redis, and fails when it does not answer within 3 s.
+func Open(ctx context.Context, at redisconn.Endpoint, opts ...Option) (*Store, error) {
+	client, err := redisconn.Open(ctx, at)
 	if err != nil {
 		return nil, err
 	}

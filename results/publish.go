@@ -28,6 +28,30 @@ type Outcome struct {
 	Published   int // Messages.
 }
 
+// WriteError says what Publish could not write.
+type WriteError struct {
+	Keys map[string]bool // Metric keys with an entry that is not there, or may not be. None when only messages were lost.
+	Full bool            // Redis refuses because its memory is full. Else it does not answer, or not as it should.
+	Err  error           // The first fault.
+}
+
+func (e *WriteError) Error() string { return e.Err.Error() }
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// miss takes note of a key that lacks an entry.
+func (e *WriteError) miss(key string, err error) {
+	if e.Keys == nil {
+		e.Keys = make(map[string]bool)
+	}
+	e.Keys[key] = true
+	full := isFull(err)
+	if e.Err == nil {
+		e.Full = full
+		e.Err = fmt.Errorf("cannot write the history of %q: %w", key, err)
+	}
+	e.Full = e.Full && full
+}
+
 // Publish limits.
 const (
 	chunk   = 500  // Commands in one pipeline.
@@ -37,19 +61,30 @@ const (
 // Publish writes results, of one key in the given order. The explicit id of an
 // entry, its window end, makes Redis itself refuse what is repeated or goes
 // back, so that publishing again is harmless; and only what was accepted is
-// announced, so that a reader sees each end once.
-func (s *Store) Publish(ctx context.Context, pubs []Publication) (out Outcome, err error) {
+// announced, so that a reader sees each end once. After an entry that was not
+// written none of its key follows, so that a history has no gap. The error is a
+// *WriteError.
+func (s *Store) Publish(ctx context.Context, pubs []Publication) (Outcome, error) {
+	var out Outcome
+	var fault WriteError
 	now, err := s.client.Time(ctx).Result()
 	if err != nil {
-		return out, fmt.Errorf("cannot publish results: %w", err)
+		for _, p := range pubs {
+			fault.miss(p.Result.Key, err)
+		}
+		fault.Err = fmt.Errorf("cannot publish results: %w", err)
+		return out, &fault
 	}
 	latest := now.UnixMilli() + maxSkew
-	for len(pubs) > 0 && err == nil {
+	for len(pubs) > 0 {
 		n := min(len(pubs), chunk)
-		err = s.publishChunk(ctx, pubs[:n], latest, &out)
+		s.publishChunk(ctx, pubs[:n], latest, &out, &fault)
 		pubs = pubs[n:]
 	}
-	return out, err
+	if fault.Err != nil {
+		return out, &fault
+	}
+	return out, nil
 }
 
 // entry is one XADD under way.
@@ -58,18 +93,29 @@ type entry struct {
 	owner int
 }
 
-func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int64, out *Outcome) error {
+func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int64, out *Outcome, fault *WriteError) {
 	texts := make([][]byte, len(pubs))
 	entries := make([]entry, 0, len(pubs))
 	add := s.client.Pipeline()
+	if repeats(pubs) {
+		// All or nothing: in between Redis might have room for the second of two entries, and not for the first.
+		add = s.client.TxPipeline()
+	}
 	for i, p := range pubs {
-		if p.Result.WindowEnd > latest {
+		switch {
+		case fault.Keys[p.Result.Key]:
+			continue
+		case fault.Err != nil && !fault.Full:
+			fault.miss(p.Result.Key, fault.Err) // It would be waited for in vain.
+			continue
+		case p.Result.WindowEnd > latest:
 			out.TooFarAhead++
 			continue
 		}
 		text, err := p.Result.Encode()
 		if err != nil {
-			return fmt.Errorf("cannot encode the result of %q: %w", p.Result.Key, err)
+			fault.miss(p.Result.Key, err)
+			continue
 		}
 		texts[i] = text
 		id := strconv.FormatInt(p.Result.WindowEnd, 10) + "-0"
@@ -81,12 +127,11 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 		}
 	}
 	if len(entries) == 0 {
-		return nil
+		return
 	}
 	// The error of Exec is that of the first command that failed; each is looked at below.
 	_, _ = add.Exec(ctx)
 	accepted := make([]bool, len(pubs))
-	var fault error // The first. The other entries were written and must be announced all the same.
 	for _, e := range entries {
 		switch err := e.cmd.Err(); {
 		case err == nil:
@@ -94,8 +139,8 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 			out.Accepted++
 		case isRefusal(err):
 			out.Refused++
-		case fault == nil:
-			fault = fmt.Errorf("cannot write the history of %q: %w", pubs[e.owner].Result.Key, err)
+		default:
+			fault.miss(pubs[e.owner].Result.Key, err)
 		}
 	}
 	announce := s.client.Pipeline()
@@ -106,13 +151,28 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 	}
 	n := announce.Len()
 	if n == 0 {
-		return fault
+		return
 	}
 	if _, err := announce.Exec(ctx); err != nil {
-		return fmt.Errorf("cannot announce results: %w", err)
+		if fault.Err == nil {
+			fault.Err = fmt.Errorf("cannot announce results: %w", err)
+		}
+		fault.Full = false
+		return
 	}
 	out.Published += n
-	return fault
+}
+
+// repeats reports whether a key gets more than one entry.
+func repeats(pubs []Publication) bool {
+	seen := make(map[string]bool, len(pubs))
+	for _, p := range pubs {
+		if seen[p.Result.Key] || len(p.Result.Due) > 1 {
+			return true
+		}
+		seen[p.Result.Key] = true
+	}
+	return false
 }
 
 // isRefusal reports whether Redis turned an entry down because of its id.
@@ -120,4 +180,11 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 func isRefusal(err error) bool {
 	_, fromServer := errors.AsType[redis.Error](err)
 	return fromServer && strings.Contains(err.Error(), "equal or smaller than the target stream top item")
+}
+
+// isFull reports whether Redis has no memory left. Of a transaction it tells the
+// single command so, and of the whole only that there was an error before.
+func isFull(err error) bool {
+	_, fromServer := errors.AsType[redis.Error](err)
+	return fromServer && (strings.Contains(err.Error(), "OOM ") || strings.HasPrefix(err.Error(), "EXECABORT"))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/results"
 )
@@ -18,7 +19,7 @@ const key = `m:sum:5s {host="a b"} by (x)`
 
 func open(t *testing.T, addr string) *results.Store {
 	t.Helper()
-	s, err := results.Open(t.Context(), addr)
+	s, err := results.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +137,7 @@ type inbox struct {
 
 func (b *inbox) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for {
 		b.mu.Lock()
 		done := ok()
@@ -182,7 +183,7 @@ func TestSubscriber(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for _, k := range []string{"a:sum:5s", "a:sum:5s", "b:sum:5s"} {
 		if err := sub.Add(ctx, k); err != nil {

@@ -17,9 +17,9 @@ const HistoryLength = 600
 // Store is the results in one Redis. It may be used concurrently.
 type Store struct{ client *redis.Client }
 
-// Open connects to the Redis at addr, host:port or a redis:// URL.
-func Open(ctx context.Context, addr string) (*Store, error) {
-	c, err := redisconn.Open(ctx, addr)
+// Open connects to a Redis.
+func Open(ctx context.Context, at redisconn.Endpoint) (*Store, error) {
+	c, err := redisconn.Open(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -35,20 +35,7 @@ func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err(
 // markKey is gone when Redis was emptied.
 const markKey = "results:alive"
 
-// Mark returns a text that stays the same while Redis holds what was written
-// since the last call, and leaves one there when there is none.
-func (s *Store) Mark(ctx context.Context) (string, error) {
-	mark := rand.Text()
-	// Of several processes that find none, one leaves its own, and all see that.
-	set := s.client.SetNX(ctx, markKey, mark, 0)
-	if set.Err() != nil {
-		return "", set.Err()
-	}
-	if set.Val() {
-		return mark, nil
-	}
-	return s.client.Get(ctx, markKey).Result()
-}
+func newMark() string { return rand.Text() }
 
 const historyPrefix = "history:"
 

@@ -20,6 +20,8 @@ import (
 
 	"pulseboard/aggregate"
 	"pulseboard/catalog"
+	"pulseboard/internal/kafkaconn"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/transforms"
 )
@@ -46,7 +48,7 @@ const (
 
 func newJob(t *testing.T, addr string, change func(*catalogLimits)) *job {
 	t.Helper()
-	store, err := catalog.Open(t.Context(), addr)
+	store, err := catalog.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -438,11 +440,11 @@ func TestSilentRedisHoldsNobody(t *testing.T) {
 func TestOpenPublishesTheCatalogue(t *testing.T) {
 	redis := miniredis.RunT(t)
 	j := newJob(t, redis.Addr(), nil)
-	closeSink, err := Open(t.Context(), j.run, redis.Addr(), slog.New(slog.DiscardHandler))
+	closeSink, err := Open(t.Context(), j.run, redisconn.At(redis.Addr()), kafkaconn.At("127.0.0.1:1"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit := time.After(20 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for names := []string(nil); !slices.Equal(names, []string{"a", "b"}); {
 		select {
 		case <-time.After(time.Millisecond):

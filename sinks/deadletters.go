@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/transforms"
 )
 
@@ -19,8 +20,8 @@ import (
 // away holds the bundle for a while, and then costs the letters, counted: a bad
 // record never stops the good ones.
 type DeadLettersFn struct {
-	Brokers []string
-	Topic   string
+	Run   string
+	Topic string
 
 	letters []transforms.DeadLetter
 }
@@ -62,7 +63,11 @@ const letterPatience = 5 * time.Second
 func (f *DeadLettersFn) write(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, letterPatience)
 	defer cancel()
-	client := clientOf(f.Brokers)
+	c, ok := clients.Load(f.Run)
+	if !ok {
+		return errNoClient
+	}
+	client := c.(*kafka.Client)
 	for {
 		records := make([]kafka.Record, 0, len(f.letters))
 		for _, l := range f.letters {
@@ -103,18 +108,20 @@ func recordErrors(res *kafka.ProduceResponse) []error {
 	return errs
 }
 
-// clients are kept for the whole process, one per list of brokers: DoFn
-// instances come and go.
-var clients sync.Map
+// clients are those of the runs of this process: DoFn instances come and go, and
+// what a job is made of must not hold how one gets into Kafka.
+var clients sync.Map // Run → *kafka.Client.
 
-func clientOf(brokers []string) *kafka.Client {
-	addr := kafka.TCP(brokers...)
-	c, _ := clients.LoadOrStore(addr.String(), &kafka.Client{
-		Addr: addr, Timeout: 2 * time.Second,
-		Transport: &kafka.Transport{ClientID: "pulseboard-dead-letters", DialTimeout: time.Second, MetadataTTL: time.Second},
-	})
-	return c.(*kafka.Client)
+func openLetters(run string, brokers kafkaconn.Endpoint) (closeLetters func()) {
+	t := brokers.Transport(&kafka.Transport{ClientID: "pulseboard-dead-letters", DialTimeout: time.Second, MetadataTTL: time.Second})
+	clients.Store(run, &kafka.Client{Addr: brokers.Addr(), Timeout: 2 * time.Second, Transport: t})
+	return func() {
+		clients.Delete(run)
+		t.CloseIdleConnections()
+	}
 }
+
+var errNoClient = errors.New("the run has ended")
 
 var (
 	deadLetters = prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/catalog"
+	"pulseboard/internal/kafkaconn"
+	"pulseboard/internal/redisconn"
 	"pulseboard/results"
 	"pulseboard/transforms"
 )
@@ -51,48 +53,93 @@ func (f *PublishRedisFn) FinishBundle(ctx context.Context) {
 var publishers sync.Map // Run → *publisher.
 
 // publisher is what the bundles of a run share in this process: the connection,
-// and whether Redis is there.
+// how Redis is, and which histories are behind.
 //
-// While Redis is away results are not kept: when it is back, every key group
-// emits the history of every key again, in order, newest last. Redis refuses
-// the window ends that it has, so nothing is there twice and no end is left out.
+// A result that Redis did not take makes its key fall behind: from then on the
+// results of the key are withheld, which costs nothing, and the refiller writes
+// what its histories lack, from the newest end that Redis has, key by key, slower
+// while Redis is slow. Then the key is live again. The other keys go on meanwhile.
+//
+//	bundles, new queries ─▶ publish ─▶ Redis
+//	                         │ not taken: behind ─▶ refiller ─ transforms.Refill ─▶ write ─▶ Redis
 type publisher struct {
 	run   string
 	store *results.Store
 	log   *slog.Logger
+	pace  pace // Of the refiller alone.
 
-	mark   string // What Redis had when it was last looked at; of watch alone.
-	mu     sync.Mutex
-	away   bool
-	refill uint64 // Evaluations that know of fewer refills are left out: they came before the histories.
+	mark string // What Redis had when it was last looked at; of watch alone.
+
+	mu       sync.Mutex
+	away     bool               // Redis does not answer.
+	full     bool               // Redis had no memory for something that is still behind.
+	told     time.Time          // When the log said so last.
+	toldAway bool               // It said that Redis is away, and not yet that it is back.
+	behind   map[string]*behind // By metric key.
+	writing  int                // Publishes of bundles under way.
+	evicts   bool               // Redis deletes keys when it is full.
+	wake     chan struct{}      // Tells the refiller that there is something to do.
 }
 
-// Open connects the sink of a run and returns what ends it. It fails when Redis
+// behind is a key whose histories lack results.
+type behind struct {
+	series int   // Of its last result: how large it is.
+	missed int64 // The newest end that should have been announced, and was not.
+	anew   bool  // What Redis has of it is younger than what it lacks, and goes first.
+}
+
+// Open connects the sinks of a run and returns what ends them. It fails when Redis
 // does not answer.
-func Open(ctx context.Context, run, addr string, log *slog.Logger) (closeSink func(), err error) {
-	store, err := results.Open(ctx, addr)
+func Open(ctx context.Context, run string, redis redisconn.Endpoint, brokers kafkaconn.Endpoint, log *slog.Logger) (closeSink func(), err error) {
+	store, err := results.Open(ctx, redis)
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := catalog.Open(ctx, addr)
+	metrics, err := catalog.Open(ctx, redis)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	p := &publisher{run: run, store: store, log: log}
+	p := newPublisher(run, store, log)
 	c := newCataloguer(run, metrics, log, defaultCatalogLimits())
 	ctx, cancel := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	background.Go(func() { p.watch(ctx) })
+	background.Go(func() { p.refillAll(ctx) })
 	background.Go(func() { c.loop(ctx) })
 	publishers.Store(run, p)
-	transforms.SetPublisher(run, func(e transforms.Evaluation) { p.publish(ctx, []transforms.Evaluation{e}) })
+	closeLetters := openLetters(run, brokers)
+	transforms.SetSink(run, direct{p, ctx})
 	return func() {
 		publishers.Delete(run)
+		closeLetters()
 		cancel()
 		background.Wait()
 		_ = store.Close() // Nothing is buffered in it.
 		_ = metrics.Close()
 	}, nil
+}
+
+func newPublisher(run string, store *results.Store, log *slog.Logger) *publisher {
+	return &publisher{run: run, store: store, log: log, pace: newPace(), behind: make(map[string]*behind), wake: make(chan struct{}, 1)}
+}
+
+// direct is the publisher for results that come without a bundle.
+type direct struct {
+	*publisher
+	ctx context.Context //nolint:containedctx // Of the run.
+}
+
+// Publish implements transforms.Sink.
+func (d direct) Publish(e transforms.Evaluation) { d.publish(d.ctx, []transforms.Evaluation{e}) }
+
+// Behind implements transforms.Sink.
+func (d direct) Behind(key string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.away || d.full {
+		d.fallBehind(key)
+	}
+	return d.behind[key] != nil
 }
 
 // How long a bundle waits for Redis before it goes on without.
@@ -102,16 +149,32 @@ func (p *publisher) publish(ctx context.Context, evaluations []transforms.Evalua
 	var pubs []results.Publication
 	p.mu.Lock()
 	for _, e := range evaluations {
-		if p.away || e.Refill < p.refill {
-			withheld.Add(float64(len(e.Publications)))
-			continue
+		for _, pub := range e.Publications {
+			if p.away || p.behind[pub.Result.Key] != nil {
+				p.withhold(pub)
+				continue
+			}
+			pubs = append(pubs, pub)
 		}
-		pubs = append(pubs, e.Publications...)
+	}
+	if len(pubs) > 0 {
+		p.writing++
 	}
 	p.mu.Unlock()
 	if len(pubs) == 0 {
 		return
 	}
+	err := p.write(ctx, pubs)
+	p.mu.Lock()
+	p.writing--
+	p.mu.Unlock()
+	if err != nil {
+		p.lose(err, pubs)
+	}
+}
+
+// write is one round of writing.
+func (p *publisher) write(ctx context.Context, pubs []results.Publication) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	began := time.Now()
@@ -120,28 +183,82 @@ func (p *publisher) publish(ctx context.Context, evaluations []transforms.Evalua
 	written.WithLabelValues("accepted").Add(float64(out.Accepted))
 	written.WithLabelValues("refused").Add(float64(out.Refused))
 	written.WithLabelValues("too_far_ahead").Add(float64(out.TooFarAhead))
-	if err != nil {
-		p.lose(err)
+	return err
+}
+
+// fallBehind must be called with the lock.
+func (p *publisher) fallBehind(key string) *behind {
+	b := p.behind[key]
+	if b == nil {
+		b = new(behind)
+		p.behind[key] = b
+		keysBehind.Set(float64(len(p.behind)))
+	}
+	return b
+}
+
+// withhold leaves a result to the refiller. It must be called with the lock.
+func (p *publisher) withhold(pub results.Publication) {
+	withheld.Inc()
+	b := p.fallBehind(pub.Result.Key)
+	b.series = len(pub.Result.Series)
+	if pub.Announce {
+		b.missed = max(b.missed, pub.Result.WindowEnd)
 	}
 }
 
-func (p *publisher) lose(err error) {
+// lose takes note of what could not be written. What was left out is written by the refiller.
+func (p *publisher) lose(err error, pubs []results.Publication) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.away {
-		p.away = true
-		redisAway.Set(1)
+	p.fault(err)
+	w, ok := errors.AsType[*results.WriteError](err)
+	for _, pub := range pubs {
+		if ok && w.Keys[pub.Result.Key] {
+			p.withhold(pub)
+		}
+	}
+}
+
+// fault takes note of how Redis is. It must be called with the lock.
+func (p *publisher) fault(err error) {
+	full := results.IsFull(err)
+	if full && p.full || !full && p.away {
+		return
+	}
+	tell := time.Since(p.told) > tellEvery
+	if tell {
+		p.told = time.Now()
+	}
+	if full {
+		p.full = true
+		redisFull.Set(1)
+		if tell {
+			p.log.Error("Redis has no memory left: what it still takes goes on, histories follow when it has room", "error", err)
+		}
+		return
+	}
+	p.away = true
+	redisAway.Set(1)
+	if tell {
+		p.toldAway = true
 		p.log.Error("cannot publish results; aggregation goes on, histories follow when Redis is back", "error", err)
 	}
 }
 
+// A Redis at its limit, or nearly too slow, is there and not there by turns: the log says so once in this time.
+const tellEvery = time.Minute
+
 // watch looks after Redis: it finds it back after it was away, or emptied.
 func (p *publisher) watch(ctx context.Context) {
-	const every = 500 * time.Millisecond
+	const every, memory = 500 * time.Millisecond, 60 // Its memory is asked for once in so many looks.
 	t := time.NewTicker(every)
 	defer t.Stop()
-	for {
+	for n := 0; ; n++ {
 		p.look(ctx)
+		if n%memory == 0 {
+			p.lookAtMemory(ctx)
+		}
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -154,23 +271,57 @@ func (p *publisher) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	mark, err := p.store.Mark(ctx)
-	if err != nil {
-		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			p.lose(err)
-		}
-		return
+	var lost []string
+	if err == nil && p.mark != "" && mark != p.mark {
+		lost = transforms.Keys(p.run) // Without the lock: key groups ask Behind under their own.
+		p.log.Warn("Redis was emptied: all histories are written again", "histories", len(lost))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	emptied := p.mark != "" && mark != p.mark
-	p.mark = mark
-	if !p.away && !emptied {
+	if err != nil {
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			p.fault(err)
+		}
 		return
 	}
-	p.log.Warn("Redis is back, or was emptied: all histories are written again", "emptied", emptied)
-	p.refill = transforms.Refill(p.run)
-	p.away = false
-	redisAway.Set(0)
+	for _, key := range lost {
+		p.fallBehind(key).anew = true
+	}
+	p.mark = mark
+	if p.away {
+		p.away = false
+		redisAway.Set(0)
+		if p.toldAway {
+			p.toldAway = false
+			p.log.Warn("Redis is back: what histories lack is written", "histories", len(p.behind))
+		}
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// lookAtMemory tells of a Redis that forgets parts of histories when it is full.
+func (p *publisher) lookAtMemory(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	m, err := p.store.Memory(ctx)
+	if err != nil {
+		return // One that does not say cannot be judged; whether it answers is asked elsewhere.
+	}
+	evicts := 0.0
+	if m.Evicts() {
+		evicts = 1
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if evicts == 1 && !p.evicts {
+		p.log.Warn("Redis deletes keys when its memory is full: histories would lose parts unseen; give it maxmemory-policy noeviction",
+			"maxmemory_policy", m.Policy, "maxmemory", m.Limit)
+	}
+	p.evicts = evicts == 1
+	redisEvicts.Set(evicts)
 }
 
 var (
@@ -179,7 +330,22 @@ var (
 		Help: "History entries by what Redis did: accepted; refused because it has that window end or a newer one; too_far_ahead of its clock. Normal: accepted; refused after a restart, which says all again.",
 	}, []string{"outcome"})
 	withheld = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "pulseboard_sink_withheld_total", Help: "Results left out while Redis was away; their histories were written afterwards. Normal: 0 while Redis is there.",
+		Name: "pulseboard_sink_withheld_total", Help: "Results left out while Redis did not take them; their histories were written afterwards. Normal: 0 while Redis is there.",
+	})
+	keysBehind = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "pulseboard_sink_behind", Help: "Metric keys whose histories in Redis lack results, and are written one after the other. Normal: 0.",
+	})
+	refills = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pulseboard_sink_refills_total", Help: "Attempts to write what the histories of a metric key lack: whole; failed, goes on later where it stopped. Normal: 0 while Redis is there.",
+	}, []string{"outcome"})
+	refillBytes = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "pulseboard_sink_refill_bytes", Help: "About how many bytes of results wait to be written by the refill under way. Normal: 0.",
+	})
+	redisFull = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "pulseboard_sink_redis_full", Help: "1 while histories are behind because Redis had no memory left. Normal: 0.",
+	})
+	redisEvicts = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "pulseboard_sink_redis_evicts", Help: "1 when Redis deletes keys once its memory is full: its maxmemory-policy is not noeviction. Normal: 0.",
 	})
 	redisAway = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "pulseboard_sink_redis_away", Help: "1 while results cannot be written to Redis. Normal: 0.",
@@ -193,7 +359,7 @@ var (
 // Collectors returns the metrics of the sinks.
 func Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		written, withheld, redisAway, publishSeconds, deadLetters, deadLettersLost,
+		written, withheld, keysBehind, refills, refillBytes, redisAway, redisFull, redisEvicts, publishSeconds, deadLetters, deadLettersLost,
 		catalogKnown, catalogLeftOut, catalogEntries, catalogFailures, catalogPublished,
 	}
 }

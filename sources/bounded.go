@@ -22,7 +22,7 @@ type Extent struct {
 // after startMs (0 = all there are) to the ends that the partitions have now.
 // since is from when on every event is there, epoch ms; 0 = of all time.
 func Extents(ctx context.Context, o Options) (extents []Extent, since int64, err error) {
-	b := newBroker(o.Brokers, o.Topic)
+	b := newBroker(endpointOf(o.Run), o.Topic)
 	defer b.close()
 	ids, err := b.partitions(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ const boundedPatience = time.Minute
 
 // ProcessElement is called by the SDK.
 func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*Batch)) error {
-	r := &reader{options: f.Options, broker: newBroker(f.Options.Brokers, f.Options.Topic)}
+	r := &reader{options: f.Options, broker: newBroker(endpointOf(f.Options.Run), f.Options.Topic)}
 	defer r.broker.close()
 	var seen *seenIDs
 	if f.Options.DedupeMs > 0 && e.Start < e.End {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"pulseboard/internal/kafkaconn"
 )
 
 // broker asks Kafka, with a deadline each time: without one kafka-go sets no
@@ -21,13 +24,13 @@ type broker struct {
 
 const requestTimeout = 5 * time.Second
 
-func newBroker(brokers []string, topic string) *broker {
-	t := &kafka.Transport{
+func newBroker(at kafkaconn.Endpoint, topic string) *broker {
+	t := at.Transport(&kafka.Transport{
 		ClientID: "pulseboard-pipeline", DialTimeout: 3 * time.Second,
 		// Leaders are learnt anew only this often; the default of 6 s makes a leader change hurt.
 		MetadataTTL: time.Second, MetadataTopics: []string{topic},
-	}
-	return &broker{&kafka.Client{Addr: kafka.TCP(brokers...), Transport: t, Timeout: requestTimeout}, t, topic}
+	})
+	return &broker{&kafka.Client{Addr: at.Addr(), Transport: t, Timeout: requestTimeout}, t, topic}
 }
 
 func (b *broker) close() { b.transport.CloseIdleConnections() }
@@ -165,10 +168,28 @@ func (b *broker) listOffsets(ctx context.Context, partition int32, timestamp int
 // forgetLeaders makes the next request learn the leaders anew, about a millisecond after a leader change.
 func (b *broker) forgetLeaders() { b.transport.CloseIdleConnections() }
 
+// AwaitTopic returns when a topic is there. Its error is that of Partitions: a
+// Kafka that cannot be reached is not waited for.
+func AwaitTopic(ctx context.Context, brokers kafkaconn.Endpoint, topic string, log *slog.Logger) error {
+	const every, tell = time.Second, 30
+	for n := 0; ; n++ {
+		_, err := Partitions(ctx, brokers, topic)
+		if err == nil || !errors.Is(err, kafka.UnknownTopicOrPartition) {
+			return err
+		}
+		if n%tell == 0 {
+			log.Warn("the topic is not there yet: waiting for it; ingest makes it when it starts, or make it yourself", "topic", topic, "kafka", brokers)
+		}
+		if wait(ctx, every); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
 // Partitions counts the partitions of a topic. Its error says in one line when
 // Kafka or the topic cannot be reached.
-func Partitions(ctx context.Context, brokers []string, topic string) (int, error) {
-	b := newBroker(brokers, topic)
+func Partitions(ctx context.Context, at kafkaconn.Endpoint, topic string) (int, error) {
+	b := newBroker(at, topic)
 	defer b.close()
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -177,7 +198,20 @@ func Partitions(ctx context.Context, brokers []string, topic string) (int, error
 		err = kafka.UnknownTopicOrPartition
 	}
 	if err != nil {
-		return 0, fmt.Errorf("cannot reach Kafka at %s: %w; start it or pass other addresses with --kafka", strings.Join(brokers, ","), err)
+		return 0, at.Explain(err)
 	}
 	return len(ids), nil
+}
+
+// endpoints say where the runs of this process read. A job holds nothing of it: it
+// goes over the network to the workers, and into checkpoints.
+var endpoints sync.Map // Run → kafkaconn.Endpoint.
+
+// Connect says where a run reads; Close ends it.
+func Connect(run string, at kafkaconn.Endpoint) { endpoints.Store(run, at) }
+
+func endpointOf(run string) kafkaconn.Endpoint {
+	at, _ := endpoints.Load(run)
+	e, _ := at.(kafkaconn.Endpoint)
+	return e
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"pulseboard/internal/kafkaconn"
 )
 
 const minute = int64(60_000)
@@ -67,14 +69,15 @@ func (tp *topic) write(partition int, records ...string) {
 }
 
 func (tp *topic) options() Options {
-	return Options{Run: tp.t.Name(), Brokers: []string{tp.addr}, Topic: "events", Shards: 1, SliceMs: 1000, AlignMs: 1 << 50, LeadMs: 1 << 50, DedupeMs: 2 * minute}
+	Connect(tp.t.Name(), kafkaconn.At(tp.addr))
+	return Options{Run: tp.t.Name(), Topic: "events", Shards: 1, SliceMs: 1000, AlignMs: 1 << 50, LeadMs: 1 << 50, DedupeMs: 2 * minute}
 }
 
 // counted reads a partition from an offset to its end and returns the offsets of the records that count.
 func (tp *topic) counted(partition int, from int64) string {
 	tp.t.Helper()
 	ctx, cancel := context.WithCancel(tp.t.Context())
-	r := &reader{options: tp.options(), broker: newBroker([]string{tp.addr}, "events"), arrived: make(chan struct{}, 1)}
+	r := &reader{options: tp.options(), broker: newBroker(kafkaconn.At(tp.addr), "events"), arrived: make(chan struct{}, 1)}
 	queue := make(chan answer, 1)
 	done := make(chan struct{})
 	go func() {

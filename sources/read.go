@@ -16,8 +16,7 @@ import (
 
 // Options say what to read and how. All of it is serialised into the pipeline.
 type Options struct {
-	Run     string   // Names this run of a job, so that tests and restarts in one process do not meet.
-	Brokers []string // host:port.
+	Run     string // Names this run of a job, so that tests and restarts in one process do not meet; see Connect.
 	Topic   string
 	Shards  int   // Reader shards; 1 on Prism (see Position).
 	Spread  bool  // Send the shards to different workers; needs a runner with several.

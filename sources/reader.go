@@ -55,6 +55,7 @@ func Close(run string) {
 		}
 	}
 	progress.Delete(run)
+	endpoints.Delete(run)
 }
 
 // reader fetches and decodes the partitions of one shard in the background.
@@ -94,7 +95,7 @@ type found struct {
 func newReader(o Options, shard Shard, pos Position) *reader {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &reader{
-		options: o, shard: shard, ctx: ctx, cancel: cancel, broker: newBroker(o.Brokers, o.Topic), progress: ProgressOf(o.Run),
+		options: o, shard: shard, ctx: ctx, cancel: cancel, broker: newBroker(endpointOf(o.Run), o.Topic), progress: ProgressOf(o.Run),
 		arrived: make(chan struct{}, 1), found: make(chan found), since: pos.Since, position: pos,
 	}
 	r.running.Go(func() { r.discover(ctx, pos) })

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 )
@@ -33,7 +34,7 @@ func (c lateConn) Read(b []byte) (int, error) {
 func lateReader(t *testing.T, topic, addr string) (r *reader, by *atomic.Int64) {
 	t.Helper()
 	by = new(atomic.Int64)
-	r = &reader{options: Options{Topic: topic, SliceMs: 1000, BoundMs: 200}, broker: newBroker([]string{addr}, topic), arrived: make(chan struct{}, 1)}
+	r = &reader{options: Options{Topic: topic, SliceMs: 1000, BoundMs: 200}, broker: newBroker(kafkaconn.At(addr), topic), arrived: make(chan struct{}, 1)}
 	t.Cleanup(r.broker.close)
 	r.broker.transport.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)

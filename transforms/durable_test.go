@@ -106,7 +106,7 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 	if len(bad) > 0 {
 		t.Fatal(bad)
 	}
-	SetPublisher(run, take)
+	SetSink(run, sinkFunc(take))
 	SetQueries(run, qs)
 	packet := func(second int64) Packet {
 		r := rand.New(rand.NewPCG(uint64(second), 1)) // The same whenever it is read again.
@@ -174,7 +174,7 @@ func TestStateIsWholeAfterFailures(t *testing.T) {
 // on its way: what is announced after it is newer.
 func TestARetryOvertakesNoHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const run = "retry"
+		run := fmt.Sprint("retry ", lives.Add(1)) // What the process keeps of another one is of another bubble.
 		defer Close(run)
 		f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: true})
 		var announced []int64
@@ -198,10 +198,10 @@ func TestARetryOvertakesNoHistory(t *testing.T) {
 			}
 		}
 		release := make(chan struct{})
-		SetPublisher(run, func(e Evaluation) {
+		SetSink(run, sinkFunc(func(e Evaluation) {
 			<-release
 			take(e)
-		})
+		}))
 		slice(1)
 		slice(2)
 		before := st.checkpoint()

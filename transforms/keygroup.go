@@ -35,7 +35,6 @@ type keyGroup struct {
 	end       int64                     // Evaluated up to here, epoch ms.
 	since     int64                     // Covered since, epoch ms.
 	queries   *Queries
-	refill    uint64
 	progress  map[string]*progress // By metric key, of active queries.
 	told      map[string]int64     // By metric key, the newest end that was announced.
 	preparing bool                 // A goroutine makes queries active.
@@ -113,7 +112,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 		otherEvents.add(metric, n)
 	}
 	k.startPreparing()
-	return k.evaluation(&out, k.refill)
+	return k.evaluation(&out)
 }
 
 // arrived says that the packets of a slice are under way no more.
@@ -136,14 +135,14 @@ func (b *batch) add(r *metric.Result) {
 
 // evaluation announces the newest result of each key, unless that end was
 // announced before: for another refresh interval, or before Redis was emptied.
-func (k *keyGroup) evaluation(b *batch, refill uint64) Evaluation {
+func (k *keyGroup) evaluation(b *batch) Evaluation {
 	for key, i := range b.newest {
 		p := &b.publications[i]
 		p.Announce = p.Result.WindowEnd > max(k.told[key], k.live.resumeAt(key))
 		k.told[key] = max(k.told[key], p.Result.WindowEnd)
 	}
 	evaluated.Add(float64(len(b.publications)))
-	return Evaluation{Publications: b.publications, Refill: refill}
+	return Evaluation{Publications: b.publications}
 }
 
 // follow takes over a changed set of queries.
@@ -151,10 +150,6 @@ func (k *keyGroup) follow() {
 	qs := k.live.queries.Load()
 	if qs == nil {
 		qs = &Queries{byGroup: make([][]*query, k.options.KeyGroups)}
-	}
-	if n := k.live.refill.Load(); n != k.refill {
-		k.refill = n
-		clear(k.progress)
 	}
 	if qs == k.queries {
 		return

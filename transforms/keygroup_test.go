@@ -34,11 +34,11 @@ func newHostWith(t *testing.T, o SlideOptions, demands ...Demand) *host {
 	t.Helper()
 	o.SliceMs, o.KeyGroups, o.RetainMs, o.AheadMs = 1000, 1, 3_600_000, 3000
 	h := &host{t: t, live: new(live)}
-	h.live.publisher = func(e Evaluation) {
+	h.live.sink = sinkFunc(func(e Evaluation) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.direct = append(h.direct, e.Publications...)
-	}
+	})
 	h.k = newKeyGroup(0, o, h.live)
 	h.demand(demands...)
 	return h
@@ -290,17 +290,6 @@ func TestNewQueryHasItsHistory(t *testing.T) {
 	h.want("4(0) 12; 8(4)! 64")
 }
 
-func TestRefillWritesHistoriesAnew(t *testing.T) {
-	h := newHost(t, demand(metric.Sum, 2, 1000))
-	for i := range int64(3) {
-		h.slice(fmt.Sprintf("%d=1", i))
-	}
-	h.want("3(2)! 2")
-	h.live.refill.Add(1)
-	h.slice("3=1")
-	h.want("1(0) 1; 2(1) 2; 3(2) 2; 4(3)! 2")
-}
-
 // Windows that begin before what was read say so, and history begins behind it.
 func TestCoveredSince(t *testing.T) {
 	h := newHost(t)
@@ -423,13 +412,13 @@ func TestPreparingMisses(t *testing.T) {
 	h.demand(demand(metric.Sum, 60, 1000))
 	var all []results.Publication
 	entered, release := make(chan struct{}), make(chan struct{})
-	h.live.publisher = func(e Evaluation) {
+	h.live.sink = sinkFunc(func(e Evaluation) {
 		all = append(all, e.Publications...)
 		if len(all) == len(e.Publications) {
 			close(entered)
 			<-release
 		}
-	}
+	})
 	h.k.follow()
 	h.k.startPreparing()
 	<-entered // The history is being published.

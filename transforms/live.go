@@ -10,14 +10,13 @@ import (
 // live is what the workers of a run share in this process.
 type live struct {
 	queries atomic.Pointer[Queries]
-	refill  atomic.Uint64 // Goes up when all histories must be written anew.
 
-	mu        sync.Mutex
-	closed    bool
-	builders  sync.WaitGroup
-	publisher func(Evaluation)
-	resume    Resume
-	budget    *aggregate.Budget
+	mu       sync.Mutex
+	closed   bool
+	builders sync.WaitGroup
+	sink     Sink
+	resume   Resume
+	budget   *aggregate.Budget
 }
 
 // Resume is what Redis held when a run began, so that it goes on from there.
@@ -49,16 +48,21 @@ func SetQueries(run string, qs *Queries) {
 	}
 }
 
-// Refill makes every key group of a run emit its histories again, because Redis
-// lost some. It returns the number that evaluations carry which know of it.
-func Refill(run string) uint64 { return liveOf(run).refill.Add(1) }
+// Sink takes the results that do not wait for a timer.
+type Sink interface {
+	// Publish takes the results of new queries.
+	Publish(Evaluation)
+	// Behind is asked before the history of a new query is computed. When Redis takes nothing
+	// now it answers true: the sink has the history written by Refill, later.
+	Behind(key string) bool
+}
 
-// SetPublisher says where the results of new queries go, which do not wait for a timer.
-func SetPublisher(run string, publish func(Evaluation)) {
+// SetSink says where the results of new queries go.
+func SetSink(run string, sink Sink) {
 	l := liveOf(run)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.publisher = publish
+	l.sink = sink
 }
 
 // SetResume must be called before the run begins.
@@ -98,13 +102,22 @@ func (l *live) isClosed() bool {
 	return l.closed
 }
 
-func (l *live) publish(e Evaluation) {
+func (l *live) to() Sink {
 	l.mu.Lock()
-	publish := l.publisher
-	l.mu.Unlock()
-	if publish != nil {
-		publish(e)
+	defer l.mu.Unlock()
+	return l.sink
+}
+
+func (l *live) publish(e Evaluation) {
+	if sink := l.to(); sink != nil {
+		sink.Publish(e)
 	}
+}
+
+// behind reports whether the history of a key is better written later.
+func (l *live) behind(key string) bool {
+	sink := l.to()
+	return sink != nil && sink.Behind(key)
 }
 
 // resumeAt is the newest window end of a key that Redis had when the run began.

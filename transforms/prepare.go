@@ -47,7 +47,11 @@ func (k *keyGroup) prepare() {
 		b := k.build(qs[0])
 		pasts := make([]past, 0, len(qs))
 		for _, q := range qs {
-			pasts = append(pasts, k.past(q))
+			if k.live.behind(q.key) {
+				pasts = append(pasts, past{query: q, at: k.end})
+				continue
+			}
+			pasts = append(pasts, k.past(q, nil))
 		}
 		k.mu.Unlock()
 		runBuild(b, pasts)
@@ -65,14 +69,14 @@ type past struct {
 	windows []windowValues
 }
 
-// past finds which windows of a query were due, in the history's length and as
-// far as slices are held.
-func (k *keyGroup) past(q *query) past {
+// past finds which windows of a query were due, in the history's length, as far
+// as slices are held, and after an end for each refresh interval.
+func (k *keyGroup) past(q *query, after map[int64]int64) past {
 	oldest, _ := k.store.Oldest(q.metric)
 	due := make(map[int64][]int64)
 	for _, r := range q.refreshMs {
 		e := floorDiv(k.end-q.delayMs, r) * r
-		for n := 0; n < HistoryLength && e > oldest*k.options.SliceMs && e > k.since; n++ {
+		for n := 0; n < HistoryLength && e > oldest*k.options.SliceMs && e > k.since && e > after[r]; n++ {
 			due[e] = append(due[e], r)
 			e -= r
 		}
@@ -113,7 +117,7 @@ func runBuild(b *aggregate.Build, pasts []past) {
 func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	refill, first := k.refill, pasts[0].query
+	first := pasts[0].query
 	sel := k.store.Adopt(b)
 	out := batch{newest: make(map[string]int)}
 	ps := make([]*progress, len(pasts))
@@ -130,7 +134,7 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 	}
 	for upTo := pasts[0].at; ; {
 		pasts, ps = k.wanted(pasts, ps)
-		if len(pasts) == 0 || k.abandoned || k.live.refill.Load() != refill {
+		if len(pasts) == 0 || k.abandoned {
 			break // prepare looks again.
 		}
 		for upTo < k.end {
@@ -145,7 +149,7 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 			}
 			return
 		}
-		e := k.evaluation(&out, refill)
+		e := k.evaluation(&out)
 		out = batch{newest: make(map[string]int)}
 		k.publishing.Add(1) // Under the lock, and while it is not abandoned.
 		k.mu.Unlock()

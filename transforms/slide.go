@@ -52,7 +52,6 @@ const JumpSlices = 30
 // Evaluation is the results of one key group, of one timer.
 type Evaluation struct {
 	Publications []results.Publication
-	Refill       uint64 // How many refills (see Refill) it knows of.
 }
 
 // SlideFn keeps the slices of a key group and evaluates its queries slice by

@@ -13,8 +13,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" //nolint:staticcheck // The textbook form must run there too.
-	beamprism "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 
+	"pulseboard/internal/prism"
 	"pulseboard/transforms"
 )
 
@@ -97,7 +97,7 @@ func TestSlidingForms(t *testing.T) {
 	for range cap(events) {
 		events = append(events, keyed{string(rune('a' + r.IntN(3))), 1_763_892_000_000 + r.Int64N(60_000), r.NormFloat64() * 100})
 	}
-	runners := map[string]func(context.Context, *beam.Pipeline) (beam.PipelineResult, error){"direct": direct.Execute, "prism": beamprism.Execute}
+	runners := map[string]func(context.Context, *beam.Pipeline) (beam.PipelineResult, error){"direct": direct.Execute, "prism": prism.Execute}
 	for name, execute := range runners {
 		t.Run(name, func(t *testing.T) {
 			p, s := beam.NewPipelineWithRoot()

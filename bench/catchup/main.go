@@ -19,6 +19,7 @@ import (
 
 	"pulseboard/internal/conf"
 	"pulseboard/internal/embedded"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -74,7 +75,7 @@ func run(ctx context.Context, env service.Env) error {
 	}
 	defer r.Close() //nolint:errcheck // It holds nothing of worth.
 	b.kafka, b.redis = k.Addr(), r.Addr()
-	if b.results, err = results.Open(ctx, b.redis); err != nil {
+	if b.results, err = results.Open(ctx, redisconn.At(b.redis)); err != nil {
 		return err
 	}
 	defer b.results.Close() //nolint:errcheck // Nothing is buffered in it.
@@ -91,7 +92,7 @@ func run(ctx context.Context, env service.Env) error {
 func (b *bench) ask(ctx context.Context) error {
 	b.end = time.Now().UnixMilli()/5000*5000 - 5000
 	b.begin = b.end - b.away.Milliseconds()
-	store, err := registry.Open(ctx, b.redis)
+	store, err := registry.Open(ctx, redisconn.At(b.redis))
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
-	if b.redis, err = redisconn.Open(ctx, b.addr); err != nil {
+	if b.redis, err = redisconn.Open(ctx, redisconn.At(b.addr)); err != nil {
 		return err
 	}
 	defer b.redis.Close() //nolint:errcheck // Nothing is under way.

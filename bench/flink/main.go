@@ -2,7 +2,7 @@
 // starts and ends: Kafka, redis-server, and either Flink in one Java process or
 // a cluster of a JobManager, TaskManagers and Beam's job server.
 //
-//	make build .real/kafka/lib/.complete && make flink-cluster DATA=.real
+//	make build .real/kafka/lib/.complete && make flink DATA=.real
 //	go run ./bench/flink --rate 20000 --for 20m --every 1m
 //	go run ./bench/flink --taskmanagers 2 --parallelism 2 --for 2m
 package main

@@ -109,7 +109,7 @@ func (a *accounts) name(pid, parent int) string {
 		return workerPrefix + by.name
 	case by.name == ownName && strings.Contains(command, "redis-server"):
 		return "redis-server"
-	case by.name == localName && strings.Contains(command, "FlinkJobServerDriver"):
+	case by.name == localName && strings.Contains(command, "pulseboard.flink.OneMachine"):
 		return "Java"
 	}
 	return "" // One between fork and exec, or a helper that ends at once.

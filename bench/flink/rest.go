@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 
 	"pulseboard/internal/flink"
@@ -20,7 +21,7 @@ type api struct {
 
 // findJob waits until the job runs: a local Flink begins after it was given the job.
 func (s *servers) findJob(ctx context.Context, url string) (*api, error) {
-	a := &api{Client: flink.NewClient(url)}
+	a := &api{Client: flink.NewClient(url, flink.SecretIn(filepath.Join(s.dir, "flink")))}
 	return a, s.all[len(s.all)-1].until(ctx, "the job", func(ctx context.Context) error {
 		j, err := a.Find(ctx, jobName)
 		if err == nil && j.State != "RUNNING" {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -42,7 +43,7 @@ func (o *options) asked() map[string]*query {
 const refresh = 1000 // ms.
 
 func publish(ctx context.Context, redis string, queries map[string]*query) error {
-	store, err := registry.Open(ctx, redis)
+	store, err := registry.Open(ctx, redisconn.At(redis))
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ type watch struct {
 }
 
 func startWatch(ctx context.Context, redis string, queries map[string]*query, l *load) (*watch, error) {
-	store, err := results.Open(ctx, redis)
+	store, err := results.Open(ctx, redisconn.At(redis))
 	if err != nil {
 		return nil, err
 	}

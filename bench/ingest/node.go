@@ -14,6 +14,7 @@ import (
 
 	"pulseboard/ingest"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -31,7 +32,7 @@ func node(ctx context.Context, env service.Env) error {
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
-	cfg := ingest.Config{Brokers: kafka, Metrics: service.NewMetrics(), Log: log}
+	cfg := ingest.Config{Kafka: kafkaconn.At(kafka...), Metrics: service.NewMetrics(), Log: log}
 	if profile == "" {
 		cfg.DecodeJSON = encodingJSON
 	}
@@ -40,6 +41,10 @@ func node(ctx context.Context, env service.Env) error {
 		return err
 	}
 	if err := s.EnsureTopics(ctx); err != nil {
+		return err
+	}
+	server, err := service.NewServer(service.ServerConfig{Log: log})
+	if err != nil {
 		return err
 	}
 	ln, err := service.Listen(ctx, addr)
@@ -62,7 +67,7 @@ func node(ctx context.Context, env service.Env) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer stop()
-		return service.Serve(ctx, ln, s.Handler(), log)
+		return server.Serve(ctx, ln, s.Handler())
 	})
 	g.Go(func() error { return s.Run(running) })
 	return g.Wait()

@@ -18,6 +18,7 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/health"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
 )
@@ -47,12 +48,15 @@ loopback only.`
 func main() { os.Exit(service.Main("configsvc", run)) }
 
 type options struct {
-	addr, database, redis string
-	tokens                string
-	audit                 string
-	slice                 time.Duration
-	maxWindow             int
-	level                 slog.Level
+	addr      string
+	database  configsvc.Database
+	redis     redisconn.Endpoint
+	tokens    string
+	audit     string
+	edge      service.Edge
+	slice     time.Duration
+	maxWindow int
+	level     slog.Level
 }
 
 func parse(env service.Env) (options, error) {
@@ -61,8 +65,10 @@ func parse(env service.Env) (options, error) {
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8082", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
 	audit.Flag(f.FlagSet, &o.audit)
-	f.StringVar(&o.database, "database", "pulseboard.db", "`database` that keeps the dashboards: the path of a SQLite file, made when it is not there, or postgres://user:password@host:port/name")
-	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that gets queries and dashboards, `host:port` or redis:// URL")
+	o.edge.Flags(f.FlagSet)
+	o.edge.ProxyFlags(f.FlagSet)
+	configsvc.DatabaseFlags(f, &o.database, "pulseboard.db", "database that keeps the dashboards")
+	redisconn.Flags(f, &o.redis, "127.0.0.1:6379", "Redis that gets queries and dashboards")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	f.IntVar(&o.maxWindow, "max-window", 3600, "longest window of a widget in `seconds`: 3600 where the pipeline runs on Prism, up to 86400 on Flink")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
@@ -96,6 +102,10 @@ func run(ctx context.Context, env service.Env) (err error) {
 	if err != nil {
 		return err
 	}
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
 
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
@@ -125,7 +135,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	svc, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
-		Catalogue: catalogue, Guard: guard, Audit: record, Metrics: metrics, Log: log,
+		Catalogue: catalogue, TrustedProxies: o.edge.Proxies, Guard: guard, Audit: record, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err
@@ -137,7 +147,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	log.Info("listening", "addr", ln.Addr().String(), "database", o.database)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, ready), log) })
+	g.Go(func() error { return server.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, ready)) })
 	g.Go(func() error { return svc.Run(ctx) })
 	g.Go(func() error { return catalogue.Watch(ctx) })
 	g.Go(func() error { return guard.Run(ctx) })

@@ -70,7 +70,7 @@ func TestRunServesUntilItIsEnded(t *testing.T) {
 		if err != nil {
 			t.Errorf("ended with %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("did not end")
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/health"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -54,14 +55,14 @@ loopback only.`
 func main() { os.Exit(service.Main("gateway", run)) }
 
 type options struct {
-	addr, redis      string
+	addr             string
+	redis            redisconn.Endpoint
 	tokens           string
 	audit            string
-	origins          conf.List
+	edge             service.Edge
 	heartbeat, slice time.Duration
 	maxConnections   int
 	maxPerAddress    int
-	trustedProxies   conf.List
 	level            slog.Level
 }
 
@@ -71,11 +72,11 @@ func parse(env service.Env) (options, error) {
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8083", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
 	audit.Flag(f.FlagSet, &o.audit)
-	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that holds results and dashboards, `host:port` or redis:// URL")
-	f.Var(&o.origins, "origins", "`origins`, comma-separated, whose pages may open streams beside those of the gateway's own host;\nsuch as https://metrics.example.org, or * for any")
+	o.edge.Flags(f.FlagSet)
+	o.edge.ProxyFlags(f.FlagSet)
+	redisconn.Flags(f, &o.redis, "127.0.0.1:6379", "Redis that holds results and dashboards")
 	f.IntVar(&o.maxConnections, "max-connections", 20_000, "most streams at a time, a `number`; more are answered 503")
-	f.IntVar(&o.maxPerAddress, "max-connections-per-address", 0, "most streams of one address, a `number`; more are answered 429; 0 = a quarter of --max-connections")
-	f.Var(&o.trustedProxies, "trusted-proxies", "`addresses` or CIDR ranges, comma-separated, of load balancers whose X-Forwarded-For names the client;\nwithout it all clients behind one count as one address")
+	f.IntVar(&o.maxPerAddress, "max-connections-per-address", 0, "most streams of one address, a `number`; more are answered 429; 0 = a quarter of --max-connections,\nand all but an eighth for this machine and for trusted proxies that name nobody")
 	f.DurationVar(&o.heartbeat, "heartbeat", 5*time.Second, "longest silence of a stream, a `duration`")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
@@ -120,6 +121,10 @@ func run(ctx context.Context, env service.Env) (err error) {
 	if err != nil {
 		return err
 	}
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Streams: o.maxConnections, Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
 
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
@@ -139,8 +144,8 @@ func run(ctx context.Context, env service.Env) (err error) {
 	defer func() { _ = reg.Close() }() // Nothing is under way any more.
 
 	svc, err := gateway.New(gateway.Config{
-		Results: store, Dashboards: reg, Page: web.Handler(), Origins: o.origins, MaxConnections: o.maxConnections,
-		MaxPerAddress: o.maxPerAddress, TrustedProxies: o.trustedProxies,
+		Results: store, Dashboards: reg, Page: web.Handler(), Origins: o.edge.Origins, MaxConnections: o.maxConnections,
+		MaxPerAddress: o.maxPerAddress, TrustedProxies: o.edge.Proxies,
 		Heartbeat: o.heartbeat, Slice: o.slice, Guard: guard, Metrics: metrics, Log: log,
 	})
 	if err != nil {
@@ -153,7 +158,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	log.Info("listening", "addr", ln.Addr().String())
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, ready), log) })
+	g.Go(func() error { return server.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, ready)) })
 	g.Go(func() error { return svc.Run(ctx) })
 	g.Go(func() error { return guard.Run(ctx) })
 	g.Go(func() error { return ready.Run(ctx) })

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +15,7 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/health"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
 )
 
@@ -49,7 +49,7 @@ type options struct {
 	addr     string
 	tokens   string
 	audit    string
-	kafka    conf.List
+	edge     service.Edge
 	config   ingest.Config
 	ensure   bool
 	patience time.Duration
@@ -57,19 +57,21 @@ type options struct {
 }
 
 func parse(env service.Env) (options, error) {
-	o := options{kafka: conf.List{"127.0.0.1:9092"}}
+	var o options
 	f := conf.New("ingest", about)
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8081", "`host:port` to listen on")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
 	audit.Flag(f.FlagSet, &o.audit)
-	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas")
+	o.edge.Flags(f.FlagSet)
+	o.edge.ProxyFlags(f.FlagSet)
+	kafkaconn.Flags(f, &o.config.Kafka, "`addresses` of Kafka brokers, host:port, separated by commas", "127.0.0.1:9092")
 	f.StringVar(&o.config.Topic, "topic", "metric-events", "`topic` of the events")
 	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", "metric-dead-letters", "`topic` of the pipeline's dead letters, made here with the other")
 	f.BoolVar(&o.ensure, "create-topics", true, "make topics that are missing, with the broker's default replication; --create-topics=false leaves them to others")
 	f.IntVar(&o.config.Partitions, "partitions", 16, "`number` of partitions of the events' topic when it is made")
 	f.DurationVar(&o.config.Limits.Late, "lateness", time.Minute, "oldest event time that is taken, a `duration` before arrival; the same as the pipeline's")
 	f.DurationVar(&o.config.Limits.Ahead, "skew", 2*time.Second, "newest event time that is taken, a `duration` after arrival; the same as the pipeline's")
-	f.Int64Var(&o.config.MaxPending, "max-pending", 256<<20, "most `bytes` of request bodies at a time; more are answered 429")
+	f.Int64Var(&o.config.MaxPending, "max-pending", 256<<20, "most `bytes` of request bodies at a time, of which no address or token may hold all; more are answered 429")
 	f.DurationVar(&o.patience, "patience", 10*time.Second, "how long a request waits for Kafka, a `duration`, until it is answered 503")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
@@ -78,7 +80,7 @@ func parse(env service.Env) (options, error) {
 	if err := auth.CheckAddr("--addr", o.addr, o.tokens, auth.Ingest); err != nil {
 		return o, err
 	}
-	if len(o.kafka) == 0 {
+	if o.config.Kafka.IsZero() {
 		return o, fmt.Errorf("--kafka is empty: name at least one broker as host:port")
 	}
 	if o.patience < 100*time.Millisecond || o.patience > 45*time.Second {
@@ -108,6 +110,10 @@ func run(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
 
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
@@ -115,7 +121,8 @@ func run(ctx context.Context, env service.Env) error {
 	}
 	defer func() { _ = ln.Close() }() // Closed already when serving has begun.
 
-	o.config.Brokers, o.config.Patience, o.config.Guard, o.config.Metrics, o.config.Log = o.kafka, o.patience, guard, metrics, log
+	o.config.Patience, o.config.Guard, o.config.Metrics, o.config.Log = o.patience, guard, metrics, log
+	o.config.TrustedProxies = o.edge.Proxies
 	svc, err := ingest.New(o.config)
 	if err != nil {
 		return err
@@ -133,13 +140,13 @@ func run(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	log.Info("listening", "addr", ln.Addr().String(), "kafka", strings.Join(o.kafka, ","))
+	log.Info("listening", "addr", ln.Addr().String(), "kafka", o.config.Kafka)
 	// Requests end first: they wait for what Run looks after.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer stop()
-		return service.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, ready), log)
+		return server.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, ready))
 	})
 	g.Go(func() error { return svc.Run(running) })
 	g.Go(func() error { return guard.Run(ctx) })

@@ -39,15 +39,14 @@ still holds:
 
   pulseboard restore --accept-loss --database .pulseboard/pulseboard.db`
 
-const databaseUsage = "`database` of dashboards: the path of a SQLite file, or postgres://user:password@host:port/name"
-
 // ownDatabase is where pulseboard run has it.
 const ownDatabase = ".pulseboard/pulseboard.db"
 
 func backup(ctx context.Context, env service.Env) (err error) {
-	var database, out, record string
+	var database configsvc.Database
+	var out, record string
 	f := conf.New("pulseboard backup", aboutBackup)
-	f.StringVar(&database, "database", ownDatabase, databaseUsage)
+	configsvc.DatabaseFlags(f, &database, ownDatabase, "database of dashboards")
 	f.StringVar(&out, "out", "", "`file` that is written")
 	audit.Flag(f.FlagSet, &record)
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
@@ -70,10 +69,11 @@ func backup(ctx context.Context, env service.Env) (err error) {
 }
 
 func restore(ctx context.Context, env service.Env) error {
-	var database, in, record string
+	var database configsvc.Database
+	var in, record string
 	var acceptLoss bool
 	f := conf.New("pulseboard restore", aboutRestore)
-	f.StringVar(&database, "database", ownDatabase, databaseUsage)
+	configsvc.DatabaseFlags(f, &database, ownDatabase, "database of dashboards")
 	f.StringVar(&in, "in", "", "`file` that pulseboard backup wrote")
 	f.BoolVar(&acceptLoss, "accept-loss", false, "in place of a backup, go on with what is left in a SQLite database that has lost changes")
 	audit.Flag(f.FlagSet, &record)

@@ -41,6 +41,7 @@ type canaryOptions struct {
 	ingest, config, gateway string
 	tokenFile, instance     string
 	addr                    string
+	edge                    service.Edge
 	level                   slog.Level
 }
 
@@ -52,6 +53,7 @@ func parseCanary(env service.Env) (o canaryOptions, err error) {
 	f.StringVar(&o.tokenFile, "token-file", "", "`file` that holds a token with the scopes ingest and edit, read again for each request; empty = none is needed")
 	f.StringVar(&o.instance, "instance", "", "`name` of this canary among all; empty = that of the machine")
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8084", "`host:port` to serve /metrics, /healthz and /readyz on; they ask for no token")
+	o.edge.Flags(f.FlagSet)
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return o, err
@@ -81,6 +83,10 @@ func runCanary(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Metrics: metrics, Log: log})
+	if err != nil {
+		return err
+	}
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
 		return err
@@ -93,7 +99,7 @@ func runCanary(ctx context.Context, env service.Env) error {
 	}
 	mux := service.Mux(http.NotFoundHandler(), metrics, ready)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return service.Serve(ctx, ln, mux, log) })
+	g.Go(func() error { return server.Serve(ctx, ln, mux) })
 	g.Go(func() error { return c.Run(ctx) })
 	g.Go(func() error { return ready.Run(ctx) })
 	return g.Wait()
@@ -118,14 +124,14 @@ func readToken(file string) (string, error) {
 // startCanary sends events through the whole, as its own producer and client.
 func (a *app) startCanary(ctx context.Context) error {
 	secret := a.guard.AddInMemory("canary", auth.Ingest, auth.Edit)
-	address := "http://" + a.addr
+	address := a.options.edge.URL(a.addr)
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
 	c, err := canary.New(canary.Config{
 		Ingest: address, Config: address, Gateway: address, Instance: host + "/" + a.addr,
-		Token: func() (string, error) { return secret, nil }, Metrics: a.metrics, Log: a.log("canary"),
+		Token: func() (string, error) { return secret, nil }, TLS: a.server.ClientTLS(), Metrics: a.metrics, Log: a.log("canary"),
 	})
 	if err != nil {
 		return err

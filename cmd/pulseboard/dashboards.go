@@ -79,7 +79,7 @@ type dashboardFlags struct {
 	maxWindow int
 	output    string
 	server    string
-	token     string
+	token     conf.Secret
 }
 
 func (f *dashboardFlags) rulesFlags() {
@@ -93,7 +93,7 @@ func (f *dashboardFlags) outputFlag() {
 
 func (f *dashboardFlags) serverFlags() {
 	f.StringVar(&f.server, "server", "", "`URL` of the config service, such as http://127.0.0.1:8080")
-	f.StringVar(&f.token, "token", "", "`token` for the config service; rather in the environment, where other users of the machine do not see it")
+	f.Secret(&f.token, "token", "a token for the config service")
 }
 
 // parse reads flags and files; withFiles says that there must be some.
@@ -198,7 +198,7 @@ func validateDashboards(_ context.Context, env service.Env) error {
 // loadGood reads files for commands that speak to the service, which begin
 // only when every file is without fault.
 func (f *dashboardFlags) loadGood(env service.Env, files []string) (dashcode.Set, *dashcode.Client, error) {
-	client, err := dashcode.NewClient(f.server, f.token)
+	client, err := dashcode.NewClient(f.server, f.token.Text.Reveal())
 	if err != nil {
 		return dashcode.Set{}, nil, err
 	}

@@ -38,7 +38,7 @@ func exportDashboards(ctx context.Context, env service.Env) error {
 	if len(ids.List) > 0 && len(tags.List) > 0 {
 		return errors.New("--id and --tag were both given: use one")
 	}
-	client, err := dashcode.NewClient(f.server, f.token)
+	client, err := dashcode.NewClient(f.server, f.token.Text.Reveal())
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"pulseboard/configsvc"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
 )
@@ -28,12 +29,12 @@ import (
 // startConfigService runs the real one, as "configsvc" does, and returns its URL.
 func startConfigService(t *testing.T, maxWindow int) string {
 	t.Helper()
-	store, err := configsvc.OpenStore(t.Context(), filepath.Join(t.TempDir(), "p.db"))
+	store, err := configsvc.OpenStore(t.Context(), configsvc.SQLite(filepath.Join(t.TempDir(), "p.db")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	reg, err := registry.Open(t.Context(), miniredis.RunT(t).Addr(), registry.WithLog(log))
+	reg, err := registry.Open(t.Context(), redisconn.At(miniredis.RunT(t).Addr()), registry.WithLog(log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +393,8 @@ func TestTokens(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "web.yaml")
 	writeFile(t, file, webFile)
 	say(t, []string{"diff", "--server", guarded, file}).want(t, 2, "401 Unauthorized: a token is needed; pass a token in PULSEBOARD_TOKEN")
-	say(t, []string{"apply", "--server", guarded, "--token", "wrong", file}).want(t, 1, "401 Unauthorized")
+	say(t, []string{"apply", "--server", guarded, file}, "PULSEBOARD_TOKEN", "wrong").want(t, 1, "401 Unauthorized")
+	say(t, []string{"apply", "--server", guarded, "--token", "wrong", file}).want(t, 2, "--token-file", "PULSEBOARD_TOKEN")
 	say(t, []string{"apply", "--server", guarded, file}, "PULSEBOARD_TOKEN", "s3cret").want(t, 0, "1 created")
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"pulseboard/internal/conf"
 	"pulseboard/internal/load"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 )
 
@@ -79,8 +80,9 @@ func loadConfig(env service.Env) (c load.Config, file string, err error) {
 	f.StringVar(&c.Ingest, "ingest", "", "`URL` of ingest")
 	f.StringVar(&c.Service, "config", "", "`URL` of the config service")
 	f.Var(&gateways, "gateway", "`URLs` of gateways, separated by commas; clients take them by turns")
-	f.StringVar(&c.Redis, "redis", "", "`address` of Redis (host:port, or unix:// and a path), to measure when it tells of results; empty = not")
-	f.StringVar(&c.Token, "token", "", "`token` with the scopes ingest, edit and view, as far as they are needed; rather in the environment, where other\nusers of the machine do not see it")
+	redisconn.Flags(f, &c.Redis, "", "Redis, to measure when it tells of results; empty = not")
+	var token conf.Secret
+	f.Secret(&token, "token", "a token with the scopes ingest, edit and view, as far as they are needed")
 	f.StringVar(&c.Run, "run", "", "`name` of the run: metrics are load.<name>.0 and so on. Give two processes the same to watch in one what the\nother sends; empty = made of the time")
 
 	f.Float64Var(&c.Rate, "rate", 1000, "`events` a second; 0 = send none")
@@ -109,6 +111,7 @@ func loadConfig(env service.Env) (c load.Config, file string, err error) {
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return c, file, err
 	}
+	c.Token = token.Text
 	otherwise := func(s *string) {
 		if *s == "" {
 			*s = url

@@ -34,11 +34,11 @@ const pipelineExpendable = 500
 // each time that it ended for want of memory: else it would walk into the same again.
 func (a *app) pipelineEnv(starved int) []string {
 	if _, set := os.LookupEnv("GOMEMLIMIT"); set || a.memory.Pipeline == 0 {
-		return nil
+		return a.jobEnviron()
 	}
 	limit := a.memory.Pipeline
 	for range min(starved, 4) {
 		limit = limit * 3 / 4
 	}
-	return append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", limit))
+	return append(a.jobEnviron(), fmt.Sprintf("GOMEMLIMIT=%d", limit))
 }

@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +29,9 @@ import (
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
 	"pulseboard/internal/health"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/scrape"
 	"pulseboard/internal/service"
 	"pulseboard/pipeline"
@@ -48,14 +50,16 @@ Prism as a process of its own, the dashboards' API, ingest and the stream.
   pulseboard run --kafka k1:9092,k2:9092 --redis r1:6379 --database /srv/dashboards.db
 
 This is the single-machine form. Without tokens it listens on loopback only, for
-everybody on this machine; for others, give it a file of tokens:
+everybody on this machine, as does the embedded Kafka with tokens too; its Redis and
+the pipeline are this user's alone. For others, give it a file of tokens:
 
   pulseboard token create --name me --scopes admin --file tokens.yaml
   pulseboard run --addr 0.0.0.0:8080 --tokens tokens.yaml
 
 The page then asks for the token, and programs send it as Authorization: Bearer
-TOKEN. /metrics, /healthz and /readyz stay open. Put a proxy with TLS before it: tokens and
-values go over the wire in clear text otherwise (docs/access.md).
+TOKEN. /metrics, /healthz and /readyz stay open. Add --tls-cert and --tls-key, or put a proxy
+with TLS before it: tokens and values go over the wire in clear text otherwise
+(docs/access.md).
 
 Events and dashboards are kept in the data folder: they survive the kill of any process,
 but the embedded Kafka does not wait for the disk, so a power cut may cost the
@@ -69,14 +73,15 @@ type runOptions struct {
 	addr     string
 	tokens   string
 	audit    string
+	edge     service.Edge
 	dir      string
 	noDemo   bool
 	noCanary bool
 	slice    time.Duration
 	bound    time.Duration
-	kafka    conf.List
-	redis    string
-	database string
+	kafka    kafkaconn.Endpoint
+	redis    redisconn.Endpoint
+	database configsvc.Database
 	level    slog.Level
 	runner   string
 	flink    string
@@ -91,14 +96,16 @@ func parseRun(env service.Env) (*runOptions, error) {
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`host:port` of page, API, ingest and streams; port 0 takes a free one")
 	auth.TokensFlag(f.FlagSet, &o.tokens)
 	audit.Flag(f.FlagSet, &o.audit)
+	o.edge.Flags(f.FlagSet)
+	o.edge.ProxyFlags(f.FlagSet)
 	f.StringVar(&o.dir, "data-dir", ".pulseboard", "`folder` of events and dashboards, for one pulseboard at a time")
 	f.BoolVar(&o.noDemo, "no-demo", false, "do not show this machine's own figures")
 	f.BoolVar(&o.noCanary, "no-canary", false, "do not send an event a second through everything to see that all is well, see pulseboard canary --help")
 	f.DurationVar(&o.slice, "slice", time.Second, "`length` of the slices that windows are made of, the shortest refresh interval: 1s, 500ms or 250ms")
 	f.DurationVar(&o.bound, "bound", 200*time.Millisecond, "`delay` of pipeline time behind the newest record, see pipeline --help")
-	f.Var(&o.kafka, "kafka", "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
-	f.StringVar(&o.redis, "redis", "", "`address` of Redis, host:port or redis://…; empty = redis-server when it is on PATH, else an embedded one")
-	f.StringVar(&o.database, "database", "", "`database` of dashboards: a file for SQLite, or postgres://user:password@host:port/name; empty = a file in the data folder")
+	kafkaconn.Flags(f, &o.kafka, "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
+	redisconn.Flags(f, &o.redis, "", "Redis; empty = redis-server when it is on PATH, else an embedded one")
+	configsvc.DatabaseFlags(f, &o.database, "", "database of dashboards; empty = a file in the data folder")
 	f.StringVar(&o.runner, "runner", "prism", "`name` of the Beam runner: prism, or flink, which keeps its state in checkpoints and needs Java")
 	f.StringVar(&o.flink, "flink-jars", "", "`folder` of Flink's jars; empty = flink/lib in the data folder, where make flink puts them")
 	f.IntVar(&o.workers, "parallelism", 1, "`number` of Flink's subtasks")
@@ -149,6 +156,12 @@ func run(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
+	server, err := service.NewServer(service.ServerConfig{
+		Edge: o.edge, Tokens: o.tokens != "", Streams: maxStreams, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "http"),
+	})
+	if err != nil {
+		return err
+	}
 	// The address first: its fault is the most likely, and nothing is running yet.
 	ln, err := service.Listen(ctx, o.addr)
 	if err != nil {
@@ -163,7 +176,7 @@ func run(ctx context.Context, env service.Env) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	a := &app{
-		options: o, env: env, addr: reachable(ln.Addr()), metrics: metrics, guard: guard, audit: record,
+		options: o, env: env, addr: reachable(ln.Addr()), metrics: metrics, guard: guard, audit: record, server: server,
 		group: &group{log: service.Logger(env.Stderr, o.level, "pulseboard"), fail: fail},
 	}
 	defer a.group.stop()
@@ -175,8 +188,8 @@ func run(ctx context.Context, env service.Env) error {
 	if o.tokens != "" {
 		who = "asks for a token of " + o.tokens
 	}
-	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: http://%s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
-		a.addr, ln.Addr(), who, strings.Join(a.brokers, ","), a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
+	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: %s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
+		o.edge.URL(a.addr), ln.Addr(), who, a.kafka, a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
 	if _, built := web.Dist(); !built {
 		_, _ = fmt.Fprintln(env.Stdout, "The page is not built into this program: install Node and run make build. The API works.")
 	}
@@ -204,13 +217,14 @@ type app struct {
 	metrics *prometheus.Registry
 	guard   *auth.Guard // Nil without tokens.
 	audit   *audit.Log  // Nil without --audit-log.
-	addr    string      // Where this machine finds it.
+	server  *service.Server
+	addr    string // Where this machine finds it.
 
 	memory     memory.Shares
 	memoryFrom string
 
-	brokers   []string
-	redis     string
+	kafka     kafkaconn.Endpoint
+	redis     redisconn.Endpoint
 	kafkaKind string
 	redisKind string
 	pipeline  *scrape.Scraper
@@ -244,7 +258,7 @@ func (a *app) start(ctx context.Context, ln net.Listener) error {
 	a.mux.HandleFunc("GET /healthz", service.Alive)
 	a.mux.Handle("GET /readyz", a.ready)
 	a.mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{a.metrics, a.pipeline}, promhttp.HandlerOpts{}))
-	a.group.start(ctx, "http", func(ctx context.Context) error { return service.Serve(ctx, ln, a.mux, a.log("http")) })
+	a.group.start(ctx, "http", func(ctx context.Context) error { return a.server.Serve(ctx, ln, a.mux) })
 	if !a.options.noDemo {
 		a.startDemo(ctx)
 	}
@@ -258,8 +272,8 @@ func (a *app) start(ctx context.Context, ln net.Listener) error {
 }
 
 func (a *app) startKafka(ctx context.Context) error {
-	if len(a.options.kafka) > 0 {
-		a.brokers, a.kafkaKind = a.options.kafka, "external"
+	if !a.options.kafka.IsZero() {
+		a.kafka, a.kafkaKind = a.options.kafka, "external"
 		return nil
 	}
 	k, err := embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: filepath.Join(a.options.dir, "kafka"), Log: a.log("kafka")})
@@ -268,12 +282,12 @@ func (a *app) startKafka(ctx context.Context) error {
 	}
 	a.metrics.MustRegister(embedded.Collectors()...)
 	a.group.cleanup(ctx, "kafka", k.Close)
-	a.brokers, a.kafkaKind = []string{k.Addr()}, "embedded, "+filepath.Join(a.options.dir, "kafka")
+	a.kafka, a.kafkaKind = kafkaconn.At(k.Addr()), "embedded, "+filepath.Join(a.options.dir, "kafka")+"; open to everybody on this machine"
 	return nil
 }
 
 func (a *app) startRedis(ctx context.Context) error {
-	if a.options.redis != "" {
+	if !a.options.redis.IsZero() {
 		a.redis, a.redisKind = a.options.redis, "external"
 		return nil
 	}
@@ -288,7 +302,7 @@ func (a *app) startRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.redis, a.redisKind = r.Addr(), r.Kind()
+	a.redis, a.redisKind = redisconn.At(r.Addr()), r.Kind()
 	a.group.start(ctx, "redis", func(ctx context.Context) error { return a.keepRedis(ctx, redis, r) })
 	return nil
 }
@@ -312,7 +326,7 @@ func (a *app) keepRedis(ctx context.Context, c embedded.RedisConfig, r *embedded
 		if r, err = embedded.StartRedis(ctx, c); err != nil {
 			return err
 		}
-		if r.Addr() != a.redis {
+		if r.Addr() != a.redis.String() {
 			return errors.Join(fmt.Errorf("Redis came back at %s, not at %s", r.Addr(), a.redis), r.Close()) //nolint:staticcheck // A name begins the text.
 		}
 	}
@@ -326,8 +340,8 @@ const maxStreams = 20_000
 
 func (a *app) startConfig(ctx context.Context) error {
 	database := a.options.database
-	if database == "" {
-		database = filepath.Join(a.options.dir, "pulseboard.db")
+	if database.IsZero() {
+		database = configsvc.SQLite(filepath.Join(a.options.dir, "pulseboard.db"))
 	}
 	store, err := configsvc.OpenStore(ctx, database)
 	if err != nil {
@@ -349,7 +363,7 @@ func (a *app) startConfig(ctx context.Context) error {
 	a.group.start(ctx, "catalogue", catalogue.Watch)
 	s, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
-		Catalogue: catalogue, Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("config"),
+		Catalogue: catalogue, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("config"),
 	})
 	if err != nil {
 		return err
@@ -404,10 +418,10 @@ func (a *app) startPipeline(ctx context.Context) error {
 	}
 	c := embedded.ChildConfig{
 		Name: "pipeline", Path: program, Output: a.env.Stderr, Expendable: pipelineExpendable,
-		Args: []string{
-			"pipeline", "--kafka", strings.Join(a.brokers, ","), "--redis", a.redis, "--metrics-addr", "unix:" + socket,
+		Args: slices.Concat([]string{"pipeline"}, a.kafka.Arguments(), a.redis.Arguments(), []string{
+			"--metrics-addr", "unix:" + socket,
 			"--slice", a.options.slice.String(), "--bound", a.options.bound.String(), "--log-level", a.options.level.String(),
-		},
+		}),
 	}
 	a.supervise(ctx, func(_ context.Context, starved int) (pipeline.Process, error) {
 		c.Env = a.pipelineEnv(starved)
@@ -426,7 +440,7 @@ func (a *app) supervise(ctx context.Context, start pipeline.Start) {
 // startFlink runs the job in a Flink of this machine, whose workers are this program.
 func (a *app) startFlink(ctx context.Context, program, socket string) {
 	c := pipeline.DefaultFlink()
-	c.Brokers, c.Redis, c.Worker = a.brokers, a.redis, program
+	c.Kafka, c.Redis, c.Worker = a.kafka, a.redis, program
 	c.Slice, c.Bound = a.options.slice, a.options.bound
 	c.Parallelism, c.Checkpoint = a.options.workers, a.options.interval
 	c.WorkerMetrics, c.WorkerLogs = "unix:"+socket, filepath.Join(a.options.dir, "flink", "log")
@@ -452,8 +466,7 @@ func (a *app) startGateway(ctx context.Context) error {
 	}
 	a.group.cleanup(ctx, "gateway results", func() { _ = res.Close() })
 	s, err := gateway.New(gateway.Config{
-		// All may come from one address here: this machine's, or that of a proxy before it.
-		MaxConnections: maxStreams, MaxPerAddress: maxStreams,
+		MaxConnections: maxStreams, Origins: a.options.edge.Origins, TrustedProxies: a.options.edge.Proxies,
 		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Guard: a.guard, Metrics: a.metrics, Log: a.log("gateway"),
 	})
 	if err != nil {
@@ -467,7 +480,9 @@ func (a *app) startGateway(ctx context.Context) error {
 }
 
 func (a *app) startIngest(ctx context.Context) error {
-	s, err := ingest.New(ingest.Config{Brokers: a.brokers, Guard: a.guard, Metrics: a.metrics, Log: a.log("ingest")})
+	s, err := ingest.New(ingest.Config{
+		Kafka: a.kafka, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Metrics: a.metrics, Log: a.log("ingest"),
+	})
 	if err != nil {
 		return err
 	}
@@ -496,7 +511,7 @@ func (a *app) startDemo(ctx context.Context) {
 	all := prometheus.Gatherers{a.metrics, a.pipeline}
 	a.group.start(ctx, "demo", func(ctx context.Context) error {
 		demo.Run(ctx, demo.Config{
-			IngestURL: "http://" + a.addr + "/ingest", Token: a.guard.AddInMemory("demo", auth.Ingest), Host: host, Every: time.Second, Log: a.log("demo"),
+			IngestURL: a.options.edge.URL(a.addr) + "/ingest", TLS: a.server.ClientTLS(), Token: a.guard.AddInMemory("demo", auth.Ingest), Host: host, Every: time.Second, Log: a.log("demo"),
 			Rates: func(context.Context) (map[string]float64, error) { return totals(all, names) },
 		})
 		return nil

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"pulseboard/internal/testenv"
 )
 
 // The folder of the repository, from that of these tests.
@@ -22,6 +24,9 @@ const root = "../.."
 type compose struct {
 	Services map[string]service `yaml:"services"`
 	Volumes  map[string]any     `yaml:"volumes"`
+	Secrets  map[string]struct {
+		File string `yaml:"file"`
+	} `yaml:"secrets"`
 }
 
 type service struct {
@@ -31,7 +36,9 @@ type service struct {
 		Dockerfile string `yaml:"dockerfile"`
 		Target     string `yaml:"target"`
 	} `yaml:"build"`
+	Entrypoint  []string          `yaml:"entrypoint"` // Empty = the image's.
 	Command     []string          `yaml:"command"`
+	Secrets     []string          `yaml:"secrets"` // In files below secretsFolder.
 	Environment map[string]string `yaml:"environment"`
 	Volumes     []string          `yaml:"volumes"` // source:target, with :ro
 	Ports       []string          `yaml:"ports"`
@@ -45,6 +52,9 @@ type service struct {
 		Test []string `yaml:"test"`
 	} `yaml:"healthcheck"`
 }
+
+// secretsFolder is where containers see their secrets.
+const secretsFolder = "/run/secrets"
 
 // The images that the Dockerfile makes.
 const (
@@ -60,6 +70,9 @@ func readCompose(t *testing.T) compose {
 	var c compose
 	readYAML(t, "compose.yaml", &c)
 	for _, s := range c.Services {
+		for i := range s.Entrypoint {
+			s.Entrypoint[i] = strings.ReplaceAll(s.Entrypoint[i], "$$", "$")
+		}
 		for i := range s.Command {
 			s.Command[i] = variable.ReplaceAllString(s.Command[i], "$1")
 		}
@@ -140,14 +153,19 @@ func exists(elem ...string) error {
 	return err
 }
 
-// built is the folder of our programs, "" when no test has needed them.
-var built string
+// built is the folder of our programs that is to be removed, made that where they are.
+var built, made string
 
 // programs builds those of ours that compose.yaml starts, once a run.
 var programs = sync.OnceValue(func() (err error) {
+	if p, ok := testenv.Made("pulseboard"); ok {
+		made = filepath.Dir(p)
+		return nil
+	}
 	if built, err = os.MkdirTemp("", "pulseboard-deploy-"); err != nil {
 		return err
 	}
+	made = built
 	args := []string{"build", "-o", built}
 	for _, name := range []string{"configsvc", "gateway", "ingest", "pipeline", "pulseboard"} {
 		args = append(args, "pulseboard/cmd/"+name)
@@ -171,7 +189,7 @@ func program(t *testing.T, name string) string {
 	if err := programs(); err != nil {
 		t.Fatal(err)
 	}
-	p := filepath.Join(built, path.Base(name))
+	p := filepath.Join(made, path.Base(name))
 	if _, err := os.Stat(p); err != nil {
 		t.Fatalf("%s is none of our programs: %v", name, err)
 	}

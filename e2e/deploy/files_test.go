@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -53,7 +54,7 @@ func TestCommandsParse(t *testing.T) {
 func TestComposeNamesWhatExists(t *testing.T) {
 	c := readCompose(t)
 	stages := readDockerfile(t)
-	used := map[string]bool{}
+	used, usedSecrets := map[string]bool{}, map[string]bool{}
 	for _, name := range sorted(c.Services) {
 		s := c.Services[name]
 		if s.Build.Dockerfile != "" {
@@ -91,6 +92,22 @@ func TestComposeNamesWhatExists(t *testing.T) {
 				t.Errorf("%s: the tokens file %s does not lie in the volume that compose run tokens writes", name, file)
 			}
 		}
+		for _, secret := range s.Secrets {
+			usedSecrets[secret] = true
+			if c.Secrets[secret].File == "" {
+				t.Errorf("%s: the secret %s is not declared, with a file", name, secret)
+			}
+		}
+		for _, text := range slices.Concat(s.Entrypoint, s.Command, slices.Collect(maps.Values(s.Environment))) {
+			for _, found := range secretFile.FindAllStringSubmatch(text, -1) {
+				if !slices.Contains(s.Secrets, found[1]) {
+					t.Errorf("%s reads %s, and its secrets are %v", name, found[0], s.Secrets)
+				}
+			}
+			if inAddress.MatchString(text) {
+				t.Errorf("%s: an address with a password: %s", name, text)
+			}
+		}
 		for _, p := range s.Ports {
 			if !strings.HasPrefix(p, "127.0.0.1:") {
 				t.Errorf("%s: the port %s is published to other machines, where anybody may read what goes over it: put a proxy with TLS before it", name, p)
@@ -102,6 +119,17 @@ func TestComposeNamesWhatExists(t *testing.T) {
 			t.Errorf("nobody uses the volume %s", v)
 		}
 	}
+	for secret := range c.Secrets {
+		if !usedSecrets[secret] {
+			t.Errorf("nobody uses the secret %s", secret)
+		}
+	}
+	// The workers read the files that the job names.
+	for _, secret := range c.Services["submit"].Secrets {
+		if !slices.Contains(c.Services["taskmanager"].Secrets, secret) {
+			t.Errorf("submit names the secret %s, and taskmanager has none of that name", secret)
+		}
+	}
 	c.order(t)
 	worker := slices.IndexFunc(c.Services["submit"].Command, func(a string) bool { return strings.HasPrefix(a, "--worker=") })
 	if worker < 0 || !stages["flink"].has(strings.TrimPrefix(c.Services["submit"].Command[worker], "--worker=")) {
@@ -111,6 +139,11 @@ func TestComposeNamesWhatExists(t *testing.T) {
 		t.Error("a job that an operator ended would be submitted again")
 	}
 }
+
+var (
+	secretFile = regexp.MustCompile(secretsFolder + `/([\w-]+)`)
+	inAddress  = regexp.MustCompile(`://[^/@\s]*:[^/@\s]*@`)
+)
 
 // tokensVolume is where the tokens file lies.
 const tokensVolume = "tokens"

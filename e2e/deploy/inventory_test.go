@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -24,8 +25,11 @@ import (
 	"pulseboard/internal/canary"
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/health"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/scrape"
+	frame "pulseboard/internal/service"
 	"pulseboard/internal/testenv"
 	"pulseboard/pipeline"
 	"pulseboard/registry"
@@ -199,7 +203,14 @@ func services(t *testing.T) map[string]collectors {
 		_, err := health.New(c, log)
 		return err
 	}
+	served := func(c *collectors) error {
+		_, err := frame.NewServer(frame.ServerConfig{Metrics: c, Log: log})
+		return err
+	}
 	guarded := func(c *collectors) error {
+		if err := served(c); err != nil {
+			return err
+		}
 		if err := checked(c); err != nil {
 			return err
 		}
@@ -213,11 +224,11 @@ func services(t *testing.T) map[string]collectors {
 		if err := guarded(c); err != nil {
 			return err
 		}
-		_, err := ingest.New(ingest.Config{Brokers: []string{"127.0.0.1:1"}, Metrics: c, Log: log})
+		_, err := ingest.New(ingest.Config{Kafka: kafkaconn.At("127.0.0.1:1"), Metrics: c, Log: log})
 		return err
 	})
 	make1("pipeline", func(c *collectors) error {
-		if err := checked(c); err != nil {
+		if err := errors.Join(checked(c), served(c)); err != nil {
 			return err
 		}
 		c.MustRegister(slices.Concat(sources.Collectors(), transforms.Collectors(), sinks.Collectors())...)
@@ -227,12 +238,12 @@ func services(t *testing.T) map[string]collectors {
 		if err := guarded(c); err != nil {
 			return err
 		}
-		store, err := results.Open(t.Context(), redis)
+		store, err := results.Open(t.Context(), redisconn.At(redis))
 		if err != nil {
 			return err
 		}
 		t.Cleanup(func() { _ = store.Close() })
-		reg, err := registry.Open(t.Context(), redis, registry.WithLog(log))
+		reg, err := registry.Open(t.Context(), redisconn.At(redis), registry.WithLog(log))
 		if err != nil {
 			return err
 		}
@@ -249,12 +260,12 @@ func services(t *testing.T) map[string]collectors {
 		if err := guarded(c); err != nil {
 			return err
 		}
-		store, err := configsvc.OpenStore(t.Context(), filepath.Join(t.TempDir(), "dashboards.db"))
+		store, err := configsvc.OpenStore(t.Context(), configsvc.SQLite(filepath.Join(t.TempDir(), "dashboards.db")))
 		if err != nil {
 			return err
 		}
 		t.Cleanup(func() { _ = store.Close() })
-		reg, err := registry.Open(t.Context(), redis, registry.WithLog(log))
+		reg, err := registry.Open(t.Context(), redisconn.At(redis), registry.WithLog(log))
 		if err != nil {
 			return err
 		}
@@ -270,7 +281,7 @@ func services(t *testing.T) map[string]collectors {
 		return nil
 	})
 	make1("canary", func(c *collectors) error {
-		if err := checked(c); err != nil {
+		if err := errors.Join(checked(c), served(c)); err != nil {
 			return err
 		}
 		const url = "http://127.0.0.1:1"

@@ -54,13 +54,12 @@ func newMachine(t *testing.T) *machine {
 		}
 		if t.Failed() {
 			for _, name := range sorted(m.logs) {
-				text := m.logs[name].String()
-				t.Logf("the end of the log of %s:\n%s", name, text[max(0, len(text)-3000):])
+				t.Logf("the end of the log of %s:\n%s", name, testenv.Page(m.logs[name].String()))
 			}
 			workers, _ := filepath.Glob(filepath.Join(m.dir, "log", "*")) // The pattern is right.
 			for _, w := range workers {
 				b, _ := os.ReadFile(w) //nolint:gosec // Of our own program.
-				t.Logf("the beginning of %s:\n%s", filepath.Base(w), b[:min(3000, len(b))])
+				t.Logf("the beginning of %s:\n%s", filepath.Base(w), testenv.Page(string(b[:min(3000, len(b))])))
 			}
 		}
 	})
@@ -148,7 +147,7 @@ func replace(re *regexp.Regexp, text string, with func(groups []string) string) 
 // folders translates container paths.
 func (m *machine) folders(name, instance, text string) string {
 	m.t.Helper()
-	at := map[string]string{"/opt/pulseboard/bin": built, "/var/log/pulseboard": m.folder("log"), "/tmp": m.folder("tmp", instance)}
+	at := map[string]string{"/opt/pulseboard/bin": made, "/var/log/pulseboard": m.folder("log"), "/tmp": m.folder("tmp", instance), secretsFolder: m.secrets()}
 	for target, source := range m.compose.Services[name].mounts(m.t) {
 		at[target] = m.folder("volumes", source)
 		if strings.HasPrefix(source, ".") {
@@ -160,6 +159,21 @@ func (m *machine) folders(name, instance, text string) string {
 		all = append(all, regexp.QuoteMeta(target))
 	}
 	return replace(regexp.MustCompile(`(^|[^\w])(`+strings.Join(all, "|")+`)\b`), text, func(g []string) string { return g[1] + at[g[2]] })
+}
+
+// secretText is what the secrets of the test are.
+func secretText(name string) string { return name + "-of-the-test" }
+
+// secrets returns the folder of all of them.
+func (m *machine) secrets() string {
+	m.t.Helper()
+	dir := m.folder("secrets")
+	for name := range m.compose.Secrets {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(secretText(name)+"\n"), 0o600); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func (m *machine) folder(elem ...string) string {
@@ -285,8 +299,8 @@ func (m *machine) up(name string) {
 	case "postgres":
 		m.startPostgres(name)
 	case "redis":
-		m.start(name, name, s.Command[0], append(slices.Clone(s.Command[1:]), "--bind", "127.0.0.1"))
-		client := redis.NewClient(&redis.Options{Addr: m.addr(name, "6379")})
+		m.start(name, name, s.Entrypoint[0], slices.Concat(s.Entrypoint[1:], s.Command, []string{"--bind", "127.0.0.1"}))
+		client := redis.NewClient(&redis.Options{Addr: m.addr(name, "6379"), Password: secretText("redis-password")})
 		defer client.Close() //nolint:errcheck // It only asked.
 		m.until(name, func(ctx context.Context) error { return client.Ping(ctx).Err() })
 	case "nginx":

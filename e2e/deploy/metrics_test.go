@@ -88,9 +88,11 @@ func metricsPage(all []*ourMetric) string {
 		b.WriteString("\n## " + titles[p] + "\n")
 		table(in(func(m *ourMetric) bool { return len(m.processes) == 1 && m.processes[0] == p }))
 	}
-	shared := in(func(m *ourMetric) bool { return len(m.processes) > 1 && !isHealth(m) })
-	b.WriteString("\n## Of several processes\n\nOf each that is started with `--tokens`: " + strings.Join(shared[0].processes, ", ") + ".\n")
-	table(shared)
+	b.WriteString("\n## Of each HTTP server\n\nOf every process. In `pulseboard run` there is one for all.\n")
+	table(in(isServers))
+	guarded := in(func(m *ourMetric) bool { return len(m.processes) > 1 && !isServers(m) && !isHealth(m) })
+	b.WriteString("\n## Of several processes\n\nOf each that is started with `--tokens`: " + strings.Join(guarded[0].processes, ", ") + ".\n")
+	table(guarded)
 	b.WriteString("\n## Of /readyz, and of the audit log\n\nOf every process; those of the audit log where there is one (`--audit-log`).\n")
 	table(in(isHealth))
 	b.WriteString("\n## Of other programs\n\nThose that the alerts and the dashboard look at. Processes of ours have those of the Go client too, `go_…` and `process_…`.\n")
@@ -105,11 +107,15 @@ func isHealth(m *ourMetric) bool {
 	return m.name == "pulseboard_ready" || strings.HasPrefix(m.name, "pulseboard_audit_")
 }
 
+func isServers(m *ourMetric) bool {
+	return strings.HasPrefix(m.name, "pulseboard_http_") || strings.HasPrefix(m.name, "pulseboard_tls_")
+}
+
 // The page is what the services say today.
 func TestMetricsPage(t *testing.T) {
 	all := inventory(t)
 	for _, m := range all {
-		if m.processes[0] != all[0].processes[0] && len(m.processes) > 1 && !strings.HasPrefix(m.name, "pulseboard_auth_") && !isHealth(m) {
+		if m.processes[0] != all[0].processes[0] && len(m.processes) > 1 && !strings.HasPrefix(m.name, "pulseboard_auth_") && !isServers(m) && !isHealth(m) {
 			t.Errorf("%s is of %v: the page has no place for it", m.name, m.processes)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/registry"
 )
@@ -122,7 +123,7 @@ func (r *run) finish() {
 
 func publish(t *testing.T, addr string) {
 	t.Helper()
-	store, err := registry.Open(t.Context(), addr)
+	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,8 +162,7 @@ func showLogs(t *testing.T, log *testenv.Buffer, workers string) {
 		if !t.Failed() {
 			return
 		}
-		text := log.String()
-		t.Logf("the end of the log of the pipeline:\n%s", text[max(0, len(text)-4000):])
+		t.Logf("the end of the log of the pipeline:\n%s", testenv.Page(log.String()))
 		logs, _ := filepath.Glob(filepath.Join(workers, "*")) // The pattern is right.
 		for _, l := range logs {
 			b, _ := os.ReadFile(l) //nolint:gosec // Our own.
@@ -205,7 +205,7 @@ func TestSingleMachineLosesNothing(t *testing.T) {
 	r := &run{t: t, watch: startWatch(t, server.Addr()), load: startLoad(t, kafka.Addrs(), 100*time.Millisecond)}
 	showLogs(t, log, filepath.Join(dir, "log"))
 	p := testenv.Start(t, log, path, args...)
-	java := func() int { return testenv.Child(p.Pid(), "FlinkJobServerDriver") }
+	java := func() int { return testenv.Child(p.Pid(), "pulseboard.flink.OneMachine") }
 	worker := func() int { return testenv.Child(java(), "--provision_endpoint") }
 	r.current("the start")
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -56,7 +57,7 @@ func publishDashboard(t *testing.T, addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := registry.Open(t.Context(), addr)
+	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +336,7 @@ func TestRedisAway(t *testing.T) {
 	asked := askSnapshots(t, "http://"+gatewayAddr)
 	await(t, "a value over HTTP", func() error { return asked.live(time.Time{}) })
 	pids := func() [4]int {
-		java := testenv.Child(p.Pid(), "FlinkJobServerDriver")
+		java := testenv.Child(p.Pid(), "pulseboard.flink.OneMachine")
 		return [4]int{p.Pid(), java, testenv.Child(java, "--provision_endpoint"), g.Pid()}
 	}
 	before := pids()

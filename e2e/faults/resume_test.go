@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"pulseboard/internal/flink"
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -84,7 +85,7 @@ func (o *operator) refused(text, name string, args ...string) {
 // job is the one that runs.
 func (o *operator) job() flink.Job {
 	o.t.Helper()
-	j, err := flink.NewClient(o.rest).Find(o.t.Context(), "pulseboard")
+	j, err := flink.NewClient(o.rest, "").Find(o.t.Context(), "pulseboard")
 	if err != nil || j.State != "RUNNING" {
 		o.t.Errorf("the job is %+v, %v", j, err)
 	}
@@ -93,7 +94,7 @@ func (o *operator) job() flink.Job {
 
 func (o *operator) checkpoints() flink.Checkpoints {
 	o.t.Helper()
-	cp, err := flink.NewClient(o.rest).Checkpoints(o.t.Context(), o.job().ID)
+	cp, err := flink.NewClient(o.rest, "").Checkpoints(o.t.Context(), o.job().ID)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -140,7 +141,7 @@ func byKey(queries ...metric.Query) map[string]registry.Entry {
 // publishWith makes the queries of every test known, and more.
 func publishWith(t *testing.T, addr string, more ...map[string]registry.Entry) {
 	t.Helper()
-	store, err := registry.Open(t.Context(), addr)
+	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -523,7 +524,7 @@ func TestKilledBetweenWriteAndCheckpoint(t *testing.T) {
 	p := testenv.Start(t, log, testenv.Build(t, "pipeline"), "flink-local", "--kafka", kafka.Addr(0), "--redis", server.Addr(), "--flink-jars", testenv.FlinkJars(), "--dir", dir,
 		"--worker-logs", logs, "--worker-metrics-addr", "127.0.0.1:0", "--checkpoint-interval", "30s")
 	worker := func() int {
-		return testenv.Child(testenv.Child(p.Pid(), "FlinkJobServerDriver"), "--provision_endpoint")
+		return testenv.Child(testenv.Child(p.Pid(), "pulseboard.flink.OneMachine"), "--provision_endpoint")
 	}
 	r.current("the start")
 	rest := regexp.MustCompile(`Flink has the job.*rest=(\S+)`).FindStringSubmatch(log.String())

@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/segmentio/kafka-go"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -114,15 +115,14 @@ func newRig(t *testing.T, start func(*testing.T, *testenv.Buffer) *broker) *rig 
 	r := &rig{t: t, log: new(testenv.Buffer), addr: freePort(t), journal: filepath.Join(t.TempDir(), "journal")}
 	t.Cleanup(func() {
 		if t.Failed() {
-			text := r.log.String()
-			t.Logf("the end of the logs:\n%s", text[max(0, len(text)-6000):])
+			t.Logf("the end of the logs:\n%s", testenv.Page(r.log.String()))
 		}
 	})
 	r.binary = testenv.Build(t, "ingest")
 	pipeline := testenv.Build(t, "pipeline")
 	r.broker = start(t, r.log)
 	server := testenv.Redis(t)
-	store, err := registry.Open(t.Context(), server)
+	store, err := registry.Open(t.Context(), redisconn.At(server))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func (r *rig) finish() []*sent {
 	}
 	for _, s := range all {
 		if s.Acked == 0 {
-			r.t.Fatalf("the client has ended, but %s is not acknowledged:\n%s", s.Key, r.log.String())
+			r.t.Fatalf("the client has ended, but %s is not acknowledged", s.Key)
 		}
 	}
 	return all

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/registry"
 )
@@ -59,11 +60,11 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 	log := new(testenv.Buffer)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the pipeline's own lines:\n%s", ownLines(log.String()))
+			t.Logf("the pipeline's own lines:\n%s", testenv.Page(ownLines(log.String())))
 			files, _ := filepath.Glob(filepath.Join(state, "log", "*")) // The pattern is right.
 			for _, f := range files {
 				text, _ := os.ReadFile(f) //nolint:gosec // Of our workers.
-				t.Logf("%s:\n%s", filepath.Base(f), ownLines(string(text)))
+				t.Logf("%s:\n%s", filepath.Base(f), testenv.Page(ownLines(string(text))))
 			}
 		}
 	})
@@ -121,7 +122,7 @@ type queries struct {
 
 func newQueries(t *testing.T, w *world, addr string) *queries {
 	t.Helper()
-	store, err := registry.Open(t.Context(), addr)
+	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/parser"
+
+	"pulseboard/internal/secret"
 )
 
 // Entry is one token of the file.
@@ -45,6 +47,9 @@ const maxFile = 1 << 20
 
 // readFile returns the text of a tokens file, "" when it is there and empty.
 func readFile(path string) (string, error) {
+	if err := secret.CheckFile(path); err != nil {
+		return "", fmt.Errorf("cannot read the tokens file: %w", err)
+	}
 	f, err := os.Open(path) //nolint:gosec // The operator named it.
 	if err != nil {
 		return "", fmt.Errorf("cannot read the tokens file: %w", err)

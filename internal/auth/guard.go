@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -64,9 +63,6 @@ func Open(path string, c Config) (*Guard, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if fault := writableByAll(path); fault != "" {
-		return nil, errors.New(fault)
-	}
 	text, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w; make it with pulseboard token create --file, or take --tokens away to serve this machine alone", err)
@@ -86,22 +82,19 @@ func Open(path string, c Config) (*Guard, error) {
 	return g, nil
 }
 
-// writableByAll says what is wrong with a file that every user of the machine can
-// write, "" = nothing: each of them could let himself in.
-func writableByAll(path string) string {
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm()&0o002 == 0 {
-		return ""
-	}
-	return fmt.Sprintf("every user of this machine can write the tokens file %s, and so let himself in: chmod o-w it, and look whether each of its tokens is yours", path)
-}
-
-// warnIfOpen says so when others of this machine can read the file. What they
-// find are hashes, which are of no use, so it is no more than a warning.
+// warnIfOpen says so when others of this machine can read the file, where they find
+// hashes, which are of no use, or when a group can write it, which may be meant.
+// One that everybody can write is not used at all (see secret.CheckFile).
 func (g *Guard) warnIfOpen() {
 	info, err := os.Stat(g.path)
-	if err == nil && info.Mode().Perm()&0o004 != 0 {
+	if err != nil {
+		return
+	}
+	if info.Mode().Perm()&0o004 != 0 {
 		g.log.Warn("every user of this machine can read the tokens file; chmod o-r it", "file", g.path)
+	}
+	if info.Mode().Perm()&0o020 != 0 {
+		g.log.Warn("a group can write the tokens file, and so let anybody in; chmod g-w it, unless that is meant", "file", g.path)
 	}
 }
 

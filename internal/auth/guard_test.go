@@ -220,13 +220,15 @@ func TestReload(t *testing.T) {
 func TestTokensStayInForce(t *testing.T) {
 	whole := tokens(tok("a", View))
 	for name, spoil := range map[string]func(r *rig) error{
-		"broken":       func(r *rig) error { return os.WriteFile(r.path, []byte("tokens:\n  - name: a\n    scop"), 0o600) },
-		"a bad entry":  func(r *rig) error { return os.WriteFile(r.path, []byte(whole+"  - name: b\n"), 0o600) },
-		"emptied":      func(r *rig) error { return os.Truncate(r.path, 0) },
-		"without any":  func(r *rig) error { return os.WriteFile(r.path, []byte("tokens: []\n"), 0o600) },
-		"deleted":      func(r *rig) error { return os.Remove(r.path) },
-		"now a folder": func(r *rig) error { return errors.Join(os.Remove(r.path), os.Mkdir(r.path, 0o700)) },
-		"much too big": func(r *rig) error { return os.Truncate(r.path, maxFile+1) },
+		"broken":                       func(r *rig) error { return os.WriteFile(r.path, []byte("tokens:\n  - name: a\n    scop"), 0o600) },
+		"a bad entry":                  func(r *rig) error { return os.WriteFile(r.path, []byte(whole+"  - name: b\n"), 0o600) },
+		"emptied":                      func(r *rig) error { return os.Truncate(r.path, 0) },
+		"without any":                  func(r *rig) error { return os.WriteFile(r.path, []byte("tokens: []\n"), 0o600) },
+		"deleted":                      func(r *rig) error { return os.Remove(r.path) },
+		"now a folder":                 func(r *rig) error { return errors.Join(os.Remove(r.path), os.Mkdir(r.path, 0o700)) },
+		"everybody's":                  func(r *rig) error { return os.Chmod(r.path, 0o602) },
+		"a file in everybody's folder": func(r *rig) error { return os.Chmod(filepath.Dir(r.path), 0o777) }, //nolint:gosec // It is what is refused.
+		"much too big":                 func(r *rig) error { return os.Truncate(r.path, maxFile+1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, inFolder(t), whole)
@@ -245,7 +247,7 @@ func TestTokensStayInForce(t *testing.T) {
 				t.Errorf("%v failures, unusable %v", f, u)
 			}
 			// And whole again, with the same text or another.
-			if err := os.RemoveAll(r.path); err != nil {
+			if err := errors.Join(os.Chmod(filepath.Dir(r.path), 0o700), os.RemoveAll(r.path)); err != nil { //nolint:gosec // A folder.
 				t.Fatal(err)
 			}
 			r.write(whole)
@@ -364,6 +366,31 @@ func TestFileThatOthersCanRead(t *testing.T) {
 		r := newRig(t, path, "")
 		if got := strings.Contains(r.log.String(), "chmod o-r"); got != warned {
 			t.Errorf("%v: warned %v: %s", mode, got, r.log.String())
+		}
+	}
+}
+
+// Whoever can write the file lets himself in: of everybody that is refused, by the
+// commands that change it too, of a group it is said.
+func TestFileThatOthersCanWrite(t *testing.T) {
+	path := inFolder(t)
+	write := func(mode os.FileMode) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(path, []byte(tokens(tok("a", View))), 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(0o660)
+	if r := newRig(t, path, ""); !strings.Contains(r.log.String(), "chmod g-w") {
+		t.Errorf("nothing is said of the group: %s", r.log.String())
+	}
+	for _, mode := range []os.FileMode{0o602, 0o666, 0o622} {
+		write(mode)
+		_, err := Open(path, Config{})
+		for _, err := range []error{err, Add(path, tok("b", View)), Remove(path, "a")} {
+			if err == nil || !strings.Contains(err.Error(), "chmod o-w") || !strings.Contains(err.Error(), path) {
+				t.Errorf("%v: %v", mode, err)
+			}
 		}
 	}
 }

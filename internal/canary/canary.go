@@ -2,6 +2,7 @@ package canary
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,8 @@ type Config struct {
 	// Token returns the token, with the scopes ingest and edit; it is asked again for
 	// each request. nil = none is needed.
 	Token func() (string, error)
+	// TLS is how a service over https is known; nil = by the certificates that the system trusts.
+	TLS *tls.Config
 	// Metrics is where it registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().
@@ -77,7 +80,7 @@ func New(c Config) (*Canary, error) {
 	}
 	return &Canary{
 		config: c, metrics: m, ledger: l,
-		client: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2}},
+		client: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2, TLSClientConfig: c.TLS}},
 	}, nil
 }
 

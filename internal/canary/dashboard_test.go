@@ -14,6 +14,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"pulseboard/configsvc"
+	"pulseboard/internal/redisconn"
 	"pulseboard/registry"
 )
 
@@ -21,12 +22,12 @@ import (
 func newConfig(t *testing.T) (*Canary, func(method, path, body string) (int, string)) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	store, err := configsvc.OpenStore(t.Context(), filepath.Join(t.TempDir(), "dashboards.db"))
+	store, err := configsvc.OpenStore(t.Context(), configsvc.SQLite(filepath.Join(t.TempDir(), "dashboards.db")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	reg, err := registry.Open(t.Context(), miniredis.RunT(t).Addr(), registry.WithLog(log))
+	reg, err := registry.Open(t.Context(), redisconn.At(miniredis.RunT(t).Addr()), registry.WithLog(log))
 	if err != nil {
 		t.Fatal(err)
 	}

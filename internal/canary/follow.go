@@ -53,7 +53,7 @@ func (c *Canary) watch(ctx context.Context, opened func()) error {
 	if err := c.bearer(header); err != nil {
 		return err
 	}
-	dialer := websocket.Dialer{Subprotocols: []string{"pulseboard.v1"}, HandshakeTimeout: requestTimeout, Proxy: http.ProxyFromEnvironment}
+	dialer := websocket.Dialer{Subprotocols: []string{"pulseboard.v1"}, HandshakeTimeout: requestTimeout, Proxy: http.ProxyFromEnvironment, TLSClientConfig: c.config.TLS}
 	conn, res, err := dialer.DialContext(ctx, address, header)
 	if err != nil {
 		if res != nil {

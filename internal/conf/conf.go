@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"pulseboard/internal/secret"
 )
 
 // ErrHelp is returned by Parse when --help was asked for and has been printed.
@@ -17,7 +19,9 @@ var ErrHelp = errors.New("help was asked for")
 // Flags is a flag.FlagSet with an environment and a help text.
 type Flags struct {
 	*flag.FlagSet
-	about string
+	about   string
+	secrets []*secretFlag
+	checks  []func() error
 }
 
 // New returns an empty set. about is the text above the list of flags: what
@@ -46,6 +50,9 @@ func (f *Flags) Parse(args []string, getenv func(string) string, help io.Writer)
 // ParseArgs is Parse for a command that takes arguments too, such as files:
 // they may stand before, between and after the flags. What follows -- is no flag.
 func (f *Flags) ParseArgs(args []string, getenv func(string) string, help io.Writer) (rest []string, err error) {
+	if err := f.refuseSecrets(args); err != nil {
+		return nil, err
+	}
 	if err := f.fromEnvironment(getenv); err != nil {
 		return nil, err
 	}
@@ -64,10 +71,27 @@ func (f *Flags) ParseArgs(args []string, getenv func(string) string, help io.Wri
 		}
 		read := len(args) - f.NArg()
 		if f.NArg() == 0 || read > 0 && args[read-1] == "--" {
-			return append(rest, f.Args()...), nil
+			return append(rest, f.Args()...), f.finish(getenv)
 		}
 		rest, args = append(rest, f.Arg(0)), f.Args()[1:]
 	}
+}
+
+// Check adds what is done once all flags are read.
+func (f *Flags) Check(check func() error) { f.checks = append(f.checks, check) }
+
+func (f *Flags) finish(getenv func(string) string) error {
+	for _, s := range f.secrets {
+		if err := s.read(getenv); err != nil {
+			return err
+		}
+	}
+	for _, check := range f.checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *Flags) fromEnvironment(getenv func(string) string) error {
@@ -78,7 +102,7 @@ func (f *Flags) fromEnvironment(getenv func(string) string) error {
 			return
 		}
 		if e := f.Set(fl.Name, v); e != nil {
-			err = fmt.Errorf("invalid value %q in %s: %w", v, EnvName(fl.Name), e)
+			err = fmt.Errorf("invalid value %q in %s: %w", secret.Scrub(v), EnvName(fl.Name), e)
 		}
 	})
 	return err
@@ -96,7 +120,13 @@ func (f *Flags) printHelp(w io.Writer) {
 		if fl.DefValue != "" && fl.DefValue != "false" {
 			fmt.Fprintf(&b, "  (default %s)", fl.DefValue)
 		}
-		fmt.Fprintf(&b, "\n        %s\n        %s\n", strings.ReplaceAll(usage, "\n", "\n        "), EnvName(fl.Name))
+		env := EnvName(fl.Name)
+		for _, s := range f.secrets {
+			if fl.Name == s.name+fileSuffix {
+				env += "\n        " + EnvName(s.name) + " instead holds it itself"
+			}
+		}
+		fmt.Fprintf(&b, "\n        %s\n        %s\n", strings.ReplaceAll(usage, "\n", "\n        "), env)
 	})
 	// Help that cannot be written has no reader.
 	_, _ = io.WriteString(w, b.String())

@@ -5,6 +5,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,9 +26,10 @@ type Rates func(context.Context) (map[string]float64, error)
 
 // Config says where the figures go.
 type Config struct {
-	IngestURL string // http://host:port/ingest.
-	Token     string // With the scope ingest; "" where none is needed.
-	Host      string // Value of the tag host.
+	IngestURL string      // http://host:port/ingest.
+	TLS       *tls.Config // How a server over https is known; nil = by the certificates that the system trusts.
+	Token     string      // With the scope ingest; "" where none is needed.
+	Host      string      // Value of the tag host.
 	Every     time.Duration
 	Rates     Rates
 	Log       *slog.Logger
@@ -38,7 +40,8 @@ func Run(ctx context.Context, c Config) {
 	s := sampler{config: c, before: make(map[string]float64)}
 	t := time.NewTicker(c.Every)
 	defer t.Stop()
-	client := &http.Client{Timeout: 5 * time.Second}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: c.TLS}}
+	defer client.CloseIdleConnections()
 	failing := false
 	for {
 		err := post(ctx, client, c, s.sample(ctx))

@@ -15,7 +15,7 @@ type ChildConfig struct {
 	Name   string // For messages.
 	Path   string // Of the program.
 	Args   []string
-	Env    []string      // nil = that of this process.
+	Env    []string      // nil = Environ().
 	Dir    string        // Working directory; "" = that of this process.
 	Output io.Writer     // Gets stdout and stderr, one whole line a call, from one goroutine. nil = nowhere.
 	Grace  time.Duration // Between SIGTERM and SIGKILL; 0 = 5 s.
@@ -46,6 +46,9 @@ const (
 func StartChild(c ChildConfig) (*Child, error) {
 	if c.Grace == 0 {
 		c.Grace = defaultGrace
+	}
+	if c.Env == nil {
+		c.Env = Environ()
 	}
 	if c.Output == nil {
 		c.Output = io.Discard

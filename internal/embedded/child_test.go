@@ -82,7 +82,7 @@ func (c lineChan) Write(b []byte) (int, error) {
 // untilGone waits for the end of the process that listens on addr, to which c is a connection.
 func untilGone(t *testing.T, c net.Conn) {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := c.Read(make([]byte, 1))

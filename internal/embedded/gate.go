@@ -22,6 +22,7 @@ type gate struct {
 	limits gateLimits
 	log    *slog.Logger
 	room   *semaphore.Weighted // Of what the requests under way may become.
+	large  sync.Pool           // Of buffers for large requests, *[]byte.
 
 	mu     sync.Mutex
 	open   int

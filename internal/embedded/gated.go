@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,6 +69,8 @@ func (c *gated) Read(p []byte) (int, error) {
 	n := copy(p, c.request)
 	c.request = c.request[n:]
 	if len(c.request) == 0 && cap(c.buffer) > firstBytes {
+		large := c.buffer
+		c.gate.large.Put(&large)
 		c.buffer, c.request = nil, nil
 	}
 	return n, nil
@@ -161,6 +164,19 @@ func kind(request []byte) (key, version int16) {
 
 // take reads n bytes into the buffer, which grows as they come.
 func (c *gated) take(n int, key int16) error {
+	if n <= c.in.Buffered() && c.gate.room.TryAcquire(weight(key, n)) { // Most are small, and there.
+		if !c.hold(weight(key, n)) {
+			return net.ErrClosed
+		}
+		c.buffer = slices.Grow(c.buffer[:0], n)[:n]
+		_, err := io.ReadFull(c.in, c.buffer)
+		return err
+	}
+	if n > firstBytes {
+		if b, ok := c.gate.large.Get().(*[]byte); ok {
+			c.buffer = *b
+		}
+	}
 	deadline := time.Now().Add(c.gate.limits.request)
 	if err := c.SetReadDeadline(deadline); err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -18,7 +20,7 @@ import (
 
 // RedisConfig says how to run Redis.
 type RedisConfig struct {
-	Dir            string    // Folder for the socket of the child, made when absent.
+	Dir            string    // Folder for the socket, made when absent.
 	ForceInProcess bool      // Do not look for redis-server.
 	MaxMemory      string    // Of the child, as Redis writes it; "" = 2gb.
 	Output         io.Writer // Gets the log lines of the child; nil = nowhere.
@@ -37,9 +39,13 @@ type Redis struct {
 	addr   string
 	kind   string
 	child  *Child
-	mini   *miniredis.Miniredis
 	tmpDir string
-	done   chan struct{} // Of the one in process, which ends only in Close.
+
+	// Of the one in process, which ends only in Close.
+	mini      *miniredis.Miniredis
+	lis       net.Listener
+	accepting sync.WaitGroup
+	done      chan struct{}
 }
 
 const (
@@ -63,12 +69,47 @@ func StartRedis(ctx context.Context, c RedisConfig) (*Redis, error) {
 		}
 		c.Log.Info("redis-server is not on PATH; using the slower Redis in this process")
 	}
-	m := miniredis.NewMiniRedis()
-	m.ClockTTL(true) // Else nothing ever expires.
-	if err := m.StartAddr("127.0.0.1:0"); err != nil {
-		return nil, fmt.Errorf("cannot start Redis in this process: %w", err)
+	return startInProcess(ctx, c)
+}
+
+// startInProcess serves on a socket that only this user may connect to: a port of
+// this machine would be everybody's.
+func startInProcess(ctx context.Context, c RedisConfig) (*Redis, error) {
+	fail := func(err error) error { return fmt.Errorf("cannot start Redis in this process: %w", err) }
+	r := &Redis{kind: RedisInProcess, mini: miniredis.NewMiniRedis(), done: make(chan struct{})}
+	socket, err := r.socket(c.Dir)
+	if err != nil {
+		return nil, fail(err)
 	}
-	return &Redis{addr: m.Addr(), kind: RedisInProcess, mini: m, done: make(chan struct{})}, nil
+	r.addr = "unix://" + socket
+	r.mini.ClockTTL(true)       // Else nothing ever expires.
+	first, err := r.mini.Dial() // Which starts it, without a port.
+	if err != nil {
+		return nil, fail(err)
+	}
+	_ = first.Close() // Nothing was asked.
+	if r.lis, err = listenPrivate(ctx, socket); err != nil {
+		return nil, fail(err)
+	}
+	server := r.mini.Server()
+	r.accepting.Go(func() {
+		for {
+			conn, err := r.lis.Accept()
+			if err != nil {
+				return // Closed.
+			}
+			server.ServeConn(conn)
+		}
+	})
+	return r, nil
+}
+
+// listenPrivate makes a socket that is nobody else's from its first moment on.
+func listenPrivate(ctx context.Context, socket string) (net.Listener, error) {
+	// The mask is that of the process: what others make meanwhile is private too.
+	defer syscall.Umask(syscall.Umask(0o077))
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "unix", socket)
 }
 
 func startRedisServer(ctx context.Context, path string, c RedisConfig) (*Redis, error) {
@@ -162,7 +203,7 @@ func ping(ctx context.Context, socket string) error {
 	return err
 }
 
-// Addr returns host:port, or unix:// and the path of a socket.
+// Addr returns unix:// and the path of a socket.
 func (r *Redis) Addr() string { return r.addr }
 
 // Kind returns RedisServer or RedisInProcess.
@@ -192,6 +233,8 @@ func (r *Redis) Close() error {
 		err = r.child.Close()
 	}
 	if r.mini != nil {
+		err = r.lis.Close() // It takes the socket away.
+		r.accepting.Wait()
 		r.mini.Close()
 		close(r.done)
 	}

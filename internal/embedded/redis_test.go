@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"log/slog"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -89,12 +90,37 @@ func TestRedisThatDies(t *testing.T) {
 }
 
 func TestRedisInAFolderWithALongPath(t *testing.T) {
-	r := startRedis(t, RedisServer, filepath.Join(t.TempDir(), strings.Repeat("long/", 30)))
-	if err := redisClient(t, r).Ping(background(t)).Err(); err != nil {
-		t.Error(err)
+	for _, kind := range []string{RedisInProcess, RedisServer} {
+		t.Run(kind, func(t *testing.T) {
+			r := startRedis(t, kind, filepath.Join(t.TempDir(), strings.Repeat("long/", 30)))
+			if err := redisClient(t, r).Ping(background(t)).Err(); err != nil {
+				t.Error(err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	if err := r.Close(); err != nil {
-		t.Error(err)
+}
+
+// The socket is this user's alone, also in a folder that others may enter.
+func TestRedisIsPrivate(t *testing.T) {
+	for _, kind := range []string{RedisInProcess, RedisServer} {
+		t.Run(kind, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // It is the test.
+				t.Fatal(err)
+			}
+			r := startRedis(t, kind, dir)
+			path := strings.TrimPrefix(r.Addr(), "unix://")
+			info, err := os.Stat(path)
+			if err != nil || info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("%s has the mode %v, %v: others may connect", r.Addr(), info.Mode(), err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -115,12 +141,9 @@ func startRedis(t *testing.T, kind, dir string) *Redis {
 
 func redisClient(t *testing.T, r *Redis) *redis.Client {
 	t.Helper()
-	o := &redis.Options{Addr: r.Addr()}
-	if strings.Contains(r.Addr(), "://") {
-		var err error
-		if o, err = redis.ParseURL(r.Addr()); err != nil {
-			t.Fatal(err)
-		}
+	o, err := redis.ParseURL(r.Addr())
+	if err != nil {
+		t.Fatal(err)
 	}
 	c := redis.NewClient(o)
 	t.Cleanup(func() { _ = c.Close() })

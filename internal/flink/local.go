@@ -19,28 +19,39 @@ import (
 
 // LocalConfig says how to run Flink and Beam's job server in one Java process.
 type LocalConfig struct {
-	Jars   string // Folder of the jars, see Find.
-	Dir    string // For configuration and checkpoints.
-	Slots  int    // 0 = 2.
-	Heap   string // Of Java at most, as it writes it; "" = a quarter of the memory, which is Java's own choice.
+	Jars   string   // Folder of the jars, see Find.
+	Dir    string   // For configuration and checkpoints.
+	Slots  int      // 0 = 2.
+	Heap   string   // Of Java at most, as it writes it; "" = a quarter of the memory, which is Java's own choice.
+	Env    []string // Of Java, and so of the workers that it starts; nil = embedded.Environ().
 	Output io.Writer
 	// From is the checkpoint or savepoint that the job begins with, "" = none.
 	From string
 }
 
-// Local is a running one.
+// Local is a running one. Its servers are on loopback, and take nothing from who
+// does not know its secret.
 type Local struct {
 	*embedded.Child
 
 	jobServer string
 	rest      string
+	secret    Secret
+}
+
+// environ is Env, or this process's.
+func (c LocalConfig) environ() []string {
+	if c.Env == nil {
+		return os.Environ()
+	}
+	return slices.Clone(c.Env)
 }
 
 // ErrNoJars is returned when Java or the jars are not there.
 var ErrNoJars = errors.New("Flink cannot be started") //nolint:staticcheck // A name begins the text.
 
-// jobServerClass is what every folder of jars must have.
-const jobServerJar = "beam-runners-flink-*.jar"
+// jarsNeeded are what every folder of jars must have: Beam's runner, and the classes of deploy/flink.
+func jarsNeeded() []string { return []string{"beam-runners-flink-*.jar", "pulseboard-flink.jar"} }
 
 // FindJava returns the path of java and checks the folder of jars.
 func FindJava(jars string) (string, error) {
@@ -48,8 +59,10 @@ func FindJava(jars string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: java is not on PATH; install Java 11 or 17", ErrNoJars)
 	}
-	if found, err := filepath.Glob(filepath.Join(jars, jobServerJar)); err != nil || len(found) == 0 {
-		return "", fmt.Errorf("%w: %s has no %s; run make flink, which fetches them", ErrNoJars, jars, jobServerJar)
+	for _, jar := range jarsNeeded() {
+		if found, err := filepath.Glob(filepath.Join(jars, jar)); err != nil || len(found) == 0 {
+			return "", fmt.Errorf("%w: %s has no %s; run make flink, which fetches and makes them", ErrNoJars, jars, jar)
+		}
 	}
 	return java, nil
 }
@@ -60,6 +73,12 @@ rest.address: 127.0.0.1
 rest.bind-address: 127.0.0.1
 rest.port: %[1]d
 rest.bind-port: %[1]d
+# All that listens by itself; the rest is kept on loopback by pulseboard.flink.OneMachine.
+jobmanager.bind-host: 127.0.0.1
+taskmanager.host: 127.0.0.1
+taskmanager.bind-host: 127.0.0.1
+# Nobody has jars to hand in.
+web.submit.enable: false
 taskmanager.numberOfTaskSlots: %[2]d
 # A failure of anything is followed by a restart from the newest checkpoint, for ever.
 restart-strategy.type: fixed-delay
@@ -102,6 +121,10 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
+	secret, err := newSecret(dir)
+	if err != nil {
+		return nil, err
+	}
 	text := fmt.Sprintf(localConf, ports[0], c.Slots, dir)
 	if c.From != "" {
 		// The option of a submission is ignored by a Flink in the job server's own process.
@@ -114,12 +137,15 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 	if c.Heap != "" {
 		heap = []string{"-Xmx" + c.Heap}
 	}
-	l := &Local{jobServer: fmt.Sprintf("127.0.0.1:%d", ports[1]), rest: fmt.Sprintf("http://127.0.0.1:%d", ports[0])}
+	l := &Local{jobServer: fmt.Sprintf("127.0.0.1:%d", ports[1]), rest: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), secret: secret}
 	l.Child, err = embedded.StartChild(embedded.ChildConfig{
 		Name: "flink", Path: java, Output: c.Output, Dir: dir, Grace: 3 * time.Second,
+		// Not an argument, which everybody can see; the workers inherit it.
+		Env: append(c.environ(), secretVariable+"="+string(secret)),
 		Args: append(heap,
+			"--add-opens=java.base/java.net=ALL-UNNAMED", // For OneMachine.
 			"-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Djava.io.tmpdir="+filepath.Join(dir, "tmp"),
-			"-cp", filepath.Join(c.Jars, "*"), "org.apache.beam.runners.flink.FlinkJobServerDriver",
+			"-cp", filepath.Join(c.Jars, "*"), "pulseboard.flink.OneMachine",
 			"--flink-master=[local]", "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", ports[1]), fmt.Sprintf("--artifact-port=%d", ports[2]),
 			fmt.Sprintf("--expansion-port=%d", ports[3]), "--artifacts-dir="+filepath.Join(dir, "artifacts"), "--flink-conf-dir="+filepath.Join(dir, "conf"),
 		),
@@ -163,6 +189,14 @@ func (l *Local) JobServer() string { return l.jobServer }
 
 // REST returns the URL of Flink's REST API.
 func (l *Local) REST() string { return l.rest }
+
+// Secret returns what all its servers ask for.
+func (l *Local) Secret() Secret { return l.secret }
+
+// Client returns a client of the REST API that has the secret.
+func (l *Local) Client() *Client {
+	return NewClient(l.rest, l.secret)
+}
 
 // Retained returns the retained checkpoints and the savepoints anywhere below a
 // folder, as URIs, newest first. Only whole ones have metadata.

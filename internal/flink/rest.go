@@ -21,9 +21,9 @@ type Client struct {
 	HTTP *http.Client
 }
 
-// NewClient returns a client with deadlines.
-func NewClient(url string) *Client {
-	return &Client{URL: strings.TrimRight(url, "/"), HTTP: &http.Client{Timeout: requestTimeout}}
+// NewClient returns a client with deadlines, which has the secret of a Flink of one machine; "" = none.
+func NewClient(url string, secret Secret) *Client {
+	return &Client{URL: strings.TrimRight(url, "/"), HTTP: &http.Client{Timeout: requestTimeout, Transport: transport{secret}}}
 }
 
 const (

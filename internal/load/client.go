@@ -107,7 +107,7 @@ type hello struct {
 }
 
 func (c *client) hello() hello {
-	h := hello{Type: "hello", Token: c.set.config.Token}
+	h := hello{Type: "hello", Token: c.set.config.Token.Reveal()}
 	for i, cur := range c.account.cursors {
 		if cur.last == 0 {
 			continue

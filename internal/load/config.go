@@ -10,17 +10,19 @@ import (
 	"syscall"
 	"time"
 
+	"pulseboard/internal/redisconn"
+	"pulseboard/internal/secret"
 	"pulseboard/metric"
 )
 
 // Config says what load to make, and where.
 type Config struct {
-	Ingest   string   // URL of ingest; needed with Rate.
-	Service  string   // URL of the config service; needed to make dashboards.
-	Gateways []string // URLs of gateways; needed with Connections and with Check. Clients take them by turns.
-	Redis    string   // Address of Redis, to measure when it tells of results; "" = not.
-	Token    string   // With the scopes that the load needs: ingest, edit, view.
-	Run      string   // Names the metrics: load.<run>.<n>.
+	Ingest   string             // URL of ingest; needed with Rate.
+	Service  string             // URL of the config service; needed to make dashboards.
+	Gateways []string           // URLs of gateways; needed with Connections and with Check. Clients take them by turns.
+	Redis    redisconn.Endpoint // To measure when it tells of results; zero = not.
+	Token    secret.Text        // With the scopes that the load needs: ingest, edit, view.
+	Run      string             // Names the metrics: load.<run>.<n>.
 
 	Rate    float64 // Events a second; 0 = none.
 	Batch   int     // Events in a request.
@@ -107,7 +109,7 @@ func (c *Config) Validate() error {
 
 func (c *Config) checkEvents() error {
 	switch {
-	case c.Redis != "" && c.Connections == 0 && !c.Check:
+	case !c.Redis.IsZero() && c.Connections == 0 && !c.Check:
 		return errors.New("--redis measures when results of dashboards are told: it needs --connections or --check")
 	case c.Rate == 0 && c.Check:
 		return errors.New("--check compares what was sent with what is shown: it needs --rate")

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 )
 
@@ -40,7 +41,7 @@ func TestConfigValidate(t *testing.T) {
 		"--tags is 17":                              func(c *Config) { c.Tags = 17 },
 		"--senders is 0":                            func(c *Config) { c.Senders = 0 },
 		"--check compares":                          func(c *Config) { c.Rate, c.Check = 0, true },
-		"--redis measures":                          func(c *Config) { c.Connections, c.Redis = 0, "h:1" },
+		"--redis measures":                          func(c *Config) { c.Connections, c.Redis = 0, redisconn.At("h:1") },
 		"--connect-rate is 0":                       func(c *Config) { c.ConnectRate = 0 },
 		"--handshakes is 0":                         func(c *Config) { c.Handshakes = 0 },
 		"--stop-reading is 101":                     func(c *Config) { c.StopReading = 101 },

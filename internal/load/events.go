@@ -162,8 +162,8 @@ func (e *events) post(ctx context.Context, body []byte, key string) (status int,
 	}
 	req.GetBody = nil // Else net/http would send it again by itself, and nobody would count that.
 	req.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {key}}
-	if e.config.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+e.config.Token)
+	if e.config.Token.IsSet() {
+		req.Header.Set("Authorization", "Bearer "+e.config.Token.Reveal())
 	}
 	res, err := e.client.Do(req)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/results"
 )
@@ -21,8 +22,8 @@ type messages struct {
 	late      histogram
 }
 
-func openMessages(ctx context.Context, addr string) (*messages, error) {
-	store, err := results.Open(ctx, addr)
+func openMessages(ctx context.Context, at redisconn.Endpoint) (*messages, error) {
+	store, err := results.Open(ctx, at)
 	if err != nil {
 		return nil, fmt.Errorf("%w; correct --redis", err)
 	}

@@ -42,7 +42,7 @@ func Run(ctx context.Context, c Config, progress io.Writer) (report *Report, err
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	r := &run{config: c, progress: progress, api: newAPI(c.Token)}
+	r := &run{config: c, progress: progress, api: newAPI(c.Token.Reveal())}
 	r.made = &dashboards{api: r.api, config: &r.config}
 	r.report = &Report{
 		Run: c.Run, Started: time.Now().UTC().Truncate(time.Millisecond),
@@ -88,7 +88,7 @@ func (r *run) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	if c.Redis != "" {
+	if !c.Redis.IsZero() {
 		var err error
 		if r.redis, err = openMessages(ctx, c.Redis); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 
 	"pulseboard/internal/auth"
 	"pulseboard/internal/load"
+	"pulseboard/internal/secret"
 	"pulseboard/internal/testenv"
 )
 
@@ -53,6 +55,7 @@ func wantExact(t *testing.T, d load.Delivery) {
 }
 
 func TestRunIsExact(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, nil)
 	r := w.run(w.plan())
 	s, e := r.Streams, r.Events
@@ -145,6 +148,7 @@ func (w *world) tamper(change func(n int, frame []byte) [][]byte) string {
 
 // What the clients are not given, given twice or in another order is seen, all of it.
 func TestFaultsOfAGatewayAreSeen(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	// Early updates, so that they come before the cut. A frame may hold fewer
 	// than all widgets when the machine is busy: what is lost is counted.
 	var touched atomic.Int64
@@ -233,6 +237,7 @@ func TestFaultsOfAGatewayAreSeen(t *testing.T) {
 
 // What the pipeline did not publish is told, and not blamed on the gateway.
 func TestWhatWasNotPublished(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, func(key string, end int64) bool {
 		return strings.HasPrefix(key, "load.test.1:sum:") && end%500 == 0
 	})
@@ -240,7 +245,9 @@ func TestWhatWasNotPublished(t *testing.T) {
 	p.Rate = 0
 	r := w.run(p)
 	wantExact(t, r.Streams.Delivery)
-	if r.Streams.Unpublished == 0 || r.Exact || len(r.Notes) == 0 || !strings.Contains(r.Notes[0], "load.test.1:sum:5s") {
+	// A busy machine has notes of its own: of clients that came late.
+	told := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "not published") && strings.Contains(n, "load.test.1:sum:5s") })
+	if r.Streams.Unpublished == 0 || r.Exact || !told {
 		t.Errorf("%d ends are told of as not published; notes %q, faults %q", r.Streams.Unpublished, r.Notes, r.Faults)
 	}
 }
@@ -260,6 +267,7 @@ func (w when) Write(b []byte) (int, error) {
 
 // After a restart of the gateway every client comes back, without a gap.
 func TestReconnect(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, nil)
 	p := w.plan()
 	p.Rate, p.Reconnect, p.For = 0, true, 8*time.Second
@@ -287,6 +295,7 @@ func TestReconnect(t *testing.T) {
 
 // Without --reconnect a lost connection is a fault.
 func TestLostConnections(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, nil)
 	p := w.plan()
 	p.Rate = 0
@@ -309,6 +318,7 @@ func TestLostConnections(t *testing.T) {
 
 // Clients that stop reading are conflated; the others notice nothing.
 func TestStopReading(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, nil)
 	p := w.plan()
 	p.Rate, p.Metrics, p.Dashboards, p.Widgets, p.Connections, p.StopReading, p.For = 0, 24, 1, 120, 5, 2, 4*time.Second
@@ -323,6 +333,7 @@ func TestStopReading(t *testing.T) {
 
 // Requests that are refused for the moment, or whose answer is lost, are sent again.
 func TestEventsAreSentAgain(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, nil, nil)
 	target, err := url.Parse(w.ingest)
 	if err != nil {
@@ -375,6 +386,7 @@ func TestEventsAreSentAgain(t *testing.T) {
 
 // What cannot work says why, and what to do.
 func TestRefusals(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	w := newWorld(t, testenv.Guard(t, auth.Admin, auth.View, auth.Ingest, auth.Edit), nil)
 	for name, c := range map[string]struct {
 		change func(*load.Config)
@@ -382,34 +394,34 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no token": {func(*load.Config) {}, "pass a token for it in PULSEBOARD_TOKEN"},
 		"a token that may not send": {func(c *load.Config) {
-			c.Token, c.Connections = string(auth.View), 0
+			c.Token, c.Connections = secret.New(string(auth.View)), 0
 		}, "pass a token with the scope ingest in PULSEBOARD_TOKEN"},
 		"a token that may not look": {func(c *load.Config) {
-			c.Token, c.Rate, c.DashboardIDs = string(auth.Ingest), 0, []string{"d"}
+			c.Token, c.Rate, c.DashboardIDs = secret.New(string(auth.Ingest)), 0, []string{"d"}
 		}, "closed with 4401"},
 		"no such dashboard": {func(c *load.Config) {
-			c.Token, c.Rate, c.DashboardIDs = string(auth.Admin), 0, []string{"d"}
+			c.Token, c.Rate, c.DashboardIDs = secret.New(string(auth.Admin)), 0, []string{"d"}
 		}, "closed with 4404"},
 		"not the gateway": {func(c *load.Config) {
-			c.Token, c.Gateways = string(auth.Admin), []string{w.config}
+			c.Token, c.Gateways = secret.New(string(auth.Admin)), []string{w.config}
 		}, "is this the gateway?"},
 		"not ingest": {func(c *load.Config) {
-			c.Token, c.Ingest = string(auth.Admin), w.config
+			c.Token, c.Ingest = secret.New(string(auth.Admin)), w.config
 		}, "is --ingest the address of ingest?"},
 		"nobody there": {func(c *load.Config) {
-			c.Token, c.Gateways = string(auth.Admin), []string{"http://127.0.0.1:1"}
+			c.Token, c.Gateways = secret.New(string(auth.Admin)), []string{"http://127.0.0.1:1"}
 		}, "check --gateway"},
 		"a refresh below the slice": {func(c *load.Config) {
-			c.Token, c.Refresh = string(auth.Admin), 10*time.Millisecond
+			c.Token, c.Refresh = secret.New(string(auth.Admin)), 10*time.Millisecond
 		}, "would not make the dashboards as asked for"},
 		"a window that is too long": {func(c *load.Config) {
-			c.Token, c.WindowSeconds = string(auth.Admin), 7200
+			c.Token, c.WindowSeconds = secret.New(string(auth.Admin)), 7200
 		}, "window_seconds"},
 		"a check of a run that is too long": {func(c *load.Config) {
-			c.Token, c.Check, c.For = string(auth.Admin), true, 2*time.Hour
+			c.Token, c.Check, c.For = secret.New(string(auth.Admin)), true, 2*time.Hour
 		}, "shorten --for or leave --check out"},
 		"no such process": {func(c *load.Config) {
-			c.Token, c.Pids = string(auth.Admin), []load.Pid{{Name: "gateway", Pid: 1 << 30}}
+			c.Token, c.Pids = secret.New(string(auth.Admin)), []load.Pid{{Name: "gateway", Pid: 1 << 30}}
 		}, "correct --pids"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -423,13 +435,14 @@ func TestRefusals(t *testing.T) {
 	}
 	t.Run("a token for everything", func(t *testing.T) {
 		p := w.plan()
-		p.Token = string(auth.Admin)
+		p.Token = secret.New(string(auth.Admin))
 		wantExact(t, w.run(p).Streams.Delivery)
 	})
 }
 
 // Ctrl-C ends a run in order: the report is of what was measured, nothing is left.
 func TestInterrupted(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	for name, c := range map[string]struct {
 		at       string
 		measured bool

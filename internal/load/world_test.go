@@ -19,7 +19,9 @@ import (
 	"pulseboard/gateway"
 	"pulseboard/ingest"
 	"pulseboard/internal/auth"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/load"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -51,11 +53,11 @@ func newWorld(t *testing.T, guard *auth.Guard, leaveOut func(key string, end int
 	log := slog.New(slog.DiscardHandler)
 	redis := miniredis.RunT(t)
 	var err error
-	if w.store, err = results.Open(t.Context(), redis.Addr()); err != nil {
+	if w.store, err = results.Open(t.Context(), redisconn.At(redis.Addr())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.store.Close() })
-	if w.boards, err = registry.Open(t.Context(), redis.Addr(), registry.WithLog(log)); err != nil {
+	if w.boards, err = registry.Open(t.Context(), redisconn.At(redis.Addr()), registry.WithLog(log)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.boards.Close() })
@@ -82,7 +84,7 @@ func (w *world) runs(run func(context.Context) error) {
 }
 
 func (w *world) startConfig(log *slog.Logger) {
-	store, err := configsvc.OpenStore(w.t.Context(), filepath.Join(w.t.TempDir(), "p.db"))
+	store, err := configsvc.OpenStore(w.t.Context(), configsvc.SQLite(filepath.Join(w.t.TempDir(), "p.db")))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -105,7 +107,7 @@ func (w *world) startIngest(log *slog.Logger) {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(cluster.Close)
-	s, err := ingest.New(ingest.Config{Brokers: cluster.ListenAddrs(), Guard: w.guard, Log: log})
+	s, err := ingest.New(ingest.Config{Kafka: kafkaconn.At(cluster.ListenAddrs()...), Guard: w.guard, Log: log})
 	if err != nil {
 		w.t.Fatal(err)
 	}

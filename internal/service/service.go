@@ -9,13 +9,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"pulseboard/internal/conf"
+	"pulseboard/internal/secret"
 )
 
 // Env is what a command gets from its surroundings.
@@ -59,20 +58,31 @@ func Run(ctx context.Context, name string, env Env, run func(context.Context, En
 	var exit *Exit
 	if errors.As(err, &exit) {
 		if exit.Err != nil {
-			_, _ = fmt.Fprintf(env.Stderr, "%s: %v\n", name, exit.Err)
+			_, _ = fmt.Fprintf(env.Stderr, "%s: %s\n", name, secret.Scrub(exit.Err.Error()))
 		}
 		return exit.Code
 	}
 	if err == nil || errors.Is(err, conf.ErrHelp) || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return 0
 	}
-	_, _ = fmt.Fprintf(env.Stderr, "%s: %v\n", name, err)
+	_, _ = fmt.Fprintf(env.Stderr, "%s: %s\n", name, secret.Scrub(err.Error()))
 	return 1
 }
 
 // Logger returns the text log of a service.
 func Logger(w io.Writer, level slog.Level, name string) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})).With("service", name)
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: scrub})).With("service", name)
+}
+
+// scrub takes passwords out of the addresses that libraries quote in their errors.
+func scrub(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case string:
+		a.Value = slog.StringValue(secret.Scrub(v))
+	case error:
+		a.Value = slog.StringValue(secret.Scrub(v.Error()))
+	}
+	return a
 }
 
 // Listen opens a TCP listener; its errors name the address and the way out.
@@ -86,36 +96,4 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
 	}
 	return ln, nil
-}
-
-// How long a server waits for running requests when it ends.
-const drainTime = 5 * time.Second
-
-// Serve answers requests on ln until ctx ends, then lets those under way end
-// and returns nil. Upgraded connections are their handler's to close.
-func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       90 * time.Second,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(ln) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("cannot serve HTTP on %s: %w", ln.Addr(), err)
-	case <-ctx.Done():
-	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	if err := srv.Shutdown(drain); err != nil {
-		log.Warn("requests were cut off at the end", "error", err)
-		_ = srv.Close() // Its error is that of the listener, closed already.
-	}
-	<-ended //nolint:errcheck // Always ErrServerClosed here.
-	return nil
 }

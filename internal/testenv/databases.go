@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,8 +31,40 @@ func StartRedis(t *testing.T) *RedisServer {
 	return r
 }
 
+// NeedRedis leaves a test out where there is no redis-server.
+func NeedRedis(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("there is no redis-server on this machine; .ci/run installs Debian's")
+	}
+}
+
+// RedisPort stands for the port in the lines of StartRedisWith.
+const RedisPort = "@PORT"
+
+// StartRedisWith starts a redis-server with lines of configuration, in which RedisPort is its
+// port, and returns its address. Passwords stand in its file, not in its arguments. Sentinels are
+// one too, with the argument --sentinel.
+func StartRedisWith(t *testing.T, lines string, args ...string) (*Server, string) {
+	t.Helper()
+	p, dir := ports(t, 1)[0], t.TempDir()
+	file := filepath.Join(dir, "redis.conf")
+	write(t, file, strings.ReplaceAll("bind 127.0.0.1\nsave \"\"\n"+lines+"\n", RedisPort, fmt.Sprint(p)))
+	s := newServer(t, dir, "redis", "redis-server", append([]string{file}, args...)...)
+	s.Start()
+	s.until("Redis", func(ctx context.Context) error { return dial(ctx, address(p)) })
+	return s, address(p)
+}
+
 // Addr returns host:port.
 func (r *RedisServer) Addr() string { return r.addr }
+
+// Configure sets one of its parameters.
+func (r *RedisServer) Configure(name, value string) error {
+	client := redis.NewClient(&redis.Options{Addr: r.addr})
+	defer client.Close() //nolint:errcheck // It was set.
+	return client.ConfigSet(r.t.Context(), name, value).Err()
+}
 
 // Restart starts it, empty, on its port.
 func (r *RedisServer) Restart() {

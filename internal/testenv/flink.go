@@ -75,7 +75,7 @@ func (f *FlinkCluster) configure(t *testing.T, from, to, lines string) {
 
 // Ready waits until all processes answer.
 func (f *FlinkCluster) Ready() {
-	client := flink.NewClient(f.rest)
+	client := flink.NewClient(f.rest, "")
 	f.JobManager.until("Flink's TaskManagers", func(ctx context.Context) error {
 		n, err := client.TaskManagers(ctx)
 		if err == nil && n != len(f.TaskManagers) {

@@ -66,6 +66,12 @@ func randomID() string {
 // StartKafka starts 1 or 3 brokers and makes the topics; three keep each record twice before it is acknowledged.
 func StartKafka(t *testing.T, brokers int, topics ...Topic) *KafkaCluster {
 	t.Helper()
+	return startKafka(t, brokers, "", nil, topics)
+}
+
+// startKafka has more properties, of which the last of a name counts, and arguments for the formatting.
+func startKafka(t *testing.T, brokers int, more string, format []string, topics []Topic) *KafkaCluster {
+	t.Helper()
 	k := &KafkaCluster{t: t}
 	p := ports(t, 2*brokers)
 	var quorum, initial []string
@@ -80,8 +86,9 @@ func StartKafka(t *testing.T, brokers int, topics ...Topic) *KafkaCluster {
 		write(t, filepath.Join(dir, "log4j2.xml"), kafkaLog)
 		write(t, filepath.Join(dir, "server.properties"), strings.NewReplacer(
 			"@ID", fmt.Sprint(i+1), "@QUORUM", strings.Join(quorum, ","), "@BROKER", k.addrs[i], "@CONTROLLER", quorum[i], "@DIR", filepath.Join(dir, "data"),
-		).Replace(kafkaProperties))
-		format := newServer(t, dir, "kafka-format", "java", kafkaJava(dir, "kafka.tools.StorageTool", "format", "-g", "-t", cluster, "-c", "server.properties", "--initial-controllers", strings.Join(initial, ","))...)
+		).Replace(kafkaProperties+more))
+		arguments := append([]string{"format", "-g", "-t", cluster, "-c", "server.properties", "--initial-controllers", strings.Join(initial, ",")}, format...)
+		format := newServer(t, dir, "kafka-format", "java", kafkaJava(dir, "kafka.tools.StorageTool", arguments...)...)
 		format.Start()
 		<-format.child.Done()
 		if err := format.child.Err(); !strings.Contains(err.Error(), "exit code 0") {

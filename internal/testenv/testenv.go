@@ -97,19 +97,18 @@ func newServer(t *testing.T, dir, name, path string, args ...string) *Server {
 		s.Kill()
 		_ = log.Close()
 		if t.Failed() {
-			t.Logf("the end of the log of %s:\n%s", name, tail(log.Name()))
+			t.Logf("the end of the log of %s:\n%s", name, pageOf(log.Name()))
 		}
 	})
 	return s
 }
 
-func tail(path string) string {
-	const length = 4000
+func pageOf(path string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
-	return string(b[max(0, len(b)-length):])
+	return Page(string(b))
 }
 
 // Start starts it, also again after Kill.

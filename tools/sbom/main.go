@@ -22,8 +22,10 @@ import (
 
 const gomod = "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0"
 
-// Which programs have the page in them.
-var withPage = []string{"gateway", "pulseboard"} //nolint:gochecknoglobals // A constant.
+// hasPage reports whether a program has the page in it.
+func hasPage(path string) bool {
+	return slices.Contains([]string{"gateway", "pulseboard"}, filepath.Base(path))
+}
 
 func main() {
 	if err := run(context.Background(), os.Args[1:]); err != nil {
@@ -48,7 +50,7 @@ func run(ctx context.Context, programs []string) error {
 			return fmt.Errorf("cannot list the modules of %s: %w", p, err)
 		}
 		var more []component
-		if slices.Contains(withPage, filepath.Base(p)) {
+		if hasPage(p) {
 			more = served
 		}
 		if text, err = join(text, more); err != nil {

@@ -8,9 +8,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,22 +27,22 @@ const (
 func main() {
 	version := flag.String("db", "latest", "version of "+database)
 	flag.Parse()
-	if err := run(context.Background(), *version, flag.Args(), os.Stdout); err != nil {
+	if err := run(context.Background(), *version, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "vulncheck:", err)
 		os.Exit(1) //nolint:forbidigo // This is main, where the process ends.
 	}
 }
 
-func run(ctx context.Context, version string, programs []string, out io.Writer) error {
+func run(ctx context.Context, version string, programs []string) error {
 	if len(programs) == 0 {
-		return fmt.Errorf("name the programs: vulncheck bin/*")
+		return errors.New("name the programs: vulncheck bin/*")
 	}
 	dir, err := os.MkdirTemp("", "vulncheck")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if err := makeDatabase(ctx, version, dir, out); err != nil {
+	if err := makeDatabase(ctx, version, dir); err != nil {
 		return err
 	}
 	var affected []string
@@ -58,7 +58,7 @@ func run(ctx context.Context, version string, programs []string, out io.Writer) 
 		// source says the same of these programs, and takes 8 GB for it.
 		c := exec.CommandContext(ctx, "go", "run", govulncheck, "-mode=binary", "-db", "file://"+dir, path)
 		text, err := c.CombinedOutput()
-		fmt.Fprintf(out, "== %s\n%s", p, text)
+		fmt.Printf("== %s\n%s", p, text)
 		if err != nil {
 			affected = append(affected, p)
 		}
@@ -71,20 +71,20 @@ func run(ctx context.Context, version string, programs []string, out io.Writer) 
 }
 
 // makeDatabase writes the database in the form that govulncheck reads.
-func makeDatabase(ctx context.Context, version, dir string, out io.Writer) error {
+func makeDatabase(ctx context.Context, version, dir string) error {
 	c := exec.CommandContext(ctx, "go", "mod", "download", "-json", database+"@"+version)
 	text, err := c.Output()
 	var m struct{ Version, Dir, Error string }
-	if jsonErr := json.Unmarshal(text, &m); err != nil || jsonErr != nil {
-		return fmt.Errorf("cannot fetch %s: %v %s", database, err, m.Error)
+	if err := errors.Join(err, json.Unmarshal(text, &m)); err != nil {
+		return fmt.Errorf("cannot fetch %s: %w %s", database, err, m.Error)
 	}
 	of, err := dateOf(m.Version)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "vulnerability database of %s (%s %s)\n", of.Format(time.DateOnly), database, m.Version)
+	fmt.Printf("vulnerability database of %s (%s %s)\n", of.Format(time.DateOnly), database, m.Version)
 	if age := time.Since(of); age > oldAfter {
-		fmt.Fprintf(out, "it is %d days old: what was found since is not in it\n", int(age.Hours()/24))
+		fmt.Printf("it is %d days old: what was found since is not in it\n", int(age.Hours()/24))
 	}
 	c = exec.CommandContext(ctx, "go", "run", database+"/cmd/indexdb@"+m.Version, "-vulns", filepath.Join(m.Dir, "data", "osv"), "-out", dir)
 	if text, err := c.CombinedOutput(); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"testing"
 	"time"
 )
@@ -20,7 +19,7 @@ func TestDateOfTheDatabase(t *testing.T) {
 }
 
 func TestNothingToCheckIsAnError(t *testing.T) {
-	if err := run(context.Background(), "latest", nil, io.Discard); err == nil {
+	if err := run(context.Background(), "latest", nil); err == nil {
 		t.Error("no program is checked, and nothing is said")
 	}
 }

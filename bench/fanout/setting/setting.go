@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"pulseboard/internal/embedded"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -86,7 +87,7 @@ func Open(ctx context.Context, c Config) (_ *Setting, err error) {
 	for _, b := range boards {
 		s.IDs = append(s.IDs, b.id)
 	}
-	if s.store, err = results.Open(ctx, s.redis.Addr()); err != nil {
+	if s.store, err = results.Open(ctx, redisconn.At(s.redis.Addr())); err != nil {
 		return nil, err
 	}
 	s.publisher = newPublisher(s.store, boards, c.Series)
@@ -94,7 +95,7 @@ func Open(ctx context.Context, c Config) (_ *Setting, err error) {
 }
 
 func publishDashboards(ctx context.Context, redis string, log *slog.Logger, boards []dashboard) error {
-	store, err := registry.Open(ctx, redis, registry.WithLog(log))
+	store, err := registry.Open(ctx, redisconn.At(redis), registry.WithLog(log))
 	if err != nil {
 		return err
 	}

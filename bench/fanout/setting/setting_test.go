@@ -13,6 +13,7 @@ import (
 
 	"pulseboard/bench/fanout/reader"
 	"pulseboard/gateway"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -58,12 +59,12 @@ func TestSettingIsAsTheServicesLeaveIt(t *testing.T) {
 	since := time.Now().UnixMilli()
 	go func() { published <- s.Publisher().Run(ctx) }()
 
-	reg, err := registry.Open(t.Context(), s.Redis())
+	reg, err := registry.Open(t.Context(), redisconn.At(s.Redis()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reg.Close() //nolint:errcheck // The test is over.
-	store, err := results.Open(t.Context(), s.Redis())
+	store, err := results.Open(t.Context(), redisconn.At(s.Redis()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,12 +132,12 @@ func awaitHistory(t *testing.T, store *results.Store, key string, end int64) []*
 // reaches every client.
 func TestEveryResultReachesEveryClient(t *testing.T) {
 	s := open(t, Config{Dashboards: 3, Widgets: 4, Series: 4, History: 2})
-	reg, err := registry.Open(t.Context(), s.Redis())
+	reg, err := registry.Open(t.Context(), redisconn.At(s.Redis()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reg.Close() //nolint:errcheck // The test is over.
-	store, err := results.Open(t.Context(), s.Redis())
+	store, err := results.Open(t.Context(), redisconn.At(s.Redis()))
 	if err != nil {
 		t.Fatal(err)
 	}

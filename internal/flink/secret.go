@@ -1,0 +1,75 @@
+package flink
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+)
+
+// Secret is what the servers of a Flink of one machine ask for, so that its other
+// users cannot give it jobs or be its workers: a new one at each start. As
+// credentials.PerRPCCredentials it goes with each call of gRPC. "" = none.
+type Secret string
+
+// secretVariable hands it to Java and by that to the workers.
+const secretVariable = "PULSEBOARD_FLINK_SECRET" //nolint:gosec // A name.
+
+// SecretOfEnvironment returns that of the Flink that has started this process, or
+// that somebody has put there.
+func SecretOfEnvironment() Secret { return Secret(os.Getenv(secretVariable)) }
+
+// newSecret leaves it in a file too, for operators who ask the REST API by hand.
+func newSecret(dir string) (Secret, error) {
+	s := rand.Text()
+	path := secretFile(dir)
+	// Not the mode that an older file has.
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return "", fmt.Errorf("cannot replace Flink's secret: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
+		return "", fmt.Errorf("cannot write Flink's secret: %w", err)
+	}
+	return Secret(s), nil
+}
+
+// SecretIn returns the secret of the Flink in a folder, "" when there is none.
+func SecretIn(dir string) Secret {
+	b, err := os.ReadFile(secretFile(dir)) //nolint:gosec // The caller names it.
+	if err != nil {
+		return ""
+	}
+	return Secret(b)
+}
+
+func secretFile(dir string) string { return filepath.Join(dir, "conf", "secret") }
+
+func (s Secret) bearer() string { return "Bearer " + string(s) }
+
+// String keeps it out of logs.
+func (s Secret) String() string { return "(secret)" }
+
+// GetRequestMetadata is for gRPC.
+func (s Secret) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	if s == "" {
+		return nil, nil
+	}
+	return map[string]string{"authorization": s.bearer()}, nil
+}
+
+// RequireTransportSecurity is for gRPC: it does not leave the machine.
+func (Secret) RequireTransportSecurity() bool { return false }
+
+// transport sends the secret with each request of HTTP.
+type transport struct{ secret Secret }
+
+// RoundTrip is http.RoundTripper's.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.secret != "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", t.secret.bearer())
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}

@@ -1,0 +1,279 @@
+package redisconn
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"pulseboard/internal/clienttls"
+	"pulseboard/internal/conf"
+	"pulseboard/internal/secret"
+)
+
+// Endpoint is where Redis is, and how one gets in. However it is printed, logged
+// or encoded, its passwords are not in it: what another process gets of it by
+// JSON has the paths of files, and finds the passwords there or in its own environment.
+type Endpoint struct {
+	Hosts    []string        `json:"hosts,omitempty"`  // host:port, of the Sentinels when there is a Master.
+	Socket   string          `json:"socket,omitempty"` // Path, instead of Hosts.
+	Master   string          `json:"master,omitempty"` // Name by which the Sentinels know the Redis.
+	DB       int             `json:"db,omitempty"`
+	User     string          `json:"user,omitempty"` // Of Redis' ACL; "" = the default user.
+	Password conf.Secret     `json:"password,omitzero"`
+	Sentinel conf.Secret     `json:"sentinel_password,omitzero"` // Password of the Sentinels.
+	TLS      clienttls.Files `json:"tls,omitzero"`
+	// Locked says that there is a password, to a process that gets no password with it.
+	Locked bool `json:"locked,omitempty"`
+}
+
+// Names of flags.
+const (
+	flagName     = "redis"
+	passwordFlag = "redis-password"
+	sentinelFlag = "redis-sentinel-password"
+)
+
+// At is the Redis at host:port or unix://PATH that asks for nothing, such as one of our own.
+func At(addr string) Endpoint {
+	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
+		return Endpoint{Socket: path}
+	}
+	return Endpoint{Hosts: []string{addr}}
+}
+
+// IsZero reports whether none is named.
+func (e Endpoint) IsZero() bool { return len(e.Hosts) == 0 && e.Socket == "" }
+
+// String is its address, without passwords.
+func (e Endpoint) String() string {
+	user := ""
+	if e.User != "" {
+		user = url.User(e.User).String() + "@"
+	}
+	db := ""
+	if e.DB != 0 {
+		db = "/" + strconv.Itoa(e.DB)
+	}
+	scheme := "redis"
+	if e.TLS.On {
+		scheme = "rediss"
+	}
+	switch {
+	case e.IsZero():
+		return ""
+	case e.Socket != "":
+		return "unix://" + user + e.Socket
+	case e.Master != "":
+		return scheme + "-sentinel://" + user + strings.Join(e.Hosts, ",") + "/" + url.PathEscape(e.Master) + db
+	case user == "" && db == "" && !e.TLS.On:
+		return e.Hosts[0]
+	}
+	return scheme + "://" + user + e.Hosts[0] + db
+}
+
+// LogValue implements slog.LogValuer.
+func (e Endpoint) LogValue() slog.Value { return slog.StringValue(e.String()) }
+
+// Flags defines --redis, whose default is addr, and what a Redis asks for that is
+// not open to everybody. about is the usage of --redis.
+func Flags(f *conf.Flags, e *Endpoint, addr, about string) {
+	a := &address{text: addr}
+	f.Var(a, flagName, about+": `address` host:port, redis:// or rediss://[user@]host:port[/db] (TLS), unix:///path,\n"+
+		"or redis-sentinel://[user@]sentinel:port,sentinel:port/master-name[/db]")
+	var user string
+	f.StringVar(&user, "redis-user", "", "`name` of the user of Redis' ACL; empty = the default user")
+	f.Secret(&e.Password, passwordFlag, "the password of Redis")
+	f.Secret(&e.Sentinel, sentinelFlag, "the password of the Sentinels")
+	var files clienttls.Files
+	clienttls.Flags(f, &files, flagName, "Redis")
+	f.Check(func() error {
+		if a.text == "" {
+			return nil
+		}
+		read, err := parse(a.text)
+		if err != nil {
+			return err
+		}
+		if user != "" && read.User != "" && read.User != user {
+			return fmt.Errorf("--redis names the user %q and --redis-user %q: keep one of them", read.User, user)
+		}
+		if read.Password.Text.IsSet() && e.Password.Text.IsSet() && read.Password.Text.Reveal() != e.Password.Text.Reveal() {
+			return errors.New("the address of Redis and PULSEBOARD_REDIS_PASSWORD or --redis-password-file have two passwords: keep one of them")
+		}
+		if e.Password.Text.IsSet() {
+			read.Password = e.Password
+		}
+		if user != "" {
+			read.User = user
+		}
+		read.Sentinel = e.Sentinel
+		if files.Named() && read.Socket == "" {
+			if strings.HasPrefix(a.text, "redis://") || strings.HasPrefix(a.text, "redis-sentinel://") {
+				return fmt.Errorf("--redis-ca, --redis-cert and --redis-key are for TLS, and --redis is without: write rediss instead of redis there")
+			}
+			read.TLS.On = true
+		}
+		files.On = read.TLS.On
+		read.TLS = files
+		if err := read.check(); err != nil {
+			return err
+		}
+		*e = read
+		return nil
+	})
+}
+
+// address is the value of --redis. It takes anything, so that no error of the
+// flag package quotes it.
+type address struct{ text string }
+
+func (a *address) Set(s string) error {
+	a.text = s
+	return nil
+}
+
+func (a *address) String() string { return secret.Scrub(a.text) }
+
+func (e *Endpoint) check() error {
+	switch {
+	case e.User != "" && !e.Password.Text.IsSet():
+		return fmt.Errorf("the user %q of Redis needs a password: name a file with --redis-password-file, or set PULSEBOARD_REDIS_PASSWORD", e.User)
+	case e.Sentinel.Text.IsSet() && e.Master == "":
+		return errors.New("--redis-sentinel-password-file is for redis-sentinel://…, which --redis is not")
+	}
+	e.Locked = e.Password.Text.IsSet()
+	return e.TLS.Check(flagName)
+}
+
+var errForm = errors.New("cannot read the address of Redis: --redis must be host:port, redis://[user@]host:port[/db], rediss://… with TLS, unix:///path, " +
+	"or redis-sentinel://[user@]sentinel:port,sentinel:port/master-name[/db]; characters such as / @ : # in a user or password are written %2F %40 %3A %23")
+
+// parse never quotes the text in its errors: it may hold a password.
+func parse(text string) (e Endpoint, err error) {
+	scheme, rest, isURL := strings.Cut(text, "://")
+	if !isURL {
+		if !isAddress(text) {
+			return e, errForm
+		}
+		return Endpoint{Hosts: []string{text}}, nil
+	}
+	if who, after, ok := cutLast(rest, "@"); ok {
+		// url.URL would refuse a list of hosts, so it gets the user and the password alone.
+		u, err := url.Parse("redis://" + who + "@h")
+		if err != nil || u.Host != "h" {
+			return e, errForm
+		}
+		password, _ := u.User.Password()
+		e.User, e.Password.Text, rest = u.User.Username(), secret.New(password), after
+	}
+	if strings.ContainsAny(rest, "?#") {
+		return e, fmt.Errorf("the address of Redis must have no ? or #: it takes no options (%w)", errForm)
+	}
+	if scheme == "unix" {
+		e.Socket = rest
+		if !strings.HasPrefix(rest, "/") {
+			return e, errForm
+		}
+		return e, nil
+	}
+	hosts, path, _ := strings.Cut(rest, "/")
+	e.TLS.On = strings.HasPrefix(scheme, "rediss")
+	switch scheme {
+	case "redis", "rediss":
+		e.Hosts = []string{withPort(hosts, "6379")}
+	case "redis-sentinel", "rediss-sentinel":
+		for host := range strings.SplitSeq(hosts, ",") {
+			e.Hosts = append(e.Hosts, withPort(host, "26379"))
+		}
+		var master string
+		master, path, _ = strings.Cut(path, "/")
+		if e.Master, err = url.PathUnescape(master); err != nil || e.Master == "" {
+			return e, errors.New("the address of the Sentinels has no name of a master: redis-sentinel://sentinel:port,sentinel:port/mymaster")
+		}
+	default:
+		return e, errForm
+	}
+	for _, host := range e.Hosts {
+		if !isAddress(host) {
+			return e, errForm
+		}
+	}
+	if path = strings.TrimSuffix(path, "/"); path != "" {
+		if e.DB, err = strconv.Atoi(path); err != nil || e.DB < 0 {
+			return e, errForm
+		}
+	}
+	return e, nil
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return "", s, false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+func withPort(host, port string) string {
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	return net.JoinHostPort(strings.Trim(host, "[]"), port)
+}
+
+func isAddress(text string) bool {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil || strings.ContainsAny(host, "@/ ") {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// Environ is the environment of a process that is given Arguments.
+func (e Endpoint) Environ() []string {
+	var out []string
+	for name, s := range map[string]conf.Secret{passwordFlag: e.Password, sentinelFlag: e.Sentinel} {
+		if s.Text.IsSet() && s.File == "" {
+			out = append(out, conf.EnvName(name)+"="+s.Text.Reveal())
+		}
+	}
+	return out
+}
+
+// Arguments are the flags of a process of ours that is to use the same Redis. They
+// hold no password: those that stand in no file go by Environ.
+func (e Endpoint) Arguments() []string {
+	args := []string{"--" + flagName, e.String()}
+	for _, a := range [][2]string{
+		{passwordFlag + "-file", e.Password.File},
+		{sentinelFlag + "-file", e.Sentinel.File},
+		{flagName + "-ca", e.TLS.CA}, {flagName + "-cert", e.TLS.Cert}, {flagName + "-key", e.TLS.Key},
+	} {
+		if a[1] != "" {
+			args = append(args, "--"+a[0], a[1])
+		}
+	}
+	return args
+}
+
+// Find gets the passwords in a process that got the Endpoint by JSON: from
+// the files that it names, on this machine, else from the environment.
+func (e *Endpoint) Find() error {
+	if err := e.Password.Find(passwordFlag, os.Getenv); err != nil {
+		return err
+	}
+	if err := e.Sentinel.Find(sentinelFlag, os.Getenv); err != nil {
+		return err
+	}
+	if e.Locked && !e.Password.Text.IsSet() {
+		return fmt.Errorf("Redis at %s asks for a password, which this process does not have: set PULSEBOARD_REDIS_PASSWORD where it runs, "+
+			"or submit the job with --redis-password-file and the path of a file that is there", e) //nolint:staticcheck // A name begins the text.
+	}
+	return nil
+}

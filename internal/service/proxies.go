@@ -1,0 +1,75 @@
+package service
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Proxies are the load balancers that are believed when they name a client.
+type Proxies struct{ ranges []netip.Prefix }
+
+// ParseProxies reads IP addresses and CIDR ranges.
+func ParseProxies(list []string) (*Proxies, error) {
+	p := &Proxies{}
+	for _, item := range list {
+		prefix, err := netip.ParsePrefix(item)
+		if a, e := netip.ParseAddr(item); e == nil {
+			prefix, err = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the trusted proxies are %.200q: each must be an IP address or a CIDR range, such as 10.0.0.0/8", list)
+		}
+		p.ranges = append(p.ranges, prefix.Masked())
+	}
+	return p, nil
+}
+
+// Trusted reports whether the address is that of a proxy.
+func (p *Proxies) Trusted(a netip.Addr) bool {
+	for _, r := range p.ranges {
+		if r.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Client is the address that a request comes from: that of the connection, or
+// what the proxies say. Behind several it is the last that is none of them: what
+// stands before it in X-Forwarded-For is the client's own word. An address of
+// IPv6 stands for its network of 64 bits, which one machine has as a rule.
+func (p *Proxies) Client(r *http.Request) netip.Addr {
+	at, _ := netip.ParseAddrPort(r.RemoteAddr) // Of a Unix socket: the zero address.
+	client := at.Addr().Unmap()
+	if len(p.ranges) == 0 || !p.Trusted(client) {
+		return network(client)
+	}
+	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break // Nobody whom we believe has written this.
+		}
+		if client = a.Unmap(); !p.Trusted(client) {
+			return network(client)
+		}
+	}
+	return client
+}
+
+// Near reports whether many clients may share the address: this machine's own, on
+// which a proxy may run, or that of a trusted proxy that has named nobody.
+func (p *Proxies) Near(a netip.Addr) bool { return a.IsLoopback() || p.Trusted(a) }
+
+func network(a netip.Addr) netip.Addr {
+	if !a.Is6() || a.IsLoopback() {
+		return a
+	}
+	prefix, err := a.WithZone("").Prefix(64)
+	if err != nil {
+		return a
+	}
+	return prefix.Addr()
+}

@@ -1,0 +1,140 @@
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// ServerConfig is what an HTTP server of ours needs.
+type ServerConfig struct {
+	Edge Edge
+	// Tokens says that the handler asks for tokens: then any Host is answered to.
+	Tokens bool
+	// Streams is how many connections may stay open for long, beside those of requests.
+	Streams int
+	// Metrics is where the server registers its metrics; nil = nowhere.
+	Metrics prometheus.Registerer
+	// Log is where it reports; nil = slog.Default().
+	Log *slog.Logger
+}
+
+// Server is the HTTP server of a process. All of ours are one, so that each has
+// the same bounds and the same answers to browsers.
+type Server struct {
+	config      ServerConfig
+	origins     *Origins
+	metrics     *serverMetrics
+	connections *connections
+	certificate *certificate // Nil = plain HTTP.
+}
+
+// Time limits of a connection.
+const (
+	headTimeout  = 5 * time.Second // Also of the handshake of TLS.
+	writeTimeout = 60 * time.Second
+	idleTimeout  = 90 * time.Second
+	drainTime    = 5 * time.Second // For running requests at the end.
+)
+
+// NewServer returns a server that does nothing before Serve.
+func NewServer(c ServerConfig) (*Server, error) {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	origins, err := ParseOrigins(c.Edge.Origins)
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := ParseProxies(c.Edge.Proxies)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newServerMetrics(c.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("cannot register the metrics of the HTTP server: %w", err)
+	}
+	cert, err := openCertificate(c.Edge, m, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{config: c, origins: origins, metrics: m, certificate: cert, connections: newConnections(c.Streams, proxies, m, c.Log)}, nil
+}
+
+// Serve answers requests on ln until ctx ends, then lets those under way end
+// and returns nil. Upgraded connections are their handler's to close.
+func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+	at := ln.Addr()
+	srv := &http.Server{
+		Handler:           s.Guard(h),
+		ReadHeaderTimeout: headTimeout,
+		ReadTimeout:       bodyGrace, // pacedBody moves it on.
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    16 << 10,
+		// OPTIONS * goes through the handler, as everything.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(s.config.Log.Handler(), slog.LevelDebug),
+		ConnState:                    s.connections.state,
+	}
+	ln = listener{ln, s.connections}
+	if s.certificate != nil && at.Network() != "unix" {
+		ln = tls.NewListener(ln, s.certificate.config())
+	}
+	looking, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { s.certificate.run(looking) })
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ln) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("cannot serve HTTP on %s: %w", at, err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := srv.Shutdown(drain); err != nil {
+		s.config.Log.Warn("requests were cut off at the end", "error", err)
+		_ = srv.Close() // Its error is that of the listener, closed already.
+	}
+	<-ended //nolint:errcheck // Always ErrServerClosed here.
+	return nil
+}
+
+// Guard returns h behind what stands before every handler: Host, Origin, the pace
+// of bodies, and the headers of all answers.
+func (s *Server) Guard(h http.Handler) http.Handler {
+	return &guarded{
+		next: h, origins: s.origins, anyHost: s.config.Tokens, metrics: s.metrics,
+		nosniff: []string{"nosniff"}, corp: []string{"same-origin"},
+	}
+}
+
+// ClientTLS is for clients in this process: they trust the server's certificate
+// whatever name it is for, and no other. nil = the server speaks plain HTTP.
+func (s *Server) ClientTLS() *tls.Config {
+	if s.certificate == nil {
+		return nil
+	}
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, //nolint:gosec // VerifyPeerCertificate is stricter: the very certificate.
+		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+			if len(raw) == 0 || string(raw[0]) != string(s.certificate.now.Load().Certificate[0]) {
+				return errors.New("the server's certificate is another than that of this process")
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package pipeline
+
+import "syscall"
+
+// redirect makes descriptor to mean what descriptor from does.
+func redirect(from, to int) error { return syscall.Dup2(from, to) }

@@ -1,0 +1,282 @@
+package sinks
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+
+	"pulseboard/internal/testenv"
+	"pulseboard/metric"
+	"pulseboard/results"
+	"pulseboard/transforms"
+)
+
+// stage is a publisher whose results come from the test, and a Redis of which
+// the test says how it is.
+type stage struct {
+	t     *testing.T
+	p     *publisher
+	redis *miniredis.Miniredis
+	store *results.Store
+	log   *bytes.Buffer
+
+	mu     sync.Mutex
+	fault  string
+	failed int // Commands.
+	sent   map[string]int
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s := &stage{t: t, redis: miniredis.RunT(t), log: new(bytes.Buffer), sent: make(map[string]int)}
+	store, err := results.Open(t.Context(), s.redis.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	s.store = store
+	s.p = newPublisher(t.Name(), store, slog.New(slog.NewTextHandler(s.log, nil)))
+	s.redis.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.sent[cmd]++
+		denied := cmd == "XADD" || cmd == "SET" || cmd == "SETNX" || cmd == "EXEC"
+		if s.fault == "" || strings.HasPrefix(s.fault, "OOM") && !denied {
+			return false
+		}
+		s.failed++
+		c.WriteError(s.fault)
+		return true
+	})
+	s.p.look(t.Context())
+	return s
+}
+
+func (s *stage) is(fault string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = fault
+}
+
+func (s *stage) count(cmd string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sent[cmd]
+}
+
+func result(key string, end int64) *metric.Result {
+	return &metric.Result{Key: key, WindowStart: end - 1000, WindowEnd: end, PrevEnd: end - 1000, Due: []int64{1000}, Complete: true, Series: []metric.SeriesValue{}}
+}
+
+func (s *stage) live(end int64, keys ...string) {
+	var pubs []results.Publication
+	for _, key := range keys {
+		pubs = append(pubs, results.Publication{Result: result(key, end), Announce: true})
+	}
+	s.p.publish(s.t.Context(), []transforms.Evaluation{{Publications: pubs}})
+}
+
+func (s *stage) ends(key string) string {
+	s.t.Helper()
+	rs, err := s.store.History(s.t.Context(), key, 1000, 0, 600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var ends []int64
+	for _, r := range rs {
+		ends = append(ends, r.WindowEnd/1000)
+	}
+	return fmt.Sprint(ends)
+}
+
+const full = "OOM command not allowed when used memory > 'maxmemory'."
+
+// A full Redis costs the keys that it refuses their turn, and nobody else; the
+// log says so once, not for each result.
+func TestFullRedisIsTold(t *testing.T) {
+	s := newStage(t)
+	s.live(1000, "a:sum:1s", "b:sum:1s")
+	s.is(full)
+	for end := int64(2000); end <= 20_000; end += 1000 {
+		s.live(end, "a:sum:1s", "b:sum:1s")
+		s.p.look(t.Context())
+	}
+	if n := strings.Count(s.log.String(), "level=ERROR"); n != 1 || !strings.Contains(s.log.String(), "no memory left") {
+		t.Errorf("the log says:\n%s", s.log)
+	}
+	if !s.p.full || s.p.away || len(s.p.behind) != 2 {
+		t.Errorf("full %v, away %v, behind %v", s.p.full, s.p.away, s.p.behind)
+	}
+	// Nothing is sent that will be refused: one attempt, then the keys wait.
+	if n := s.count("XADD"); n > 4 {
+		t.Errorf("%d entries were sent to a full Redis", n)
+	}
+	s.is("")
+	s.live(21_000, "c:sum:1s")
+	if got := s.ends("c:sum:1s"); got != "[21]" {
+		t.Errorf("a key that is not behind has %s", got)
+	}
+	s.live(21_000, "a:sum:1s") // It would leave a gap.
+	if got := s.ends("a:sum:1s"); got != "[1]" {
+		t.Errorf("a key that is behind has %s", got)
+	}
+}
+
+// One that comes and goes is not written to more often for that.
+func TestPauses(t *testing.T) {
+	p := newPace()
+	var waited time.Duration
+	for range 20 {
+		p.badly()
+		waited += p.pause
+	}
+	if p.pause != mostPause || waited < 5*time.Minute || p.results != 1 {
+		t.Errorf("after 20 failures: pause %v, %v in all, steps of %d", p.pause, waited, p.results)
+	}
+	p.well()
+	if p.pause != mostPause/2 {
+		t.Errorf("after one success: pause %v", p.pause)
+	}
+	var pubs []results.Publication
+	for range 1000 {
+		pubs = append(pubs, results.Publication{Result: result("a:sum:1s", 1000)})
+	}
+	for range 20 {
+		n := p.step(pubs)
+		p.took(time.Millisecond, n)
+	}
+	if n := p.step(pubs); n != mostStep {
+		t.Errorf("a quick Redis gets steps of %d", n)
+	}
+	p.took(time.Second, mostStep)
+	if n := p.step(pubs); n != mostStep/2 {
+		t.Errorf("a slow Redis gets steps of %d", n)
+	}
+	wide := result("a:sum:1s by (x)", 1000)
+	wide.Series = make([]metric.SeriesValue, 5000)
+	for i := range pubs {
+		pubs[i].Result = wide
+	}
+	if n := p.step(pubs); n*size(pubs[0]) > 2*mostBytes {
+		t.Errorf("a step has %d bytes", n*size(pubs[0]))
+	}
+}
+
+// The refiller writes what is missing from where Redis stopped, and announces the newest.
+func TestRefillOfAKeyThatIsBehind(t *testing.T) {
+	s := newStage(t)
+	key := "a:sum:1s"
+	s.live(1000, key)
+	s.live(2000, key)
+	s.is(full)
+	s.live(3000, key)
+	s.live(4000, key)
+	s.is("")
+	r := refilling{s.p}
+	tips, err := r.Tips(t.Context(), key, []int64{1000, 5000})
+	if err != nil || tips[1000] != 2000 || tips[5000] != 0 {
+		t.Fatalf("tips %v, %v", tips, err)
+	}
+	heard := make(chan string, 10)
+	sub := s.store.Subscribe(t.Context(), func(_, text string) { heard <- text }, func() {})
+	t.Cleanup(func() { _ = sub.Close() })
+	if err := sub.Add(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Write(t.Context(), []results.Publication{{Result: result(key, 3000)}, {Result: result(key, 4000)}}); err != nil {
+		t.Fatal(err)
+	}
+	if m := <-heard; !strings.Contains(m, `"window_end":4000`) {
+		t.Errorf("announced %q", m)
+	}
+	r.Done(key)
+	if s.p.full || len(s.p.behind) != 0 {
+		t.Errorf("full %v, behind %v", s.p.full, s.p.behind)
+	}
+	s.live(5000, key)
+	if m := <-heard; !strings.Contains(m, `"window_end":5000`) {
+		t.Errorf("announced %q", m)
+	}
+	if got := s.ends(key); got != "[1 2 3 4 5]" {
+		t.Errorf("the history is %s", got)
+	}
+}
+
+// Emptied, a key is written anew, also when something newer came first.
+func TestEmptiedRedisIsWrittenAnew(t *testing.T) {
+	s := newStage(t)
+	key := "a:sum:1s"
+	s.live(9000, key)
+	s.p.fallBehind(key).anew = true
+	r := refilling{s.p}
+	for range 2 {
+		tips, err := r.Tips(t.Context(), key, []int64{1000})
+		if err != nil || tips[1000] != 0 {
+			t.Fatalf("tips %v, %v", tips, err)
+		}
+	}
+	if err := r.Write(t.Context(), []results.Publication{{Result: result(key, 1000)}, {Result: result(key, 2000)}}); err != nil {
+		t.Fatal(err)
+	}
+	// The second half goes on where the first stopped.
+	if tips, err := r.Tips(t.Context(), key, []int64{1000}); err != nil || tips[1000] != 2000 {
+		t.Fatalf("tips %v, %v", tips, err)
+	}
+}
+
+// A real Redis that is full tells so, and one that deletes keys is told of.
+func TestARealRedisThatIsFull(t *testing.T) {
+	testenv.NeedReal(t)
+	server := testenv.StartRedis(t)
+	store, err := results.Open(t.Context(), server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	log := new(bytes.Buffer)
+	p := newPublisher(t.Name(), store, slog.New(slog.NewTextHandler(log, nil)))
+	configure := func(name, value string) {
+		t.Helper()
+		if err := server.Configure(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &stage{t: t, p: p, store: store, log: log}
+	p.lookAtMemory(t.Context())
+	if p.evicts {
+		t.Error("noeviction evicts")
+	}
+	s.live(1000, "a:sum:1s")
+	configure("maxmemory", "1")
+	p.publish(t.Context(), []transforms.Evaluation{{Publications: []results.Publication{{Result: result("a:sum:1s", 2000)}, {Result: result("a:sum:1s", 3000)}}}})
+	s.live(2000, "b:sum:1s")
+	if p.away || !p.full || len(p.behind) != 2 {
+		t.Errorf("away %v, full %v, behind %v: %s", p.away, p.full, p.behind, log)
+	}
+	if got := s.ends("a:sum:1s"); got != "[1]" {
+		t.Errorf("the history of a full Redis is %s", got)
+	}
+	p.look(t.Context())
+	if p.away {
+		t.Error("a full Redis is taken for one that is away")
+	}
+	if p.ready(t.Context()) {
+		t.Error("a full Redis is taken for one that has room")
+	}
+	configure("maxmemory", "100mb")
+	if !p.ready(t.Context()) {
+		t.Error("one that has room again is taken for full")
+	}
+	configure("maxmemory-policy", "allkeys-lru")
+	p.lookAtMemory(t.Context())
+	if !p.evicts || !strings.Contains(log.String(), "allkeys-lru") {
+		t.Errorf("evicts %v: %s", p.evicts, log)
+	}
+}
