@@ -432,6 +432,9 @@ type Stale = Problem
 // TooLarge defines model for TooLarge.
 type TooLarge = Problem
 
+// TooOften defines model for TooOften.
+type TooOften = Problem
+
 // WrongType defines model for WrongType.
 type WrongType = Problem
 

@@ -40,7 +40,7 @@ func openPostgres(ctx context.Context, address string) (*SQLStore, error) {
 		_ = db.Close() // Nothing was written.
 		return nil, fmt.Errorf("cannot open the %s: %w; check that it runs and that the user may make tables there, or name another with --database", name, oneLine(err))
 	}
-	return &SQLStore{db: db}, nil
+	return newSQLStore(db)
 }
 
 func migratePostgres(ctx context.Context, db *sql.DB) error {

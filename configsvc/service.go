@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"pulseboard/internal/auth"
 	"pulseboard/metric"
@@ -29,6 +32,9 @@ type Config struct {
 	// Guard asks for tokens with the scope view to read and edit to change; nil =
 	// everybody may do both.
 	Guard *auth.Guard
+	// EditRate is how many edits a second one token, or one address where there are
+	// none, may make, with ten seconds' worth at once; more are answered 429. 0 = no bound.
+	EditRate float64
 	// Metrics is where the service registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().
@@ -53,17 +59,23 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("cannot make the config service: it needs a store and a registry")
 	case c.SliceMs < 1 || c.SliceMs > maxRefreshMs:
 		return c, fmt.Errorf("the slice is %d ms: it must be 1 to %d", c.SliceMs, maxRefreshMs)
+	case c.EditRate < 0:
+		return c, fmt.Errorf("the rate of edits is %g a second: it must be at least 0", c.EditRate)
 	case c.MaxWindowSeconds < 1 || c.MaxWindowSeconds > metric.MaxWindowSeconds:
 		return c, fmt.Errorf("the longest window is %d s: it must be 1 to %d", c.MaxWindowSeconds, metric.MaxWindowSeconds)
 	}
 	return c, nil
 }
 
+// DefaultEditRate is fast for people and fast enough for files.
+const DefaultEditRate = 20
+
 // Service is the config service.
 type Service struct {
 	store     Store
 	rules     rules
 	publisher *publisher
+	rates     *rates
 	metrics   Catalogue
 	docs      []byte
 	guard     *auth.Guard
@@ -82,7 +94,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("cannot register the metrics of the config service: %w", err)
 	}
 	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
-	s := &Service{store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, log: cfg.Log}
+	s := &Service{rates: &rates{perSecond: cfg.EditRate, of: make(map[string]*rate.Limiter)}, store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, log: cfg.Log}
 	if s.docs, err = docsPage(); err != nil {
 		return nil, err
 	}
@@ -99,8 +111,29 @@ func (s *Service) Handler() http.Handler { return s.handler }
 
 // Run publishes queries and dashboards to Redis until ctx ends, then returns nil.
 func (s *Service) Run(ctx context.Context) error {
+	var expiring sync.WaitGroup
+	expiring.Go(func() { s.expire(ctx) })
 	s.publisher.run(ctx)
+	expiring.Wait()
 	return nil
+}
+
+const expireEvery = time.Hour
+
+// expire forgets now and then what is left of dashboards that were deleted.
+func (s *Service) expire(ctx context.Context) {
+	t := time.NewTicker(expireEvery)
+	defer t.Stop()
+	for {
+		if err := s.store.Expire(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			s.log.Warn("versions of deleted dashboards stay for another hour", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
 }
 
 // Healthy reports whether the database answers. Redis is not asked: without it

@@ -48,6 +48,7 @@ type options struct {
 	tokens                string
 	slice                 time.Duration
 	maxWindow             int
+	editRate              float64
 	level                 slog.Level
 }
 
@@ -60,6 +61,7 @@ func parse(env service.Env) (options, error) {
 	f.StringVar(&o.redis, "redis", "127.0.0.1:6379", "Redis that gets queries and dashboards, `host:port` or redis:// URL")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	f.IntVar(&o.maxWindow, "max-window", 3600, "longest window of a widget in `seconds`: 3600 where the pipeline runs on Prism, up to 86400 on Flink")
+	f.Float64Var(&o.editRate, "edit-rate", configsvc.DefaultEditRate, "edits a second of one token, or of one address without --tokens, a `number`, with ten seconds' worth at once;\nmore are answered 429; 0 = no bound")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return o, err
@@ -116,7 +118,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	svc, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
-		Catalogue: catalogue, Guard: guard, Metrics: metrics, Log: log,
+		Catalogue: catalogue, EditRate: o.editRate, Guard: guard, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err
