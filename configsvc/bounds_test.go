@@ -219,7 +219,7 @@ func testOwnKeepNothing(t *testing.T, s Store) {
 // A thousand edits of 30 bytes of a document of a megabyte leave megabytes, not a gigabyte.
 func TestSmallEditsOfALargeDocument(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.db")
-	s := openSQLite(t, path)
+	s := openTestSQLite(t, path)
 	d := sized(t, "large", 700_000, true)
 	const n = 60
 	edits(t, s, d, n)

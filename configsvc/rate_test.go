@@ -53,7 +53,7 @@ func TestRatesForgetWhoIsQuiet(t *testing.T) {
 }
 
 func TestEditsHaveARate(t *testing.T) {
-	s, err := New(Config{Store: openSQLite(t, newDB(t)), Registry: nowhere{}, EditRate: 0.001, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, EditRate: 0.001, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
