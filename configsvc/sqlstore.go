@@ -24,8 +24,8 @@ type SQLStore struct {
 	mark   *commitMark // Nil for others than SQLite.
 	// unmarked is why the last commit could not be marked, nil = it was.
 	unmarked atomic.Pointer[error]
-	packer *packer
-	bounds Bounds
+	packer   *packer
+	bounds   Bounds
 }
 
 var _ Store = (*SQLStore)(nil)
