@@ -149,6 +149,9 @@ func failTooLarge(c *gin.Context, what string) {
 
 // accepted answers when a document broke a rule or is too large; ok is false then.
 func (s *Service) accepted(c *gin.Context, d Dashboard, f *faults) (ok bool) {
+	if len(f.errors) == 0 {
+		s.affordable(c.Request.Context(), d, f)
+	}
 	if n := len(f.errors); n > 0 {
 		detail := "one rule is broken: see errors"
 		if n > 1 {

@@ -32,7 +32,8 @@ func (a api) draft(c *gin.Context) (d Dashboard, warnings []Warning, ok bool) {
 	}
 	var f faults
 	d = a.rules.dashboard(v, "", &f)
-	return d, f.warnings, a.accepted(c, d, &f)
+	ok = a.accepted(c, d, &f)
+	return d, f.warnings, ok
 }
 
 // load answers 404 itself when ok is false.

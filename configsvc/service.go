@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"pulseboard/internal/auth"
+	"pulseboard/limits"
 	"pulseboard/metric"
 )
 
@@ -24,6 +26,8 @@ type Config struct {
 	Registry Registry
 	// Catalogue knows the metrics that arrive; nil = nothing is known of them.
 	Catalogue Catalogue
+	// Limits is what the pipeline says of its budgets; nil = nothing is known of them.
+	Limits LimitsReader
 	// SliceMs is the pipeline's slice in milliseconds: refresh intervals are
 	// multiples of it. 0 = 1000.
 	SliceMs int64
@@ -76,6 +80,8 @@ type Service struct {
 	rules     rules
 	publisher *publisher
 	rates     *rates
+	limits    LimitsReader
+	reports   atomic.Pointer[[]limits.Report] // What the pipeline says; nil = not known yet.
 	metrics   Catalogue
 	docs      []byte
 	guard     *auth.Guard
@@ -94,7 +100,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("cannot register the metrics of the config service: %w", err)
 	}
 	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
-	s := &Service{rates: &rates{perSecond: cfg.EditRate, of: make(map[string]*rate.Limiter)}, store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, log: cfg.Log}
+	s := &Service{rates: &rates{perSecond: cfg.EditRate, of: make(map[string]*rate.Limiter)}, limits: cfg.Limits, store: cfg.Store, rules: r, metrics: cfg.Catalogue, guard: cfg.Guard, log: cfg.Log}
 	if s.docs, err = docsPage(); err != nil {
 		return nil, err
 	}
@@ -113,6 +119,7 @@ func (s *Service) Handler() http.Handler { return s.handler }
 func (s *Service) Run(ctx context.Context) error {
 	var expiring sync.WaitGroup
 	expiring.Go(func() { s.expire(ctx) })
+	expiring.Go(func() { s.followReports(ctx) })
 	s.publisher.run(ctx)
 	expiring.Wait()
 	return nil

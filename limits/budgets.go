@@ -71,7 +71,7 @@ type Cut struct {
 
 // Text is the reason for people.
 func (c *Cut) Text() string {
-	whose := "this dashboard"
+	whose := "its dashboard"
 	switch c.Scope {
 	case Metric:
 		whose = "the metric " + c.Name

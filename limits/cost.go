@@ -105,6 +105,40 @@ func (q *Query) treeBytes(span int64) float64 {
 	return float64(q.Size.Groups) * float64(groupBytes+int64(2*q.Size.KeyBytes)+chunks*chunkBytes+span*slice)
 }
 
+// Sum is what queries need together: equal ones are computed once, and those of
+// one selector share its trees.
+func Sum(queries []Query) Amounts {
+	type selector struct{ metric, id string }
+	widest := make(map[selector]*Query)
+	seen := make(map[string]map[int64]bool)
+	var sum Amounts
+	for i := range queries {
+		q := queries[i]
+		s := selector{q.Metric, q.Selector}
+		if w := widest[s]; w == nil || q.treeBytes(q.SpanSlices) > w.treeBytes(w.SpanSlices) {
+			widest[s] = &queries[i]
+		}
+		var fresh []int64
+		for _, ms := range q.RefreshMs {
+			if seen[q.Key] == nil {
+				seen[q.Key] = make(map[int64]bool)
+			}
+			if !seen[q.Key][ms] {
+				seen[q.Key][ms] = true
+				fresh = append(fresh, ms)
+			}
+		}
+		q.RefreshMs = fresh
+		cost := q.Cost()
+		cost[Trees] = 0
+		sum.add(cost)
+	}
+	for _, q := range widest {
+		sum[Trees] += q.treeBytes(q.SpanSlices)
+	}
+	return sum
+}
+
 // Cost is what a query needs that shares nothing.
 func (q *Query) Cost() Amounts {
 	var a Amounts

@@ -160,7 +160,7 @@ func TestReportIsReadBack(t *testing.T) {
 	if err := json.Unmarshal(text, &got); err != nil || !reflect.DeepEqual(got.Cut, r.Cut) {
 		t.Errorf("%s: %v", text, err)
 	}
-	if s := r.Cut[0].Text(); !strings.Contains(s, "this dashboard would need") || !strings.Contains(s, "256.0 MiB of trees") {
+	if s := r.Cut[0].Text(); !strings.Contains(s, "its dashboard would need") || !strings.Contains(s, "256.0 MiB of trees") {
 		t.Error(s)
 	}
 }

@@ -148,6 +148,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 	worker, err := json.Marshal(workerOptions{
 		Run: run, Brokers: c.Brokers, Topic: c.Topic, Redis: c.Redis, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
 		Metrics: c.WorkerMetrics, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
+		StateBytes: c.StateBytes, BudgetShare: c.BudgetShare,
 	})
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ configsvc keeps dashboards and tells the pipeline which queries they need.
 
 It serves
   /dashboards…   make, list, read, change and delete dashboards
+  /limits        what dashboards, metrics and tokens may use, and what is cut
   /openapi.yaml  the whole API
   /metrics       Prometheus metrics
   /healthz       200 while the database answers
@@ -118,7 +119,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	svc, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
-		Catalogue: catalogue, EditRate: o.editRate, Guard: guard, Metrics: metrics, Log: log,
+		Catalogue: catalogue, Limits: reg, EditRate: o.editRate, Guard: guard, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err
