@@ -89,6 +89,12 @@ func (k *keyGroup) past(q *query) past {
 	return p
 }
 
+// A build that takes long leaves the processor to the timers now and then.
+const (
+	buildSpan = 20 * time.Millisecond
+	buildRest = 10 * time.Millisecond
+)
+
 // runBuild runs a build for all windows of all the queries.
 func runBuild(b *aggregate.Build, pasts []past) {
 	var ranges []aggregate.Range
@@ -97,7 +103,12 @@ func runBuild(b *aggregate.Build, pasts []past) {
 			ranges = append(ranges, p.query.slices(e))
 		}
 	}
+	began := time.Now()
 	b.Run(ranges, func(group string, accs []aggregate.Acc) {
+		if time.Since(began) > buildSpan {
+			time.Sleep(buildRest)
+			began = time.Now()
+		}
 		for _, p := range pasts {
 			for i := range p.windows {
 				p.windows[i].add(p.query, group, &accs[i])
