@@ -18,6 +18,20 @@ func (w *world) cut(keys ...string) {
 	}
 }
 
+// until reads to the message with a state.
+func (b *browser) until(state string) message {
+	b.t.Helper()
+	for {
+		m, err := b.read(true)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if m.State == state {
+			return m
+		}
+	}
+}
+
 // A widget that the pipeline has cut says so, with the reason, and not that it waits; and it is live again after.
 func TestLimitedWidgetsSaySo(t *testing.T) {
 	w := open(t, nil)
@@ -34,13 +48,12 @@ func TestLimitedWidgetsSaySo(t *testing.T) {
 		t.Errorf("snapshot %+v", s)
 	}
 	w.cut()
-	for m := b.next("state"); m.State != "waiting"; m = b.next("state") {
-	}
+	b.until("waiting")
 	w.publish(w.result(oneKey, now(), 4))
-	for m := b.next("state"); m.State != "live"; m = b.next("state") {
-	}
+	b.until("live")
 	w.cut(oneKey)
-	for m := b.next("state"); m.State != "limited"; m = b.next("state") {
+	if m := b.until("limited"); !strings.Contains(m.Detail, "256.0 MiB") {
+		t.Errorf("%+v", m)
 	}
 	if _, body := w.get(path); len(body["series"].([]any)) != 0 {
 		t.Errorf("the values of what is not computed are not withheld: %v", body)
@@ -64,7 +77,13 @@ func TestResyncHasARate(t *testing.T) {
 	w.publish(w.result(oneKey, now()-1000, 2))
 	seen := 0
 	for {
-		s := b.next("snapshot")
+		s, err := b.read(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Type != "snapshot" {
+			continue
+		}
 		if seen++; seen > 8 {
 			t.Fatalf("%d snapshots", seen)
 		}
