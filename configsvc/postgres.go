@@ -41,7 +41,7 @@ func openPostgres(ctx context.Context, d Database) (*SQLStore, error) {
 		_ = db.Close() // Nothing was written.
 		return nil, fmt.Errorf("cannot open the %s: %w", d, explainPostgres(err))
 	}
-	return &SQLStore{db: db}, nil
+	return newSQLStore(db)
 }
 
 func migratePostgres(ctx context.Context, db *sql.DB) error {

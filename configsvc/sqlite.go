@@ -36,7 +36,11 @@ func openSQLite(ctx context.Context, path string, acceptLoss bool) (*SQLStore, e
 	}
 	// Writers wait for each other in SQLite anyway; a few readers go beside them.
 	db.SetMaxOpenConns(4)
-	s := &SQLStore{db: db, path: path, writer: make(chan struct{}, 1), mark: newCommitMark(path)}
+	s, err := newSQLStore(db)
+	if err != nil {
+		return nil, err
+	}
+	s.path, s.writer, s.mark = path, make(chan struct{}, 1), newCommitMark(path)
 	err = migrate(ctx, db, goose.DialectSQLite3, "sqlite")
 	if err == nil && !acceptLoss {
 		err = s.markOpened(ctx)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/internal/auth"
+	"pulseboard/limits"
 	"pulseboard/results"
 )
 
@@ -22,6 +23,8 @@ type Dashboards interface {
 	// WatchDashboards calls changed with the ids that may have changed, or with
 	// all, until ctx ends.
 	WatchDashboards(ctx context.Context, every time.Duration, changed func(ids []string, all bool)) error
+	// LoadLimits returns which queries the pipeline does not compute.
+	LoadLimits(ctx context.Context) ([]limits.Report, error)
 }
 
 // Config is what the gateway needs.
