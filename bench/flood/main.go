@@ -391,7 +391,7 @@ var value = regexp.MustCompile(`"value":(-?[0-9.e+]+)`)
 // judge waits until the pipeline has caught up, and says what held.
 func (v *verdict) judge(ctx context.Context, kills int64) bool {
 	want, got := float64(v.honestSum.Load()), -1.0
-	for range 120 {
+	for range 600 {
 		if m := value.FindStringSubmatch(v.get(ctx, v.snapshot)); m != nil {
 			if got, _ = strconv.ParseFloat(m[1], 64); got == want {
 				break
