@@ -52,11 +52,11 @@ func TestSupervisorBacksOff(t *testing.T) {
 		})
 		ended := make(chan error, 1)
 		go func() { ended <- s.Run(ctx) }()
-		time.Sleep(time.Second) // The third end is over, the fourth start has not come.
+		time.Sleep(time.Second) //nolint:forbidigo // Of virtual time. The third end is over, the fourth start has not come.
 		if err := s.Healthy(ctx); err == nil || !strings.Contains(err.Error(), "ended 3 times in a row") || !strings.Contains(err.Error(), "exit status 1") {
 			t.Errorf("in a loop: %v", err)
 		}
-		time.Sleep(10 * time.Minute)
+		time.Sleep(10 * time.Minute) //nolint:forbidigo // Of virtual time.
 		if err := s.Healthy(ctx); err != nil {
 			t.Errorf("after it has lived: %v", err)
 		}

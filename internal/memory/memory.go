@@ -99,7 +99,7 @@ func CheckAddressSpace() error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &r); err != nil {
 		return nil //nolint:nilerr // A system without such a limit.
 	}
-	return checkAddresses(uint64(r.Cur))
+	return checkAddresses(r.Cur)
 }
 
 func checkAddresses(limit uint64) error {
