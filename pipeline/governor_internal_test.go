@@ -9,6 +9,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/limits"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -26,8 +27,8 @@ type governed struct {
 func govern(t *testing.T, m *miniredis.Miniredis, windows ...int) *governed {
 	t.Helper()
 	c := Default()
-	c.Redis, c.Log = m.Addr(), slog.New(slog.DiscardHandler)
-	reg, err := registry.Open(t.Context(), m.Addr())
+	c.Redis, c.Log = redisconn.At(m.Addr()), slog.New(slog.DiscardHandler)
+	reg, err := registry.Open(t.Context(), redisconn.At(m.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}
