@@ -340,6 +340,9 @@ func (s *Store) Drop(metric, id string) {
 
 func (m *metricSeries) detach(sel *Selector) {
 	for _, sr := range m.series {
+		if !slices.ContainsFunc(sr.feeds, func(f feed) bool { return f.selector == sel }) {
+			continue
+		}
 		// The list is made anew: DeleteFunc would leave the selector in its tail, and so in memory.
 		var feeds []feed
 		for _, f := range sr.feeds {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pulseboard/internal/service"
+	"pulseboard/limits"
 	"pulseboard/metric"
 
 	"github.com/gin-gonic/gin"
@@ -19,6 +20,20 @@ import (
 const (
 	BearerScopes bearerContextKey = "bearer.Scopes"
 )
+
+// BudgetCost defines model for BudgetCost.
+type BudgetCost struct {
+	Resource string `json:"resource"`
+
+	// Least For certain, as the catalogue is now; a dashboard with more than limit is refused.
+	Least float64 `json:"least"`
+
+	// Most Perhaps; what is beyond limit is not computed.
+	Most float64 `json:"most"`
+
+	// Limit null when the pipeline has not said.
+	Limit *float64 `json:"limit"`
+}
 
 // Cost What the pipeline does for a dashboard. Equal queries are computed once, whoever asks.
 type Cost struct {
@@ -36,6 +51,9 @@ type Cost struct {
 
 	// Slices Slices of the longest window; each series that is chosen keeps as many.
 	Slices int `json:"slices"`
+
+	// Budgets What the dashboard would need of each resource, beside what one may have.
+	Budgets []BudgetCost `json:"budgets"`
 
 	// ResultsPerSecond Results that the pipeline publishes for the queries.
 	ResultsPerSecond float64 `json:"results_per_second"`
@@ -124,6 +142,15 @@ type DisplayInput struct {
 //
 // Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"region":"eu","zone":{"exists":true}}
 type Filter = metric.Filter
+
+// LimitCut defines model for LimitCut.
+type LimitCut = limitedCut
+
+// LimitUse defines model for LimitUse.
+type LimitUse = limits.Use
+
+// Limits defines model for Limits.
+type Limits = limitsAnswer
 
 // Metric A metric that arrives.
 type Metric struct {
@@ -432,6 +459,9 @@ type Stale = Problem
 // TooLarge defines model for TooLarge.
 type TooLarge = Problem
 
+// TooOften defines model for TooOften.
+type TooOften = Problem
+
 // WrongType defines model for WrongType.
 type WrongType = Problem
 
@@ -640,6 +670,9 @@ type ServerInterface interface {
 	// GetDocs This document as a page to read
 	// (GET /docs)
 	GetDocs(c *gin.Context)
+	// GetLimits What dashboards, metrics and tokens may use of the pipeline, what they use, and what is cut
+	// (GET /limits)
+	GetLimits(c *gin.Context)
 	// ListMetrics List the metrics that arrive, ordered by name
 	// (GET /metrics/catalog)
 	ListMetrics(c *gin.Context, params ListMetricsParams)
@@ -1150,6 +1183,21 @@ func (siw *ServerInterfaceWrapper) GetDocs(c *gin.Context) {
 	siw.Handler.GetDocs(c)
 }
 
+// GetLimits operation middleware
+func (siw *ServerInterfaceWrapper) GetLimits(c *gin.Context) {
+
+	c.Set(string(BearerScopes), []string{"view"})
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetLimits(c)
+}
+
 // ListMetrics operation middleware
 func (siw *ServerInterfaceWrapper) ListMetrics(c *gin.Context) {
 
@@ -1247,6 +1295,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.PATCH(options.BaseURL+"/dashboards/:id/widgets", wrapper.PatchWidgets)
 	router.POST(options.BaseURL+"/dashboards/validate", wrapper.ValidateDashboard)
 	router.GET(options.BaseURL+"/docs", wrapper.GetDocs)
+	router.GET(options.BaseURL+"/limits", wrapper.GetLimits)
 	router.GET(options.BaseURL+"/metrics/catalog", wrapper.ListMetrics)
 	router.GET(options.BaseURL+"/openapi.yaml", wrapper.GetOpenAPI)
 }

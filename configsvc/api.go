@@ -93,11 +93,14 @@ func limitTime(c *gin.Context) {
 // failStore answers for an error of the store.
 func (s *Service) failStore(c *gin.Context, err error) {
 	var conflict *ConflictError
+	var full *FullError
 	switch {
 	case errors.Is(err, ErrNotFound):
 		fail(c, service.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no dashboard %.60q", c.Param("id"))))
 	case errors.As(err, &conflict):
 		failStale(c, conflict.Current)
+	case errors.As(err, &full):
+		fail(c, service.NewProblem(http.StatusRequestEntityTooLarge, "there is no room for the dashboard: "+full.Error()))
 	case errors.Is(err, ErrExists):
 		fail(c, service.NewProblem(http.StatusConflict, "a dashboard with this dashboard_id exists: change it with PUT, or leave the id out to get a new one",
 			service.ProblemError{Pointer: "/dashboard_id", Code: codeDuplicate, Detail: ErrExists.Error()}))
@@ -181,7 +184,10 @@ func failTooLarge(c *gin.Context, what string) {
 }
 
 // accepted answers when a document broke a rule or is too large; ok is false then.
-func accepted(c *gin.Context, d Dashboard, f *faults) (ok bool) {
+func (s *Service) accepted(c *gin.Context, d Dashboard, f *faults) (ok bool) {
+	if len(f.errors) == 0 {
+		s.affordable(c.Request.Context(), d, f)
+	}
 	if n := len(f.errors); n > 0 {
 		detail := "one rule is broken: see errors"
 		if n > 1 {
@@ -191,10 +197,12 @@ func accepted(c *gin.Context, d Dashboard, f *faults) (ok bool) {
 		return false
 	}
 	// What was decoded from JSON can be encoded.
-	if b, err := json.Marshal(d); err != nil || len(b) > maxDocument {
+	b, err := json.Marshal(d)
+	if err != nil || len(b) > maxDocument {
 		failTooLarge(c, "the document")
 		return false
 	}
+	s.rates.owe(editor(c), len(b)/bytesPerEdit, time.Now())
 	return true
 }
 
@@ -208,6 +216,9 @@ func (s *Service) admit(c *gin.Context) {
 			return
 		}
 		c.Set(tokenName, grant.Name())
+		if scope == string(auth.Edit) && !s.limitEdits(c) {
+			return
+		}
 	}
 }
 

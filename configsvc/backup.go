@@ -45,6 +45,7 @@ type backupDashboard struct {
 	CreatedMs int64           `json:"created_ms"`
 	UpdatedMs int64           `json:"updated_ms"`
 	DeletedMs *int64          `json:"deleted_ms,omitempty"`
+	By        string          `json:"by,omitempty"` // Who changed it last.
 	Document  json.RawMessage `json:"document"`
 }
 
@@ -148,7 +149,7 @@ func (s *SQLStore) writeBackup(ctx context.Context, to io.Writer) (n BackupCount
 	if err != nil {
 		return n, err
 	}
-	if err := w.versions(ctx, tx, own, &n); err != nil {
+	if err := w.versions(ctx, tx, s.packer, own, &n); err != nil {
 		return n, err
 	}
 	if err := w.line(backupLine{End: &backupEnd{n, hex.EncodeToString(w.sum.Sum(nil))}}); err != nil {
@@ -159,7 +160,7 @@ func (s *SQLStore) writeBackup(ctx context.Context, to io.Writer) (n BackupCount
 
 // dashboards writes them and returns the ids of those that programs keep.
 func (w *backupWriter) dashboards(ctx context.Context, tx *sql.Tx, n *BackupCounts) (own map[string]bool, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT id, version, created_ms, updated_ms, deleted_ms, document FROM dashboards ORDER BY id`)
+	rows, err := tx.QueryContext(ctx, `SELECT id, version, created_ms, updated_ms, deleted_ms, author, tags, document FROM dashboards ORDER BY id`)
 	if err != nil {
 		return nil, err
 	}
@@ -167,15 +168,12 @@ func (w *backupWriter) dashboards(ctx context.Context, tx *sql.Tx, n *BackupCoun
 	own = make(map[string]bool)
 	for rows.Next() {
 		var b backupDashboard
+		var tags string
 		var document []byte
-		if err := rows.Scan(&b.ID, &b.Version, &b.CreatedMs, &b.UpdatedMs, &b.DeletedMs, &document); err != nil {
+		if err := rows.Scan(&b.ID, &b.Version, &b.CreatedMs, &b.UpdatedMs, &b.DeletedMs, &b.By, &tags, &document); err != nil {
 			return nil, err
 		}
-		d, err := decodeDocument(b.ID, b.Version, document)
-		if err != nil {
-			return nil, err
-		}
-		if d.own() {
+		if ownTags(tags) {
 			own[b.ID] = true
 			continue
 		}
@@ -188,7 +186,7 @@ func (w *backupWriter) dashboards(ctx context.Context, tx *sql.Tx, n *BackupCoun
 	return own, rows.Err()
 }
 
-func (w *backupWriter) versions(ctx context.Context, tx *sql.Tx, own map[string]bool, n *BackupCounts) error {
+func (w *backupWriter) versions(ctx context.Context, tx *sql.Tx, p *packer, own map[string]bool, n *BackupCounts) error {
 	rows, err := tx.QueryContext(ctx, `SELECT id, version, action, restored_from, author, at_ms, title, widgets, document
 		FROM dashboard_versions ORDER BY id, version`)
 	if err != nil {
@@ -204,7 +202,11 @@ func (w *backupWriter) versions(ctx context.Context, tx *sql.Tx, own map[string]
 		if own[v.ID] {
 			continue
 		}
-		v.Document = document
+		if document != nil {
+			if v.Document, err = p.unpack(document); err != nil {
+				return err
+			}
+		}
 		if err := w.line(backupLine{Version: &v}); err != nil {
 			return err
 		}

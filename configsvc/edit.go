@@ -33,7 +33,8 @@ func (a api) draft(c *gin.Context) (d Dashboard, warnings []Warning, ok bool) {
 	}
 	var f faults
 	d = a.rules.dashboard(v, "", &f)
-	return d, f.warnings, accepted(c, d, &f)
+	ok = a.accepted(c, d, &f)
+	return d, f.warnings, ok
 }
 
 // load answers 404 itself when ok is false.
@@ -143,7 +144,7 @@ func (a api) edit(c *gin.Context, id ID, ifMatch *string, change change, types .
 		}
 		var f faults
 		next, err := change(d, v, &f)
-		if err != nil || !accepted(c, next, &f) {
+		if err != nil || !a.accepted(c, next, &f) {
 			return err
 		}
 		if next.Version, err = a.store.Update(ctx, next, d.Version, by(c)); err != nil {

@@ -16,6 +16,7 @@ const (
 	codeTooMany   = "too_many"
 	codeDuplicate = "duplicate"
 	codeImmutable = "immutable"
+	codeBudget    = "budget"
 	codeUnknown   = "unknown_field" // Where strict.
 )
 

@@ -18,6 +18,7 @@ type metrics struct {
 	queries         prometheus.Gauge
 	shortestWindow  prometheus.Gauge
 	publishFailures prometheus.Counter
+	limited         prometheus.Counter
 	// lastPublished is when Redis was last found or made equal to the
 	// database, as a monotonic time since start.
 	lastPublished atomic.Int64
@@ -49,6 +50,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Attempts that could not make Redis equal to the database. Normal: 0 while both are there.",
 		}),
 	}
+	m.limited = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: ns, Subsystem: sub, Name: "edits_limited_total",
+		Help: "Edits that were answered 429 because one token, or one address, made more than --edit-rate allows. Normal: 0.",
+	})
 	age := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: ns, Subsystem: sub, Name: "registry_age_seconds",
 		Help: "Seconds since Redis was last found, or made, equal to the database; counted from the start before the first time. Normal: below 3 s.",
@@ -57,7 +62,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.dashboards, m.widgets, m.queries, m.shortestWindow, m.publishFailures, age} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.dashboards, m.widgets, m.queries, m.shortestWindow, m.publishFailures, m.limited, age} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -41,7 +41,12 @@ func openPostgres(ctx context.Context, d Database, prepare func(context.Context,
 		_ = db.Close() // Nothing was written.
 		return nil, fmt.Errorf("cannot open the %s: %w", d, explainPostgres(err))
 	}
-	return &SQLStore{db: db, snapshot: sql.LevelRepeatableRead}, nil
+	s, err := newSQLStore(db)
+	if err != nil {
+		return nil, err
+	}
+	s.snapshot = sql.LevelRepeatableRead
+	return s, nil
 }
 
 func migratePostgres(ctx context.Context, db *sql.DB) error {

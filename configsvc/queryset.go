@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"pulseboard/limits"
 	"pulseboard/metric"
 	"pulseboard/registry"
 )
@@ -29,6 +30,8 @@ type derived struct {
 // board is what one dashboard wants.
 type board struct {
 	wants   []want
+	ids     []string // Of the widgets that want them.
+	by      string   // The token that changed it last.
 	widgets int
 	own     bool // Of a program, see OwnTags.
 }
@@ -43,6 +46,7 @@ type want struct {
 type use struct {
 	query     metric.Query
 	refreshMs map[int64]int
+	boards    map[string]int // By id.
 }
 
 func newDerived(r rules) *derived {
@@ -63,7 +67,7 @@ func (d *derived) apply(c Changes) (left []string, err error) {
 	}
 	for _, doc := range c.Dashboards {
 		d.forget(doc.ID)
-		unserved, err := d.add(doc)
+		unserved, err := d.add(doc, c.By[doc.ID])
 		if err != nil {
 			// Read again from here on: nothing of it is left half done that matters.
 			return left, err
@@ -89,6 +93,9 @@ func (d *derived) forget(id string) {
 		if u.refreshMs[w.refreshMs]--; u.refreshMs[w.refreshMs] == 0 {
 			delete(u.refreshMs, w.refreshMs)
 		}
+		if u.boards[id]--; u.boards[id] == 0 {
+			delete(u.boards, id)
+		}
 		if len(u.refreshMs) == 0 {
 			delete(d.uses, w.key)
 		}
@@ -104,8 +111,8 @@ func (d *derived) forget(id string) {
 // is raised to today's slice, also in the document, since it names the history
 // that the gateway reads; a window beyond today's limit has no query, and the
 // ids of widgets with such windows are returned.
-func (d *derived) add(doc Dashboard) (left []string, err error) {
-	b := &board{widgets: len(doc.Widgets), own: doc.own()}
+func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
+	b := &board{widgets: len(doc.Widgets), own: doc.own(), by: by}
 	doc.Widgets = slices.Clone(doc.Widgets)
 	for i := range doc.Widgets {
 		w := &doc.Widgets[i]
@@ -119,10 +126,12 @@ func (d *derived) add(doc Dashboard) (left []string, err error) {
 		key := q.Key()
 		u := d.uses[key]
 		if u == nil {
-			u = &use{query: q, refreshMs: make(map[int64]int, 1)}
+			u = &use{query: q, refreshMs: make(map[int64]int, 1), boards: make(map[string]int, 1)}
 			d.uses[key] = u
 		}
 		u.refreshMs[ms]++
+		u.boards[doc.ID]++
+		b.ids = append(b.ids, w.ID)
 		b.wants = append(b.wants, want{key, ms, q.WindowSeconds})
 		d.changedQueries[key] = true
 	}
@@ -144,12 +153,44 @@ func (d *derived) encode(key string) error {
 		delete(d.queries, key)
 		return nil
 	}
-	text, err := registry.EncodeEntry(key, registry.Entry{Query: u.query, RefreshMs: slices.Sorted(maps.Keys(u.refreshMs))})
+	text, err := registry.EncodeEntry(key, registry.Entry{
+		Query: u.query, RefreshMs: slices.Sorted(maps.Keys(u.refreshMs)), Owners: d.owners(u),
+	})
 	if err != nil {
 		return err
 	}
 	d.queries[key] = text
 	return nil
+}
+
+// owners are the dashboards that pay for a query, the first of them by id.
+func (d *derived) owners(u *use) []limits.Owner {
+	ids := slices.Sorted(maps.Keys(u.boards))
+	owners := make([]limits.Owner, 0, min(len(ids), registry.MaxOwners))
+	for _, id := range ids[:cap(owners)] {
+		o := limits.Owner{Dashboard: id}
+		if b := d.boards[id]; b != nil {
+			o.Token = b.by
+		}
+		owners = append(owners, o)
+	}
+	return owners
+}
+
+// widgetsOf returns which widgets want each of these queries.
+func (d *derived) widgetsOf(keys map[string]bool) map[string][]limitedWidget {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make(map[string][]limitedWidget)
+	for _, id := range slices.Sorted(maps.Keys(d.boards)) {
+		b := d.boards[id]
+		for i, w := range b.wants {
+			if keys[w.key] {
+				out[w.key] = append(out[w.key], limitedWidget{id, b.ids[i]})
+			}
+		}
+	}
+	return out
 }
 
 // reset forgets all dashboards, to begin again with the whole database.

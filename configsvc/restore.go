@@ -39,10 +39,10 @@ func RestoreBackup(ctx context.Context, database Database, path string) (n Resto
 		return n, err
 	}
 	defer closeFile()
-	t := &restore{n: &n}
+	t := &restore{s: s, n: &n}
 	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
 		t.tx = tx
-		if err := t.begin(ctx, s, revision-1, r.revision, r.madeAt); err != nil {
+		if err := t.begin(ctx, revision-1, r.revision, r.madeAt); err != nil {
 			return err
 		}
 		return t.run(ctx, r)
@@ -79,10 +79,10 @@ func AcceptLoss(ctx context.Context, database Database) (n RestoreCounts, lost i
 		return n, 0, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	t := &restore{n: &n}
+	t := &restore{s: s, n: &n}
 	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
 		t.tx = tx
-		if err := t.begin(ctx, s, revision-1, 0, time.Time{}); err != nil {
+		if err := t.begin(ctx, revision-1, 0, time.Time{}); err != nil {
 			return err
 		}
 		if lost = t.gap; lost == 0 {
@@ -116,6 +116,7 @@ func openLossy(ctx context.Context, database Database) (*SQLStore, error) {
 
 // restore is one transaction that brings dashboards back.
 type restore struct {
+	s   *SQLStore
 	tx  *sql.Tx
 	n   *RestoreCounts
 	now time.Time
@@ -124,6 +125,7 @@ type restore struct {
 	gap      int64
 	revision int64
 	rows     map[string]current // That the backup has not named yet.
+	grown    map[string]bool    // Those that got versions back.
 	own      map[string]bool    // That programs keep, and that stay as they are.
 }
 
@@ -134,12 +136,12 @@ type current struct {
 }
 
 // begin counts the change and reads what there is. has is the revision before.
-func (t *restore) begin(ctx context.Context, s *SQLStore, has, backup int64, madeAt time.Time) error {
+func (t *restore) begin(ctx context.Context, has, backup int64, madeAt time.Time) error {
 	t.now = time.Now()
 	var mark committed
-	if s.mark != nil {
+	if t.s.mark != nil {
 		var err error
-		if mark, err = s.mark.read(); err != nil {
+		if mark, err = t.s.mark.read(); err != nil {
 			return err
 		}
 	}
@@ -158,7 +160,7 @@ func (t *restore) begin(ctx context.Context, s *SQLStore, has, backup int64, mad
 		return err
 	}
 	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
-	t.rows, t.own = make(map[string]current), make(map[string]bool)
+	t.rows, t.own, t.grown = make(map[string]current), make(map[string]bool), make(map[string]bool)
 	for rows.Next() {
 		var id, tags string
 		var c current
@@ -178,7 +180,7 @@ func (t *restore) run(ctx context.Context, r *backupReader) error {
 		l, err := r.next()
 		switch {
 		case errors.Is(err, errBackupEnd):
-			return t.deleteOthers(ctx)
+			return errors.Join(t.deleteOthers(ctx), t.trim(ctx))
 		case err != nil:
 			return err
 		case l.Dashboard != nil:
@@ -243,11 +245,16 @@ func (t *restore) put(ctx context.Context, b backupDashboard, version int64) err
 	if err != nil {
 		return err
 	}
-	_, err = t.tx.ExecContext(ctx, `INSERT INTO dashboards (id, version, title_key, search, tags, document, created_ms, updated_ms, deleted_ms, revision)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO UPDATE SET version = excluded.version, title_key = excluded.title_key,
+	size := len(b.Document)
+	if b.DeletedMs != nil {
+		size = 0
+	}
+	_, err = t.tx.ExecContext(ctx, `INSERT INTO dashboards (id, version, title_key, search, tags, document, created_ms, updated_ms, deleted_ms, revision, author, bytes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO UPDATE SET version = excluded.version, title_key = excluded.title_key,
 		search = excluded.search, tags = excluded.tags, document = excluded.document, created_ms = excluded.created_ms,
-		updated_ms = excluded.updated_ms, deleted_ms = excluded.deleted_ms, revision = excluded.revision`,
-		b.ID, version, r.titleKey, r.search, r.tags, string(b.Document), b.CreatedMs, t.now.UnixMilli(), b.DeletedMs, t.revision)
+		updated_ms = excluded.updated_ms, deleted_ms = excluded.deleted_ms, revision = excluded.revision,
+		author = excluded.author, bytes = excluded.bytes`,
+		b.ID, version, r.titleKey, r.search, r.tags, string(b.Document), b.CreatedMs, t.now.UnixMilli(), b.DeletedMs, t.revision, b.By, size)
 	return err
 }
 
@@ -260,28 +267,40 @@ func (t *restore) note(ctx context.Context, id string, document []byte, v Versio
 	if err != nil {
 		return err
 	}
-	return note(ctx, t.tx, r, v)
+	return t.s.note(ctx, t.tx, r, v)
 }
 
 // version adds one to the history unless it is there.
 func (t *restore) version(ctx context.Context, v backupVersion) error {
-	var document *string
+	var document []byte
 	if v.Document != nil {
-		text := string(v.Document)
-		document = &text
+		document = t.s.packer.pack(string(v.Document))
 	}
 	if t.own[v.ID] {
 		return nil
 	}
-	done, err := t.tx.ExecContext(ctx, `INSERT INTO dashboard_versions (id, version, action, restored_from, author, at_ms, title, widgets, document)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id, version) DO NOTHING`,
-		v.ID, v.Version, v.Action, v.RestoredFrom, v.By, v.AtMs, v.Title, v.Widgets, document)
+	done, err := t.tx.ExecContext(ctx, `INSERT INTO dashboard_versions (id, version, action, restored_from, author, at_ms, title, widgets, bytes, document)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id, version) DO NOTHING`,
+		v.ID, v.Version, v.Action, v.RestoredFrom, v.By, v.AtMs, v.Title, v.Widgets, versionSize+2*len(v.Title)+len(document), document)
 	if err != nil {
 		return err
 	}
 	added, err := done.RowsAffected()
+	if added > 0 {
+		t.grown[v.ID] = true
+	}
 	t.n.Versions += int(added)
 	return err
+}
+
+// trim keeps what came back within the bounds of histories.
+func (t *restore) trim(ctx context.Context) error {
+	for id := range t.grown {
+		if err := t.s.trim(ctx, t.tx, id, t.s.bounds.VersionsBytes); err != nil {
+			return err
+		}
+	}
+	return t.s.trimAll(ctx, t.tx)
 }
 
 // deleteOthers deletes the dashboards that the backup does not have. One can be
@@ -319,6 +338,11 @@ func (t *restore) renew(ctx context.Context, id string, c current) error {
 		WHERE id = $1 RETURNING document`, id, v.Version, t.revision, deletedMs).Scan(&document)
 	if err != nil {
 		return err
+	}
+	if c.deleted {
+		if _, err := t.tx.ExecContext(ctx, `UPDATE dashboards SET document = '{}', bytes = 0 WHERE id = $1`, id); err != nil {
+			return err
+		}
 	}
 	return t.note(ctx, id, document, v)
 }

@@ -47,7 +47,12 @@ func OpenToRead(ctx context.Context, at Database) (*SQLStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the database %s: %w", database, err)
 	}
-	return &SQLStore{db: db, path: database}, nil
+	s, err := newSQLStore(db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s.path = database
+	return s, nil
 }
 
 // openSQLite opens a SQLite file; with acceptLoss also one that has lost changes.
@@ -61,7 +66,11 @@ func openSQLite(ctx context.Context, path string, acceptLoss bool) (*SQLStore, e
 	}
 	// Writers wait for each other in SQLite anyway; a few readers go beside them.
 	db.SetMaxOpenConns(4)
-	s := &SQLStore{db: db, path: path, writer: make(chan struct{}, 1), mark: newCommitMark(path)}
+	s, err := newSQLStore(db)
+	if err != nil {
+		return nil, err
+	}
+	s.path, s.writer, s.mark = path, make(chan struct{}, 1), newCommitMark(path)
 	err = migrate(ctx, db, goose.DialectSQLite3, "sqlite")
 	if err == nil && !acceptLoss {
 		err = s.markOpened(ctx)

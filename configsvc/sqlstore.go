@@ -1,6 +1,7 @@
 package configsvc
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -25,9 +26,19 @@ type SQLStore struct {
 	snapshot sql.IsolationLevel
 	// unmarked is why the last commit could not be marked, nil = it was.
 	unmarked atomic.Pointer[error]
+	packer   *packer
+	bounds   Bounds
 }
 
 var _ Store = (*SQLStore)(nil)
+
+func newSQLStore(db *sql.DB) (*SQLStore, error) {
+	p, err := newPacker()
+	if err != nil {
+		return nil, err
+	}
+	return &SQLStore{db: db, packer: p, bounds: DefaultBounds()}, nil
+}
 
 // Close ends the connections; what was acknowledged is on disk already.
 func (s *SQLStore) Close() error { return s.db.Close() }
@@ -109,28 +120,35 @@ func titleKey(title string) string {
 	return strings.ReplaceAll(strings.ToLower(title), "\x00", "")
 }
 
-// note adds the newest version of a dashboard to its history and forgets the oldest.
-func note(ctx context.Context, tx *sql.Tx, r row, v VersionEntry) error {
-	var document *string
+// note adds the newest version of a dashboard to its history and forgets what
+// is beyond the bounds.
+func (s *SQLStore) note(ctx context.Context, tx *sql.Tx, r row, v VersionEntry) error {
+	var document []byte
 	if v.Action != actionDeleted {
-		document = &r.document
+		document = s.packer.pack(r.document)
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO dashboard_versions (id, version, action, restored_from, author, at_ms, title, widgets, document)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, r.id, v.Version, v.Action, v.RestoredFrom, v.By, v.At.UnixMilli(), r.title, r.widgets, document)
+	bytes := versionSize + 2*len(r.title) + len(document)
+	_, err := tx.ExecContext(ctx, `INSERT INTO dashboard_versions (id, version, action, restored_from, author, at_ms, title, widgets, bytes, document)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, r.id, v.Version, v.Action, v.RestoredFrom, v.By, v.At.UnixMilli(), r.title, r.widgets, bytes, document)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM dashboard_versions WHERE id = $1 AND version <= $2`, r.id, v.Version-keptVersions)
-	return err
+	if err := s.trim(ctx, tx, r.id, s.bounds.VersionsBytes); err != nil {
+		return err
+	}
+	return s.trimAll(ctx, tx)
 }
 
+// versionSize is about what a version takes beside its title and document.
+const versionSize = 100
+
 const (
-	insertNew = `INSERT INTO dashboards (id, version, title_key, search, tags, document, created_ms, updated_ms, revision)
-		VALUES ($1, 1, $2, $3, $4, $5, $6, $6, $7) ON CONFLICT (id) `
+	insertNew = `INSERT INTO dashboards (id, version, title_key, search, tags, document, created_ms, updated_ms, revision, author, bytes)
+		VALUES ($1, 1, $2, $3, $4, $5, $6, $6, $7, $8, $9) ON CONFLICT (id) `
 	orNothing = `DO NOTHING RETURNING version`
 	orRevive  = `DO UPDATE SET version = dashboards.version + 1, title_key = excluded.title_key, search = excluded.search,
 		tags = excluded.tags, document = excluded.document, created_ms = excluded.created_ms, updated_ms = excluded.updated_ms,
-		revision = excluded.revision, deleted_ms = NULL
+		revision = excluded.revision, author = excluded.author, bytes = excluded.bytes, deleted_ms = NULL
 		WHERE dashboards.deleted_ms IS NOT NULL RETURNING version`
 )
 
@@ -141,14 +159,15 @@ func (s *SQLStore) insert(ctx context.Context, d Dashboard, onConflict, by strin
 	}
 	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
 		now := time.Now()
-		err := tx.QueryRowContext(ctx, insertNew+onConflict, r.id, r.titleKey, r.search, r.tags, r.document, now.UnixMilli(), revision).Scan(&version)
+		full := s.room(ctx, tx, r.id, by, int64(len(r.document)))
+		err := tx.QueryRowContext(ctx, insertNew+onConflict, r.id, r.titleKey, r.search, r.tags, r.document, now.UnixMilli(), revision, by, len(r.document)).Scan(&version)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrExists
 		}
-		if err != nil {
+		if err := cmp.Or(err, full); err != nil {
 			return err
 		}
-		return note(ctx, tx, r, VersionEntry{Version: version, Action: actionCreated, At: now, By: by})
+		return s.note(ctx, tx, r, VersionEntry{Version: version, Action: actionCreated, At: now, By: by})
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cannot create dashboard %s: %w", d.ID, err)
@@ -212,13 +231,14 @@ func (s *SQLStore) write(ctx context.Context, d Dashboard, expected int64, v Ver
 	}
 	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
 		v.At = time.Now()
+		full := s.room(ctx, tx, r.id, v.By, int64(len(r.document)))
 		err := tx.QueryRowContext(ctx, `UPDATE dashboards SET version = version + 1, title_key = $3, search = $4, tags = $5, document = $6, updated_ms = $7,
-			revision = $8, deleted_ms = NULL WHERE id = $1 AND version = $2`+only+` RETURNING version`,
-			r.id, expected, r.titleKey, r.search, r.tags, r.document, v.At.UnixMilli(), revision).Scan(&v.Version)
-		if err := refused(ctx, tx, r.id, only, err); err != nil {
+			revision = $8, author = $9, bytes = $10, deleted_ms = NULL WHERE id = $1 AND version = $2`+only+` RETURNING version`,
+			r.id, expected, r.titleKey, r.search, r.tags, r.document, v.At.UnixMilli(), revision, v.By, len(r.document)).Scan(&v.Version)
+		if err := cmp.Or(refused(ctx, tx, r.id, only, err), full); err != nil {
 			return err
 		}
-		return note(ctx, tx, r, v)
+		return s.note(ctx, tx, r, v)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cannot update dashboard %s: %w", d.ID, err)
@@ -231,21 +251,28 @@ func (s *SQLStore) Delete(ctx context.Context, id string, expected int64, by str
 	err := s.change(ctx, func(tx *sql.Tx, revision int64) error {
 		v := VersionEntry{Action: actionDeleted, By: by, At: time.Now()}
 		var document []byte
-		err := tx.QueryRowContext(ctx, `UPDATE dashboards SET version = version + 1, deleted_ms = $3, revision = $4
-			WHERE id = $1 AND version = $2 AND deleted_ms IS NULL RETURNING version, document`,
-			id, expected, v.At.UnixMilli(), revision).Scan(&v.Version, &document)
+		err := tx.QueryRowContext(ctx, `SELECT document FROM dashboards WHERE id = $1 AND version = $2 AND deleted_ms IS NULL`, id, expected).Scan(&document)
 		if err := refused(ctx, tx, id, ` AND deleted_ms IS NULL`, err); err != nil {
+			return err
+		}
+		v.Version = expected + 1
+		if _, err := tx.ExecContext(ctx, `UPDATE dashboards SET version = $2, deleted_ms = $3, revision = $4, document = '{}', bytes = 0 WHERE id = $1`,
+			id, v.Version, v.At.UnixMilli(), revision); err != nil {
 			return err
 		}
 		d, err := decodeDocument(id, v.Version, document)
 		if err != nil {
 			return err
 		}
+		if d.own() {
+			// Nobody looks for what a program has put away, and drafts are many.
+			return forgetVersions(ctx, tx, `id = $1`, id)
+		}
 		r, err := newRow(d)
 		if err != nil {
 			return err
 		}
-		return note(ctx, tx, r, v)
+		return s.note(ctx, tx, r, v)
 	})
 	if err != nil {
 		return fmt.Errorf("cannot delete dashboard %s: %w", id, err)
@@ -329,16 +356,17 @@ func (s *SQLStore) Changes(ctx context.Context, after int64) (c Changes, err err
 	if c.Revision, err = s.Revision(ctx); err != nil {
 		return c, err
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT id, version, CASE WHEN deleted_ms IS NULL THEN document END FROM dashboards WHERE revision > $1 ORDER BY id`, after)
+	rows, err := s.db.QueryContext(ctx, `SELECT id, version, author, CASE WHEN deleted_ms IS NULL THEN document END FROM dashboards WHERE revision > $1 ORDER BY id`, after)
 	if err != nil {
 		return c, fmt.Errorf("cannot read the dashboards: %w", err)
 	}
 	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
+	c.By = make(map[string]string)
 	for rows.Next() {
-		var id string
+		var id, author string
 		var version int64
 		var document []byte
-		if err := rows.Scan(&id, &version, &document); err != nil {
+		if err := rows.Scan(&id, &version, &author, &document); err != nil {
 			return c, fmt.Errorf("cannot read the dashboards: %w", err)
 		}
 		if document == nil {
@@ -350,6 +378,7 @@ func (s *SQLStore) Changes(ctx context.Context, after int64) (c Changes, err err
 			return c, err
 		}
 		c.Dashboards = append(c.Dashboards, d)
+		c.By[id] = author
 	}
 	if err := rows.Err(); err != nil {
 		return c, fmt.Errorf("cannot read the dashboards: %w", err)
@@ -396,6 +425,9 @@ func (s *SQLStore) GetVersion(ctx context.Context, id string, version int64) (Da
 		err = ErrNotFound
 	}
 	if err != nil {
+		return Dashboard{}, fmt.Errorf("cannot read version %d of dashboard %s: %w", version, id, err)
+	}
+	if document, err = s.packer.unpack(document); err != nil {
 		return Dashboard{}, fmt.Errorf("cannot read version %d of dashboard %s: %w", version, id, err)
 	}
 	return decodeDocument(id, version, document)

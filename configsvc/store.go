@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"pulseboard/internal/health"
 )
@@ -14,14 +15,14 @@ import (
 // under the same id, its version goes on, so that an ETag never names two
 // documents. by is who makes a change, "" where that is not known.
 type Store interface {
-	// Create adds d and returns its version; ErrExists.
+	// Create adds d and returns its version; ErrExists, *FullError.
 	Create(ctx context.Context, d Dashboard, by string) (version int64, err error)
 	// CreateFirst adds d unless its id was ever used, also by a dashboard deleted since.
 	CreateFirst(ctx context.Context, d Dashboard) (created bool, err error)
 	// Get returns a dashboard; ErrNotFound.
 	Get(ctx context.Context, id string) (Dashboard, error)
 	// Update replaces the dashboard of d.ID if its version is expected, and
-	// returns the new version; ErrNotFound, *ConflictError.
+	// returns the new version; ErrNotFound, *ConflictError, *FullError.
 	Update(ctx context.Context, d Dashboard, expected int64, by string) (version int64, err error)
 	// Delete removes a dashboard if its version is expected; ErrNotFound, *ConflictError.
 	Delete(ctx context.Context, id string, expected int64, by string) error
@@ -42,16 +43,16 @@ type Store interface {
 	Revision(ctx context.Context) (int64, error)
 	// Checks are what the store needs.
 	Checks() []health.Check
+	// Expire forgets what is left of dashboards that were deleted long ago.
+	Expire(ctx context.Context, now time.Time) error
 }
-
-// keptVersions is how many versions of a dashboard are kept.
-const keptVersions = 1000
 
 // Changes is what has changed up to Revision. Some of it may be newer, and
 // will be told again.
 type Changes struct {
 	Revision   int64
 	Dashboards []Dashboard
+	By         map[string]string // The token that changed each of Dashboards last, by id; "" = none was needed.
 	Deleted    []string
 }
 

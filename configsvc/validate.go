@@ -57,6 +57,7 @@ func (a api) cost(d Dashboard) Cost {
 		out.Widgets = append(out.Widgets, wc)
 	}
 	out.Queries, out.Metrics = len(keys), len(metrics)
+	out.Budgets = a.budgetCosts(d)
 	slices.Sort(out.UnknownMetrics)
 	return out
 }

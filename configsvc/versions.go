@@ -73,7 +73,7 @@ func (a api) version(c *gin.Context, id string, version Version) (d Dashboard, o
 	case errors.Is(err, ErrNotFound) && version == newest.Version:
 		fail(c, service.NewProblem(http.StatusNotFound, fmt.Sprintf("version %d is the deletion of the dashboard: one before it can be read and restored", version)))
 	case errors.Is(err, ErrNotFound):
-		fail(c, service.NewProblem(http.StatusNotFound, fmt.Sprintf("the dashboard has no version %d, or it was a deletion, or older than the %d that are kept", version, keptVersions)))
+		fail(c, service.NewProblem(http.StatusNotFound, fmt.Sprintf("the dashboard has no version %d, or it was a deletion, or is older than those that are kept", version)))
 	case err != nil:
 		a.failStore(c, err)
 	}
@@ -104,7 +104,7 @@ func (a api) RestoreVersion(c *gin.Context, id ID, version Version, params Resto
 		return
 	}
 	var f faults
-	if d = a.rules.dashboard(before, d.ID, &f); !accepted(c, d, &f) {
+	if d = a.rules.dashboard(before, d.ID, &f); !a.accepted(c, d, &f) {
 		return
 	}
 	ctx := c.Request.Context()

@@ -51,6 +51,7 @@ type client struct {
 	at       *position // Where it is in step with its board; nil = teller knows where it stands.
 	teller   teller
 	paused   bool
+	resyncs  resyncs
 	updated  time.Time   // When the last update was composed, for hello.every.
 	later    *time.Timer // Wakes it when the next may be; nil = nobody waits.
 	beat     bool        // A heartbeat is due unless something else is.
@@ -67,7 +68,7 @@ func newClient(h *hub, l link, dashboard string, release func(), grant auth.Gran
 	now := h.now()
 	return &client{
 		hub: h, link: l, dashboard: dashboard, release: release, grant: grant, joined: now, pingedAt: now,
-		left: make(chan struct{}), closed: make(chan struct{}),
+		resyncs: newResyncs(), left: make(chan struct{}), closed: make(chan struct{}),
 	}
 }
 
@@ -129,24 +130,14 @@ func (c *client) handle(m clientMessage) {
 	case !greeted:
 		return
 	case m.Type == "pause":
-		c.mu.Lock()
-		c.paused = true
-		c.fallOut()
-		c.mu.Unlock()
+		c.pause()
 		return
 	case m.Type == "play":
 		c.hub.metrics.resyncs.WithLabelValues("play").Inc()
-		c.mu.Lock()
-		c.paused = false
-		c.fallOut()
-		c.teller.owe(needNewer)
-		c.mu.Unlock()
+		c.resync(needNewer, true)
 	case m.Type == "resync":
 		c.hub.metrics.resyncs.WithLabelValues("client").Inc()
-		c.mu.Lock()
-		c.fallOut()
-		c.teller.owe(needAll)
-		c.mu.Unlock()
+		c.resync(needAll, false)
 	default:
 		return // A newer client may say more.
 	}
@@ -208,6 +199,9 @@ func (c *client) leave() {
 	b := c.board
 	if c.later != nil {
 		c.later.Stop()
+	}
+	if c.resyncs.timer != nil {
+		c.resyncs.timer.Stop()
 	}
 	c.mu.Unlock()
 	c.hub.leave(c, b)

@@ -45,6 +45,7 @@ type feed struct {
 	arrived time.Time
 	late    bool
 	away    bool
+	limited string // Why the pipeline does not compute it; "" = it does.
 	state   state
 }
 
@@ -184,21 +185,26 @@ func (f *feed) last() int64 {
 
 // view is what is there at one moment.
 type view struct {
-	points []point
-	loaded bool
-	state  state
+	points  []point
+	loaded  bool
+	state   state
+	limited string
 }
 
 func (f *feed) view() view {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return view{f.points, f.loaded, f.state}
+	return view{f.points, f.loaded, f.state, f.limited}
 }
 
-func (f *feed) currentState() state {
+// currentState returns the state and what there is to say of it.
+func (f *feed) currentState() (s state, detail string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.state
+	if f.state == stateLimited {
+		return f.state, f.limited
+	}
+	return f.state, f.state.detail(f.stale)
 }
 
 func (f *feed) newestEnd() int64 {
@@ -267,6 +273,8 @@ func (f *feed) refreshState(now time.Time) {
 
 func (f *feed) stateByTime(now time.Time) state {
 	switch {
+	case f.limited != "":
+		return stateLimited
 	case f.latest == nil:
 		return stateWaiting
 	case now.Sub(f.arrived) > f.stale:

@@ -11,13 +11,13 @@ func (feedStates) Describe(out chan<- *prometheus.Desc) { out <- feedStatesDesc(
 
 func feedStatesDesc() *prometheus.Desc {
 	return prometheus.NewDesc("pulseboard_gateway_feed_states",
-		"Feeds by state (protocol.md): live; waiting, no event has matched yet; late, results come more than 5 s behind; stale, none has come for two refresh intervals and a second; degraded, Redis is away. "+
+		"Feeds by state (protocol.md): live; waiting, no event has matched yet; late, results come more than 5 s behind; stale, none has come for two refresh intervals and a second; degraded, Redis is away; limited, beyond a budget and not computed. "+
 			"Normal: all live or waiting.", []string{"state"}, nil)
 }
 
 // Collect looks at each feed.
 func (c feedStates) Collect(out chan<- prometheus.Metric) {
-	n := map[state]int{stateWaiting: 0, stateLive: 0, stateLate: 0, stateStale: 0, stateDegraded: 0}
+	n := map[state]int{stateWaiting: 0, stateLive: 0, stateLate: 0, stateStale: 0, stateDegraded: 0, stateLimited: 0}
 	for _, f := range c.hub.allFeeds() {
 		n[f.view().state]++
 	}

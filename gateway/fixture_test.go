@@ -178,6 +178,7 @@ type message struct {
 		RefreshMs int    `json:"refresh_ms"`
 	} `json:"widgets"`
 	State         string `json:"state"`
+	Detail        string `json:"detail"`
 	Reset         bool   `json:"reset"`
 	SeriesVersion string `json:"series_version"`
 	Series        []struct {

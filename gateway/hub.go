@@ -59,7 +59,8 @@ type hub struct {
 	clients map[*client]struct{}
 	places  places // Of clients and those about to be.
 	closing bool
-	away    bool // Redis does not answer.
+	away    bool              // Redis does not answer.
+	limited map[string]string // Why queries are not computed, by metric key.
 }
 
 func newHub(cfg Config, m *metrics) *hub {
@@ -159,7 +160,8 @@ func (h *hub) feed(s spec) *feed {
 	f := h.feeds[stream]
 	if f == nil {
 		f = newFeed(s, h.sliceMs)
-		f.away = h.away
+		f.away, f.limited = h.away, h.limited[s.key]
+		f.refreshState(h.now())
 		h.feeds[stream] = f
 		h.byKey[s.key] = append(slices.Clip(h.byKey[s.key]), f)
 		var ctx context.Context
@@ -263,6 +265,7 @@ func (h *hub) run(ctx context.Context) {
 	})
 	wg.Go(func() { h.sweep(ctx) })
 	wg.Go(func() { h.probe(ctx) })
+	wg.Go(func() { h.followLimits(ctx) })
 	wg.Go(func() {
 		h.compareTops(ctx, func() time.Duration { return topPoll/2 + rand.N(topPoll) }, func(*feed) bool { return true })
 	})

@@ -135,11 +135,13 @@ func appendWidgets(b []byte, l *layout) []byte {
 
 // snapshot is the message of that name. since is noTime when the feed has no point.
 type snapshot struct {
-	index  int
-	state  state
-	reset  bool
-	points []point
-	since  int64
+	index int
+	state state
+	// limited is why it is in that state.
+	limited string
+	reset   bool
+	points  []point
+	since   int64
 }
 
 // append returns the series list that the client knows afterwards.
@@ -147,6 +149,9 @@ func (s *snapshot) append(b []byte) ([]byte, *seriesList) {
 	u := newUnion(s.points)
 	b = appendInt(b, `{"type":"snapshot","index":`, int64(s.index))
 	b = appendText(b, `,"state":`, string(s.state))
+	if s.state == stateLimited {
+		b = appendText(b, `,"detail":`, s.limited)
+	}
 	b = strconv.AppendBool(append(b, `,"reset":`...), s.reset)
 	b = appendSeries(b, u.list)
 	b = appendTime(append(b, `,"covered_since":`...), s.since)

@@ -23,6 +23,7 @@ type metrics struct {
 	snapshots       *prometheus.CounterVec
 	streamSnapshots prometheus.Counter
 	resyncs         *prometheus.CounterVec
+	resyncsLate     prometheus.Counter
 	messages        prometheus.Counter
 	resubscriptions prometheus.Counter
 	historyReads    prometheus.Counter
@@ -68,6 +69,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		skipped:         counter("skipped_total", "Results left out of updates because a client was too slow for them; charts get their points later. Normal: 0, or few of updates_total."),
 		snapshots:       vec("snapshots_total", "Snapshots given, by way: stream or http. Normal: one for each widget of a stream that is opened.", "way"),
 		resyncs:         vec("resyncs_total", "Snapshots of all widgets asked for by clients, by cause: client (resync) or play. Normal: few.", "cause"),
+		resyncsLate:     counter("resyncs_delayed_total", "Snapshots of all widgets that a client asked for again too soon, and got when it might. Normal: 0."),
 		messages:        counter("messages_total", "Results received from Redis that open streams need. Normal: the sum of 1/refresh over feeds."),
 		resubscriptions: counter("resubscriptions_total", "Times that messages may have been missed, so that all histories were read again. Normal: 0, and one for each time that Redis was away."),
 		historyReads:    counter("history_reads_total", "Histories read from Redis: one for each new feed, and when a message was missed. Normal: below 1 a second."),
@@ -88,7 +90,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	var errs []error
 	for _, c := range []prometheus.Collector{
 		m.connections, m.limit, m.refused, m.feeds, m.redisAway, m.closes, m.frames, m.shared, m.bytes, m.updates, m.skipped, m.snapshots,
-		m.resyncs, m.messages, m.resubscriptions, m.historyReads, m.eventToSent, m.windowToSent,
+		m.resyncs, m.resyncsLate, m.messages, m.resubscriptions, m.historyReads, m.eventToSent, m.windowToSent,
 	} {
 		errs = append(errs, reg.Register(c))
 	}

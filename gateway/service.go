@@ -12,6 +12,7 @@ import (
 
 	"pulseboard/internal/auth"
 	"pulseboard/internal/health"
+	"pulseboard/limits"
 	"pulseboard/results"
 )
 
@@ -23,6 +24,8 @@ type Dashboards interface {
 	// WatchDashboards calls changed with the ids that may have changed, or with
 	// all, until ctx ends.
 	WatchDashboards(ctx context.Context, every time.Duration, changed func(ids []string, all bool)) error
+	// LoadLimits returns which queries the pipeline does not compute.
+	LoadLimits(ctx context.Context) ([]limits.Report, error)
 }
 
 // Config is what the gateway needs.

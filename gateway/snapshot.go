@@ -13,6 +13,7 @@ import (
 // snapshotBody is the answer of GET …/snapshot.
 type snapshotBody struct {
 	State       state                `json:"state"`
+	Detail      string               `json:"detail,omitempty"` // Why it is limited.
 	WindowStart *int64               `json:"window_start,omitempty"`
 	WindowEnd   *int64               `json:"window_end,omitempty"`
 	NewestEvent *int64               `json:"newest_event"`
@@ -48,7 +49,11 @@ func (h *hub) getSnapshot(c *gin.Context) {
 		}
 		h.metrics.snapshots.WithLabelValues("http").Inc()
 		c.Header("Cache-Control", "no-store")
-		c.JSON(http.StatusOK, newSnapshotBody(r, st))
+		b := newSnapshotBody(r, st)
+		if st == stateLimited {
+			b.Detail = h.whyLimited(s.key)
+		}
+		c.JSON(http.StatusOK, b)
 		return
 	}
 	problem(c, http.StatusNotFound, "the dashboard has no such widget")
@@ -77,6 +82,7 @@ func (h *hub) current(ctx context.Context, s spec) (*metric.Result, state, error
 	}
 	// A feed of the moment judges by the same rules.
 	f = newFeed(s, h.sliceMs)
+	f.limited = h.whyLimited(s.key)
 	now := h.now()
 	f.beginRead()
 	if r != nil {
@@ -86,14 +92,20 @@ func (h *hub) current(ctx context.Context, s spec) (*metric.Result, state, error
 	return r, st, nil
 }
 
-// newSnapshotBody withholds the values of what is stale.
+func (h *hub) whyLimited(key string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.limited[key]
+}
+
+// newSnapshotBody withholds the values of what is stale or limited.
 func newSnapshotBody(r *metric.Result, st state) snapshotBody {
 	b := snapshotBody{State: st, Series: []metric.SeriesValue{}}
 	if r == nil {
 		return b
 	}
 	b.WindowStart, b.WindowEnd, b.NewestEvent, b.Complete = &r.WindowStart, &r.WindowEnd, r.NewestEvent, r.Complete
-	if st != stateStale && r.Series != nil {
+	if st != stateStale && st != stateLimited && r.Series != nil {
 		b.Series = r.Series
 	}
 	return b

@@ -14,6 +14,7 @@ const (
 	stateLate     state = "late"
 	stateStale    state = "stale"
 	stateDegraded state = "degraded"
+	stateLimited  state = "limited" // It is beyond a budget and not computed.
 )
 
 // Results whose window end is further behind than this, beyond the query's
@@ -35,7 +36,7 @@ func (s state) detail(stale time.Duration) string {
 		return fmt.Sprintf("no newer window for %.4g s", stale.Seconds())
 	case stateDegraded:
 		return "Redis cannot be reached"
-	case stateLive:
+	case stateLive, stateLimited:
 	}
 	return ""
 }

@@ -121,7 +121,7 @@ func (t *teller) snapshot(s *scratch) bool {
 func (t *teller) sendPoints(s *scratch, i int, v view, points []point, reset bool) {
 	cur, w := &t.cursors[i], &t.layout.widgets[i]
 	points = t.see(i, points)
-	m := snapshot{index: i, state: v.state, reset: reset, points: points, since: noTime}
+	m := snapshot{index: i, state: v.state, limited: v.limited, reset: reset, points: points, since: noTime}
 	if len(v.points) > 0 {
 		m.since = coveredSince(v.points, w.feed.windowMs)
 	}
@@ -142,13 +142,13 @@ func (t *teller) sendPoints(s *scratch, i int, v view, points []point, reset boo
 func (t *teller) tellState(s *scratch) bool {
 	for i := range t.cursors {
 		cur, w := &t.cursors[i], &t.layout.widgets[i]
-		state := w.feed.currentState()
+		state, detail := w.feed.currentState()
 		// A widget that waits for its snapshot gets its state with it, unless nothing may come for long.
 		if state == cur.state || cur.need != needNothing && state != stateDegraded {
 			continue
 		}
 		cur.state = state
-		s.text = appendState(s.text, i, state, state.detail(w.feed.stale))
+		s.text = appendState(s.text, i, state, detail)
 		return true
 	}
 	return false

@@ -17,6 +17,7 @@ import (
 
 	"pulseboard/ingest"
 	"pulseboard/internal/auth"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
 	"pulseboard/internal/testenv"
 )
@@ -211,7 +212,7 @@ func TestValuesAreCountedWhileALineIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	s, err := ingest.New(ingest.Config{Brokers: cluster.ListenAddrs(), MaxEvents: 50})
+	s, err := ingest.New(ingest.Config{Kafka: kafkaconn.At(cluster.ListenAddrs()...), MaxEvents: 50})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package metric
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -73,6 +74,9 @@ func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 // the tags that it has seen, since events have most of them in common. The
 // zero value is ready. It is not safe for concurrent use.
 type Decoder struct {
+	// MaxRemembered is how many bytes may be taken by what is remembered from one call to the next; 0 = 4 MiB.
+	MaxRemembered int64
+
 	limit     int
 	inRecord  bool // Events have no metric_name of their own.
 	keepTexts bool
@@ -98,9 +102,9 @@ type Decoder struct {
 // How many strings, and tags, a Decoder remembers from one call to the next.
 const maxRemembered = 10_000
 
-// maxRememberedBytes is what they may take: values of tags may be long, and
-// each of a different one.
-const maxRememberedBytes = 2 << 20
+// maxRememberedBytes is what they may take, so many of usual length: values of
+// tags may be long, and none come again.
+const maxRememberedBytes = 4 << 20
 
 // What an entry of either takes besides its texts.
 const (
@@ -154,7 +158,7 @@ func (d *Decoder) again() {
 
 func (d *Decoder) begin(limit int) {
 	d.limit, d.inRecord, d.keepTexts, d.batch = limit, false, false, new(Batch)
-	if d.texts == nil || len(d.texts) > maxRemembered || len(d.tags) > maxRemembered || d.remembered > maxRememberedBytes {
+	if d.texts == nil || len(d.texts) > maxRemembered || len(d.tags) > maxRemembered || d.remembered > cmp.Or(d.MaxRemembered, maxRememberedBytes) {
 		d.texts, d.tags, d.remembered = make(map[string]string), make(map[string]tagsVerdict), 0
 	}
 }

@@ -213,5 +213,6 @@ func jobFlags(f *conf.Flags, c *Config) {
 	f.DurationVar(&c.MaxWindow, "max-window", c.MaxWindow, "`length` of the longest window; slices are kept this long")
 	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to")
 	f.IntVar(&c.SeriesPerMetric, "series-per-metric", c.SeriesPerMetric, "`number` of series of one metric; further ones are counted together, as __other__")
-	f.Int64Var(&c.StateBytes, "state-bytes", c.StateBytes, "`bytes` of memory for all that is held of events: series, trees, ids, what is read ahead and under way;\nbeyond them new series are counted as __other__; on Prism 0 = half of GOMEMLIMIT, else of what the memory group or machine has")
+	f.Int64Var(&c.StateBytes, "state-bytes", c.StateBytes, "`bytes` of memory for all that is held of events: series, trees, ids, what is read ahead and under way;\nbeyond them new series are counted as __other__; on Prism 0 = some half of GOMEMLIMIT, else of what the memory group or machine has")
+	f.Float64Var(&c.BudgetShare, "budget-share", c.BudgetShare, "`part`, 0 to 1, of trees, histories and evaluations that one dashboard may have; a metric and a token twice as much.\nWhat is beyond is not computed; GET /limits of the config service names it")
 }

@@ -11,6 +11,7 @@ import (
 
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
+	"pulseboard/limits"
 	"pulseboard/metric"
 )
 
@@ -33,6 +34,9 @@ type Config struct {
 
 	SeriesPerMetric int   // Further series of a metric are counted as one, __other__.
 	StateBytes      int64 // Beyond this much memory no series is added.
+	// BudgetShare is the part of what queries may have, of trees, histories and
+	// evaluations, that one dashboard may have; a metric and a token twice as much.
+	BudgetShare float64
 
 	// Set by tests and bounded runs.
 	Start   time.Time     // Read records from this timestamp on. Zero: as far back as the queries' windows reach.
@@ -51,7 +55,7 @@ func Default() Config {
 		Topic: "metric-events", DeadLetters: "metric-dead-letters",
 		Slice: time.Second, Bound: 200 * time.Millisecond, Lateness: time.Minute, Skew: 2 * time.Second,
 		Dedupe: 2 * time.Minute, Align: 10 * time.Second, MaxWindow: time.Hour, KeyGroups: DefaultKeyGroups,
-		SeriesPerMetric: 20_000, StateBytes: 2 << 30,
+		SeriesPerMetric: 20_000, StateBytes: 2 << 30, BudgetShare: limits.DefaultShare,
 		Log: slog.Default(), Metrics: prometheus.NewRegistry(),
 	}
 }
@@ -80,6 +84,7 @@ func (c *Config) Validate() error {
 		"--max-window is %v: it must be 1s to 24h", c.MaxWindow)
 	bad(c.SeriesPerMetric < 1, "--series-per-metric is %d: it must be 1 or more", c.SeriesPerMetric)
 	bad(c.StateBytes < 1<<20, "--state-bytes is %d: it must be 1 MiB or more", c.StateBytes)
+	bad(c.BudgetShare <= 0 || c.BudgetShare > 1, "--budget-share is %g: it must be above 0 and at most 1", c.BudgetShare)
 	bad(c.KeyGroups < 1 || c.KeyGroups > 4096, "--key-groups is %d: it must be 1 to 4096", c.KeyGroups)
 	return errors.Join(errs...)
 }

@@ -70,17 +70,17 @@ func attach(ctx context.Context, c Config, run string) (*attachment, error) {
 	}
 	transforms.SetResume(run, resume)
 	sources.Connect(run, c.Kafka)
-	c.use(run, set)
+	governor, err := newGovernor(ctx, &c, run, queries, set)
+	if err != nil {
+		return nil, errors.Join(err, queries.Close())
+	}
 	closeSink, err := sinks.Open(ctx, run, c.Redis, c.Kafka, c.Log)
 	if err != nil {
 		return nil, errors.Join(err, queries.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
-	watching.Go(func() {
-		// Watch returns when ctx ends, and only then.
-		_ = queries.Watch(ctx, pollQueries, func(set registry.Set) { c.use(run, set) })
-	})
+	governor.start(ctx, &watching)
 	detach := func() {
 		sources.Close(run)
 		transforms.Close(run)
@@ -114,9 +114,9 @@ func load(ctx context.Context, c Config, queries *registry.Store) (registry.Set,
 // How often the queries are polled besides the messages that announce a change.
 const pollQueries = 2 * time.Second
 
-func (c *Config) use(run string, set registry.Set) {
-	demands := make([]transforms.Demand, 0, len(set.Entries))
-	for _, e := range set.Entries {
+func (c *Config) use(run string, entries map[string]registry.Entry) {
+	demands := make([]transforms.Demand, 0, len(entries))
+	for _, e := range entries {
 		demands = append(demands, transforms.Demand{Query: e.Query, RefreshMs: e.RefreshMs})
 	}
 	qs, bad := transforms.Compile(demands, c.Slice.Milliseconds(), c.KeyGroups)
@@ -222,7 +222,7 @@ var initBeam = sync.OnceFunc(func() { //nolint:gochecknoglobals // The SDK's sta
 })
 
 func registerMetrics(r prometheus.Registerer) error {
-	for _, cs := range [][]prometheus.Collector{sources.Collectors(), transforms.Collectors(), sinks.Collectors()} {
+	for _, cs := range [][]prometheus.Collector{sources.Collectors(), transforms.Collectors(), sinks.Collectors(), governorCollectors()} {
 		for _, m := range cs {
 			if err := r.Register(m); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 				return fmt.Errorf("cannot register a metric: %w", err)

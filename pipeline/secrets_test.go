@@ -59,7 +59,7 @@ func TestJobHoldsNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, s := beam.NewPipelineWithRoot()
-	Build(s, c.Config, prism(), "a-run-to-be-found", time.Now())
+	Build(s, c.Config, onPrism(), "a-run-to-be-found", time.Now())
 	edges, _, err := p.Build()
 	if err != nil {
 		t.Fatal(err)

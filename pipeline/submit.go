@@ -168,6 +168,7 @@ func (c *FlinkConfig) job(ctx context.Context, run string, shards int, start tim
 	worker, err := json.Marshal(workerOptions{
 		Run: run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
 		Metrics: c.WorkerMetrics, Edge: c.WorkerEdge, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
+		StateBytes: c.StateBytes, BudgetShare: c.BudgetShare,
 	})
 	if err != nil {
 		return nil, err

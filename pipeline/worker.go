@@ -54,6 +54,9 @@ type workerOptions struct {
 
 	Logs     string `json:"logs"`
 	LogLevel string `json:"log_level"`
+
+	StateBytes  int64   `json:"state_bytes"`
+	BudgetShare float64 `json:"budget_share"`
 }
 
 const provisionFlag = "provision_endpoint"
@@ -147,7 +150,7 @@ func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c := Config{
 		Kafka: o.Kafka, Topic: o.Topic, Redis: o.Redis, Slice: time.Duration(o.SliceMs) * time.Millisecond, KeyGroups: o.KeyGroups,
-		Log: log, Metrics: metrics,
+		StateBytes: o.StateBytes, BudgetShare: o.BudgetShare, Log: log, Metrics: metrics,
 	}
 	if err := registerMetrics(metrics); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"pulseboard/limits"
 	"pulseboard/metric"
 )
 
@@ -16,7 +17,12 @@ import (
 type Entry struct {
 	Query     metric.Query `json:"query"`
 	RefreshMs []int64      `json:"refresh_ms"`
+	// Owners are dashboards that have it, by id: they pay for it. Of very many the first.
+	Owners []limits.Owner `json:"owners,omitempty"`
 }
+
+// MaxOwners is how many owners of a query are told.
+const MaxOwners = 16
 
 // Set is the query set at one moment. It must not be changed.
 type Set struct {

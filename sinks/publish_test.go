@@ -12,6 +12,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/results"
@@ -36,7 +37,7 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{t: t, redis: miniredis.RunT(t), log: new(bytes.Buffer), sent: make(map[string]int)}
-	store, err := results.Open(t.Context(), s.redis.Addr())
+	store, err := results.Open(t.Context(), redisconn.At(s.redis.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}

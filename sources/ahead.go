@@ -37,13 +37,29 @@ func (h *ahead) take(a *answer) {
 	h.bytes.Add(-a.bytes)
 }
 
+// Of what may be held ahead, decoders may remember a quarter, the usual number of
+// them together; each of them some texts in any case.
+const (
+	textsShare                  = 4
+	usualPartitions             = 16
+	leastTexts, mostTexts int64 = 256 << 10, 4 << 20
+)
+
+func (r *reader) decoder() *metric.Decoder {
+	d := new(metric.Decoder)
+	if r.options.ReadBytes > 0 {
+		d.MaxRemembered = min(max(r.options.ReadBytes/textsShare/usualPartitions, leastTexts), mostTexts)
+	}
+	return d
+}
+
 // How often it is looked whether there is room again.
 const roomEvery = 5 * time.Millisecond
 
 // room waits while this reader holds more than it may. A partition that holds
 // nothing may always fetch: else it would hold the others, and what they hold.
 func (r *reader) room(ctx context.Context, own *ahead) bool {
-	for r.options.ReadBytes > 0 && own.answers.Load() > 0 && r.held() > r.options.ReadBytes {
+	for r.options.ReadBytes > 0 && own.answers.Load() > 0 && r.held() > r.options.ReadBytes-r.options.ReadBytes/textsShare {
 		if !wait(ctx, roomEvery) {
 			return false
 		}

@@ -34,7 +34,7 @@ func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, q
 	delay := 20 * time.Millisecond
 	var quiet time.Time                  // Since when no answer has been asked for that says that there is nothing more.
 	trusted, fault := false, time.Time{} // See settle.
-	d := new(metric.Decoder)             // It knows the tags of a partition after a while.
+	d := r.decoder()                     // It knows the tags of a partition after a while.
 	var seen *seenIDs
 	if r.options.DedupeMs > 0 {
 		seen = r.remember(ctx, partition, offset)

@@ -284,12 +284,12 @@ func TestReadingAheadIsBounded(t *testing.T) {
 		}
 		var let atomic.Bool
 		go func() { let.Store(r.room(ctx, &full)) }()
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) //nolint:forbidigo // Of virtual time.
 		if let.Load() {
 			t.Error("a partition fetches beyond what may be held")
 		}
 		full.take(&a)
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) //nolint:forbidigo // Of virtual time.
 		if !let.Load() {
 			t.Error("a partition waits though there is room")
 		}

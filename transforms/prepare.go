@@ -93,6 +93,12 @@ func (k *keyGroup) past(q *query, after map[int64]int64) past {
 	return p
 }
 
+// A build that takes long leaves the processor to the timers now and then.
+const (
+	buildSpan = 20 * time.Millisecond
+	buildRest = 10 * time.Millisecond
+)
+
 // runBuild runs a build for all windows of all the queries.
 func runBuild(b *aggregate.Build, pasts []past) {
 	var ranges []aggregate.Range
@@ -101,7 +107,12 @@ func runBuild(b *aggregate.Build, pasts []past) {
 			ranges = append(ranges, p.query.slices(e))
 		}
 	}
+	began := time.Now()
 	b.Run(ranges, func(group string, accs []aggregate.Acc) {
+		if time.Since(began) > buildSpan {
+			time.Sleep(buildRest)
+			began = time.Now()
+		}
 		for _, p := range pasts {
 			for i := range p.windows {
 				p.windows[i].add(p.query, group, &accs[i])

@@ -46,7 +46,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "flood:", err)
 	}
 	if err != nil || !ok {
-		os.Exit(1) //nolint:gocritic // Nothing is left to be done.
+		os.Exit(1) //nolint:forbidigo,gocritic // This is main, and nothing is left to be done.
 	}
 }
 
@@ -78,7 +78,10 @@ func run(ctx context.Context, program string, mib int, length time.Duration, rat
 	defer func() {
 		_ = p.Process.Signal(syscall.SIGTERM) // It may be gone, which the verdict says.
 		select {
-		case <-ended:
+		case err := <-ended:
+			if err != nil {
+				fmt.Println("it ended with", err)
+			}
 		case <-time.After(30 * time.Second):
 			_ = p.Process.Kill()
 		}
@@ -155,7 +158,7 @@ func (g group) remove() {
 		if os.Remove(string(g)) == nil {
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // Nothing tells when a group is empty.
 	}
 }
 
@@ -391,13 +394,13 @@ var value = regexp.MustCompile(`"value":(-?[0-9.e+]+)`)
 // judge waits until the pipeline has caught up, and says what held.
 func (v *verdict) judge(ctx context.Context, kills int64) bool {
 	want, got := float64(v.honestSum.Load()), -1.0
-	for range 120 {
+	for range 600 {
 		if m := value.FindStringSubmatch(v.get(ctx, v.snapshot)); m != nil {
 			if got, _ = strconv.ParseFloat(m[1], 64); got == want {
 				break
 			}
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) //nolint:forbidigo // It asks each second.
 	}
 	restarts := sum(v.get(ctx, "/metrics"), "pulseboard_pipeline_restarts_total")
 	held := true

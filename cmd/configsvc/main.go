@@ -33,6 +33,7 @@ configsvc keeps dashboards and tells the pipeline which queries they need.
 
 It serves
   /dashboards…   make, list, read, change and delete dashboards
+  /limits        what dashboards, metrics and tokens may use, and what is cut
   /openapi.yaml  the whole API
   /metrics       Prometheus metrics
   /healthz       200 while it serves
@@ -56,6 +57,7 @@ type options struct {
 	edge      service.Edge
 	slice     time.Duration
 	maxWindow int
+	editRate  float64
 	level     slog.Level
 }
 
@@ -71,6 +73,7 @@ func parse(env service.Env) (options, error) {
 	redisconn.Flags(f, &o.redis, "127.0.0.1:6379", "Redis that gets queries and dashboards")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	f.IntVar(&o.maxWindow, "max-window", 3600, "longest window of a widget in `seconds`: 3600 where the pipeline runs on Prism, up to 86400 on Flink")
+	f.Float64Var(&o.editRate, "edit-rate", configsvc.DefaultEditRate, "edits a second of one token, or of one address without --tokens, a `number`, with ten seconds' worth at once;\nmore are answered 429; 0 = no bound")
 	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return o, err
@@ -135,7 +138,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 
 	svc, err := configsvc.New(configsvc.Config{
 		Store: store, Registry: reg.NewMirror(), SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
-		Catalogue: catalogue, TrustedProxies: o.edge.Proxies, Guard: guard, Audit: record, Metrics: metrics, Log: log,
+		Catalogue: catalogue, Limits: reg, EditRate: o.editRate, TrustedProxies: o.edge.Proxies, Guard: guard, Audit: record, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err

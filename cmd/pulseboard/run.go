@@ -362,7 +362,8 @@ func (a *app) startConfig(ctx context.Context) error {
 	a.metrics.MustRegister(catalogue.Collectors()...)
 	a.group.start(ctx, "catalogue", catalogue.Watch)
 	s, err := configsvc.New(configsvc.Config{
-		Store: store, Registry: reg.NewMirror(), SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
+		Store: store, Registry: reg.NewMirror(), Limits: reg, EditRate: configsvc.DefaultEditRate,
+		SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
 		Catalogue: catalogue, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("config"),
 	})
 	if err != nil {
@@ -377,6 +378,7 @@ func (a *app) startConfig(ctx context.Context) error {
 	a.mux.Handle("/dashboards", s.Handler())
 	a.mux.Handle("/dashboards/", s.Handler())
 	a.mux.Handle("/metrics/catalog", s.Handler())
+	a.mux.Handle("/limits", s.Handler())
 	a.mux.Handle("/openapi.yaml", s.Handler())
 	a.mux.Handle("/docs", s.Handler())
 	a.ready.Add(s.Checks()...)

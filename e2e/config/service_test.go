@@ -51,7 +51,8 @@ func startServer(t *testing.T, database, redis string, more ...string) *server {
 	t.Helper()
 	s := &server{
 		t: t, path: testenv.Build(t, "configsvc"), client: &http.Client{Timeout: limit},
-		args: append([]string{"--addr", "127.0.0.1:0", "--database", database, "--redis", redis}, more...),
+		// Its editors are faster than people may be.
+		args: append([]string{"--addr", "127.0.0.1:0", "--database", database, "--redis", redis, "--edit-rate", "0"}, more...),
 	}
 	s.start()
 	return s

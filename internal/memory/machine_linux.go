@@ -8,5 +8,5 @@ func machine() int64 {
 	if err := syscall.Sysinfo(&info); err != nil {
 		return 0
 	}
-	return int64(info.Totalram) * int64(info.Unit) //nolint:unconvert // Its type differs by processor.
+	return int64(info.Totalram) * int64(info.Unit)
 }

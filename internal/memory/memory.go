@@ -65,9 +65,13 @@ func (s Shares) Collector() prometheus.Collector {
 	return limits
 }
 
-// State is what of a pipeline process's memory may be state: the other half is
-// for the garbage collector, which lets the heap grow to twice what lives.
-func State(process int64) int64 { return max(process/2, 32*mib) }
+// State is what of a pipeline process's memory may be state: half of what the
+// program itself leaves. The other half is for the garbage collector, which lets
+// the heap grow to twice what lives.
+func State(process int64) int64 { return max((process-program)/2, 32*mib) }
+
+// program is what a pipeline's process takes that holds nothing.
+const program = 128 * mib
 
 // LimitHeap sets the limit of Go's heap, unless GOMEMLIMIT has set one, and
 // returns the one that is in force, 0 when there is none.
@@ -95,7 +99,7 @@ func CheckAddressSpace() error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &r); err != nil {
 		return nil //nolint:nilerr // A system without such a limit.
 	}
-	return checkAddresses(uint64(r.Cur))
+	return checkAddresses(r.Cur)
 }
 
 func checkAddresses(limit uint64) error {

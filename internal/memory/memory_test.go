@@ -34,19 +34,23 @@ func TestOwnGroup(t *testing.T) {
 			map[string]string{
 				"sys/fs/cgroup/memory/a:b/c/memory.limit_in_bytes": "4294967296\n", "sys/fs/cgroup/memory/a:b/c/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
 				"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
-			}, 4 << 30, 3,
+			},
+			4 << 30, 3,
 		},
 		"version 1, the group around it is smaller": {
 			"4:cpu,memory:/a/c\n", v1Mount,
-			map[string]string{"sys/fs/cgroup/memory/a/c/memory.limit_in_bytes": "4294967296\n", "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "1073741824\n"}, 1 << 30, 0,
+			map[string]string{"sys/fs/cgroup/memory/a/c/memory.limit_in_bytes": "4294967296\n", "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "1073741824\n"},
+			1 << 30, 0,
 		},
 		"version 2": {
 			"0::/user.slice/x\n", v2Mount,
-			map[string]string{"sys/fs/cgroup/user.slice/x/memory.max": "max\n", "sys/fs/cgroup/user.slice/memory.max": "2147483648\n", "sys/fs/cgroup/user.slice/x/memory.events": "low 0\noom 2\noom_kill 1\n"}, 2 << 30, 1,
+			map[string]string{"sys/fs/cgroup/user.slice/x/memory.max": "max\n", "sys/fs/cgroup/user.slice/memory.max": "2147483648\n", "sys/fs/cgroup/user.slice/x/memory.events": "low 0\noom 2\noom_kill 1\n"},
+			2 << 30, 1,
 		},
 		"a container whose mount begins at its own group": {
 			"4:memory:/docker/0123\n", strings.Replace(v1Mount, " / /sys", " /docker/0123 /sys", 1),
-			map[string]string{"sys/fs/cgroup/memory/memory.limit_in_bytes": "1073741824\n"}, 1 << 30, 0,
+			map[string]string{"sys/fs/cgroup/memory/memory.limit_in_bytes": "1073741824\n"},
+			1 << 30, 0,
 		},
 		"without a limit": {
 			"0::/\n", v2Mount, map[string]string{"sys/fs/cgroup/cgroup.procs": "1\n"}, 0, 0,

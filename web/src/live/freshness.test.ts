@@ -20,6 +20,7 @@ test("what a widget may claim", () => {
     ["before its snapshot", new WidgetStream("w"), true, "skeleton"],
     ["a value just now", stream("live", one, NOW - 500), true, "live"],
     ["windows in which nothing has ever matched", stream("waiting", [], NOW - 500), true, "waiting"],
+    ["a widget beyond a budget", stream("limited", [], NOW - 500), true, "limited"],
     ["such windows, and Redis is away", stream("degraded", [], NOW - 500), true, "degraded"],
     ["the gateway says stale", stream("stale", one, NOW - 500), true, "stale"],
     ["the gateway has stalled", stream("live", one, NOW - 3001), true, "stale"],

@@ -1,6 +1,6 @@
 import type { WidgetStream } from "./store";
 
-export type Freshness = "skeleton" | "waiting" | "live" | "late" | "stale" | "degraded";
+export type Freshness = "skeleton" | "waiting" | "live" | "late" | "stale" | "degraded" | "limited";
 
 /**
  * What a widget may claim. The gateway says when a widget is stale; the page
@@ -9,6 +9,8 @@ export type Freshness = "skeleton" | "waiting" | "live" | "late" | "stale" | "de
  */
 export function freshness(stream: WidgetStream, serverNow: number, monotonic: number, flowing: boolean): Freshness {
   if (!stream.known) return "skeleton";
+  // Not computed: what there is, or was, says nothing of now.
+  if (stream.state === "limited") return "limited";
   // Windows in which nothing has ever matched have ends, but no series.
   if (stream.ring.length === 0 || stream.columns.length === 0) return stream.state === "degraded" ? "degraded" : "waiting";
   if (stream.state === "stale" || stream.state === "degraded") return stream.state;

@@ -5,7 +5,7 @@ export const SUBPROTOCOL = "pulseboard.v1";
 
 export type Tags = Readonly<Record<string, string>>;
 export type Values = readonly (number | null)[];
-export type ServerState = "waiting" | "live" | "late" | "stale" | "degraded";
+export type ServerState = "waiting" | "live" | "late" | "stale" | "degraded" | "limited";
 
 export interface SeriesInfo {
   readonly tags: Tags;
@@ -33,6 +33,8 @@ export interface SnapshotMessage {
   readonly type: "snapshot";
   readonly index: number;
   readonly state: ServerState;
+  /** Why, when it is limited. */
+  readonly detail?: string;
   readonly reset: boolean;
   readonly series_version: string;
   readonly series: readonly SeriesInfo[];

@@ -71,7 +71,7 @@ export class WidgetStream {
     if (message.reset) this.#clear();
     this.known = true;
     this.state = message.state;
-    this.detail = "";
+    this.detail = message.detail ?? "";
     this.#setSeries(message.series_version, message.series);
     for (const [end, newest, values] of message.points) {
       const complete = end - this.windowMs >= (message.covered_since ?? 0);

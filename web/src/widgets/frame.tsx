@@ -117,6 +117,7 @@ export const STATES: Readonly<Record<Freshness, readonly [meaning: string, chip?
   live: ["Each window comes when it should."],
   late: ["Windows come, but more than 5 s after their end.", "warn", "clock"],
   stale: ["No newer window has come for more than two refresh intervals: what is shown is old.", "warn", "clock"],
+  limited: ["Its dashboard, metric or token is beyond a budget, so it is not computed."],
   degraded: ["The server cannot reach its store of results.", "crit", "alert"],
 };
 
@@ -161,6 +162,7 @@ function Cover({ config, status: { freshness, detail }, failure, missing }: Cove
   else if (failure !== "") cover = ["This widget cannot be drawn", failure];
   else if (missing !== "") cover = ["Nothing to show", `No series here is ${missing}.`];
   else if (freshness === "skeleton") return <div class="widget-skeleton" aria-hidden="true" />;
+  else if (freshness === "limited") cover = ["Not computed: beyond a budget", detail];
   else if (freshness === "waiting") cover = ["Waiting for values", detail || <Why config={config} />];
   else return null;
   return (

@@ -1,0 +1,71 @@
+package transforms
+
+import (
+	"pulseboard/limits"
+	"pulseboard/metric"
+)
+
+// Width is how wide the result of a query is in this process.
+type Width struct {
+	Size   limits.Size
+	Known  bool // Else CountWidth finds it out.
+	Series int  // Of the metric.
+}
+
+// Widths returns how wide queries are, as far as that is known without looking
+// at each series: of selectors in use, and of metrics without series.
+func Widths(run string, queries []metric.Query, of int) []Width {
+	out := make([]Width, len(queries))
+	byGroup := make(map[int64][]int)
+	for i := range queries {
+		g := KeyGroup(queries[i].Metric, of)
+		byGroup[g] = append(byGroup[g], i)
+		out[i].Known = true
+	}
+	for g, is := range byGroup {
+		v, ok := keyGroups.Load(keyGroupID{run, g})
+		if !ok {
+			continue // It has no events, or another process has it.
+		}
+		k := v.(*keyGroup)
+		k.mu.Lock()
+		for _, i := range is {
+			q := &queries[i]
+			w := &out[i]
+			w.Series = k.store.SeriesOf(q.Metric)
+			w.Size.Groups, w.Size.KeyBytes, w.Known = k.store.Width(q.Metric, q.Selector())
+			w.Known = w.Known || w.Series == 0
+		}
+		k.mu.Unlock()
+	}
+	return out
+}
+
+// CountWidth looks at each series of the query's metric; the timers go on meanwhile.
+func CountWidth(run string, q metric.Query, of int) Width {
+	w := Width{Known: true}
+	v, ok := keyGroups.Load(keyGroupID{run, KeyGroup(q.Metric, of)})
+	if !ok {
+		return w
+	}
+	k := v.(*keyGroup)
+	k.mu.Lock()
+	tags := k.store.Tags(q.Metric)
+	k.mu.Unlock()
+	w.Series = len(tags)
+	match := matcher(q.Normal())
+	groups := make(map[string]struct{})
+	bytes := 0
+	for _, t := range tags {
+		group, ok := match(t)
+		if !ok {
+			continue
+		}
+		if _, seen := groups[group]; !seen {
+			groups[group] = struct{}{}
+			bytes += len(group)
+		}
+	}
+	w.Size = limits.Size{Groups: len(groups), KeyBytes: bytes / max(1, len(groups))}
+	return w
+}
