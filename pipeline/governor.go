@@ -339,6 +339,7 @@ var (
 	})
 )
 
-func governorCollectors() []prometheus.Collector {
+// Collectors returns the metrics of the governor.
+func Collectors() []prometheus.Collector {
 	return []prometheus.Collector{queriesCut, historiesDropped}
 }

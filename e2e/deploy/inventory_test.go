@@ -205,7 +205,7 @@ func services(t *testing.T) map[string]collectors {
 		return err
 	})
 	make1("pipeline", func(c *collectors) error {
-		c.MustRegister(slices.Concat(sources.Collectors(), transforms.Collectors(), sinks.Collectors())...)
+		c.MustRegister(slices.Concat(sources.Collectors(), transforms.Collectors(), sinks.Collectors(), pipeline.Collectors())...)
 		return nil
 	})
 	make1("gateway", func(c *collectors) error {
