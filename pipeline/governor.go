@@ -324,7 +324,7 @@ func (g *governor) tell(ctx context.Context, used []limits.Use, now time.Time) {
 		g.failing = true
 		return
 	}
-	if !same && len(cuts) != len(g.told.Cut) {
+	if (len(cuts) == 0) != (len(g.told.Cut) == 0) {
 		g.c.Log.Warn("queries are beyond a budget and not computed", "count", len(cuts), "before", len(g.told.Cut))
 	}
 	g.told, g.toldAt, g.failing = r, now, false
@@ -339,6 +339,7 @@ var (
 	})
 )
 
-func governorCollectors() []prometheus.Collector {
+// Collectors returns the metrics of the governor.
+func Collectors() []prometheus.Collector {
 	return []prometheus.Collector{queriesCut, historiesDropped}
 }

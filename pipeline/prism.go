@@ -222,7 +222,7 @@ var initBeam = sync.OnceFunc(func() { //nolint:gochecknoglobals // The SDK's sta
 })
 
 func registerMetrics(r prometheus.Registerer) error {
-	for _, cs := range [][]prometheus.Collector{sources.Collectors(), transforms.Collectors(), sinks.Collectors(), governorCollectors()} {
+	for _, cs := range [][]prometheus.Collector{sources.Collectors(), transforms.Collectors(), sinks.Collectors(), Collectors()} {
 		for _, m := range cs {
 			if err := r.Register(m); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 				return fmt.Errorf("cannot register a metric: %w", err)

@@ -236,7 +236,7 @@ func TestEmptiedRedisIsWrittenAnew(t *testing.T) {
 func TestARealRedisThatIsFull(t *testing.T) {
 	testenv.NeedReal(t)
 	server := testenv.StartRedis(t)
-	store, err := results.Open(t.Context(), server.Addr())
+	store, err := results.Open(t.Context(), redisconn.At(server.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -231,7 +231,7 @@ func services(t *testing.T) map[string]collectors {
 		if err := errors.Join(checked(c), served(c)); err != nil {
 			return err
 		}
-		c.MustRegister(slices.Concat(sources.Collectors(), transforms.Collectors(), sinks.Collectors())...)
+		c.MustRegister(slices.Concat(sources.Collectors(), transforms.Collectors(), sinks.Collectors(), pipeline.Collectors())...)
 		return nil
 	})
 	make1("gateway", func(c *collectors) error {

@@ -159,6 +159,16 @@ test("state is told and kept until values come again", () => {
   assert.equal(store.stream(A).state, "live");
 });
 
+test("what is beyond a budget says so, with the reason, also in a snapshot", () => {
+  const store = opened();
+  const limited = golden("state-limited", "state");
+  store.apply(limited, 20);
+  assert.equal(store.stream(A).state, "limited");
+  assert.match(store.stream(A).detail, /the budget is 256.0 MiB of trees/);
+  store.apply({ ...golden("snapshot", "snapshot"), state: "limited", detail: limited.detail! }, 30);
+  assert.equal(store.stream(A).detail, limited.detail);
+});
+
 test("a changed dashboard keeps the points of widgets whose key is the same", () => {
   const store = opened();
   store.apply(golden("dashboard", "dashboard"), 20);
