@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pulseboard/internal/embedded"
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/metric"
 )
 
@@ -48,7 +49,7 @@ func TestGapsAreCounted(t *testing.T) {
 		produce(t, k.Addr(), topic, time.Now())
 	}
 	read := func(k *embedded.Kafka) (records int, lost int64) {
-		r := &reader{options: Options{Topic: topic, SliceMs: 1000, BoundMs: 200}, broker: newBroker([]string{k.Addr()}, topic), arrived: make(chan struct{}, 1)}
+		r := &reader{options: Options{Topic: topic, SliceMs: 1000, BoundMs: 200}, broker: newBroker(kafkaconn.At(k.Addr()), topic), arrived: make(chan struct{}, 1)}
 		defer r.broker.close()
 		for offset, quiet := int64(0), false; !quiet; {
 			a, err := r.fetchOnce(t.Context(), new(metric.Decoder), 0, offset, time.Time{})
