@@ -39,7 +39,7 @@ const databaseFlag = "database"
 // the usage of --database.
 func DatabaseFlags(f *conf.Flags, d *Database, path, about string) {
 	a := &databaseAddress{path}
-	f.Var(a, databaseFlag, about+": a `path` of a file for SQLite, made when it is not there, or postgres://user@host:port/name")
+	f.Var(a, databaseFlag, about+": the path of a file for SQLite, made when it is not there, or postgres://user@host:port/name")
 	var password conf.Secret
 	f.Secret(&password, databaseFlag+"-password", "the password of PostgreSQL")
 	f.Check(func() error {

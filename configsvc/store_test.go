@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"pulseboard/internal/secret"
 )
 
 func TestSQLiteStore(t *testing.T) {
@@ -557,13 +559,17 @@ func TestOpenStoreSaysWhatIsWrong(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"postgres://u:secret@127.0.0.1:1/x": "PostgreSQL database x at 127.0.0.1:1",
-		"postgres://u:secret@db:port/x":     "postgres://user:password@host:port/name",
+		"postgres://u:secret@db:port/x":     "postgres://user@host:port/name",
 		"":                                  "no path given",
 		filepath.Join(dir, "none", "x.db"):  "check that its folder exists",
 		text:                                "not a database",
 		later:                               "written by a later Pulseboard",
 	} {
-		s, err := OpenStore(t.Context(), SQLite(path))
+		at, err := ParseDatabase(path, secret.Text{})
+		var s *SQLStore
+		if err == nil {
+			s, err = OpenStore(t.Context(), at)
+		}
 		if err == nil {
 			_ = s.Close()
 		}

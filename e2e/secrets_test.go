@@ -118,10 +118,11 @@ func TestSecretsAreNowhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			may := needed
 			if of == "cmdline" {
-				needed, b = nil, append(b, 0)
+				may = nil
 			}
-			look(fmt.Sprintf("%s of process %d", of, pid), string(b), needed...)
+			look(fmt.Sprintf("%s of process %d", of, pid), string(b), may...)
 		}
 		for _, child := range testenv.Children(pid) {
 			walk(child.Pid, "Redis", "Kafka")

@@ -466,10 +466,22 @@ func (p *producer) leader(id int) *leader {
 	return l
 }
 
+// unreachableError is what clients are told; what to do about it is for whoever starts ingest.
+type unreachableError struct {
+	at  kafkaconn.Endpoint
+	err error
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("cannot reach Kafka at %s: %v", e.at, e.err)
+}
+
+func (e *unreachableError) Unwrap() error { return e.err }
+
 func (p *producer) metadata(ctx context.Context, topic string) (kafka.Topic, error) {
 	res, err := p.client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
 	if err != nil {
-		return kafka.Topic{}, p.at.Explain(err)
+		return kafka.Topic{}, &unreachableError{p.at, err}
 	}
 	for _, t := range res.Topics {
 		if t.Name == topic {

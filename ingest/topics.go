@@ -16,6 +16,9 @@ func (p *producer) ensureTopics(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*answerTimeout)
 	defer cancel()
 	if _, err := p.metadata(ctx, cfg.Topic); err != nil {
+		if away, ok := errors.AsType[*unreachableError](err); ok {
+			return p.at.Explain(away.err)
+		}
 		return err
 	}
 	// With its own connections: those of the producer look at one topic, and

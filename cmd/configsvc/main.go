@@ -69,7 +69,7 @@ func parse(env service.Env) (options, error) {
 	audit.Flag(f.FlagSet, &o.audit)
 	o.edge.Flags(f.FlagSet)
 	o.edge.ProxyFlags(f.FlagSet)
-	configsvc.DatabaseFlags(f, &o.database, "pulseboard.db", "database that keeps the dashboards")
+	configsvc.DatabaseFlags(f, &o.database, "pulseboard.db", "`database` that keeps the dashboards")
 	redisconn.Flags(f, &o.redis, "127.0.0.1:6379", "Redis that gets queries and dashboards")
 	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	f.IntVar(&o.maxWindow, "max-window", 3600, "longest window of a widget in `seconds`: 3600 where the pipeline runs on Prism, up to 86400 on Flink")

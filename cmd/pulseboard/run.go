@@ -105,7 +105,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	f.DurationVar(&o.bound, "bound", 200*time.Millisecond, "`delay` of pipeline time behind the newest record, see pipeline --help")
 	kafkaconn.Flags(f, &o.kafka, "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
 	redisconn.Flags(f, &o.redis, "", "Redis; empty = redis-server when it is on PATH, else an embedded one")
-	configsvc.DatabaseFlags(f, &o.database, "", "database of dashboards; empty = a file in the data folder")
+	configsvc.DatabaseFlags(f, &o.database, "", "`database` of dashboards; empty = a file in the data folder")
 	f.StringVar(&o.runner, "runner", "prism", "`name` of the Beam runner: prism, or flink, which keeps its state in checkpoints and needs Java")
 	f.StringVar(&o.flink, "flink-jars", "", "`folder` of Flink's jars; empty = flink/lib in the data folder, where make flink puts them")
 	f.IntVar(&o.workers, "parallelism", 1, "`number` of Flink's subtasks")
