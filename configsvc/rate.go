@@ -101,6 +101,7 @@ func (s *Service) limitEdits(c *gin.Context) (ok bool) {
 		return true
 	}
 	s.publisher.metrics.limited.Inc()
+	s.audit.RefuseRequest(c.Request, "rate")
 	seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
 	c.Header("Retry-After", seconds)
 	fail(c, service.NewProblem(http.StatusTooManyRequests, fmt.Sprintf(

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/metric"
 	"pulseboard/results"
@@ -37,6 +38,7 @@ type hub struct {
 	dashboards Dashboards
 	subscriber *results.Subscriber
 	guard      *auth.Guard
+	audit      *audit.Log
 	metrics    *metrics
 	log        *slog.Logger
 	now        func() time.Time
@@ -65,7 +67,7 @@ type hub struct {
 
 func newHub(cfg Config, m *metrics) *hub {
 	h := &hub{
-		results: cfg.Results, dashboards: cfg.Dashboards, guard: cfg.Guard, metrics: m, log: cfg.Log, now: cfg.now,
+		results: cfg.Results, dashboards: cfg.Dashboards, guard: cfg.Guard, audit: cfg.Audit, metrics: m, log: cfg.Log, now: cfg.now,
 		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, helloWait: cfg.HelloTimeout,
 		readers: semaphore.NewWeighted(concurrentReads),
 		boards:  make(map[string]*board), feeds: make(map[results.Stream]*feed),

@@ -41,6 +41,7 @@ func (s *streams) enter(c *gin.Context) (leave func(), ok bool) {
 	c.Header("Retry-After", "5")
 	switch reason {
 	case refusedAddress:
+		h.audit.RefuseRequest(c.Request, "rate")
 		problem(c, http.StatusTooManyRequests, fmt.Sprintf(
 			"%s has %d streams open, the most that one address may have: see --max-connections-per-address, and --trusted-proxies if that is a proxy", address, limit))
 	case refusedClosing:

@@ -133,6 +133,7 @@ func (s *streams) foreign(c *gin.Context) bool {
 		return false
 	}
 	s.hub.metrics.refused.WithLabelValues(refusedOrigin).Inc()
+	s.hub.audit.RefuseRequest(c.Request, "origin")
 	service.RefuseForeign(c.Writer, c.Request)
 	c.Abort()
 	return true

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/health"
 	"pulseboard/limits"
@@ -56,6 +57,8 @@ type Config struct {
 	Slice time.Duration
 	// Guard asks for tokens with the scope view; nil = everybody may look.
 	Guard *auth.Guard
+	// Audit keeps a record of refusals; nil = nobody does.
+	Audit *audit.Log
 	// Metrics is where the service registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().

@@ -70,6 +70,9 @@ func (s *Service) serve(f *format) gin.HandlerFunc {
 	counts := s.metrics.of(f.name)
 	return func(c *gin.Context) {
 		if r := s.handle(f, counts, c); r != nil {
+			if r.status == http.StatusTooManyRequests {
+				s.config.Audit.RefuseRequest(c.Request, "rate")
+			}
 			if r.after > 0 {
 				setRetryAfter(c, r.after)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/bodies"
 	"pulseboard/internal/health"
@@ -40,6 +41,7 @@ type Config struct {
 	// DecodeJSON reads JSON that is not NDJSON instead of metric.Decoder, for bench/ingest to compare with; nil = it does not.
 	DecodeJSON func(body []byte, limit int) (*metric.Batch, error)
 	Guard      *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
+	Audit      *audit.Log            // Keeps a record of refusals; nil = nobody does.
 	Metrics    prometheus.Registerer // nil = nowhere.
 	Log        *slog.Logger          // nil = slog.Default().
 }

@@ -97,7 +97,11 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	log := service.Logger(env.Stderr, o.level, "configsvc")
 	metrics := service.NewMetrics()
-	record, err := audit.Open(audit.Config{Path: o.audit, Service: "configsvc", Stdout: env.Stdout, Metrics: metrics, Log: log})
+	proxies, err := service.ParseProxies(o.edge.Proxies)
+	if err != nil {
+		return err
+	}
+	record, err := audit.Open(audit.Config{Path: o.audit, Address: proxies.Address, Service: "configsvc", Stdout: env.Stdout, Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	if err != nil {
 		return err
 	}
-	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Metrics: metrics, Log: log})
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Refused: record.RefuseRequest, Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}

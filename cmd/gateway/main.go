@@ -113,7 +113,11 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	log := service.Logger(env.Stderr, o.level, "gateway")
 	metrics := service.NewMetrics()
-	record, err := audit.Open(audit.Config{Path: o.audit, Service: "gateway", Stdout: env.Stdout, Metrics: metrics, Log: log})
+	proxies, err := service.ParseProxies(o.edge.Proxies)
+	if err != nil {
+		return err
+	}
+	record, err := audit.Open(audit.Config{Path: o.audit, Address: proxies.Address, Service: "gateway", Stdout: env.Stdout, Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	if err != nil {
 		return err
 	}
-	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Streams: o.maxConnections, Metrics: metrics, Log: log})
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Refused: record.RefuseRequest, Streams: o.maxConnections, Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -146,7 +150,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	svc, err := gateway.New(gateway.Config{
 		Results: store, Dashboards: reg, Page: web.Handler(), Origins: o.edge.Origins, MaxConnections: o.maxConnections,
 		MaxPerAddress: o.maxPerAddress, TrustedProxies: o.edge.Proxies,
-		Heartbeat: o.heartbeat, Slice: o.slice, Guard: guard, Metrics: metrics, Log: log,
+		Heartbeat: o.heartbeat, Slice: o.slice, Guard: guard, Audit: record, Metrics: metrics, Log: log,
 	})
 	if err != nil {
 		return err

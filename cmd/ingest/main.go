@@ -102,7 +102,11 @@ func run(ctx context.Context, env service.Env) error {
 	}
 	log := service.Logger(env.Stderr, o.level, "ingest")
 	metrics := service.NewMetrics()
-	record, err := audit.Open(audit.Config{Path: o.audit, Service: "ingest", Stdout: env.Stdout, Metrics: metrics, Log: log})
+	proxies, err := service.ParseProxies(o.edge.Proxies)
+	if err != nil {
+		return err
+	}
+	record, err := audit.Open(audit.Config{Path: o.audit, Address: proxies.Address, Service: "ingest", Stdout: env.Stdout, Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func run(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Metrics: metrics, Log: log})
+	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Refused: record.RefuseRequest, Metrics: metrics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func run(ctx context.Context, env service.Env) error {
 	}
 	defer func() { _ = ln.Close() }() // Closed already when serving has begun.
 
-	o.config.Patience, o.config.Guard, o.config.Metrics, o.config.Log = o.patience, guard, metrics, log
+	o.config.Patience, o.config.Audit, o.config.Guard, o.config.Metrics, o.config.Log = o.patience, record, guard, metrics, log
 	o.config.TrustedProxies = o.edge.Proxies
 	svc, err := ingest.New(o.config)
 	if err != nil {

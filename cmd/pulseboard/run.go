@@ -148,7 +148,11 @@ func run(ctx context.Context, env service.Env) error {
 		return err
 	}
 	metrics := service.NewMetrics()
-	record, err := audit.Open(audit.Config{Path: o.audit, Service: "pulseboard", Stdout: env.Stdout, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "audit")})
+	proxies, err := service.ParseProxies(o.edge.Proxies)
+	if err != nil {
+		return err
+	}
+	record, err := audit.Open(audit.Config{Path: o.audit, Address: proxies.Address, Service: "pulseboard", Stdout: env.Stdout, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "audit")})
 	if err != nil {
 		return err
 	}
@@ -157,7 +161,7 @@ func run(ctx context.Context, env service.Env) error {
 		return err
 	}
 	server, err := service.NewServer(service.ServerConfig{
-		Edge: o.edge, Tokens: o.tokens != "", Streams: maxStreams, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "http"),
+		Edge: o.edge, Tokens: o.tokens != "", Refused: record.RefuseRequest, Streams: maxStreams, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "http"),
 	})
 	if err != nil {
 		return err
@@ -469,7 +473,7 @@ func (a *app) startGateway(ctx context.Context) error {
 	a.group.cleanup(ctx, "gateway results", func() { _ = res.Close() })
 	s, err := gateway.New(gateway.Config{
 		MaxConnections: maxStreams, Origins: a.options.edge.Origins, TrustedProxies: a.options.edge.Proxies,
-		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Guard: a.guard, Metrics: a.metrics, Log: a.log("gateway"),
+		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("gateway"),
 	})
 	if err != nil {
 		return err
@@ -483,7 +487,7 @@ func (a *app) startGateway(ctx context.Context) error {
 
 func (a *app) startIngest(ctx context.Context) error {
 	s, err := ingest.New(ingest.Config{
-		Kafka: a.kafka, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Metrics: a.metrics, Log: a.log("ingest"),
+		Kafka: a.kafka, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("ingest"),
 	})
 	if err != nil {
 		return err

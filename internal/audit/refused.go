@@ -51,6 +51,13 @@ func (l *Log) Refuse(from From, why Refusal) {
 	}
 }
 
+// RefuseRequest is Refuse for a reason that has nothing to do with tokens.
+func (l *Log) RefuseRequest(r *http.Request, reason string) {
+	if l != nil {
+		l.Refuse(l.From(r), Refusal{Reason: reason})
+	}
+}
+
 // cut bounds a text of a client's, at the end of a character.
 func cut(s string, most int) string {
 	if len(s) <= most {

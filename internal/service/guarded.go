@@ -15,6 +15,7 @@ type guarded struct {
 	origins       *Origins
 	anyHost       bool // Tokens are asked for: a page that was made to lead here has none.
 	metrics       *serverMetrics
+	refused       func(*http.Request, string) // Nil = nobody is told.
 	nosniff, corp []string // Values of headers, made once.
 }
 
@@ -23,12 +24,14 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["X-Content-Type-Options"], h["Cross-Origin-Resource-Policy"] = g.nosniff, g.corp
 	if !g.anyHost && !g.origins.hostAllowed(r) && !overSocket(r) {
 		g.metrics.refusedHost.Inc()
+		g.tell(r, "host")
 		NewProblem(http.StatusMisdirectedRequest, fmt.Sprintf("this server asks for no tokens, and answers to localhost and addresses of this machine only, not to the Host %.100q: "+
 			"whoever runs it names that in --origins (%s), such as --origins http://%.100s, or has it ask for tokens (--tokens)", r.Host, conf.EnvName("origins"), r.Host)).Write(w)
 		return
 	}
 	if changes(r.Method) && g.origins.Foreign(r) {
 		g.metrics.refusedOrigin.Inc()
+		g.tell(r, "origin")
 		RefuseForeign(w, r)
 		return
 	}
@@ -36,6 +39,12 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = &pacedBody{ReadCloser: r.Body, w: w, metrics: g.metrics}
 	}
 	g.next.ServeHTTP(w, r)
+}
+
+func (g *guarded) tell(r *http.Request, reason string) {
+	if g.refused != nil {
+		g.refused(r, reason)
+	}
 }
 
 // RefuseForeign answers a request that is Foreign.

@@ -73,3 +73,11 @@ func network(a netip.Addr) netip.Addr {
 	}
 	return prefix.Addr()
 }
+
+// Address is Client as a text, "" when it is not known.
+func (p *Proxies) Address(r *http.Request) string {
+	if a := p.Client(r); a.IsValid() {
+		return a.String()
+	}
+	return ""
+}

@@ -22,6 +22,9 @@ type ServerConfig struct {
 	Tokens bool
 	// Streams is how many connections may stay open for long, beside those of requests.
 	Streams int
+	// Refused is told of requests that are refused before any handler, with the reason,
+	// host or origin; nil = nobody is.
+	Refused func(r *http.Request, reason string)
 	// Metrics is where the server registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
 	// Log is where it reports; nil = slog.Default().
@@ -116,7 +119,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) err
 // of bodies, and the headers of all answers.
 func (s *Server) Guard(h http.Handler) http.Handler {
 	return &guarded{
-		next: h, origins: s.origins, anyHost: s.config.Tokens, metrics: s.metrics,
+		next: h, origins: s.origins, anyHost: s.config.Tokens, metrics: s.metrics, refused: s.config.Refused,
 		nosniff: []string{"nosniff"}, corp: []string{"same-origin"},
 	}
 }
