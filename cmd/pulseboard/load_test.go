@@ -26,7 +26,7 @@ func startProgram(t *testing.T) (address, redis string, pid int) {
 	t.Helper()
 	log := new(testenv.Buffer)
 	p := testenv.Start(t, log, testenv.Build(t, "pulseboard"), "run", "--no-demo", "--addr", "127.0.0.1:0", "--data-dir", t.TempDir())
-	banner := regexp.MustCompile(`(?s)running: (http://\S+)/\n.*Redis (\S+) `)
+	banner := regexp.MustCompile(`running: (http://\S+)/\n(?:.*\n)*?  Redis (\S+) `)
 	limit := time.After(2 * time.Minute)
 	every := time.NewTicker(20 * time.Millisecond)
 	defer every.Stop()

@@ -56,7 +56,7 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 		queries.add()
 	}
 	queries.publish()
-	c := &checker{watch: newWatch(t, redis), demands: queries.all, changed: queries.changed}
+	c := &checker{watch: newWatch(t, redis), demands: queries.all, changed: queries.changed, removed: queries.removed}
 	log := new(testenv.Buffer)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -118,6 +118,7 @@ type queries struct {
 	all     map[string]*demand // All that ever were; none comes back.
 	active  []*demand
 	changed map[string]bool
+	removed map[string]bool
 }
 
 func newQueries(t *testing.T, w *world, addr string) *queries {
@@ -127,7 +128,7 @@ func newQueries(t *testing.T, w *world, addr string) *queries {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	return &queries{t: t, world: w, store: store, all: map[string]*demand{}, changed: map[string]bool{}}
+	return &queries{t: t, world: w, store: store, all: map[string]*demand{}, changed: map[string]bool{}, removed: map[string]bool{}}
 }
 
 func (q *queries) add() {
@@ -144,6 +145,7 @@ func (q *queries) edit() {
 	q.add()
 	q.add()
 	i := q.world.rand.IntN(len(q.active))
+	q.removed[q.active[i].key] = true
 	q.active = slices.Delete(q.active, i, i+1)
 	d := q.active[q.world.rand.IntN(len(q.active))]
 	d.refresh = []int64{1000, d.refresh[0]}
