@@ -7,8 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"pulseboard/internal/redisconn"
 	"pulseboard/internal/testenv"
+	"pulseboard/limits"
+	"pulseboard/registry"
 )
 
 // What schemathesis must not take for a fault, each with its reason.
@@ -46,7 +50,9 @@ func TestSchemathesis(t *testing.T) {
 	if err := os.WriteFile(conf, []byte(schemathesisConfig), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := startServer(t, filepath.Join(dir, "pulseboard.db"), testenv.Redis(t), "--tokens", testenv.Tokens(t, "admin"))
+	redis := testenv.Redis(t)
+	sayLimits(t, redis)
+	s := startServer(t, filepath.Join(dir, "pulseboard.db"), redis, "--tokens", testenv.Tokens(t, "admin"))
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "--config-file", conf, "run", *s.url.Load()+"/openapi.yaml", //nolint:gosec // Named by whoever runs the test.
 		"-H", "Authorization: Bearer admin", "--max-time", seconds, "--continue-on-failure", "--no-color")
 	cmd.Dir = dir
@@ -56,4 +62,41 @@ func TestSchemathesis(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// sayLimits does what the pipeline does: GET /limits is 503 while it has said nothing.
+func sayLimits(t *testing.T, addr string) {
+	t.Helper()
+	store, err := registry.Open(t.Context(), redisconn.At(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := limits.NewBudgets(1<<30, 1<<30, 2, limits.DefaultShare)
+	report := limits.Report{
+		Share: b.Share, Total: b.Total,
+		Used: []limits.Use{{Scope: limits.Metric, Name: "cpu", Resource: limits.Trees, Used: 1000, Limit: b.Of(limits.Metric)[limits.Trees]}},
+		Cut:  []limits.Cut{{Key: "cpu:sum:60s", Scope: limits.Process, Resource: limits.Histories, Used: 2 << 30, Limit: 1 << 29, SinceMs: 1_700_000_000_000}},
+	}
+	if err := store.SaveLimits(t.Context(), "test", report); err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for again := time.NewTicker(time.Second); ; { // What is said expires.
+			select {
+			case <-stop:
+				return
+			case <-again.C:
+				if err := store.SaveLimits(context.WithoutCancel(t.Context()), "test", report); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+		_ = store.Close() // It was written.
+	})
 }
