@@ -110,7 +110,7 @@ func Main(ctx context.Context, env service.Env) error {
 	if *metricsAddr == "" {
 		return RunPrism(ctx, c)
 	}
-	server, err := metricsServer(*metricsAddr, edge, metrics, c.Log)
+	server, err := service.NewServer(service.ServerConfig{Edge: edge, Metrics: ofServing(*metricsAddr, metrics), Log: c.Log})
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func Main(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	ready, err := health.New(metrics, c.Log, health.Pipeline(metrics))
+	ready, err := health.New(ofServing(*metricsAddr, metrics), c.Log, health.Pipeline(metrics))
 	if err != nil {
 		return err
 	}
@@ -171,14 +171,14 @@ func setTime(t *time.Time) func(string) error {
 	}
 }
 
-// metricsServer tells of itself on a port. Over a socket it is asked by pulseboard
-// run, which shows the metrics of a server of its own.
-func metricsServer(addr string, e service.Edge, metrics prometheus.Registerer, log *slog.Logger) (*service.Server, error) {
-	c := service.ServerConfig{Edge: e, Metrics: metrics, Log: log}
+// ofServing is where the server and its checks register their metrics: nowhere over a
+// socket. There pulseboard run asks, which shows those of its own under the same names,
+// and /metrics would fail.
+func ofServing(addr string, metrics prometheus.Registerer) prometheus.Registerer {
 	if strings.HasPrefix(addr, "unix:") {
-		c.Metrics = nil
+		return nil
 	}
-	return service.NewServer(c)
+	return metrics
 }
 
 func listen(ctx context.Context, addr string) (net.Listener, error) {

@@ -216,7 +216,7 @@ func workerLog(o workerOptions, id string) (*slog.Logger, error) {
 const metricsPorts = 16
 
 func serveMetrics(ctx context.Context, o workerOptions, metrics *prometheus.Registry, log *slog.Logger) error {
-	server, err := metricsServer(o.Metrics, o.Edge, metrics, log)
+	server, err := service.NewServer(service.ServerConfig{Edge: o.Edge, Metrics: ofServing(o.Metrics, metrics), Log: log})
 	if err != nil {
 		return err
 	}

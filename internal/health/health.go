@@ -137,8 +137,10 @@ func (s *Set) found(c *state, err error) {
 	}
 	s.ready.WithLabelValues(c.Name).Set(value)
 	switch {
-	case err != nil && (before == nil || errors.Is(before, errStarting)):
+	case err != nil && before == nil:
 		s.log.Warn("not ready", "check", c.Name, "error", err)
+	case err != nil && errors.Is(before, errStarting):
+		s.log.Info("not ready yet", "check", c.Name, "error", err)
 	case err == nil && before != nil && !errors.Is(before, errStarting):
 		s.log.Info("ready again", "check", c.Name, "after", now.Sub(since).Round(time.Second).String())
 	}

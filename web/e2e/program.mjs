@@ -72,7 +72,7 @@ export async function startServer(args = []) {
   const program = new Program("pulseboard", ["run", "--addr", "127.0.0.1:0", "--data-dir", folder, "--no-canary", ...args]);
   const remove = () => rmSync(folder, { recursive: true, force: true });
   try {
-    const [, url, redis] = await program.says(/running: (http:\/\/\S+)\/\n[^]*Redis (\S+) [^]*Ctrl-C/);
+    const [, url, redis] = await program.says(/running: (http:\/\/\S+)\/\n[^]*\n {2}Redis (\S+) [^]*Ctrl-C/);
     return {
       url,
       redis,
