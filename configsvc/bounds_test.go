@@ -231,7 +231,7 @@ func TestSmallEditsOfALargeDocument(t *testing.T) {
 		}
 		bytes += info.Size()
 	}
-	if most := int64(3 * DefaultBounds().VersionsBytes); bytes > most {
+	if most := 3 * DefaultBounds().VersionsBytes; bytes > most {
 		t.Errorf("the database has %d bytes after %d edits, want at most %d", bytes, n, most)
 	}
 }

@@ -61,13 +61,13 @@ func (r *rates) forget(now time.Time) {
 	}
 }
 
-// take counts edits and returns 0, or how long the editor must wait, in which
+// take counts an edit and returns 0, or how long the editor must wait, in which
 // case nothing is counted.
-func (r *rates) take(editor string, edits int, now time.Time) time.Duration {
+func (r *rates) take(editor string, now time.Time) time.Duration {
 	if r.perSecond == 0 {
 		return 0
 	}
-	at := r.limiter(editor, now).ReserveN(now, edits)
+	at := r.limiter(editor, now).ReserveN(now, 1)
 	wait := at.DelayFrom(now)
 	if wait > 0 {
 		at.CancelAt(now)
@@ -96,7 +96,7 @@ func editor(c *gin.Context) string {
 
 // limitEdits answers 429 to who edits too often; ok is false then.
 func (s *Service) limitEdits(c *gin.Context) (ok bool) {
-	wait := s.rates.take(editor(c), 1, time.Now())
+	wait := s.rates.take(editor(c), time.Now())
 	if wait == 0 {
 		return true
 	}

@@ -19,23 +19,23 @@ func TestRates(t *testing.T) {
 	now := time.UnixMilli(1_000_000)
 	r := newRates(10)
 	n := 0
-	for ; n < 1000 && r.take("a", 1, now) == 0; n++ {
+	for ; n < 1000 && r.take("a", now) == 0; n++ {
 	}
 	if n != 100 {
 		t.Errorf("%d edits at once, want ten seconds' worth", n)
 	}
-	if wait := r.take("a", 1, now); wait != 100*time.Millisecond {
+	if wait := r.take("a", now); wait != 100*time.Millisecond {
 		t.Errorf("the next one waits %v, want 100ms", wait)
 	}
-	if wait := r.take("b", 1, now); wait != 0 {
+	if wait := r.take("b", now); wait != 0 {
 		t.Errorf("another editor waits %v", wait)
 	}
 	now = now.Add(time.Second)
 	r.owe("a", 30, now) // A large document: 20 more than there are.
-	if wait := r.take("a", 1, now); wait != 2100*time.Millisecond {
+	if wait := r.take("a", now); wait != 2100*time.Millisecond {
 		t.Errorf("after a large document it waits %v, want 2.1s", wait)
 	}
-	if wait := newRates(0).take("a", 1, now); wait != 0 {
+	if wait := newRates(0).take("a", now); wait != 0 {
 		t.Errorf("without a bound it waits %v", wait)
 	}
 }
@@ -45,7 +45,7 @@ func TestRatesForgetWhoIsQuiet(t *testing.T) {
 	r := newRates(1)
 	for i := range 3 * maxEditors {
 		now = now.Add(time.Millisecond)
-		r.take(fmt.Sprint(i), 1, now)
+		r.take(fmt.Sprint(i), now)
 	}
 	if len(r.of) > maxEditors {
 		t.Errorf("%d editors are remembered", len(r.of))

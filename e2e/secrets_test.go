@@ -40,12 +40,12 @@ func secured(t *testing.T) (args, env []string) {
 		t.Fatal(err)
 	}
 	return []string{
-			"--kafka", kafka, "--kafka-ca", a.File, "--kafka-sasl", "SCRAM-SHA-512", "--kafka-user", "ingest",
-			"--redis-ca", a.File, "--tokens", tokens, "--log-level", "DEBUG", "--no-demo",
-		}, []string{
-			"PULSEBOARD_KAFKA_PASSWORD=" + secrets["Kafka"], "PULSEBOARD_DATABASE=" + database,
-			"PULSEBOARD_REDIS=rediss://pulseboard:" + secrets["Redis"] + "@" + redis, "PULSEBOARD_TOKEN=" + secrets["the API"],
-		}
+		"--kafka", kafka, "--kafka-ca", a.File, "--kafka-sasl", "SCRAM-SHA-512", "--kafka-user", "ingest",
+		"--redis-ca", a.File, "--tokens", tokens, "--log-level", "DEBUG", "--no-demo",
+	}, []string{
+		"PULSEBOARD_KAFKA_PASSWORD=" + secrets["Kafka"], "PULSEBOARD_DATABASE=" + database,
+		"PULSEBOARD_REDIS=rediss://pulseboard:" + secrets["Redis"] + "@" + redis, "PULSEBOARD_TOKEN=" + secrets["the API"],
+	}
 }
 
 // All services with TLS and login everywhere; and no secret stands in the arguments of

@@ -65,7 +65,9 @@ func startServed(t *testing.T, change func(*ingest.Config)) *served {
 			t.Error(err)
 		}
 		stop()
-		<-ended
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	})
 	return n
 }

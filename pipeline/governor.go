@@ -330,7 +330,7 @@ func (g *governor) tell(ctx context.Context, used []limits.Use, now time.Time) {
 	g.told, g.toldAt, g.failing = r, now, false
 }
 
-var (
+var ( //nolint:gochecknoglobals // Collectors returns them.
 	queriesCut = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "pulseboard_pipeline_queries_cut", Help: "Queries that are not computed because a dashboard, metric or token is beyond its budget; GET /limits names them. Normal: 0.",
 	})

@@ -46,9 +46,9 @@ type Supervisor struct {
 
 const (
 	shortestDelay, longestDelay = 200 * time.Millisecond, 30 * time.Second
-	// A life this long halves the delay that has grown,
+	// A life this long halves the delay that has grown.
 	halfLife = 30 * time.Second
-	// and one this long is a proof that nothing is wrong any more.
+	// One this long is a proof that nothing is wrong any more.
 	steady = 2 * time.Minute
 	// So many ends in a row are no accident.
 	loop = 3

@@ -67,9 +67,9 @@ func TestSupervisorBacksOff(t *testing.T) {
 		for i := range len(starts) - 1 {
 			pauses = append(pauses, starts[i+1]-starts[i]-lives[i])
 		}
-		want := []time.Duration{200, 400, 800, 1600, 3200, 200, 400}
-		for i := range want {
-			want[i] *= time.Millisecond
+		var want []time.Duration
+		for _, ms := range []int{200, 400, 800, 1600, 3200, 200, 400} {
+			want = append(want, time.Duration(ms)*time.Millisecond)
 		}
 		if !slices.Equal(pauses, want) {
 			t.Errorf("pauses %v, want %v", pauses, want)

@@ -44,7 +44,7 @@ func newStage(t *testing.T) *stage {
 	t.Cleanup(func() { _ = store.Close() })
 	s.store = store
 	s.p = newPublisher(t.Name(), store, slog.New(slog.NewTextHandler(s.log, nil)))
-	s.redis.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
+	s.redis.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.sent[cmd]++

@@ -132,7 +132,7 @@ func BenchmarkSurvey(b *testing.B) {
 		for _, kind := range []string{"idle", "busy", "new"} {
 			b.Run(fmt.Sprintf("metrics=%d/%s", metrics, kind), func(b *testing.B) {
 				const series = 10_000
-				k := newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 600_000, AheadMs: 3000}, new(live))
+				k := newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 600_000, AheadMs: 3000}, newLive())
 				end := int64(1_763_892_000_000)
 				slice := func(n int, fresh string) {
 					p := Packet{Table: aggregate.Table{}}

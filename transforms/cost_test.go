@@ -33,7 +33,7 @@ func BenchmarkCost(b *testing.B) {
 			name += "/grouped"
 		}
 		b.Run(name, func(b *testing.B) {
-			l := new(live)
+			l := newLive()
 			k := newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000}, l)
 			var demands []Demand
 			for i := range s.widgets {

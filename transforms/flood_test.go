@@ -27,7 +27,7 @@ const floodGroups = 4
 func newFlood(t *testing.T, o SlideOptions, demands ...Demand) *flood {
 	t.Helper()
 	o.SliceMs, o.KeyGroups, o.RetainMs, o.AheadMs = 1000, floodGroups, 3_600_000, 3000
-	fl := &flood{live: new(live), end: 1_763_892_000_000}
+	fl := &flood{live: newLive(), end: 1_763_892_000_000}
 	fl.f = PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: floodGroups, LatenessMs: 60_000, SkewMs: 2000}
 	runs.Store(t.Name(), fl.live)
 	t.Cleanup(func() { runs.Delete(t.Name()) })
@@ -113,14 +113,14 @@ func TestCountedIsHeld(t *testing.T) {
 		event   func(slice, i int) metric.Event
 		demands []Demand
 	}{
-		{"series of one metric", 20, 2500, func(s, i int) metric.Event { return one("m", 1, "req", fmt.Sprintf("r-%d-%d", s, i)) }, nil},
+		{"series of one metric", 20, 2500, func(_, i int) metric.Event { return one("m", 1, "req", fmt.Sprintf("r-%d-%d", s, i)) }, nil},
 		{"series of many metrics", 20, 4000, func(s, i int) metric.Event {
 			return one(fmt.Sprintf("m%d", (s*4000+i)/20), 1, "req", fmt.Sprintf("r-%d-%d", s, i))
 		}, nil},
-		{"names", 20, 2500, func(s, i int) metric.Event { return one(fmt.Sprintf("name.%d.%d", s, i), 1) }, nil},
-		{"long tags", 10, 400, func(s, i int) metric.Event { return long("m") }, nil},
-		{"long tags of many metrics", 10, 500, func(s, i int) metric.Event { return long(fmt.Sprintf("m%d", i%24)) }, nil},
-		{"hot", 600, 100, func(s, i int) metric.Event { return one("m", float64(i), "h", "a") }, nil},
+		{"names", 20, 2500, func(_, i int) metric.Event { return one(fmt.Sprintf("name.%d.%d", s, i), 1) }, nil},
+		{"long tags", 10, 400, func(_, _ int) metric.Event { return long("m") }, nil},
+		{"long tags of many metrics", 10, 500, func(_, i int) metric.Event { return long(fmt.Sprintf("m%d", i%24)) }, nil},
+		{"hot", 600, 100, func(_, i int) metric.Event { return one("m", float64(i), "h", "a") }, nil},
 		{"wide values", 300, 1000, func(s, i int) metric.Event { return one("m", rand.NormFloat64()*1e6, "h", fmt.Sprint(i)) }, nil},
 		{"a few tags again and again", 200, 1000, func(s, i int) metric.Event {
 			return one("m", float64(i), "host", fmt.Sprint(i%100), "region", fmt.Sprint(i%10), "zone", fmt.Sprint(i/100))

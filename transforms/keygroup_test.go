@@ -33,7 +33,7 @@ func newHost(t *testing.T, demands ...Demand) *host {
 func newHostWith(t *testing.T, o SlideOptions, demands ...Demand) *host {
 	t.Helper()
 	o.SliceMs, o.KeyGroups, o.RetainMs, o.AheadMs = 1000, 1, 3_600_000, 3000
-	h := &host{t: t, live: new(live)}
+	h := &host{t: t, live: newLive()}
 	h.live.sink = sinkFunc(func(e Evaluation) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -456,7 +456,7 @@ func TestBadDemandHurtsNobody(t *testing.T) {
 }
 
 func BenchmarkAdvance(b *testing.B) {
-	l := new(live)
+	l := newLive()
 	k := newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000}, l)
 	qs, _ := Compile([]Demand{demand(metric.Sum, 60, 1000), demand(metric.Avg, 300, 1000), demand(metric.Max, 3600, 1000)}, 1000, 1)
 	l.queries.Store(qs)

@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
@@ -12,7 +13,8 @@ type live struct {
 	queries atomic.Pointer[Queries]
 
 	mu       sync.Mutex
-	closed   bool
+	ctx      context.Context //nolint:containedctx // Of the run: what waits in it must end with it.
+	end      context.CancelFunc
 	builders sync.WaitGroup
 	sink     Sink
 	resume   Resume
@@ -28,8 +30,13 @@ type Resume struct {
 
 var runs sync.Map // Run → *live.
 
+func newLive() *live {
+	ctx, end := context.WithCancel(context.Background())
+	return &live{ctx: ctx, end: end}
+}
+
 func liveOf(run string) *live {
-	l, _ := runs.LoadOrStore(run, new(live))
+	l, _ := runs.LoadOrStore(run, newLive())
 	return l.(*live)
 }
 
@@ -77,7 +84,7 @@ func SetResume(run string, r Resume) {
 func Close(run string) {
 	l := liveOf(run)
 	l.mu.Lock()
-	l.closed = true
+	l.end()
 	l.mu.Unlock()
 	l.builders.Wait()
 	runs.Delete(run)
@@ -90,17 +97,14 @@ func Close(run string) {
 func (l *live) spawn(f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed {
-		l.builders.Go(f)
+	if l.isClosed() {
+		return false
 	}
-	return !l.closed
+	l.builders.Go(f)
+	return true
 }
 
-func (l *live) isClosed() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.closed
-}
+func (l *live) isClosed() bool { return l.ctx.Err() != nil }
 
 func (l *live) to() Sink {
 	l.mu.Lock()

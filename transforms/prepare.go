@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -54,7 +55,7 @@ func (k *keyGroup) prepare() {
 			pasts = append(pasts, k.past(q, nil))
 		}
 		k.mu.Unlock()
-		runBuild(b, pasts)
+		runBuild(k.live.ctx, b, pasts)
 		buildSeconds.Observe(time.Since(began).Seconds())
 		k.introduce(b, pasts)
 	}
@@ -99,8 +100,8 @@ const (
 	buildRest = 10 * time.Millisecond
 )
 
-// runBuild runs a build for all windows of all the queries.
-func runBuild(b *aggregate.Build, pasts []past) {
+// runBuild runs a build for all windows of all the queries. When ctx ends, it rests no more.
+func runBuild(ctx context.Context, b *aggregate.Build, pasts []past) {
 	var ranges []aggregate.Range
 	for _, p := range pasts {
 		for _, e := range p.ends {
@@ -110,7 +111,10 @@ func runBuild(b *aggregate.Build, pasts []past) {
 	began := time.Now()
 	b.Run(ranges, func(group string, accs []aggregate.Acc) {
 		if time.Since(began) > buildSpan {
-			time.Sleep(buildRest)
+			select {
+			case <-ctx.Done():
+			case <-time.After(buildRest):
+			}
 			began = time.Now()
 		}
 		for _, p := range pasts {

@@ -104,7 +104,7 @@ func (k *keyGroup) refill(ctx context.Context, key string, to Refilling) error {
 		missing.first(windows)
 		build := k.build(q)
 		k.mu.Unlock()
-		runBuild(build, []past{missing})
+		runBuild(ctx, build, []past{missing})
 		k.mu.Lock()
 		matched := k.store.Adopt(build).Matched()
 		pubs, groups := k.results(&missing, names, tips, matched)

@@ -49,8 +49,8 @@ func TestWidthsAndTheirCost(t *testing.T) {
 		t.Errorf("counted: %+v", w)
 	}
 	q := limits.NewQuery(d.Query, d.RefreshMs, nil, ws[0].Size, 1000)
-	model, real := q.Cost()[limits.Trees], float64(a-b)
-	if model < real/2 || model > 3*real {
-		t.Errorf("the trees take %.0f bytes, the model says %.0f", real, model)
+	model, taken := q.Cost()[limits.Trees], float64(a-b)
+	if model < taken/2 || model > 3*taken {
+		t.Errorf("the trees take %.0f bytes, the model says %.0f", taken, model)
 	}
 }

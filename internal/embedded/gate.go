@@ -91,14 +91,14 @@ func (g *gate) admit(c net.Conn) *gated {
 	g.mu.Lock()
 	var oldest *gated
 	if g.open >= g.limits.connections {
-		if e := g.silent.Front(); e != nil {
-			oldest = e.Value.(*gated)
-		} else {
+		e := g.silent.Front()
+		if e == nil {
 			g.mu.Unlock()
 			refusals.WithLabelValues("connections").Inc()
 			_ = c.Close() // Nothing was said.
 			return nil
 		}
+		oldest = e.Value.(*gated)
 	}
 	g.open++
 	gateConnections.Set(float64(g.open))

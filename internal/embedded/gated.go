@@ -33,7 +33,6 @@ type gated struct {
 	request []byte // What the broker has not taken of the request in hand.
 	buffer  []byte // Used again, while it is small.
 	spoke   bool
-	silent  bool // The request in hand gets no answer.
 	pending bool // One was handed on that gets an answer.
 
 	answered chan struct{} // Gets one for each answer.

@@ -2,7 +2,7 @@ package embedded
 
 import "github.com/prometheus/client_golang/prometheus"
 
-var (
+var ( //nolint:gochecknoglobals // Collectors returns them.
 	refusals = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pulseboard_embedded_kafka_refused_total",
 		Help: "Connections to the embedded Kafka that were closed, by reason: not_kafka, their bytes are no request; too_large; slow, a request did not come whole in time, or none did; connections, there were too many. Normal: 0, some for each scan of ports.",

@@ -99,7 +99,10 @@ func checkEnd(partition string, next, lost int64) (int64, error) {
 		HighWatermark int64 `json:"high_watermark"`
 	}
 	content, err := os.ReadFile(filepath.Join(partition, name)) //nolint:gosec // Of the data folder.
-	if err != nil || json.Unmarshal(content, &note) != nil || note.HighWatermark <= next {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("cannot read what a partition held: %w", err)
+	}
+	if json.Unmarshal(content, &note) != nil || note.HighWatermark <= next {
 		return lost, nil // The broker does without it.
 	}
 	return max(lost, note.HighWatermark-next), os.Remove(filepath.Join(partition, name))
@@ -274,7 +277,7 @@ func readHead(content []byte) (b batch, ok bool) {
 	return b, crc32.Checksum(content[21:b.size], castagnoli) == binary.BigEndian.Uint32(content[17:])
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var castagnoli = crc32.MakeTable(crc32.Castagnoli) //nolint:gochecknoglobals // A constant that Go cannot compute.
 
 // readClaim reads what the head of a batch says.
 func readClaim(content []byte) (b batch, ok bool) {

@@ -130,8 +130,12 @@ func (e Endpoint) Arguments() []string {
 		args = append(args, "--kafka-tls")
 	}
 	for _, a := range [][2]string{
-		{flagName + "-ca", e.TLS.CA}, {flagName + "-cert", e.TLS.Cert}, {flagName + "-key", e.TLS.Key},
-		{"kafka-sasl", e.Mechanism}, {"kafka-user", e.User}, {passwordFlag + "-file", e.Password.File},
+		{flagName + "-ca", e.TLS.CA},
+		{flagName + "-cert", e.TLS.Cert},
+		{flagName + "-key", e.TLS.Key},
+		{"kafka-sasl", e.Mechanism},
+		{"kafka-user", e.User},
+		{passwordFlag + "-file", e.Password.File},
 	} {
 		if a[1] != "" {
 			args = append(args, "--"+a[0], a[1])
@@ -147,8 +151,9 @@ func (e *Endpoint) Find() error {
 		return err
 	}
 	if e.Mechanism != "" && !e.Password.Text.IsSet() {
+		//nolint:staticcheck // A name begins the text.
 		return fmt.Errorf("Kafka at %s asks for a password, which this process does not have: set PULSEBOARD_KAFKA_PASSWORD where it runs, "+
-			"or submit the job with --kafka-password-file and the path of a file that is there", e) //nolint:staticcheck // A name begins the text.
+			"or submit the job with --kafka-password-file and the path of a file that is there", e)
 	}
 	return nil
 }

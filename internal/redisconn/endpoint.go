@@ -253,7 +253,9 @@ func (e Endpoint) Arguments() []string {
 	for _, a := range [][2]string{
 		{passwordFlag + "-file", e.Password.File},
 		{sentinelFlag + "-file", e.Sentinel.File},
-		{flagName + "-ca", e.TLS.CA}, {flagName + "-cert", e.TLS.Cert}, {flagName + "-key", e.TLS.Key},
+		{flagName + "-ca", e.TLS.CA},
+		{flagName + "-cert", e.TLS.Cert},
+		{flagName + "-key", e.TLS.Key},
 	} {
 		if a[1] != "" {
 			args = append(args, "--"+a[0], a[1])
@@ -272,8 +274,9 @@ func (e *Endpoint) Find() error {
 		return err
 	}
 	if e.Locked && !e.Password.Text.IsSet() {
+		//nolint:staticcheck // A name begins the text.
 		return fmt.Errorf("Redis at %s asks for a password, which this process does not have: set PULSEBOARD_REDIS_PASSWORD where it runs, "+
-			"or submit the job with --redis-password-file and the path of a file that is there", e) //nolint:staticcheck // A name begins the text.
+			"or submit the job with --redis-password-file and the path of a file that is there", e)
 	}
 	return nil
 }

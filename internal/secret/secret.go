@@ -88,18 +88,18 @@ func ReadFile(path string) (Text, error) {
 // CheckFile refuses a file that every user of this machine can write, or put
 // another in the place of: it would be for them to say who comes in.
 func CheckFile(path string) error {
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(target)
 	if err != nil {
 		return err
 	}
 	if info.Mode().Perm()&0o002 != 0 {
 		return fmt.Errorf("every user of this machine can write %s, so it is not trusted: chmod o-w it, and look whether it is as you left it", path)
 	}
-	for _, dir := range []string{filepath.Dir(real), filepath.Dir(path)} {
+	for _, dir := range []string{filepath.Dir(target), filepath.Dir(path)} {
 		info, err := os.Stat(dir)
 		if err != nil {
 			return err

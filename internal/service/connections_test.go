@@ -36,7 +36,7 @@ func ask(t *testing.T, c net.Conn) bool {
 		return false
 	}
 	_ = res.Body.Close()
-	return res.StatusCode == 200
+	return res.StatusCode == http.StatusOK
 }
 
 func bounded(t *testing.T, limit int) (s *Server, address string, held chan struct{}) {
@@ -183,7 +183,9 @@ func TestSlowBodies(t *testing.T) {
 				_ = client.Close()
 				<-ctx.Done()
 				close(p.conns)
-				<-ended
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
 			})
 		})
 	}
@@ -217,13 +219,15 @@ func TestSlowHandlers(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := new(strings.Builder)
-		if _, err := io.Copy(text, res.Body); err != nil || res.StatusCode != 200 || text.String() != "hello" {
+		if _, err := io.Copy(text, res.Body); err != nil || res.StatusCode != http.StatusOK || text.String() != "hello" {
 			t.Errorf("%d %s %v", res.StatusCode, text, err)
 		}
 		_ = res.Body.Close()
 		_ = client.Close()
 		cancel()
 		close(p.conns)
-		<-ended
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	})
 }

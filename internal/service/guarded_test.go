@@ -84,6 +84,14 @@ func raw(t *testing.T, address, request string) *http.Response {
 	return res
 }
 
+// status sends a request as it stands, and returns the status of the answer.
+func status(t *testing.T, address, request string) int {
+	t.Helper()
+	res := raw(t, address, request)
+	_ = res.Body.Close()
+	return res.StatusCode
+}
+
 // Without tokens, a name that is not ours is not answered to, however it is spelt:
 // a page of that name may have been made to lead here.
 func TestHosts(t *testing.T) {
@@ -108,19 +116,19 @@ func TestHosts(t *testing.T) {
 			if strings.HasPrefix(request, "GET http") && (host == "" || strings.Contains(host, "localhost:80:80") || strings.Contains(host, ":x") || host == "::1") {
 				continue // Not an address at all: net/http answers 400.
 			}
-			if res := raw(t, address, request); res.StatusCode != want {
-				t.Errorf("%.60q: %d, want %d", request, res.StatusCode, want)
+			if got := status(t, address, request); got != want {
+				t.Errorf("%.60q: %d, want %d", request, got, want)
 			}
-			if res := raw(t, withTokens, request); res.StatusCode != 200 {
-				t.Errorf("%.60q with tokens: %d", request, res.StatusCode)
+			if got := status(t, withTokens, request); got != 200 {
+				t.Errorf("%.60q with tokens: %d", request, got)
 			}
 		}
 	}
-	if res := raw(t, address, "GET / HTTP/1.0\r\n\r\n"); res.StatusCode != 200 {
-		t.Errorf("HTTP/1.0 without Host: %d", res.StatusCode)
+	if got := status(t, address, "GET / HTTP/1.0\r\n\r\n"); got != 200 {
+		t.Errorf("HTTP/1.0 without Host: %d", got)
 	}
-	if res := raw(t, address, "GET / HTTP/1.0\r\nHost: rebind.test\r\n\r\n"); res.StatusCode != 421 {
-		t.Errorf("HTTP/1.0 with another Host: %d", res.StatusCode)
+	if got := status(t, address, "GET / HTTP/1.0\r\nHost: rebind.test\r\n\r\n"); got != 421 {
+		t.Errorf("HTTP/1.0 with another Host: %d", got)
 	}
 	var p Problem
 	res := raw(t, address, "GET / HTTP/1.1\r\nHost: rebind.test\r\n\r\n")
@@ -150,7 +158,7 @@ func TestSocketsHaveNoHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil || res.StatusCode != 200 {
+	if err != nil || res.StatusCode != http.StatusOK {
 		t.Errorf("%v, %v", res, err)
 	}
 	_ = res.Body.Close()

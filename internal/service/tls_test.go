@@ -165,8 +165,8 @@ func TestWhatTLSIsSpoken(t *testing.T) {
 	if err != nil || res.ProtoMajor != 1 || string(text) != "hello" {
 		t.Errorf("%v %s %v", res.Proto, text, err)
 	}
-	if res := raw(t, s.address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); res.StatusCode != http.StatusBadRequest {
-		t.Errorf("plain HTTP: %d", res.StatusCode)
+	if got := status(t, s.address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); got != http.StatusBadRequest {
+		t.Errorf("plain HTTP: %d", got)
 	}
 }
 

@@ -19,10 +19,11 @@ import (
 // services of Beam answer, those of jobs and those for workers, and wants to be refused.
 func NoForeignJobs(t *testing.T, all []Listener) {
 	t.Helper()
+	dialer := net.Dialer{Timeout: 10 * time.Second}
 	for _, l := range all {
 		var conn net.Conn
 		err := AsNobody(func() (err error) {
-			conn, err = net.DialTimeout(l.Network, l.Addr, 10*time.Second)
+			conn, err = dialer.DialContext(t.Context(), l.Network, l.Addr)
 			return err
 		})
 		if errors.Is(err, ErrNotRoot) {
@@ -30,7 +31,7 @@ func NoForeignJobs(t *testing.T, all []Listener) {
 			if l.Network == "unix" {
 				continue
 			}
-			conn, err = net.DialTimeout(l.Network, l.Addr, 10*time.Second)
+			conn, err = dialer.DialContext(t.Context(), l.Network, l.Addr)
 		}
 		if err != nil {
 			continue // Refused.
@@ -48,7 +49,7 @@ func NoForeignJobs(t *testing.T, all []Listener) {
 func servesBeam(ctx context.Context, conn net.Conn) error {
 	dialled := make(chan net.Conn, 1)
 	dialled <- conn
-	client, err := grpc.NewClient("passthrough:///it", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+	client, err := grpc.NewClient("passthrough:///it", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(func(_ context.Context, _ string) (net.Conn, error) {
 		select {
 		case c := <-dialled:
 			return c, nil
