@@ -113,11 +113,11 @@ func TestCountedIsHeld(t *testing.T) {
 		event   func(slice, i int) metric.Event
 		demands []Demand
 	}{
-		{"series of one metric", 20, 2500, func(_, i int) metric.Event { return one("m", 1, "req", fmt.Sprintf("r-%d-%d", s, i)) }, nil},
+		{"series of one metric", 20, 2500, func(s, i int) metric.Event { return one("m", 1, "req", fmt.Sprintf("r-%d-%d", s, i)) }, nil},
 		{"series of many metrics", 20, 4000, func(s, i int) metric.Event {
 			return one(fmt.Sprintf("m%d", (s*4000+i)/20), 1, "req", fmt.Sprintf("r-%d-%d", s, i))
 		}, nil},
-		{"names", 20, 2500, func(_, i int) metric.Event { return one(fmt.Sprintf("name.%d.%d", s, i), 1) }, nil},
+		{"names", 20, 2500, func(s, i int) metric.Event { return one(fmt.Sprintf("name.%d.%d", s, i), 1) }, nil},
 		{"long tags", 10, 400, func(_, _ int) metric.Event { return long("m") }, nil},
 		{"long tags of many metrics", 10, 500, func(_, i int) metric.Event { return long(fmt.Sprintf("m%d", i%24)) }, nil},
 		{"hot", 600, 100, func(_, i int) metric.Event { return one("m", float64(i), "h", "a") }, nil},
