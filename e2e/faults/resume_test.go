@@ -46,10 +46,11 @@ func await(t *testing.T, what string, ok func() error) {
 
 // operator runs subcommands of the pipeline program.
 type operator struct {
-	t    *testing.T
-	path string
-	rest string
-	log  *testenv.Buffer // All that they print.
+	t      *testing.T
+	path   string
+	rest   string
+	log    *testenv.Buffer // All that they print.
+	secret flink.Secret    // Of a Flink of one machine.
 }
 
 // try returns what a command answers, and its complaint when it fails.
@@ -85,7 +86,7 @@ func (o *operator) refused(text, name string, args ...string) {
 // job is the one that runs.
 func (o *operator) job() flink.Job {
 	o.t.Helper()
-	j, err := flink.NewClient(o.rest, "").Find(o.t.Context(), "pulseboard")
+	j, err := flink.NewClient(o.rest, o.secret).Find(o.t.Context(), "pulseboard")
 	if err != nil || j.State != "RUNNING" {
 		o.t.Errorf("the job is %+v, %v", j, err)
 	}
@@ -94,7 +95,7 @@ func (o *operator) job() flink.Job {
 
 func (o *operator) checkpoints() flink.Checkpoints {
 	o.t.Helper()
-	cp, err := flink.NewClient(o.rest, "").Checkpoints(o.t.Context(), o.job().ID)
+	cp, err := flink.NewClient(o.rest, o.secret).Checkpoints(o.t.Context(), o.job().ID)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -531,7 +532,7 @@ func TestKilledBetweenWriteAndCheckpoint(t *testing.T) {
 	if rest == nil {
 		t.Fatal("the log does not name the REST API")
 	}
-	o := &operator{t: t, rest: rest[1], log: log}
+	o := &operator{t: t, rest: rest[1], log: log, secret: flink.SecretIn(dir)}
 
 	last := o.checkpoint()
 	known := r.watch.newest() // At least as new as what the checkpoint knows of.
