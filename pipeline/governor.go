@@ -330,11 +330,11 @@ func (g *governor) tell(ctx context.Context, used []limits.Use, now time.Time) {
 	g.told, g.toldAt, g.failing = r, now, false
 }
 
-var ( //nolint:gochecknoglobals // Collectors returns them.
-	queriesCut = prometheus.NewGauge(prometheus.GaugeOpts{
+var (
+	queriesCut = prometheus.NewGauge(prometheus.GaugeOpts{ //nolint:gochecknoglobals // Collectors returns them.
 		Name: "pulseboard_pipeline_queries_cut", Help: "Queries that are not computed because a dashboard, metric or token is beyond its budget; GET /limits names them. Normal: 0.",
 	})
-	historiesDropped = prometheus.NewCounter(prometheus.CounterOpts{
+	historiesDropped = prometheus.NewCounter(prometheus.CounterOpts{ //nolint:gochecknoglobals // Collectors returns them.
 		Name: "pulseboard_pipeline_histories_dropped_total", Help: "Histories that were deleted from Redis because no query has them any more. Normal: as widgets are changed and deleted.",
 	})
 )

@@ -121,12 +121,12 @@ func TestCountedIsHeld(t *testing.T) {
 		{"long tags", 10, 400, func(_, _ int) metric.Event { return long("m") }, nil},
 		{"long tags of many metrics", 10, 500, func(_, i int) metric.Event { return long(fmt.Sprintf("m%d", i%24)) }, nil},
 		{"hot", 600, 100, func(_, i int) metric.Event { return one("m", float64(i), "h", "a") }, nil},
-		{"wide values", 300, 1000, func(s, i int) metric.Event { return one("m", rand.NormFloat64()*1e6, "h", fmt.Sprint(i)) }, nil},
-		{"a few tags again and again", 200, 1000, func(s, i int) metric.Event {
+		{"wide values", 300, 1000, func(_, i int) metric.Event { return one("m", rand.NormFloat64()*1e6, "h", fmt.Sprint(i)) }, nil},
+		{"a few tags again and again", 200, 1000, func(_, i int) metric.Event {
 			return one("m", float64(i), "host", fmt.Sprint(i%100), "region", fmt.Sprint(i%10), "zone", fmt.Sprint(i/100))
 		}, nil},
-		{"grouped", 100, 2000, func(s, i int) metric.Event { return one("q", float64(i), "host", fmt.Sprint(i)) }, []Demand{grouped}},
-		{"percentiles", 100, 2000, func(s, i int) metric.Event { return one("q", rand.ExpFloat64()*100, "host", fmt.Sprint(i%50)) }, []Demand{grouped, pct}},
+		{"grouped", 100, 2000, func(_, i int) metric.Event { return one("q", float64(i), "host", fmt.Sprint(i)) }, []Demand{grouped}},
+		{"percentiles", 100, 2000, func(_, i int) metric.Event { return one("q", rand.ExpFloat64()*100, "host", fmt.Sprint(i%50)) }, []Demand{grouped, pct}},
 	} {
 		t.Run(strings.ReplaceAll(k.name, " ", "_"), func(t *testing.T) {
 			before := liveHeap()

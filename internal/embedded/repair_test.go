@@ -197,7 +197,7 @@ func TestCutSegments(t *testing.T) {
 					t.Fatal(err)
 				}
 				lost := make(map[int64]bool)
-				for o := end - 3*(1+cut/(12500)); o < end; o++ {
+				for o := end - 3*(1+cut/12500); o < end; o++ {
 					lost[o] = true
 				}
 				d, err := repair(dir, nil, slog.New(slog.DiscardHandler))

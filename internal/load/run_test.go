@@ -246,7 +246,9 @@ func TestWhatWasNotPublished(t *testing.T) {
 	r := w.run(p)
 	wantExact(t, r.Streams.Delivery)
 	// A busy machine has notes of its own: of clients that came late.
-	told := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "not published") && strings.Contains(n, "load.test.1:sum:5s") })
+	told := slices.ContainsFunc(r.Notes, func(n string) bool {
+		return strings.HasPrefix(n, "not published") && strings.Contains(n, "load.test.1:sum:5s")
+	})
 	if r.Streams.Unpublished == 0 || r.Exact || !told {
 		t.Errorf("%d ends are told of as not published; notes %q, faults %q", r.Streams.Unpublished, r.Notes, r.Faults)
 	}

@@ -25,8 +25,15 @@ func TestTextIsNotPrinted(t *testing.T) {
 	}
 	text := secret.New(hidden)
 	for _, v := range []any{
-		text, &text, open{text}, &open{text}, shut{text}, &shut{text}, []secret.Text{text}, map[string]secret.Text{"a": text},
-		deep{map[string][]shut{"a": {{text}}}, &open{text}}, fmt.Errorf("wrong: %v", text),
+		text, &text,
+		open{text},
+		&open{text},
+		shut{text},
+		&shut{text},
+		[]secret.Text{text},
+		map[string]secret.Text{"a": text},
+		deep{map[string][]shut{"a": {{text}}}, &open{text}},
+		fmt.Errorf("wrong: %v", text),
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T %v"} {
 			if out := fmt.Sprintf(verb, v, v); strings.Contains(out, hidden) || strings.Contains(out, fmt.Sprintf("%x", hidden)) {

@@ -16,7 +16,7 @@ type guarded struct {
 	anyHost       bool // Tokens are asked for: a page that was made to lead here has none.
 	metrics       *serverMetrics
 	refused       func(*http.Request, string) // Nil = nobody is told.
-	nosniff, corp []string // Values of headers, made once.
+	nosniff, corp []string                    // Values of headers, made once.
 }
 
 func (g *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {

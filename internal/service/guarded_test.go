@@ -132,6 +132,7 @@ func TestHosts(t *testing.T) {
 	}
 	var p Problem
 	res := raw(t, address, "GET / HTTP/1.1\r\nHost: rebind.test\r\n\r\n")
+	defer res.Body.Close() //nolint:errcheck // It was only read.
 	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || !strings.Contains(p.Detail, "--origins") || !strings.Contains(p.Detail, "rebind.test") || p.Status != 421 {
 		t.Errorf("%v, %+v", err, p)
 	}
@@ -261,6 +262,7 @@ func TestHeadersOfAllAnswers(t *testing.T) {
 		"GET / HTTP/1.1\r\nHost: rebind.test", "POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.test\r\nContent-Length: 0", "GET //x HTTP/1.1\r\nHost: localhost", "OPTIONS * HTTP/1.1\r\nHost: localhost",
 	} {
 		res := raw(t, address, request+"\r\n\r\n")
+		_ = res.Body.Close() // Only its head is looked at.
 		if res.Header.Get("X-Content-Type-Options") != "nosniff" || res.Header.Get("Cross-Origin-Resource-Policy") != "same-origin" {
 			t.Errorf("%.40q, %d: %v", request, res.StatusCode, res.Header)
 		}

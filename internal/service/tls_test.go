@@ -203,9 +203,13 @@ func TestCertificatesThatAreNone(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ cert, key, want string }{
-		{"cert", "", "needs both --tls-cert and --tls-key"}, {"", "key", "needs both --tls-cert and --tls-key"},
-		{"gone", "key", "cannot read --tls-cert"}, {"cert", "gone", "cannot read --tls-key"},
-		{"cert", "other", "cannot use the certificate"}, {"rubbish", "key", "cannot use the certificate"}, {"cert", "rubbish", "cannot use the certificate"},
+		{"cert", "", "needs both --tls-cert and --tls-key"},
+		{"", "key", "needs both --tls-cert and --tls-key"},
+		{"gone", "key", "cannot read --tls-cert"},
+		{"cert", "gone", "cannot read --tls-key"},
+		{"cert", "other", "cannot use the certificate"},
+		{"rubbish", "key", "cannot use the certificate"},
+		{"cert", "rubbish", "cannot use the certificate"},
 	} {
 		e := Edge{}
 		if c.cert != "" {
