@@ -429,6 +429,9 @@ type Limit = int
 // Version defines model for Version.
 type Version = int64
 
+// Away defines model for Away.
+type Away = Problem
+
 // BadRequest defines model for BadRequest.
 type BadRequest = Problem
 
