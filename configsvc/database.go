@@ -38,30 +38,19 @@ const databaseFlag = "database"
 // DatabaseFlags defines --database, with its default, and its password's. about is
 // the usage of --database.
 func DatabaseFlags(f *conf.Flags, d *Database, path, about string) {
-	a := &databaseAddress{path}
+	a := &conf.Address{Text: path}
 	f.Var(a, databaseFlag, about+": the path of a file for SQLite, made when it is not there, or postgres://user@host:port/name")
 	var password conf.Secret
 	f.Secret(&password, databaseFlag+"-password", "the password of PostgreSQL")
 	f.Check(func() error {
-		if a.text == "" {
+		if a.Text == "" {
 			return nil
 		}
-		read, err := ParseDatabase(a.text, password.Text)
+		read, err := ParseDatabase(a.Text, password.Text)
 		*d = read
 		return err
 	})
 }
-
-// databaseAddress is the value of --database. It takes anything, so that no error
-// of the flag package quotes it.
-type databaseAddress struct{ text string }
-
-func (a *databaseAddress) Set(s string) error {
-	a.text = s
-	return nil
-}
-
-func (a *databaseAddress) String() string { return secret.Scrub(a.text) }
 
 var errDatabaseForm = errors.New("cannot read the address of the database: --database must be the path of a file for SQLite, or have the form " +
 	"postgres://user@host:port/name; characters such as / @ : # in a user or password are written %2F %40 %3A %23")

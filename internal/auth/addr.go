@@ -3,8 +3,9 @@ package auth
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
+
+	"pulseboard/internal/conf"
 )
 
 // CheckAddr refuses an address that other machines can reach as long as there is
@@ -18,7 +19,7 @@ func CheckAddr(flag, addr, tokensFile string, needs ...Scope) error {
 	if err != nil {
 		return fmt.Errorf("%s is %q: it must be host:port, such as 127.0.0.1:8080", flag, addr)
 	}
-	if tokensFile != "" || isLoopback(host) {
+	if tokensFile != "" || conf.IsLoopback(host) {
 		return nil
 	}
 	names := make([]string, len(needs))
@@ -28,9 +29,4 @@ func CheckAddr(flag, addr, tokensFile string, needs ...Scope) error {
 	return fmt.Errorf("%s is %q, which other machines can reach, and without tokens they all may do everything: "+
 		"make a token with \"pulseboard token create --name me --scopes %s --file tokens.yaml\" and add --tokens tokens.yaml, or listen on %s",
 		flag, addr, strings.Join(names, ","), net.JoinHostPort("127.0.0.1", port))
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }

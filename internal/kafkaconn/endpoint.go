@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -103,15 +102,10 @@ func (e *Endpoint) check() error {
 // mayGoTo refuses to send a password over a wire in clear text.
 func (e *Endpoint) mayGoTo(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
-	if err != nil || e.Mechanism != plainText || e.TLS.On || isLoopback(host) {
+	if err != nil || e.Mechanism != plainText || e.TLS.On || conf.IsLoopback(host) {
 		return err
 	}
 	return fmt.Errorf("--kafka-sasl is PLAIN, which would send the password to %s in clear text: add --kafka-tls (and --kafka-ca for an authority of your own), or use SCRAM-SHA-512", addr)
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 // Environ is the environment of a process that is given Arguments.

@@ -82,7 +82,7 @@ func (e Endpoint) LogValue() slog.Value { return slog.StringValue(e.String()) }
 // Flags defines --redis, whose default is addr, and what a Redis asks for that is
 // not open to everybody. about is the usage of --redis.
 func Flags(f *conf.Flags, e *Endpoint, addr, about string) {
-	a := &address{text: addr}
+	a := &conf.Address{Text: addr}
 	f.Var(a, flagName, about+": `address` host:port, redis:// or rediss://[user@]host:port[/db] (TLS), unix:///path,\n"+
 		"or redis-sentinel://[user@]sentinel:port,sentinel:port/master-name[/db]")
 	var user string
@@ -92,10 +92,10 @@ func Flags(f *conf.Flags, e *Endpoint, addr, about string) {
 	var files clienttls.Files
 	clienttls.Flags(f, &files, flagName, "Redis")
 	f.Check(func() error {
-		if a.text == "" {
+		if a.Text == "" {
 			return nil
 		}
-		read, err := parse(a.text)
+		read, err := parse(a.Text)
 		if err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func Flags(f *conf.Flags, e *Endpoint, addr, about string) {
 		}
 		read.Sentinel = e.Sentinel
 		if files.Named() && read.Socket == "" {
-			if strings.HasPrefix(a.text, "redis://") || strings.HasPrefix(a.text, "redis-sentinel://") {
+			if strings.HasPrefix(a.Text, "redis://") || strings.HasPrefix(a.Text, "redis-sentinel://") {
 				return fmt.Errorf("--redis-ca, --redis-cert and --redis-key are for TLS, and --redis is without: write rediss instead of redis there")
 			}
 			read.TLS.On = true
@@ -127,17 +127,6 @@ func Flags(f *conf.Flags, e *Endpoint, addr, about string) {
 		return nil
 	})
 }
-
-// address is the value of --redis. It takes anything, so that no error of the
-// flag package quotes it.
-type address struct{ text string }
-
-func (a *address) Set(s string) error {
-	a.text = s
-	return nil
-}
-
-func (a *address) String() string { return secret.Scrub(a.text) }
 
 func (e *Endpoint) check() error {
 	switch {
