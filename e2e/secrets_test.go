@@ -39,10 +39,11 @@ func secured(t *testing.T) (args, env []string) {
 	if err := auth.Add(tokens, entry); err != nil {
 		t.Fatal(err)
 	}
-	return []string{
+	args = []string{
 		"--kafka", kafka, "--kafka-ca", a.File, "--kafka-sasl", "SCRAM-SHA-512", "--kafka-user", "ingest",
 		"--redis-ca", a.File, "--tokens", tokens, "--log-level", "DEBUG", "--no-demo",
-	}, []string{
+	}
+	return args, []string{
 		"PULSEBOARD_KAFKA_PASSWORD=" + secrets["Kafka"], "PULSEBOARD_DATABASE=" + database,
 		"PULSEBOARD_REDIS=rediss://pulseboard:" + secrets["Redis"] + "@" + redis, "PULSEBOARD_TOKEN=" + secrets["the API"],
 	}

@@ -48,6 +48,7 @@ func newMachine(t *testing.T) *machine {
 	m.names = regexp.MustCompile(`(^|[^\w.-])(` + all + `|0\.0\.0\.0|127\.0\.0\.1):(\d+)\b`)
 	m.bare = regexp.MustCompile(`(?m)((?:host|address)(?:=|: ))(` + all + `|0\.0\.0\.0)$`)
 	m.workerPorts()
+	m.secrets()
 	t.Cleanup(func() {
 		for _, p := range m.running {
 			p.Kill()
@@ -147,7 +148,7 @@ func replace(re *regexp.Regexp, text string, with func(groups []string) string) 
 // folders translates container paths.
 func (m *machine) folders(name, instance, text string) string {
 	m.t.Helper()
-	at := map[string]string{"/opt/pulseboard/bin": made, "/var/log/pulseboard": m.folder("log"), "/tmp": m.folder("tmp", instance), secretsFolder: m.secrets()}
+	at := map[string]string{"/opt/pulseboard/bin": made, "/var/log/pulseboard": m.folder("log"), "/tmp": m.folder("tmp", instance), secretsFolder: m.folder("secrets")}
 	for target, source := range m.compose.Services[name].mounts(m.t) {
 		at[target] = m.folder("volumes", source)
 		if strings.HasPrefix(source, ".") {
@@ -164,8 +165,8 @@ func (m *machine) folders(name, instance, text string) string {
 // secretText is what the secrets of the test are.
 func secretText(name string) string { return name + "-of-the-test" }
 
-// secrets returns the folder of all of them.
-func (m *machine) secrets() string {
+// secrets writes all of them, once: a process that has just started reads its own.
+func (m *machine) secrets() {
 	m.t.Helper()
 	dir := m.folder("secrets")
 	for name := range m.compose.Secrets {
@@ -173,7 +174,6 @@ func (m *machine) secrets() string {
 			m.t.Fatal(err)
 		}
 	}
-	return dir
 }
 
 func (m *machine) folder(elem ...string) string {
