@@ -105,6 +105,7 @@ var canaryListens = regexp.MustCompile(`msg=listening .*addr=(\S+)`)
 // although the pipeline is killed; that on the bad road sees what went wrong there,
 // and nothing else. Nobody else sees either of them.
 func TestCanary(t *testing.T) {
+	t.Parallel() // They wait more than they compute.
 	tokens := testenv.Tokens(t, "ingest", "view", "edit", "admin")
 	p := start(t, t.TempDir(), "--no-demo", "--no-canary=false", "--tokens", tokens)
 
