@@ -52,8 +52,8 @@ func topicConfig(name string, partitions int) kafka.TopicConfig {
 		ConfigEntries: []kafka.ConfigEntry{
 			// A compacted topic would lose events: all of a metric have the same key.
 			{ConfigName: "cleanup.policy", ConfigValue: "delete"},
-			// The time of arrival is ingest's, not the broker's: verdicts and windows agree.
-			{ConfigName: "message.timestamp.type", ConfigValue: "CreateTime"},
+			// One clock for all who write to it: no producer's can move the windows of another.
+			{ConfigName: "message.timestamp.type", ConfigValue: "LogAppendTime"},
 		},
 	}
 }

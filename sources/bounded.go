@@ -7,9 +7,6 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/segmentio/kafka-go"
-
-	"pulseboard/metric"
 )
 
 // Extent is the records of one partition from Start to End, without End.
@@ -33,7 +30,7 @@ func Extents(ctx context.Context, o Options) (extents []Extent, since int64, err
 		if err != nil {
 			return nil, 0, err
 		}
-		end, err := b.offset(ctx, id, kafka.LastOffset)
+		end, err := b.offset(ctx, id, toEnd)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -72,31 +69,34 @@ func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*
 	if f.Options.DedupeMs > 0 && e.Start < e.End {
 		seen = r.remember(ctx, e.Partition, e.Start)
 	}
-	silent, d := time.Now(), new(metric.Decoder)
-	for offset := e.Start; offset < e.End; {
-		a, err := r.fetchOnce(ctx, d, e.Partition, offset, time.Now())
-		switch {
-		case err != nil && time.Since(silent) > boundedPatience:
-			return fmt.Errorf("gave up after %v: %w", boundedPatience, err)
-		case err != nil:
-			readErrors.WithLabelValues("fetch").Inc()
-			r.broker.forgetLeaders()
-			if !wait(ctx, 100*time.Millisecond) {
-				return ctx.Err()
-			}
-			continue
-		case a.next == offset:
-			a.next++ // Nothing but what holds no record.
-		}
-		silent, offset = time.Now(), a.next
+	c := r.newCursor(found{id: e.Partition, start: e.Start, from: -1})
+	send := func(a *answer) bool {
 		if seen != nil {
-			seen.dropDuplicates(&a)
+			seen.dropDuplicates(a)
 		}
 		b := &Batch{Records: a.records}
-		for n := len(b.Records); n > 0 && b.Records[n-1].Offset >= e.End; n-- {
+		for n := len(b.Records); n > 0 && max(b.Records[n-1].Offset, b.Records[n-1].marker) >= e.End; n-- {
 			b.Records = b.Records[:n-1]
 		}
-		emit(b)
+		if len(b.Records) > 0 {
+			emit(b)
+		}
+		return true
+	}
+	for silent := time.Now(); c.offset < e.End; {
+		err := r.read(ctx, c, time.Now(), send)
+		if err == nil {
+			silent = time.Now()
+			continue
+		}
+		if time.Since(silent) > boundedPatience {
+			return fmt.Errorf("gave up after %v: %w", boundedPatience, err)
+		}
+		readErrors.WithLabelValues("fetch").Inc()
+		r.broker.forgetLeaders()
+		if !wait(ctx, 100*time.Millisecond) {
+			return ctx.Err()
+		}
 	}
 	return nil
 }

@@ -5,80 +5,243 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
-	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pulseboard/internal/kafkaconn"
 )
 
-// broker asks Kafka, with a deadline each time: without one kafka-go sets no
-// deadline on the socket either, and a half-open connection would hang for ever.
+// broker asks Kafka, with a deadline each time.
 type broker struct {
-	client    *kafka.Client
-	transport *kafka.Transport
-	topic     string
+	at    kafkaconn.Endpoint
+	topic string
+	dial  kafkaconn.Dial // Tests take another.
+
+	mu      sync.Mutex
+	asked   *kgo.Client      // For metadata.
+	id      [16]byte         // Of the topic.
+	leaders map[int32]string // Partition → host:port; nil = to be learnt.
+	lines   map[int32]*line
 }
 
-const requestTimeout = 5 * time.Second
+// line is the connection over which one partition is read. Each has its own: a
+// broker answers the fetches of one connection in turn, and holds them.
+type line struct {
+	addr   string
+	client *kgo.Client
+}
+
+const (
+	requestTimeout = 5 * time.Second
+	dialTimeout    = 3 * time.Second
+)
+
+// fromStart and toEnd are what a request for an offset asks for in place of a timestamp.
+const (
+	fromStart int64 = -2
+	toEnd     int64 = -1
+)
 
 func newBroker(at kafkaconn.Endpoint, topic string) *broker {
-	t := at.Transport(&kafka.Transport{
-		ClientID: "pulseboard-pipeline", DialTimeout: 3 * time.Second,
-		// Leaders are learnt anew only this often; the default of 6 s makes a leader change hurt.
-		MetadataTTL: time.Second, MetadataTopics: []string{topic},
-	})
-	return &broker{&kafka.Client{Addr: at.Addr(), Transport: t, Timeout: requestTimeout}, t, topic}
+	return &broker{at: at, topic: topic, dial: at.Dial(dialTimeout), lines: make(map[int32]*line)}
 }
 
-func (b *broker) close() { b.transport.CloseIdleConnections() }
+func (b *broker) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.asked != nil {
+		b.asked.Close()
+	}
+	for id, l := range b.lines {
+		l.client.Close()
+		delete(b.lines, id)
+	}
+	b.asked = nil
+}
 
-// partitions returns the ids of the topic's partitions.
+// client makes one that tries nothing again by itself: a fault must be seen, since
+// the word of a broker does not count for a while after it.
+func (b *broker) client(seeds ...string) (*kgo.Client, error) {
+	return kgo.NewClient(append(b.at.Options(b.dial), kgo.SeedBrokers(seeds...), kgo.ClientID("pulseboard-pipeline"), kgo.RequestRetries(0))...)
+}
+
+// partitions returns the ids of the topic's partitions, and learns their leaders.
 func (b *broker) partitions(ctx context.Context) ([]int32, error) {
-	m, err := b.client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{b.topic}})
-	if err != nil {
+	fail := func(err error) ([]int32, error) {
 		return nil, fmt.Errorf("cannot read the metadata of topic %s: %w", b.topic, err)
 	}
-	var ids []int32
-	for _, t := range m.Topics {
-		if t.Error != nil {
-			return nil, fmt.Errorf("cannot read the metadata of topic %s: %w", b.topic, t.Error)
+	b.mu.Lock()
+	if b.asked == nil {
+		client, err := b.client(b.at.Brokers...)
+		if err != nil {
+			b.mu.Unlock()
+			return fail(err)
 		}
-		for _, p := range t.Partitions {
-			ids = append(ids, int32(p.ID))
+		b.asked = client
+	}
+	client := b.asked
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	req := kmsg.NewPtrMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = kmsg.StringPtr(b.topic)
+	req.Topics = append(req.Topics, topic)
+	res, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return fail(err)
+	}
+	if len(res.Topics) != 1 {
+		return fail(errors.New("the answer is empty"))
+	}
+	t := &res.Topics[0]
+	if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+		return fail(err)
+	}
+	addrs := make(map[int32]string)
+	for _, broker := range res.Brokers {
+		addrs[broker.NodeID] = net.JoinHostPort(broker.Host, strconv.Itoa(int(broker.Port)))
+	}
+	ids, leaders := make([]int32, 0, len(t.Partitions)), make(map[int32]string)
+	for _, p := range t.Partitions {
+		ids = append(ids, p.Partition)
+		if addr, ok := addrs[p.Leader]; ok {
+			leaders[p.Partition] = addr
 		}
 	}
 	slices.Sort(ids)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.id, b.leaders = t.TopicID, leaders
 	return ids, nil
 }
 
-// offset asks for kafka.FirstOffset or kafka.LastOffset.
-func (b *broker) offset(ctx context.Context, partition int32, which int64) (int64, error) {
-	p, err := b.listOffsets(ctx, partition, which)
+// leader returns the line to the leader of a partition, and the topic's id.
+func (b *broker) leader(ctx context.Context, partition int32) (*line, [16]byte, error) {
+	b.mu.Lock()
+	known := b.leaders != nil
+	b.mu.Unlock()
+	if !known {
+		if _, err := b.partitions(ctx); err != nil {
+			return nil, [16]byte{}, err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	addr, ok := b.leaders[partition]
+	if !ok {
+		return nil, b.id, kerr.LeaderNotAvailable
+	}
+	l := b.lines[partition]
+	if l != nil && l.addr == addr {
+		return l, b.id, nil
+	}
+	if l != nil {
+		l.client.Close()
+	}
+	client, err := b.client(addr)
+	if err != nil {
+		return nil, b.id, err
+	}
+	l = &line{addr, client}
+	b.lines[partition] = l
+	return l, b.id, nil
+}
+
+// forgetLeaders makes the next request learn the leaders anew.
+func (b *broker) forgetLeaders() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.leaders = nil
+}
+
+func (l *line) request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return l.client.SeedBrokers()[0].Request(ctx, req)
+}
+
+// offset asks where a partition begins or ends, or for the first record at or after a
+// timestamp, epoch ms: -1 when there is none that young.
+func (b *broker) offset(ctx context.Context, partition int32, timestamp int64) (int64, error) {
+	offset, err := b.tryOffset(ctx, partition, timestamp)
+	if err != nil {
+		b.forgetLeaders()
+		return 0, fmt.Errorf("cannot list the offsets of %s/%d: %w", b.topic, partition, err)
+	}
+	return offset, nil
+}
+
+func (b *broker) tryOffset(ctx context.Context, partition int32, timestamp int64) (int64, error) {
+	l, _, err := b.leader(ctx, partition)
 	if err != nil {
 		return 0, err
 	}
-	if which == kafka.FirstOffset {
-		return p.FirstOffset, nil
+	req := kmsg.NewPtrListOffsetsRequest()
+	topic, p := kmsg.NewListOffsetsRequestTopic(), kmsg.NewListOffsetsRequestTopicPartition()
+	topic.Topic, p.Partition, p.Timestamp = b.topic, partition, timestamp
+	topic.Partitions = append(topic.Partitions, p)
+	req.Topics = append(req.Topics, topic)
+	answer, err := l.request(ctx, req)
+	if err != nil {
+		return 0, err
 	}
-	return p.LastOffset, nil
+	res := answer.(*kmsg.ListOffsetsResponse)
+	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
+		return 0, errors.New("the answer is empty")
+	}
+	return res.Topics[0].Partitions[0].Offset, kerr.ErrorForCode(res.Topics[0].Partitions[0].ErrorCode)
+}
+
+// topicID is the id of the topic as it was last learnt.
+func (b *broker) topicID() [16]byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.id
+}
+
+// endOfEpoch asks where the records end that a leader took, by its epoch.
+func (b *broker) endOfEpoch(ctx context.Context, partition, epoch int32) (int64, error) {
+	l, _, err := b.leader(ctx, partition)
+	if err != nil {
+		return 0, err
+	}
+	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	topic, p := kmsg.NewOffsetForLeaderEpochRequestTopic(), kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+	topic.Topic, p.Partition, p.LeaderEpoch = b.topic, partition, epoch
+	topic.Partitions = append(topic.Partitions, p)
+	req.Topics = append(req.Topics, topic)
+	answer, err := l.request(ctx, req)
+	if err != nil {
+		return 0, err
+	}
+	res := answer.(*kmsg.OffsetForLeaderEpochResponse)
+	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
+		return 0, errors.New("the answer is empty")
+	}
+	return res.Topics[0].Partitions[0].EndOffset, kerr.ErrorForCode(res.Topics[0].Partitions[0].ErrorCode)
 }
 
 // startAt returns the offset of the first record at or after startMs, and from
 // when on every record is read: 0 when that is since the partition's first.
 func (b *broker) startAt(ctx context.Context, partition int32, startMs int64) (start, since int64, err error) {
-	first, err := b.offset(ctx, partition, kafka.FirstOffset)
+	first, err := b.offset(ctx, partition, fromStart)
 	if err != nil || startMs == 0 && first == 0 {
 		return first, 0, err
 	}
-	if start, err = b.offsetAt(ctx, partition, max(startMs, 0)); err != nil {
+	if start, err = b.offset(ctx, partition, max(startMs, 0)); err != nil {
 		return 0, 0, err
 	}
 	switch {
 	case start < 0:
-		start, err = b.offset(ctx, partition, kafka.LastOffset)
+		start, err = b.offset(ctx, partition, toEnd)
 		if start == 0 {
 			return 0, 0, err
 		}
@@ -86,7 +249,9 @@ func (b *broker) startAt(ctx context.Context, partition int32, startMs int64) (s
 	case start == 0:
 		return 0, 0, nil
 	case start > first:
-		return start, startMs, nil // Older records are there, and not needed.
+		// Older records are there, and not needed.
+		start, err = b.batchAt(ctx, partition, start, startMs)
+		return start, startMs, err
 	}
 	// Retention took the older ones: covered from the first that is left.
 	since, err = b.timeOf(ctx, partition, start)
@@ -99,16 +264,10 @@ func (b *broker) timeOf(ctx context.Context, partition int32, offset int64) (int
 	if err != nil {
 		return 0, err
 	}
-	for {
-		rec, err := res.Records.ReadRecord()
-		if err != nil {
-			return 0, fmt.Errorf("cannot read the record at offset %d of %s/%d: %w", offset, b.topic, partition, err)
-		}
-		closeRecord(rec)
-		if rec.Offset >= offset {
-			return rec.Time.UnixMilli(), nil
-		}
+	if len(res.records) == 0 {
+		return 0, fmt.Errorf("there is no record at offset %d of %s/%d", offset, b.topic, partition)
 	}
+	return res.records[0].Timestamp.UnixMilli(), nil
 }
 
 // How long a broker may hold a fetch that has nothing to bring, at most: then it is
@@ -118,55 +277,72 @@ const maxWait = 400 * time.Millisecond
 // One MiB is the sweet spot: eight were not faster.
 const maxFetch = 1 << 20
 
-// fetch asks for the records of a partition from offset on, and waits for some up to hold.
-func (b *broker) fetch(ctx context.Context, partition int32, offset int64, hold time.Duration) (*kafka.FetchResponse, error) {
-	res, err := b.client.Fetch(ctx, &kafka.FetchRequest{
-		Topic: b.topic, Partition: int(partition), Offset: offset, MinBytes: 1, MaxBytes: maxFetch, MaxWait: hold,
-	})
-	if err == nil {
-		err = res.Error
-	}
+// fetched is what a fetch brought: whatever lies in the log from the offset on,
+// markers of transactions and what was aborted too.
+type fetched struct {
+	topic   [16]byte // Its id.
+	records []logged
+	first   int64 // Where the first batch begins; it may be before the offset that was asked for.
+	next    int64 // To be fetched next. It may lie behind the last record, over offsets that hold none.
+	end     int64 // Of the partition.
+}
+
+// logged is a record, and whether its timestamp is the broker's.
+type logged struct {
+	*kgo.Record
+	byBroker bool
+}
+
+// decompressor takes batches of any size: a producer's, which Kafka has bounded.
+var decompressor = kgo.DefaultDecompressor()
+
+// fetch asks for a partition from offset on, and waits for something up to hold.
+func (b *broker) fetch(ctx context.Context, partition int32, offset int64, hold time.Duration) (*fetched, error) {
+	res, err := b.tryFetch(ctx, partition, offset, hold)
 	if err != nil {
 		return nil, fmt.Errorf("cannot fetch from offset %d of %s/%d: %w", offset, b.topic, partition, err)
 	}
 	return res, nil
 }
 
-func closeRecord(rec *kafka.Record) {
-	// Pages are reference counted; Close of one in memory returns no error.
-	if rec.Key != nil {
-		_ = rec.Key.Close()
-	}
-	if rec.Value != nil {
-		_ = rec.Value.Close()
-	}
-}
-
-// listOffsets asks for one timestamp: answers come as a map by offset, in which two would collapse.
-func (b *broker) listOffsets(ctx context.Context, partition int32, timestamp int64) (kafka.PartitionOffsets, error) {
-	fail := func(err error) (kafka.PartitionOffsets, error) {
-		return kafka.PartitionOffsets{}, fmt.Errorf("cannot list the offsets of %s/%d: %w", b.topic, partition, err)
-	}
-	res, err := b.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{
-		Topics: map[string][]kafka.OffsetRequest{b.topic: {{Partition: int(partition), Timestamp: timestamp}}},
-	})
+func (b *broker) tryFetch(ctx context.Context, partition int32, offset int64, hold time.Duration) (*fetched, error) {
+	l, id, err := b.leader(ctx, partition)
 	if err != nil {
-		b.forgetLeaders()
-		return fail(err)
+		return nil, err
 	}
-	ps := res.Topics[b.topic]
-	if len(ps) != 1 {
-		return fail(errors.New("the answer is empty"))
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(hold.Milliseconds()), 1, maxFetch
+	topic, p := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
+	topic.Topic, topic.TopicID = b.topic, id
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, offset, maxFetch
+	topic.Partitions = append(topic.Partitions, p)
+	req.Topics = append(req.Topics, topic)
+	answer, err := l.request(ctx, req)
+	if err != nil {
+		return nil, err
 	}
-	if ps[0].Error != nil {
-		b.forgetLeaders()
-		return fail(ps[0].Error)
+	res := answer.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(res.ErrorCode); err != nil {
+		return nil, err
 	}
-	return ps[0], nil
+	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
+		return nil, errors.New("the answer is empty")
+	}
+	opts := kgo.ProcessFetchPartitionOpts{KeepControlRecords: true, Offset: offset, Topic: b.topic, Partition: partition}
+	fp, next := kgo.ProcessFetchPartition(opts, &res.Topics[0].Partitions[0], decompressor, nil)
+	if fp.Err != nil && len(fp.Records) == 0 {
+		return nil, fp.Err // Else what was good is kept; the next fetch meets the fault again, at its beginning.
+	}
+	f := &fetched{topic: id, records: make([]logged, len(fp.Records)), first: offset, next: next, end: fp.HighWatermark}
+	for i, rec := range fp.Records {
+		f.records[i] = logged{rec, rec.Attrs.TimestampType() == byBroker}
+	}
+	for b := range batches(res.Topics[0].Partitions[0].RecordBatches) {
+		f.first = min(f.first, b.first)
+		b.stamp(f.records)
+	}
+	return f, nil
 }
-
-// forgetLeaders makes the next request learn the leaders anew, about a millisecond after a leader change.
-func (b *broker) forgetLeaders() { b.transport.CloseIdleConnections() }
 
 // AwaitTopic returns when a topic is there. Its error is that of Partitions: a
 // Kafka that cannot be reached is not waited for.
@@ -174,7 +350,7 @@ func AwaitTopic(ctx context.Context, brokers kafkaconn.Endpoint, topic string, l
 	const every, tell = time.Second, 30
 	for n := 0; ; n++ {
 		_, err := Partitions(ctx, brokers, topic)
-		if err == nil || !errors.Is(err, kafka.UnknownTopicOrPartition) {
+		if err == nil || !errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return err
 		}
 		if n%tell == 0 {
@@ -191,11 +367,9 @@ func AwaitTopic(ctx context.Context, brokers kafkaconn.Endpoint, topic string, l
 func Partitions(ctx context.Context, at kafkaconn.Endpoint, topic string) (int, error) {
 	b := newBroker(at, topic)
 	defer b.close()
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	ids, err := b.partitions(ctx)
 	if err == nil && len(ids) == 0 {
-		err = kafka.UnknownTopicOrPartition
+		err = kerr.UnknownTopicOrPartition
 	}
 	if err != nil {
 		return 0, at.Explain(err)

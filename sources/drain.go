@@ -73,7 +73,7 @@ func (d *drain) claim(done bool) {
 	r := d.reader
 	pos := Position{Started: true, Done: done, Since: r.since, Next: make([]Offset, 0, len(r.partitions))}
 	for _, p := range r.partitions {
-		pos.Next = append(pos.Next, Offset{p.id, p.next, p.time})
+		pos.Next = append(pos.Next, p.offset())
 	}
 	r.position = pos
 	d.tracker.TryClaim(pos) // Fails only when done, which drain alone decides.
@@ -155,7 +155,7 @@ func (r *reader) collect(mark int64) {
 const queueLength = 2
 
 func (r *reader) addPartition(f found) {
-	p := &partition{id: f.id, queue: make(chan answer, queueLength), next: f.start, end: f.end, time: f.time}
+	p := &partition{id: f.id, queue: make(chan answer, queueLength), next: f.start, inner: f.inner, from: f.from, newest: f.newest, end: f.end, time: f.time}
 	p.lag.next.Store(f.start)
 	p.lag.heard.Store(time.Now().UnixMilli())
 	r.lags.Store(f.id, &p.lag)
@@ -164,20 +164,28 @@ func (r *reader) addPartition(f found) {
 	r.since = max(r.since, f.since)
 	r.complete = r.complete || f.last
 	r.ahead.Store(f.id, &p.ahead)
-	r.running.Go(func() { r.fetchLoop(r.ctx, f.id, f.start, p.queue, &p.ahead) })
+	r.running.Go(func() { r.fetchLoop(r.ctx, f, p.queue, &p.ahead) })
 }
 
 // partition is drain's side of one partition.
 type partition struct {
-	id    int32
-	queue chan answer
-	head  answer // Taken from the queue; records are drained from it one by one.
-	next  int64
-	end   int64 // The read is bounded by this offset; -1: it is not.
-	time  int64 // Pipeline time: that of the record to be drained next, else of the last one or of the clock.
-	begun bool  // time is known.
-	lag   lag
-	ahead ahead
+	id     int32
+	queue  chan answer
+	head   answer // Taken from the queue; records are drained from it one by one.
+	next   int64
+	inner  int64 // See Offset.
+	from   int64
+	newest int64
+	end    int64 // The read is bounded by this offset; -1: it is not.
+	time   int64 // Pipeline time: that of the record to be drained next, else of the last one or of the clock.
+	begun  bool  // time is known.
+	lag    lag
+	ahead  ahead
+}
+
+// offset is where the partition is read on after a restart.
+func (p *partition) offset() Offset {
+	return Offset{Partition: p.id, Next: p.next, Inner: p.inner, From: p.from, Time: p.time, Newest: p.newest}
 }
 
 // peek returns the record to be drained next.
@@ -186,7 +194,7 @@ func (p *partition) peek() *Record {
 		return nil
 	}
 	rec := &p.head.records[p.head.taken]
-	if p.end >= 0 && rec.Offset >= p.end {
+	if p.end >= 0 && max(rec.Offset, rec.marker) >= p.end {
 		return nil
 	}
 	return rec
@@ -194,7 +202,12 @@ func (p *partition) peek() *Record {
 
 // take moves on by one record.
 func (p *partition) take(boundMs int64) {
-	p.next = p.head.records[p.head.taken].Offset + 1
+	rec := &p.head.records[p.head.taken]
+	p.next, p.inner = rec.Offset+1, 0
+	if rec.marker > 0 {
+		p.next, p.inner = rec.marker, rec.Offset+1
+	}
+	p.newest = max(p.newest, rec.Newest)
 	p.head.taken++
 	p.see(boundMs)
 	if p.head.taken == len(p.head.records) {
@@ -210,8 +223,8 @@ func (p *partition) see(boundMs int64) {
 		p.time, p.begun = max(p.time, rec.Time-boundMs), true
 		p.lag.time.Store(rec.Time)
 	}
-	if p.head.taken == len(p.head.records) {
-		p.next = max(p.next, p.head.next) // It may lie behind the last record, over one that holds none.
+	if p.head.taken == len(p.head.records) && p.head.next != p.next {
+		p.next, p.inner = p.head.next, 0 // It may lie behind the last record, over what counts nothing.
 	}
 	p.lag.next.Store(p.next)
 }
@@ -229,6 +242,7 @@ func (p *partition) collect(boundMs int64) {
 				p.ahead.take(&p.head)
 			}
 			p.lag.end.Store(p.head.end)
+			p.from = p.head.from
 			p.lag.heard.Store(p.head.at.UnixMilli())
 			p.see(boundMs)
 		default:

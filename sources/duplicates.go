@@ -2,14 +2,12 @@ package sources
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
-	"io"
 	"log/slog"
 	"time"
 	"unsafe"
 
-	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // idHeader names the header that makes a record known again when it is written twice.
@@ -22,7 +20,12 @@ type recordID [2]uint64
 // Seeds of the process: ids are hashed anew by each, so nobody can choose colliding ones.
 var idSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
-func idOf(rec *kafka.Record) (id recordID, ok bool) {
+// Transactions need no ids: their producers write nothing twice, and what is aborted
+// must not hide what follows.
+func idOf(rec *kgo.Record) (id recordID, ok bool) {
+	if rec.Attrs.IsTransactional() {
+		return id, false
+	}
 	for i := range rec.Headers {
 		if h := &rec.Headers[i]; h.Key == idHeader && len(h.Value) > 0 {
 			return recordID{maphash.Bytes(idSeeds[0], h.Value), maphash.Bytes(idSeeds[1], h.Value)}, true
@@ -109,7 +112,7 @@ func (s *seenIDs) dropDuplicates(a *answer) {
 	for i := range a.records {
 		rec := &a.records[i]
 		if rec.hasID && s.see(rec.id, rec.Time) {
-			*rec = Record{Partition: rec.Partition, Offset: rec.Offset, Time: rec.Time}
+			*rec = Record{Partition: rec.Partition, Offset: rec.Offset, Time: rec.Time, Newest: rec.Newest}
 			duplicates.Inc()
 		}
 	}
@@ -132,7 +135,7 @@ func (r *reader) remember(ctx context.Context, partition int32, offset int64) *s
 }
 
 func (r *reader) preRead(ctx context.Context, partition int32, offset int64, seen *seenIDs) error {
-	first, err := r.broker.offset(ctx, partition, kafka.FirstOffset)
+	first, err := r.broker.offset(ctx, partition, fromStart)
 	if err != nil || first >= offset {
 		return err
 	}
@@ -141,52 +144,23 @@ func (r *reader) preRead(ctx context.Context, partition int32, offset int64, see
 		return err
 	}
 	// Records before this one are older than the horizon whatever their order.
-	from, err := r.broker.offsetAt(ctx, partition, max(0, newest-r.options.DedupeMs))
+	from, err := r.broker.offset(ctx, partition, max(0, newest-r.options.DedupeMs))
 	if err != nil || from < 0 {
 		return err
 	}
 	for from = max(from, first); from < offset; {
-		next, err := r.broker.each(ctx, partition, from, func(rec *kafka.Record) {
-			if id, ok := idOf(rec); ok && rec.Offset < offset {
-				seen.see(id, rec.Time.UnixMilli())
-			}
-		})
+		res, err := r.broker.fetch(ctx, partition, from, maxWait)
 		if err != nil {
 			return err
 		}
-		from = next
+		for _, rec := range res.records {
+			if id, ok := idOf(rec.Record); ok && rec.Offset < offset {
+				seen.see(id, rec.Timestamp.UnixMilli())
+			}
+		}
+		from = max(res.next, from+1)
 	}
 	return nil
-}
-
-// each calls f with the records of one fetch and returns the offset to go on from.
-func (b *broker) each(ctx context.Context, partition int32, offset int64, f func(*kafka.Record)) (next int64, err error) {
-	res, err := b.fetch(ctx, partition, offset, maxWait)
-	if err != nil {
-		return offset, err
-	}
-	next = offset
-	for {
-		rec, err := res.Records.ReadRecord()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil && next > offset {
-			break // The next fetch meets it at its beginning.
-		}
-		if err != nil {
-			return offset, err
-		}
-		if rec.Offset >= offset {
-			f(rec)
-			next = rec.Offset + 1
-		}
-		closeRecord(rec)
-	}
-	if next == offset {
-		next++ // Nothing but what holds no record, such as a transaction's marker.
-	}
-	return next, nil
 }
 
 // timeBefore returns the timestamp of the last record before an offset.
@@ -195,31 +169,20 @@ func (b *broker) timeBefore(ctx context.Context, partition int32, first, offset 
 	for back := int64(1); !ok; back *= 32 {
 		from := max(first, offset-back)
 		for at := from; at < offset; {
-			if at, err = b.each(ctx, partition, at, func(rec *kafka.Record) {
-				if rec.Offset < offset {
-					ms, ok = rec.Time.UnixMilli(), true
-				}
-			}); err != nil {
+			res, err := b.fetch(ctx, partition, at, maxWait)
+			if err != nil {
 				return 0, false, err
 			}
+			for _, rec := range res.records {
+				if rec.Offset < offset {
+					ms, ok = rec.Timestamp.UnixMilli(), true
+				}
+			}
+			at = max(res.next, at+1)
 		}
 		if from == first {
 			break
 		}
 	}
 	return ms, ok, nil
-}
-
-// offsetAt returns the offset of the first record with this timestamp or a later one, -1 when there is none.
-func (b *broker) offsetAt(ctx context.Context, partition int32, ms int64) (int64, error) {
-	p, err := b.listOffsets(ctx, partition, ms)
-	if err != nil {
-		return 0, err
-	}
-	for offset := range p.Offsets {
-		if offset >= 0 { // -1 stands for "no record that young".
-			return offset, nil
-		}
-	}
-	return -1, nil
 }

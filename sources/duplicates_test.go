@@ -82,7 +82,7 @@ func (tp *topic) counted(partition int, from int64) string {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.fetchLoop(ctx, int32(partition), from, queue, new(ahead))
+		r.fetchLoop(ctx, found{id: int32(partition), start: from, from: -1}, queue, new(ahead))
 	}()
 	var offsets []string
 	for next := from; next < int64(tp.written[partition]); {

@@ -3,20 +3,21 @@ package sources
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pulseboard/metric"
 )
 
-// answer is one answer to a fetch, decoded.
+// answer is what an answer to a fetch, or a part of it, says of a partition.
 type answer struct {
 	records []Record
-	next    int64     // The offset to fetch next.
+	next    int64     // The offset to go on from when they are out.
+	from    int64     // Where to read from after a restart, see Offset.From.
 	at      time.Time // The broker gave it then or later, by the clock of this machine.
 	end     int64     // The end of the partition then.
 	quiet   bool      // next was the end.
@@ -26,67 +27,93 @@ type answer struct {
 	bytes   int64     // About what records take in memory.
 }
 
-// fetchLoop reads a partition from offset on, until ctx ends, into a queue that
-// bounds how far it is ahead. It never gives up: a partition that cannot be
-// reached holds the watermark, so that no window is published without it.
-func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, queue chan<- answer, own *ahead) {
+// cursor is where a partition is read, and what must be known of the log before it.
+type cursor struct {
+	partition int32
+	start     int64 // Where the read began.
+	began     int64 // Timestamp of the first record then, epoch ms.
+	offset    int64 // To be fetched next.
+	inner     int64 // Of the transaction whose marker is there, records before this offset are out.
+	newest    int64 // The newest timestamp of its records, epoch ms.
+	topic     [16]byte
+	epoch     int32            // Of the leader that took the record before offset; -1 = not known.
+	decoder   *metric.Decoder  // It knows the tags of a partition after a while.
+	open      map[int64]*begun // Transactions without a marker yet, by the id of their producer.
+	complete  bool             // open has all: also those that began before the read did.
+	back      int64            // While it is not: where to look for those, see Offset.From; -1 = not known.
+}
+
+func (r *reader) newCursor(f found) *cursor {
+	return &cursor{
+		partition: f.id, start: f.start, offset: f.start, inner: f.inner, newest: f.newest, epoch: -1,
+		decoder: r.decoder(), open: make(map[int64]*begun), complete: f.start == 0 || f.from == f.start, back: f.from,
+	}
+}
+
+// fetchLoop reads a partition, until ctx ends, into a queue that bounds how far
+// it is ahead. It never gives up: a partition that cannot be reached holds the
+// watermark, so that no window is published without it.
+func (r *reader) fetchLoop(ctx context.Context, f found, queue chan<- answer, own *ahead) {
 	const slowest = time.Second
 	delay := 20 * time.Millisecond
 	var quiet time.Time                  // Since when no answer has been asked for that says that there is nothing more.
 	trusted, fault := false, time.Time{} // See settle.
-	d := r.decoder()                     // It knows the tags of a partition after a while.
+	c := r.newCursor(f)
+	defer r.openTransactions.Delete(c.partition)
 	var seen *seenIDs
 	if r.options.DedupeMs > 0 {
-		seen = r.remember(ctx, partition, offset)
+		seen = r.remember(ctx, c.partition, c.offset)
 	}
-	for ctx.Err() == nil && r.room(ctx, own) {
-		a, err := r.fetchOnce(ctx, d, partition, offset, quiet)
-		if err != nil {
-			if ctx.Err() != nil {
-				return
-			}
-			trusted, fault = false, time.Now()
-			readErrors.WithLabelValues("fetch").Inc()
-			slog.Warn("cannot fetch; trying again", "topic", r.options.Topic, "partition", partition, "offset", offset, "error", err)
-			r.broker.forgetLeaders()
-			if errors.Is(err, kafka.OffsetOutOfRange) {
-				offset = r.skipLost(ctx, partition, offset)
-			}
-			wait(ctx, delay)
-			delay = min(2*delay, slowest)
-			continue
-		}
-		delay = 20 * time.Millisecond
+	send := func(a *answer) bool {
 		if a.lost > 0 {
 			lostRecords.Add(float64(a.lost))
-			slog.Error("records are missing in the partition: damaged, or compacted away", "topic", r.options.Topic, "partition", partition,
-				"from", offset, "before", a.next, "records", a.lost)
+			slog.Error("records are missing in the partition: damaged, or compacted away", "topic", r.options.Topic, "partition", c.partition,
+				"before", a.next, "records", a.lost)
 		}
-		offset = a.next
 		if a.slow {
 			trusted, fault = false, time.Now()
 		}
 		if !trusted {
 			a.quiet = false
 			// An answer that is asked for after this one counts.
-			trusted = time.Since(fault) >= settle && r.knowsItsEnd(ctx, partition)
+			trusted = time.Since(fault) >= settle && r.knowsItsEnd(ctx, c.partition)
 		}
 		if a.quiet {
 			quiet = a.at
 		}
 		if seen != nil {
-			seen.dropDuplicates(&a) // Not before the answer is whole: one that is read again holds no duplicates.
+			seen.dropDuplicates(a) // Not before the answer is whole: one that is read again holds no duplicates.
 		}
-		own.put(&a, d, seen)
+		own.put(a, c.decoder, seen)
 		select {
-		case queue <- a:
+		case queue <- *a:
 		case <-ctx.Done():
-			return
+			return false
 		}
 		select {
 		case r.arrived <- struct{}{}:
 		default: // drain has been told already.
 		}
+		return true
+	}
+	for ctx.Err() == nil && r.room(ctx, own) {
+		err := r.read(ctx, c, quiet, send)
+		if err == nil {
+			delay = 20 * time.Millisecond
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		trusted, fault = false, time.Now()
+		readErrors.WithLabelValues("fetch").Inc()
+		slog.Warn("cannot fetch; trying again", "topic", r.options.Topic, "partition", c.partition, "offset", c.offset, "error", err)
+		r.broker.forgetLeaders()
+		if errors.Is(err, kerr.OffsetOutOfRange) || errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.InconsistentTopicID) {
+			r.findAgain(ctx, c)
+		}
+		wait(ctx, delay)
+		delay = min(2*delay, slowest)
 	}
 }
 
@@ -98,20 +125,49 @@ func (r *reader) fetchLoop(ctx context.Context, partition int32, offset int64, q
 const settle = 2 * time.Second
 
 func (r *reader) knowsItsEnd(ctx context.Context, partition int32) bool {
-	_, err := r.broker.offset(ctx, partition, kafka.LastOffset)
+	_, err := r.broker.offset(ctx, partition, toEnd)
 	return err == nil
 }
 
-// skipLost moves on over records that retention deleted before they were read, and counts them.
-func (r *reader) skipLost(ctx context.Context, partition int32, offset int64) int64 {
-	first, err := r.broker.offset(ctx, partition, kafka.FirstOffset)
-	if err != nil || first <= offset {
-		return offset
+// findAgain moves a cursor to where the log goes on that it has lost: over what
+// retention deleted before it was read, back to where a leader that lacked records
+// cut the log, or to the beginning of a topic that was made anew. What was lost on
+// the way is counted as far as offsets tell.
+func (r *reader) findAgain(ctx context.Context, c *cursor) {
+	first, err := r.broker.offset(ctx, c.partition, fromStart)
+	if err != nil {
+		return
 	}
-	lostRecords.Add(float64(first - offset))
-	slog.Error("records were deleted by retention before they were read", "topic", r.options.Topic, "partition", partition,
-		"first_lost", offset, "records", first-offset)
-	return first
+	end, err := r.broker.offset(ctx, c.partition, toEnd)
+	if err != nil {
+		return
+	}
+	say := slog.With("topic", r.options.Topic, "partition", c.partition, "read_up_to", c.offset, "goes_on_at", first)
+	switch id := r.broker.topicID(); {
+	case c.topic != [16]byte{} && id != c.topic:
+		remade.Inc()
+		say.Error("the topic was deleted and made anew: it is read from its beginning; what the old one held beyond this offset is lost, and nothing tells how much that was")
+		c.restart(first)
+	case first > c.offset:
+		lostRecords.Add(float64(first - c.offset))
+		say.Error("records were deleted before they were read", "records", first-c.offset)
+		c.offset, c.inner = first, 0
+	case end < c.offset:
+		at, err := r.broker.endOfEpoch(ctx, c.partition, c.epoch)
+		if err != nil || at < first || at > end {
+			at = end
+		}
+		remade.Inc()
+		say.With("goes_on_at", at).Error("the partition is shorter than what was read of it: a leader that lacked acknowledged records was elected; what it lacked was counted and stays so, what it has taken since is read")
+		c.restart(at)
+	}
+}
+
+// restart lets a cursor go on in another log than before.
+func (c *cursor) restart(offset int64) {
+	c.offset, c.inner, c.topic, c.epoch = offset, 0, [16]byte{}, -1
+	clear(c.open)
+	c.start, c.began, c.complete = offset, 0, true
 }
 
 // hold is how long the broker may wait for records before it answers that there
@@ -130,100 +186,110 @@ func (o *Options) hold(known, now time.Time) time.Duration {
 // than the shortest session after which Kafka takes a broker for dead.
 const stall = time.Second
 
-// fetchOnce asks once; known is what the partition is known to be quiet up to.
-func (r *reader) fetchOnce(ctx context.Context, d *metric.Decoder, partition int32, offset int64, known time.Time) (answer, error) {
+// read asks once, and hands over what the answer brought in the order of the log;
+// known is what the partition is known to be quiet up to. It stops when send says so.
+// After an error the cursor stands where the next call goes on.
+func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func(*answer) bool) error {
 	// By the wall clock: the other stops while the machine sleeps.
 	sent := time.Now().Round(0)
 	hold := r.options.hold(known, sent)
-	res, err := r.broker.fetch(ctx, partition, offset, hold)
+	res, err := r.broker.fetch(ctx, c.partition, c.offset, hold)
 	if err != nil {
-		return answer{}, err
+		return err
 	}
-	a := answer{next: offset, at: sent}
-	empty := true
-	for {
-		rec, err := res.Records.ReadRecord()
-		if errors.Is(err, io.EOF) {
-			break
+	took := time.Now().Round(0).Sub(sent)
+	c.topic = res.topic
+	a := c.answer(sent, res.end)
+	a.slow = took >= hold+stall
+	a.lost = res.next - c.offset - int64(len(res.records))
+	now := sent.Add(took).UnixMilli()
+	for _, rec := range res.records {
+		if c.began == 0 {
+			c.began = rec.Timestamp.UnixMilli()
 		}
-		if err != nil {
-			if len(a.records) > 0 {
-				break // What was good is kept; the next fetch meets the fault again, at its beginning.
+		c.epoch = rec.LeaderEpoch
+		switch {
+		case rec.Attrs.IsControl():
+			if !c.complete && (isCommit(rec.Record) || isAbort(rec.Record)) {
+				if err := r.lookBack(ctx, c); err != nil {
+					return err
+				}
 			}
-			return answer{}, err
+			if committed := c.ends(rec.Record); committed != nil {
+				// What came before goes first.
+				a.next = rec.Offset
+				if len(a.records) > 0 && !send(&a) {
+					return nil
+				}
+				c.offset = rec.Offset
+				if more, err := r.readTransaction(ctx, c, committed, rec.Record, res.end, sent, send); err != nil || !more {
+					return err
+				}
+				delete(c.open, rec.ProducerID)
+				a = c.answer(sent, res.end)
+			}
+		case rec.Attrs.IsTransactional():
+			c.begins(rec.Record)
+		default:
+			c.add(&a, rec, r.options.SkewMs, now)
 		}
-		empty = false
-		if rec.Offset < offset {
-			closeRecord(rec) // A record batch may begin before the offset that was asked for.
-			continue
-		}
-		size := int64(0)
-		if rec.Value != nil {
-			size = int64(rec.Value.Len())
-		}
-		out, err := decode(d, rec, partition)
-		closeRecord(rec)
-		if err != nil {
-			return answer{}, err
-		}
-		if rec.Offset > a.next {
-			a.lost += missing(res.Records, a.next, rec.Offset)
-		}
-		a.records = append(a.records, out)
-		a.bytes += recordSize + size + int64(len(out.Events))*eventSize
-		a.next = rec.Offset + 1
+		c.offset, c.inner = rec.Offset+1, 0
+		a.next = c.offset
 	}
-	if _, isControl := res.Records.(*protocol.ControlBatch); isControl && a.next == offset {
-		a.next++ // A transaction's marker has no record to count.
-		empty = false
-	}
+	c.offset = res.next
+	a.next = res.next
 	// One that brings nothing was given when the broker had waited, one that brings
 	// something at any time since it was asked for: what came after that may lie
 	// behind it, however late this process gets to read either.
-	took := time.Now().Round(0).Sub(sent)
-	if empty && took >= hold {
+	if len(res.records) == 0 && took >= hold {
 		a.at = sent.Add(hold)
 	}
-	a.slow = took >= hold+stall
-	a.quiet = a.next == res.HighWatermark
-	a.end = res.HighWatermark
-	return a, nil
+	a.quiet = a.next == res.end
+	r.openTransactions.Store(c.partition, c.oldest())
+	send(&a)
+	return nil
 }
 
-// missing counts the records that should lie from one offset up to another and do
-// not; the markers of transactions have offsets too, and are no records.
-func missing(answer protocol.RecordReader, from, to int64) int64 {
-	n := to - from
-	if stream, ok := answer.(*protocol.RecordStream); ok {
-		for _, batch := range stream.Records {
-			if c, ok := batch.(*protocol.ControlBatch); ok && c.Offset() >= from && c.Offset() < to {
-				n--
-			}
-		}
-	}
-	return n
+func (c *cursor) answer(at time.Time, end int64) answer {
+	return answer{next: c.offset, from: c.from(), at: at, end: end}
 }
 
-func decode(d *metric.Decoder, rec *kafka.Record, partition int32) (Record, error) {
-	out := Record{Partition: partition, Offset: rec.Offset, Time: rec.Time.UnixMilli()}
-	out.id, out.hasID = idOf(rec)
-	value, err := kafka.ReadAll(rec.Value)
-	if err == nil {
-		out.Key, err = kafka.ReadAll(rec.Key)
+// add decodes a record that counts where it stands in the log.
+func (c *cursor) add(a *answer, rec logged, skewMs, now int64) {
+	out := Record{Partition: c.partition, Offset: rec.Offset, Time: rec.Timestamp.UnixMilli()}
+	out.id, out.hasID = idOf(rec.Record)
+	// The one clock is the broker's where it stamps records. A producer's that is ahead
+	// of ours must not take the others of its partition along.
+	if !rec.byBroker && out.Time > now+skewMs {
+		ahead := out.Time - now
+		out.Time, out.Key, out.Value = c.newest, rec.Key, rec.Value
+		out.Unreadable = metric.Fault{Code: metric.CodeFromTheFuture, Detail: fmt.Sprintf("the record's timestamp is %s ahead of the clock of the pipeline", time.Duration(ahead)*time.Millisecond)}
+	} else {
+		c.decode(&out, rec.Record)
 	}
+	a.put(out, rec.Record)
+}
+
+func (a *answer) put(out Record, rec *kgo.Record) {
+	a.records = append(a.records, out)
+	a.bytes += recordSize + int64(len(rec.Value)) + int64(len(out.Events))*eventSize
+}
+
+// decode reads what a record holds. Its time is never before that of the records
+// before it: how late an event is counts from there.
+func (c *cursor) decode(out *Record, rec *kgo.Record) {
+	c.newest = max(c.newest, out.Time)
+	out.Newest = c.newest
+	out.Key = rec.Key
+	b, err := c.decoder.Record(rec.Value)
 	if err != nil {
-		return out, err
-	}
-	b, err := d.Record(value)
-	if err != nil {
-		out.Unreadable, out.Value = faultOf(err), value
-		return out, nil
+		out.Unreadable, out.Value = faultOf(err), rec.Value
+		return
 	}
 	out.Events, out.Faults = b.Events, b.Faults
 	if len(out.Faults) > 0 {
-		out.Value = value
+		out.Value = rec.Value
 	}
-	return out, nil
 }
 
 func faultOf(err error) metric.Fault {

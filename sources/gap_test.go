@@ -11,7 +11,6 @@ import (
 
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/kafkaconn"
-	"pulseboard/metric"
 )
 
 // Records that are missing in the middle of a partition are counted, and only
@@ -51,14 +50,15 @@ func TestGapsAreCounted(t *testing.T) {
 	read := func(k *embedded.Kafka) (records int, lost int64) {
 		r := &reader{options: Options{Topic: topic, SliceMs: 1000, BoundMs: 200}, broker: newBroker(kafkaconn.At(k.Addr()), topic), arrived: make(chan struct{}, 1)}
 		defer r.broker.close()
-		for offset, quiet := int64(0), false; !quiet; {
-			a, err := r.fetchOnce(t.Context(), new(metric.Decoder), 0, offset, time.Time{})
+		c := r.newCursor(found{})
+		for quiet := false; !quiet; {
+			a, err := r.readOnce(t.Context(), c, time.Time{})
 			if err != nil {
-				t.Fatal(err)
+				t.Fatal(err, records)
 			}
 			records += len(a.records)
 			lost += a.lost
-			offset, quiet = a.next, a.quiet
+			quiet = a.quiet
 		}
 		return records, lost
 	}

@@ -42,6 +42,8 @@ var (
 		"Records of a partition that are in Kafka and have not been emitted yet, by what the broker said last. Normal: below a second's worth.", []string{"partition"}, nil)
 	lagSeconds = prometheus.NewDesc("pulseboard_source_lag_seconds",
 		"Age of the next record of a partition to be emitted, 0 when there is none; while the broker is silent, the age of its last word. Normal: below 1 s.", []string{"partition"}, nil)
+	openSeconds = prometheus.NewDesc("pulseboard_source_open_transaction_seconds",
+		"Age of the oldest transaction of a partition that is neither committed nor aborted: its records count when it is committed. 0 when there is none. Normal: below 60 s.", []string{"partition"}, nil)
 	watermarkDelay = prometheus.NewDesc("pulseboard_source_watermark_delay_seconds",
 		"How far the watermark of a reader shard is behind the clock: the bound, and up to a slice. Normal: below 2.5 s.", []string{"shard"}, nil)
 )
@@ -50,6 +52,7 @@ var (
 func (lagCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- lagRecords
 	out <- lagSeconds
+	out <- openSeconds
 	out <- watermarkDelay
 }
 
@@ -62,6 +65,14 @@ func (lagCollector) Collect(out chan<- prometheus.Metric) {
 			label := strconv.Itoa(int(partition.(int32)))
 			out <- prometheus.MustNewConstMetric(lagRecords, prometheus.GaugeValue, float64(l.(*lag).records()), label)
 			out <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, l.(*lag).seconds(now), label)
+			return true
+		})
+		r.openTransactions.Range(func(partition, o any) bool {
+			age := 0.0
+			if since := o.(openTransactions).since; since > 0 {
+				age = max(0, float64(now.UnixMilli()-since)/1000)
+			}
+			out <- prometheus.MustNewConstMetric(openSeconds, prometheus.GaugeValue, age, strconv.Itoa(int(partition.(int32))))
 			return true
 		})
 		if told := r.told.Load(); told > 0 {

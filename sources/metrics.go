@@ -11,6 +11,13 @@ var (
 	lostRecords = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_source_lost_records_total", Help: "Records that were gone before they were read: deleted by retention, compacted away, or damaged in Kafka's files. Normal: 0; they are lost.",
 	})
+	remade = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_source_logs_replaced_total",
+		Help: "Partitions that went on in another log: the topic was deleted and made anew, or a leader was elected that lacked records. Normal: 0; what the old log held and was not read is lost.",
+	})
+	abortedRecords = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_source_aborted_records_total", Help: "Records of transactions that were aborted: they count nothing. Normal: few.",
+	})
 	forgottenIDs = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_source_ids_forgotten_total",
 		Help: "Ids of records that were forgotten before --dedupe was over, because their partition had more of them than memory is for. Normal: 0; a repeated request may count twice.",
@@ -22,5 +29,5 @@ var (
 
 // Collectors returns the metrics of the source.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{readErrors, lostRecords, forgottenIDs, duplicates, lagCollector{}}
+	return []prometheus.Collector{readErrors, lostRecords, remade, abortedRecords, forgottenIDs, duplicates, lagCollector{}}
 }

@@ -22,12 +22,15 @@ type Position struct {
 	Next    []Offset
 }
 
-// Offset is the next offset of a partition to be read, and the pipeline time
-// that the partition had come to: what is read again must get the same.
+// Offset is the next offset of a partition to be read, and what the partition had
+// come to: what is read again must get the same.
 type Offset struct {
 	Partition int32
 	Next      int64
-	Time      int64 // Epoch ms.
+	Inner     int64 // Next is the marker of a transaction whose records before this offset are out; 0 = none is.
+	From      int64 // No transaction that was open at Next began before this offset; -1 = not known.
+	Time      int64 // Pipeline time, epoch ms.
+	Newest    int64 // The newest timestamp of a record, epoch ms.
 }
 
 func init() {
@@ -36,7 +39,7 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[Position](), encodePosition, decodePosition)
 }
 
-const positionVersion = 2
+const positionVersion = 3
 
 func encodePosition(p Position) []byte {
 	b := []byte{positionVersion, 0}
@@ -50,7 +53,9 @@ func encodePosition(p Position) []byte {
 	for _, o := range p.Next {
 		b = binary.AppendUvarint(b, uint64(o.Partition))
 		b = binary.AppendUvarint(b, uint64(o.Next))
-		b = binary.AppendVarint(b, o.Time)
+		for _, n := range [...]int64{o.Inner, o.From, o.Time, o.Newest} {
+			b = binary.AppendVarint(b, n)
+		}
 	}
 	return b
 }
@@ -76,12 +81,15 @@ func decodePosition(b []byte) (Position, error) {
 		if m <= 0 {
 			return Position{}, errPosition
 		}
-		time, o := binary.Varint(b[n+m:])
-		if o <= 0 {
-			return Position{}, errPosition
+		o := Offset{Partition: int32(partition), Next: int64(next)}
+		b = b[n+m:]
+		for _, to := range [...]*int64{&o.Inner, &o.From, &o.Time, &o.Newest} {
+			if *to, n = binary.Varint(b); n <= 0 {
+				return Position{}, errPosition
+			}
+			b = b[n:]
 		}
-		p.Next = append(p.Next, Offset{int32(partition), int64(next), time})
-		b = b[n+m+o:]
+		p.Next = append(p.Next, o)
 	}
 	return p, nil
 }

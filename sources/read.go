@@ -52,7 +52,8 @@ type Batch struct {
 type Record struct {
 	Partition    int32
 	Offset       int64
-	Time         int64 // Record timestamp, epoch ms.
+	Time         int64 // Record timestamp, epoch ms: the event time of events that state none.
+	Newest       int64 // The newest timestamp in the partition up to here: how late an event is counts from there.
 	PipelineTime int64 // Epoch ms; never goes back within a partition.
 	Key          []byte
 	Value        []byte // Kept only where a fault needs it.
@@ -60,8 +61,9 @@ type Record struct {
 	Faults       []metric.IndexedFault
 	Unreadable   metric.Fault // Why the whole value could not be read; no Code when it could.
 
-	id    recordID
-	hasID bool
+	id     recordID
+	hasID  bool
+	marker int64 // Offset of the marker that committed it, where it counts; 0 = it is of no transaction.
 }
 
 func init() {

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // readers are kept for the whole process, since the SDK may call any DoFn
@@ -68,11 +66,12 @@ type reader struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 
-	arrived chan struct{} // Holds a token when something was queued.
-	found   chan found    // Partitions, as they are discovered.
-	lags    sync.Map      // Partition → *lag.
-	ahead   sync.Map      // Partition → *ahead.
-	told    atomic.Int64  // The watermark that Beam was told, epoch ms; 0 = none.
+	arrived          chan struct{} // Holds a token when something was queued.
+	found            chan found    // Partitions, as they are discovered.
+	lags             sync.Map      // Partition → *lag.
+	ahead            sync.Map      // Partition → *ahead.
+	openTransactions sync.Map      // Partition → openTransactions.
+	told             atomic.Int64  // The watermark that Beam was told, epoch ms; 0 = none.
 
 	// The fields below belong to drain, which one bundle at a time runs.
 	since      int64
@@ -84,12 +83,13 @@ type reader struct {
 
 // found is a partition to be read: its first offset, its end when the read is bounded.
 type found struct {
-	id    int32
-	start int64
-	end   int64 // -1: none.
-	since int64
-	time  int64 // Pipeline time that it had when the position was taken.
-	last  bool  // The last of those that the shard starts with.
+	id                  int32
+	start               int64
+	end                 int64 // -1: none.
+	since               int64
+	inner, from, newest int64 // See Offset.
+	time                int64 // Pipeline time that it had when the position was taken.
+	last                bool  // The last of those that the shard starts with.
 }
 
 func newReader(o Options, shard Shard, pos Position) *reader {
@@ -183,9 +183,10 @@ func (r *reader) lookUp(ctx context.Context, pos Position) ([]found, error) {
 		if int(id)%r.shard.Of != r.shard.Index {
 			continue
 		}
-		f := found{id: id, end: -1, since: pos.Since}
+		f := found{id: id, end: -1, since: pos.Since, from: -1}
 		if i := slices.IndexFunc(pos.Next, func(o Offset) bool { return o.Partition == id }); i >= 0 {
-			f.start, f.time = pos.Next[i].Next, pos.Next[i].Time
+			o := &pos.Next[i]
+			f.start, f.inner, f.from, f.newest, f.time = o.Next, o.Inner, o.From, o.Newest, o.Time
 		} else if !pos.Started {
 			if f.start, f.since, err = r.broker.startAt(ctx, id, r.options.StartMs); err != nil {
 				return nil, err
@@ -195,7 +196,7 @@ func (r *reader) lookUp(ctx context.Context, pos Position) ([]found, error) {
 			}
 		}
 		if r.options.ToEnd {
-			if f.end, err = r.broker.offset(ctx, id, kafka.LastOffset); err != nil {
+			if f.end, err = r.broker.offset(ctx, id, toEnd); err != nil {
 				return nil, err
 			}
 		}

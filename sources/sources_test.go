@@ -26,7 +26,7 @@ func TestPositionCodec(t *testing.T) {
 		{},
 		{Started: true},
 		{Done: true},
-		{Started: true, Since: 1_763_892_000_000, Next: []Offset{{0, 0, 0}, {15, 1 << 40, 1_763_892_000_000}, {300, 7, -1}}},
+		{Started: true, Since: 1_763_892_000_000, Next: []Offset{{}, {15, 1 << 40, 1<<40 - 5, 1 << 39, 1_763_892_000_000, 1_763_892_000_200}, {300, 7, 0, -1, -1, 1}}},
 		{Since: -1},
 	} {
 		b := encodePosition(p)
@@ -41,8 +41,8 @@ func TestPositionCodec(t *testing.T) {
 		}
 	}
 	// Kept byte by byte: checkpoints hold positions.
-	golden := "\x02\x01\x02\x03\xc8\x01\x0a"
-	if got := string(encodePosition(Position{Started: true, Since: 1, Next: []Offset{{3, 200, 5}}})); got != golden {
+	golden := "\x03\x01\x02\x03\xc8\x01\x08\xfc\x02\x0a\x0c"
+	if got := string(encodePosition(Position{Started: true, Since: 1, Next: []Offset{{3, 200, 4, 190, 5, 6}}})); got != golden {
 		t.Errorf("encoded as %q, was %q", got, golden)
 	}
 	if _, err := decodePosition([]byte{1, 0, 0}); err == nil {
@@ -53,7 +53,7 @@ func TestPositionCodec(t *testing.T) {
 // Only the checkpoint splits: a split in the middle would make a second
 // restriction, with which Prism loses data.
 func TestTrackerSplitsAtTheCheckpointOnly(t *testing.T) {
-	pos := Position{Started: true, Next: []Offset{{0, 10, 0}}}
+	pos := Position{Started: true, Next: []Offset{{Partition: 0, Next: 10}}}
 	tr := &tracker{pos: Position{}}
 	if !tr.TryClaim(pos) {
 		t.Fatal("cannot claim")
@@ -122,7 +122,7 @@ func (s *shard) answers(partition int, quiet bool, times ...int64) {
 	}
 	a := answer{at: time.Now(), quiet: quiet, next: first + int64(len(times))}
 	for i, ms := range times {
-		a.records = append(a.records, Record{Partition: int32(partition), Offset: first + int64(i), Time: ms})
+		a.records = append(a.records, Record{Partition: int32(partition), Offset: first + int64(i), Time: ms, Newest: ms})
 	}
 	p.queue <- a
 }
@@ -309,11 +309,11 @@ func TestPositionFollowsWhatWasEmitted(t *testing.T) {
 		s.answers(0, false, base, base+100)
 		s.answers(1, false, base, base+50_000)
 		s.drain()
-		want := Position{Started: true, Since: 77, Next: []Offset{{0, 2, base + 100}, {1, 1, base + 50_000}}}
+		want := Position{Started: true, Since: 77, Next: []Offset{{Next: 2, Time: base + 100, Newest: base + 100}, {Partition: 1, Next: 1, Time: base + 50_000, Newest: base}}}
 		if got := s.tr.GetRestriction(); !reflect.DeepEqual(got, want) || !s.standsAt(want) {
 			t.Errorf("position %+v, want %+v", got, want)
 		}
-		if s.standsAt(Position{Started: true, Next: []Offset{{0, 1, base + 100}, {1, 1, base + 50_000}}}) {
+		if s.standsAt(Position{Started: true, Next: []Offset{{Next: 1, Time: base + 100, Newest: base + 100}, {Partition: 1, Next: 1, Time: base + 50_000, Newest: base}}}) {
 			t.Error("a reader that is elsewhere says that it stands there")
 		}
 	})

@@ -14,7 +14,6 @@ import (
 
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/testenv"
-	"pulseboard/metric"
 )
 
 // lateConn hands over what it received a while later, as on a busy machine, or
@@ -36,11 +35,22 @@ func lateReader(t *testing.T, topic, addr string) (r *reader, by *atomic.Int64) 
 	by = new(atomic.Int64)
 	r = &reader{options: Options{Topic: topic, SliceMs: 1000, BoundMs: 200}, broker: newBroker(kafkaconn.At(addr), topic), arrived: make(chan struct{}, 1)}
 	t.Cleanup(r.broker.close)
-	r.broker.transport.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	r.broker.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		return lateConn{conn, by}, err
 	}
 	return r, by
+}
+
+// readOnce is read, with all that it handed over in one answer.
+func (r *reader) readOnce(ctx context.Context, c *cursor, known time.Time) (all answer, err error) {
+	err = r.read(ctx, c, known, func(a *answer) bool {
+		records, lost := append(all.records, a.records...), all.lost+a.lost
+		all = *a
+		all.records, all.lost = records, lost
+		return true
+	})
+	return all, err
 }
 
 func produce(t *testing.T, addr, topic string, at time.Time) {
@@ -66,7 +76,8 @@ func TestAnOldAnswerIsNoFreshWord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			addr := testenv.Kafka(t, testenv.Topic{Name: topic, Partitions: 1})
 			r, by := lateReader(t, topic, addr)
-			if a, err := r.fetchOnce(t.Context(), new(metric.Decoder), 0, 0, time.Time{}); err != nil || !a.quiet { // The connection is open now.
+			c := r.newCursor(found{})
+			if a, err := r.readOnce(t.Context(), c, time.Time{}); err != nil || !a.quiet { // The connection is open now.
 				t.Fatalf("%+v, %v", a, err)
 			}
 			if first {
@@ -80,7 +91,7 @@ func TestAnOldAnswerIsNoFreshWord(t *testing.T) {
 			}
 			answered := make(chan outcome, 1)
 			go func() {
-				a, err := r.fetchOnce(context.WithoutCancel(t.Context()), new(metric.Decoder), 0, 0, asked)
+				a, err := r.readOnce(context.WithoutCancel(t.Context()), c, asked)
 				answered <- outcome{a, err}
 			}()
 			// When the broker has answered, for certain.
@@ -149,7 +160,7 @@ func TestANewLeaderIsDoubted(t *testing.T) {
 	queue := make(chan answer)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	go func() { defer close(ended); r.fetchLoop(ctx, 0, 0, queue, new(ahead)) }()
+	go func() { defer close(ended); r.fetchLoop(ctx, found{}, queue, new(ahead)) }()
 	t.Cleanup(func() { cancel(); <-ended })
 	for a := range queue {
 		if a.quiet {

@@ -19,8 +19,8 @@ type PreAggregateFn struct {
 	Run        string
 	SliceMs    int64
 	KeyGroups  int
-	LatenessMs int64 // An event older than its record's timestamp less this is dropped, and counted.
-	SkewMs     int64 // An event newer than its record's timestamp plus this is a dead letter.
+	LatenessMs int64 // An event older than the newest timestamp in its partition less this is dropped, and counted.
+	SkewMs     int64 // An event newer than that plus this is a dead letter.
 	Counted    bool  // Packets are counted from here to their key groups, which are all in this process.
 
 	tables  map[tableID]*Packet
@@ -98,9 +98,9 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64, dead func(D
 		switch {
 		case len(rec.Key) > 0 && string(rec.Key) != e.Metric:
 			f.bury(rec, e, metric.CodeKeyMismatch, "the record's key is not the metric_name", dead)
-		case at > rec.Time+f.SkewMs:
-			f.bury(rec, e, metric.CodeFromTheFuture, "event_time is ahead of the record's timestamp", dead)
-		case at < rec.Time-f.LatenessMs:
+		case at > rec.Newest+f.SkewMs:
+			f.bury(rec, e, metric.CodeFromTheFuture, "event_time is ahead of the newest timestamp in its partition", dead)
+		case at < rec.Newest-f.LatenessMs:
 			tooLate.add(e.Metric, 1)
 		default:
 			f.key = e.Tags.AppendKey(aggregate.SeriesKey(f.key[:0], e.Metric))

@@ -112,7 +112,7 @@ func (f *selectFn) ProcessElement(b *sources.Batch, emit func(string, Sample)) {
 			if at == 0 {
 				at = rec.Time
 			}
-			if len(rec.Key) > 0 && string(rec.Key) != e.Metric || f.Options.Limits.Check(at, rec.Time) != "" {
+			if len(rec.Key) > 0 && string(rec.Key) != e.Metric || f.Options.Limits.Check(at, rec.Newest) != "" {
 				continue
 			}
 			for _, s := range f.queries[e.Metric] {

@@ -118,6 +118,7 @@ func (c *gated) next() error {
 	if err != nil {
 		return err
 	}
+	stamp(c.buffer[4:], time.Now())
 	c.request, c.pending = c.buffer, answers
 	if !c.spoke {
 		c.spoke = true

@@ -13,28 +13,55 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	franzplain "github.com/twmb/franz-go/pkg/sasl/plain"
+	franzscram "github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"pulseboard/internal/clienttls"
 )
 
-// Transport gives t, which says all the rest, the way in.
-func (e Endpoint) Transport(t *kafka.Transport) *kafka.Transport {
-	timeout := t.DialTimeout
-	if timeout == 0 {
-		timeout = 5 * time.Second
-	}
+// Dial opens a connection to a broker.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Dial returns how brokers are reached, with TLS where there is some.
+func (e Endpoint) Dial(timeout time.Duration) Dial {
 	dialer := clienttls.Dialer{Files: e.TLS, Name: flagName, Timeout: timeout}
-	t.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		// Brokers tell of each other: their addresses are not those of --kafka.
 		if err := e.mayGoTo(addr); err != nil {
 			return nil, err
 		}
 		return dialer.Dial(ctx, network, addr)
 	}
+}
+
+// Transport gives t, of a client of kafka-go, the way in.
+func (e Endpoint) Transport(t *kafka.Transport) *kafka.Transport {
+	timeout := t.DialTimeout
+	if timeout == 0 {
+		timeout = 5 * time.Second
+	}
+	t.Dial = e.Dial(timeout)
 	if e.Mechanism != "" {
 		t.SASL = login{e}
 	}
 	return t
+}
+
+// Options give a client of franz-go the way in.
+func (e Endpoint) Options(dial Dial) []kgo.Opt {
+	opts := []kgo.Opt{kgo.Dialer(dial)}
+	user, pass := e.User, e.Password.Text.Reveal()
+	switch e.Mechanism {
+	case plainText:
+		opts = append(opts, kgo.SASL(franzplain.Auth{User: user, Pass: pass}.AsMechanism()))
+	case scramSHA256:
+		opts = append(opts, kgo.SASL(franzscram.Auth{User: user, Pass: pass}.AsSha256Mechanism()))
+	case scramSHA512:
+		opts = append(opts, kgo.SASL(franzscram.Auth{User: user, Pass: pass}.AsSha512Mechanism()))
+	}
+	return opts
 }
 
 // Addr is what a client is given.
@@ -76,11 +103,12 @@ func (e Endpoint) Explain(err error) error {
 	switch {
 	case errors.As(err, &fault):
 		return fmt.Errorf("cannot use Kafka at %s: %w", e, fault)
-	case errors.Is(err, kafka.SASLAuthenticationFailed):
+	case errors.Is(err, kafka.SASLAuthenticationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Errorf("Kafka at %s does not take the password of %q: correct it in the file of --kafka-password-file or in PULSEBOARD_KAFKA_PASSWORD, or the name with --kafka-user (it may also know the user by another --kafka-sasl than %s)", e, e.User, e.Mechanism) //nolint:staticcheck // A name begins the text.
-	case errors.Is(err, kafka.UnsupportedSASLMechanism):
+	case errors.Is(err, kafka.UnsupportedSASLMechanism), errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return fmt.Errorf("Kafka at %s does not know the login %s: choose another with --kafka-sasl", e, e.Mechanism) //nolint:staticcheck // A name begins the text.
-	case errors.Is(err, kafka.TopicAuthorizationFailed), errors.Is(err, kafka.ClusterAuthorizationFailed):
+	case errors.Is(err, kafka.TopicAuthorizationFailed), errors.Is(err, kafka.ClusterAuthorizationFailed),
+		errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return fmt.Errorf("Kafka at %s does not allow the user %q what Pulseboard needs (docs/access.md lists it): %w", e, e.User, err) //nolint:staticcheck // A name begins the text.
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op) && op.Op == "read" && !errors.Is(err, os.ErrDeadlineExceeded):
 		if e.Mechanism != "" {

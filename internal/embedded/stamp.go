@@ -1,0 +1,57 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"pulseboard/internal/kafkaconn"
+)
+
+// The broker knows message.timestamp.type and does nothing about it. What Kafka does
+// with LogAppendTime is done here, before the broker gets a request, and as far as it
+// lets us: were a batch to say that its timestamp is the broker's, ours would set its
+// own without mending the checksum. So the greatest timestamp of a batch becomes the
+// time at which it came, which readers of such a batch ignore, and
+// kafkaconn.Stamped in its attributes tells those who know it.
+
+// stamp sets the time of all batches of a produce request; others it leaves as they
+// are, and what cannot be read, which the broker refuses.
+func stamp(request []byte, now time.Time) {
+	key, version := kind(request)
+	if key != int16(kmsg.Produce) {
+		return
+	}
+	form := kmsg.NewPtrProduceRequest()
+	form.SetVersion(version)
+	r := kbin.Reader{Src: request[2+2+4:]}
+	_ = r.NullableString()
+	if form.IsFlexible() {
+		kmsg.SkipTags(&r)
+	}
+	if !r.Ok() || form.UnsafeReadFrom(r.Src) != nil { // Its records lie in the request itself.
+		return
+	}
+	for i := range form.Topics {
+		for j := range form.Topics[i].Partitions {
+			stampBatches(form.Topics[i].Partitions[j].Records, now.UnixMilli())
+		}
+	}
+}
+
+func stampBatches(b []byte, now int64) {
+	for {
+		head, ok := readHead(b)
+		if !ok {
+			return // Of an older form, or damaged on its way: the broker refuses it, as it should.
+		}
+		batch := b[:head.size]
+		b = b[head.size:]
+		batch[21] |= kafkaconn.Stamped >> 8 // Attributes; at 35 is the greatest timestamp, see batchHead.
+		binary.BigEndian.PutUint64(batch[35:], uint64(now)) //nolint:gosec // It is positive.
+		binary.BigEndian.PutUint32(batch[17:], crc32.Checksum(batch[21:], castagnoli))
+	}
+}

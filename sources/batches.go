@@ -1,0 +1,74 @@
+package sources
+
+import (
+	"context"
+	"encoding/binary"
+	"iter"
+	"sort"
+	"time"
+
+	"pulseboard/internal/kafkaconn"
+)
+
+// byBroker is the type of a timestamp that the broker set when it took the record.
+const byBroker = 1
+
+// batch is the head of a batch of records, of which a client shows only some.
+type batch struct {
+	first, last int64 // Offsets.
+	attributes  uint16
+	newest      int64 // The greatest timestamp, epoch ms.
+}
+
+// batches reads the heads of what a fetch brought, as far as they are whole.
+func batches(raw []byte) iter.Seq[batch] {
+	const (
+		length, magic, attributes, lastDelta, newest = 8, 16, 21, 23, 35
+		head                                         = 61
+	)
+	return func(yield func(batch) bool) {
+		for len(raw) >= head {
+			size := int64(binary.BigEndian.Uint32(raw[length:])) + length + 4
+			if size < head || size > int64(len(raw)) {
+				return
+			}
+			first := int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // It has a sign.
+			b := batch{
+				first: first, last: first + int64(binary.BigEndian.Uint32(raw[lastDelta:])),
+				attributes: binary.BigEndian.Uint16(raw[attributes:]), newest: int64(binary.BigEndian.Uint64(raw[newest:])), //nolint:gosec // It has a sign.
+			}
+			if raw[magic] == 2 && !yield(b) { // Others are older than the embedded broker.
+				return
+			}
+			raw = raw[size:]
+		}
+	}
+}
+
+// stamp gives those of records that are in the batch the time at which the embedded
+// broker took them.
+func (b batch) stamp(records []logged) {
+	if b.attributes&kafkaconn.Stamped == 0 {
+		return
+	}
+	at := time.UnixMilli(b.newest)
+	for i := sort.Search(len(records), func(i int) bool { return records[i].Offset >= b.first }); i < len(records) && records[i].Offset <= b.last; i++ {
+		records[i].Timestamp, records[i].byBroker = at, true
+	}
+}
+
+// batchAt moves an offset back over records that came at or after ms too. The
+// embedded broker finds records by timestamps of producers within a batch.
+func (b *broker) batchAt(ctx context.Context, partition int32, offset, ms int64) (int64, error) {
+	for offset > 0 {
+		res, err := b.fetch(ctx, partition, offset-1, maxWait)
+		if err != nil {
+			return 0, err
+		}
+		if len(res.records) == 0 || res.records[0].Offset != offset-1 || !res.records[0].byBroker || res.records[0].Timestamp.UnixMilli() < ms {
+			return offset, nil
+		}
+		offset = res.first
+	}
+	return offset, nil
+}

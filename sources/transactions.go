@@ -1,0 +1,160 @@
+package sources
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A record of a transaction counts where and when the marker of its commit stands
+// in the log: it did not exist for anybody before. So a transaction that is open
+// holds nobody up, however long it is, and nothing of one that is aborted counts.
+// Records are passed over until their marker comes, and are then read, so that an
+// open transaction takes no memory.
+
+// begun is a transaction whose marker has not come yet.
+type begun struct {
+	first   int64 // Offset of its first record here.
+	time    int64 // Timestamp of that, epoch ms.
+	records int64
+}
+
+// longest is how long a transaction may be open: brokers allow 15 minutes, unless
+// transaction.max.timeout.ms says otherwise. One that began longer before the
+// records that a read begins with, and was committed after, is not found.
+const longest = 15 * time.Minute
+
+// isCommit reports what kind of marker a control record is; others mark changes
+// of leaders, and snapshots.
+func isCommit(rec *kgo.Record) bool { return markerType(rec) == 1 }
+
+func isAbort(rec *kgo.Record) bool { return markerType(rec) == 0 }
+
+func markerType(rec *kgo.Record) int {
+	if len(rec.Key) < 4 {
+		return -1
+	}
+	return int(rec.Key[2])<<8 | int(rec.Key[3])
+}
+
+func (c *cursor) begins(rec *kgo.Record) {
+	t := c.open[rec.ProducerID]
+	if t == nil {
+		t = &begun{first: rec.Offset, time: rec.Timestamp.UnixMilli()}
+		c.open[rec.ProducerID] = t
+	}
+	t.records++
+}
+
+// ends takes notice of a marker. It returns the transaction when it is committed.
+func (c *cursor) ends(marker *kgo.Record) *begun {
+	t := c.open[marker.ProducerID]
+	switch {
+	case t == nil:
+		return nil
+	case isCommit(marker):
+		return t
+	case isAbort(marker):
+		abortedRecords.Add(float64(t.records))
+		delete(c.open, marker.ProducerID)
+	}
+	return nil
+}
+
+// from is where a restart must read from to know the transactions that are open.
+func (c *cursor) from() int64 {
+	from := c.offset
+	if !c.complete {
+		from = c.back // Which may be -1, not known.
+	}
+	for _, t := range c.open {
+		from = min(from, t.first)
+	}
+	return from
+}
+
+// oldest says what is open, for metrics.
+func (c *cursor) oldest() openTransactions {
+	var o openTransactions
+	for _, t := range c.open {
+		o.number++
+		if o.since == 0 || t.time < o.since {
+			o.since = t.time
+		}
+	}
+	return o
+}
+
+type openTransactions struct {
+	number int
+	since  int64 // Epoch ms.
+}
+
+// readTransaction hands over the records of a transaction that is committed. more
+// is false when send wants none.
+func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marker *kgo.Record, end int64, at time.Time, send func(*answer) bool) (more bool, err error) {
+	for offset := max(t.first, c.inner); offset < marker.Offset; {
+		res, err := r.broker.fetch(ctx, c.partition, offset, maxWait)
+		if err != nil {
+			return false, err
+		}
+		a := answer{next: marker.Offset, from: c.from(), at: at, end: end}
+		for _, rec := range res.records {
+			if rec.Offset >= marker.Offset || rec.ProducerID != marker.ProducerID || !rec.Attrs.IsTransactional() || rec.Attrs.IsControl() {
+				continue
+			}
+			out := Record{Partition: c.partition, Offset: rec.Offset, Time: marker.Timestamp.UnixMilli(), marker: marker.Offset}
+			c.decode(&out, rec.Record)
+			a.put(out, rec.Record)
+		}
+		offset = max(res.next, offset+1)
+		if len(a.records) > 0 && !send(&a) {
+			return false, nil
+		}
+		c.inner = offset
+	}
+	return true, nil
+}
+
+// lookBack learns which transactions were open where the read began. It is called
+// at the first marker after that, so that a topic without any is never read back.
+func (r *reader) lookBack(ctx context.Context, c *cursor) error {
+	from, stop := c.back, c.start
+	if from < 0 {
+		var err error
+		if from, err = r.broker.offset(ctx, c.partition, max(0, c.began-longest.Milliseconds())); err != nil {
+			return err
+		}
+		if from < 0 || from > stop {
+			from = stop
+		}
+	}
+	before := cursor{open: make(map[int64]*begun)}
+	for offset := from; offset < stop; {
+		res, err := r.broker.fetch(ctx, c.partition, offset, maxWait)
+		if err != nil {
+			return err
+		}
+		for _, rec := range res.records {
+			switch {
+			case rec.Offset >= stop:
+			case rec.Attrs.IsControl():
+				delete(before.open, rec.ProducerID)
+			case rec.Attrs.IsTransactional():
+				before.begins(rec.Record)
+			}
+		}
+		offset = max(res.next, offset+1)
+	}
+	slog.Debug("transactions that were open before the records read", "topic", r.options.Topic, "partition", c.partition, "from", from, "open", len(before.open))
+	for producer, t := range before.open {
+		if now := c.open[producer]; now != nil {
+			t.records += now.records
+		}
+		c.open[producer] = t
+	}
+	c.complete = true
+	return nil
+}
