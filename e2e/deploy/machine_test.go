@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -85,28 +84,13 @@ func (m *machine) addr(instance, port string) string {
 func (m *machine) free(n int) int {
 	m.t.Helper()
 	taken := slices.Collect(maps.Values(m.ports))
-	var lc net.ListenConfig
 	for range 1000 {
-		ln, err := lc.Listen(m.t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			m.t.Fatal(err)
-		}
-		first := ln.Addr().(*net.TCPAddr).Port
-		all := []net.Listener{ln}
-		for p := first + 1; p < first+n; p++ {
-			if ln, err = lc.Listen(m.t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", p)); err != nil {
-				break
-			}
-			all = append(all, ln)
-		}
-		for _, ln := range all {
-			_ = ln.Close() // It was only taken to know its port.
-		}
-		if len(all) == n && !slices.ContainsFunc(taken, func(p int) bool { return p >= first && p < first+n }) {
+		first := testenv.Ports(m.t, n)
+		if !slices.ContainsFunc(taken, func(p int) bool { return p >= first && p < first+n }) {
 			return first
 		}
 	}
-	m.t.Fatalf("there are no %d free ports in a row", n)
+	m.t.Fatalf("there are no %d ports in a row that no service has", n)
 	return 0
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,23 +38,13 @@ type broker struct {
 	restart func()
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close() //nolint:errcheck // It was only taken to know its port.
-	return ln.Addr().String()
-}
-
 func startBroker(t *testing.T, log *testenv.Buffer) *broker {
 	t.Helper()
 	if testenv.Real() {
 		k := testenv.StartKafka(t, 1, testenv.Topic{Name: topic, Partitions: partitions}, testenv.Topic{Name: "metric-dead-letters", Partitions: 1})
 		return &broker{addr: k.Addr(0), kill: k.Broker(0).Kill, restart: func() { k.Restart(0) }}
 	}
-	dir, addr := t.TempDir(), freePort(t)
+	dir, addr := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1))
 	var p *testenv.Program
 	b := &broker{addr: addr, restart: func() { p = testenv.Start(t, log, self(t), "broker", dir, addr) }}
 	b.kill = func() { p.Kill() }
@@ -112,7 +101,7 @@ func dedupe() string {
 
 func newRig(t *testing.T, start func(*testing.T, *testenv.Buffer) *broker) *rig {
 	t.Helper()
-	r := &rig{t: t, log: new(testenv.Buffer), addr: freePort(t), journal: filepath.Join(t.TempDir(), "journal")}
+	r := &rig{t: t, log: new(testenv.Buffer), addr: fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1)), journal: filepath.Join(t.TempDir(), "journal")}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the end of the logs:\n%s", testenv.Page(r.log.String()))

@@ -23,7 +23,7 @@ type RedisServer struct {
 // StartRedis starts an empty one.
 func StartRedis(t *testing.T) *RedisServer {
 	t.Helper()
-	p := ports(t, 1)[0]
+	p := Ports(t, 1)
 	r := &RedisServer{addr: address(p)}
 	r.Server = newServer(t, t.TempDir(), "redis", "redis-server", "--port", fmt.Sprint(p), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
 		"--maxmemory", "2gb", "--maxmemory-policy", "noeviction")
@@ -47,7 +47,7 @@ const RedisPort = "@PORT"
 // one too, with the argument --sentinel.
 func StartRedisWith(t *testing.T, lines string, args ...string) (*Server, string) {
 	t.Helper()
-	p, dir := ports(t, 1)[0], t.TempDir()
+	p, dir := Ports(t, 1), t.TempDir()
 	file := filepath.Join(dir, "redis.conf")
 	write(t, file, strings.ReplaceAll("bind 127.0.0.1\nsave \"\"\n"+lines+"\n", RedisPort, fmt.Sprint(p)))
 	s := newServer(t, dir, "redis", "redis-server", append([]string{file}, args...)...)
@@ -88,7 +88,7 @@ func Postgres(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	data, port := filepath.Join(dir, "data"), ports(t, 1)[0]
+	data, port := filepath.Join(dir, "data"), Ports(t, 1)
 	var prefix []string
 	if os.Getuid() == 0 { // PostgreSQL refuses to run as root.
 		if err := os.Chown(dir, 65534, 65534); err != nil {

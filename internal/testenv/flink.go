@@ -27,8 +27,8 @@ func StartFlink(t *testing.T, taskManagers int) *FlinkCluster {
 	t.Helper()
 	deploy := filepath.Join(root(t), "deploy", "flink")
 	dir := t.TempDir()
-	p := ports(t, 5)
-	f := &FlinkCluster{jobs: address(p[2]), rest: "http://" + address(p[1]), state: filepath.Join(dir, "state")}
+	p := Ports(t, 5)
+	f := &FlinkCluster{jobs: address(p + 2), rest: "http://" + address(p+1), state: filepath.Join(dir, "state")}
 	// What must differ where all processes share a machine. Of a key that stands twice the last counts.
 	conf := filepath.Join(dir, "conf")
 	f.configure(t, filepath.Join(deploy, "flink-conf.yaml"), conf, fmt.Sprintf(`
@@ -41,7 +41,7 @@ rest.address: 127.0.0.1
 rest.bind-address: 127.0.0.1
 rest.port: %d
 io.tmp.dirs: %s
-`, p[0], p[1], filepath.Join(dir, "tmp")))
+`, p, p+1, filepath.Join(dir, "tmp")))
 	start := func(name, role string, args ...string) *Server {
 		s := newServer(t, dir, name, filepath.Join(deploy, "flink.sh"), append([]string{role}, args...)...)
 		s.config.Env = append(os.Environ(), "FLINK_LIB="+FlinkJars(), "FLINK_CONF="+conf)
@@ -52,8 +52,8 @@ io.tmp.dirs: %s
 	for i := range taskManagers {
 		f.TaskManagers = append(f.TaskManagers, start(fmt.Sprintf("taskmanager-%d", i+1), "taskmanager"))
 	}
-	f.JobServer = start("jobserver", "jobserver", "--flink-master="+address(p[1]), "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", p[2]),
-		fmt.Sprintf("--artifact-port=%d", p[3]), fmt.Sprintf("--expansion-port=%d", p[4]), "--artifacts-dir="+filepath.Join(dir, "artifacts"))
+	f.JobServer = start("jobserver", "jobserver", "--flink-master="+address(p+1), "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", p+2),
+		fmt.Sprintf("--artifact-port=%d", p+3), fmt.Sprintf("--expansion-port=%d", p+4), "--artifacts-dir="+filepath.Join(dir, "artifacts"))
 	f.Ready()
 	return f
 }

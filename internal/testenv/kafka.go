@@ -73,11 +73,11 @@ func StartKafka(t *testing.T, brokers int, topics ...Topic) *KafkaCluster {
 func startKafka(t *testing.T, brokers int, more string, format []string, topics []Topic) *KafkaCluster {
 	t.Helper()
 	k := &KafkaCluster{t: t}
-	p := ports(t, 2*brokers)
+	p := Ports(t, 2*brokers)
 	var quorum, initial []string
 	for i := range brokers {
-		k.addrs = append(k.addrs, address(p[i]))
-		quorum = append(quorum, address(p[brokers+i]))
+		k.addrs = append(k.addrs, address(p+i))
+		quorum = append(quorum, address(p+brokers+i))
 		initial = append(initial, fmt.Sprintf("%d@%s:%s", i+1, quorum[i], randomID()))
 	}
 	cluster := randomID()

@@ -64,7 +64,7 @@ listener.name.sasl_ssl.ssl.keystore.location=@KEYSTORE
 
 func startSecureKafka(t *testing.T, a *Authority, cert Certificate, login Login, topics []Topic) string {
 	t.Helper()
-	secure := address(ports(t, 1)[0])
+	secure := address(Ports(t, 1))
 	var store strings.Builder
 	for _, path := range []string{cert.Key, cert.Cert, a.File} {
 		b, err := os.ReadFile(path)

@@ -12,6 +12,7 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -155,20 +156,28 @@ func (s *Server) until(what string, ok func(context.Context) error) {
 	}
 }
 
-// ports takes free ports together, so that they differ.
-func ports(t *testing.T, n int) []int {
+// Ports takes free ports in a row. They lie below those that the kernel gives to
+// whoever names none, which else would take one again before its server has it; so
+// does that of a Redis Cluster's bus, 10,000 higher.
+func Ports(t *testing.T, n int) (first int) {
 	t.Helper()
+	const lowest, highest = 10_000, 22_000
 	var lc net.ListenConfig
-	out := make([]int, 0, n)
-	for range n {
-		ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for range 1000 {
+		first = lowest + rand.IntN(highest-lowest-n) //nolint:gosec // Chance is all that it is for.
+		free := true
+		for p := first; free && p < first+n; p++ {
+			ln, err := lc.Listen(t.Context(), "tcp", address(p))
+			if free = err == nil; free {
+				defer ln.Close() //nolint:errcheck // It was only taken to know that it is free.
+			}
 		}
-		defer ln.Close() //nolint:errcheck // It was only taken to know its port.
-		out = append(out, ln.Addr().(*net.TCPAddr).Port)
+		if free {
+			return first
+		}
 	}
-	return out
+	t.Fatalf("there are no %d free ports in a row from %d to %d", n, lowest, highest)
+	return 0
 }
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
