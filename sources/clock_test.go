@@ -26,7 +26,7 @@ var stamps = map[string]func(now int64) int64{
 	"last-week":    func(now int64) int64 { return now - 7*86_400_000 },
 	"next-year":    func(now int64) int64 { return now + 365*86_400_000 },
 	"ahead-40-s":   func(now int64) int64 { return now + 40_000 },
-	"hour-slow": func(now int64) int64 { return now - 3_600_000 },
+	"hour-slow":    func(now int64) int64 { return now - 3_600_000 },
 }
 
 func writeAt(t *testing.T, addr, topic, name string, ms int64) {

@@ -173,12 +173,12 @@ func (c *KafkaConfig) segment() int64 {
 
 func bounds(segment, bytes int64, age time.Duration) map[string]string {
 	return map[string]string{
-		"cleanup.policy":  "delete",
+		"cleanup.policy": "delete",
 		// See stamp.
 		"message.timestamp.type": "LogAppendTime",
-		"segment.bytes":   strconv.FormatInt(segment, 10),
-		"retention.bytes": strconv.FormatInt(bytes, 10),
-		"retention.ms":    ms(age),
+		"segment.bytes":          strconv.FormatInt(segment, 10),
+		"retention.bytes":        strconv.FormatInt(bytes, 10),
+		"retention.ms":           ms(age),
 	}
 }
 
