@@ -111,7 +111,7 @@ func (s *seenIDs) push(x sighting) {
 func (s *seenIDs) dropDuplicates(a *answer) {
 	for i := range a.records {
 		rec := &a.records[i]
-		if rec.hasID && s.see(rec.id, rec.Time) {
+		if rec.hasID && s.see(rec.id, rec.Newest) {
 			*rec = Record{Partition: rec.Partition, Offset: rec.Offset, Time: rec.Time, Newest: rec.Newest}
 			duplicates.Inc()
 		}
@@ -139,7 +139,7 @@ func (r *reader) preRead(ctx context.Context, partition int32, offset int64, see
 	if err != nil || first >= offset {
 		return err
 	}
-	newest, ok, err := r.broker.timeBefore(ctx, partition, first, offset)
+	newest, ok, err := r.timeBefore(ctx, partition, first, offset)
 	if err != nil || !ok {
 		return err
 	}
@@ -148,14 +148,19 @@ func (r *reader) preRead(ctx context.Context, partition int32, offset int64, see
 	if err != nil || from < 0 {
 		return err
 	}
+	c := cursor{}
 	for from = max(from, first); from < offset; {
 		res, err := r.broker.fetch(ctx, partition, from, maxWait)
 		if err != nil {
 			return err
 		}
 		for _, rec := range res.records {
-			if id, ok := idOf(rec.Record); ok && rec.Offset < offset {
-				seen.see(id, rec.Timestamp.UnixMilli())
+			if rec.Offset >= offset {
+				break
+			}
+			c.follow(rec, r.options.SkewMs, time.Now())
+			if id, ok := idOf(rec.Record); ok {
+				seen.see(id, c.newest)
 			}
 		}
 		from = max(res.next, from+1)
@@ -163,18 +168,18 @@ func (r *reader) preRead(ctx context.Context, partition int32, offset int64, see
 	return nil
 }
 
-// timeBefore returns the timestamp of the last record before an offset.
-func (b *broker) timeBefore(ctx context.Context, partition int32, first, offset int64) (ms int64, ok bool, err error) {
+// timeBefore returns the timestamp of the last record before an offset that counts as time.
+func (r *reader) timeBefore(ctx context.Context, partition int32, first, offset int64) (ms int64, ok bool, err error) {
 	// Nearly always the first step finds it; offsets without a record are few.
 	for back := int64(1); !ok; back *= 32 {
 		from := max(first, offset-back)
 		for at := from; at < offset; {
-			res, err := b.fetch(ctx, partition, at, maxWait)
+			res, err := r.broker.fetch(ctx, partition, at, maxWait)
 			if err != nil {
 				return 0, false, err
 			}
 			for _, rec := range res.records {
-				if rec.Offset < offset {
+				if rec.Offset < offset && !rec.isAhead(r.options.SkewMs, time.Now()) {
 					ms, ok = rec.Timestamp.UnixMilli(), true
 				}
 			}

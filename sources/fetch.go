@@ -202,7 +202,7 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 	a := c.answer(sent, res.end)
 	a.slow = took >= hold+stall
 	a.lost = res.next - c.offset - int64(len(res.records))
-	now := sent.Add(took).UnixMilli()
+	now := sent.Add(took)
 	for _, rec := range res.records {
 		if c.began == 0 {
 			c.began = rec.Timestamp.UnixMilli()
@@ -254,16 +254,34 @@ func (c *cursor) answer(at time.Time, end int64) answer {
 	return answer{next: c.offset, from: c.from(), at: at, end: end}
 }
 
+// isAhead reports whether a record's timestamp is ahead of our clock. The one clock is
+// the broker's where it stamps records; a producer's that is ahead must not take the
+// others of its partition along.
+func (l logged) isAhead(skewMs int64, now time.Time) bool {
+	return !l.byBroker && l.Timestamp.UnixMilli() > now.UnixMilli()+skewMs
+}
+
+// follow moves the time of the log on with a record. It reports whether the record's
+// own is out of the question.
+func (c *cursor) follow(rec logged, skewMs int64, now time.Time) (ahead bool) {
+	if rec.isAhead(skewMs, now) {
+		return true
+	}
+	c.newest = max(c.newest, rec.Timestamp.UnixMilli())
+	return false
+}
+
 // add decodes a record that counts where it stands in the log.
-func (c *cursor) add(a *answer, rec logged, skewMs, now int64) {
-	out := Record{Partition: c.partition, Offset: rec.Offset, Time: rec.Timestamp.UnixMilli()}
+func (c *cursor) add(a *answer, rec logged, skewMs int64, now time.Time) {
+	ahead := c.follow(rec, skewMs, now)
+	out := Record{Partition: c.partition, Offset: rec.Offset, Time: rec.Timestamp.UnixMilli(), Newest: c.newest}
 	out.id, out.hasID = idOf(rec.Record)
-	// The one clock is the broker's where it stamps records. A producer's that is ahead
-	// of ours must not take the others of its partition along.
-	if !rec.byBroker && out.Time > now+skewMs {
-		ahead := out.Time - now
+	if ahead {
 		out.Time, out.Key, out.Value = c.newest, rec.Key, rec.Value
-		out.Unreadable = metric.Fault{Code: metric.CodeFromTheFuture, Detail: fmt.Sprintf("the record's timestamp is %s ahead of the clock of the pipeline", time.Duration(ahead)*time.Millisecond)}
+		out.Unreadable = metric.Fault{
+			Code:   metric.CodeFromTheFuture,
+			Detail: fmt.Sprintf("the record's timestamp is %v ahead of the clock of the pipeline", rec.Timestamp.Sub(now).Round(time.Millisecond)),
+		}
 	} else {
 		c.decode(&out, rec.Record)
 	}
@@ -275,11 +293,8 @@ func (a *answer) put(out Record, rec *kgo.Record) {
 	a.bytes += recordSize + int64(len(rec.Value)) + int64(len(out.Events))*eventSize
 }
 
-// decode reads what a record holds. Its time is never before that of the records
-// before it: how late an event is counts from there.
+// decode reads what a record holds.
 func (c *cursor) decode(out *Record, rec *kgo.Record) {
-	c.newest = max(c.newest, out.Time)
-	out.Newest = c.newest
 	out.Key = rec.Key
 	b, err := c.decoder.Record(rec.Value)
 	if err != nil {

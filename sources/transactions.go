@@ -95,6 +95,8 @@ type openTransactions struct {
 // readTransaction hands over the records of a transaction that is committed. more
 // is false when send wants none.
 func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marker *kgo.Record, end int64, at time.Time, send func(*answer) bool) (more bool, err error) {
+	committed := marker.Timestamp.UnixMilli()
+	c.newest = max(c.newest, committed)
 	for offset := max(t.first, c.inner); offset < marker.Offset; {
 		res, err := r.broker.fetch(ctx, c.partition, offset, maxWait)
 		if err != nil {
@@ -105,7 +107,7 @@ func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marke
 			if rec.Offset >= marker.Offset || rec.ProducerID != marker.ProducerID || !rec.Attrs.IsTransactional() || rec.Attrs.IsControl() {
 				continue
 			}
-			out := Record{Partition: c.partition, Offset: rec.Offset, Time: marker.Timestamp.UnixMilli(), marker: marker.Offset}
+			out := Record{Partition: c.partition, Offset: rec.Offset, Time: committed, Newest: c.newest, marker: marker.Offset}
 			c.decode(&out, rec.Record)
 			a.put(out, rec.Record)
 		}

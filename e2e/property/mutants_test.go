@@ -46,15 +46,31 @@ var mutants = []mutant{
 	},
 	{
 		"too late events count", "transforms/preaggregate.go",
-		"case at < rec.Time-f.LatenessMs:", "case at < rec.Time-f.LatenessMs-100_000:",
+		"case at < rec.Newest-f.LatenessMs:", "case at < rec.Newest-f.LatenessMs-100_000:",
 	},
 	{
 		"events of the future count", "transforms/preaggregate.go",
-		"case at > rec.Time+f.SkewMs:", "case at > rec.Time+f.SkewMs+100_000:",
+		"case at > rec.Newest+f.SkewMs:", "case at > rec.Newest+f.SkewMs+100_000:",
 	},
 	{
 		"late events are lost", "transforms/preaggregate.go",
-		"case at < rec.Time-f.LatenessMs:", "case at < rec.Time-f.LatenessMs/4:",
+		"case at < rec.Newest-f.LatenessMs:", "case at < rec.Newest-f.LatenessMs/4:",
+	},
+	{
+		"a clock that is ahead counts", "sources/fetch.go",
+		"return !l.byBroker && l.Timestamp", "return false && l.Timestamp",
+	},
+	{
+		"how late an event is counts from its producer's clock", "transforms/preaggregate.go",
+		"case at < rec.Newest-f.LatenessMs:", "case at < rec.Time-f.LatenessMs:",
+	},
+	{
+		"what is aborted counts", "sources/transactions.go",
+		"case isCommit(marker):", "case isCommit(marker), isAbort(marker):",
+	},
+	{
+		"a transaction counts before its commit", "sources/fetch.go",
+		"case rec.Attrs.IsTransactional():", "case false && rec.Attrs.IsTransactional():",
 	},
 	{
 		"an unfinished percentile counts as whole", "transforms/keygroup.go",

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // What the pipeline is started with; protocol.md and architecture.md state the rest.
@@ -38,63 +38,97 @@ type logged struct {
 type topicLog struct {
 	events                                map[string][]logged
 	sent, duplicate, tooLate, future, bad int
+	committed, aborted, ahead, slow       int // Records.
 }
 
-// readLog reads a topic to its ends and decides about each event by the rules.
+// readLog reads a topic to its ends and decides about each event by the rules. It
+// sees what is in the log, markers of transactions too, and reads them as committed
+// by itself.
 func readLog(t *testing.T, addr string) *topicLog {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	client := &kafka.Client{Addr: kafka.TCP(addr)}
 	l := &topicLog{events: map[string][]logged{}}
+	asked := &kafka.Client{Addr: kafka.TCP(addr)}
 	for p := range partitions {
-		newest := int64(math.MinInt64)
-		ids := map[string]int64{}
-		for offset := int64(0); ; {
-			res, err := client.Fetch(ctx, &kafka.FetchRequest{Topic: topic, Partition: p, Offset: offset, MinBytes: 0, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond})
-			if err == nil {
-				err = res.Error
-			}
-			if err != nil {
+		ends, err := asked.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: {kafka.LastOffsetOf(p)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.KeepControlRecords(),
+			kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {int32(p): kgo.NewOffset().AtStart()}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := decider{log: l, ids: map[string]int64{}, open: map[int64][]*kgo.Record{}}
+		for next, end := int64(0), ends.Topics[topic][0].LastOffset; next < end; {
+			fetches := client.PollFetches(ctx)
+			if err := fetches.Err(); err != nil {
 				t.Fatal(err)
 			}
-			for {
-				rec, err := res.Records.ReadRecord()
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				if rec.Offset < offset {
-					continue
-				}
-				offset = rec.Offset + 1
-				value, err := kafka.ReadAll(rec.Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				at := rec.Time.UnixMilli()
-				newest = max(newest, at)
-				if id := header(rec, "id"); id != "" {
-					before, known := ids[id]
-					ids[id] = at
-					if known && before >= newest-120_000 {
-						l.duplicate++
-						continue
-					}
-				}
-				l.add(value, at, newest-boundMs)
-			}
-			if offset >= res.HighWatermark {
-				break
-			}
+			fetches.EachRecord(func(rec *kgo.Record) {
+				next = rec.Offset + 1
+				d.record(rec)
+			})
 		}
+		client.Close()
 	}
 	return l
 }
 
-func header(rec *kafka.Record, key string) string {
+// decider reads one partition.
+type decider struct {
+	log    *topicLog
+	newest int64
+	ids    map[string]int64
+	open   map[int64][]*kgo.Record // Of transactions, by their producer.
+}
+
+// Producers' clocks here are right, or ahead by more than a test takes, so that
+// those are out in every replay too.
+const farAhead = 10 * time.Minute
+
+func (d *decider) record(rec *kgo.Record) {
+	at := rec.Timestamp.UnixMilli()
+	switch {
+	case rec.Attrs.IsControl():
+		records := d.open[rec.ProducerID]
+		delete(d.open, rec.ProducerID)
+		if rec.Key[3] != 1 { // Aborted.
+			d.log.aborted += len(records)
+			return
+		}
+		if len(records) > 0 {
+			d.newest = max(d.newest, at)
+		}
+		for _, r := range records {
+			d.log.committed++
+			d.log.add(r.Value, at, d.newest)
+		}
+		return
+	case rec.Attrs.IsTransactional():
+		d.open[rec.ProducerID] = append(d.open[rec.ProducerID], rec)
+		return
+	case rec.Timestamp.After(time.Now().Add(farAhead)):
+		d.log.ahead++
+		return
+	}
+	d.newest = max(d.newest, at)
+	if d.newest-at > latenessMs {
+		d.log.slow++
+	}
+	if id := header(rec, "id"); id != "" {
+		before, known := d.ids[id]
+		d.ids[id] = d.newest
+		if known && before >= d.newest-120_000 {
+			d.log.duplicate++
+			return
+		}
+	}
+	d.log.add(rec.Value, at, d.newest)
+}
+
+func header(rec *kgo.Record, key string) string {
 	for _, h := range rec.Headers {
 		if h.Key == key {
 			return string(h.Value)
@@ -103,13 +137,14 @@ func header(rec *kafka.Record, key string) string {
 	return ""
 }
 
-func (l *topicLog) add(value []byte, record, passes int64) {
+// add decides about the events of a record with a timestamp, after records of which the newest is of newest.
+func (l *topicLog) add(value []byte, record, newest int64) {
 	var rec struct {
 		MetricName string `json:"metric_name"`
 		Events     []struct {
 			Value     *float64          `json:"value"`
 			Tags      map[string]string `json:"tags"`
-			EventTime int64             `json:"event_time"`
+			EventTime *int64            `json:"event_time"`
 		} `json:"events"`
 	}
 	if json.Unmarshal(value, &rec) != nil || rec.MetricName == "" {
@@ -118,15 +153,19 @@ func (l *topicLog) add(value []byte, record, passes int64) {
 	}
 	for _, e := range rec.Events {
 		l.sent++
+		at := record
+		if e.EventTime != nil {
+			at = *e.EventTime
+		}
 		switch {
 		case e.Value == nil:
 			l.bad++
-		case e.EventTime > record+skewMs:
+		case at > newest+skewMs:
 			l.future++
-		case e.EventTime < record-latenessMs:
+		case at < newest-latenessMs:
 			l.tooLate++
 		default:
-			l.events[rec.MetricName] = append(l.events[rec.MetricName], logged{e.EventTime, passes, record - e.EventTime, *e.Value, e.Tags})
+			l.events[rec.MetricName] = append(l.events[rec.MetricName], logged{at, newest - boundMs, newest - at, *e.Value, e.Tags})
 		}
 	}
 }

@@ -71,6 +71,7 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 	again := func() *testenv.Program { return start(t, binary, state, w.addr, redis, log) }
 	pipeline := again()
 
+	others := startForeigners(t, p.seed, w.addr)
 	chance := rand.New(rand.NewPCG(p.seed, 2))
 	begun := time.Now()
 	nextKill, backAt := p.traffic/time.Duration(len(p.kills)+1), time.Time{}
@@ -95,6 +96,9 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 	}
 	if pipeline == nil {
 		pipeline = again()
+	}
+	if err := others.stop(); err != nil {
+		t.Fatal(err)
 	}
 	end := time.Now().UnixMilli() + 2000 // The last windows with something to see.
 	for limit := time.Now().Add(2 * time.Minute); ; <-ticks.C {
@@ -219,7 +223,10 @@ func TestEveryResultIsAFunctionOfTheLog(t *testing.T) {
 		}
 	}
 	t.Logf("%d events were late by 1 to 51 s and counted %d times; %d records were duplicates; %d events too late, %d of the future, %d bad", late, c.lateCounted, l.duplicate, l.tooLate, l.future, l.bad)
+	t.Logf("%d records of transactions were committed and %d aborted; %d had a clock far ahead, %d one far behind", l.committed, l.aborted, l.ahead, l.slow)
 	switch {
+	case l.committed == 0 || l.aborted == 0 || l.ahead == 0 || l.slow == 0:
+		t.Error("a kind of producer was missing")
 	case c.values < 3000 || c.messages < 100 || c.percentiles == 0:
 		t.Error("too little was compared")
 	case 20*late < l.sent || c.lateCounted == 0:
