@@ -56,7 +56,7 @@ type producer struct {
 
 	mu      sync.Mutex
 	parts   []*part // By their number; nil before the first metadata.
-	numbers []int   // 0 to len(parts) − 1, for the balancer.
+	numbers []int   // Of the partitions that there are, for the balancer.
 	leaders map[int]*leader
 }
 
@@ -447,13 +447,17 @@ func (p *producer) adopt(partitions []kafka.Partition) {
 	defer p.mu.Unlock()
 	for _, found := range partitions {
 		for len(p.parts) <= found.ID {
-			p.numbers = append(p.numbers, len(p.parts))
 			p.parts = append(p.parts, &part{number: len(p.parts), leader: p.leader(-1)})
 		}
 		// One that is listed stays where it is until it is sent.
 		if part := p.parts[found.ID]; !part.listed {
 			part.leader = p.leader(found.Leader.ID)
 		}
+	}
+	// A topic that was made anew may have fewer than before: what still waits for one of
+	// those is not acknowledged, and nothing more goes there.
+	for p.numbers = p.numbers[:min(len(p.numbers), len(partitions))]; len(p.numbers) < len(partitions); {
+		p.numbers = append(p.numbers, len(p.numbers))
 	}
 }
 

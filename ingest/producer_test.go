@@ -146,3 +146,28 @@ func TestNothingStaysPending(t *testing.T) {
 		n.until(name+" is 0", func() bool { return n.gauge(name) == 0 })
 	}
 }
+
+// A topic that was made anew with fewer partitions takes events again, without a new
+// start; what waited for a partition that is gone is not acknowledged.
+func TestATopicOfFewerPartitions(t *testing.T) {
+	n := start(t, nil)
+	const metrics = 40
+	all := func() (accepted int) {
+		for i := range metrics {
+			if n.post(fmt.Sprintf(`{"metric_name":"m%d","value":1}`, i)).status == 200 {
+				accepted++
+			}
+		}
+		return accepted
+	}
+	if got := all(); got != metrics {
+		t.Fatalf("%d of %d accepted", got, metrics)
+	}
+	if err := n.kafka.DeleteTopic("metric-events"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.kafka.CreateTopic("metric-events", 2, nil); err != nil {
+		t.Fatal(err)
+	}
+	n.until("all are accepted again", func() bool { return all() == metrics })
+}

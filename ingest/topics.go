@@ -43,7 +43,10 @@ func (p *producer) ensureTopics(ctx context.Context, cfg Config) error {
 		}
 		return fmt.Errorf("cannot make the topic %s in Kafka at %s: %w", name, p.at, err)
 	}
-	return p.awaitLeaders(ctx)
+	if err := p.awaitLeaders(ctx); err != nil {
+		return err
+	}
+	return p.at.CheckTopic(ctx, cfg.Topic, p.log)
 }
 
 func topicConfig(name string, partitions int) kafka.TopicConfig {

@@ -34,6 +34,9 @@ func runOn(ctx context.Context, c Config, r runner) error {
 	if err := sources.AwaitTopic(ctx, c.Kafka, c.Topic, c.Log); err != nil {
 		return err
 	}
+	if err := c.Kafka.CheckTopic(ctx, c.Topic, c.Log); err != nil {
+		return err
+	}
 	if err := registerMetrics(c.Metrics); err != nil {
 		return err
 	}

@@ -133,6 +133,9 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 	if err != nil {
 		return err
 	}
+	if err := c.Kafka.CheckTopic(ctx, c.Topic, c.Log); err != nil {
+		return err
+	}
 	run := newRun()
 	set, resume, err := lookUp(ctx, c.Config)
 	if err != nil {
