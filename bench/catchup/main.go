@@ -1,5 +1,5 @@
 // Command catchup measures how long the pipeline takes to be current again after
-// it was away: it fills the embedded Kafka with what came meanwhile, starts the
+// it was away: it fills a Kafka with what came meanwhile, starts the
 // pipeline, waits until every query is current, and compares its histories.
 //
 //	make build && go run ./bench/catchup --pipeline ./bin/pipeline --away 30m --rate 5000
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
 
 	"pulseboard/internal/conf"
 	"pulseboard/internal/embedded"
@@ -64,7 +65,8 @@ func run(ctx context.Context, env service.Env) error {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // Temporary.
-	k, err := embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: filepath.Join(dir, "kafka"), MaxBytes: 16 << 30, Log: slog.New(slog.DiscardHandler)})
+	// The broker of the embedded Kafka, without its gate: that would stamp records with now.
+	k, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(filepath.Join(dir, "kafka")), kfake.SeedTopics(16, "metric-events"), kfake.SeedTopics(1, "metric-dead-letters"))
 	if err != nil {
 		return err
 	}
@@ -74,7 +76,7 @@ func run(ctx context.Context, env service.Env) error {
 		return err
 	}
 	defer r.Close() //nolint:errcheck // It holds nothing of worth.
-	b.kafka, b.redis = k.Addr(), r.Addr()
+	b.kafka, b.redis = k.ListenAddrs()[0], r.Addr()
 	if b.results, err = results.Open(ctx, redisconn.At(b.redis)); err != nil {
 		return err
 	}
