@@ -175,7 +175,7 @@ func TestTopicsAreMadeAnew(t *testing.T) {
 		}
 		read(old + 3)
 		cancel()
-		for range queue { //nolint:revive // Until the loop has ended.
+		for range queue {
 		}
 		r.broker.close()
 		if want := []string{"new0", "new1", "new2"}; !slices.Equal(names[old:], want) {

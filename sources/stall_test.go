@@ -45,9 +45,9 @@ func lateReader(t *testing.T, topic, addr string) (r *reader, by *atomic.Int64) 
 // readOnce is read, with all that it handed over in one answer.
 func (r *reader) readOnce(ctx context.Context, c *cursor, known time.Time) (all answer, err error) {
 	err = r.read(ctx, c, known, func(a *answer) bool {
-		records, lost := append(all.records, a.records...), all.lost+a.lost
+		before := all
 		all = *a
-		all.records, all.lost = records, lost
+		all.records, all.lost = append(before.records, a.records...), before.lost+a.lost
 		return true
 	})
 	return all, err
