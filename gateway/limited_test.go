@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"pulseboard/limits"
 )
@@ -67,12 +68,16 @@ func TestResyncHasARate(t *testing.T) {
 	w.publish(w.result(oneKey, now()-2000, 1))
 	b := w.watch(hello)
 	b.next("snapshot")
+	began := time.Now()
 	for range 500 {
 		b.say(`{"type":"resync"}`)
 	}
-	w.until("the rate is counted", func() bool { return w.counter("pulseboard_gateway_resyncs_delayed_total") >= 490 })
-	if n := w.counter("pulseboard_gateway_resyncs_total"); n != 500 {
-		t.Errorf("%v were counted", n)
+	w.until("the rate is counted", func() bool { return w.counter("pulseboard_gateway_resyncs_delayed_total") > 0 })
+	w.until("all are counted", func() bool { return w.counter("pulseboard_gateway_resyncs_total") == 500 })
+	// A busy machine takes its time for them, in which more of them are let through.
+	let := func() int { return 8 + int(time.Since(began)/(2*time.Second)) }
+	if n := w.counter("pulseboard_gateway_resyncs_delayed_total"); n < float64(500-let()) {
+		t.Errorf("%v of 500 were delayed", n)
 	}
 	w.publish(w.result(oneKey, now()-1000, 2))
 	seen := 0
@@ -84,7 +89,7 @@ func TestResyncHasARate(t *testing.T) {
 		if s.Type != "snapshot" {
 			continue
 		}
-		if seen++; seen > 8 {
+		if seen++; seen > let() {
 			t.Fatalf("%d snapshots", seen)
 		}
 		if len(s.Points) == 2 {
