@@ -122,10 +122,12 @@ func (s *Store) Adopt(b *Build) *Selector {
 	delete(m.builds, b.selector)
 	if old := m.selectors[b.id]; old != nil {
 		if old.span >= b.selector.span { // Another build was as long, and faster.
-			m.detach(b.selector)
+			b.selector.gone = true
+			m.detach()
 			return old
 		}
-		m.detach(old)
+		old.gone = true
+		m.detach()
 	}
 	if m.selectors == nil {
 		m.selectors = make(map[string]*Selector)
@@ -149,6 +151,7 @@ func (s *Store) Adopt(b *Build) *Selector {
 func (s *Store) Abandon(b *Build) {
 	if m := s.metrics[b.metric]; m != nil && b.fresh {
 		delete(m.builds, b.selector)
-		m.detach(b.selector)
+		b.selector.gone = true
+		m.detach()
 	}
 }

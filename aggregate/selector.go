@@ -18,6 +18,7 @@ type Selector struct {
 	span    int64 // Slices that the trees hold.
 	keep    int64 // Slices for which a group without events stays listed.
 	matched int
+	gone    bool // It is not fed any more.
 	byKey   map[string]*group
 	groups  []*group // Rising by key.
 }

@@ -327,26 +327,42 @@ func (s *Store) Reaches(sel *Selector, from int64) bool {
 	return !s.begun || from > s.newest-sel.span
 }
 
-// Drop removes a selector that no query uses any more.
-func (s *Store) Drop(metric, id string) {
+// Drop removes selectors that no query uses any more, of one metric: what it costs
+// is the series of the metric, however many selectors go.
+func (s *Store) Drop(metric string, ids ...string) {
 	m := s.metrics[metric]
-	if m == nil || m.selectors[id] == nil {
+	if m == nil {
 		return
 	}
-	s.charge(-m.selectors[id].size())
-	m.detach(m.selectors[id])
-	delete(m.selectors, id)
+	some := false
+	for _, id := range ids {
+		if sel := m.selectors[id]; sel != nil {
+			s.charge(-sel.size())
+			sel.gone, some = true, true
+			delete(m.selectors, id)
+		}
+	}
+	if some {
+		m.detach()
+	}
 }
 
-func (m *metricSeries) detach(sel *Selector) {
+// detach lets the series feed no selector any more that is gone.
+func (m *metricSeries) detach() {
 	for _, sr := range m.series {
-		if !slices.ContainsFunc(sr.feeds, func(f feed) bool { return f.selector == sel }) {
+		kept := 0
+		for _, f := range sr.feeds {
+			if !f.selector.gone {
+				kept++
+			}
+		}
+		if kept == len(sr.feeds) {
 			continue
 		}
-		// The list is made anew: DeleteFunc would leave the selector in its tail, and so in memory.
-		var feeds []feed
+		// The list is made anew: DeleteFunc would leave the selectors in its tail, and so in memory.
+		feeds := make([]feed, 0, kept)
 		for _, f := range sr.feeds {
-			if f.selector != sel {
+			if !f.selector.gone {
 				feeds = append(feeds, f)
 			}
 		}

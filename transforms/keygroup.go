@@ -162,9 +162,10 @@ func (k *keyGroup) follow() {
 		keys[q.key] = q
 	}
 	if k.queries != nil {
+		gone := make(map[string][]string) // By metric: each is walked once, for timers wait.
 		for _, old := range k.queries.byGroup[k.id] {
 			if !used[selectorID{old.metric, old.selector}] {
-				k.store.Drop(old.metric, old.selector)
+				gone[old.metric] = append(gone[old.metric], old.selector)
 			}
 			if keys[old.key] == nil {
 				delete(k.told, old.key)
@@ -173,6 +174,9 @@ func (k *keyGroup) follow() {
 			if q := keys[old.key]; q == nil || !slices.Equal(q.refreshMs, old.refreshMs) {
 				delete(k.progress, old.key)
 			}
+		}
+		for metric, ids := range gone {
+			k.store.Drop(metric, ids...)
 		}
 	}
 	k.queries = qs
