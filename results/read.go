@@ -86,6 +86,27 @@ func (t Tip) Complete() bool {
 	return err == nil && r.Complete
 }
 
+// Oldest returns the window end of the oldest entry of each history, epoch ms, 0 when
+// there is none, in one round trip.
+func (s *Store) Oldest(ctx context.Context, streams []Stream) ([]int64, error) {
+	pipe := s.client.Pipeline()
+	answers := make([]*redis.XMessageSliceCmd, 0, len(streams))
+	for _, st := range streams {
+		answers = append(answers, pipe.XRangeN(ctx, historyKey(st.Key, st.RefreshMs), "-", "+", 1))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("cannot read the oldest window ends of %d histories: %w", len(streams), err)
+	}
+	ends := make([]int64, len(streams))
+	for i, a := range answers {
+		if entries := a.Val(); len(entries) > 0 {
+			text, _, _ := strings.Cut(entries[0].ID, "-")
+			ends[i], _ = strconv.ParseInt(text, 10, 64) // Redis has no other ids.
+		}
+	}
+	return ends, nil
+}
+
 // Newest returns the newest entry of each history, in one round trip.
 func (s *Store) Newest(ctx context.Context, streams []Stream) ([]Tip, error) {
 	if len(streams) == 0 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"pulseboard/catalog"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
+	"pulseboard/metric"
 	"pulseboard/results"
 	"pulseboard/transforms"
 )
@@ -68,7 +71,8 @@ type publisher struct {
 	log   *slog.Logger
 	pace  pace // Of the refiller alone.
 
-	mark string // What Redis had when it was last looked at; of watch alone.
+	mark   string    // What Redis had when it was last looked at; of watch alone,
+	looked time.Time // as is when that was.
 
 	mu       sync.Mutex
 	away     bool               // Redis does not answer.
@@ -273,8 +277,10 @@ func (p *publisher) look(ctx context.Context) {
 	mark, err := p.store.Mark(ctx)
 	var lost []string
 	if err == nil && p.mark != "" && mark != p.mark {
-		lost = transforms.Keys(p.run) // Without the lock: key groups ask Behind under their own.
-		p.log.Warn("Redis was emptied: all histories are written again", "histories", len(lost))
+		// Without the lock: key groups ask Behind under their own.
+		if lost, err = p.lost(ctx, transforms.Histories(p.run), p.looked); len(lost) > 0 {
+			p.log.Warn("Redis was emptied, or has deleted keys: their histories are written again", "keys", len(lost))
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -287,7 +293,7 @@ func (p *publisher) look(ctx context.Context) {
 	for _, key := range lost {
 		p.fallBehind(key).anew = true
 	}
-	p.mark = mark
+	p.mark, p.looked = mark, time.Now()
 	if p.away {
 		p.away = false
 		redisAway.Set(0)
@@ -300,6 +306,38 @@ func (p *publisher) look(ctx context.Context) {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// lost returns the keys whose histories must be written again when the mark is gone: all
+// of them, since some have entries again. A Redis that deletes keys for want of memory
+// may have deleted the mark alone, so of that one those that it has not, or only since
+// it was looked at.
+func (p *publisher) lost(ctx context.Context, histories map[string][]int64, looked time.Time) (lost []string, err error) {
+	p.mu.Lock()
+	evicts := p.evicts
+	p.mu.Unlock()
+	if !evicts {
+		return slices.Collect(maps.Keys(histories)), nil
+	}
+	var streams []results.Stream
+	for key, refresh := range histories {
+		for _, ms := range refresh {
+			streams = append(streams, results.Stream{Key: key, RefreshMs: ms})
+		}
+	}
+	oldest, err := p.store.Oldest(ctx, streams)
+	if err != nil {
+		return nil, err
+	}
+	// An end that was written since lies at most the delay of its query before, and a little.
+	since := looked.Add(-(metric.MaxDelaySeconds + 5) * time.Second).UnixMilli()
+	missing := make(map[string]bool)
+	for i, s := range streams {
+		if oldest[i] == 0 || oldest[i] >= since {
+			missing[s.Key] = true
+		}
+	}
+	return slices.Collect(maps.Keys(missing)), nil
 }
 
 // lookAtMemory tells of a Redis that forgets parts of histories when it is full.

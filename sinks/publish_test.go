@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -229,6 +230,24 @@ func TestEmptiedRedisIsWrittenAnew(t *testing.T) {
 	// The second half goes on where the first stopped.
 	if tips, err := r.Tips(t.Context(), key, []int64{1000}); err != nil || tips[1000] != 2000 {
 		t.Fatalf("tips %v, %v", tips, err)
+	}
+}
+
+// What is missing is written again, and no more: a Redis that deletes keys may have
+// deleted the mark alone.
+func TestOnlyWhatIsMissingIsWrittenAgain(t *testing.T) {
+	s := newStage(t)
+	looked := time.UnixMilli(1_000_000)
+	s.live(1000, "old:sum:1s")
+	s.live(999_000, "old:sum:1s")
+	s.live(999_000, "since:sum:1s") // It was deleted with what it held before.
+	for evicts, want := range map[bool][]string{true: {"gone:sum:1s", "since:sum:1s"}, false: {"gone:sum:1s", "old:sum:1s", "since:sum:1s"}} {
+		s.p.evicts = evicts
+		got, err := s.p.lost(t.Context(), map[string][]int64{"old:sum:1s": {1000}, "since:sum:1s": {1000}, "gone:sum:1s": {1000}}, looked)
+		slices.Sort(got)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("evicts %v: %v, %v; want %v", evicts, got, err, want)
+		}
 	}
 }
 

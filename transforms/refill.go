@@ -22,19 +22,20 @@ type Refilling interface {
 // ErrNotReady says that a key cannot be refilled yet: its query is being prepared, or its key group begins anew.
 var ErrNotReady = errors.New("the query is not ready yet")
 
-// Keys returns the metric keys that a run computes in this process.
-func Keys(run string) []string {
-	var keys []string
+// Histories returns the metric keys that a run computes in this process, and their
+// refresh intervals, ms.
+func Histories(run string) map[string][]int64 {
+	histories := make(map[string][]int64)
 	for _, k := range groupsOf(run) {
 		k.mu.Lock()
 		if k.queries != nil {
 			for _, q := range k.queries.byGroup[k.id] {
-				keys = append(keys, q.key)
+				histories[q.key] = q.refreshMs
 			}
 		}
 		k.mu.Unlock()
 	}
-	return keys
+	return histories
 }
 
 // Refill writes what the histories of a key lack, from the newest end that Redis
