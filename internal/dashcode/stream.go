@@ -24,7 +24,7 @@ func readYAML(file string, input []byte) (docs []*document, faults []Fault) {
 		if body, err = parts[i].parse(); err != nil || body == nil {
 			continue
 		}
-		r := &yamlReader{doc: newDocument(file, len(docs)), anchors: make(map[string]ast.Node), aliases: make(map[*ast.AliasNode]ast.Node), read: make(map[token.Position]bool)}
+		r := newYAMLReader(newDocument(file, len(docs)))
 		v := r.value(body, "", 0)
 		if len(r.doc.faults) == 0 {
 			r.complain(parts[i])

@@ -118,8 +118,8 @@ func TestAnchorsAgain(t *testing.T) {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
-	docs, _ := readYAML("a.yaml", []byte("a: &x 1\nb: &y [*x]\nc: &x 2\nd: *y\ne: &z {k: &w 1}\nf: &w 2\ng: *z\nh: *w\n"))
-	if got := fmt.Sprint(docs[0].value); got != "map[a:1 b:[1] c:2 d:[1] e:map[k:1] f:2 g:map[k:1] h:2]" {
+	docs, _ := readYAML("a.yaml", []byte("a: &x 1\nb: &y [*x]\nc: &x 2\nd: *y\ne: &z {k: &w 1}\nf: &w 2\ng: *z\nh: *w\ni: &o {k: &o 3}\nj: *o\n"))
+	if got := fmt.Sprint(docs[0].value); got != "map[a:1 b:[1] c:2 d:[1] e:map[k:1] f:2 g:map[k:1] h:2 i:map[k:3] j:3]" {
 		t.Error(got)
 	}
 }

@@ -21,9 +21,17 @@ type yamlReader struct {
 	// What each alias was found to mean when it was read in its place: the name may
 	// have another anchor by the time that a node which holds it is read again.
 	aliases  map[*ast.AliasNode]ast.Node
+	open     map[ast.Node]bool       // Nodes with an anchor that are being read.
 	unfolded int                     // How many aliases the node that is read stands under.
 	read     map[token.Position]bool // Where the values stand that were read.
 	tooMuch  bool
+}
+
+func newYAMLReader(d *document) *yamlReader {
+	return &yamlReader{
+		doc: d, anchors: make(map[string]ast.Node), aliases: make(map[*ast.AliasNode]ast.Node),
+		open: make(map[ast.Node]bool), read: make(map[token.Position]bool),
+	}
 }
 
 func placeOf(file string, t *token.Token) Place {
@@ -125,10 +133,11 @@ func (r *yamlReader) anchor(n *ast.AnchorNode, at string, depth int) any {
 	if r.unfolded > 0 { // Its place is elsewhere.
 		return r.value(n.Value, at, depth)
 	}
-	// Known only from its end on, so that it cannot hold itself.
-	delete(r.anchors, name)
-	v := r.value(n.Value, at, depth)
+	// From here on the name means this node, but it cannot hold itself.
 	r.anchors[name] = n.Value
+	r.open[n.Value] = true
+	v := r.value(n.Value, at, depth)
+	delete(r.open, n.Value)
 	return v
 }
 
@@ -137,7 +146,7 @@ func (r *yamlReader) alias(n *ast.AliasNode, at string, depth int) any {
 	r.note(n.Value)
 	target, ok := r.aliases[n]
 	if !ok {
-		if target, ok = r.anchors[name]; !ok {
+		if target, ok = r.anchors[name]; !ok || r.open[target] {
 			r.fail(n, at, codeAnchor, "there is no anchor &%s before this place", name)
 			return nil
 		}
