@@ -34,7 +34,7 @@ func (s *Service) routes(m *metrics) http.Handler {
 		s.log.Error("a request ended in a panic", "method", c.Request.Method, "path", c.Request.URL.Path, "panic", what)
 		fail(c, service.NewProblem(http.StatusInternalServerError, "the config service made a mistake with this request; its log says more"))
 	}))
-	e.Use(limitTime)
+	e.Use(limitTime, joinLists)
 	e.NoRoute(func(c *gin.Context) {
 		fail(c, service.NewProblem(http.StatusNotFound, "there is nothing at this path; /openapi.yaml lists what there is"))
 	})
