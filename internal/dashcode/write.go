@@ -143,7 +143,7 @@ func appendText(b []byte, s string) []byte {
 
 func special(s string) bool {
 	switch strings.ToLower(s) {
-	case "true", "false", "yes", "no", "on", "off", "null", "inf", "nan":
+	case "true", "false", "yes", "no", "on", "off", "y", "n", "null", "inf", "nan":
 		return true
 	}
 	return false
@@ -158,6 +158,11 @@ func FileName(d configsvc.Dashboard, taken func(name string) bool) string {
 	}
 	if taken(name) {
 		name = strings.TrimPrefix(slug(d.Title)+"-"+d.ID, "-")
+	}
+	if whole := name; taken(name) {
+		for n := 2; taken(name); n++ {
+			name = fmt.Sprintf("%s-%d", whole, n)
+		}
 	}
 	return name
 }
