@@ -143,7 +143,7 @@ func appendText(b []byte, s string) []byte {
 
 func special(s string) bool {
 	switch strings.ToLower(s) {
-	case "true", "false", "yes", "no", "on", "off", "y", "n", "null", "inf", "nan":
+	case "true", "false", "yes", "no", "on", "off", "null", "inf", "nan":
 		return true
 	}
 	return false
