@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -34,13 +35,11 @@ func (s *Service) routes(m *metrics) http.Handler {
 		s.log.Error("a request ended in a panic", "method", c.Request.Method, "path", c.Request.URL.Path, "panic", what)
 		fail(c, service.NewProblem(http.StatusInternalServerError, "the config service made a mistake with this request; its log says more"))
 	}))
-	e.Use(limitTime)
+	e.Use(limitTime, joinLists)
 	e.NoRoute(func(c *gin.Context) {
-		fail(c, service.NewProblem(http.StatusNotFound, "there is nothing at this path; /openapi.yaml lists what there is"))
+		service.NotFound(c.Writer, c.Request, "/openapi.yaml lists what there is")
 	})
-	e.NoMethod(func(c *gin.Context) {
-		fail(c, service.NewProblem(http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; the header Allow lists what it takes"))
-	})
+	e.NoMethod(func(c *gin.Context) { service.NotAllowed(c.Writer, c.Request) })
 	e.Use(func(c *gin.Context) {
 		defer func() {
 			if b, ok := c.Value(bodyName).(*bodies.Body); ok {
@@ -53,13 +52,14 @@ func (s *Service) routes(m *metrics) http.Handler {
 	e.Use(func(c *gin.Context) {
 		if c.Request.URL.Path == "/dashboards/validate" && c.Request.Method != http.MethodPost {
 			c.Header("Allow", http.MethodPost)
-			fail(c, service.NewProblem(http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; the header Allow lists what it takes"))
+			c.Abort()
+			service.NotAllowed(c.Writer, c.Request)
 		}
 	})
 	RegisterHandlersWithOptions(e, api{s}, GinServerOptions{
 		Middlewares: []MiddlewareFunc{s.admit},
 		ErrorHandler: func(c *gin.Context, err error, status int) {
-			fail(c, service.NewProblem(status, err.Error()))
+			fail(c, service.NewProblem(status, parameterText(c, err)))
 		},
 	})
 	for _, r := range e.Routes() {
@@ -68,6 +68,21 @@ func (s *Service) routes(m *metrics) http.Handler {
 		}
 	}
 	return e
+}
+
+// parameterText says which parameter of a request cannot be read. Those that are
+// no texts are numbers.
+func parameterText(c *gin.Context, err error) string {
+	_, rest, ok := strings.Cut(err.Error(), "Invalid format for parameter ")
+	name, _, _ := strings.Cut(rest, ":")
+	if !ok {
+		return err.Error()
+	}
+	value := c.Param(name)
+	if value == "" {
+		value = c.Query(name)
+	}
+	return fmt.Sprintf("%s is %.100q: it must be a whole number", name, value)
 }
 
 // fail answers with a problem document.

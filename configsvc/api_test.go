@@ -72,11 +72,11 @@ func do(t *testing.T, srv *httptest.Server, method, path, body string, header ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
 	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
+		req.Header.Add(header[i], header[i+1])
+	}
+	if body != "" && req.Header["Content-Type"] == nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := srv.Client().Do(req)
 	if err != nil {
@@ -192,7 +192,7 @@ func TestStatusCodes(t *testing.T) {
 		{"stale and wrong", "PATCH", path, `{"title":1}`, []string{"If-Match", `"9"`}, 412, nil},
 		{"stale", "PATCH", path + "/widgets", "{}", []string{"If-Match", `"9"`}, 412, nil},
 		{"stale", "DELETE", path, "", []string{"If-Match", `"9"`}, 412, nil},
-		{"weak", "DELETE", path, "", []string{"If-Match", `W/"1"`}, 412, nil},
+		{"weak and another", "DELETE", path, "", []string{"If-Match", `W/"2"`}, 412, nil},
 		{"changed id", "PUT", path, `{"dashboard_id":"` + idB + `"}`, []string{"If-Match", "*"}, 422, []string{"/dashboard_id"}},
 		{"changed id", "PATCH", path, `{"dashboard_id":"` + idB + `"}`, []string{"If-Match", "*"}, 422, []string{"/dashboard_id"}},
 		{"patch is no object", "PATCH", path, `[]`, []string{"If-Match", "*"}, 422, []string{""}},

@@ -3,6 +3,7 @@ package configsvc
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -26,20 +27,24 @@ func (m matcher) matches(version int64) bool {
 }
 
 // parseIfMatch reads the header that every change needs; when ok is false, the
-// answer was given. Weak tags are kept and match nothing, as RFC 9110 has it.
+// answer was given.
 func parseIfMatch(c *gin.Context, header *string) (m matcher, ok bool) {
-	if header == nil || strings.TrimSpace(*header) == "" {
+	if header == nil || strings.Trim(*header, " \t,") == "" {
 		fail(c, service.NewProblem(http.StatusPreconditionRequired,
 			`this change needs If-Match with the ETag of the version it is made for, such as If-Match: "7" (If-Match: * for whatever there is), so that nobody's change is overwritten unseen`))
 		return m, false
 	}
 	if m, ok = parseTags(*header); !ok {
-		fail(c, service.NewProblem(http.StatusBadRequest, `If-Match must be * or an ETag with its quotes, such as "7"`))
+		fail(c, service.NewProblem(http.StatusBadRequest, fmt.Sprintf(`If-Match is %.100q: it must be * or ETags with their quotes, such as "7"`, *header)))
 	}
 	return m, ok
 }
 
 // parseTags reads * or a list of entity tags, which may hold commas themselves.
+//
+// A weak tag is taken for the strong one. A proxy that compresses makes W/"7" of "7"
+// on the way to the client, and RFC 9110 would have the client's change refused for
+// ever. Our tags are versions: they name the same document whatever its bytes are.
 func parseTags(header string) (m matcher, ok bool) {
 	rest := strings.Trim(header, " \t")
 	if rest == "*" {
@@ -51,7 +56,7 @@ func parseTags(header string) (m matcher, ok bool) {
 		if rest == "" {
 			return m, len(m.tags) > 0
 		}
-		opaque, weak := strings.CutPrefix(rest, "W/")
+		opaque := strings.TrimPrefix(rest, "W/")
 		if opaque == "" || opaque[0] != '"' {
 			return m, false
 		}
@@ -59,24 +64,26 @@ func parseTags(header string) (m matcher, ok bool) {
 		if end < 0 {
 			return m, false
 		}
-		t := opaque[:end+2]
+		m.tags = append(m.tags, opaque[:end+2])
 		if rest = strings.TrimLeft(opaque[end+2:], " \t"); rest != "" && rest[0] != ',' {
 			return m, false
 		}
-		if weak {
-			t = "W/" + t
-		}
-		m.tags = append(m.tags, t)
 	}
 }
 
-// notModified compares weakly, as If-None-Match is meant to.
 func notModified(header string, version int64) bool {
 	m, ok := parseTags(header)
-	for i, t := range m.tags {
-		m.tags[i] = strings.TrimPrefix(t, "W/")
-	}
 	return ok && m.matches(version)
+}
+
+// joinLists makes one line of headers that are lists and came in several, which
+// means the same (RFC 9110, 5.3).
+func joinLists(c *gin.Context) {
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		if lines := c.Request.Header[name]; len(lines) > 1 {
+			c.Request.Header[name] = []string{strings.Join(lines, ", ")}
+		}
+	}
 }
 
 // cursor names the place after d. Clients take it as it is.

@@ -32,6 +32,8 @@ func routes(h *hub, cfg Config) (http.Handler, error) {
 	r := gin.New()
 	// nil has no address that could be wrong: who a client is, proxies tells.
 	_ = r.SetTrustedProxies(nil)
+	r.HandleMethodNotAllowed = true
+	r.RedirectTrailingSlash = false
 	proxies, err := service.ParseProxies(cfg.TrustedProxies)
 	if err != nil {
 		return nil, err
@@ -51,11 +53,14 @@ func routes(h *hub, cfg Config) (http.Handler, error) {
 	}
 	r.GET("/stream/:id", s.open)
 	r.GET("/stream/:id/events", s.openEvents)
-	r.GET("/dashboards/:id/widgets/:wid/snapshot", h.guard.Gin(auth.View), h.getSnapshot)
-	r.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapi) })
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		r.Handle(method, "/dashboards/:id/widgets/:wid/snapshot", h.guard.Gin(auth.View), h.getSnapshot)
+		r.Handle(method, "/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapi) })
+	}
+	r.NoMethod(func(c *gin.Context) { service.NotAllowed(c.Writer, c.Request) })
 	r.NoRoute(func(c *gin.Context) {
 		if cfg.Page == nil {
-			problem(c, http.StatusNotFound, "there is nothing at this address")
+			service.NotFound(c.Writer, c.Request, "/openapi.yaml lists what there is")
 			return
 		}
 		// Gin has set 404 beforehand; the page decides by itself.

@@ -42,17 +42,19 @@ func (s *Service) routes() http.Handler {
 		fail(c, http.StatusInternalServerError, "ingest made a mistake with this request; its log says more")
 	}))
 	e.NoRoute(func(c *gin.Context) {
-		fail(c, http.StatusNotFound, "there is nothing at this path; events go to POST /ingest")
+		service.NotFound(c.Writer, c.Request, "events go to POST /ingest, and in the line protocol of InfluxDB to POST /write or /api/v2/write")
 	})
 	e.NoMethod(func(c *gin.Context) {
-		fail(c, http.StatusMethodNotAllowed, "this path does not take "+c.Request.Method+"; events are sent with POST")
+		service.NotAllowed(c.Writer, c.Request)
 	})
 	for _, f := range formats() {
 		for _, path := range f.paths {
 			e.POST(path, s.serve(f))
 		}
 	}
-	e.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openAPI) })
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		e.Handle(method, "/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openAPI) })
+	}
 	return e
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -122,7 +121,7 @@ func Main(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	mux := service.Mux(http.NotFoundHandler(), metrics, ready)
+	mux := service.Mux(service.OnlyMetrics(), metrics, ready)
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 2)
 	go func() { served <- server.Serve(serving, ln, mux) }()

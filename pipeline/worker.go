@@ -22,7 +22,6 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/util/grpcx"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -226,9 +225,10 @@ func serveMetrics(ctx context.Context, o workerOptions, metrics *prometheus.Regi
 	}
 	log.Info("metrics are served", "addr", ln.Addr().String())
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics", service.Metrics(metrics))
+	mux.Handle("/", service.Nothing("there is /metrics"))
 	go func() {
-		if err := server.Serve(ctx, ln, mux); err != nil {
+		if err := server.Serve(ctx, ln, service.Strict(mux)); err != nil {
 			log.Error("metrics are no longer served", "error", err)
 		}
 	}()

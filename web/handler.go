@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pulseboard/internal/service"
 )
 
 const (
@@ -18,8 +20,9 @@ const (
 )
 
 // Handler serves the embedded page: /assets/* for ever in caches and 404 when
-// missing, index.html for every other path, because the page routes /, /d/{id}
-// and the rest itself. Only GET and HEAD are answered.
+// missing, index.html for the paths that the page has something to show for, and
+// 404 for all others: a program that asks for what is not there must not be told
+// that it is well with a page for people. Only GET and HEAD are answered.
 func Handler() http.Handler {
 	files, ok := Dist()
 	if !ok {
@@ -33,18 +36,33 @@ func Handler() http.Handler {
 // without an index.html, gives the placeholder.
 func HandlerFor(files fs.FS) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
-			return
-		}
 		secure(w.Header())
-		if strings.HasPrefix(r.URL.Path, assetPrefix) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, assetPrefix):
 			serveAsset(w, r, files)
-			return
+		case !isPage(r.URL.EscapedPath()):
+			service.NotFound(w, r, "the page is at /, events go to POST /ingest, and dashboards are at /dashboards")
+		case service.Reads(w, r):
+			servePage(w, r, files)
 		}
-		servePage(w, r, files)
 	})
+}
+
+// isPage reports whether the page shows something at an escaped path; it is what
+// parseRoute of src/router.ts knows.
+func isPage(path string) bool {
+	if path == "/" || path == "/status" {
+		return true
+	}
+	rest, ok := strings.CutPrefix(path, "/d/")
+	parts := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	switch {
+	case !ok || parts[0] == "":
+		return false
+	case len(parts) == 1, len(parts) == 2 && parts[1] == "edit":
+		return true
+	}
+	return len(parts) == 3 && parts[1] == "w" && parts[2] != ""
 }
 
 // secure sets the headers that every answer carries. The page has no inline
@@ -67,12 +85,15 @@ func serveAsset(w http.ResponseWriter, r *http.Request, files fs.FS) {
 	name := strings.TrimPrefix(r.URL.Path, "/")
 	kind := contentType(name)
 	if files == nil || kind == "" || !fs.ValidPath(name) {
-		notFound(w)
+		notFound(w, r)
 		return
 	}
 	contents, err := fs.ReadFile(files, name)
 	if err != nil {
-		notFound(w)
+		notFound(w, r)
+		return
+	}
+	if !service.Reads(w, r) {
 		return
 	}
 	h := w.Header()
@@ -92,9 +113,8 @@ func serveAsset(w http.ResponseWriter, r *http.Request, files fs.FS) {
 	_, _ = w.Write(contents) // The client went away; there is nobody to tell.
 }
 
-func notFound(w http.ResponseWriter) {
-	w.Header().Set("Cache-Control", "no-store")
-	http.Error(w, "no such asset", http.StatusNotFound)
+func notFound(w http.ResponseWriter, r *http.Request) {
+	service.NotFound(w, r, "no such asset is in this build; load the page again")
 }
 
 // contentType knows the kinds of file that a build has. The system's own table

@@ -3,10 +3,12 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -57,14 +59,14 @@ func TestHandlerRoutes(t *testing.T) {
 		{"root", "GET", "/", 200, "built", "no-cache", "text/html"},
 		{"dashboard", "GET", "/d/6f9", 200, "built", "no-cache", "text/html"},
 		{"status", "GET", "/status", 200, "built", "no-cache", "text/html"},
-		{"anything else", "GET", "/some/where.html", 200, "built", "no-cache", "text/html"},
+		{"anything else", "GET", "/some/where.html", 404, "there is nothing at", "no-store", "application/problem+json"},
 		{"script", "GET", "/assets/main-ABC.js", 200, "let a", "immutable", "text/javascript"},
 		{"icon", "GET", "/assets/icon-ABC.svg", 200, "<svg", "immutable", "image/svg+xml"},
-		{"missing asset", "GET", "/assets/main-OLD.js", 404, "no such asset", "no-store", "text/plain"},
-		{"folder", "GET", "/assets/", 404, "no such asset", "no-store", "text/plain"},
-		{"above the folder", "GET", "/assets/../index.html", 404, "no such asset", "no-store", "text/plain"},
-		{"packed file by name", "GET", "/assets/main-ABC.js.gz", 404, "no such asset", "no-store", "text/plain"},
-		{"post", "POST", "/", 405, "method not allowed", "", "text/plain"},
+		{"missing asset", "GET", "/assets/main-OLD.js", 404, "no such asset", "no-store", "application/problem+json"},
+		{"folder", "GET", "/assets/", 404, "no such asset", "no-store", "application/problem+json"},
+		{"above the folder", "GET", "/assets/../index.html", 404, "no such asset", "no-store", "application/problem+json"},
+		{"packed file by name", "GET", "/assets/main-ABC.js.gz", 404, "no such asset", "no-store", "application/problem+json"},
+		{"post", "POST", "/", 405, "does not take POST", "", "application/problem+json"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -79,6 +81,31 @@ func TestHandlerRoutes(t *testing.T) {
 				t.Errorf("Content-Type %q, want %q", kind, test.kind)
 			}
 		})
+	}
+}
+
+// The paths of the page are those that its own router knows: see src/router.test.ts.
+func TestHandlerServesThePageForItsPathsOnly(t *testing.T) {
+	text, err := os.ReadFile("testdata/routes.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routes struct{ Page, Nothing []string }
+	if err := json.Unmarshal(text, &routes); err != nil || len(routes.Page) == 0 || len(routes.Nothing) == 0 {
+		t.Fatal(err, routes)
+	}
+	h := HandlerFor(built(t))
+	for _, path := range routes.Page {
+		if a := get(t, h, "GET", "http://h"+path, nil); a.status != 200 || !strings.Contains(a.body, "built") {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	for _, path := range routes.Nothing {
+		for _, method := range []string{"GET", "HEAD", "POST", "DELETE"} {
+			if a := get(t, h, method, "http://h"+path, nil); a.status != 404 || a.header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%s %s: %d of %s", method, path, a.status, a.header.Get("Content-Type"))
+			}
+		}
 	}
 }
 

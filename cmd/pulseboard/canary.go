@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"strings"
 
@@ -97,7 +96,7 @@ func runCanary(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	mux := service.Mux(http.NotFoundHandler(), metrics, ready)
+	mux := service.Mux(service.OnlyMetrics(), metrics, ready)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return server.Serve(ctx, ln, mux) })
 	g.Go(func() error { return c.Run(ctx) })

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"pulseboard/configsvc"
 	"pulseboard/internal/conf"
@@ -94,7 +95,7 @@ func (w *writing) write(found []configsvc.Dashboard) error {
 			return err
 		}
 		if w.dir != "" {
-			if err := w.file(names[i]+"."+w.format, b); err != nil {
+			if err := w.file(names[i]+"."+w.format, b, found); err != nil {
 				return err
 			}
 			continue
@@ -129,13 +130,28 @@ func fileNames(found []configsvc.Dashboard) []string {
 	return names
 }
 
-// file leaves a file alone that has the bytes already.
-func (w *writing) file(name string, b []byte) error {
+// file leaves a file alone that has the bytes already, and one that holds other
+// dashboards than those that are written.
+func (w *writing) file(name string, b []byte, found []configsvc.Dashboard) error {
 	path := filepath.Join(w.dir, name)
 	before, err := os.ReadFile(path)
-	if err == nil && bytes.Equal(before, b) {
+	switch {
+	case err == nil && bytes.Equal(before, b):
 		w.say("unchanged %s", path)
 		return nil
+	case err == nil:
+		set, err := dashcode.Load([]string{path}, configsvc.Rules{SliceMs: 1})
+		if err != nil {
+			return err
+		}
+		if len(set.Faults) > 0 {
+			return fmt.Errorf("cannot write %s: what is in it cannot be read whole and may be another dashboard: move it away first: %s", path, set.Faults[0])
+		}
+		for _, i := range set.Items {
+			if !slices.ContainsFunc(found, func(d configsvc.Dashboard) bool { return d.ID == i.Dashboard.ID }) {
+				return fmt.Errorf("cannot write %s: it holds dashboard %q (%s) too: move that into another file, or remove it, first", path, i.Dashboard.Title, i.Dashboard.ID)
+			}
+		}
 	}
 	if err := os.WriteFile(path, b, 0o644); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)

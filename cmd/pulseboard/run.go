@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pulseboard/catalog"
 	"pulseboard/configsvc"
@@ -259,10 +258,10 @@ func (a *app) start(ctx context.Context, ln net.Listener) error {
 	if !a.options.noCanary {
 		a.ready.Add(health.Canary(a.metrics))
 	}
-	a.mux.HandleFunc("GET /healthz", service.Alive)
-	a.mux.Handle("GET /readyz", a.ready)
-	a.mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{a.metrics, a.pipeline}, promhttp.HandlerOpts{}))
-	a.group.start(ctx, "http", func(ctx context.Context) error { return a.server.Serve(ctx, ln, a.mux) })
+	a.mux.Handle("/healthz", service.Alive())
+	a.mux.Handle("/readyz", a.ready)
+	a.mux.Handle("/metrics", service.Metrics(prometheus.Gatherers{a.metrics, a.pipeline}))
+	a.group.start(ctx, "http", func(ctx context.Context) error { return a.server.Serve(ctx, ln, service.Strict(a.mux)) })
 	if !a.options.noDemo {
 		a.startDemo(ctx)
 	}
@@ -480,7 +479,7 @@ func (a *app) startGateway(ctx context.Context) error {
 	}
 	a.group.start(ctx, "gateway", s.Run)
 	a.mux.Handle("/", s.Handler())
-	a.mux.Handle("GET /dashboards/{id}/widgets/{wid}/snapshot", s.Handler())
+	a.mux.Handle("/dashboards/{id}/widgets/{wid}/snapshot", s.Handler())
 	a.ready.Add(s.Checks()...)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,7 +73,6 @@ func NewClient(server, token string) (*Client, error) {
 // answer is what came back, read whole.
 type answer struct {
 	status int
-	header http.Header
 	body   []byte
 }
 
@@ -102,7 +102,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if err != nil {
 		return answer{}, fmt.Errorf("cannot read the answer of the config service to %s %s: %w", method, path, err)
 	}
-	a := answer{res.StatusCode, res.Header, b}
+	a := answer{res.StatusCode, b}
 	if a.status >= http.StatusBadRequest {
 		e := &AnswerError{Method: method, Path: path, Status: a.status}
 		if strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
@@ -115,7 +115,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 
 // document reads an answer that is a dashboard.
 func (a answer) document(method, path string) (d configsvc.Dashboard, err error) {
-	if err := json.Unmarshal(a.body, &d); err != nil || d.ID == "" {
+	if err := json.Unmarshal(a.body, &d); err != nil || d.ID == "" || d.Version < 1 {
 		return d, fmt.Errorf("the answer to %s %s is no dashboard: is --server the config service?", method, path)
 	}
 	return d, nil
@@ -132,14 +132,15 @@ func meant(err error, status int, is error) error {
 	return err
 }
 
-// Get returns a dashboard and its ETag.
+// Get returns a dashboard and the tag of its version. That is made of the document:
+// the header ETag may be lost or changed on the way, by what compresses answers.
 func (c *Client) Get(ctx context.Context, id string) (d configsvc.Dashboard, etag string, err error) {
 	a, err := c.do(ctx, http.MethodGet, path(id), nil, nil)
 	if err != nil {
 		return d, "", meant(err, http.StatusNotFound, errNotFound)
 	}
 	d, err = a.document(http.MethodGet, path(id))
-	return d, a.header.Get("ETag"), err
+	return d, `"` + strconv.FormatInt(d.Version, 10) + `"`, err
 }
 
 // judge returns a dashboard as the service would keep it, by its own rules: its

@@ -2,12 +2,10 @@ package dashcode
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -77,58 +75,6 @@ func loadFiles(files []string, readFile func(string) ([]byte, error), rules conf
 	return s, nil
 }
 
-func isDashboardFile(name string) bool {
-	switch filepath.Ext(name) {
-	case ".yaml", ".yml", ".json":
-		return true
-	}
-	return false
-}
-
-// find lists the files, sorted within each folder, each once.
-func find(paths []string) ([]string, error) {
-	var out []string
-	add := func(path string) {
-		if path = filepath.Clean(path); !slices.Contains(out, path) {
-			out = append(out, path)
-		}
-	}
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("cannot read %s: there is no such file or folder", path)
-		case err != nil:
-			return nil, fmt.Errorf("cannot read %s: %w", path, err)
-		case !info.IsDir() && !isDashboardFile(path):
-			return nil, fmt.Errorf("cannot read %s: a dashboard file ends in .yaml, .yml or .json", path)
-		case !info.IsDir():
-			add(path)
-			continue
-		}
-		before := len(out)
-		err = filepath.WalkDir(path, func(inner string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			switch hidden := strings.HasPrefix(d.Name(), ".") && inner != path; {
-			case d.IsDir() && hidden:
-				return fs.SkipDir
-			case !d.IsDir() && !hidden && isDashboardFile(inner):
-				add(inner)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", path, err)
-		}
-		if len(out) == before {
-			return nil, fmt.Errorf("there is no .yaml, .yml or .json file in %s", path)
-		}
-	}
-	return out, nil
-}
-
 func read(file string, input []byte) ([]*document, []Fault) {
 	if len(input) > maxFile {
 		return nil, []Fault{{Place: Place{File: file}, Code: codeTooLarge, Detail: fmt.Sprintf("the file has %d bytes: at most %d", len(input), maxFile)}}
@@ -136,7 +82,7 @@ func read(file string, input []byte) ([]*document, []Fault) {
 	input = bytes.TrimPrefix(input, []byte("\xef\xbb\xbf"))
 	var docs []*document
 	var faults []Fault
-	if filepath.Ext(file) == ".json" {
+	if extension(file) == ".json" {
 		var d *document
 		if d, faults = readJSON(file, input); d != nil {
 			docs = []*document{d}

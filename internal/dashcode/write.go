@@ -159,6 +159,11 @@ func FileName(d configsvc.Dashboard, taken func(name string) bool) string {
 	if taken(name) {
 		name = strings.TrimPrefix(slug(d.Title)+"-"+d.ID, "-")
 	}
+	if whole := name; taken(name) {
+		for n := 2; taken(name); n++ {
+			name = fmt.Sprintf("%s-%d", whole, n)
+		}
+	}
 	return name
 }
 

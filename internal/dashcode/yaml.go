@@ -2,17 +2,13 @@ package dashcode
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
 
@@ -21,48 +17,21 @@ import (
 // say, such as numbers like 0x1F or keys that are no strings, is a fault.
 type yamlReader struct {
 	doc     *document
-	anchors map[string]ast.Node
-	tooMuch bool
+	anchors map[string]ast.Node // Those before the place that is read, by name.
+	// What each alias was found to mean when it was read in its place: the name may
+	// have another anchor by the time that a node which holds it is read again.
+	aliases  map[*ast.AliasNode]ast.Node
+	open     map[ast.Node]bool       // Nodes with an anchor that are being read.
+	unfolded int                     // How many aliases the node that is read stands under.
+	read     map[token.Position]bool // Where the values stand that were read.
+	tooMuch  bool
 }
 
-// readYAML returns the documents that are not empty.
-func readYAML(file string, input []byte) (docs []*document, faults []Fault) {
-	if !utf8.Valid(input) {
-		return nil, []Fault{{Place: Place{File: file}, Code: codeSyntax, Detail: "not YAML: the file is not UTF-8"}}
+func newYAMLReader(d *document) *yamlReader {
+	return &yamlReader{
+		doc: d, anchors: make(map[string]ast.Node), aliases: make(map[*ast.AliasNode]ast.Node),
+		open: make(map[ast.Node]bool), read: make(map[token.Position]bool),
 	}
-	parsed, err := parseYAML(input)
-	if err != nil {
-		f := Fault{Place: Place{File: file}, Code: codeSyntax, Detail: "not YAML: " + err.Error()}
-		var s *yaml.SyntaxError
-		if errors.As(err, &s) {
-			f.Detail = "not YAML: " + s.GetMessage()
-			f.Place = placeOf(file, s.GetToken())
-		}
-		return nil, []Fault{f}
-	}
-	for _, d := range parsed.Docs {
-		if d.Body == nil || d.Body.Type() == ast.CommentType || d.Body.Type() == ast.DirectiveType {
-			continue
-		}
-		r := &yamlReader{doc: newDocument(file, len(docs)), anchors: make(map[string]ast.Node)}
-		v := r.value(d.Body, "", 0)
-		if v == nil && len(r.doc.faults) == 0 {
-			continue
-		}
-		r.doc.value = v
-		docs = append(docs, r.doc)
-	}
-	return docs, nil
-}
-
-// parseYAML turns a panic of the parser into an error: a file must not end the program.
-func parseYAML(input []byte) (f *ast.File, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the parser could not make sense of it (%v)", p)
-		}
-	}()
-	return parser.ParseBytes(input, 0, parser.AllowDuplicateMapKey())
 }
 
 func placeOf(file string, t *token.Token) Place {
@@ -102,6 +71,7 @@ func (r *yamlReader) value(n ast.Node, at string, depth int) any {
 		return nil
 	}
 	r.doc.values[at] = placeOf(r.doc.file, start(n))
+	r.note(n)
 	switch n := n.(type) {
 	case *ast.NullNode:
 		return nil
@@ -137,24 +107,56 @@ func (r *yamlReader) value(n ast.Node, at string, depth int) any {
 	case *ast.MappingValueNode:
 		return r.mapping([]*ast.MappingValueNode{n}, at, depth)
 	case *ast.AnchorNode:
-		v := r.value(n.Value, at, depth)
-		// Known only from here on, so that it cannot hold itself.
-		r.anchors[nameOf(n.Name)] = n.Value
-		return v
+		return r.anchor(n, at, depth)
 	case *ast.AliasNode:
-		target, ok := r.anchors[nameOf(n.Value)]
-		if !ok {
-			r.fail(n, at, codeAnchor, "there is no anchor &%s before this place", nameOf(n.Value))
-			return nil
-		}
-		v := r.value(target, at, depth+1)
-		r.doc.values[at] = placeOf(r.doc.file, start(n))
-		return v
+		return r.alias(n, at, depth)
 	case *ast.TagNode:
 		return r.tagged(n, at, depth)
 	}
 	r.fail(n, at, codeSyntax, "a %s is nothing that a dashboard can hold", strings.ToLower(n.Type().String()))
 	return nil
+}
+
+// note remembers that the value which a node is, was read.
+func (r *yamlReader) note(n ast.Node) {
+	if l, ok := n.(*ast.LiteralNode); ok {
+		n = l.Value
+	}
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		r.read[*t.Position] = true
+	}
+}
+
+func (r *yamlReader) anchor(n *ast.AnchorNode, at string, depth int) any {
+	name := nameOf(n.Name)
+	r.note(n.Name)
+	if r.unfolded > 0 { // Its place is elsewhere.
+		return r.value(n.Value, at, depth)
+	}
+	// From here on the name means this node, but it cannot hold itself.
+	r.anchors[name] = n.Value
+	r.open[n.Value] = true
+	v := r.value(n.Value, at, depth)
+	delete(r.open, n.Value)
+	return v
+}
+
+func (r *yamlReader) alias(n *ast.AliasNode, at string, depth int) any {
+	name := nameOf(n.Value)
+	r.note(n.Value)
+	target, ok := r.aliases[n]
+	if !ok {
+		if target, ok = r.anchors[name]; !ok || r.open[target] {
+			r.fail(n, at, codeAnchor, "there is no anchor &%s before this place", name)
+			return nil
+		}
+		r.aliases[n] = target
+	}
+	r.unfolded++
+	v := r.value(target, at, depth+1)
+	r.unfolded--
+	r.doc.values[at] = placeOf(r.doc.file, start(n))
+	return v
 }
 
 func nameOf(n ast.Node) string {
@@ -178,10 +180,15 @@ func (r *yamlReader) number(n ast.Node, text, at string) any {
 }
 
 func (r *yamlReader) tagged(n *ast.TagNode, at string, depth int) any {
+	if a, ok := n.Value.(*ast.AnchorNode); ok {
+		r.fail(n, at, codeTag, "write the anchor before the tag: &%s %s", nameOf(a.Name), n.Start.Value)
+		return nil
+	}
 	switch tag := n.Start.Value; tag {
 	case "!!str":
 		if s, ok := n.Value.(ast.ScalarNode); ok {
 			r.doc.values[at] = placeOf(r.doc.file, start(n))
+			r.note(s)
 			if l, ok := s.(*ast.LiteralNode); ok {
 				return l.Value.Value
 			}
@@ -207,6 +214,7 @@ func (r *yamlReader) mapping(values []*ast.MappingValueNode, at string, depth in
 			break
 		}
 		if v.Key.IsMergeKey() {
+			r.note(v.Key)
 			merged = append(merged, r.merge(v.Value, at, depth)...)
 			continue
 		}
@@ -236,6 +244,7 @@ func (r *yamlReader) key(v *ast.MappingValueNode, at string) (string, bool) {
 	if k, ok := n.(*ast.MappingKeyNode); ok && k.Value != nil {
 		n = k.Value
 	}
+	r.note(n)
 	switch n := n.(type) {
 	case *ast.StringNode:
 		return n.Value, true

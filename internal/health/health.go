@@ -183,9 +183,7 @@ type notReady struct {
 
 // ServeHTTP answers /readyz.
 func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		service.NewProblem(http.StatusMethodNotAllowed, "this path takes GET").Write(w)
+	if !service.Reads(w, r) {
 		return
 	}
 	checks, bad := make(map[string]result, len(s.all)), ""

@@ -16,19 +16,29 @@ func NewMetrics() *prometheus.Registry {
 	return r
 }
 
+// OnlyMetrics is what a process serves beside Mux's own paths that has nothing else.
+func OnlyMetrics() http.Handler { return Nothing("there are /metrics, /healthz and /readyz") }
+
 // Mux is what a service that runs alone serves: h, /metrics, /healthz, and
 // /readyz, which is a health.Set.
-func Mux(h http.Handler, metrics prometheus.Gatherer, ready http.Handler) *http.ServeMux {
+func Mux(h http.Handler, metrics prometheus.Gatherer, ready http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", h)
-	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", Alive)
+	mux.Handle("/metrics", Metrics(metrics))
+	mux.Handle("/healthz", Alive())
 	mux.Handle("/readyz", ready)
-	return mux
+	return Strict(mux)
+}
+
+// Metrics answers /metrics.
+func Metrics(metrics prometheus.Gatherer) http.Handler {
+	return ReadOnly(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 }
 
 // Alive answers /healthz: whoever gets this answer knows that the process serves.
-func Alive(w http.ResponseWriter, _ *http.Request) {
+func Alive() http.Handler { return ReadOnly(http.HandlerFunc(alive)) }
+
+func alive(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, "ok\n") // A client that is gone cannot be told.
