@@ -231,6 +231,8 @@ export class DashboardStore {
     switch (message.type) {
       case "welcome":
         this.version = message.dashboard.version;
+        // What came over an earlier connection came at an unknown time: the device may have slept since.
+        for (const stream of this.#streams.values()) stream.arrivedAt = Number.NaN;
         return this.#place(message);
       case "dashboard":
         this.version = message.version;

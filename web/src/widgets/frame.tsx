@@ -119,6 +119,8 @@ export const STATES: Readonly<Record<Freshness, readonly [meaning: string, chip?
   stale: ["No newer window has come for more than two refresh intervals: what is shown is old.", "warn", "clock"],
   limited: ["Its dashboard, metric or token is beyond a budget, so it is not computed."],
   degraded: ["The server cannot reach its store of results.", "crit", "alert"],
+  lost: ["There is no connection to the server, or it has not said yet what time it is: what is shown is old.", "warn", "clock"],
+  paused: ["Held on purpose: newer values come after the pause."],
 };
 
 function StatusChip({ status: { freshness, detail, ageSeconds, partial } }: { readonly status: WidgetStatus }) {
@@ -128,6 +130,13 @@ function StatusChip({ status: { freshness, detail, ageSeconds, partial } }: { re
       <span class={`chip chip-${chip}`} title={detail || meaning}>
         <Icon name={icon} />
         {`${freshness.charAt(0).toUpperCase()}${freshness.slice(1)} · ${formatAge(ageSeconds)}`}
+      </span>
+    );
+  }
+  if (freshness === "paused") {
+    return (
+      <span class="chip" title={meaning}>
+        Paused
       </span>
     );
   }

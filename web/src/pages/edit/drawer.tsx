@@ -218,8 +218,8 @@ function Query({ form }: { readonly form: Form }) {
   );
 }
 
-function metricNote({ series, last_value }: Metric): string {
-  return `${series.toLocaleString("en")} series, last ${formatOne(last_value, "")}`;
+function metricNote({ series, last_value, stale }: Metric): string {
+  return `${series.toLocaleString("en")} series, ${stale ? "nobody tells of it now" : `last ${formatOne(last_value, "")}`}`;
 }
 
 function listOf<T>(value: unknown): readonly T[] {
