@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { catalogueTells, partsOf } from "./health";
+import { catalogueTells, partsOf, standsStill } from "./health";
 
 const WELL = { ok: true };
 
@@ -28,4 +28,10 @@ test("where /readyz does not tell, the catalogue and the stream do", () => {
   assert.equal(catalogueTells([{ stale: true }, { stale: false }])[0]?.ok, true);
   assert.deepEqual(catalogueTells([]), []);
   assert.equal(partsOf({ redis: WELL }, [redis]).find(({ name }) => name === "Redis")?.ok, true, "its own check goes before");
+});
+
+test("the catalogue is old while anything on its way stands still", () => {
+  assert.equal(standsStill(null), false);
+  assert.equal(standsStill({ pipeline: WELL, redis: WELL, results: WELL, disk: { ok: false } }), false);
+  for (const name of ["pipeline", "redis", "results"]) assert.equal(standsStill({ [name]: { ok: false } }), true, name);
 });

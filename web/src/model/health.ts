@@ -46,3 +46,8 @@ export function catalogueTells(metrics: readonly { readonly stale: boolean }[]):
   const ok = metrics.some(({ stale }) => !stale);
   return [{ name: "Pipeline", ok, text: ok ? "it tells of metrics that arrive" : "it tells of no metric any more" }];
 }
+
+/** What the catalogue says is from before: it comes the way that results come. */
+export function standsStill(checks: Checks | null): boolean {
+  return ["pipeline", "redis", "results"].some((name) => checks?.[name]?.ok === false);
+}

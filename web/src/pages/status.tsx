@@ -4,7 +4,7 @@ import type { MetricList } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
 import { formatAge, formatMoment, formatOne } from "../model/format";
-import { catalogueTells, partsOf, type Checks, type Part } from "../model/health";
+import { catalogueTells, partsOf, standsStill, type Checks, type Part } from "../model/health";
 import { use } from "../signal";
 import { LivePill } from "../ui/pill";
 import { TopBar } from "../ui/topbar";
@@ -134,7 +134,7 @@ export function StatusPage() {
           <h2 class="list-title">Metrics that arrive{metrics.value === null ? "" : `: ${metrics.value.total}`}</h2>
           <input class="input list-search" type="search" aria-label="Search metrics" placeholder="Search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
         </div>
-        <Metrics list={metrics.value} old={metrics.old} />
+        <Metrics list={metrics.value} old={metrics.old || told.old || standsStill(told.value?.checks ?? null)} />
       </main>
     </>
   );
