@@ -3,8 +3,9 @@ import { ApiError, listDashboards, listMetrics, streamAddress } from "../api/cli
 import type { MetricList } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
-import { formatAge, formatMoment, formatOne } from "../model/format";
+import { formatAge, formatMoment } from "../model/format";
 import { catalogueTells, partsOf, standsStill, type Checks, type Part } from "../model/health";
+import { formatOne } from "../model/number";
 import { use } from "../signal";
 import { LivePill } from "../ui/pill";
 import { TopBar } from "../ui/topbar";
