@@ -1,6 +1,11 @@
 // Times and durations as people read them; numbers are in number.ts.
 import { ABSENT } from "./number";
 
+/** What a chart says that does not show all of its series: those are shown that are largest now. */
+export function formatShare(shown: number, total: number): string {
+  return total > shown ? `top ${shown} of ${total.toLocaleString("en")} now` : "";
+}
+
 let utc = false;
 let clockFormat: Intl.DateTimeFormat;
 let minuteFormat: Intl.DateTimeFormat;

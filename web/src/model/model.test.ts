@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { widgetConfig } from "./dashboard";
-import { formatAge, formatDuration } from "./format";
+import { formatAge, formatDuration, formatShare } from "./format";
 import { arrange, freePosition } from "./layout";
 import { mergePatch } from "./merge-patch";
 import { parseMetricKey } from "./metric-key";
 import { ColorRegistry, contrast, lookupTable, parseHex, seriesColor, seriesDash, type Theme } from "./palette";
 import { fullScale, niceCeil, roundRange, settle, valueRange } from "./range";
-import { seriesKey, seriesLabel } from "./series";
+import { missingText, seriesKey, seriesLabel } from "./series";
 import { levelOf, thresholdSteps } from "./thresholds";
 
 test("durations and ages", () => {
@@ -67,6 +67,13 @@ test("series have one name whatever the order of their tags", () => {
   assert.equal(seriesLabel({ core: "3" }, "avg"), "core 3");
   assert.equal(seriesLabel({ host: "" }, "avg"), "no host");
   assert.equal(seriesLabel({}, "avg"), "avg");
+});
+
+test("what is not shown is told with the numbers of the pipeline", () => {
+  assert.equal(formatShare(100, 1000), "top 100 of 1,000 now");
+  assert.equal(formatShare(4, 4), "");
+  assert.equal(missingText("zz", 3, 0), "No series here is zz.");
+  assert.match(missingText("id-42", 1000, 900), /^id-42 is not among the 100 largest of 1,000 series/);
 });
 
 test("thresholds", () => {

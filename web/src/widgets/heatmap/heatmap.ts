@@ -1,6 +1,6 @@
 import "./heatmap.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { formatAxisTime, formatTime } from "../../model/format";
+import { formatAxisTime, formatShare, formatTime } from "../../model/format";
 import { formatAll, formatAxis, formatOne } from "../../model/number";
 import { lookupTable } from "../../model/palette";
 import { roundRange, TIME_STEPS, type Range } from "../../model/range";
@@ -90,7 +90,7 @@ class Heatmap implements Renderer {
     const low = y.min ?? this.#ends.min;
     const high = y.max ?? this.#ends.max;
     const { series, total } = this.#selection;
-    if (this.#more !== null) setText(this.#more, total > series.length ? `top ${series.length} of ${total}` : "");
+    if (this.#more !== null) setText(this.#more, formatShare(series.length, total));
     const [first = "", last = ""] = formatAxis([low, high], unit);
     if (this.#legendLow !== null) setText(this.#legendLow, first);
     if (this.#legendHigh !== null) setText(this.#legendHigh, last);

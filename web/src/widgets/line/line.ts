@@ -2,7 +2,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import "./line.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { formatAxisTime, formatTime, zoneDate } from "../../model/format";
+import { formatAxisTime, formatShare, formatTime, zoneDate } from "../../model/format";
 import { formatAll, formatAxis, formatBound } from "../../model/number";
 import { seriesColor, seriesDash } from "../../model/palette";
 import { BYTE_STEPS, settle, TIME_STEPS, valueRange, type Range } from "../../model/range";
@@ -362,6 +362,9 @@ class LineChart implements Renderer {
     const box = this.#legendBox;
     if (box === null) return;
     box.replaceChildren();
+    const share = formatShare(this.#selection.series.length, this.#selection.total);
+    // Before them: a legend that scrolls would hide that lines are missing.
+    if (share !== "") append(box, "span", "line-legend-more").textContent = share;
     this.#legendTime = append(box, "span", "line-legend-time");
     this.#legend = this.#selection.series.map(({ label, place }) => {
       const item = append(box, "span", "line-legend-item");
@@ -375,9 +378,6 @@ class LineChart implements Renderer {
       name.title = label;
       return { item, value: append(item, "span", "line-legend-value") };
     });
-    if (this.#selection.total > this.#selection.series.length) {
-      append(box, "span", "line-legend-more").textContent = `top ${this.#selection.series.length} of ${this.#selection.total}`;
-    }
     // A legend that scrolls must be reachable from the keyboard.
     if (box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
     else box.removeAttribute("tabindex");

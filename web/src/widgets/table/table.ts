@@ -1,5 +1,6 @@
 import "./table.css";
 import type { WidgetConfig } from "../../model/dashboard";
+import { formatShare } from "../../model/format";
 import { formatAll, formatOne } from "../../model/number";
 import { fullScale } from "../../model/range";
 import { compareSeries } from "../../model/series";
@@ -93,7 +94,7 @@ class Table implements Renderer {
     });
     if (this.#foot !== null) {
       show(this.#foot, selection.total > selection.series.length);
-      setText(this.#foot, `top ${selection.series.length} of ${selection.total} series`);
+      setText(this.#foot, formatShare(selection.series.length, selection.total));
     }
     const first = rows[0];
     this.#text =
