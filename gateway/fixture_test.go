@@ -185,6 +185,7 @@ type message struct {
 		Tags map[string]string `json:"tags"`
 	} `json:"series"`
 	CoveredSince *int64   `json:"covered_since"`
+	Truncated    int      `json:"truncated"`
 	Points       []row    `json:"points"`
 	Updates      []update `json:"updates"`
 	Skipped      int      `json:"skipped"`
@@ -209,11 +210,14 @@ type update struct {
 	end     int64
 	version string
 	values  []*float64
+	extra   struct {
+		Truncated int `json:"truncated"`
+	}
 }
 
 func (u *update) UnmarshalJSON(b []byte) error {
 	var newest *int64
-	return json.Unmarshal(b, &[]any{&u.index, &u.end, &newest, &u.version, &u.values})
+	return json.Unmarshal(b, &[]any{&u.index, &u.end, &newest, &u.version, &u.values, &u.extra})
 }
 
 func text(values []*float64) string {

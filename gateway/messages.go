@@ -155,6 +155,9 @@ func (s *snapshot) append(b []byte) ([]byte, *seriesList) {
 	b = strconv.AppendBool(append(b, `,"reset":`...), s.reset)
 	b = appendSeries(b, u.list)
 	b = appendTime(append(b, `,"covered_since":`...), s.since)
+	if n := len(s.points); n > 0 {
+		b = appendTruncated(b, s.points[n-1].truncated)
+	}
 	b = append(b, `,"points":[`...)
 	var row []float64
 	for i := range s.points {
@@ -230,9 +233,10 @@ func (e *entry) append(b []byte) []byte {
 	} else {
 		b = appendValues(append(b, ','), p.values)
 	}
-	if p.start != p.end-e.windowMs || !p.complete {
+	if p.start != p.end-e.windowMs || !p.complete || p.truncated > 0 {
 		b = appendInt(b, `,{"start":`, p.start)
 		b = strconv.AppendBool(append(b, `,"complete":`...), p.complete)
+		b = appendTruncated(b, p.truncated)
 		b = append(b, '}')
 	}
 	return append(b, ']')
@@ -247,6 +251,14 @@ func appendClose(b []byte, e ending) []byte {
 	b = appendText(b, `,"reason":`, e.reason)
 	b = appendInt(b, `,"reconnect_after_ms":`, e.reconnectAfter.Milliseconds())
 	return append(b, '}')
+}
+
+// appendTruncated tells of series that are not there; nothing when all are.
+func appendTruncated(b []byte, n int32) []byte {
+	if n <= 0 {
+		return b
+	}
+	return appendInt(b, `,"truncated":`, int64(n))
 }
 
 func appendTime(b []byte, at int64) []byte {

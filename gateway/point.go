@@ -20,6 +20,7 @@ type point struct {
 	newest     int64 // newest_event, or noTime.
 	list       *seriesList
 	values     []float64 // In the order of list; NaN = absent.
+	truncated  int32     // Series that did not leave the pipeline: those with lower values.
 	complete   bool
 	filled     bool // Read from the history after newer ones were sent: no message told of it in time.
 }
@@ -30,7 +31,7 @@ const noTime = math.MinInt64
 // newPoint takes r's values. known is a list that is likely to be that of r and
 // is shared then.
 func newPoint(r *metric.Result, known *seriesList, filled bool) point {
-	p := point{end: r.WindowEnd, start: r.WindowStart, newest: noTime, complete: r.Complete, filled: filled, list: known}
+	p := point{end: r.WindowEnd, start: r.WindowStart, newest: noTime, complete: r.Complete, filled: filled, list: known, truncated: int32(min(r.Truncated, math.MaxInt32))}
 	if r.NewestEvent != nil {
 		p.newest = *r.NewestEvent
 	}

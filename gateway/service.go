@@ -51,7 +51,8 @@ type Config struct {
 	TrustedProxies []string
 	// Heartbeat is the longest silence of a stream. 0 = 5 s.
 	Heartbeat time.Duration
-	// HelloTimeout is how long a client may take to say hello. 0 = 5 s.
+	// HelloTimeout is how long a client may take to say hello, of which a round
+	// trip passes before it can: seconds over a bad link. 0 = 20 s.
 	HelloTimeout time.Duration
 	// Slice is the pipeline's slice: no result comes more often. 0 = 1 s.
 	Slice time.Duration
@@ -71,7 +72,7 @@ func (c Config) withDefaults() (Config, error) {
 	defaults := []struct {
 		value *time.Duration
 		other time.Duration
-	}{{&c.Heartbeat, 5 * time.Second}, {&c.HelloTimeout, 5 * time.Second}, {&c.Slice, time.Second}}
+	}{{&c.Heartbeat, 5 * time.Second}, {&c.HelloTimeout, 20 * time.Second}, {&c.Slice, time.Second}}
 	for _, d := range defaults {
 		if *d.value == 0 {
 			*d.value = d.other

@@ -117,7 +117,7 @@ func Main(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	ready, err := health.New(ofServing(*metricsAddr, metrics), c.Log, health.Pipeline(metrics))
+	ready, err := health.New(ofServing(*metricsAddr, metrics), c.Log, health.Pipeline(metrics)...)
 	if err != nil {
 		return err
 	}

@@ -254,7 +254,8 @@ func (a *app) start(ctx context.Context, ln net.Listener) error {
 			return err
 		}
 	}
-	a.ready.Add(health.Pipeline(a.pipeline), health.Disk("data-dir", a.options.dir))
+	a.ready.Add(health.Pipeline(a.pipeline)...)
+	a.ready.Add(health.Disk("data-dir", a.options.dir))
 	if !a.options.noCanary {
 		a.ready.Add(health.Canary(a.metrics))
 	}
@@ -477,6 +478,7 @@ func (a *app) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.ready.Add(redisCheck(res), newResults(reg, res, a.options.slice).check())
 	a.group.start(ctx, "gateway", s.Run)
 	a.mux.Handle("/", s.Handler())
 	a.mux.Handle("/dashboards/{id}/widgets/{wid}/snapshot", s.Handler())

@@ -33,6 +33,8 @@ type Check struct {
 	Timeout time.Duration
 	// Probe returns why it is not well, in words for an operator who may be anybody.
 	Probe func(context.Context) error
+	// Tell says how well it is, after a Probe that found it so; nil = nothing to say.
+	Tell func() string
 }
 
 const (
@@ -157,8 +159,11 @@ func (c *state) result(now time.Time) result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := result{OK: c.err == nil, Since: c.since.UTC().Truncate(time.Millisecond)}
-	if c.err != nil {
+	switch {
+	case c.err != nil:
 		r.Detail = c.err.Error()
+	case c.Tell != nil:
+		r.Detail = c.Tell()
 	}
 	// A probe that hangs in spite of its limit says nothing, which is no good sign.
 	if silent := now.Sub(c.checked); !c.checked.IsZero() && silent > 2*(c.Every+c.Timeout) {

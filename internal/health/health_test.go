@@ -198,19 +198,21 @@ func gauge(reg *prometheus.Registry, name string, v float64, labels prometheus.L
 }
 
 func TestPipelineBehind(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	check := Pipeline(reg)
-	if err := check.Probe(t.Context()); err == nil {
-		t.Error("a pipeline without a source is well")
-	}
-	gauge(reg, "pulseboard_source_watermark_delay_seconds", 1.2, prometheus.Labels{"shard": "0"})
-	slow := gauge(reg, "pulseboard_source_watermark_delay_seconds", 0.4, prometheus.Labels{"shard": "1"})
-	if err := check.Probe(t.Context()); err != nil {
-		t.Error(err)
-	}
-	slow.Set(7.5)
-	if err := check.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "7.5 s") {
-		t.Errorf("one shard behind: %v", err)
+	for i, name := range []string{"pulseboard_source_watermark_delay_seconds", "pulseboard_source_lag_seconds"} {
+		reg := prometheus.NewRegistry()
+		check := Pipeline(reg)[i]
+		if err := check.Probe(t.Context()); err == nil {
+			t.Errorf("%s: a pipeline without a source is well", name)
+		}
+		gauge(reg, name, 1.2, prometheus.Labels{"shard": "0"})
+		slow := gauge(reg, name, 0.4, prometheus.Labels{"shard": "1"})
+		if err := check.Probe(t.Context()); err != nil || !strings.Contains(check.Tell(), "1.2 s") {
+			t.Errorf("%s: %v, %q", name, err, check.Tell())
+		}
+		slow.Set(7.5)
+		if err := check.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "7.5 s") {
+			t.Errorf("%s: one shard behind: %v", name, err)
+		}
 	}
 }
 
@@ -224,7 +226,8 @@ func TestCanaryLateOrLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.judge(families)
+		_, err = c.judge(families)
+		return err
 	}
 	if err := probe(); err == nil {
 		t.Error("a canary that does not run is well")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,35 +21,60 @@ const (
 	lossTime = time.Minute
 )
 
-// Pipeline is the check of the job, by its metrics: its watermark follows the clock.
-func Pipeline(g prometheus.Gatherer) Check {
-	return Check{Name: "pipeline", Probe: func(context.Context) error {
-		families, err := g.Gather()
-		if err != nil {
-			return fmt.Errorf("the metrics of the pipeline cannot be read: %w", err)
-		}
-		delay, ok := largest(families, "pulseboard_source_watermark_delay_seconds")
-		switch {
-		case !ok:
-			return errors.New("the pipeline does not run, or reads nothing yet")
-		case delay > watermarkBehind.Seconds():
-			return fmt.Errorf("the watermark of the pipeline is %.1f s behind the clock: results are as late", delay)
-		}
-		return nil
-	}}
+// reading is a check that gathers metrics and judges them.
+func reading(name, whose string, g prometheus.Gatherer, judge func([]*dto.MetricFamily) (well string, err error)) Check {
+	var said atomic.Pointer[string]
+	said.Store(new(string))
+	return Check{
+		Name: name, Tell: func() string { return *said.Load() },
+		Probe: func(context.Context) error {
+			families, err := g.Gather()
+			if err != nil {
+				return fmt.Errorf("the metrics of the %s cannot be read: %w", whose, err)
+			}
+			well, err := judge(families)
+			said.Store(&well)
+			return err
+		},
+	}
+}
+
+// Pipeline are the checks of the job, by its metrics: its watermark follows the
+// clock, and no record waits in Kafka.
+func Pipeline(g prometheus.Gatherer) []Check {
+	return []Check{reading("pipeline", "pipeline", g, judgeWatermark), reading("lag", "pipeline", g, judgeLag)}
+}
+
+// errSilent is said of what a process does not say.
+var errSilent = errors.New("the pipeline does not answer, or reads nothing yet")
+
+func judgeWatermark(families []*dto.MetricFamily) (string, error) {
+	delay, ok := largest(families, "pulseboard_source_watermark_delay_seconds")
+	switch {
+	case !ok:
+		return "", errSilent
+	case delay > watermarkBehind.Seconds():
+		return "", fmt.Errorf("the watermark of the pipeline is %.1f s behind the clock: results are as late", delay)
+	}
+	return fmt.Sprintf("its watermark is %.1f s behind the clock", max(0, delay)), nil
+}
+
+func judgeLag(families []*dto.MetricFamily) (string, error) {
+	lag, ok := largest(families, "pulseboard_source_lag_seconds")
+	switch {
+	case !ok:
+		return "", errSilent
+	case lag > watermarkBehind.Seconds():
+		return "", fmt.Errorf("a record has waited in Kafka for %.1f s, or a broker has said nothing for as long", lag)
+	}
+	return fmt.Sprintf("the oldest record in Kafka that was not read yet has waited for %.1f s", max(0, lag)), nil
 }
 
 // Canary is the check of the whole by the events that a canary sends through it,
 // by the canary's metrics.
 func Canary(g prometheus.Gatherer) Check {
 	c := &canary{now: time.Now}
-	return Check{Name: "canary", Probe: func(context.Context) error {
-		families, err := g.Gather()
-		if err != nil {
-			return fmt.Errorf("the metrics of the canary cannot be read: %w", err)
-		}
-		return c.judge(families)
-	}}
+	return reading("canary", "canary", g, c.judge)
 }
 
 // canary remembers which losses it knows.
@@ -59,7 +85,7 @@ type canary struct {
 	now   func() time.Time
 }
 
-func (c *canary) judge(families []*dto.MetricFamily) error {
+func (c *canary) judge(families []*dto.MetricFamily) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	lost := total(families, "pulseboard_canary_verdicts_total", "verdict", "lost", "twice")
@@ -69,13 +95,13 @@ func (c *canary) judge(families []*dto.MetricFamily) error {
 	age, ok := largest(families, "pulseboard_canary_age_seconds")
 	switch {
 	case !ok:
-		return errors.New("the canary does not run")
+		return "", errors.New("the canary does not run")
 	case age > canaryLate.Seconds():
-		return fmt.Errorf("no event of the canary has come through all stages for %.0f s", age)
+		return "", fmt.Errorf("no event of the canary has come through all stages for %.0f s", age)
 	case !c.since.IsZero() && c.now().Sub(c.since) < lossTime:
-		return fmt.Errorf("events of the canary were lost or counted twice, %.0f since the start", lost)
+		return "", fmt.Errorf("events of the canary were lost or counted twice, %.0f since the start", lost)
 	}
-	return nil
+	return fmt.Sprintf("an event came through all stages %.1f s ago", max(0, age)), nil
 }
 
 // largest returns the largest value of a gauge, false = there is none.

@@ -15,7 +15,7 @@ test("missing tags, new series, too many series", { timeout: 120_000 }, async (t
     widget("heatmap", metric, { title: "Heat map", ...grouped }),
     widget("line", metric, { title: "No such host", filter: { host: "nobody" } }),
     widget("stat", nothing, { title: "No such metric" }),
-  ]);
+  ], { variables: [{ name: "host", tag: "host" }] });
   let hosts = [{}, { host: "a" }];
   produce(t, url, () => hosts.map((tags, i) => ({ metric_name: metric, value: 10 + i, tags })));
   const browser = await useBrowser(t);
@@ -50,10 +50,15 @@ test("missing tags, new series, too many series", { timeout: 120_000 }, async (t
   });
 
   await t.test("of too many the largest are shown, and how many there are", async () => {
-    hosts = Array.from({ length: 30 }, (_, i) => ({ host: `host-${i}` }));
-    await frame(page, "Line").getByText(/^top 20 of 3\d$/).waitFor();
-    await frame(page, "Table").getByText(/^top 20 of 3\d series$/).waitFor();
-    await frame(page, "Table").getByRole("rowheader", { name: "host-29" }).waitFor();
+    hosts = Array.from({ length: 130 }, (_, i) => ({ host: `host-${i}` }));
+    await frame(page, "Line").getByText(/^top 20 of 13\d now$/).waitFor();
+    await frame(page, "Table").getByText(/^top 20 of 13\d now$/).waitFor();
+    await frame(page, "Table").getByRole("rowheader", { name: "host-129" }).waitFor();
     assert.equal(await frame(page, "Table").getByRole("rowheader", { name: "host-0", exact: true }).count(), 0);
+  });
+
+  await t.test("one that is chosen and does not leave the pipeline is not said to be none", async () => {
+    await page.goto(`${page.url()}?var-host=host-7`);
+    await frame(page, "Line").getByText(/^host-7 is not among the 100 largest of 13\d series/).waitFor();
   });
 });

@@ -17,6 +17,12 @@ class Front {
   #pairs = new Set();
   /** While true, streams cannot be opened. */
   closed = false;
+  /** While true, nothing answers at all. */
+  gone = false;
+  /** While true, streams open, and the gateway's greeting does not come through. */
+  mute = false;
+  /** How long what is said takes each way, in ms, over streams that are opened from now on. */
+  latencyMs = 0;
 
   constructor(server, gateway) {
     this.server = server;
@@ -52,6 +58,10 @@ class Front {
   }
 
   #forward(request, response) {
+    if (this.gone) {
+      request.socket.destroy();
+      return;
+    }
     const [host, port] = this.server.split(":");
     const onward = http.request({ host, port, method: request.method, path: request.url, headers: request.headers }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
@@ -62,7 +72,7 @@ class Front {
   }
 
   #upgrade(request, socket, head) {
-    if (this.closed) {
+    if (this.closed || this.gone) {
       socket.destroy();
       return;
     }
@@ -72,8 +82,15 @@ class Front {
       for (let i = 0; i < request.rawHeaders.length; i += 2) headers.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
       onward.write(`${request.method} ${request.url} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n`);
       onward.write(head);
+      if (this.latencyMs > 0) {
+        delay(socket, onward, this.latencyMs);
+        delay(onward, socket, this.latencyMs);
+        return;
+      }
       socket.pipe(onward);
-      onward.pipe(socket);
+      // The upgrade is answered, and no more.
+      if (this.mute) onward.once("data", (answer) => onward.pause() && socket.write(answer));
+      else onward.pipe(socket);
     });
     const pair = [socket, onward];
     this.#pairs.add(pair);
@@ -87,4 +104,9 @@ class Front {
       });
     }
   }
+}
+
+/** Passes all on, in order, after a while. */
+function delay(from, to, ms) {
+  from.on("data", (chunk) => setTimeout(() => to.writable && to.write(chunk), ms));
 }

@@ -11,7 +11,7 @@ import { history } from "./redis.mjs";
 import { startServer } from "./program.mjs";
 
 export { startFront } from "./front.mjs";
-export { pipelineOf, startGateway, startServer } from "./program.mjs";
+export { pipelineOf, redisOf, startGateway, startServer } from "./program.mjs";
 
 export const OUT = process.env.PULSEBOARD_E2E_OUT ?? join(dirname(fileURLToPath(import.meta.url)), "out");
 export const WIDE = { width: 1280, height: 800 };

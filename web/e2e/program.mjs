@@ -98,10 +98,19 @@ export async function startGateway(redis, args = []) {
 
 /** The process of the pipeline that belongs to a server: a child with that command. */
 export function pipelineOf(pid) {
+  return childOf(pid, ([, command]) => command === "pipeline");
+}
+
+/** The process of a server's Redis. */
+export function redisOf(pid) {
+  return childOf(pid, ([program]) => /redis-server/.test(program));
+}
+
+function childOf(pid, isIt) {
   for (const task of readdirSync(`/proc/${pid}/task`)) {
     for (const child of readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim().split(" ")) {
-      if (child !== "" && readFileSync(`/proc/${child}/cmdline`, "utf8").split("\0")[1] === "pipeline") return Number(child);
+      if (child !== "" && isIt(readFileSync(`/proc/${child}/cmdline`, "utf8").split("\0"))) return Number(child);
     }
   }
-  throw new Error(`process ${pid} has no child that runs the pipeline`);
+  throw new Error(`process ${pid} has no such child`);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ServerClock } from "./clock";
-import { freshness } from "./freshness";
+import { freshness, type Flow } from "./freshness";
 import { golden } from "./golden";
 import { DashboardStore } from "./store";
 
@@ -29,28 +29,29 @@ test("an old best frame is forgotten, so that drift does not add up", () => {
 
 test("freshness follows the server's clock and its word", () => {
   const store = new DashboardStore();
-  assert.equal(freshness(store.stream(A), T, 0, true), "skeleton");
+  assert.equal(freshness(store.stream(A), T, 0, "flowing"), "skeleton");
   store.apply(golden("welcome", "welcome"), 0);
-  assert.equal(freshness(store.stream(A), T, 0, true), "skeleton");
+  assert.equal(freshness(store.stream(A), T, 0, "flowing"), "skeleton");
   store.apply(golden("snapshot", "snapshot"), 100);
-  const at = (ms: number, flowing = true) => freshness(store.stream(A), T + ms, 100 + ms, flowing);
+  const at = (ms: number, flow: Flow = "flowing") => freshness(store.stream(A), T + ms, 100 + ms, flow);
   assert.equal(at(200), "live");
   // 2 × refresh + 1 s without a newer end.
   assert.equal(at(3000), "live");
   assert.equal(at(3001), "stale");
-  assert.equal(at(60_000, false), "live", "paused or cut off: the page says so once");
+  assert.equal(at(200, "lost"), "lost");
+  assert.equal(at(60_000, "paused"), "paused");
   store.apply({ type: "state", index: 0, state: "late" }, 100);
   assert.equal(at(200), "late");
   store.apply({ type: "state", index: 0, state: "degraded" }, 100);
   assert.equal(at(200), "degraded");
   store.apply(golden("snapshot-waiting", "snapshot"), 100);
-  assert.equal(freshness(store.stream("6f1e2d3c-0000-4000-8000-00000000000b"), T, 0, true), "waiting");
+  assert.equal(freshness(store.stream("6f1e2d3c-0000-4000-8000-00000000000b"), T, 0, "flowing"), "waiting");
 });
 
 test("a stale snapshot does not make its points fresh", () => {
   const store = new DashboardStore();
   store.apply(golden("welcome", "welcome"), 0);
   store.apply({ ...golden("snapshot", "snapshot"), state: "stale" }, 100);
-  assert.equal(freshness(store.stream(A), T + 90_000, 200, true), "stale");
+  assert.equal(freshness(store.stream(A), T + 90_000, 200, "flowing"), "stale");
   assert.ok(Number.isNaN(store.stream(A).arrivedAt));
 });

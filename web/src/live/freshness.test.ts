@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { freshness } from "./freshness";
+import { freshness, type Flow } from "./freshness";
 import type { SeriesInfo, ServerState } from "./protocol";
 import { WidgetStream } from "./store";
 
-const NOW = 100_000;
+const NOW = 100_000_000;
+/** What is fresh is so by the server's clock; that of arrival is tested below. */
+const AFTER = 1e9;
 
 function stream(state: ServerState, series: readonly SeriesInfo[], end: number): WidgetStream {
   const one = new WidgetStream("w");
@@ -16,22 +18,38 @@ function stream(state: ServerState, series: readonly SeriesInfo[], end: number):
 
 test("what a widget may claim", () => {
   const one = [{ tags: {} }];
-  const cases: readonly (readonly [name: string, stream: WidgetStream, flowing: boolean, wanted: string])[] = [
-    ["before its snapshot", new WidgetStream("w"), true, "skeleton"],
-    ["a value just now", stream("live", one, NOW - 500), true, "live"],
-    ["windows in which nothing has ever matched", stream("waiting", [], NOW - 500), true, "waiting"],
-    ["a widget beyond a budget", stream("limited", [], NOW - 500), true, "limited"],
-    ["such windows, and Redis is away", stream("degraded", [], NOW - 500), true, "degraded"],
-    ["the gateway says stale", stream("stale", one, NOW - 500), true, "stale"],
-    ["the gateway has stalled", stream("live", one, NOW - 3001), true, "stale"],
-    ["the same while paused or cut off: the page says it once", stream("live", one, NOW - 3001), false, "live"],
-    ["the gateway says late", stream("late", one, NOW - 500), true, "late"],
+  const cases: readonly (readonly [name: string, stream: WidgetStream, flow: Flow, wanted: string])[] = [
+    ["before its snapshot", new WidgetStream("w"), "flowing", "skeleton"],
+    ["a value just now", stream("live", one, NOW - 500), "flowing", "live"],
+    ["windows in which nothing has ever matched", stream("waiting", [], NOW - 500), "flowing", "waiting"],
+    ["a widget beyond a budget", stream("limited", [], NOW - 500), "flowing", "limited"],
+    ["such windows, and Redis is away", stream("degraded", [], NOW - 500), "flowing", "degraded"],
+    ["the gateway says stale", stream("stale", one, NOW - 500), "flowing", "stale"],
+    ["the gateway has stalled", stream("live", one, NOW - 3001), "flowing", "stale"],
+    ["the same while somebody holds it", stream("live", one, NOW - 3001), "paused", "paused"],
+    ["paused, but it was stale before", stream("stale", one, NOW - 3001), "paused", "stale"],
+    ["cut off a moment ago", stream("live", one, NOW - 500), "lost", "lost"],
+    ["cut off, beyond a budget", stream("limited", [], NOW - 500), "lost", "limited"],
+    ["ends ahead of a server whose clock was set back", stream("live", one, NOW + 3_600_000), "flowing", "stale"],
+    ["the gateway says late", stream("late", one, NOW - 500), "flowing", "late"],
   ];
-  for (const [name, what, flowing, wanted] of cases) assert.equal(freshness(what, NOW, NOW, flowing), wanted, name);
+  for (const [name, what, flow, wanted] of cases) assert.equal(freshness(what, NOW, NOW + AFTER, flow), wanted, name);
 });
 
 test("an update without a series is no value", () => {
   const one = stream("waiting", [], NOW - 1000);
   one.update([0, NOW, null, "a", []], NOW);
-  assert.equal(freshness(one, NOW, NOW, true), "waiting");
+  assert.equal(freshness(one, NOW, NOW, "flowing"), "waiting");
+});
+
+test("what is not known is never live", () => {
+  const one = stream("live", [{ tags: {} }], NOW);
+  for (const flow of ["flowing", "paused", "lost"] as const) assert.equal(freshness(one, Number.NaN, NOW, flow), "lost", flow);
+  const empty = stream("live", [{ tags: {} }], Number.NaN);
+  assert.notEqual(freshness(empty, NOW, NOW + AFTER, "flowing"), "live");
+});
+
+test("a window that has just come is fresh, however late it is", () => {
+  assert.equal(freshness(stream("live", [{ tags: {} }], NOW - 60_000), NOW, NOW - 60_000, "flowing"), "live");
+  assert.equal(freshness(stream("late", [{ tags: {} }], NOW - 60_000), NOW, NOW - 60_000, "flowing"), "late");
 });

@@ -1,21 +1,33 @@
 import type { WidgetStream } from "./store";
 
-export type Freshness = "skeleton" | "waiting" | "live" | "late" | "stale" | "degraded" | "limited";
+export type Freshness = "skeleton" | "waiting" | "live" | "late" | "stale" | "degraded" | "limited" | "lost" | "paused";
+
+/** Whether anything comes. A link whose server has not greeted yet is lost: nobody knows what time it is there. */
+export type Flow = "flowing" | "paused" | "lost";
 
 /**
  * What a widget may claim. The gateway says when a widget is stale; the page
  * says so too, by the same rule, in case the gateway itself has stalled.
- * serverNow and monotonic are the same moment on the two clocks.
+ * serverNow and monotonic are the same moment on the two clocks. What is not
+ * known, NaN, is never live.
  */
-export function freshness(stream: WidgetStream, serverNow: number, monotonic: number, flowing: boolean): Freshness {
+export function freshness(stream: WidgetStream, serverNow: number, monotonic: number, flow: Flow): Freshness {
   if (!stream.known) return "skeleton";
   // Not computed: what there is, or was, says nothing of now.
   if (stream.state === "limited") return "limited";
   // Windows in which nothing has ever matched have ends, but no series.
   if (stream.ring.length === 0 || stream.columns.length === 0) return stream.state === "degraded" ? "degraded" : "waiting";
+  if (flow === "lost" || Number.isNaN(serverNow)) return "lost";
   if (stream.state === "stale" || stream.state === "degraded") return stream.state;
-  const allowed = 2 * stream.refreshMs + 1000 + stream.delayMs;
-  // Not while paused or cut off: the page says that once, for all widgets.
-  if (flowing && serverNow - stream.ring.lastEnd > allowed && !(monotonic - stream.arrivedAt <= allowed)) return "stale";
+  // Held on purpose.
+  if (flow === "paused") return "paused";
+  if (!isOnTime(stream, serverNow, monotonic)) return "stale";
   return stream.state === "late" ? "late" : "live";
+}
+
+/** Its newest window has ended, or at least come, within two refresh intervals. */
+export function isOnTime(stream: WidgetStream, serverNow: number, monotonic: number): boolean {
+  const allowed = 2 * stream.refreshMs + 1000 + stream.delayMs;
+  // An end far ahead of the server is from before its clock was set back, and as old as any.
+  return Math.abs(serverNow - stream.ring.lastEnd) <= allowed || monotonic - stream.arrivedAt <= allowed;
 }

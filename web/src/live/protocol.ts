@@ -39,13 +39,17 @@ export interface SnapshotMessage {
   readonly series_version: string;
   readonly series: readonly SeriesInfo[];
   readonly covered_since: number | null;
+  /** Series that did not leave the pipeline at the newest point: those with lower values. Absent = none. */
+  readonly truncated?: number;
   readonly points: readonly Point[];
 }
 
-/** What differs from a window that is complete and has its usual length. */
+/** What differs from a window that is complete, has its usual length and all series. */
 export interface UpdateExtra {
   readonly start?: number;
   readonly complete?: boolean;
+  /** Series that did not leave the pipeline: those with lower values. Absent = none. */
+  readonly truncated?: number;
 }
 
 /** values null: as at the widget's previous end on this connection. */

@@ -2,8 +2,9 @@ import { signal, type ReadonlySignal, type Signal } from "../signal";
 import { keeper } from "../api/token";
 import { CLOSED_TOKEN } from "./backoff";
 import { ServerClock } from "./clock";
-import { freshness, type Freshness } from "./freshness";
+import { freshness, type Flow, type Freshness } from "./freshness";
 import type { HelloMessage, ServerMessage, Tags } from "./protocol";
+import { measurePulse, type Pulse } from "./pulse";
 import { Scheduler } from "./scheduler";
 import { StreamSocket, type SocketStatus, type SocketWorld } from "./socket";
 import { DashboardStore, type WidgetStream } from "./store";
@@ -12,17 +13,8 @@ const STATUS_MS = 250;
 const HIDDEN_MS = 10_000;
 const RESYNC_MS = 2_000;
 const LAG_WEIGHT = 0.3;
-
-/** What the pill in the header says about the whole page. */
-export type Pulse =
-  | { readonly kind: "connecting" }
-  | { readonly kind: "quiet" }
-  /** behind in seconds as text, empty until it has been measured. */
-  | { readonly kind: "live"; readonly behind: string }
-  | { readonly kind: "as-of"; readonly time: number }
-  | { readonly kind: "reconnecting"; readonly seconds: number }
-  | { readonly kind: "paused"; readonly time: number }
-  | { readonly kind: "ended"; readonly code: number; readonly reason: string };
+/** When the clock of this device leaps ahead of its monotonic one by as much, the device has slept, and the link may be dead. */
+const SLEPT_MS = 5_000;
 
 /** What the frame of one widget says about its values. */
 export interface WidgetStatus {
@@ -62,14 +54,18 @@ export class LiveSession {
   #sent = "";
   #unfollow = (): void => {};
   #connectedOnce = false;
+  /** The server of this connection has said what time it is. */
+  #greeted = false;
+  /** The clock of this device less its monotonic one, as it was last seen. */
+  #wallAhead: number;
   /** The server of this connection knows whether to send anything. */
   #toldFlow = false;
   #lag = Number.NaN;
   /** The first updates of a connection wait while the page draws its history: they tell nothing about the link. */
   #settling = 0;
   #resyncAt = Number.NEGATIVE_INFINITY;
-  #timer: ReturnType<typeof setInterval> | null = null;
-  #hiddenTimer: ReturnType<typeof setTimeout> | null = null;
+  #cancelTimer = (): void => {};
+  #hiddenTimer: (() => void) | null = null;
   #hidden = false;
 
   readonly #world: SocketWorld;
@@ -80,6 +76,7 @@ export class LiveSession {
     rangeMs: number,
   ) {
     this.#world = world;
+    this.#wallAhead = world.wall() - world.now();
     this.range = signal(rangeMs);
     this.#socket = new StreamSocket({
       url,
@@ -98,7 +95,7 @@ export class LiveSession {
       // It may come long after the dialog was closed.
       if (token !== this.#sent) this.#startAgain();
     });
-    this.#timer = setInterval(() => this.#refreshStatus(), STATUS_MS);
+    this.#look();
     const { signal: until } = this.#listeners;
     window.addEventListener("online", () => this.#socket.retryNow(), { signal: until });
     document.addEventListener("visibilitychange", () => this.#visibilityChanged(), { signal: until });
@@ -107,8 +104,8 @@ export class LiveSession {
   stop(): void {
     this.#listeners.abort();
     this.#unfollow();
-    if (this.#timer !== null) clearInterval(this.#timer);
-    if (this.#hiddenTimer !== null) clearTimeout(this.#hiddenTimer);
+    this.#cancelTimer();
+    this.#hiddenTimer?.();
     this.#socket.stop();
     this.scheduler.stop();
   }
@@ -135,7 +132,7 @@ export class LiveSession {
 
   /** How far the clock of this device is ahead of the server's, in ms; NaN before the first frame. */
   skew(): number {
-    return Date.now() - this.serverNow();
+    return this.#world.wall() - this.serverNow();
   }
 
   /** Server time now, in epoch ms; NaN before the first frame. */
@@ -162,6 +159,12 @@ export class LiveSession {
   }
 
   #receive(message: ServerMessage, arrival: number): void {
+    if (message.type === "welcome") {
+      // Another server may have another clock.
+      this.#clock.reset();
+      this.#greeted = true;
+      this.#connectedOnce = true;
+    }
     if ("server_time" in message) this.#clock.observe(message.server_time, arrival);
     const { changed, resync } = this.store.apply(message, arrival);
     for (const stream of changed) this.scheduler.invalidate(stream.id);
@@ -175,8 +178,14 @@ export class LiveSession {
         this.#measureLag(changed, arrival);
         break;
       case "welcome":
+        this.version.value = this.store.version;
+        this.#refreshStatus();
+        break;
       case "dashboard":
         this.version.value = this.store.version;
+        break;
+      case "state":
+        this.#refreshStatus();
         break;
       case "snapshot":
         this.#refreshStatus();
@@ -192,10 +201,8 @@ export class LiveSession {
   #setLink(link: SocketStatus): void {
     this.#link = link;
     if (link.kind === "ended" && link.code === CLOSED_TOKEN) void this.#askForToken(link.reason);
+    this.#greeted = false;
     if (link.kind === "open") {
-      this.#connectedOnce = true;
-      // The next server may have another clock.
-      this.#clock.reset();
       this.#settling = 2;
       this.#lag = Number.NaN;
       this.#toldFlow = false;
@@ -221,8 +228,9 @@ export class LiveSession {
     this.#lag = Number.isNaN(this.#lag) ? lag : this.#lag + LAG_WEIGHT * (lag - this.#lag);
   }
 
-  get #flowing(): boolean {
-    return this.#link.kind === "open" && !this.paused.value && !this.#hidden;
+  get #flow(): Flow {
+    if (this.#link.kind !== "open" || !this.#greeted) return "lost";
+    return this.paused.value ? "paused" : "flowing";
   }
 
   /** A new connection flows until it is told not to: once there is something to look at. */
@@ -238,13 +246,13 @@ export class LiveSession {
 
   /** A tab that nobody sees gets no updates; one snapshot makes up for them. */
   #visibilityChanged(): void {
-    if (this.#hiddenTimer !== null) clearTimeout(this.#hiddenTimer);
+    this.#hiddenTimer?.();
     this.#hiddenTimer = null;
     if (document.visibilityState === "hidden" && !this.keepRunning) {
-      this.#hiddenTimer = setTimeout(() => {
+      this.#hiddenTimer = this.#world.after(HIDDEN_MS, () => {
         this.#hidden = true;
         this.#sendFlow();
-      }, HIDDEN_MS);
+      });
       return;
     }
     if (this.#hidden) {
@@ -252,61 +260,48 @@ export class LiveSession {
       if (!this.paused.value) this.#sendFlow();
     }
     this.#socket.retryNow();
+    // Timers of hidden pages rest: what is seen first must not be what was true then.
+    this.#noticeSleep();
+    this.#refreshStatus();
     this.scheduler.invalidateAll();
+  }
+
+  #look(): void {
+    this.#noticeSleep();
+    this.#refreshStatus();
+    this.#cancelTimer = this.#world.after(STATUS_MS, () => this.#look());
+  }
+
+  /** The monotonic clock stands still while a device sleeps: what the page knows of the server's time is wrong then. */
+  #noticeSleep(): void {
+    const ahead = this.#world.wall() - this.#world.now();
+    const slept = ahead - this.#wallAhead > SLEPT_MS;
+    this.#wallAhead = ahead;
+    if (slept) this.#socket.renew();
   }
 
   #refreshStatus(): void {
     const monotonic = this.#world.now();
     const serverNow = this.#clock.at(monotonic);
-    const flowing = this.#flowing;
+    const flow = this.#flow;
     for (const [id, status] of this.#statuses) {
-      const next = this.#widgetStatus(this.store.stream(id), serverNow, monotonic, flowing);
+      const next = this.#widgetStatus(this.store.stream(id), serverNow, monotonic, flow);
       if (JSON.stringify(next) !== JSON.stringify(status.value)) {
         status.value = next;
         // The time axis of a silent widget moves on with that of the others.
         this.scheduler.invalidate(id);
       }
     }
-    const pulse = this.#measurePulse(serverNow, monotonic);
+    const pulse = measurePulse({ store: this.store, link: this.#link, flow, connectedOnce: this.#connectedOnce, serverNow, monotonic, lag: this.#lag });
     if (JSON.stringify(pulse) !== JSON.stringify(this.pulse.value)) this.pulse.value = pulse;
   }
 
-  #widgetStatus(stream: WidgetStream, serverNow: number, monotonic: number, flowing: boolean): WidgetStatus {
-    const fresh = freshness(stream, serverNow, monotonic, flowing);
-    const old = fresh === "stale" || fresh === "late" || fresh === "degraded";
+  #widgetStatus(stream: WidgetStream, serverNow: number, monotonic: number, flow: Flow): WidgetStatus {
+    const fresh = freshness(stream, serverNow, monotonic, flow);
+    const old = fresh === "stale" || fresh === "late" || fresh === "degraded" || fresh === "lost";
     const age = old ? Math.max(0, Math.round((serverNow - stream.ring.lastEnd) / 1000)) : 0;
     const complete = stream.ring.completeView();
     const partial = complete.length > 0 && complete[complete.length - 1] === 0;
     return { freshness: fresh, detail: stream.detail, ageSeconds: Number.isNaN(age) ? 0 : age, partial };
-  }
-
-  #measurePulse(serverNow: number, monotonic: number): Pulse {
-    const link = this.#link;
-    const edge = this.store.edge;
-    switch (link.kind) {
-      case "ended":
-        return link;
-      case "waiting":
-        return { kind: "reconnecting", seconds: Math.max(1, Math.ceil((link.until - monotonic) / 1000)) };
-      case "connecting":
-        return this.#connectedOnce ? { kind: "reconnecting", seconds: 0 } : { kind: "connecting" };
-      case "open":
-    }
-    if (this.paused.value) return { kind: "paused", time: edge };
-    // Window ends come before the first event; they are no values.
-    if ([...this.store.all()].every(({ columns }) => columns.length === 0)) return { kind: "quiet" };
-    let refreshMs = Number.POSITIVE_INFINITY;
-    let fresh = false;
-    for (const stream of this.store.all()) {
-      const state = freshness(stream, serverNow, monotonic, this.#flowing);
-      if (state !== "live" && state !== "late") continue;
-      fresh = true;
-      refreshMs = Math.min(refreshMs, stream.refreshMs);
-    }
-    if (!fresh) return { kind: "as-of", time: edge };
-    const waited = serverNow - edge - refreshMs;
-    if (Number.isNaN(this.#lag) && waited < 1000) return { kind: "live", behind: "" };
-    const behind = Math.max(Number.isNaN(this.#lag) ? 0 : this.#lag, waited);
-    return { kind: "live", behind: (behind / 1000).toFixed(behind < 9950 ? 1 : 0) };
   }
 }

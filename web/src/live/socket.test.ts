@@ -3,53 +3,8 @@ import { test } from "node:test";
 import { backoff, backoffBound, isFinal } from "./backoff";
 import { golden, goldenText } from "./golden";
 import type { ServerMessage } from "./protocol";
-import { StreamSocket, type ConnectionEvents, type SocketStatus } from "./socket";
-
-/** A world in which time passes only when a test says so. */
-class TestWorld {
-  time = 0;
-  readonly connections: { readonly events: ConnectionEvents; readonly sent: string[]; closed: boolean }[] = [];
-  private timers: { readonly at: number; readonly action: () => void }[] = [];
-
-  now = (): number => this.time;
-  random = (): number => 0.5;
-  after = (ms: number, action: () => void): (() => void) => {
-    const timer = { at: this.time + ms, action };
-    this.timers.push(timer);
-    return () => {
-      this.timers = this.timers.filter((other) => other !== timer);
-    };
-  };
-  connect = (_url: string, subprotocol: string, events: ConnectionEvents) => {
-    assert.equal(subprotocol, "pulseboard.v1");
-    const connection = { events, sent: [] as string[], closed: false };
-    this.connections.push(connection);
-    return {
-      send: (text: string) => connection.sent.push(text),
-      close: () => {
-        connection.closed = true;
-      },
-    };
-  };
-
-  pass(ms: number): void {
-    const end = this.time + ms;
-    for (;;) {
-      const next = this.timers.filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)[0];
-      if (next === undefined) break;
-      this.timers = this.timers.filter((timer) => timer !== next);
-      this.time = next.at;
-      next.action();
-    }
-    this.time = end;
-  }
-
-  get last() {
-    const connection = this.connections.at(-1);
-    assert.ok(connection);
-    return connection;
-  }
-}
+import { StreamSocket, type SocketStatus } from "./socket";
+import { TestWorld } from "./test-world";
 
 function started() {
   const world = new TestWorld();
@@ -98,6 +53,7 @@ test("waits grow to 15 s and begin anew after 10 stable seconds", () => {
   assert.equal(status?.kind === "waiting" && status.until - world.time, 7500);
   world.pass(7500);
   world.last.events.open();
+  world.last.events.message(goldenText("welcome"));
   world.pass(10_000);
   world.last.events.close(1006, "");
   const calm = statuses.at(-1);
@@ -147,6 +103,39 @@ test("a silence of 2.5 heartbeats is a loss, anything heard in between is none",
   socket.stop();
 });
 
+test("a server that is long in greeting gets more time with each try, up to a minute", () => {
+  const { world, statuses } = started();
+  const given: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const began = world.time;
+    // Opened or not: neither is a greeting.
+    if (i % 2 === 0) world.last.events.open();
+    while (statuses.at(-1)?.kind !== "waiting") world.pass(100);
+    given.push(world.time - began);
+    const status = statuses.at(-1);
+    world.pass(status?.kind === "waiting" ? status.until - world.time : 0);
+  }
+  assert.deepEqual(given, [12_500, 25_000, 50_000, 60_000, 60_000]);
+  // A hello that came too late for the server is no reason to give up.
+  world.last.events.open();
+  world.last.events.close(4408, "no hello came");
+  assert.equal(statuses.at(-1)?.kind, "waiting");
+});
+
+test("renew leaves a connection that may be dead, at once", () => {
+  const { world, socket, statuses } = started();
+  world.last.events.open();
+  world.last.events.message(goldenText("welcome"));
+  const first = world.last;
+  socket.renew();
+  assert.equal(first.closed, true);
+  assert.equal(world.connections.length, 2);
+  assert.equal(statuses.at(-1)?.kind, "connecting");
+  world.last.events.close(1006, "");
+  socket.renew();
+  assert.equal(world.connections.length, 2, "there is nothing to leave while it waits");
+});
+
 test("retryNow connects at once, and only when there is something to retry", () => {
   const { world, socket } = started();
   socket.retryNow();
@@ -193,5 +182,5 @@ test("backoff is full jitter under its bound", () => {
   assert.deepEqual([0, 1, 2, 4, 5, 50, 5000].map(backoffBound), [500, 1000, 2000, 8000, 15_000, 15_000, 15_000]);
   assert.equal(backoff(3, () => 0), 0);
   assert.equal(backoff(3, () => 0.25), 1000);
-  assert.deepEqual([1000, 1012, 1013, 4399, 4400, 4499, 4500].map(isFinal), [false, false, false, false, true, true, false]);
+  assert.deepEqual([1000, 1012, 1013, 4399, 4400, 4408, 4499, 4500].map(isFinal), [false, false, false, false, true, false, true, false]);
 });

@@ -4,6 +4,8 @@ import { parseServerMessage, SUBPROTOCOL, type ClientMessage, type HelloMessage,
 const STABLE_MS = 10_000;
 const DEFAULT_HEARTBEAT_MS = 5_000;
 const SILENT_HEARTBEATS = 2.5;
+/** The longest that a server may take to greet. */
+const MAX_GREETING_MS = 60_000;
 
 export type SocketStatus =
   | { readonly kind: "connecting" }
@@ -28,6 +30,8 @@ export interface ConnectionEvents {
 /** Time, chance and network of the outside world. Times are monotonic ms. */
 export interface SocketWorld {
   now(): number;
+  /** What the device takes the time to be, in epoch ms; it may be wrong, and it may leap. */
+  wall(): number;
   random(): number;
   /** Runs action once; the answer cancels it. */
   after(ms: number, action: () => void): () => void;
@@ -51,6 +55,8 @@ export interface SocketOptions {
 export class StreamSocket {
   #connection: Connection | null = null;
   #opened = false;
+  /** The server of this connection has said something. */
+  #greeted = false;
   #generation = 0;
   #attempt = 0;
   #heartbeatMs = DEFAULT_HEARTBEAT_MS;
@@ -90,6 +96,13 @@ export class StreamSocket {
     this.#connect();
   }
 
+  /** Leaves a connection that may be dead without anybody having noticed for a new one. */
+  renew(): void {
+    if (this.#stopped || this.#connection === null) return;
+    this.#lost(0, "");
+    this.retryNow();
+  }
+
   /** False when there is no open connection to say it on. */
   send(message: ClientMessage): boolean {
     if (this.#connection === null || !this.#opened) return false;
@@ -100,6 +113,7 @@ export class StreamSocket {
   #connect(): void {
     this.#clearTimers();
     this.#opened = false;
+    this.#greeted = false;
     this.#reconnectAfterMs = 0;
     this.#closeCode = 0;
     this.#closeReason = "";
@@ -130,9 +144,6 @@ export class StreamSocket {
     this.#heardAt = this.#options.world.now();
     this.send(this.#options.hello());
     this.#options.onStatus({ kind: "open" });
-    this.#cancelStable = this.#options.world.after(STABLE_MS, () => {
-      this.#attempt = 0;
-    });
   }
 
   #receive(frame: unknown): void {
@@ -146,6 +157,12 @@ export class StreamSocket {
       return; // A frame that is not JSON tells nothing; the next one may.
     }
     if (message === null) return;
+    if (!this.#greeted) {
+      this.#greeted = true;
+      this.#cancelStable = this.#options.world.after(STABLE_MS, () => {
+        this.#attempt = 0;
+      });
+    }
     if (message.type === "welcome") this.#heartbeatMs = message.heartbeat_ms || DEFAULT_HEARTBEAT_MS;
     if (message.type === "close") {
       this.#closeCode = message.code;
@@ -157,13 +174,23 @@ export class StreamSocket {
 
   /** One timer looks whether anything came, instead of one more timer per message. */
   #watchSilence(): void {
-    const limit = SILENT_HEARTBEATS * this.#heartbeatMs;
+    const limit = this.#patience();
     const left = this.#heardAt + limit - this.#options.world.now();
     if (left <= 0) {
       this.#lost(0, "no sign of life");
       return;
     }
     this.#cancelSilence = this.#options.world.after(Math.min(left, this.#heartbeatMs), () => this.#watchSilence());
+  }
+
+  /**
+   * How long the server may be silent, in ms. Until it has greeted, each try has
+   * twice as long as the one before it: over a slow link a connection alone
+   * takes several round trips.
+   */
+  #patience(): number {
+    const usual = SILENT_HEARTBEATS * this.#heartbeatMs;
+    return this.#greeted ? usual : Math.max(usual, Math.min(MAX_GREETING_MS, usual * 2 ** Math.min(this.#attempt, 10)));
   }
 
   #lost(code: number, reason: string): void {
@@ -206,6 +233,7 @@ export class StreamSocket {
 export function browserWorld(): SocketWorld {
   return {
     now: () => performance.now(),
+    wall: () => Date.now(),
     random: Math.random,
     after: (ms, action) => {
       const timer = setTimeout(action, ms);

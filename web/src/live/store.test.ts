@@ -88,6 +88,20 @@ test("an update adds values in the order of the series", () => {
   assert.deepEqual([...store.stream(B).ring.completeView()], [0]);
 });
 
+test("how many series the pipeline has is told, also of those that do not come", () => {
+  const store = opened();
+  const stream = store.stream(A);
+  assert.deepEqual([stream.truncated, stream.total], [898, 900]);
+  store.apply(golden("update", "update"), 1200);
+  assert.equal(stream.total, 901);
+  store.apply(golden("update-unchanged", "update"), 2200);
+  assert.deepEqual([stream.truncated, stream.total], [0, 2]);
+  // A resumed snapshot without a point tells nothing new.
+  store.apply(golden("update", "update"), 2300);
+  store.apply({ ...golden("snapshot", "snapshot"), reset: false, points: [] }, 2400);
+  assert.equal(stream.truncated, 0, "an older window tells nothing of now");
+});
+
 test("null repeats the values of the widget's previous end", () => {
   const store = opened();
   store.apply(golden("update", "update"), 1200);

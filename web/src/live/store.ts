@@ -31,6 +31,8 @@ export class WidgetStream {
   /** False until the first snapshot: there is nothing to say yet. */
   known = false;
   newestEvent: number | null = null;
+  /** Series of the newest window that did not leave the pipeline: those with lower values. */
+  truncated = 0;
   /** Monotonic ms at which the newest window end arrived, NaN before. */
   arrivedAt = Number.NaN;
   /** Tags of each column of the ring. */
@@ -78,6 +80,7 @@ export class WidgetStream {
       this.#put(end, complete, values);
       if (end >= this.ring.lastEnd) this.newestEvent = newest;
     }
+    if (message.points.length > 0) this.truncated = message.truncated ?? 0;
     // A stale snapshot brings old points now; that does not make them fresh.
     if (message.state !== "stale" && (message.reset || !(this.ring.lastEnd <= before))) this.arrivedAt = arrival;
   }
@@ -96,6 +99,7 @@ export class WidgetStream {
     }
     if (newer) {
       this.newestEvent = newest;
+      this.truncated = extra?.truncated ?? 0;
       this.arrivedAt = arrival;
     }
     if (this.state === "waiting" || this.state === "stale") {
@@ -103,6 +107,11 @@ export class WidgetStream {
       this.detail = "";
     }
     return true;
+  }
+
+  /** How many series there are, as the pipeline has it. */
+  get total(): number {
+    return this.#order.length + this.truncated;
   }
 
   series(message: SeriesMessage): void {
@@ -167,6 +176,7 @@ export class WidgetStream {
     this.#order = [];
     this.#version = "";
     this.newestEvent = null;
+    this.truncated = 0;
   }
 }
 
@@ -231,6 +241,8 @@ export class DashboardStore {
     switch (message.type) {
       case "welcome":
         this.version = message.dashboard.version;
+        // What came over an earlier connection came at an unknown time: the device may have slept since.
+        for (const stream of this.#streams.values()) stream.arrivedAt = Number.NaN;
         return this.#place(message);
       case "dashboard":
         this.version = message.version;

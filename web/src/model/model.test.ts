@@ -1,51 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { widgetConfig } from "./dashboard";
-import { axisScale, formatAge, formatBound, formatDuration, formatNumber, formatOne, formatValue, scaleFor } from "./format";
+import { formatAge, formatDuration, formatShare } from "./format";
 import { arrange, freePosition } from "./layout";
 import { mergePatch } from "./merge-patch";
 import { parseMetricKey } from "./metric-key";
 import { ColorRegistry, contrast, lookupTable, parseHex, seriesColor, seriesDash, type Theme } from "./palette";
-import { fullScale, niceCeil, settle, valueRange } from "./range";
-import { seriesKey, seriesLabel } from "./series";
+import { fullScale, niceCeil, roundRange, settle, valueRange } from "./range";
+import { missingText, seriesKey, seriesLabel } from "./series";
 import { levelOf, thresholdSteps } from "./thresholds";
-
-test("values read with their unit", () => {
-  const cases: [number | null, string, string][] = [
-    [12.345, "%", "12.3 %"],
-    [0, "%", "0.0 %"],
-    [0.25, "%", "0.25 %"],
-    [12.5, "ms", "12.5 ms"],
-    [1234, "ms", "1.23 s"],
-    [0.0042, "s", "4.20 ms"],
-    [90, "s", "90.0 s"],
-    [7200, "s", "2.00 h"],
-    [0, "s", "0 s"],
-    [512, "B", "512 B"],
-    [1536, "B", "1.50 KiB"],
-    [8 * 1024 ** 3, "B", "8.00 GiB"],
-    [1_250_000, "B/s", "1.25 MB/s"],
-    [1250, "1/s", "1.25 k/s"],
-    [3, "1/s", "3.00 /s"],
-    [1_234_567, "", "1.23 M"],
-    [0.05, "", "0.0500"],
-    [21.04, "°C", "21.0 °C"],
-    [5, "req", "5.00 req"],
-    [-1500, "", "-1.50 k"],
-    [null, "ms", "–"],
-  ];
-  for (const [value, unit, want] of cases) assert.equal(formatOne(value, unit), want, `${value} ${unit}`);
-});
-
-test("a scale holds for all values of a chart, so that they do not jitter", () => {
-  const scale = scaleFor("B/s", 2_500_000);
-  assert.deepEqual([2_500_000, 900, 0, -0.0001].map((value) => formatValue(value, scale)), ["2.50 MB/s", "0.00 MB/s", "0.00 MB/s", "0.00 MB/s"]);
-  assert.equal(formatNumber(Number.NaN, scale), "–");
-  assert.equal(formatValue(40, axisScale("%", 100, 20)), "40 %");
-  assert.equal(formatValue(1_500_000, axisScale("B/s", 2_500_000, 500_000)), "1.5 MB/s");
-  assert.equal(formatBound(100, "%"), "100 %");
-  assert.equal(formatBound(2_500_000, "B/s"), "2.5 MB/s");
-});
 
 test("durations and ages", () => {
   assert.deepEqual([10, 60, 90, 300, 3600, 7200].map(formatDuration), ["10 s", "1 min", "90 s", "5 min", "1 h", "2 h"]);
@@ -106,6 +69,13 @@ test("series have one name whatever the order of their tags", () => {
   assert.equal(seriesLabel({}, "avg"), "avg");
 });
 
+test("what is not shown is told with the numbers of the pipeline", () => {
+  assert.equal(formatShare(100, 1000), "top 100 of 1,000 now");
+  assert.equal(formatShare(4, 4), "");
+  assert.equal(missingText("zz", 3, 0), "No series here is zz.");
+  assert.match(missingText("id-42", 1000, 900), /^id-42 is not among the 100 largest of 1,000 series/);
+});
+
 test("thresholds", () => {
   const steps = thresholdSteps([{ at: 500, level: "crit" }, { at: 200, level: "warn" }, { at: 1, level: "purple" }, { at: Number.NaN, level: "warn" }]);
   assert.deepEqual(steps, [{ at: 200, level: "warn" }, { at: 500, level: "crit" }]);
@@ -121,6 +91,17 @@ test("ranges begin at zero when it is near and never have no height", () => {
   assert.deepEqual([0.03, 1, 1.01, 21, 99].map(niceCeil), [0.05, 1, 2, 25, 100]);
   assert.equal(fullScale("%", 12), 100);
   assert.equal(fullScale("%", 180), 200);
+});
+
+test("the ends of a scale of colours are round, fit the values and do not move with each of them", () => {
+  assert.deepEqual(roundRange(null, "", 900, 1010), { min: 900, max: 1020 });
+  assert.deepEqual(roundRange(null, "", -49.872808, 50), { min: -50, max: 50 });
+  assert.deepEqual(roundRange(null, "%", 3, 40), { min: 0, max: 100 });
+  assert.deepEqual(roundRange(null, "", -90, -3), { min: -100, max: 0 });
+  assert.deepEqual(roundRange(null, "", Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY), { min: 0, max: 1 });
+  const shown = { min: 900, max: 1020 };
+  assert.equal(roundRange(shown, "", 905, 1004), shown);
+  assert.deepEqual(roundRange(shown, "", 905, 1060), { min: 900, max: 1060 });
 });
 
 test("a range grows at once and shrinks slowly", () => {

@@ -49,3 +49,18 @@ export function fullScale(unit: string, high: number): number {
   if (unit === "%" && high <= 100) return 100;
   return niceCeil(high) || 1;
 }
+
+/**
+ * The round ends of a scale of colours for values from low to high: they stay
+ * while the values fill at least a quarter of what lies between them, and begin
+ * at 0 only when the values are not far from it.
+ */
+export function roundRange(shown: Range | null, unit: string, low: number, high: number): Range {
+  if (!(low <= high)) return shown ?? { min: 0, max: 1 };
+  if (shown !== null && low >= shown.min && high <= shown.max && high - low >= (shown.max - shown.min) / 4) return shown;
+  const wanted = valueRange(low, high);
+  if (wanted.min === 0) return { min: 0, max: fullScale(unit, high) };
+  if (wanted.max === 0) return { min: -fullScale(unit, -low), max: 0 };
+  const step = niceCeil((high - low) / 10);
+  return { min: Math.floor(low / step) * step, max: Math.ceil(high / step) * step };
+}

@@ -38,3 +38,9 @@ export function valuesOf(tag: string, chosen: string, streams: Iterable<{ readon
   values.delete("");
   return [...values].sort(collator.compare);
 }
+
+/** Why nothing is shown of a choice: total series there are, of which truncated do not come here. */
+export function missingText(choice: string, total: number, truncated: number): string {
+  if (truncated === 0) return `No series here is ${choice}.`;
+  return `${choice} is not among the ${(total - truncated).toLocaleString("en")} largest of ${total.toLocaleString("en")} series, which are all that come here. A widget whose filter names it shows it.`;
+}

@@ -183,7 +183,6 @@ interface GridProps {
 }
 
 function Grid({ dashboard, session, view, onEdit }: GridProps) {
-  const { kind } = use(session.pulse);
   const byId = new Map(dashboard.widgets.map((widget) => [widget.widget_id, widget]));
   const placed = arrange(dashboard.widgets.map((widget) => ({ id: widget.widget_id, position: widgetPosition(widget) })));
   if (placed.length === 0) {
@@ -199,7 +198,7 @@ function Grid({ dashboard, session, view, onEdit }: GridProps) {
     );
   }
   return (
-    <div class="grid" data-lost={kind === "reconnecting" || kind === "ended" ? "yes" : "no"}>
+    <div class="grid">
       {placed.map(({ id, position }) => {
         const widget = byId.get(id);
         return widget === undefined ? null : (

@@ -47,10 +47,14 @@ interface PartProps {
 }
 
 function Facts({ widget, session }: PartProps) {
-  use(session.pulse); // As often as the pill.
+  use(session.pulse); // As often as the pill, or as the age of what is old.
   const { freshness, detail, partial } = use(session.status(widget.widget_id));
   const { metricKey, windowMs, delayMs, refreshMs, newestEvent, ring } = session.store.stream(widget.widget_id);
-  const ago = (time: number | null): string => (time === null || Number.isNaN(time) ? "none yet" : `${formatMoment(time)}, ${((session.serverNow() - time) / 1000).toFixed(1)} s ago`);
+  const ago = (time: number | null): string => {
+    if (time === null || Number.isNaN(time)) return "none yet";
+    const seconds = (session.serverNow() - time) / 1000;
+    return Number.isNaN(seconds) ? formatMoment(time) : `${formatMoment(time)}, ${seconds.toFixed(1)} s ago`;
+  };
   const facts: readonly (readonly [string, string])[] = [
     ["Query", metricKey],
     ["Value", `${widget.aggregation} of the events of the last ${formatDuration(windowMs / 1000)}, anew each ${formatDuration(refreshMs / 1000)}`],
@@ -75,9 +79,10 @@ function Facts({ widget, session }: PartProps) {
 function Points({ widget, session, view }: PartProps & { readonly view: RefObject<SharedView | null> }) {
   const body = useRef<HTMLDivElement>(null);
   const text = JSON.stringify(widget);
+  const { freshness } = use(session.status(widget.widget_id));
   useDrawing(widgetConfig(widget), text, pointsTable, session, view, body, `${widget.widget_id}#`);
   return (
-    <section class="widget points-box" aria-label="Points">
+    <section class="widget points-box" aria-label="Points" data-state={freshness}>
       <h2 class="widget-head widget-title">Points in the time range</h2>
       <div class="widget-body" ref={body} />
     </section>

@@ -1,156 +1,214 @@
-import { useEffect, useState } from "preact/hooks";
-import { listDashboards, listMetrics, messageOf, streamAddress } from "../api/client";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ApiError, listDashboards, listMetrics, streamAddress } from "../api/client";
 import type { MetricList } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
-import { formatAge, formatMoment, formatOne } from "../model/format";
+import { formatAge, formatMoment } from "../model/format";
+import { catalogueTells, partsOf, standsStill, type Checks, type Part } from "../model/health";
+import { formatOne } from "../model/number";
 import { use } from "../signal";
 import { LivePill } from "../ui/pill";
 import { TopBar } from "../ui/topbar";
 
-const LOOK_MS = 5000;
+const LOOK_MS = 2000;
+/** An answer that takes longer is none. */
+const ANSWER_MS = 5000;
+/** What was found longer ago says nothing of now. */
+const OLD_MS = 3 * LOOK_MS + ANSWER_MS;
 const SKEW_MS = 2000;
 const MOST_METRICS = 200;
 
-interface Part {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly text: string;
-}
-
-/** What /readyz says: a line for each check. */
-async function health(): Promise<Part[]> {
+/** What /readyz says, null where it does not tell. */
+async function health(signal: AbortSignal): Promise<Checks | null> {
+  const response = await fetch("/readyz", { cache: "no-store", signal });
   try {
-    const response = await fetch("/readyz", { cache: "no-store" });
-    const { checks } = (await response.json()) as { checks: Record<string, { ok: boolean; detail?: string }> };
-    return Object.entries(checks).map(([name, { ok, detail }]) => ({ name, ok, text: detail ?? "ok" }));
+    const { checks } = (await response.json()) as { checks?: Checks };
+    return checks ?? null;
   } catch (error) {
-    return [{ name: "Server", ok: false, text: error instanceof SyntaxError ? "It does not tell its health here; ask each service." : "It cannot be reached." }];
+    if (error instanceof SyntaxError) return null; // A proxy keeps it for itself.
+    throw error;
   }
 }
 
 /** Whether the server's page still is the one that runs here. */
-async function pagePart(): Promise<Part> {
+async function pagePart(signal: AbortSignal): Promise<Part> {
   const script = document.querySelector<HTMLScriptElement>("script[src]")?.src.split("/").pop() ?? "";
-  const page = await fetch("/", { cache: "no-cache" }).then(
-    (response) => response.text(),
-    () => script,
-  );
+  const page = await (await fetch("/", { cache: "no-cache", signal })).text();
   return { name: "This page", ok: page.includes(script), text: page.includes(script) ? script : `${script} is old, the server has a newer one: reload` };
+}
+
+interface Polled<T> {
+  readonly value: T | null;
+  /** It says nothing of now. */
+  readonly old: boolean;
+  readonly problem: string;
+}
+
+/** Asks every few seconds while somebody looks. Made anew when key changes. */
+function usePolled<T>(load: (signal: AbortSignal) => Promise<T>, key: string): Polled<T> {
+  const [polled, setPolled] = useState<Polled<T>>({ value: null, old: true, problem: "" });
+  const at = useRef(Number.NEGATIVE_INFINITY);
+  useEffect(() => {
+    const abort = new AbortController();
+    let asking = false;
+    const ask = async (): Promise<void> => {
+      // An answer may be long in coming, as while a token is asked for.
+      if (performance.now() - at.current > OLD_MS) setPolled((was) => (was.old ? was : { ...was, old: true }));
+      if (asking || document.visibilityState === "hidden") return;
+      asking = true;
+      try {
+        const value = await load(AbortSignal.any([abort.signal, AbortSignal.timeout(ANSWER_MS)]));
+        at.current = performance.now();
+        if (!abort.signal.aborted) setPolled({ value, old: false, problem: "" });
+      } catch (error) {
+        const problem = error instanceof ApiError && error.status !== 0 ? error.message : "The server does not answer: nothing is known of it now.";
+        if (!abort.signal.aborted) setPolled(({ value }) => ({ value, old: true, problem }));
+      }
+      asking = false;
+    };
+    const again = (): void => void ask();
+    again();
+    const timer = setInterval(again, LOOK_MS);
+    document.addEventListener("visibilitychange", again, { signal: abort.signal });
+    return () => {
+      abort.abort();
+      clearInterval(timer);
+    };
+  }, [key]);
+  return polled;
+}
+
+/** What the server says of its parts. */
+interface Told {
+  readonly checks: Checks | null;
+  readonly page: Part;
+}
+
+async function tell(signal: AbortSignal): Promise<Told> {
+  const [checks, page] = await Promise.all([health(signal), pagePart(signal)]);
+  return { checks, page };
 }
 
 export function StatusPage() {
   const [session, setSession] = useState<LiveSession | null>(null);
-  const [parts, setParts] = useState<readonly Part[]>([]);
-  const [metrics, setMetrics] = useState<MetricList | null>(null);
   const [query, setQuery] = useState("");
-  const [problem, setProblem] = useState("");
-  const failed = (error: unknown): void => setProblem(messageOf(error));
+  const told = usePolled(tell, "");
+  const metrics = usePolled((signal) => listMetrics(query, MOST_METRICS, signal), query);
 
   useEffect(() => {
     document.title = "Status · Pulseboard";
     let made: LiveSession | null = null;
     let gone = false;
     // Any stream tells of the link and of the server's clock.
-    listDashboards({}).then(({ dashboards }) => {
-      const id = dashboards.find((one) => one.widget_count)?.dashboard_id;
-      if (id === undefined || gone) return;
-      made = new LiveSession(streamAddress(id, location), browserWorld(), 0);
-      made.start();
-      setSession(made);
-    }, failed);
+    listDashboards({}).then(
+      ({ dashboards }) => {
+        const id = dashboards.find((one) => one.widget_count)?.dashboard_id;
+        if (id === undefined || gone) return;
+        made = new LiveSession(streamAddress(id, location), browserWorld(), 0);
+        made.start();
+        setSession(made);
+      },
+      () => {}, // The look says what is wrong.
+    );
     return () => {
       gone = true;
       made?.stop();
     };
   }, []);
 
-  useEffect(() => {
-    const abort = new AbortController();
-    const look = async (): Promise<void> => {
-      if (document.visibilityState === "hidden") return;
-      try {
-        const found = await Promise.all([health(), pagePart()]);
-        if (!abort.signal.aborted) setParts(found.flat());
-        setMetrics(await listMetrics(query, MOST_METRICS, abort.signal));
-        setProblem("");
-      } catch (error) {
-        if (!abort.signal.aborted) failed(error);
-      }
-    };
-    void look();
-    const timer = setInterval(() => void look(), LOOK_MS);
-    return () => {
-      abort.abort();
-      clearInterval(timer);
-    };
-  }, [query]);
-
   return (
     <>
       <TopBar title="Status">{session === null ? null : <LivePill session={session} />}</TopBar>
       <main id="main" class="list status">
-        {problem === "" ? null : (
-          <p class="notice" role="alert">
-            {problem}
-          </p>
-        )}
+        {[...new Set([told.problem, metrics.problem])]
+          .filter((problem) => problem !== "")
+          .map((problem) => (
+            <p key={problem} class="notice" role="alert">
+              {problem}
+            </p>
+          ))}
         <h2 class="list-title">Parts</h2>
         <ul class="parts">
-          {session === null ? null : <StreamParts session={session} />}
-          <Parts parts={parts} />
+          {session === null ? <Way told={told} metrics={metrics} known={[]} /> : <StreamParts session={session} told={told} metrics={metrics} />}
         </ul>
         <div class="list-head">
-          <h2 class="list-title">Metrics that arrive{metrics === null ? "" : `: ${metrics.total}`}</h2>
+          <h2 class="list-title">Metrics that arrive{metrics.value === null ? "" : `: ${metrics.value.total}`}</h2>
           <input class="input list-search" type="search" aria-label="Search metrics" placeholder="Search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
         </div>
-        <Metrics list={metrics} />
+        <Metrics list={metrics.value} old={metrics.old || told.old || standsStill(told.value?.checks ?? null)} />
       </main>
     </>
   );
 }
 
-function Parts({ parts }: { readonly parts: readonly Part[] }) {
+const CHIPS = { ok: ["chip", "ok"], fault: ["chip chip-crit", "fault"], unknown: ["chip chip-warn", "unknown"] } as const;
+
+function Parts({ parts, old }: { readonly parts: readonly Part[]; readonly old: boolean }) {
   return (
     <>
-      {parts.map(({ name, ok, text }) => (
-        <li key={name}>
-          <span class={ok ? "chip" : "chip chip-crit"}>{ok ? "ok" : "fault"}</span>
-          <strong>{name}</strong>
-          <span>{text}</span>
-        </li>
-      ))}
+      {parts.map(({ name, ok, text }) => {
+        const [look, word] = CHIPS[old || ok === null ? "unknown" : ok ? "ok" : "fault"];
+        return (
+          <li key={name} class={old ? "is-old" : undefined}>
+            <span class={look}>{word}</span>
+            <strong>{name}</strong>
+            <span>{old ? `no longer known; it was: ${text}` : text}</span>
+          </li>
+        );
+      })}
     </>
   );
 }
 
-/** As often as the pill. */
-function StreamParts({ session }: { readonly session: LiveSession }) {
-  use(session.pulse);
-  return <Parts parts={streamParts(session)} />;
+interface WayProps {
+  readonly told: Polled<Told>;
+  readonly metrics: Polled<MetricList>;
+  readonly known: readonly Part[];
 }
 
-function streamParts(session: LiveSession): Part[] {
+function Way({ told, metrics, known }: WayProps) {
+  if (told.value === null) return null;
+  const also = metrics.old || metrics.value === null ? known : [...known, ...catalogueTells(metrics.value.metrics)];
+  return <Parts parts={[...partsOf(told.value.checks, also), told.value.page]} old={told.old} />;
+}
+
+/** As often as the pill. */
+function StreamParts({ session, told, metrics }: Omit<WayProps, "known"> & { readonly session: LiveSession }) {
+  use(session.pulse);
+  const { own, known } = streamParts(session);
+  return (
+    <>
+      <Parts parts={own} old={false} />
+      <Way told={told} metrics={metrics} known={known} />
+    </>
+  );
+}
+
+/** What the stream tells of itself, and what it knows of others. */
+function streamParts(session: LiveSession): { readonly own: Part[]; readonly known: Part[] } {
   const { kind } = session.pulse.value;
+  const isLost = kind === "reconnecting" || kind === "connecting" || kind === "ended";
+  const own: Part[] = [{ name: "Stream", ok: !isLost, text: isLost ? "there is no connection" : "it is connected" }];
+  const known: Part[] = [];
+  if (isLost) return { own, known };
   const skew = session.skew();
-  const age = session.serverNow() - session.store.edge;
-  const link: Part = { name: "Stream", ok: kind !== "reconnecting" && kind !== "ended", text: kind };
-  if (Number.isNaN(skew)) return [link];
   const ahead = `${(Math.abs(skew) / 1000).toFixed(1)} s ${skew < 0 ? "behind" : "ahead of"} the server's`;
   const off = Math.abs(skew) > SKEW_MS;
-  return [
-    link,
-    { name: "Clock of this device", ok: !off, text: off ? `${ahead}: set it; this page goes by the server's` : ahead },
-    { name: "Newest result", ok: kind === "live" || kind === "quiet", text: Number.isNaN(age) ? "none yet" : `its window ended ${formatAge(Math.max(0, age / 1000))} ago` },
-  ];
+  own.push({ name: "Clock of this device", ok: !off, text: off ? `${ahead}: set it; this page goes by the server's` : ahead });
+  const states = [...session.store.all()].map(({ state }) => state);
+  const away = states.includes("degraded");
+  known.push({ name: "Redis", ok: !away, text: away ? "the gateway cannot reach it" : "the gateway reaches it" });
+  const age = (session.serverNow() - session.store.edge) / 1000;
+  if (!Number.isNaN(age)) known.push({ name: "Newest result", ok: kind === "live" || kind === "quiet", text: `of one dashboard: its window ended ${formatAge(Math.max(0, age))} ago` });
+  return { own, known };
 }
 
-function Metrics({ list }: { readonly list: MetricList | null }) {
+function Metrics({ list, old }: { readonly list: MetricList | null; readonly old: boolean }) {
   if (list === null) return null;
   if (list.total === 0) return <p>None, in the last hour.</p>;
   const more = list.total - list.metrics.length;
   return (
-    <div class="table-scroll" tabIndex={0} role="region" aria-label="Metrics">
+    <div class={old ? "table-scroll is-old" : "table-scroll"} tabIndex={0} role="region" aria-label="Metrics">
       <table class="table">
         <thead>
           <tr>
@@ -164,7 +222,7 @@ function Metrics({ list }: { readonly list: MetricList | null }) {
         </thead>
         <tbody>
           {list.metrics.map((metric) => (
-            <tr key={metric.metric_name}>
+            <tr key={metric.metric_name} class={metric.stale ? "is-old" : undefined}>
               <th scope="row">{metric.metric_name}</th>
               <td class="number">{metric.series}</td>
               <td class="number">{metric.events_last_minute}</td>

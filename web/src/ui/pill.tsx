@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
-import type { LiveSession, Pulse } from "../live/session";
+import type { Pulse } from "../live/pulse";
+import type { LiveSession } from "../live/session";
 import { formatTime } from "../model/format";
 import { use } from "../signal";
 
@@ -23,7 +24,11 @@ function pillText(pulse: Pulse): string {
     case "live":
       return pulse.behind === "" ? "Live" : `Live · ${pulse.behind} s behind`;
     case "as-of":
-      return `Data as of ${formatTime(pulse.time)}`;
+      return Number.isFinite(pulse.time) ? `Data as of ${formatTime(pulse.time)}` : "No current data";
+    case "late":
+      return `Late · ${pulse.behind} s behind`;
+    case "degraded":
+      return "Results cannot be reached";
     case "paused":
       return Number.isFinite(pulse.time) ? `Paused at ${formatTime(pulse.time)}` : "Paused";
     case "reconnecting":
@@ -36,6 +41,7 @@ function pillText(pulse: Pulse): string {
 /** What a screen reader should hear: the kind of state, not each tenth of a second. */
 function spokenText(pulse: Pulse): string {
   if (pulse.kind === "live") return "Live";
+  if (pulse.kind === "late") return "Late";
   return pulse.kind === "reconnecting" ? "Connection lost, reconnecting" : pillText(pulse);
 }
 

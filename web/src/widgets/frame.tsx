@@ -7,7 +7,7 @@ import type { LiveSession, WidgetStatus } from "../live/session";
 import { widgetConfig, type WidgetConfig } from "../model/dashboard";
 import { formatAge } from "../model/format";
 import { COLUMNS } from "../model/layout";
-import { isChosen, seriesLabel } from "../model/series";
+import { isChosen, missingText, seriesLabel } from "../model/series";
 import { use } from "../signal";
 import { Icon, type IconName } from "../ui/icon";
 import { rendererFor } from "./registry";
@@ -119,6 +119,8 @@ export const STATES: Readonly<Record<Freshness, readonly [meaning: string, chip?
   stale: ["No newer window has come for more than two refresh intervals: what is shown is old.", "warn", "clock"],
   limited: ["Its dashboard, metric or token is beyond a budget, so it is not computed."],
   degraded: ["The server cannot reach its store of results.", "crit", "alert"],
+  lost: ["There is no connection to the server, or it has not said yet what time it is: what is shown is old.", "warn", "clock"],
+  paused: ["Held on purpose: newer values come after the pause."],
 };
 
 function StatusChip({ status: { freshness, detail, ageSeconds, partial } }: { readonly status: WidgetStatus }) {
@@ -128,6 +130,13 @@ function StatusChip({ status: { freshness, detail, ageSeconds, partial } }: { re
       <span class={`chip chip-${chip}`} title={detail || meaning}>
         <Icon name={icon} />
         {`${freshness.charAt(0).toUpperCase()}${freshness.slice(1)} · ${formatAge(ageSeconds)}`}
+      </span>
+    );
+  }
+  if (freshness === "paused") {
+    return (
+      <span class="chip" title={meaning}>
+        Paused
       </span>
     );
   }
@@ -143,16 +152,16 @@ interface CoverProps {
   readonly config: WidgetConfig;
   readonly status: WidgetStatus;
   readonly failure: string;
-  /** The choice among tags that leaves nothing to show, empty when something is left. */
+  /** Why a choice among tags leaves nothing to show, empty when something is left. */
   readonly missing: string;
 }
 
-/** What was chosen, when the widget has series and none of them is that. */
+/** Why nothing of what was chosen is shown, when the widget has series and none of them is that. */
 function useMissingChoice(id: string, session: LiveSession): string {
   const choice = use(session.choice);
   use(session.revision);
-  const { columns } = session.store.stream(id);
-  return columns.length === 0 || columns.some((tags) => isChosen(tags, choice)) ? "" : seriesLabel(choice, "");
+  const { columns, total, truncated } = session.store.stream(id);
+  return columns.length === 0 || columns.some((tags) => isChosen(tags, choice)) ? "" : missingText(seriesLabel(choice, ""), total, truncated);
 }
 
 /** What stands in the place of a drawing that cannot be. */
@@ -160,7 +169,7 @@ function Cover({ config, status: { freshness, detail }, failure, missing }: Cove
   let cover: readonly [title: string, text: ComponentChildren];
   if (config.chart === null) cover = ["Unknown chart", `This page cannot draw “${config.chartName}”.`];
   else if (failure !== "") cover = ["This widget cannot be drawn", failure];
-  else if (missing !== "") cover = ["Nothing to show", `No series here is ${missing}.`];
+  else if (missing !== "") cover = ["Nothing to show", missing];
   else if (freshness === "skeleton") return <div class="widget-skeleton" aria-hidden="true" />;
   else if (freshness === "limited") cover = ["Not computed: beyond a budget", detail];
   else if (freshness === "waiting") cover = ["Waiting for values", detail || <Why config={config} />];

@@ -1,5 +1,6 @@
 import type { WidgetConfig } from "../model/dashboard";
-import { formatMoment, formatValue, scaleFor } from "../model/format";
+import { formatMoment } from "../model/format";
+import { formatOne } from "../model/number";
 import { RowWindow } from "./rows";
 import { append, selectSeries, setText, visibleSlice, type Renderer, type WidgetView } from "./widget";
 
@@ -37,7 +38,7 @@ export function pointsTable(config: WidgetConfig): Renderer {
       const { ring } = view.stream;
       const ends = ring.endsView();
       const complete = ring.completeView();
-      const { series, max, min } = selectSeries(view, { from, to: 0, first, last }, config);
+      const { series } = selectSeries(view, { from, to: 0, first, last }, config);
       const names = ["window end", "complete", ...series.map((one) => one.label)];
       if (signature !== names.join("\n")) {
         signature = names.join("\n");
@@ -50,7 +51,6 @@ export function pointsTable(config: WidgetConfig): Renderer {
           cell.textContent = name;
         });
       }
-      const scale = scaleFor(config.unit, Math.max(Math.abs(max), Math.abs(min)));
       const values = series.map((one) => ring.columnView(one.column));
       text = `${last - first} points of ${series.length} series.`;
       // Who reads further down keeps the rows that are being read.
@@ -61,7 +61,7 @@ export function pointsTable(config: WidgetConfig): Renderer {
         const { cells } = row;
         setText(cells[0] as Element, formatMoment(ends[at] ?? Number.NaN));
         setText(cells[1] as Element, complete[at] === 1 ? "yes" : "no");
-        values.forEach((column, c) => setText(cells[c + 2] as Element, formatValue(column[at] ?? null, scale)));
+        values.forEach((column, c) => setText(cells[c + 2] as Element, formatOne(column[at] ?? null, config.unit)));
       });
     },
     describe: () => text,

@@ -71,7 +71,10 @@ export interface ShownSeries {
 
 export interface Selection {
   readonly series: readonly ShownSeries[];
-  /** Series with values in the range; more than are shown when there is a limit. */
+  /**
+   * Series with values in the range; more than are shown when there is a limit.
+   * Where not all leave the pipeline, as many as it has.
+   */
   readonly total: number;
   readonly max: number;
   readonly min: number;
@@ -98,8 +101,10 @@ export function selectSeries({ stream, colors, choice }: WidgetView, slice: Slic
     const newest = values[slice.last - 1] ?? Number.NaN;
     shown.push({ column, label: seriesLabel(tags, config.aggregation), tags, place: places[column] ?? 0, newest, low, high });
   });
-  const total = shown.length;
-  if (total > config.limit) {
+  const here = shown.length;
+  // How many of the others were chosen nobody knows here.
+  const total = stream.truncated > 0 && here > 1 ? Math.max(here, stream.total) : here;
+  if (here > config.limit) {
     const rank = (value: number): number => (Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value);
     shown.sort((a, b) => rank(b.newest) - rank(a.newest));
     shown = shown.slice(0, config.limit);

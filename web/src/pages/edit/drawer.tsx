@@ -4,7 +4,7 @@ import { listMetrics, messageOf } from "../../api/client";
 import type { Metric, Widget, WidgetCost } from "../../api/types";
 import { CHARTS } from "../../model/dashboard";
 import { nameOf, type PathText } from "../../model/draft";
-import { formatOne } from "../../model/format";
+import { formatOne } from "../../model/number";
 import { isObject, type JsonObject } from "../../model/merge-patch";
 import { filterOf, getAt, OPERATORS, rowsOf, setAt, shapeFault, tabOf, TABS, type FilterRow, type Operator, type Tab } from "../../model/widget-form";
 import { Field, SelectField, TextField } from "../../ui/field";
@@ -218,8 +218,8 @@ function Query({ form }: { readonly form: Form }) {
   );
 }
 
-function metricNote({ series, last_value }: Metric): string {
-  return `${series.toLocaleString("en")} series, last ${formatOne(last_value, "")}`;
+function metricNote({ series, last_value, stale }: Metric): string {
+  return `${series.toLocaleString("en")} series, ${stale ? "nobody tells of it now" : `last ${formatOne(last_value, "")}`}`;
 }
 
 function listOf<T>(value: unknown): readonly T[] {

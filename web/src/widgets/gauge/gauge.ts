@@ -1,6 +1,6 @@
 import "./gauge.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { formatBound, formatNumber, formatValue, scaleFor } from "../../model/format";
+import { formatAxis, formatNumber, formatOne, scaleFor } from "../../model/number";
 import { fullScale } from "../../model/range";
 import { levelOf, levelWord, type Level } from "../../model/thresholds";
 import { headline, setText, type Renderer, type WidgetView } from "../widget";
@@ -44,6 +44,7 @@ class Gauge implements Renderer {
   #note: SVGTextElement | null = null;
   #lowLabel: SVGTextElement | null = null;
   #highLabel: SVGTextElement | null = null;
+  #low = 0;
   #high = 0;
   #drawnScale = "";
   #text = "Gauge, no value yet.";
@@ -74,9 +75,12 @@ class Gauge implements Renderer {
   draw(view: WidgetView): void {
     const { y, unit, steps } = this.#config;
     const { value, label } = headline(view, this.#config);
-    const low = y.min ?? 0;
-    // Without a fixed end the scale only grows: a full scale that shrinks tells lies.
-    this.#high = y.max ?? Math.max(this.#high, fullScale(unit, Math.max(value ?? 0, ...steps.map((step) => step.at))));
+    // Without fixed ends the scale only grows: a full scale that shrinks tells lies. It begins at 0 until something is below.
+    const lowest = Math.min(value ?? 0, ...steps.map((step) => step.at));
+    this.#low = y.min ?? Math.min(this.#low, lowest < 0 ? -fullScale("", -lowest) : 0);
+    const low = this.#low;
+    const highest = Math.max(value ?? 0, ...steps.map((step) => step.at));
+    this.#high = y.max ?? Math.max(this.#high, highest > 0 || low === 0 ? fullScale(unit, highest) : 0);
     const high = this.#high > low ? this.#high : low + 1;
     const level = levelOf(value, steps);
     this.#drawScale(low, high);
@@ -87,7 +91,7 @@ class Gauge implements Renderer {
     if (this.#fill !== null) this.#fill.dataset["level"] = steps.length > 0 ? level : "none";
     if (this.#fill !== null) this.#fill.dataset["empty"] = part <= 0 ? "yes" : "no";
 
-    const scale = scaleFor(unit, high >= 1000 || value === null ? (value ?? high) : high);
+    const scale = scaleFor(unit, value ?? high);
     const note = [label, level === "ok" ? "" : levelWord(level)].filter((word) => word !== "").join(" · ");
     if (this.#number !== null) setText(this.#number, formatNumber(value, scale));
     if (this.#unit !== null) setText(this.#unit, scale.suffix.trim());
@@ -95,7 +99,7 @@ class Gauge implements Renderer {
       setText(this.#note, note);
       this.#note.dataset["level"] = level;
     }
-    this.#announce(value, low, high, formatValue(value, scale), level, label);
+    this.#announce(value, low, high, formatOne(value, unit), level, label);
   }
 
   describe(): string {
@@ -112,8 +116,9 @@ class Gauge implements Renderer {
     if (signature === this.#drawnScale || this.#bands === null) return;
     this.#drawnScale = signature;
     const { unit, steps } = this.#config;
-    if (this.#lowLabel !== null) setText(this.#lowLabel, formatBound(low, unit));
-    if (this.#highLabel !== null) setText(this.#highLabel, formatBound(high, unit));
+    const [first = "", last = ""] = formatAxis([low, high], unit);
+    if (this.#lowLabel !== null) setText(this.#lowLabel, first);
+    if (this.#highLabel !== null) setText(this.#highLabel, last);
     this.#bands.replaceChildren();
     const part = (at: number): number => Math.min(1, Math.max(0, (at - low) / (high - low)));
     steps.forEach((step, i) => {
@@ -130,6 +135,7 @@ class Gauge implements Renderer {
     this.#root?.setAttribute("aria-valuenow", String(value ?? low));
     const words = `${label === "" ? "" : `${label}: `}${value === null ? "no value" : text}${level === "ok" ? "" : `, ${levelWord(level)}`}`;
     this.#root?.setAttribute("aria-valuetext", words);
-    this.#text = `Gauge from ${formatBound(low, this.#config.unit)} to ${formatBound(high, this.#config.unit)}: ${words}.`;
+    const [first, last] = formatAxis([low, high], this.#config.unit);
+    this.#text = `Gauge from ${first} to ${last}: ${words}.`;
   }
 }

@@ -1,8 +1,9 @@
 import "./heatmap.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { formatAxisTime, formatBound, formatTime, formatValue, scaleFor } from "../../model/format";
+import { formatAxisTime, formatShare, formatTime } from "../../model/format";
+import { formatAll, formatAxis, formatOne } from "../../model/number";
 import { lookupTable } from "../../model/palette";
-import { fullScale, TIME_STEPS } from "../../model/range";
+import { roundRange, TIME_STEPS, type Range } from "../../model/range";
 import {
   append,
   CANVAS_FONT,
@@ -42,7 +43,7 @@ class Heatmap implements Renderer {
   #values = new Float64Array();
   #width = 0;
   #height = 0;
-  #high = 0;
+  #ends: Range | null = null;
   #selection: Selection = { series: [], total: 0, max: Number.NaN, min: Number.NaN };
   #left = 48;
   #cellMs = 1000;
@@ -85,13 +86,15 @@ class Heatmap implements Renderer {
     const { y, unit } = this.#config;
     this.#slice = visibleSlice(view);
     this.#selection = selectSeries(view, this.#slice, this.#config);
-    const low = y.min ?? Math.min(0, this.#selection.min);
-    this.#high = y.max ?? (this.#selection.max > this.#high || this.#selection.max < this.#high / 4 ? fullScale(unit, this.#selection.max) : this.#high);
+    this.#ends = roundRange(this.#ends, unit, this.#selection.min, this.#selection.max);
+    const low = y.min ?? this.#ends.min;
+    const high = y.max ?? this.#ends.max;
     const { series, total } = this.#selection;
-    if (this.#more !== null) setText(this.#more, total > series.length ? `top ${series.length} of ${total}` : "");
-    if (this.#legendLow !== null) setText(this.#legendLow, formatBound(low, unit));
-    if (this.#legendHigh !== null) setText(this.#legendHigh, formatBound(this.#high, unit));
-    this.#fillCells(view, low, this.#high);
+    if (this.#more !== null) setText(this.#more, formatShare(series.length, total));
+    const [first = "", last = ""] = formatAxis([low, high], unit);
+    if (this.#legendLow !== null) setText(this.#legendLow, first);
+    if (this.#legendHigh !== null) setText(this.#legendHigh, last);
+    this.#fillCells(view, low, high);
     this.#paint(view);
     this.#point();
   }
@@ -99,11 +102,12 @@ class Heatmap implements Renderer {
   describe(): string {
     const { series, total, max, min } = this.#selection;
     if (series.length === 0) return "Heat map, no values in this time range.";
-    const scale = scaleFor(this.#config.unit, Math.max(Math.abs(max), Math.abs(min)));
+    const { unit } = this.#config;
+    const [lowest, highest] = formatAll([min, max], unit);
     const newest = series.map((s, row) => ({ label: s.label, value: this.#values[row * this.#columns + this.#columns - 1] ?? Number.NaN }));
     const hottest = newest.filter((s) => !Number.isNaN(s.value)).sort((a, b) => b.value - a.value)[0];
-    const now = hottest === undefined ? "" : ` Highest now: ${hottest.label} at ${formatValue(hottest.value, scale)}.`;
-    return `Heat map of ${total} series, ${formatTime(this.#slice.from)} to ${formatTime(this.#slice.to)}, between ${formatValue(min, scale)} and ${formatValue(max, scale)}.${now}`;
+    const now = hottest === undefined ? "" : ` Highest now: ${hottest.label} at ${formatOne(hottest.value, unit)}.`;
+    return `Heat map of ${total} series, ${formatTime(this.#slice.from)} to ${formatTime(this.#slice.to)}, between ${lowest} and ${highest}.${now}`;
   }
 
   destroy(): void {
@@ -192,7 +196,7 @@ class Heatmap implements Renderer {
     context.textBaseline = "middle";
     const every = Math.ceil(12 / rowHeight);
     this.#selection.series.forEach((series, row) => {
-      if (row % every === 0) context.fillText(series.label, this.#left - 8, TOP + (row + 0.5) * rowHeight, this.#left - 16);
+      if (row % every === 0) context.fillText(cut(context, series.label, this.#left - 16), this.#left - 8, TOP + (row + 0.5) * rowHeight);
     });
     this.#paintTimes(context);
   }
@@ -255,12 +259,23 @@ class Heatmap implements Renderer {
       return;
     }
     const value = this.#values[row * this.#columns + column] ?? Number.NaN;
-    const scale = scaleFor(this.#config.unit, this.#high);
-    setText(tip, `${series.label} · ${formatTime(this.#origin + (column + 1) * this.#cellMs)} · ${formatValue(value, scale)}`);
+    setText(tip, `${series.label} · ${formatTime(this.#origin + (column + 1) * this.#cellMs)} · ${formatOne(value, this.#config.unit)}`);
     show(tip, true);
     const right = pointer.x > this.#width / 2;
     tip.style.left = right ? "auto" : `${pointer.x + 12}px`;
     tip.style.right = right ? `${this.#width - pointer.x + 12}px` : "auto";
     tip.style.top = `${Math.max(0, pointer.y - 32)}px`;
   }
+}
+
+/** As much of a text as has room, and "…" where it was cut: squeezed letters cannot be read. */
+function cut(context: CanvasRenderingContext2D, text: string, width: number): string {
+  if (context.measureText(text).width <= width) return text;
+  let [fits, not] = [0, text.length];
+  while (not - fits > 1) {
+    const middle = (fits + not) >> 1;
+    if (context.measureText(`${text.slice(0, middle)}…`).width <= width) fits = middle;
+    else not = middle;
+  }
+  return `${text.slice(0, fits)}…`;
 }

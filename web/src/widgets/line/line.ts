@@ -2,7 +2,8 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import "./line.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { axisScale, formatAxisTime, formatTime, formatValue, scaleFor, zoneDate, type Scale } from "../../model/format";
+import { formatAxisTime, formatShare, formatTime, zoneDate } from "../../model/format";
+import { formatAll, formatAxis, formatBound } from "../../model/number";
 import { seriesColor, seriesDash } from "../../model/palette";
 import { BYTE_STEPS, settle, TIME_STEPS, valueRange, type Range } from "../../model/range";
 import { levelWord } from "../../model/thresholds";
@@ -60,7 +61,6 @@ class LineChart implements Renderer {
   #height = 0;
   #selection: Selection = { series: [], total: 0, max: Number.NaN, min: Number.NaN };
   #theme: ThemeColors | null = null;
-  #scale: Scale = scaleFor("", 0);
   #shown: Range | null = null;
   #axisWidth = 40;
   /** Reused from draw to draw; uPlot reads them until the next setData. */
@@ -95,7 +95,6 @@ class LineChart implements Renderer {
     const slice = visibleSlice(view);
     this.#theme = view.theme;
     this.#selection = selectSeries(view, slice, this.#config);
-    this.#scale = scaleFor(this.#config.unit, Math.max(Math.abs(this.#selection.max), Math.abs(this.#selection.min)));
     this.#copy(view, slice);
     const signature = `${view.theme.name}|${this.#height >= LABEL_HEIGHT}|${this.#selection.series.map((s) => `${s.label}:${s.place}`).join("|")}|${this.#selection.total}`;
     if (this.#plot === null || signature !== this.#signature) {
@@ -115,16 +114,14 @@ class LineChart implements Renderer {
   describe(): string {
     const { series, total } = this.#selection;
     if (series.length === 0) return "Line chart, no values in this time range.";
-    const scale = this.#scale;
-    const parts = series.slice(0, 8).map((s, i) => {
-      const values = this.#values[i] ?? [];
-      return `${s.label} ${formatValue(values[values.length - 1] ?? null, scale)}`;
-    });
+    const [lowest, highest] = formatAll([this.#selection.min, this.#selection.max], this.#config.unit);
+    const newest = this.#texts(this.#times.length - 1);
+    const parts = series.slice(0, 8).map((s, i) => `${s.label} ${newest[i]}`);
     const more = total > parts.length ? `, and ${total - parts.length} more` : "";
     const times = this.#times;
     return (
       `Line chart of ${total} series, ${formatTime(times[0] ?? Number.NaN)} to ${formatTime(times[times.length - 1] ?? Number.NaN)}, ` +
-      `lowest ${formatValue(this.#selection.min, scale)}, highest ${formatValue(this.#selection.max, scale)}. Newest: ${parts.join(", ")}${more}.`
+      `lowest ${lowest}, highest ${highest}. Newest: ${parts.join(", ")}${more}.`
     );
   }
 
@@ -147,7 +144,8 @@ class LineChart implements Renderer {
     // The first key only shows where the cursor is.
     const row = this.#cursorTime === null && Math.abs(step) === 1 ? last : Math.min(last, Math.max(0, at + step));
     this.#moveCursor(times[row] ?? null);
-    const values = this.#selection.series.map(({ label }, i) => `${label} ${formatValue(this.#values[i]?.[row] ?? null, this.#scale)}`);
+    const texts = this.#texts(row);
+    const values = this.#selection.series.map(({ label }, i) => `${label} ${texts[i]}`);
     if (this.#spoken !== null) this.#spoken.textContent = `${formatTime(times[row] ?? Number.NaN)}: ${values.join(", ")}`;
   }
 
@@ -312,10 +310,13 @@ class LineChart implements Renderer {
   }
 
   #axisLabels(splits: readonly number[]): string[] {
-    const largest = splits.reduce((max, at) => Math.max(max, Math.abs(at)), 0);
-    if (this.#config.y.log) return splits.map((at) => (isDecade(at) ? formatValue(at, scaleFor(this.#config.unit, at)) : ""));
-    const scale = axisScale(this.#config.unit, largest, (splits[1] ?? 0) - (splits[0] ?? 0));
-    return splits.map((at) => formatValue(at, scale));
+    const { unit, y } = this.#config;
+    return y.log ? splits.map((at) => (isDecade(at) ? formatBound(at, unit) : "")) : formatAxis(splits, unit);
+  }
+
+  /** The values of a row, as they are written beside each other. */
+  #texts(row: number): string[] {
+    return formatAll(this.#selection.series.map((_, i) => this.#values[i]?.[row] ?? null), this.#config.unit);
   }
 
   /** Cuts all lines into dashes where the pipeline had not read the windows in full. */
@@ -361,6 +362,9 @@ class LineChart implements Renderer {
     const box = this.#legendBox;
     if (box === null) return;
     box.replaceChildren();
+    const share = formatShare(this.#selection.series.length, this.#selection.total);
+    // Before them: a legend that scrolls would hide that lines are missing.
+    if (share !== "") append(box, "span", "line-legend-more").textContent = share;
     this.#legendTime = append(box, "span", "line-legend-time");
     this.#legend = this.#selection.series.map(({ label, place }) => {
       const item = append(box, "span", "line-legend-item");
@@ -374,9 +378,6 @@ class LineChart implements Renderer {
       name.title = label;
       return { item, value: append(item, "span", "line-legend-value") };
     });
-    if (this.#selection.total > this.#selection.series.length) {
-      append(box, "span", "line-legend-more").textContent = `top ${this.#selection.series.length} of ${this.#selection.total}`;
-    }
     // A legend that scrolls must be reachable from the keyboard.
     if (box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
@@ -391,6 +392,7 @@ class LineChart implements Renderer {
       setText(this.#legendTime, hovered ? formatTime(this.#times[row] ?? Number.NaN) : "");
       show(this.#legendTime, hovered);
     }
-    this.#legend.forEach(({ value }, i) => setText(value, formatValue(this.#values[i]?.[row] ?? null, this.#scale)));
+    const texts = this.#texts(row);
+    this.#legend.forEach(({ value }, i) => setText(value, texts[i] ?? ""));
   }
 }

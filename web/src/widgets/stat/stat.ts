@@ -1,6 +1,6 @@
 import "./stat.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { formatNumber, formatValue, scaleFor } from "../../model/format";
+import { formatAll, formatNumber, formatOne, scaleFor } from "../../model/number";
 import { valueRange } from "../../model/range";
 import { levelOf, levelWord } from "../../model/thresholds";
 import { append, fitCanvas, headline, setText, visibleSlice, type Renderer, type Slice, type WidgetView } from "../widget";
@@ -51,16 +51,17 @@ class Stat implements Renderer {
       if (at < low) low = at;
       if (at > high) high = at;
     }
-    // The scale of the whole range, so that the number keeps its prefix and decimals.
-    const scale = scaleFor(this.#config.unit, Math.max(Math.abs(low), Math.abs(high)));
+    const { unit } = this.#config;
+    const scale = scaleFor(unit, value ?? 0);
+    const [lowest, highest] = formatAll([low, high], unit);
     const level = levelOf(value, this.#config.steps);
     if (this.#number !== null) setText(this.#number, formatNumber(value, scale));
     if (this.#unit !== null) setText(this.#unit, scale.suffix.trim());
     if (this.#note !== null) setText(this.#note, [label, level === "ok" ? "" : levelWord(level)].filter((word) => word !== "").join(" · "));
     if (this.#root !== null) this.#root.dataset["level"] = level;
     this.#text =
-      `${label === "" ? "" : `${label}: `}${formatValue(value, scale)}${level === "ok" ? "" : `, ${levelWord(level)}`}` +
-      (low <= high ? `. In this time range between ${formatValue(low, scale)} and ${formatValue(high, scale)}.` : ".");
+      `${label === "" ? "" : `${label}: `}${formatOne(value, unit)}${level === "ok" ? "" : `, ${levelWord(level)}`}` +
+      (low <= high ? `. In this time range between ${lowest} and ${highest}.` : ".");
     this.#drawSpark(view, slice, values, low, high);
   }
 

@@ -1,6 +1,7 @@
 import "./table.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { formatValue, scaleFor } from "../../model/format";
+import { formatShare } from "../../model/format";
+import { formatAll, formatOne } from "../../model/number";
 import { fullScale } from "../../model/range";
 import { compareSeries } from "../../model/series";
 import { levelOf, levelWord } from "../../model/thresholds";
@@ -61,7 +62,7 @@ class Table implements Renderer {
     const slice = visibleSlice(view);
     const selection = selectSeries(view, slice, this.#config);
     this.#buildHead(this.#tagNames(selection.series));
-    const scale = scaleFor(this.#config.unit, Math.max(Math.abs(selection.max), Math.abs(selection.min)));
+    const { unit } = this.#config;
     const full = this.#config.y.max ?? fullScale(this.#config.unit, Math.max(0, selection.max));
     const rows = selection.series.map((series): Row => {
       const values = view.stream.ring.columnView(series.column);
@@ -75,6 +76,7 @@ class Table implements Renderer {
       return { series, value: newestValue(view.stream, series.column), low: low > high ? null : low, high: low > high ? null : high };
     });
     this.#order(rows);
+    const texts = formatAll(rows.map((row) => row.value), unit);
     const tags = this.#tags ?? [];
     this.#window?.show(rows.length, (element, i) => {
       const row = rows[i];
@@ -83,22 +85,22 @@ class Table implements Renderer {
       if (row === undefined || !(bar instanceof HTMLElement) || !(value instanceof HTMLElement)) return;
       tags.forEach((tag, column) => setText(cells[column] ?? element, tag === "" ? row.series.label : row.series.tags[tag] || "–"));
       const level = levelOf(row.value, this.#config.steps);
-      setText(value, formatValue(row.value, scale));
+      setText(value, texts[i] ?? "");
       element.dataset["level"] = level;
       value.title = level === "ok" ? "" : levelWord(level);
       bar.style.transform = `scaleX(${Math.min(1, Math.max(0, (row.value ?? 0) / full)).toFixed(4)})`;
-      setText(cells[tags.length + 1] ?? element, formatValue(row.low, scale));
-      setText(cells[tags.length + 2] ?? element, formatValue(row.high, scale));
+      setText(cells[tags.length + 1] ?? element, formatOne(row.low, unit));
+      setText(cells[tags.length + 2] ?? element, formatOne(row.high, unit));
     });
     if (this.#foot !== null) {
       show(this.#foot, selection.total > selection.series.length);
-      setText(this.#foot, `top ${selection.series.length} of ${selection.total} series`);
+      setText(this.#foot, formatShare(selection.series.length, selection.total));
     }
     const first = rows[0];
     this.#text =
       first === undefined
         ? "Table, no values in this time range."
-        : `Table of ${selection.total} series. First row: ${first.series.label} ${formatValue(first.value, scale)}.`;
+        : `Table of ${selection.total} series. First row: ${first.series.label} ${formatOne(first.value, unit)}.`;
   }
 
   describe(): string {

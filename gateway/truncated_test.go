@@ -1,0 +1,36 @@
+package gateway_test
+
+import "testing"
+
+// Only the largest series leave the pipeline; that there are others, and how
+// many, is told with each snapshot and update, and not when there are none.
+func TestTruncatedIsTold(t *testing.T) {
+	w := open(t, nil)
+	w.show(1, groupKey)
+	t0 := now() - 10_000
+	publish := func(end int64, truncated int, values ...float64) {
+		p := w.result(groupKey, end, values...)
+		p.Result.Truncated = truncated
+		w.publish(p)
+	}
+	publish(t0, 0, 1, 2)
+	publish(t0+1000, 900, 1, 2)
+	b := w.watch(hello)
+	if s := b.next("snapshot"); s.Truncated != 900 || len(s.Points) != 2 {
+		t.Errorf("snapshot %+v", s)
+	}
+	for i, c := range []struct {
+		truncated int
+		value     float64
+	}{{901, 3}, {902, 3}, {0, 3}, {7, 4}} {
+		end := t0 + 2000 + 1000*int64(i)
+		publish(end, c.truncated, c.value, c.value)
+		if u := b.point(0); u.end != end || u.extra.Truncated != c.truncated {
+			t.Errorf("update %+v, want %d series left out", u, c.truncated)
+		}
+	}
+	again := w.watch(hello)
+	if s := again.next("snapshot"); s.Truncated != 7 {
+		t.Errorf("snapshot %+v", s)
+	}
+}
