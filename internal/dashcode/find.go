@@ -71,18 +71,18 @@ func (f *finder) add(path string, info fs.FileInfo) error {
 // folder follows links, to folders too: what they lead to is in the folder for
 // whoever looks into it.
 func (f *finder) folder(path string) error {
-	real, err := filepath.EvalSymlinks(path)
+	place, err := filepath.EvalSymlinks(path)
 	if err == nil {
-		real, err = filepath.Abs(real)
+		place, err = filepath.Abs(place)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", path, err)
 	}
-	if f.folders[real] {
+	if f.folders[place] {
 		f.met++ // Whatever is in it.
 		return nil
 	}
-	f.folders[real] = true
+	f.folders[place] = true
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", path, err)

@@ -39,19 +39,31 @@ func TestEveryFileOfAFolderIsRead(t *testing.T) {
 func TestWhatCannotBeReadIsAnError(t *testing.T) {
 	for want, spoil := range map[string]func(t *testing.T, dir string){
 		"x.yaml: it is a link that leads nowhere": func(t *testing.T, dir string) {
+			t.Helper()
 			link(t, filepath.Join(dir, "none"), filepath.Join(dir, "x.yaml"))
 		},
 		"team: it is a link that leads nowhere": func(t *testing.T, dir string) {
+			t.Helper()
 			link(t, filepath.Join(dir, "none"), filepath.Join(dir, "team"))
 		},
-		"loop: ": func(t *testing.T, dir string) { link(t, "loop", filepath.Join(dir, "loop")) },
+		"loop: ": func(t *testing.T, dir string) {
+			t.Helper()
+			link(t, "loop", filepath.Join(dir, "loop"))
+		},
 		"x.yaml: it is no regular file": func(t *testing.T, dir string) {
+			t.Helper()
 			if err := syscall.Mkfifo(filepath.Join(dir, "x.yaml"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"secret: permission denied": func(t *testing.T, dir string) { forbidden(t, filepath.Join(dir, "secret"), true) },
-		"x.yaml: permission denied": func(t *testing.T, dir string) { forbidden(t, filepath.Join(dir, "x.yaml"), false) },
+		"secret: permission denied": func(t *testing.T, dir string) {
+			t.Helper()
+			forbidden(t, filepath.Join(dir, "secret"), true)
+		},
+		"x.yaml: permission denied": func(t *testing.T, dir string) {
+			t.Helper()
+			forbidden(t, filepath.Join(dir, "x.yaml"), false)
+		},
 	} {
 		t.Run(want, func(t *testing.T) {
 			dir := folder(t, "a.yaml", "title: A\n")

@@ -107,7 +107,7 @@ func TestAnchorsAgain(t *testing.T) {
 		"tags: &x\ntitle: b\n":              "[]",
 	} {
 		s := load(t, folder(t, "a.yaml", text))
-		got := ""
+		var got string
 		if len(s.Faults) > 0 {
 			got = s.Faults[len(s.Faults)-1].String()
 			got = got[strings.LastIndex(got, "a.yaml"):]
