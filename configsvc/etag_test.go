@@ -56,8 +56,13 @@ func TestEntityTags(t *testing.T) {
 		header []string
 		status int
 	}{
-		{[]string{`W/"%d"`}, 304}, {[]string{`"%d"`}, 304}, {[]string{`*`}, 304}, {[]string{`"0"`, `"%d"`}, 304}, {[]string{`"0", W/"%d"`}, 304},
-		{[]string{`"0"`}, 200}, {[]string{`%d`}, 200},
+		{[]string{`W/"%d"`}, 304},
+		{[]string{`"%d"`}, 304},
+		{[]string{`*`}, 304},
+		{[]string{`"0"`, `"%d"`}, 304},
+		{[]string{`"0", W/"%d"`}, 304},
+		{[]string{`"0"`}, 200},
+		{[]string{`%d`}, 200},
 	} {
 		if r := do(t, srv, "GET", path, "", named("If-None-Match", c.header, version)...); r.status != c.status {
 			t.Errorf("If-None-Match %q: %d, want %d", c.header, r.status, c.status)

@@ -3,6 +3,7 @@ package sources
 import (
 	"context"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,9 +46,8 @@ func lateReader(t *testing.T, topic, addr string) (r *reader, by *atomic.Int64) 
 // readOnce is read, with all that it handed over in one answer.
 func (r *reader) readOnce(ctx context.Context, c *cursor, known time.Time) (all answer, err error) {
 	err = r.read(ctx, c, known, func(a *answer) bool {
-		before := all
+		a.records, a.lost = slices.Concat(all.records, a.records), all.lost+a.lost
 		all = *a
-		all.records, all.lost = append(before.records, a.records...), before.lost+a.lost
 		return true
 	})
 	return all, err

@@ -29,7 +29,7 @@ func TestNginxAnswersPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "pb-nginx-") // The path of a socket is short.
+	dir, err := os.MkdirTemp("", "pb-nginx-") //nolint:usetesting // The path of a socket is short.
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestNginxAnswersPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	cmd := exec.Command(program, "-c", file, "-e", "stderr", "-p", dir) //nolint:gosec,noctx // It is ended below, by the signal that it takes.
+	cmd := exec.Command(program, "-c", file, "-e", "stderr", "-p", dir) //nolint:gosec // It is ended below, by the signal that it takes.
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestNginxAnswersPrograms(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
-		<-ended
+		_ = <-ended // It was told to end.
 		if t.Failed() {
 			t.Logf("nginx: %s", log.String())
 		}
@@ -88,14 +88,40 @@ func TestNginxAnswersPrograms(t *testing.T) {
 		method, path, service string
 		status                int
 	}{
-		{"POST", "/ingest", "ingest", 404}, {"GET", "/ingest", "ingest", 404}, {"POST", "/write", "ingest", 404}, {"POST", "/api/v2/write", "ingest", 404},
-		{"GET", "/dashboards", "configsvc", 404}, {"PUT", "/dashboards/x", "configsvc", 404}, {"GET", "/limits", "configsvc", 404}, {"GET", "/docs", "configsvc", 404},
-		{"GET", "/metrics/catalog", "configsvc", 404}, {"GET", "/openapi.yaml", "configsvc", 404}, {"GET", "/dashboards/x/widgets/y/snapshot", "gateway", 404},
-		{"POST", "/dashboards/x/widgets/y/snapshot", "gateway", 404}, {"GET", "/stream/x", "gateway", 404}, {"GET", "/stream/x/events", "gateway", 404},
-		{"GET", "/", "gateway", 404}, {"GET", "/foo", "gateway", 404}, {"POST", "/api/v1/write", "gateway", 404}, {"DELETE", "/ingest/", "gateway", 404}, {"OPTIONS", "/foo", "gateway", 404},
-		{"GET", "/metrics", "", 404}, {"POST", "/metrics", "", 404}, {"GET", "/healthz", "", 404}, {"DELETE", "/readyz", "", 404}, {"GET", "//metrics", "", 404}, {"GET", "/%6detrics", "", 404},
-		{"GET", "/400", "", 404}, {"POST", "/414", "", 404}, {"TRACE", "/", "", 405}, {"TRACE", "/ingest", "", 405}, {"POST 18 MB", "/ingest", "", 413}, {"POST 18 MB", "/foo", "", 413}, {"PUT 3 MB", "/dashboards/x", "", 413},
-		{"GET", "/" + strings.Repeat("x", 9000), "", 414}, {"GET with a long header", "/", "", 431},
+		{"POST", "/ingest", "ingest", 404},
+		{"GET", "/ingest", "ingest", 404},
+		{"POST", "/write", "ingest", 404},
+		{"POST", "/api/v2/write", "ingest", 404},
+		{"GET", "/dashboards", "configsvc", 404},
+		{"PUT", "/dashboards/x", "configsvc", 404},
+		{"GET", "/limits", "configsvc", 404},
+		{"GET", "/docs", "configsvc", 404},
+		{"GET", "/metrics/catalog", "configsvc", 404},
+		{"GET", "/openapi.yaml", "configsvc", 404},
+		{"GET", "/dashboards/x/widgets/y/snapshot", "gateway", 404},
+		{"POST", "/dashboards/x/widgets/y/snapshot", "gateway", 404},
+		{"GET", "/stream/x", "gateway", 404},
+		{"GET", "/stream/x/events", "gateway", 404},
+		{"GET", "/", "gateway", 404},
+		{"GET", "/foo", "gateway", 404},
+		{"POST", "/api/v1/write", "gateway", 404},
+		{"DELETE", "/ingest/", "gateway", 404},
+		{"OPTIONS", "/foo", "gateway", 404},
+		{"GET", "/metrics", "", 404},
+		{"POST", "/metrics", "", 404},
+		{"GET", "/healthz", "", 404},
+		{"DELETE", "/readyz", "", 404},
+		{"GET", "//metrics", "", 404},
+		{"GET", "/%6detrics", "", 404},
+		{"GET", "/400", "", 404},
+		{"POST", "/414", "", 404},
+		{"TRACE", "/", "", 405},
+		{"TRACE", "/ingest", "", 405},
+		{"POST 18 MB", "/ingest", "", 413},
+		{"POST 18 MB", "/foo", "", 413},
+		{"PUT 3 MB", "/dashboards/x", "", 413},
+		{"GET", "/" + strings.Repeat("x", 9000), "", 414},
+		{"GET with a long header", "/", "", 431},
 	} {
 		method, size, _ := strings.Cut(c.method, " ")
 		body := io.Reader(http.NoBody)
