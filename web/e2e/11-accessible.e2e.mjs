@@ -83,7 +83,7 @@ test("axe finds nothing", { timeout: 240_000 }, async (t) => {
         await drawer(page).getByText(/^1 · /).waitFor();
       },
     },
-    { name: "not-found", at: "/no/such/page", ready: (page) => page.getByRole("link", { name: "All dashboards", exact: true }).waitFor() },
+    { name: "not-found", at: "/d/00000000-0000-4000-8000-000000000000", ready: (page) => page.getByRole("link", { name: "All dashboards", exact: true }).waitFor() },
   ];
 
   for (const theme of THEMES) {
