@@ -83,13 +83,13 @@ test("axe finds nothing", { timeout: 240_000 }, async (t) => {
         await drawer(page).getByText(/^1 · /).waitFor();
       },
     },
-    { name: "not-found", at: "/d/00000000-0000-4000-8000-000000000000", ready: (page) => page.getByRole("link", { name: "All dashboards", exact: true }).waitFor() },
+    { name: "not-found", expected: /status of 404/, at: "/d/00000000-0000-4000-8000-000000000000", ready: (page) => page.getByRole("link", { name: "All dashboards", exact: true }).waitFor() },
   ];
 
   for (const theme of THEMES) {
-    for (const { name, at, ready } of PAGES) {
+    for (const { name, at, ready, expected } of PAGES) {
       await t.test(`${name}, ${theme}`, async (sub) => {
-        const page = await visit(sub, browser, url + at, { colorScheme: theme });
+        const page = await visit(sub, browser, url + at, { colorScheme: theme, expected });
         await ready(page);
         await page.evaluate(axe.source);
         const found = await faults(page);
