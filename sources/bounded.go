@@ -75,7 +75,7 @@ func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*
 			seen.dropDuplicates(a)
 		}
 		b := &Batch{Records: a.records}
-		for n := len(b.Records); n > 0 && max(b.Records[n-1].Offset, b.Records[n-1].marker) >= e.End; n-- {
+		for n := len(b.Records); n > 0 && b.Records[n-1].place() >= e.End; n-- {
 			b.Records = b.Records[:n-1]
 		}
 		if len(b.Records) > 0 {

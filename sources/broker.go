@@ -305,6 +305,24 @@ func (b *broker) fetch(ctx context.Context, partition int32, offset int64, hold 
 	return res, nil
 }
 
+// each calls f with what lies in the log from one offset up to another.
+func (b *broker) each(ctx context.Context, partition int32, from, to int64, f func(logged)) error {
+	for from < to {
+		res, err := b.fetch(ctx, partition, from, maxWait)
+		if err != nil {
+			return err
+		}
+		for _, rec := range res.records {
+			if rec.Offset >= to {
+				break
+			}
+			f(rec)
+		}
+		from = max(res.next, from+1)
+	}
+	return nil
+}
+
 func (b *broker) tryFetch(ctx context.Context, partition int32, offset int64, hold time.Duration) (*fetched, error) {
 	l, id, err := b.leader(ctx, partition)
 	if err != nil {

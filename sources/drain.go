@@ -194,7 +194,7 @@ func (p *partition) peek() *Record {
 		return nil
 	}
 	rec := &p.head.records[p.head.taken]
-	if p.end >= 0 && max(rec.Offset, rec.marker) >= p.end {
+	if p.end >= 0 && rec.place() >= p.end {
 		return nil
 	}
 	return rec

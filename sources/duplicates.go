@@ -149,23 +149,12 @@ func (r *reader) preRead(ctx context.Context, partition int32, offset int64, see
 		return err
 	}
 	c := cursor{}
-	for from = max(from, first); from < offset; {
-		res, err := r.broker.fetch(ctx, partition, from, maxWait)
-		if err != nil {
-			return err
+	return r.broker.each(ctx, partition, max(from, first), offset, func(rec logged) {
+		c.follow(rec, r.options.SkewMs, time.Now())
+		if id, ok := idOf(rec.Record); ok {
+			seen.see(id, c.newest)
 		}
-		for _, rec := range res.records {
-			if rec.Offset >= offset {
-				break
-			}
-			c.follow(rec, r.options.SkewMs, time.Now())
-			if id, ok := idOf(rec.Record); ok {
-				seen.see(id, c.newest)
-			}
-		}
-		from = max(res.next, from+1)
-	}
-	return nil
+	})
 }
 
 // timeBefore returns the timestamp of the last record before an offset that counts as time.
@@ -173,17 +162,13 @@ func (r *reader) timeBefore(ctx context.Context, partition int32, first, offset 
 	// Nearly always the first step finds it; offsets without a record are few.
 	for back := int64(1); !ok; back *= 32 {
 		from := max(first, offset-back)
-		for at := from; at < offset; {
-			res, err := r.broker.fetch(ctx, partition, at, maxWait)
-			if err != nil {
-				return 0, false, err
+		err := r.broker.each(ctx, partition, from, offset, func(rec logged) {
+			if !rec.isAhead(r.options.SkewMs, time.Now()) {
+				ms, ok = rec.Timestamp.UnixMilli(), true
 			}
-			for _, rec := range res.records {
-				if rec.Offset < offset && !rec.isAhead(r.options.SkewMs, time.Now()) {
-					ms, ok = rec.Timestamp.UnixMilli(), true
-				}
-			}
-			at = max(res.next, at+1)
+		})
+		if err != nil {
+			return 0, false, err
 		}
 		if from == first {
 			break

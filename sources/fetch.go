@@ -245,7 +245,7 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 		a.at = sent.Add(hold)
 	}
 	a.quiet = a.next == res.end
-	r.openTransactions.Store(c.partition, c.oldest())
+	r.openTransactions.Store(c.partition, c.openSince())
 	send(&a)
 	return nil
 }

@@ -67,9 +67,9 @@ func (lagCollector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, l.(*lag).seconds(now), label)
 			return true
 		})
-		r.openTransactions.Range(func(partition, o any) bool {
+		r.openTransactions.Range(func(partition, since any) bool {
 			age := 0.0
-			if since := o.(openTransactions).since; since > 0 {
+			if since := since.(int64); since > 0 {
 				age = max(0, float64(now.UnixMilli()-since)/1000)
 			}
 			out <- prometheus.MustNewConstMetric(openSeconds, prometheus.GaugeValue, age, strconv.Itoa(int(partition.(int32))))

@@ -66,6 +66,9 @@ type Record struct {
 	marker int64 // Offset of the marker that committed it, where it counts; 0 = it is of no transaction.
 }
 
+// place is the offset at which a record counts.
+func (r *Record) place() int64 { return max(r.Offset, r.marker) }
+
 func init() {
 	register.Function1x1(encodeBatch)
 	register.Function1x1(decodeBatch)

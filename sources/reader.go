@@ -70,7 +70,7 @@ type reader struct {
 	found            chan found    // Partitions, as they are discovered.
 	lags             sync.Map      // Partition → *lag.
 	ahead            sync.Map      // Partition → *ahead.
-	openTransactions sync.Map      // Partition → openTransactions.
+	openTransactions sync.Map      // Partition → since when the oldest is open, epoch ms.
 	told             atomic.Int64  // The watermark that Beam was told, epoch ms; 0 = none.
 
 	// The fields below belong to drain, which one bundle at a time runs.

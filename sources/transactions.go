@@ -75,21 +75,14 @@ func (c *cursor) from() int64 {
 	return from
 }
 
-// oldest says what is open, for metrics.
-func (c *cursor) oldest() openTransactions {
-	var o openTransactions
+// openSince is when the oldest transaction began that is open, epoch ms; 0 = none is.
+func (c *cursor) openSince() (since int64) {
 	for _, t := range c.open {
-		o.number++
-		if o.since == 0 || t.time < o.since {
-			o.since = t.time
+		if since == 0 || t.time < since {
+			since = t.time
 		}
 	}
-	return o
-}
-
-type openTransactions struct {
-	number int
-	since  int64 // Epoch ms.
+	return since
 }
 
 // readTransaction hands over the records of a transaction that is committed. more
@@ -134,21 +127,16 @@ func (r *reader) lookBack(ctx context.Context, c *cursor) error {
 		}
 	}
 	before := cursor{open: make(map[int64]*begun)}
-	for offset := from; offset < stop; {
-		res, err := r.broker.fetch(ctx, c.partition, offset, maxWait)
-		if err != nil {
-			return err
+	err := r.broker.each(ctx, c.partition, from, stop, func(rec logged) {
+		switch {
+		case rec.Attrs.IsControl():
+			delete(before.open, rec.ProducerID)
+		case rec.Attrs.IsTransactional():
+			before.begins(rec.Record)
 		}
-		for _, rec := range res.records {
-			switch {
-			case rec.Offset >= stop:
-			case rec.Attrs.IsControl():
-				delete(before.open, rec.ProducerID)
-			case rec.Attrs.IsTransactional():
-				before.begins(rec.Record)
-			}
-		}
-		offset = max(res.next, offset+1)
+	})
+	if err != nil {
+		return err
 	}
 	slog.Debug("transactions that were open before the records read", "topic", r.options.Topic, "partition", c.partition, "from", from, "open", len(before.open))
 	for producer, t := range before.open {

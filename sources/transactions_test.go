@@ -112,7 +112,7 @@ func (w *writers) consume(f found) (names []string, at []int64, positions []Offs
 				for _, e := range rec.Events {
 					names = append(names, e.Metric)
 				}
-				at = append(at, max(rec.Offset, rec.marker))
+				at = append(at, rec.place())
 				p.take(200)
 				positions = append(positions, p.offset())
 			}

@@ -206,20 +206,27 @@ func (c *gated) take(n int, key int16) error {
 	return nil
 }
 
-// sane reads the head of a request, and of a produce request as far as it says
-// how many topics follow. answers is whether it gets an answer.
-func sane(request []byte) (answers bool, err error) {
+// open reads the head that every request has. What is left in the reader is the form's.
+func open(request []byte) (form kmsg.Request, r kbin.Reader) {
 	key, version := kind(request)
-	form := kmsg.RequestForKey(key)
+	form = kmsg.RequestForKey(key)
 	form.SetVersion(version)
-	r := kbin.Reader{Src: request[2+2+4:]} // Past key, version, correlation.
-	_ = r.NullableString()                 // The client's id.
+	r = kbin.Reader{Src: request[2+2+4:]} // Past key, version, correlation.
+	_ = r.NullableString()                // The client's id.
 	if form.IsFlexible() {
 		for n := int(r.Uvarint()); n > 0 && r.Ok(); n-- { // Not kmsg's own, which goes on for as long as the number says.
 			_, size := r.Uvarint(), r.Uvarint()
 			_ = r.Span(int(size))
 		}
 	}
+	return form, r
+}
+
+// sane reads the head of a request, and of a produce request as far as it says
+// how many topics follow. answers is whether it gets an answer.
+func sane(request []byte) (answers bool, err error) {
+	key, version := kind(request)
+	form, r := open(request)
 	answers = true
 	if key == int16(kmsg.Produce) {
 		transaction, length := r.NullableString, r.ArrayLen

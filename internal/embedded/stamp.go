@@ -5,7 +5,6 @@ import (
 	"hash/crc32"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pulseboard/internal/kafkaconn"
@@ -21,23 +20,17 @@ import (
 // stamp sets the time of all batches of a produce request; others it leaves as they
 // are, and what cannot be read, which the broker refuses.
 func stamp(request []byte, now time.Time) {
-	key, version := kind(request)
-	if key != int16(kmsg.Produce) {
+	if key, _ := kind(request); key != int16(kmsg.Produce) {
 		return
 	}
-	form := kmsg.NewPtrProduceRequest()
-	form.SetVersion(version)
-	r := kbin.Reader{Src: request[2+2+4:]}
-	_ = r.NullableString()
-	if form.IsFlexible() {
-		kmsg.SkipTags(&r)
-	}
-	if !r.Ok() || form.UnsafeReadFrom(r.Src) != nil { // Its records lie in the request itself.
+	form, r := open(request)
+	produce := form.(*kmsg.ProduceRequest)
+	if !r.Ok() || produce.UnsafeReadFrom(r.Src) != nil { // Its records lie in the request itself.
 		return
 	}
-	for i := range form.Topics {
-		for j := range form.Topics[i].Partitions {
-			stampBatches(form.Topics[i].Partitions[j].Records, now.UnixMilli())
+	for _, t := range produce.Topics {
+		for _, p := range t.Partitions {
+			stampBatches(p.Records, now.UnixMilli())
 		}
 	}
 }
