@@ -63,9 +63,9 @@ func TestNginxAnswersPrograms(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
-		_ = <-ended // It was told to end.
+		err := <-ended
 		if t.Failed() {
-			t.Logf("nginx: %s", log.String())
+			t.Logf("nginx: %v: %s", err, log.String())
 		}
 	})
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
