@@ -131,7 +131,7 @@ func (c *Config) use(run string, entries map[string]registry.Entry) {
 
 // resumeFrom asks Redis how far each query had come when the pipeline ended.
 func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Resume, error) {
-	resume := transforms.Resume{Ends: make(map[string]int64, len(set.Entries)), Whole: make(map[string]bool, len(set.Entries)), BeganMs: time.Now().UnixMilli()}
+	resume := transforms.Resume{Ends: make(map[string]int64, len(set.Entries)), Whole: make(map[results.Stream]bool, len(set.Entries)), BeganMs: time.Now().UnixMilli()}
 	store, err := results.Open(ctx, c.Redis)
 	if err != nil {
 		return resume, err
@@ -152,9 +152,9 @@ func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Res
 		return resume, err
 	}
 	for i, tip := range tips {
-		if key := streams[i].Key; tip.WindowEnd > resume.Ends[key] {
-			resume.Ends[key], resume.Whole[key] = tip.WindowEnd, tip.Complete()
-		}
+		key := streams[i].Key
+		resume.Ends[key] = max(resume.Ends[key], tip.WindowEnd)
+		resume.Whole[streams[i]] = tip.Complete()
 	}
 	return resume, nil
 }
