@@ -38,6 +38,7 @@ type governor struct {
 
 	set     registry.Set
 	counted map[selector]transforms.Width
+	silent  map[string]bool       // Metrics without series.
 	cut     map[string]limits.Cut // By metric key.
 	active  map[string]registry.Entry
 	trees   float64
@@ -178,11 +179,7 @@ func (g *governor) step(ctx context.Context, now time.Time) (wait time.Duration)
 	}
 	g.cut = d.Cut
 	next := g.entries(g.cut)
-	for key := range next {
-		if _, was := g.active[key]; !known[key] && !was {
-			delete(next, key) // It is not known what it would cost.
-		}
-	}
+	g.postpone(next, known)
 	if !maps.EqualFunc(next, g.active, func(a, b registry.Entry) bool { return slices.Equal(a.RefreshMs, b.RefreshMs) }) {
 		gone := g.use(next)
 		g.drop(ctx, gone)
@@ -194,6 +191,41 @@ func (g *governor) step(ctx context.Context, now time.Time) (wait time.Duration)
 	g.free(d.Used, now)
 	g.tell(ctx, d.Used, now)
 	return wait
+}
+
+// idleSelectors is how many selectors of a metric without series are computed from its first event on.
+const idleSelectors = 20
+
+// postpone takes new queries away of which it is not known what they would cost. Of a
+// metric without series all seem to cost nothing, and each new series would go through
+// all of their selectors at once, while the timers wait: so a few are computed, as most
+// metrics have, and the others once there are series to count. Until then there is nothing to see.
+func (g *governor) postpone(next map[string]registry.Entry, known map[string]bool) {
+	selectors := make(map[string]map[string]bool) // By metric.
+	use := func(q metric.Query) {
+		if selectors[q.Metric] == nil {
+			selectors[q.Metric] = make(map[string]bool)
+		}
+		selectors[q.Metric][q.Selector()] = true
+	}
+	var anew []string
+	for key, e := range next {
+		if _, was := g.active[key]; was {
+			use(e.Query)
+		} else {
+			anew = append(anew, key)
+		}
+	}
+	slices.Sort(anew)
+	for _, key := range anew {
+		q := next[key].Query
+		of := selectors[q.Metric]
+		if !known[key] || g.silent[q.Metric] && len(of) >= idleSelectors && !of[q.Selector()] {
+			delete(next, key)
+			continue
+		}
+		use(q)
+	}
 }
 
 // entries are those of the set that are not cut.
@@ -215,9 +247,11 @@ func (g *governor) measure() (known []limits.Query, unknown []metric.Query) {
 		qs[i] = g.set.Entries[key].Query
 	}
 	used, missing := make(map[selector]bool), make(map[selector]bool)
+	g.silent = make(map[string]bool)
 	for i, w := range transforms.Widths(g.run, qs, g.c.KeyGroups) {
 		s := selector{qs[i].Metric, qs[i].Selector()}
 		used[s] = true
+		g.silent[s.metric] = w.Series == 0
 		if !w.Known {
 			c, counted := g.counted[s]
 			if ratio := float64(w.Series+10) / float64(c.Series+10); !counted || ratio > recount || ratio < 1/recount {

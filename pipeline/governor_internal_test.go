@@ -3,12 +3,16 @@ package pipeline
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
 
+	"pulseboard/aggregate"
 	"pulseboard/internal/redisconn"
 	"pulseboard/limits"
 	"pulseboard/metric"
@@ -16,6 +20,10 @@ import (
 	"pulseboard/results"
 	"pulseboard/transforms"
 )
+
+type noTimers struct{}
+
+func (noTimers) Set(timers.TimerMap) {}
 
 // governed is a governor whose steps the test makes, on a Redis of its own.
 type governed struct {
@@ -153,5 +161,61 @@ func TestBeyondABudgetIsCut(t *testing.T) {
 	}
 	if reports, err = g.queries.LoadLimits(t.Context()); err != nil || len(reports[0].Cut) != 0 {
 		t.Errorf("%+v, %v", reports, err)
+	}
+}
+
+// Of a metric that has no series yet only some selectors are computed: what they cost is not known.
+func TestSelectorsOfASilentMetricWait(t *testing.T) {
+	set := func(hosts, windows int) registry.Set {
+		set := registry.Set{Version: 1, Entries: make(map[string]registry.Entry)}
+		for h := range hosts {
+			for w := range windows {
+				q := metric.Query{Metric: "m", Aggregation: metric.Avg, WindowSeconds: w + 1, Filter: metric.Filter{{Tag: "host", Op: metric.Equal, Values: []string{fmt.Sprint(h)}}}}
+				set.Entries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{1000}}
+			}
+		}
+		return set
+	}
+	g := govern(t, miniredis.RunT(t))
+	g.set = set(15, 2)
+	g.step(t.Context(), time.Now())
+	if n := len(g.active); n != 30 {
+		t.Errorf("%d of 30 queries are computed", n)
+	}
+	g.set = set(200, 2)
+	g.step(t.Context(), time.Now())
+	if n := len(g.active); n != 2*idleSelectors {
+		t.Errorf("%d queries are computed, want those of %d selectors", n, idleSelectors)
+	}
+	was := maps.Clone(g.active)
+	// With series they are counted, and all of them fit.
+	slide := &transforms.SlideFn{
+		Options: transforms.SlideOptions{Run: g.run, SliceMs: 1000, KeyGroups: g.c.KeyGroups, RetainMs: 100_000, AheadMs: 3000},
+		Timer:   timers.InEventTime("slice"),
+	}
+	at := time.Now().UnixMilli() / 1000 * 1000
+	packet := transforms.Packet{Table: aggregate.Table{}}
+	packet.Table.Add(at/1000, metric.NewTags(map[string]string{"host": "1"}).AppendKey(aggregate.SeriesKey(nil, "m")), 4, at)
+	group := int64(transforms.KeyGroup("m", g.c.KeyGroups))
+	none := func(transforms.Evaluation) {}
+	if err := slide.ProcessElement(beam.EventTime(at+999), nil, noTimers{}, group, packet, none); err != nil {
+		t.Fatal(err)
+	}
+	if err := slide.OnTimer(t.Context(), beam.EventTime(at+1000), nil, noTimers{}, group, timers.Context{}, none); err != nil {
+		t.Fatal(err)
+	}
+	for range 400 {
+		g.step(t.Context(), time.Now())
+		if len(g.active) == 400 {
+			break
+		}
+	}
+	if n := len(g.active); n != 400 {
+		t.Errorf("with series %d of 400 queries are computed", n)
+	}
+	for key := range was {
+		if _, is := g.active[key]; !is {
+			t.Errorf("%s is computed no more", key)
+		}
 	}
 }
