@@ -25,7 +25,7 @@ const (
 )
 
 // Store is the catalogue in one Redis. It may be used concurrently.
-type Store struct{ client *redis.Client }
+type Store struct{ client *redisconn.Client }
 
 // Open connects to a Redis.
 func Open(ctx context.Context, at redisconn.Endpoint) (*Store, error) {
@@ -50,8 +50,8 @@ type State struct {
 func (s *Store) State(ctx context.Context) (State, error) {
 	pipe := s.client.Pipeline()
 	// Of several writers that find none, one leaves its own, and all see that.
-	pipe.SetNX(ctx, aliveKey, rand.Text(), 0)
-	mark, n, now := pipe.Get(ctx, aliveKey), pipe.HLen(ctx, hashKey), pipe.Time(ctx)
+	pipe.SetNX(ctx, s.client.Key(aliveKey), rand.Text(), 0)
+	mark, n, now := pipe.Get(ctx, s.client.Key(aliveKey)), pipe.HLen(ctx, s.client.Key(hashKey)), pipe.Time(ctx)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return State{}, fmt.Errorf("cannot read the state of %q in Redis: %w", hashKey, err)
 	}
@@ -69,12 +69,12 @@ func (s *Store) Write(ctx context.Context, set map[string][]byte, remove []strin
 		for _, metric := range slices.Sorted(maps.Keys(set)) {
 			fields = append(fields, metric, set[metric])
 		}
-		pipe.HSet(ctx, hashKey, fields...)
+		pipe.HSet(ctx, s.client.Key(hashKey), fields...)
 	}
 	if len(remove) > 0 {
-		pipe.HDel(ctx, hashKey, remove...)
+		pipe.HDel(ctx, s.client.Key(hashKey), remove...)
 	}
-	pipe.Incr(ctx, versionKey)
+	pipe.Incr(ctx, s.client.Key(versionKey))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("cannot write %d entries of %q to Redis: %w", len(set)+len(remove), hashKey, err)
 	}
@@ -87,7 +87,7 @@ func (s *Store) Write(ctx context.Context, set map[string][]byte, remove []strin
 // this very moment may go too: its writer writes it again within a minute.
 func (s *Store) Sweep(ctx context.Context, before time.Time) (removed int, ok bool, err error) {
 	// A little less than the minute after which its callers call again.
-	if ok, err = s.client.SetNX(ctx, sweeperKey, rand.Text(), 55*time.Second).Result(); err != nil || !ok {
+	if ok, err = s.client.SetNX(ctx, s.client.Key(sweeperKey), rand.Text(), 55*time.Second).Result(); err != nil || !ok {
 		if err != nil {
 			err = fmt.Errorf("cannot take %q in Redis: %w", sweeperKey, err)
 		}
@@ -119,7 +119,7 @@ const scanCount = 500
 
 func (s *Store) scan(ctx context.Context, visit func(metric, text string)) error {
 	for cursor := uint64(0); ; {
-		kvs, next, err := s.client.HScan(ctx, hashKey, cursor, "", scanCount).Result()
+		kvs, next, err := s.client.HScan(ctx, s.client.Key(hashKey), cursor, "", scanCount).Result()
 		if err != nil {
 			return fmt.Errorf("cannot read %q from Redis: %w", hashKey, err)
 		}
@@ -135,7 +135,7 @@ func (s *Store) scan(ctx context.Context, visit func(metric, text string)) error
 // version counts the writes; 0 = there is no catalogue.
 func (s *Store) version(ctx context.Context) (version int64, now time.Time, err error) {
 	pipe := s.client.Pipeline()
-	v, t := pipe.Get(ctx, versionKey), pipe.Time(ctx)
+	v, t := pipe.Get(ctx, s.client.Key(versionKey)), pipe.Time(ctx)
 	if _, err = pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return 0, now, fmt.Errorf("cannot read %q from Redis: %w", versionKey, err)
 	}

@@ -39,7 +39,11 @@ func start(t *testing.T, path string, m *miniredis.Miniredis) *running {
 		t.Fatal(err)
 	}
 	store, metrics := openTestSQLite(t, path), prometheus.NewRegistry()
-	svc, err := New(Config{Store: store, Registry: reg.NewMirror(), SliceMs: 250, Metrics: metrics, Log: quiet})
+	mirror, err := reg.NewMirror(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := New(Config{Store: store, Registry: mirror, SliceMs: 250, Metrics: metrics, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

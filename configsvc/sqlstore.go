@@ -433,6 +433,14 @@ func (s *SQLStore) GetVersion(ctx context.Context, id string, version int64) (Da
 	return decodeDocument(id, version, document)
 }
 
+// Installation tells this installation of Pulseboard from others that use the same Redis.
+func (s *SQLStore) Installation(ctx context.Context) (id string, err error) {
+	if err := s.db.QueryRowContext(ctx, `SELECT id FROM installation`).Scan(&id); err != nil {
+		return "", fmt.Errorf("cannot read the id of the installation: %w", err)
+	}
+	return id, nil
+}
+
 // Revision implements Store.
 func (s *SQLStore) Revision(ctx context.Context) (n int64, err error) {
 	if err := s.db.QueryRowContext(ctx, `SELECT n FROM revision`).Scan(&n); err != nil {

@@ -61,6 +61,9 @@ func Main(ctx context.Context, env service.Env) error {
 	}
 	c := Default()
 	c.StateBytes = 0
+	if holder := env.Getenv(HolderEnv); holder != "" {
+		c.Holder = holder
+	}
 	f := conf.New("pipeline", about)
 	jobFlags(f, &c)
 	ref := ReferenceConfig{Period: time.Second, Runner: RunnerPrism}

@@ -21,6 +21,7 @@ type Config struct {
 	Topic       string // Of events.
 	DeadLetters string // Topic of what cannot be counted.
 	Redis       redisconn.Endpoint
+	Holder      string // Who writes the results: a process that takes the place of one that ended is the same, and need not wait.
 
 	Slice     time.Duration // All windows are made of slices this long; a divisor of 1 s.
 	Bound     time.Duration // Pipeline time is the newest record timestamp less this; a result is at least this late.
@@ -55,7 +56,7 @@ func Default() Config {
 		Topic: "metric-events", DeadLetters: "metric-dead-letters",
 		Slice: time.Second, Bound: 200 * time.Millisecond, Lateness: time.Minute, Skew: 2 * time.Second,
 		Dedupe: 2 * time.Minute, Align: 10 * time.Second, MaxWindow: time.Hour, KeyGroups: DefaultKeyGroups,
-		SeriesPerMetric: 20_000, StateBytes: 2 << 30, BudgetShare: limits.DefaultShare,
+		Holder: rand.Text(), SeriesPerMetric: 20_000, StateBytes: 2 << 30, BudgetShare: limits.DefaultShare,
 		Log: slog.Default(), Metrics: prometheus.NewRegistry(),
 	}
 }

@@ -40,8 +40,12 @@ func runOn(ctx context.Context, c Config, r runner) error {
 	if err := registerMetrics(c.Metrics); err != nil {
 		return err
 	}
+	lease, err := awaitLease(ctx, c)
+	if err != nil {
+		return err
+	}
 	run := newRun()
-	a, err := attach(ctx, c, run)
+	a, err := attach(ctx, c, run, lease)
 	if err != nil {
 		return err
 	}
@@ -62,7 +66,7 @@ type attachment struct {
 	detach  func()
 }
 
-func attach(ctx context.Context, c Config, run string) (*attachment, error) {
+func attach(ctx context.Context, c Config, run string, lease results.Lease) (*attachment, error) {
 	queries, err := registry.Open(ctx, c.Redis, registry.WithLog(c.Log))
 	if err != nil {
 		return nil, err
@@ -77,7 +81,7 @@ func attach(ctx context.Context, c Config, run string) (*attachment, error) {
 	if err != nil {
 		return nil, errors.Join(err, queries.Close())
 	}
-	closeSink, err := sinks.Open(ctx, run, c.Redis, c.Kafka, c.Log)
+	closeSink, err := sinks.Open(ctx, run, c.Redis, lease, c.Kafka, c.Log)
 	if err != nil {
 		return nil, errors.Join(err, queries.Close())
 	}

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"pulseboard/internal/conf"
+	"pulseboard/results"
 )
 
 // holds looks for a text as it is, and in base64, as Beam writes DoFns.
@@ -50,7 +51,7 @@ func TestJobHoldsNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Worker = "/worker"
-	request, err := c.job(t.Context(), "a-run-to-be-found", 2, time.Now())
+	request, err := c.job(t.Context(), "a-run-to-be-found", results.Lease{}, 2, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

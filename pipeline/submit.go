@@ -20,6 +20,7 @@ import (
 
 	"pulseboard/internal/flink"
 	"pulseboard/internal/service"
+	"pulseboard/results"
 	"pulseboard/sources"
 )
 
@@ -136,6 +137,10 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 	if err := c.Kafka.CheckTopic(ctx, c.Topic, c.Log); err != nil {
 		return err
 	}
+	lease, err := awaitLease(ctx, c.Config)
+	if err != nil {
+		return err
+	}
 	run := newRun()
 	set, resume, err := lookUp(ctx, c.Config)
 	if err != nil {
@@ -149,7 +154,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 	if shards == 0 {
 		shards = shardsFor(c.Parallelism, partitions)
 	}
-	request, err := c.job(ctx, run, shards, start)
+	request, err := c.job(ctx, run, lease, shards, start)
 	if err != nil {
 		return err
 	}
@@ -164,12 +169,12 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 }
 
 // job is what is given to Flink.
-func (c *FlinkConfig) job(ctx context.Context, run string, shards int, start time.Time) (*jobpb.PrepareJobRequest, error) {
+func (c *FlinkConfig) job(ctx context.Context, run string, lease results.Lease, shards int, start time.Time) (*jobpb.PrepareJobRequest, error) {
 	initBeam()
 	p, s := beam.NewPipelineWithRoot()
 	Build(s, c.Config, onFlink(shards), run, start)
 	worker, err := json.Marshal(workerOptions{
-		Run: run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
+		Run: run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, Lease: lease, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
 		Metrics: c.WorkerMetrics, Edge: c.WorkerEdge, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
 		StateBytes: c.StateBytes, BudgetShare: c.BudgetShare,
 	})

@@ -30,6 +30,7 @@ import (
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
+	"pulseboard/results"
 )
 
 // A worker is this program, started by a TaskManager for the DoFns of a job. It
@@ -45,6 +46,7 @@ type workerOptions struct {
 	Kafka     kafkaconn.Endpoint `json:"kafka"` // Like Redis without passwords.
 	Topic     string             `json:"topic"`
 	Redis     redisconn.Endpoint `json:"redis"`
+	Lease     results.Lease      `json:"lease"`
 	SliceMs   int64              `json:"slice_ms"`
 	KeyGroups int                `json:"key_groups"`
 	Metrics   string             `json:"metrics"`
@@ -162,7 +164,7 @@ func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
 	// A worker that is started while Redis is away waits for it: without the
 	// queries there is nothing to compute, and what is read meanwhile stays in Kafka.
 	for delay := 50 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-		_, err := attach(ctx, c, o.Run)
+		_, err := attach(ctx, c, o.Run, o.Lease)
 		if err == nil {
 			return nil
 		}

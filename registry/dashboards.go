@@ -22,14 +22,14 @@ func (s *Store) PublishDashboards(ctx context.Context, docs map[string][]byte) e
 	for id, doc := range docs {
 		want[id] = string(doc)
 	}
-	_, err := s.replace(ctx, dashboardNames(), want, idMessages)
+	_, err := s.replace(ctx, "", s.dashboardNames(), want, idMessages)
 	return err
 }
 
 // LoadDashboard returns the document of a dashboard; ok is false when there is
 // no such dashboard.
 func (s *Store) LoadDashboard(ctx context.Context, id string) (doc []byte, ok bool, err error) {
-	n := dashboardNames()
+	n := s.dashboardNames()
 	var text *redis.StringCmd
 	var version *redis.IntCmd
 	_, err = s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
@@ -55,7 +55,7 @@ func (s *Store) LoadDashboard(ctx context.Context, id string) (doc []byte, ok bo
 // versions of the dashboards that it serves. WatchDashboards returns nil when
 // ctx ends. changed is called from one goroutine and should not block.
 func (s *Store) WatchDashboards(ctx context.Context, every time.Duration, changed func(ids []string, all bool)) error {
-	n := dashboardNames()
+	n := s.dashboardNames()
 	seen := int64(-1)
 	s.follow(ctx, every, n.changed, func(ctx context.Context, why occasion) error {
 		if len(why.payloads) > 0 {

@@ -2,8 +2,9 @@
 // (protocol.md, "Query registry"). The config service publishes them as a
 // whole; pipeline and gateway follow them.
 //
-// Layout:
+// Layout, behind the prefix of the installation:
 //
+//	installation        text   id of the database that writes here
 //	queries             hash   metric key → Entry as JSON
 //	queries:version     number counts publications; missing = Redis lost the set
 //	queries:changed     channel, payload = version

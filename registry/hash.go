@@ -15,12 +15,12 @@ type names struct {
 	hash, version, changed string
 }
 
-func queryNames() names {
-	return names{"queries", "queries:version", "queries:changed"}
-}
+func (s *Store) queryNames() names { return s.names("queries") }
 
-func dashboardNames() names {
-	return names{"dashboards", "dashboards:version", "dashboards:changed"}
+func (s *Store) dashboardNames() names { return s.names("dashboards") }
+
+func (s *Store) names(name string) names {
+	return names{s.client.Key(name), s.client.Key(name + ":version"), s.client.Channel(name + ":changed")}
 }
 
 // snapshot is a hash as Redis has it at one moment. Version 0 means that it
@@ -55,8 +55,13 @@ const replaceAttempts = 5
 // replace makes the hash equal to want in one transaction and returns the
 // version that it has then. messages says what to publish, given the fields
 // that differ and the new version. Nothing is written when Redis equals want already.
-func (s *Store) replace(ctx context.Context, n names, want map[string]string, messages func(differing []string, version int64) []string) (version int64, err error) {
+// An owner is checked in the same transaction.
+func (s *Store) replace(ctx context.Context, owner string, n names, want map[string]string, messages func(differing []string, version int64) []string) (version int64, err error) {
 	attempt := func(tx *redis.Tx) error {
+		free, err := s.owned(ctx, tx, owner)
+		if err != nil {
+			return err
+		}
 		have, err := tx.HGetAll(ctx, n.hash).Result()
 		if err != nil {
 			return err
@@ -66,19 +71,22 @@ func (s *Store) replace(ctx context.Context, n names, want map[string]string, me
 			return err
 		}
 		set, del := difference(have, want)
-		if len(set) == 0 && len(del) == 0 && version > 0 {
+		if len(set) == 0 && len(del) == 0 && version > 0 && !free {
 			return nil
 		}
 		version++
 		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			if free {
+				p.Set(ctx, s.ownerKey(), owner, 0)
+			}
 			write(ctx, p, n, set, del, version, messages)
 			return nil
 		})
 		return err
 	}
 	for range replaceAttempts {
-		// Both keys are watched, so that the version in the message is the one that INCR gives.
-		if err = s.client.Watch(ctx, attempt, n.hash, n.version); !errors.Is(err, redis.TxFailedErr) {
+		// The keys are watched, so that the version in the message is the one that INCR gives.
+		if err = s.client.Watch(ctx, attempt, n.hash, n.version, s.ownerKey()); !errors.Is(err, redis.TxFailedErr) {
 			break
 		}
 	}

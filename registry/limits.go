@@ -35,9 +35,9 @@ func (s *Store) SaveLimits(ctx context.Context, run string, r limits.Report) err
 		return fmt.Errorf("cannot encode the limits: %w", err)
 	}
 	_, err = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.Set(ctx, limitsPrefix+run, text, limitsExpire)
-		p.HSet(ctx, limitsRuns, run, 1)
-		p.Set(ctx, limitsCut, cut, cutExpire)
+		p.Set(ctx, s.client.Key(limitsPrefix+run), text, limitsExpire)
+		p.HSet(ctx, s.client.Key(limitsRuns), run, 1)
+		p.Set(ctx, s.client.Key(limitsCut), cut, cutExpire)
 		return nil
 	})
 	if err != nil {
@@ -49,8 +49,8 @@ func (s *Store) SaveLimits(ctx context.Context, run string, r limits.Report) err
 // DropLimits takes the report of a process back that ends.
 func (s *Store) DropLimits(ctx context.Context, run string) error {
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.Del(ctx, limitsPrefix+run)
-		p.HDel(ctx, limitsRuns, run)
+		p.Del(ctx, s.client.Key(limitsPrefix+run))
+		p.HDel(ctx, s.client.Key(limitsRuns), run)
 		return nil
 	})
 	return err
@@ -58,14 +58,14 @@ func (s *Store) DropLimits(ctx context.Context, run string) error {
 
 // LoadLimits returns what the processes of the pipeline say.
 func (s *Store) LoadLimits(ctx context.Context) ([]limits.Report, error) {
-	runs, err := s.client.HKeys(ctx, limitsRuns).Result()
+	runs, err := s.client.HKeys(ctx, s.client.Key(limitsRuns)).Result()
 	if err != nil || len(runs) == 0 {
 		return nil, loading(err)
 	}
 	slices.Sort(runs)
 	keys := make([]string, len(runs))
 	for i, run := range runs {
-		keys[i] = limitsPrefix + run
+		keys[i] = s.client.Key(limitsPrefix + run)
 	}
 	texts, err := s.client.MGet(ctx, keys...).Result()
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Store) LoadLimits(ctx context.Context) ([]limits.Report, error) {
 		out = append(out, r)
 	}
 	if len(gone) > 0 {
-		_ = s.client.HDel(ctx, limitsRuns, gone...).Err() // The next reader does it.
+		_ = s.client.HDel(ctx, s.client.Key(limitsRuns), gone...).Err() // The next reader does it.
 	}
 	return out, nil
 }
@@ -94,7 +94,7 @@ func (s *Store) LoadLimits(ctx context.Context) ([]limits.Report, error) {
 // LastCut returns what was cut when a process of the pipeline ended: it stays so
 // until it is known how wide the queries are.
 func (s *Store) LastCut(ctx context.Context) ([]limits.Cut, error) {
-	text, err := s.client.Get(ctx, limitsCut).Result()
+	text, err := s.client.Get(ctx, s.client.Key(limitsCut)).Result()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}

@@ -47,13 +47,13 @@ func (s *Store) Publish(ctx context.Context, entries map[string]Entry) error {
 		}
 		want[key] = text
 	}
-	_, err := s.replace(ctx, queryNames(), want, versionMessage)
+	_, err := s.replace(ctx, "", s.queryNames(), want, versionMessage)
 	return err
 }
 
 // Load returns the query set. One bad entry does not fail it: see Set.Skipped.
 func (s *Store) Load(ctx context.Context) (Set, error) {
-	snap, err := s.read(ctx, queryNames())
+	snap, err := s.read(ctx, s.queryNames())
 	if err != nil {
 		return Set{}, err
 	}
@@ -95,8 +95,8 @@ func (e Entry) valid(key string) error {
 // apply is called from one goroutine.
 func (s *Store) Watch(ctx context.Context, every time.Duration, apply func(Set)) error {
 	var last *snapshot
-	s.follow(ctx, every, queryNames().changed, func(ctx context.Context, _ occasion) error {
-		now, err := s.read(ctx, queryNames())
+	s.follow(ctx, every, s.queryNames().changed, func(ctx context.Context, _ occasion) error {
+		now, err := s.read(ctx, s.queryNames())
 		if err != nil {
 			return err
 		}

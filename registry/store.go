@@ -4,14 +4,12 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/redis/go-redis/v9"
-
 	"pulseboard/internal/redisconn"
 )
 
 // Store is the registry in one Redis. It may be used concurrently.
 type Store struct {
-	client *redis.Client
+	client *redisconn.Client
 	log    *slog.Logger
 }
 

@@ -18,6 +18,7 @@ import (
 // is compared. One goroutine uses it.
 type Mirror struct {
 	store      *Store
+	owner      string
 	queries    side
 	dashboards side
 }
@@ -43,13 +44,18 @@ type side struct {
 // each time it is asked, that of ten thousand every few seconds.
 const wholeShare = 100
 
-// NewMirror returns a mirror that compares all of both hashes the first time.
-func (s *Store) NewMirror() *Mirror {
+// NewMirror returns a mirror that compares all of both hashes the first time. It
+// fails with an *OwnerError when Redis belongs to another installation.
+func (s *Store) NewMirror(ctx context.Context, installation string) (*Mirror, error) {
+	if err := s.claim(ctx, installation); err != nil {
+		return nil, err
+	}
 	return &Mirror{
 		store:      s,
-		queries:    side{names: queryNames(), messages: versionMessage},
-		dashboards: side{names: dashboardNames(), messages: idMessages},
-	}
+		owner:      installation,
+		queries:    side{names: s.queryNames(), messages: versionMessage},
+		dashboards: side{names: s.dashboardNames(), messages: idMessages},
+	}, nil
 }
 
 // EncodeEntry returns the field of an entry in the query set.
@@ -67,22 +73,22 @@ func EncodeEntry(key string, e Entry) (string, error) {
 // SyncQueries makes the query set equal to w, whose fields are metric keys and
 // values those of EncodeEntry.
 func (m *Mirror) SyncQueries(ctx context.Context, w Wanted) error {
-	return m.store.sync(ctx, &m.queries, w)
+	return m.store.sync(ctx, m.owner, &m.queries, w)
 }
 
 // SyncDashboards makes the dashboards equal to w, documents by id.
 func (m *Mirror) SyncDashboards(ctx context.Context, w Wanted) error {
-	return m.store.sync(ctx, &m.dashboards, w)
+	return m.store.sync(ctx, m.owner, &m.dashboards, w)
 }
 
-func (s *Store) sync(ctx context.Context, d *side, w Wanted) error {
+func (s *Store) sync(ctx context.Context, owner string, d *side, w Wanted) error {
 	began := time.Now()
 	if began.Before(d.whole) {
-		if done, err := s.syncChanged(ctx, d, w); done || err != nil {
+		if done, err := s.syncChanged(ctx, owner, d, w); done || err != nil {
 			return err
 		}
 	}
-	version, err := s.replace(ctx, d.names, w.Fields, d.messages)
+	version, err := s.replace(ctx, owner, d.names, w.Fields, d.messages)
 	if err != nil {
 		d.version = 0
 		return err
@@ -95,9 +101,14 @@ func (s *Store) sync(ctx context.Context, d *side, w Wanted) error {
 
 // syncChanged writes the fields that changed; done is false when somebody else
 // has written since, or Redis was emptied.
-func (s *Store) syncChanged(ctx context.Context, d *side, w Wanted) (done bool, err error) {
+func (s *Store) syncChanged(ctx context.Context, owner string, d *side, w Wanted) (done bool, err error) {
 	version := d.version
 	attempt := func(tx *redis.Tx) error {
+		if free, err := s.owned(ctx, tx, owner); err != nil {
+			return err
+		} else if free {
+			return errOthers
+		}
 		has, err := tx.Get(ctx, d.names.version).Int64()
 		if errors.Is(err, redis.Nil) || err == nil && (has != d.version || has == 0) {
 			return errOthers
@@ -121,7 +132,7 @@ func (s *Store) syncChanged(ctx context.Context, d *side, w Wanted) (done bool, 
 		})
 		return err
 	}
-	switch err := s.client.Watch(ctx, attempt, d.names.version); {
+	switch err := s.client.Watch(ctx, attempt, d.names.version, s.ownerKey()); {
 	case errors.Is(err, errOthers), errors.Is(err, redis.TxFailedErr):
 		return false, nil
 	case err != nil:

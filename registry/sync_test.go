@@ -24,7 +24,7 @@ func hash(m *miniredis.Miniredis, name string) map[string]string {
 func TestMirror(t *testing.T) {
 	m := miniredis.RunT(t)
 	s, other := open(t, m), open(t, m)
-	mirror := s.NewMirror()
+	mirror := newMirror(t, s, "test")
 	random := rand.New(rand.NewPCG(3, 4))
 	want, changed := map[string]string{}, map[string]bool{}
 	failed := 0
@@ -74,7 +74,7 @@ func keys(m map[string]bool) (out []string) {
 func TestMirrorWritesWhatChanged(t *testing.T) {
 	m := miniredis.RunT(t)
 	s := open(t, m)
-	mirror := s.NewMirror()
+	mirror := newMirror(t, s, "test")
 	want := map[string]string{"a": "1", "b": "1"}
 	sync := func(changed ...string) {
 		t.Helper()

@@ -12,7 +12,7 @@ func (s *Store) Drop(ctx context.Context, streams []Stream) error {
 		n := min(len(streams), chunk)
 		keys := make([]string, n)
 		for i, st := range streams[:n] {
-			keys[i] = historyKey(st.Key, st.RefreshMs)
+			keys[i] = s.historyKey(st.Key, st.RefreshMs)
 		}
 		if err := s.client.Unlink(ctx, keys...).Err(); err != nil {
 			return fmt.Errorf("cannot delete %d histories: %w", len(streams), err)

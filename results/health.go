@@ -15,20 +15,20 @@ import (
 // since the last call, and leaves one there when there is none.
 func (s *Store) Mark(ctx context.Context) (string, error) {
 	// Asked first: a full Redis refuses to set what is there already, too.
-	found, err := s.client.Get(ctx, markKey).Result()
+	found, err := s.client.Get(ctx, s.client.Key(markKey)).Result()
 	if !errors.Is(err, redis.Nil) {
 		return found, err
 	}
 	mark := newMark()
 	// Of several processes that find none, one leaves its own, and all see that.
-	set := s.client.SetNX(ctx, markKey, mark, 0)
+	set := s.client.SetNX(ctx, s.client.Key(markKey), mark, 0)
 	if set.Err() != nil {
 		return "", set.Err()
 	}
 	if set.Val() {
 		return mark, nil
 	}
-	return s.client.Get(ctx, markKey).Result()
+	return s.client.Get(ctx, s.client.Key(markKey)).Result()
 }
 
 // IsFull reports whether an error of this package says that Redis has no memory left.
@@ -42,14 +42,14 @@ func IsFull(err error) bool {
 // Room asks whether Redis takes anything.
 func (s *Store) Room(ctx context.Context) error {
 	const probe = "results:probe"
-	return s.client.Set(ctx, probe, "", 10*time.Second).Err()
+	return s.client.Set(ctx, s.client.Key(probe), "", 10*time.Second).Err()
 }
 
 // Forget deletes histories of a metric key.
 func (s *Store) Forget(ctx context.Context, key string, refreshMs []int64) error {
 	names := make([]string, 0, len(refreshMs))
 	for _, r := range refreshMs {
-		names = append(names, historyKey(key, r))
+		names = append(names, s.historyKey(key, r))
 	}
 	if err := s.client.Unlink(ctx, names...).Err(); err != nil {
 		return fmt.Errorf("cannot delete the histories of %q: %w", key, err)

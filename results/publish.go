@@ -67,7 +67,7 @@ const (
 func (s *Store) Publish(ctx context.Context, pubs []Publication) (Outcome, error) {
 	var out Outcome
 	var fault WriteError
-	now, err := s.client.Time(ctx).Result()
+	now, err := s.mayWrite(ctx)
 	if err != nil {
 		for _, p := range pubs {
 			fault.miss(p.Result.Key, err)
@@ -120,7 +120,7 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 		texts[i] = text
 		id := strconv.FormatInt(p.Result.WindowEnd, 10) + "-0"
 		for _, refresh := range p.Result.Due {
-			stream := historyKey(p.Result.Key, refresh)
+			stream := s.historyKey(p.Result.Key, refresh)
 			cmd := add.XAdd(ctx, &redis.XAddArgs{Stream: stream, ID: id, MaxLen: HistoryLength, Approx: true, Values: []any{"r", text}})
 			add.PExpire(ctx, stream, expiry(refresh))
 			entries = append(entries, entry{cmd, i})
@@ -146,7 +146,7 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 	announce := s.client.Pipeline()
 	for i, p := range pubs {
 		if accepted[i] && p.Announce {
-			announce.Publish(ctx, p.Result.Key, texts[i])
+			announce.Publish(ctx, s.client.Channel(p.Result.Key), texts[i])
 		}
 	}
 	n := announce.Len()

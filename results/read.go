@@ -27,7 +27,7 @@ func (s *Store) History(ctx context.Context, key string, refreshMs, after int64,
 	if after > 0 {
 		from = "(" + strconv.FormatInt(after, 10) + "-0"
 	}
-	entries, err := s.client.XRevRangeN(ctx, historyKey(key, refreshMs), "+", from, int64(limit)).Result()
+	entries, err := s.client.XRevRangeN(ctx, s.historyKey(key, refreshMs), "+", from, int64(limit)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the history of %q: %w", key, err)
 	}
@@ -55,9 +55,9 @@ func (s *Store) Latest(ctx context.Context, key string, refreshMs int64) (*metri
 // nobody wants any more. It looks through all keys: at a start only.
 func (s *Store) Streams(ctx context.Context) ([]Stream, error) {
 	var out []Stream
-	keys := s.client.Scan(ctx, 0, historyPrefix+"*", scanCount).Iterator()
+	keys := s.client.Scan(ctx, 0, s.client.Key(historyPrefix)+"*", scanCount).Iterator()
 	for keys.Next(ctx) {
-		name := strings.TrimPrefix(keys.Val(), historyPrefix)
+		name := strings.TrimPrefix(s.client.KeyName(keys.Val()), historyPrefix)
 		at := strings.LastIndexByte(name, '@')
 		if at < 0 {
 			continue
@@ -92,7 +92,7 @@ func (s *Store) Oldest(ctx context.Context, streams []Stream) ([]int64, error) {
 	pipe := s.client.Pipeline()
 	answers := make([]*redis.XMessageSliceCmd, 0, len(streams))
 	for _, st := range streams {
-		answers = append(answers, pipe.XRangeN(ctx, historyKey(st.Key, st.RefreshMs), "-", "+", 1))
+		answers = append(answers, pipe.XRangeN(ctx, s.historyKey(st.Key, st.RefreshMs), "-", "+", 1))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("cannot read the oldest window ends of %d histories: %w", len(streams), err)
@@ -115,7 +115,7 @@ func (s *Store) Newest(ctx context.Context, streams []Stream) ([]Tip, error) {
 	pipe := s.client.Pipeline()
 	answers := make([]*redis.XMessageSliceCmd, 0, len(streams))
 	for _, st := range streams {
-		answers = append(answers, pipe.XRevRangeN(ctx, historyKey(st.Key, st.RefreshMs), "+", "-", 1))
+		answers = append(answers, pipe.XRevRangeN(ctx, s.historyKey(st.Key, st.RefreshMs), "+", "-", 1))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("cannot read the newest window ends of %d histories: %w", len(streams), err)

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"pulseboard/internal/redisconn"
 )
 
@@ -15,7 +13,10 @@ import (
 const HistoryLength = 600
 
 // Store is the results in one Redis. It may be used concurrently.
-type Store struct{ client *redis.Client }
+type Store struct {
+	client *redisconn.Client
+	lease  *Lease // Of who writes, nil = nobody asks.
+}
 
 // Open connects to a Redis.
 func Open(ctx context.Context, at redisconn.Endpoint) (*Store, error) {
@@ -23,7 +24,7 @@ func Open(ctx context.Context, at redisconn.Endpoint) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{c}, nil
+	return &Store{client: c}, nil
 }
 
 // Close ends the connections.
@@ -39,9 +40,9 @@ func newMark() string { return rand.Text() }
 
 const historyPrefix = "history:"
 
-// historyKey names the stream of a metric key's results at one refresh interval.
-func historyKey(key string, refreshMs int64) string {
-	return historyPrefix + key + "@" + strconv.FormatInt(refreshMs, 10)
+// historyKey is the stream of a metric key's results at one refresh interval.
+func (s *Store) historyKey(key string, refreshMs int64) string {
+	return s.client.Key(historyPrefix + key + "@" + strconv.FormatInt(refreshMs, 10))
 }
 
 // expiry is how long a history outlives its last result.

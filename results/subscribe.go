@@ -8,10 +8,13 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"pulseboard/internal/redisconn"
 )
 
 // Subscriber is one connection that receives the messages of many metric keys.
 type Subscriber struct {
+	client  *redisconn.Client
 	pubsub  *redis.PubSub
 	handler func(key, payload string)
 	resync  func()
@@ -28,7 +31,7 @@ type Subscriber struct {
 // what they hold up, Redis would cut off.
 func (s *Store) Subscribe(ctx context.Context, handler func(key, payload string), resync func()) *Subscriber {
 	sub := &Subscriber{
-		pubsub: s.client.Subscribe(ctx), handler: handler, resync: resync, done: make(chan struct{}),
+		client: s.client, pubsub: s.client.Subscribe(ctx), handler: handler, resync: resync, done: make(chan struct{}),
 		users: make(map[string]int), acked: make(map[string]chan struct{}),
 	}
 	// The channel of subscriptions tells of each one, and again after each reconnection.
@@ -47,9 +50,9 @@ func (s *Subscriber) receive(messages <-chan any) {
 	for m := range messages {
 		switch m := m.(type) {
 		case *redis.Message:
-			s.handler(m.Channel, m.Payload)
+			s.handler(s.client.ChannelName(m.Channel), m.Payload)
 		case *redis.Subscription:
-			if m.Kind == "subscribe" && !s.acknowledge(m.Channel) {
+			if m.Kind == "subscribe" && !s.acknowledge(s.client.ChannelName(m.Channel)) {
 				lost = true
 			}
 		}
@@ -92,7 +95,7 @@ func (s *Subscriber) Add(ctx context.Context, key string) error {
 		s.acked[key] = ack
 		// While the lock is held, so that it cannot be overtaken by a Remove. Without
 		// a connection go-redis keeps the key and subscribes once it has one, which the wait below sees.
-		_ = s.pubsub.Subscribe(ctx, key)
+		_ = s.pubsub.Subscribe(ctx, s.client.Channel(key))
 	}
 	s.mu.Unlock()
 	select {
@@ -115,7 +118,7 @@ func (s *Subscriber) Remove(ctx context.Context, key string) error {
 	}
 	delete(s.users, key)
 	delete(s.acked, key)
-	if err := s.pubsub.Unsubscribe(ctx, key); err != nil {
+	if err := s.pubsub.Unsubscribe(ctx, s.client.Channel(key)); err != nil {
 		return fmt.Errorf("cannot unsubscribe from %q: %w", key, err)
 	}
 	return nil

@@ -23,6 +23,7 @@ import (
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
+	"pulseboard/results"
 	"pulseboard/transforms"
 )
 
@@ -440,7 +441,7 @@ func TestSilentRedisHoldsNobody(t *testing.T) {
 func TestOpenPublishesTheCatalogue(t *testing.T) {
 	redis := miniredis.RunT(t)
 	j := newJob(t, redis.Addr(), nil)
-	closeSink, err := Open(t.Context(), j.run, redisconn.At(redis.Addr()), kafkaconn.At("127.0.0.1:1"), slog.New(slog.DiscardHandler))
+	closeSink, err := Open(t.Context(), j.run, redisconn.At(redis.Addr()), results.Lease{Holder: j.run}, kafkaconn.At("127.0.0.1:1"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ type publisher struct {
 	looked time.Time // as is when that was.
 
 	mu       sync.Mutex
-	away     bool               // Redis does not answer.
+	away     bool               // Redis does not answer, or another pipeline has the lease.
 	full     bool               // Redis had no memory for something that is still behind.
 	told     time.Time          // When the log said so last.
 	toldAway bool               // It said that Redis is away, and not yet that it is back.
@@ -93,12 +93,13 @@ type behind struct {
 }
 
 // Open connects the sinks of a run and returns what ends them. It fails when Redis
-// does not answer.
-func Open(ctx context.Context, run string, redis redisconn.Endpoint, brokers kafkaconn.Endpoint, log *slog.Logger) (closeSink func(), err error) {
+// does not answer. What they write they write with the lease.
+func Open(ctx context.Context, run string, redis redisconn.Endpoint, lease results.Lease, brokers kafkaconn.Endpoint, log *slog.Logger) (closeSink func(), err error) {
 	store, err := results.Open(ctx, redis)
 	if err != nil {
 		return nil, err
 	}
+	store.WriteAs(lease)
 	metrics, err := catalog.Open(ctx, redis)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -118,6 +119,7 @@ func Open(ctx context.Context, run string, redis redisconn.Endpoint, brokers kaf
 		closeLetters()
 		cancel()
 		background.Wait()
+		p.release(context.WithoutCancel(ctx))
 		_ = store.Close() // Nothing is buffered in it.
 		_ = metrics.Close()
 	}, nil
@@ -243,8 +245,16 @@ func (p *publisher) fault(err error) {
 		return
 	}
 	p.away = true
-	redisAway.Set(1)
-	if tell {
+	held := results.IsHeld(err)
+	if !held {
+		redisAway.Set(1)
+	}
+	switch {
+	case !tell:
+	case held:
+		p.toldAway = true
+		p.log.Error("another pipeline writes the results: this one stands by, and goes on where that one ends", "error", err)
+	default:
 		p.toldAway = true
 		p.log.Error("cannot publish results; aggregation goes on, histories follow when Redis is back", "error", err)
 	}
@@ -274,7 +284,15 @@ func (p *publisher) watch(ctx context.Context) {
 func (p *publisher) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	mark, err := p.store.Mark(ctx)
+	err := p.store.Hold(ctx)
+	standingBy.Set(0)
+	if results.IsHeld(err) {
+		standingBy.Set(1)
+	}
+	var mark string
+	if err == nil {
+		mark, err = p.store.Mark(ctx)
+	}
 	var lost []string
 	if err == nil && p.mark != "" && mark != p.mark {
 		// Without the lock: key groups ask Behind under their own.
@@ -299,12 +317,21 @@ func (p *publisher) look(ctx context.Context) {
 		redisAway.Set(0)
 		if p.toldAway {
 			p.toldAway = false
-			p.log.Warn("Redis is back: what histories lack is written", "histories", len(p.behind))
+			p.log.Warn("results can be written again: what histories lack is written", "histories", len(p.behind))
 		}
 	}
 	select {
 	case p.wake <- struct{}{}:
 	default:
+	}
+}
+
+// release gives the lease back.
+func (p *publisher) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	if err := p.store.Release(ctx); err != nil {
+		p.log.Warn("the next pipeline has to wait a moment: the right to write results could not be given back", "error", err)
 	}
 }
 
@@ -388,6 +415,9 @@ var (
 	redisAway = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "pulseboard_sink_redis_away", Help: "1 while results cannot be written to Redis. Normal: 0.",
 	})
+	standingBy = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "pulseboard_sink_standby", Help: "1 while another pipeline writes the results of this installation, and this one only computes them. Normal: 0.",
+	})
 	publishSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "pulseboard_sink_publish_seconds", Help: "Duration of writing the results of a bundle to Redis, in one pipelined round. Normal: p95 below 0.05 s.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
@@ -397,7 +427,7 @@ var (
 // Collectors returns the metrics of the sinks.
 func Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		written, withheld, keysBehind, refills, refillBytes, redisAway, redisFull, redisEvicts, publishSeconds, deadLetters, deadLettersLost,
+		written, withheld, keysBehind, refills, refillBytes, redisAway, redisFull, redisEvicts, standingBy, publishSeconds, deadLetters, deadLettersLost,
 		catalogKnown, catalogLeftOut, catalogEntries, catalogFailures, catalogPublished,
 	}
 }

@@ -131,6 +131,42 @@ func TestFullRedisIsTold(t *testing.T) {
 	}
 }
 
+// While another pipeline has the lease nothing is written, and it is said once; then what is missing follows.
+func TestOneThatStandsByWritesNothing(t *testing.T) {
+	s := newStage(t)
+	other, err := results.Open(t.Context(), redisconn.At(s.redis.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Close() })
+	other.WriteAs(results.Lease{Holder: "other", Host: "elsewhere"})
+	if err := other.Hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.store.WriteAs(results.Lease{Holder: "this"})
+	for end := int64(1000); end <= 5000; end += 1000 {
+		s.live(end, "a:sum:1s")
+		s.p.look(t.Context())
+	}
+	if got := s.ends("a:sum:1s"); got != "[]" || s.p.behind["a:sum:1s"] == nil || s.p.behind["a:sum:1s"].missed != 5000 {
+		t.Errorf("the history has %s, behind is %+v", got, s.p.behind)
+	}
+	if n := strings.Count(s.log.String(), "stands by"); n != 1 || !strings.Contains(s.log.String(), "elsewhere") {
+		t.Errorf("the log says:\n%s", s.log)
+	}
+	if v := value(t, standingBy); v != 1 || value(t, redisAway) != 0 {
+		t.Errorf("standby %v, away %v", v, value(t, redisAway))
+	}
+	if err := other.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.p.look(t.Context())
+	s.live(6000, "b:sum:1s")
+	if got := s.ends("b:sum:1s"); got != "[6]" || s.p.away || value(t, standingBy) != 0 {
+		t.Errorf("a key that is not behind has %s; away %v, standby %v", got, s.p.away, value(t, standingBy))
+	}
+}
+
 // One that comes and goes is not written to more often for that.
 func TestPauses(t *testing.T) {
 	p := newPace()

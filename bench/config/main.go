@@ -16,8 +16,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"pulseboard/internal/conf"
 	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
@@ -37,7 +35,7 @@ type bench struct {
 	dashboards, widgets int
 	out                 io.Writer
 	client              *http.Client
-	redis               *redis.Client
+	redis               *redisconn.Client
 }
 
 func run(ctx context.Context, env service.Env) (err error) {

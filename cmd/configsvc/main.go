@@ -132,6 +132,14 @@ func run(ctx context.Context, env service.Env) (err error) {
 	}
 	defer func() { _ = reg.Close() }() // Nothing is under way any more.
 
+	installation, err := store.Installation(ctx)
+	if err != nil {
+		return err
+	}
+	mirror, err := reg.NewMirror(ctx, installation)
+	if err != nil {
+		return err
+	}
 	live, err := catalog.Open(ctx, o.redis)
 	if err != nil {
 		return err
@@ -141,7 +149,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	metrics.MustRegister(catalogue.Collectors()...)
 
 	svc, err := configsvc.New(configsvc.Config{
-		Store: store, Registry: reg.NewMirror(), SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
+		Store: store, Registry: mirror, SliceMs: o.slice.Milliseconds(), MaxWindowSeconds: o.maxWindow,
 		Catalogue: catalogue, Limits: reg, EditRate: o.editRate, TrustedProxies: o.edge.Proxies, Guard: guard, Audit: record, Metrics: metrics, Log: log,
 	})
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"pulseboard/pipeline"
 )
 
 // jobEnviron is the environment of the pipeline's process: ours, in which its flags may
@@ -16,5 +18,5 @@ func (a *app) jobEnviron() []string {
 			return strings.HasPrefix(name, "PULSEBOARD_"+of)
 		})
 	})
-	return slices.Concat(env, a.kafka.Environ(), a.redis.Environ())
+	return slices.Concat(env, a.kafka.Environ(), a.redis.Environ(), []string{pipeline.HolderEnv + "=" + a.holder})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -231,6 +232,7 @@ type app struct {
 	kafkaKind string
 	redisKind string
 	pipeline  *scrape.Scraper
+	holder    string // Under which the pipeline's processes write results, one after the other.
 	ready     *health.Set
 	mux       *http.ServeMux
 }
@@ -357,6 +359,14 @@ func (a *app) startConfig(ctx context.Context) error {
 		return err
 	}
 	a.group.cleanup(ctx, "registry", func() { _ = reg.Close() })
+	installation, err := store.Installation(ctx)
+	if err != nil {
+		return err
+	}
+	mirror, err := reg.NewMirror(ctx, installation)
+	if err != nil {
+		return err
+	}
 	live, err := catalog.Open(ctx, a.redis)
 	if err != nil {
 		return err
@@ -366,7 +376,7 @@ func (a *app) startConfig(ctx context.Context) error {
 	a.metrics.MustRegister(catalogue.Collectors()...)
 	a.group.start(ctx, "catalogue", catalogue.Watch)
 	s, err := configsvc.New(configsvc.Config{
-		Store: store, Registry: reg.NewMirror(), Limits: reg, EditRate: configsvc.DefaultEditRate,
+		Store: store, Registry: mirror, Limits: reg, EditRate: configsvc.DefaultEditRate,
 		SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
 		Catalogue: catalogue, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("config"),
 	})
@@ -417,7 +427,7 @@ func (a *app) startPipeline(ctx context.Context) error {
 	}
 	a.group.cleanup(ctx, "pipeline socket", func() { _ = os.RemoveAll(socketDir) })
 	socket := filepath.Join(socketDir, "pipeline")
-	a.pipeline = scrape.New(socket)
+	a.pipeline, a.holder = scrape.New(socket), rand.Text()
 	if a.options.runner == pipeline.RunnerFlink {
 		a.startFlink(ctx, program, socket)
 		return nil

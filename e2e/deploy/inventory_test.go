@@ -271,7 +271,11 @@ func services(t *testing.T) map[string]collectors {
 		}
 		t.Cleanup(func() { _ = reg.Close() })
 		c.MustRegister(catalog.NewCatalogue(nil, log).Collectors()...)
-		_, err = configsvc.New(configsvc.Config{Store: store, Registry: reg.NewMirror(), Metrics: c, Log: log})
+		mirror, err := reg.NewMirror(t.Context(), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = configsvc.New(configsvc.Config{Store: store, Registry: mirror, Metrics: c, Log: log})
 		return err
 	})
 	make1("run", func(c *collectors) error {

@@ -32,7 +32,11 @@ func newConfig(t *testing.T) (*Canary, func(method, path, body string) (int, str
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reg.Close() })
-	s, err := configsvc.New(configsvc.Config{Store: store, Registry: reg.NewMirror(), Log: log})
+	mirror, err := reg.NewMirror(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := configsvc.New(configsvc.Config{Store: store, Registry: mirror, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

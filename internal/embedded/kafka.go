@@ -92,7 +92,11 @@ func StartKafka(ctx context.Context, c KafkaConfig) (*Kafka, error) {
 	for _, t := range c.topics() {
 		partitions[t.name] = t.partitions
 	}
-	lost, err := repair(c.Dir, partitions, c.Log)
+	id, err := clusterID(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start the embedded Kafka: %w", err)
+	}
+	lost, err := repair(c.Dir, id, partitions, c.Log)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the embedded Kafka in %s: %w; %s", c.Dir, err, wayOut)
 	}
@@ -101,6 +105,7 @@ func StartKafka(ctx context.Context, c KafkaConfig) (*Kafka, error) {
 	var lc net.ListenConfig
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1),
+		kfake.ClusterID(id),
 		kfake.DataDir(c.Dir),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
 			ln, err := lc.Listen(ctx, network, c.Addr)

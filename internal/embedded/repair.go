@@ -23,12 +23,12 @@ import (
 // stay, with their offsets: readers find a gap, which Kafka allows.
 //
 //	dir/meta.json, topics.json, …, partitions/<topic>-<n>/<first offset>.dat: batches as they are sent, one after the other
-func repair(dir string, partitions map[string]int, log *slog.Logger) (all damage, err error) {
+func repair(dir, cluster string, partitions map[string]int, log *slog.Logger) (all damage, err error) {
 	segments, err := findSegments(dir)
 	if err != nil {
 		return all, err
 	}
-	if err := repairState(dir, partitions, log); err != nil {
+	if err := repairState(dir, cluster, partitions, log); err != nil {
 		return all, err
 	}
 	for partition, segments := range segments {

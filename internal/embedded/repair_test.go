@@ -143,7 +143,7 @@ func TestDamageCostsWhatIsDamaged(t *testing.T) {
 						}
 					}
 				}
-				d, err := repair(dir, nil, slog.New(slog.DiscardHandler))
+				d, err := repair(dir, "cluster", nil, slog.New(slog.DiscardHandler))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -155,7 +155,7 @@ func TestDamageCostsWhatIsDamaged(t *testing.T) {
 				// The partition goes on, and a second start finds nothing to mend.
 				produce(t, &kafka.Client{Addr: kafka.TCP(k.Addr()), Transport: &kafka.Transport{}}, 0, fmt.Sprint(3*batches))
 				k.Close()
-				if d, err := repair(dir, nil, slog.New(slog.DiscardHandler)); err != nil || d != (damage{}) {
+				if d, err := repair(dir, "cluster", nil, slog.New(slog.DiscardHandler)); err != nil || d != (damage{}) {
 					t.Errorf("a second start: %+v, %v", d, err)
 				}
 			})
@@ -200,7 +200,7 @@ func TestCutSegments(t *testing.T) {
 				for o := end - 3*(1+cut/12500); o < end; o++ {
 					lost[o] = true
 				}
-				d, err := repair(dir, nil, slog.New(slog.DiscardHandler))
+				d, err := repair(dir, "cluster", nil, slog.New(slog.DiscardHandler))
 				if err != nil {
 					t.Fatal(err)
 				}

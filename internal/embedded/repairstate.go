@@ -38,9 +38,24 @@ type topicState struct {
 	Replicas   int    `json:"replicas"`
 }
 
+// clusterID is the id of the cluster in a folder, made when there is none: the broker
+// keeps its own only when it ends in good order, and others know this log by it.
+func clusterID(dir string) (string, error) {
+	path := filepath.Join(dir, "cluster.id")
+	text, err := os.ReadFile(path) //nolint:gosec // Of the data folder.
+	if id := strings.TrimSpace(string(text)); err == nil && id != "" {
+		return id, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("cannot read the embedded Kafka's %s: %w", path, err)
+	}
+	id := rand.Text()[:22]
+	return id, replace(path, []byte(id+"\n"))
+}
+
 // repairState sets aside files of the broker's state that cannot be read, which
 // would keep it from starting. partitions are those of the topics that we make.
-func repairState(dir string, partitions map[string]int, log *slog.Logger) error {
+func repairState(dir, cluster string, partitions map[string]int, log *slog.Logger) error {
 	folders, err := os.ReadDir(filepath.Join(dir, "partitions"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -55,7 +70,7 @@ func repairState(dir string, partitions map[string]int, log *slog.Logger) error 
 		if !missing && json.Valid(content) {
 			continue
 		}
-		anew := anew(name, folders, partitions)
+		anew := anew(name, cluster, folders, partitions)
 		if missing && (anew == nil || len(folders) == 0) {
 			continue // As in a new folder.
 		}
@@ -80,10 +95,10 @@ func repairState(dir string, partitions map[string]int, log *slog.Logger) error 
 }
 
 // anew returns the content of a file that the broker needs, nil of others.
-func anew(name string, folders []fs.DirEntry, partitions map[string]int) any {
+func anew(name, cluster string, folders []fs.DirEntry, partitions map[string]int) any {
 	switch name {
 	case metaFile:
-		return metaState{Version: 1, Cluster: rand.Text()[:22]}
+		return metaState{Version: 1, Cluster: cluster}
 	case topicsFile:
 		state := topicsState{Version: 1}
 		for topic, n := range topicsOf(folders, partitions) {

@@ -44,10 +44,38 @@ func (e Endpoint) CheckTopic(ctx context.Context, topic string, log *slog.Logger
 	return nil
 }
 
+// LogName names a topic among those of all Kafka clusters.
+func (e Endpoint) LogName(ctx context.Context, topic string) (string, error) {
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	client, err := e.once(patience)
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{}
+	res, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return "", e.Explain(err)
+	}
+	cluster := ""
+	if res.ClusterID != nil {
+		cluster = *res.ClusterID
+	}
+	return cluster + "/" + topic, nil
+}
+
+// once is a client for a question or two.
+func (e Endpoint) once(patience time.Duration) (*kgo.Client, error) {
+	return kgo.NewClient(append(e.Options(e.Dial(patience)), kgo.SeedBrokers(e.Brokers...), kgo.RequestRetries(0))...)
+}
+
 func (e Endpoint) settings(ctx context.Context, topic string, patience time.Duration) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	client, err := kgo.NewClient(append(e.Options(e.Dial(patience)), kgo.SeedBrokers(e.Brokers...), kgo.RequestRetries(0))...)
+	client, err := e.once(patience)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,8 @@ type Endpoint struct {
 	Socket   string          `json:"socket,omitempty"` // Path, instead of Hosts.
 	Master   string          `json:"master,omitempty"` // Name by which the Sentinels know the Redis.
 	DB       int             `json:"db,omitempty"`
-	User     string          `json:"user,omitempty"` // Of Redis' ACL; "" = the default user.
+	Prefix   string          `json:"prefix,omitempty"` // Of the installation, before every key and channel.
+	User     string          `json:"user,omitempty"`   // Of Redis' ACL; "" = the default user.
 	Password conf.Secret     `json:"password,omitzero"`
 	Sentinel conf.Secret     `json:"sentinel_password,omitzero"` // Password of the Sentinels.
 	TLS      clienttls.Files `json:"tls,omitzero"`
@@ -36,6 +37,7 @@ const (
 	flagName     = "redis"
 	passwordFlag = "redis-password"
 	sentinelFlag = "redis-sentinel-password"
+	prefixFlag   = "redis-prefix"
 )
 
 // At is the Redis at host:port or unix://PATH that asks for nothing, such as one of our own.
@@ -87,12 +89,17 @@ func Flags(f *conf.Flags, e *Endpoint, addr, about string) {
 		"or redis-sentinel://[user@]sentinel:port,sentinel:port/master-name[/db]")
 	var user string
 	f.StringVar(&user, "redis-user", "", "`name` of the user of Redis' ACL; empty = the default user")
+	var prefix string
+	f.StringVar(&prefix, prefixFlag, "", "`name` of this installation in a Redis that others use too: name| stands before all its keys and channels.\nAll services of an installation have the same; empty = nothing stands before them")
 	f.Secret(&e.Password, passwordFlag, "the password of Redis")
 	f.Secret(&e.Sentinel, sentinelFlag, "the password of the Sentinels")
 	var files clienttls.Files
 	clienttls.Flags(f, &files, flagName, "Redis")
 	f.Check(func() error {
-		if a.Text == "" {
+		switch {
+		case a.Text == "" && prefix != "":
+			return errors.New("--redis-prefix is for a Redis that --redis names: of our own nobody else has a part")
+		case a.Text == "":
 			return nil
 		}
 		read, err := parse(a.Text)
@@ -111,7 +118,7 @@ func Flags(f *conf.Flags, e *Endpoint, addr, about string) {
 		if user != "" {
 			read.User = user
 		}
-		read.Sentinel = e.Sentinel
+		read.Sentinel, read.Prefix = e.Sentinel, prefix
 		if files.Named() && read.Socket == "" {
 			if strings.HasPrefix(a.Text, "redis://") || strings.HasPrefix(a.Text, "redis-sentinel://") {
 				return fmt.Errorf("--redis-ca, --redis-cert and --redis-key are for TLS, and --redis is without: write rediss instead of redis there")
@@ -130,6 +137,8 @@ func Flags(f *conf.Flags, e *Endpoint, addr, about string) {
 
 func (e *Endpoint) check() error {
 	switch {
+	case !isPrefix(e.Prefix):
+		return fmt.Errorf("--redis-prefix is %q: it must be 1 to %d characters of A-Z a-z 0-9 _ . -; the | behind it is put there", e.Prefix, maxPrefix)
 	case e.User != "" && !e.Password.Text.IsSet():
 		return fmt.Errorf("the user %q of Redis needs a password: name a file with --redis-password-file, or set PULSEBOARD_REDIS_PASSWORD", e.User)
 	case e.Sentinel.Text.IsSet() && e.Master == "":
@@ -137,6 +146,16 @@ func (e *Endpoint) check() error {
 	}
 	e.Locked = e.Password.Text.IsSet()
 	return e.TLS.Check(flagName)
+}
+
+// maxPrefix is how long a prefix may be.
+const maxPrefix = 64
+
+// isPrefix reports whether a text may stand before keys: no metric key can begin so.
+func isPrefix(text string) bool {
+	return len(text) <= maxPrefix && !strings.ContainsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '.' && r != '-'
+	})
 }
 
 var errForm = errors.New("cannot read the address of Redis: --redis must be host:port, redis://[user@]host:port[/db], rediss://… with TLS, unix:///path, " +
@@ -245,6 +264,7 @@ func (e Endpoint) Arguments() []string {
 		{flagName + "-ca", e.TLS.CA},
 		{flagName + "-cert", e.TLS.Cert},
 		{flagName + "-key", e.TLS.Key},
+		{prefixFlag, e.Prefix},
 	} {
 		if a[1] != "" {
 			args = append(args, "--"+a[0], a[1])

@@ -53,6 +53,11 @@ func TestAddresses(t *testing.T) {
 		{words: "PULSEBOARD_REDIS=rediss-sentinel://u:" + hidden + "@a:1,b:2/my%2Fmaster/4", shown: "rediss-sentinel://u@a:1,b:2/my%2Fmaster/4"},
 		{words: "--redis redis-sentinel://a/m PULSEBOARD_REDIS_SENTINEL_PASSWORD=" + hidden, shown: "redis-sentinel://a:26379/m"},
 
+		{words: "--redis h:1 --redis-prefix team-a", shown: "h:1"},
+		{words: "--redis h:1 --redis-prefix team-a:", err: "--redis-prefix is \"team-a:\": it must be"},
+		{words: "--redis h:1 --redis-prefix *", err: "--redis-prefix is"},
+		{words: "--redis h:1 --redis-prefix " + strings.Repeat("x", 65), err: "--redis-prefix is"},
+		{words: "--redis= --redis-prefix x", err: "--redis-prefix is for a Redis that --redis names"},
 		{words: "--redis redis://:" + hidden + "@h:1", err: "--redis holds a password"},
 		{words: "--redis " + hidden + "@h:1", err: "must be host:port"},
 		{words: "--redis u:" + hidden + "@h:1", err: "must be host:port"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,13 +28,13 @@ const (
 
 // Open connects to a Redis, and fails when it does not answer within 3 s or is
 // none that we can use.
-func Open(ctx context.Context, e Endpoint) (*redis.Client, error) {
+func Open(ctx context.Context, e Endpoint) (*Client, error) {
 	if e.IsZero() {
 		return nil, errors.New("no Redis: name it with --redis host:port")
 	}
 	// What go-redis prints by itself is what our callers report with more context.
 	logging.Disable()
-	c := e.client()
+	c := e.scoped()
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	err := c.Ping(ctx).Err()
@@ -46,6 +47,43 @@ func Open(ctx context.Context, e Endpoint) (*redis.Client, error) {
 	}
 	return c, nil
 }
+
+// Client is a Redis in which one installation has its own names.
+type Client struct {
+	*redis.Client
+
+	at             Endpoint
+	keys, channels string // What stands before names.
+}
+
+func (e Endpoint) scoped() *Client {
+	c := &Client{Client: e.client(), at: e}
+	if e.Prefix != "" {
+		// No metric name has this character, so that no key or channel of an installation without a prefix begins so.
+		c.keys = e.Prefix + "|"
+	}
+	c.channels = c.keys
+	if e.DB != 0 {
+		// Channels are the same in all databases of a server. No metric name begins with a digit.
+		c.channels += strconv.Itoa(e.DB) + "/"
+	}
+	return c
+}
+
+// Endpoint is where the Redis is.
+func (c *Client) Endpoint() Endpoint { return c.at }
+
+// Key is the key of this name.
+func (c *Client) Key(name string) string { return c.keys + name }
+
+// KeyName is the name of a key.
+func (c *Client) KeyName(key string) string { return strings.TrimPrefix(key, c.keys) }
+
+// Channel is the channel of this name.
+func (c *Client) Channel(name string) string { return c.channels + name }
+
+// ChannelName is the name of a channel.
+func (c *Client) ChannelName(channel string) string { return strings.TrimPrefix(channel, c.channels) }
 
 func (e Endpoint) client() *redis.Client {
 	dialer := clienttls.Dialer{Files: e.TLS, Name: flagName, Timeout: dialTimeout}
@@ -78,8 +116,8 @@ var errCluster = errors.New("it is a Redis Cluster, which spreads keys over seve
 
 // refuseCluster reads two keys of ours that a Cluster would have in different
 // places. INFO would say it too, but is among the commands that an ACL forbids first.
-func refuseCluster(ctx context.Context, c *redis.Client) error {
-	err := c.MGet(ctx, "results:alive", "catalog:alive").Err()
+func refuseCluster(ctx context.Context, c *Client) error {
+	err := c.MGet(ctx, c.Key("results:alive"), c.Key("catalog:alive")).Err()
 	for _, word := range []string{"CROSSSLOT", "MOVED", "ASK", "CLUSTERDOWN"} {
 		if err != nil && strings.HasPrefix(err.Error(), word+" ") {
 			return errCluster

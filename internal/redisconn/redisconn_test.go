@@ -25,7 +25,7 @@ func try(t *testing.T, words ...string) string {
 	t.Helper()
 	e, err := read(words...)
 	if err == nil {
-		var c *redis.Client
+		var c *redisconn.Client
 		if c, err = redisconn.Open(t.Context(), e); err == nil {
 			return errText(c.Set(t.Context(), "k", "v", 0).Err(), c.Close())
 		}
