@@ -196,7 +196,7 @@ func TestSelectorsOfASilentMetricWait(t *testing.T) {
 	at := time.Now().UnixMilli() / 1000 * 1000
 	packet := transforms.Packet{Table: aggregate.Table{}}
 	packet.Table.Add(at/1000, metric.NewTags(map[string]string{"host": "1"}).AppendKey(aggregate.SeriesKey(nil, "m")), 4, at)
-	group := int64(transforms.KeyGroup("m", g.c.KeyGroups))
+	group := transforms.KeyGroup("m", g.c.KeyGroups)
 	none := func(transforms.Evaluation) {}
 	if err := slide.ProcessElement(beam.EventTime(at+999), nil, noTimers{}, group, packet, none); err != nil {
 		t.Fatal(err)
