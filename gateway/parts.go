@@ -33,14 +33,14 @@ func appendWidgets(b []byte, l *layout, at place, full int) ([]byte, place) {
 		if !first {
 			b = append(b, ',')
 		}
-		key := w.key[at.byte:]
-		if b = appendWidget(b, at.widget, w, key); len(b) <= full {
+		key, piece := w.key[at.byte:], full/8 // However a piece is escaped, it fits.
+		if b = appendWidget(b, at.widget, w, key); len(b) <= full || first && len(key) <= piece {
 			at = place{widget: at.widget + 1}
 			continue
 		}
 		b = b[:before]
 		if first {
-			n := min(full/8, len(key)-1) // However it is escaped, it fits.
+			n := piece
 			for !utf8.RuneStart(key[n]) {
 				n--
 			}
