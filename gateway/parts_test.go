@@ -376,9 +376,18 @@ func TestFewerPoints(t *testing.T) {
 		n     int64
 		reset bool
 	}{
-		{`,"points":3`, 3, true}, {`,"points":1`, 1, true}, {`,"points":600`, 10, true}, {`,"points":10000`, 10, true},
-		{`,"points":0`, 10, true}, {`,"points":-1`, 10, true}, {`,"points":2.5`, 10, true}, {`,"points":"3"`, 10, true},
-		{`,"points":3` + at(7), 2, false}, {`,"points":3` + at(6), 3, false}, {`,"points":3` + at(5), 3, true}, {`,"points":3` + at(9), 0, false},
+		{`,"points":3`, 3, true},
+		{`,"points":1`, 1, true},
+		{`,"points":600`, 10, true},
+		{`,"points":10000`, 10, true},
+		{`,"points":0`, 10, true},
+		{`,"points":-1`, 10, true},
+		{`,"points":2.5`, 10, true},
+		{`,"points":"3"`, 10, true},
+		{`,"points":3` + at(7), 2, false},
+		{`,"points":3` + at(6), 3, false},
+		{`,"points":3` + at(5), 3, true},
+		{`,"points":3` + at(9), 0, false},
 	} {
 		b := w.watch(`{"type":"hello"` + c.hello + `}`)
 		if s := b.next("snapshot"); ends(s.Points) != newest(c.n) || s.Reset != c.reset || s.More {

@@ -206,6 +206,7 @@ func TestStreamsInStepAndByThemselves(t *testing.T) {
 }
 
 func streamsInStepAndByThemselves(t *testing.T, frame, most int) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // A test's.
