@@ -67,7 +67,7 @@ func (b *board) pulse(ctx context.Context, h *hub) {
 	t := time.NewTimer(gatherMoment)
 	t.Stop()
 	defer t.Stop()
-	s := new(scratch)
+	s := &scratch{full: h.fullFrame}
 	for {
 		select {
 		case <-ctx.Done():

@@ -15,7 +15,7 @@ import (
 
 // Limits of a connection.
 const (
-	helloLimit    = 256 << 10        // Bytes of a hello: it may name 200 widgets with their keys.
+	helloLimit    = maxFrame         // Bytes of a hello: it may name 200 widgets and where each was.
 	messageLimit  = 4 << 10          // Bytes of any later message.
 	progressLimit = 60 * time.Second // Without progress for as long, a client is sent away.
 	pingEvery     = 20 * time.Second
@@ -50,6 +50,7 @@ type client struct {
 	hello    hello
 	at       *position // Where it is in step with its board; nil = teller knows where it stands.
 	teller   teller
+	untold   place // Where the list of the layout's widgets goes on.
 	paused   bool
 	resyncs  resyncs
 	updated  time.Time   // When the last update was composed, for hello.every.
@@ -355,11 +356,14 @@ func (c *client) compose(s *scratch, now time.Time) (action, []*message) {
 		case l == nil:
 		case c.teller.layout == nil:
 			c.adopt(l)
-			s.text = appendWelcome(s.text, now, c.hub.heartbeat, c.dashboard, l)
+			s.text, c.untold = appendWelcome(s.text, now, c.hub, c.dashboard, l, s.full)
 			return actFrame, nil
 		case c.teller.layout != l:
 			c.adopt(l)
-			s.text = appendDashboard(s.text, l)
+			s.text, c.untold = appendDashboard(s.text, l, s.full)
+			return actFrame, nil
+		case c.untold.widget < len(l.widgets):
+			s.text, c.untold = appendWidgetsMessage(s.text, l, c.untold, s.full)
 			return actFrame, nil
 		}
 	}
@@ -388,6 +392,7 @@ func (c *client) compose(s *scratch, now time.Time) (action, []*message) {
 func (c *client) adopt(l *layout) {
 	c.fallOut()
 	c.teller.adopt(l, c.hello.resume, c.hello.choice)
+	c.teller.most = c.hello.points
 	c.hello.resume = nil
 }
 
@@ -405,7 +410,7 @@ func (c *client) tell(s *scratch, now time.Time) (action, []*message) {
 		}
 		c.fallOut()
 	}
-	if c.teller.snapshot(s) || c.teller.tellState(s) {
+	if c.teller.goOnWithSeries(s) || c.teller.snapshot(s) || c.teller.tellState(s) || c.teller.updateRest(s, now) {
 		return actFrame, nil
 	}
 	if rest := c.hello.every - now.Sub(c.updated); rest > 0 {

@@ -14,6 +14,8 @@
 //	    what comes next follows from that and the feed. So a slow client costs no
 //	    memory and holds up nobody, and what it gets once it can read again is the
 //	    newest.
+//	  - What a frame has no room for goes on in the next, which is made when it is
+//	    written (parts.go).
 //	  - Clients that were told the same are in step: the board makes their next
 //	    frames once (tick.go), and they keep no cursors of their own.
 //

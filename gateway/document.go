@@ -1,8 +1,9 @@
 package gateway
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 
@@ -29,6 +30,7 @@ type spec struct {
 	id        string
 	query     metric.Query
 	key       string
+	keyID     string // Names key in few bytes.
 	refreshMs int64
 	history   bool // Its picture shows more than the newest point: a table has the lowest and highest of the range.
 }
@@ -81,12 +83,23 @@ func (w *documentWidget) spec() (spec, error) {
 	if err := q.Validate(); err != nil {
 		return spec{}, err
 	}
-	if w.ID == "" {
-		return spec{}, errors.New("it has no widget_id")
+	if w.ID == "" || len(w.ID) > maxWidgetID {
+		return spec{}, fmt.Errorf("its widget_id has %d bytes: it must be 1 to %d", len(w.ID), maxWidgetID)
 	}
 	refresh := int64(math.Round(w.RefreshSeconds * 1000))
 	if refresh <= 0 {
 		refresh = 1000
 	}
-	return spec{id: w.ID, query: q, key: q.Key(), refreshMs: refresh, history: w.Display.Chart != "gauge"}, nil
+	key := q.Key()
+	return spec{id: w.ID, query: q, key: key, keyID: keyID(key), refreshMs: refresh, history: w.Display.Chart != "gauge"}, nil
+}
+
+// maxWidgetID is more than a UUID has: frames have room for it.
+const maxWidgetID = 200
+
+// keyID stands for a metric key, which may be long: 200 of them fit the hello that
+// resumes their widgets.
+func keyID(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/internal/auth"
+	"pulseboard/results"
 )
 
 // events is a link of Server-Sent Events: the same messages, for readers without
@@ -61,6 +63,10 @@ func (s *streams) openEvents(c *gin.Context) {
 		return
 	}
 	every, ok := maxHz(c)
+	points := 0
+	if ok {
+		points, ok = mostPoints(c)
+	}
 	if !ok {
 		s.hub.metrics.refused.WithLabelValues(refusedRequest).Inc()
 		return
@@ -99,7 +105,7 @@ func (s *streams) openEvents(c *gin.Context) {
 	}
 	client := newClient(s.hub, events{conn}, c.Param("id"), leave, grant)
 	// Where a stream was is not asked: it begins with snapshots.
-	if !s.hub.join(client, &hello{every: every, choice: chosen(c)}) {
+	if !s.hub.join(client, &hello{every: every, points: points, choice: chosen(c)}) {
 		leave()
 		_ = conn.Close() // The gateway ends; the reader comes back to another.
 	}
@@ -131,6 +137,19 @@ func maxHz(c *gin.Context) (every time.Duration, ok bool) {
 		problem(c, http.StatusBadRequest, "max_hz is "+strconv.Quote(text)+": it must be a number above 0, such as 0.5")
 	}
 	return every, ok
+}
+
+func mostPoints(c *gin.Context) (points int, ok bool) {
+	text, given := c.GetQuery("points")
+	if !given {
+		return 0, true
+	}
+	points, err := strconv.Atoi(text)
+	if err != nil || points < 1 || points > results.HistoryLength {
+		problem(c, http.StatusBadRequest, fmt.Sprintf("points is %q: it must be a whole number, 1 to %d", text, results.HistoryLength))
+		return 0, false
+	}
+	return points, true
 }
 
 // chosen takes the parameters var-name=value, as in the page's address.

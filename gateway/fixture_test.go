@@ -40,11 +40,15 @@ type world struct {
 	url       string
 	stop      func() // Ends the gateway and waits.
 	prev      map[string]int64
+	longest   int // Bytes of a frame that clients take.
 }
+
+// maxFrame is what protocol.md promises.
+const maxFrame = 256 << 10
 
 func open(t *testing.T, change func(*gateway.Config)) *world {
 	t.Helper()
-	w := &world{t: t, redis: miniredis.RunT(t), metrics: prometheus.NewRegistry(), prev: map[string]int64{}}
+	w := &world{t: t, redis: miniredis.RunT(t), metrics: prometheus.NewRegistry(), prev: map[string]int64{}, longest: maxFrame}
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	if w.results, err = results.Open(t.Context(), redisconn.At(w.redis.Addr())); err != nil {
@@ -166,6 +170,7 @@ type message struct {
 	Type      string `json:"type"`
 	Index     int    `json:"index"`
 	Heartbeat int    `json:"heartbeat_ms"`
+	Build     string `json:"build"`
 	Dashboard struct {
 		ID      string `json:"id"`
 		Version int    `json:"version"`
@@ -175,15 +180,18 @@ type message struct {
 		Index     int    `json:"index"`
 		WidgetID  string `json:"widget_id"`
 		MetricKey string `json:"metric_key"`
+		KeyID     string `json:"key_id"`
 		RefreshMs int    `json:"refresh_ms"`
 	} `json:"widgets"`
+	More          bool   `json:"more"`
+	From          int    `json:"from"`
 	State         string `json:"state"`
 	Detail        string `json:"detail"`
 	Reset         bool   `json:"reset"`
 	SeriesVersion string `json:"series_version"`
 	Series        []struct {
 		Tags map[string]string `json:"tags"`
-	} `json:"series"`
+	} `json:"series"` // Nil: as told before.
 	CoveredSince *int64   `json:"covered_since"`
 	Truncated    int      `json:"truncated"`
 	Points       []row    `json:"points"`
@@ -247,6 +255,7 @@ func (w *world) dial(id string) *browser {
 		w.t.Errorf("subprotocol %q", ws.Subprotocol())
 	}
 	w.t.Cleanup(func() { _ = ws.Close() })
+	ws.SetReadLimit(int64(w.longest))
 	return &browser{w.t, ws}
 }
 

@@ -44,6 +44,8 @@ type hub struct {
 	now        func() time.Time
 	sliceMs    int64
 	heartbeat  time.Duration
+	fullFrame  int    // Bytes at which a frame takes no more.
+	build      string // Of the page.
 	helloWait  time.Duration
 	readers    *semaphore.Weighted
 	scratches  sync.Pool // Of *scratch.
@@ -68,13 +70,13 @@ type hub struct {
 func newHub(cfg Config, m *metrics) *hub {
 	h := &hub{
 		results: cfg.Results, dashboards: cfg.Dashboards, guard: cfg.Guard, audit: cfg.Audit, metrics: m, log: cfg.Log, now: cfg.now,
-		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, helloWait: cfg.HelloTimeout,
+		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, build: cfg.Build, fullFrame: cfg.maxFrame - frameEnd, helloWait: cfg.HelloTimeout,
 		readers: semaphore.NewWeighted(concurrentReads),
 		boards:  make(map[string]*board), feeds: make(map[results.Stream]*feed),
 		byKey: make(map[string][]*feed), clients: make(map[*client]struct{}),
 		places: newPlaces(cfg),
 	}
-	h.scratches.New = func() any { return new(scratch) }
+	h.scratches.New = func() any { return &scratch{full: h.fullFrame} }
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.subscriber = h.results.Subscribe(h.ctx, h.receive, h.resync)
 	return h

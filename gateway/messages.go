@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"pulseboard/results"
 )
 
 // Close codes of protocol.md.
@@ -23,6 +25,7 @@ type clientMessage struct {
 	Token  string                     `json:"token"`
 	Resume map[string]json.RawMessage `json:"resume"`
 	MaxHz  float64                    `json:"max_hz"`
+	Points int                        `json:"points"`
 	Vars   map[string]json.RawMessage `json:"vars"`
 }
 
@@ -30,12 +33,13 @@ type clientMessage struct {
 type hello struct {
 	resume map[string]resumePoint
 	every  time.Duration // At least this long between update frames; 0 = each.
+	points int           // So many points has a snapshot at most that begins anew; 0 = all that there are.
 	choice choice
 }
 
 // resumePoint is where a client stood when its last connection ended.
 type resumePoint struct {
-	Key       string `json:"key"`
+	Key       string `json:"key"` // The metric key, or the key_id that a welcome gave it.
 	WindowEnd int64  `json:"window_end"`
 }
 
@@ -55,6 +59,7 @@ func parseClientMessage(b []byte) (clientMessage, error) {
 	_ = json.Unmarshal(fields["token"], &m.Token)
 	_ = json.Unmarshal(fields["resume"], &m.Resume)
 	_ = json.Unmarshal(fields["max_hz"], &m.MaxHz)
+	_ = json.Unmarshal(fields["points"], &m.Points)
 	_ = json.Unmarshal(fields["vars"], &m.Vars)
 	return m, nil
 }
@@ -62,6 +67,9 @@ func parseClientMessage(b []byte) (clientMessage, error) {
 func (m clientMessage) hello() hello {
 	h := hello{resume: m.resumePoints(), choice: parseChoice(m.Vars)}
 	h.every, _ = interval(m.MaxHz)
+	if m.Points >= 1 && m.Points < results.HistoryLength {
+		h.points = m.Points
+	}
 	return h
 }
 
@@ -103,34 +111,21 @@ func appendText(b []byte, name, v string) []byte {
 	return append(b, text...)
 }
 
-func appendWelcome(b []byte, now time.Time, heartbeat time.Duration, dashboard string, l *layout) []byte {
+func appendWelcome(b []byte, now time.Time, h *hub, dashboard string, l *layout, full int) ([]byte, place) {
 	b = appendInt(b, `{"type":"welcome","server_time":`, now.UnixMilli())
-	b = appendInt(b, `,"heartbeat_ms":`, heartbeat.Milliseconds())
+	b = appendInt(b, `,"heartbeat_ms":`, h.heartbeat.Milliseconds())
+	if h.build != "" {
+		b = appendText(b, `,"build":`, h.build)
+	}
 	b = appendText(b, `,"dashboard":{"id":`, dashboard)
 	b = appendInt(b, `,"version":`, l.version)
 	b = append(b, '}')
-	return appendWidgets(b, l)
+	return appendWidgets(b, l, place{}, full)
 }
 
-func appendDashboard(b []byte, l *layout) []byte {
+func appendDashboard(b []byte, l *layout, full int) ([]byte, place) {
 	b = appendInt(b, `{"type":"dashboard","version":`, l.version)
-	return appendWidgets(b, l)
-}
-
-func appendWidgets(b []byte, l *layout) []byte {
-	b = append(b, `,"widgets":[`...)
-	for i := range l.widgets {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		w := &l.widgets[i]
-		b = appendInt(b, `{"index":`, int64(i))
-		b = appendText(b, `,"widget_id":`, w.id)
-		b = appendText(b, `,"metric_key":`, w.key)
-		b = appendInt(b, `,"refresh_ms":`, w.refreshMs)
-		b = append(b, '}')
-	}
-	return append(b, "]}"...)
+	return appendWidgets(b, l, place{}, full)
 }
 
 // snapshot is the message of that name. since is noTime when the feed has no point.
@@ -142,55 +137,30 @@ type snapshot struct {
 	reset   bool
 	points  []point
 	since   int64
+	full    int // Bytes at which the frame takes no more.
 }
 
-// append returns the series list that the client knows afterwards.
-func (s *snapshot) append(b []byte) ([]byte, *seriesList) {
-	u := newUnion(s.points)
-	b = appendInt(b, `{"type":"snapshot","index":`, int64(s.index))
+func (s *snapshot) appendState(b []byte) []byte {
 	b = appendText(b, `,"state":`, string(s.state))
 	if s.state == stateLimited {
 		b = appendText(b, `,"detail":`, s.limited)
 	}
-	b = strconv.AppendBool(append(b, `,"reset":`...), s.reset)
-	b = appendSeries(b, u.list)
-	b = appendTime(append(b, `,"covered_since":`...), s.since)
-	if n := len(s.points); n > 0 {
-		b = appendTruncated(b, s.points[n-1].truncated)
-	}
-	b = append(b, `,"points":[`...)
-	var row []float64
-	for i := range s.points {
-		p := &s.points[i]
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '[')
-		b = strconv.AppendInt(b, p.end, 10)
-		b = append(b, ',')
-		b = appendTime(b, p.newest)
-		b = append(b, ',')
-		row = u.row(p, row)
-		b = append(appendValues(b, row), ']')
-	}
-	return append(b, "]}"...), u.list
+	return b
 }
 
-func appendSeries(b []byte, l *seriesList) []byte {
+func appendSeries(b []byte, l *seriesList, full int) []byte {
 	b = appendText(b, `,"series_version":`, l.version)
 	b = append(b, `,"series":[`...)
 	for i, t := range l.tags {
+		if len(b) > full {
+			return b // Whoever asked for it sees that it is too long.
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = append(t.AppendJSON(append(b, `{"tags":`...)), '}')
 	}
 	return append(b, ']')
-}
-
-func appendSeriesMessage(b []byte, index int, l *seriesList) []byte {
-	b = appendInt(b, `{"type":"series","index":`, int64(index))
-	return append(appendSeries(b, l), '}')
 }
 
 func appendState(b []byte, index int, s state, detail string) []byte {
@@ -208,17 +178,22 @@ type entry struct {
 	windowMs  int64
 }
 
-func appendUpdate(b []byte, now time.Time, entries []entry, skipped int) []byte {
+// appendUpdate writes as many of the entries as a frame holds, and returns how many.
+func appendUpdate(b []byte, now time.Time, entries []entry, skipped, full int) (_ []byte, n int) {
 	b = appendInt(b, `{"type":"update","server_time":`, now.UnixMilli())
 	b = append(b, `,"updates":[`...)
-	for i := range entries {
-		if i > 0 {
+	for ; n < len(entries); n++ {
+		before := len(b)
+		if n > 0 {
 			b = append(b, ',')
 		}
-		b = entries[i].append(b)
+		if b = entries[n].append(b); len(b) > full && n > 0 {
+			b = b[:before]
+			break
+		}
 	}
 	b = appendInt(b, `],"skipped":`, int64(skipped))
-	return append(b, '}')
+	return appendMore(b, n < len(entries)), n
 }
 
 func (e *entry) append(b []byte) []byte {

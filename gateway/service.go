@@ -37,6 +37,9 @@ type Config struct {
 	Dashboards Dashboards
 	// Page answers everything that is no API; nil = 404.
 	Page http.Handler
+	// Build names the page: one that is open and was built otherwise loads itself
+	// anew. "" = nobody is told.
+	Build string
 	// Origins are the origins, such as https://example.org, whose pages may open
 	// streams, beside that of the gateway's own host: see service.ParseOrigins.
 	Origins []string
@@ -65,7 +68,8 @@ type Config struct {
 	// Log is where it reports; nil = slog.Default().
 	Log *slog.Logger
 
-	now func() time.Time // Tests bring their own clock.
+	now      func() time.Time // Tests bring their own clock,
+	maxFrame int              // and shorter frames.
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -86,6 +90,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.now == nil {
 		c.now = time.Now
+	}
+	if c.maxFrame == 0 {
+		c.maxFrame = maxFrame
 	}
 	switch {
 	case c.Results == nil || c.Dashboards == nil:

@@ -27,21 +27,47 @@ type viewer struct {
 	before  map[int][]*float64          // The values at the widget's previous end.
 	seen    map[int]map[int64]seenPoint // By widget and end.
 	last    map[int]int64               // The newest end of a widget.
+	most    map[int]int64               // The newest end that it ever had.
+	version map[int]string              // Of series.
+	partial map[int][]string            // The parts of a list of series that have come.
+	midway  map[int]bool                // The rest of a snapshot is to come.
+	widgets []placed
+	placing []placed // The parts of a layout that have come.
+	resets  map[int]int
 	skipped int
+}
+
+// placed is a widget as a layout tells of it.
+type placed struct {
+	id, key, keyID string
+	index          int
 }
 
 type seenPoint map[string]string // Values by tags.
 
 func newViewer(name string, b *browser) *viewer {
-	return &viewer{name, b, map[int][]string{}, map[int][]*float64{}, map[int]map[int64]seenPoint{}, map[int]int64{}, 0}
+	return &viewer{
+		name: name, browser: b, series: map[int][]string{}, before: map[int][]*float64{}, seen: map[int]map[int64]seenPoint{}, last: map[int]int64{},
+		most: map[int]int64{}, version: map[int]string{}, partial: map[int][]string{}, midway: map[int]bool{}, resets: map[int]int{},
+	}
 }
 
 func tagTexts(m message) []string {
 	texts := make([]string, 0, len(m.Series))
 	for _, s := range m.Series {
-		texts = append(texts, fmt.Sprint(s.Tags))
+		texts = append(texts, tagText(s.Tags))
 	}
 	return texts
+}
+
+// tagText is fmt.Sprint of tags, which is slow for thousands of them.
+func tagText(tags map[string]string) string {
+	if len(tags) == 1 {
+		for key, value := range tags {
+			return "map[" + key + ":" + value + "]"
+		}
+	}
+	return fmt.Sprint(tags)
 }
 
 func (v *viewer) keep(index int, end int64, values []*float64) error {
@@ -68,48 +94,125 @@ func (v *viewer) keep(index int, end int64, values []*float64) error {
 func (v *viewer) take(m message) error {
 	v.skipped += m.Skipped
 	switch m.Type {
+	case "welcome", "dashboard":
+		v.placing = nil
+		v.place(m)
+	case "widgets":
+		v.place(m)
 	case "snapshot":
-		if m.Reset {
-			delete(v.seen, m.Index)
-		}
-		v.series[m.Index], v.before[m.Index] = tagTexts(m), nil
-		for _, p := range m.Points {
-			if err := v.keep(m.Index, p.end, p.values); err != nil {
-				return err
-			}
-			v.before[m.Index] = p.values
-		}
+		return v.takeSnapshot(m)
 	case "series":
-		v.series[m.Index], v.before[m.Index] = tagTexts(m), nil
+		return v.takeSeries(m)
 	case "update":
 		for _, u := range m.Updates {
-			if u.end <= v.last[u.index] {
-				return fmt.Errorf("%s: widget %d went back from %d to %d", v.name, u.index, v.last[u.index], u.end)
-			}
-			if u.values == nil {
-				if v.before[u.index] == nil {
-					return fmt.Errorf("%s: widget %d at %d is as before, and nothing was before", v.name, u.index, u.end)
-				}
-				u.values = v.before[u.index]
-			}
-			if err := v.keep(u.index, u.end, u.values); err != nil {
+			if err := v.takeUpdate(u); err != nil {
 				return err
 			}
-			v.before[u.index] = u.values
 		}
 	}
 	return nil
 }
 
+func (v *viewer) place(m message) {
+	for _, w := range m.Widgets {
+		if n := len(v.placing); n > 0 && v.placing[n-1].index == w.Index {
+			v.placing[n-1].key += w.MetricKey
+		} else {
+			v.placing = append(v.placing, placed{w.WidgetID, w.MetricKey, w.KeyID, w.Index})
+		}
+	}
+	if !m.More {
+		v.widgets = v.placing
+	}
+}
+
+func (v *viewer) takeSnapshot(m message) error {
+	if m.More && m.State != "stale" {
+		return fmt.Errorf("%s: a part of a snapshot of widget %d says %s", v.name, m.Index, m.State)
+	}
+	if m.Reset {
+		delete(v.seen, m.Index)
+		v.last[m.Index] = 0
+		v.resets[m.Index]++
+	}
+	switch {
+	case m.Series != nil:
+		v.series[m.Index], v.version[m.Index] = tagTexts(m), m.SeriesVersion
+	case v.version[m.Index] != m.SeriesVersion:
+		return fmt.Errorf("%s: a snapshot of widget %d is in the order of %s, which was not told", v.name, m.Index, m.SeriesVersion)
+	}
+	v.before[m.Index], v.midway[m.Index] = nil, m.More
+	for _, p := range m.Points {
+		if p.end <= v.last[m.Index] {
+			return fmt.Errorf("%s: a snapshot of widget %d has %d after %d", v.name, m.Index, p.end, v.last[m.Index])
+		}
+		if err := v.keep(m.Index, p.end, p.values); err != nil {
+			return err
+		}
+		v.before[m.Index] = p.values
+	}
+	if v.last[m.Index] < v.most[m.Index] && !m.More {
+		return fmt.Errorf("%s: a snapshot of widget %d ends at %d, before %d", v.name, m.Index, v.last[m.Index], v.most[m.Index])
+	}
+	v.most[m.Index] = max(v.most[m.Index], v.last[m.Index])
+	return nil
+}
+
+func (v *viewer) takeSeries(m message) error {
+	if m.From == 0 {
+		v.partial[m.Index] = nil
+	}
+	if len(v.partial[m.Index]) != m.From {
+		return fmt.Errorf("%s: the series of widget %d go on at %d, after %d", v.name, m.Index, m.From, len(v.partial[m.Index]))
+	}
+	v.partial[m.Index] = append(v.partial[m.Index], tagTexts(m)...)
+	if !m.More {
+		v.series[m.Index], v.version[m.Index], v.before[m.Index], v.partial[m.Index] = v.partial[m.Index], m.SeriesVersion, nil, nil
+	}
+	return nil
+}
+
+func (v *viewer) takeUpdate(u update) error {
+	switch {
+	case v.midway[u.index]:
+		return fmt.Errorf("%s: an update of widget %d at %d comes before the rest of its snapshot", v.name, u.index, u.end)
+	case u.end <= v.last[u.index]:
+		return fmt.Errorf("%s: widget %d went back from %d to %d", v.name, u.index, v.last[u.index], u.end)
+	case u.version != v.version[u.index]:
+		return fmt.Errorf("%s: widget %d at %d is in the order of %s, which was not told", v.name, u.index, u.end, u.version)
+	}
+	if u.values == nil {
+		if v.before[u.index] == nil {
+			return fmt.Errorf("%s: widget %d at %d is as before, and nothing was before", v.name, u.index, u.end)
+		}
+		u.values = v.before[u.index]
+	}
+	if err := v.keep(u.index, u.end, u.values); err != nil {
+		return err
+	}
+	v.before[u.index] = u.values
+	v.most[u.index] = max(v.most[u.index], u.end)
+	return nil
+}
+
 // Whether a stream is in step with the others or by itself, whatever it asks for
 // and whenever it comes: it has every point from its first one on, once, with
-// the values that were published.
+// the values that were published; and also where frames are so short that nearly
+// everything is in parts.
 func TestStreamsInStepAndByThemselves(t *testing.T) {
+	for _, c := range []struct{ frame, series int }{{maxFrame, 3}, {1024 + 900, 12}, {1024 + 300, 30}} {
+		t.Run(fmt.Sprint("frames of ", c.frame), func(t *testing.T) { streamsInStepAndByThemselves(t, c.frame, c.series) })
+	}
+}
+
+func streamsInStepAndByThemselves(t *testing.T, frame, most int) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // A test's.
 	keys := []string{oneKey, groupKey, "m:max:7s by (host)", "m:count:9s|gauge"}
-	w := open(t, nil)
+	w := open(t, func(c *gateway.Config) { c.ShortFrames(frame) })
+	w.longest = frame
 	w.show(1, keys...)
 	truth := map[string]map[int64]seenPoint{}
 	const rounds = 120
@@ -117,7 +220,7 @@ func TestStreamsInStepAndByThemselves(t *testing.T) {
 	begin := now() - rounds*1000
 	last := begin + (rounds-1)*1000
 	faults := make(chan error, 100)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for round := range rounds {
 		if round%10 == 0 {
@@ -137,7 +240,7 @@ func TestStreamsInStepAndByThemselves(t *testing.T) {
 					}
 					done := 0
 					for i := range keys {
-						if v.last[i] == last {
+						if v.last[i] == last && !v.midway[i] {
 							done++
 						}
 					}
@@ -175,7 +278,7 @@ func TestStreamsInStepAndByThemselves(t *testing.T) {
 			key, _, _ := strings.Cut(text, "|")
 			n := 1
 			if strings.Contains(key, " by ") {
-				n = 1 + random.IntN(3)
+				n = 1 + random.IntN(most)
 			}
 			values := make([]float64, n)
 			for i := range values {

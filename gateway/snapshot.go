@@ -19,6 +19,7 @@ type snapshotBody struct {
 	NewestEvent *int64               `json:"newest_event"`
 	Complete    bool                 `json:"complete"`
 	Series      []metric.SeriesValue `json:"series"`
+	Truncated   int                  `json:"truncated,omitempty"` // Series that did not leave the pipeline: those with lower values.
 }
 
 func (h *hub) getSnapshot(c *gin.Context) {
@@ -106,7 +107,7 @@ func newSnapshotBody(r *metric.Result, st state) snapshotBody {
 	}
 	b.WindowStart, b.WindowEnd, b.NewestEvent, b.Complete = &r.WindowStart, &r.WindowEnd, r.NewestEvent, r.Complete
 	if st != stateStale && st != stateLimited && r.Series != nil {
-		b.Series = r.Series
+		b.Series, b.Truncated = r.Series, r.Truncated
 	}
 	return b
 }

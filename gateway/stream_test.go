@@ -237,13 +237,21 @@ func TestResumeAndResync(t *testing.T) {
 		w.publish(w.result(oneKey, t0+i*1000, float64(i)))
 	}
 	all := fmt.Sprintf("%d=0 %d=1 %d=2 %d=3", t0, t0+1000, t0+2000, t0+3000)
+	b := w.dial(dashboard)
+	b.say(hello)
+	id := b.next("welcome").Widgets[0].KeyID
+	if len(id) != 16 {
+		t.Errorf("key_id %q", id)
+	}
 	for _, c := range []struct {
 		name, key string
 		end       int64
 		reset     bool
 		points    string
 	}{
-		{"where it was", oneKey, t0 + 1000, false, fmt.Sprintf("%d=2 %d=3", t0+2000, t0+3000)},
+		{"where it was", id, t0 + 1000, false, fmt.Sprintf("%d=2 %d=3", t0+2000, t0+3000)},
+		{"where it was, by the key itself", oneKey, t0 + 1000, false, fmt.Sprintf("%d=2 %d=3", t0+2000, t0+3000)},
+		{"no key", "", t0 + 1000, true, all},
 		{"nothing new", oneKey, t0 + 3000, false, ""},
 		{"another key", groupKey, t0 + 1000, true, all},
 		{"the future", oneKey, t0 + 99_000, true, all},

@@ -26,6 +26,7 @@ type need uint8
 
 const (
 	needNothing need = iota
+	needRest         // The points after end: the last frame could not hold them.
 	needNewer        // The points after end.
 	needAll
 )
@@ -33,8 +34,9 @@ const (
 // cursor is where a stream stands with one widget.
 type cursor struct {
 	told
-	need   need
-	resume resumePoint // For the first snapshot.
+	need    need
+	partway bool        // Of points that were missed, some were sent.
+	resume  resumePoint // For the first snapshot.
 }
 
 // teller finds what there is to say of a dashboard's widgets. It has no queue:
@@ -43,7 +45,17 @@ type teller struct {
 	layout  *layout // Nil before the welcome.
 	cursors []cursor
 	lenses  []*lens // Of the widgets; nil = everything is shown.
+	most    int     // Points of a snapshot that begins anew; 0 = all that there are.
 	skipped int
+	listing *listing // A list of series of which a part was told; nil = none.
+	rest    int      // The widget at which the last update was full; 0 = it had all.
+}
+
+// listing is a list of series that goes on in the next frame.
+type listing struct {
+	index int
+	list  *seriesList
+	next  int
 }
 
 // adopt takes a layout. What is known of a widget holds as long as it shows the
@@ -64,6 +76,7 @@ func (t *teller) adopt(l *layout, resume map[string]resumePoint, choice choice) 
 		cursors[i] = cursor{need: needAll, resume: resume[w.id]}
 	}
 	t.layout, t.cursors, t.lenses = l, cursors, lenses
+	t.listing, t.rest = nil, 0 // What was begun is told anew: indexes are others.
 }
 
 func lensOf(lenses []*lens, i int) *lens {
@@ -76,7 +89,10 @@ func lensOf(lenses []*lens, i int) *lens {
 // owe makes every widget need a snapshot, at least of the given kind.
 func (t *teller) owe(n need) {
 	for i := range t.cursors {
-		t.cursors[i].need = max(t.cursors[i].need, n)
+		cur := &t.cursors[i]
+		if cur.need = max(cur.need, n); n == needAll {
+			cur.version = "" // Whoever asks for everything may have lost the list too.
+		}
 	}
 }
 
@@ -88,54 +104,100 @@ func (t *teller) see(i int, points []point) []point {
 	return points
 }
 
-// snapshot says what a widget is owed, one widget a frame.
+// snapshot says what a widget is owed, of one widget a frame.
 func (t *teller) snapshot(s *scratch) bool {
 	for i := range t.cursors {
-		cur, w := &t.cursors[i], &t.layout.widgets[i]
-		if cur.need == needNothing {
-			continue
+		if t.cursors[i].need != needNothing && t.sendOwed(s, i) {
+			return true
 		}
-		v := w.feed.view()
-		if !v.loaded {
-			continue
-		}
-		from := cur.resume.WindowEnd
-		known := cur.resume.Key == w.key && v.has(from)
-		if cur.need == needNewer {
-			from, known = cur.end, v.has(cur.end) || cur.end == 0 && len(v.points) == 0
-		}
-		if cur.need == needAll && cur.end > 0 {
-			known = false // Asked for by a resync.
-		}
-		if !known {
-			from = 0
-		}
-		*cur = cursor{told: told{end: max(from, cur.end), state: cur.state}}
-		t.sendPoints(s, i, v, v.after(from), !known)
-		return true
 	}
 	return false
 }
 
-// sendPoints makes a snapshot of points the frame and moves the cursor to it.
-func (t *teller) sendPoints(s *scratch, i int, v view, points []point, reset bool) {
+// sendOwed makes a snapshot the frame; false when there is none yet.
+func (t *teller) sendOwed(s *scratch, i int) bool {
+	cur, w := &t.cursors[i], &t.layout.widgets[i]
+	v := w.feed.view()
+	if !v.loaded {
+		return false
+	}
+	from := cur.resume.WindowEnd
+	known := (cur.resume.Key == w.keyID || cur.resume.Key == w.key) && v.has(from)
+	if cur.need == needNewer || cur.need == needRest {
+		from, known = cur.end, v.has(cur.end) || cur.end == 0 && len(v.points) == 0
+	}
+	if cur.need == needAll && cur.end > 0 {
+		known = false // Asked for by a resync.
+	}
+	if !known {
+		from = 0
+	}
+	points := v.after(from)
+	// The rest of a snapshot may have more by those that came meanwhile.
+	if n := len(points) - t.most; n > 0 && t.most > 0 && cur.need != needRest {
+		points, known = points[n:], false
+	}
+	end := max(from, cur.end)
+	if n, sent := t.sendPoints(s, i, v, points, !known); sent && n < len(points) {
+		cur.need = needRest
+	} else if sent && n == 0 {
+		cur.end = end
+	}
+	return true
+}
+
+// sendPoints makes a snapshot of points, or as many of them as it holds, the
+// frame, and moves the cursor to it. sent is false when their list of series
+// needs frames of its own, the first of which is made instead.
+func (t *teller) sendPoints(s *scratch, i int, v view, points []point, reset bool) (n int, sent bool) {
 	cur, w := &t.cursors[i], &t.layout.widgets[i]
 	points = t.see(i, points)
-	m := snapshot{index: i, state: v.state, limited: v.limited, reset: reset, points: points, since: noTime}
+	m := snapshot{index: i, state: v.state, limited: v.limited, reset: reset, points: points, since: noTime, full: s.full}
 	if len(v.points) > 0 {
 		m.since = coveredSince(v.points, w.feed.windowMs)
 	}
 	var list *seriesList
-	s.text, list = m.append(s.text)
-	cur.state, cur.version, cur.values = v.state, list.version, nil
-	if n := len(points); n > 0 {
+	s.text, list, n = m.append(s.text, cur.version)
+	if n == 0 && len(points) > 0 {
+		t.sendSeries(s, i, list)
+		return 0, false
+	}
+	*cur = cursor{told: told{end: cur.end, state: v.state, version: list.version}}
+	if n > 0 {
 		newest := &points[n-1]
 		cur.end = newest.end
 		if newest.list.version == list.version {
 			cur.values = newest.values
 		}
 	}
-	s.snapshots++
+	if n < len(points) {
+		cur.state = stateStale
+	} else {
+		s.snapshots++
+	}
+	return n, true
+}
+
+// sendSeries makes a list of series, or its first part, the frame.
+func (t *teller) sendSeries(s *scratch, i int, l *seriesList) {
+	t.listing = &listing{index: i, list: l}
+	t.goOnWithSeries(s)
+}
+
+// goOnWithSeries says the next part of a list of series that was begun. The list
+// counts as told with its last one.
+func (t *teller) goOnWithSeries(s *scratch) bool {
+	l := t.listing
+	if l == nil {
+		return false
+	}
+	s.text, l.next = appendSeriesMessage(s.text, l.index, l.list, l.next, s.full)
+	if l.next == len(l.list.tags) {
+		cur := &t.cursors[l.index]
+		cur.version, cur.values = l.list.version, nil
+		t.listing = nil
+	}
+	return true
 }
 
 // tellState says a state that is not the one that was told.
@@ -144,7 +206,7 @@ func (t *teller) tellState(s *scratch) bool {
 		cur, w := &t.cursors[i], &t.layout.widgets[i]
 		state, detail := w.feed.currentState()
 		// A widget that waits for its snapshot gets its state with it, unless nothing may come for long.
-		if state == cur.state || cur.need != needNothing && state != stateDegraded {
+		if state == cur.state || (cur.need != needNothing || cur.partway) && state != stateDegraded {
 			continue
 		}
 		cur.state = state
@@ -154,12 +216,22 @@ func (t *teller) tellState(s *scratch) bool {
 	return false
 }
 
-// update puts all widgets that have a newer point into one frame. A widget that
-// missed some gets a snapshot of those in between first, and one whose series
-// changed gets its series first: then the update is made anew.
+// update puts all widgets that have a newer point into one frame, or as many as
+// it holds. A widget that missed some gets a snapshot of those in between first,
+// and one whose series changed gets its series first: then the update is made anew.
 func (t *teller) update(s *scratch, now time.Time) bool {
+	return t.updateRest(s, now) || t.updateFrom(s, now, 0)
+}
+
+// updateRest goes on with the widgets for which the last update had no room: else
+// the first of them would have their next points told before these their first.
+func (t *teller) updateRest(s *scratch, now time.Time) bool {
+	return t.rest > 0 && t.updateFrom(s, now, t.rest)
+}
+
+func (t *teller) updateFrom(s *scratch, now time.Time, first int) bool {
 	s.entries = s.entries[:0]
-	for i := range t.cursors {
+	for i := first; i < len(t.cursors); i++ {
 		cur, w := &t.cursors[i], &t.layout.widgets[i]
 		if cur.need != needNothing {
 			continue
@@ -169,19 +241,23 @@ func (t *teller) update(s *scratch, now time.Time) bool {
 		if len(points) == 0 {
 			continue
 		}
-		if missed := points[:len(points)-1]; len(missed) > 0 {
+		if missed := points[:len(points)-1]; len(missed) > 0 || cur.partway {
 			skipped, filled := skips(missed)
-			t.skipped += skipped
-			cur.end = missed[len(missed)-1].end
-			if filled || w.history {
-				t.sendPoints(s, i, v, missed, false)
+			if filled || w.history || cur.partway {
+				// Where their series have to be told first, they come after that.
+				if n, sent := t.sendPoints(s, i, v, missed, false); sent {
+					cur.partway = n < len(missed)
+					skipped, _ = skips(missed[:n])
+					t.skipped += skipped
+				}
 				return true
 			}
+			t.skipped += skipped
+			cur.end = missed[len(missed)-1].end
 		}
 		newest := &t.see(i, points[len(points)-1:])[0]
 		if newest.list.version != cur.version {
-			cur.version, cur.values = newest.list.version, nil
-			s.text = appendSeriesMessage(s.text, i, newest.list)
+			t.sendSeries(s, i, newest.list)
 			return true
 		}
 		s.entries = append(s.entries, entry{
@@ -189,13 +265,17 @@ func (t *teller) update(s *scratch, now time.Time) bool {
 			unchanged: cur.values != nil && sameValues(cur.values, newest.values),
 		})
 	}
+	t.rest = 0
 	if len(s.entries) == 0 {
 		return false
 	}
-	s.text = appendUpdate(s.text, now, s.entries, t.skipped)
-	s.updates, s.skipped = len(s.entries), t.skipped
+	var n int
+	if s.text, n = appendUpdate(s.text, now, s.entries, t.skipped, s.full); n < len(s.entries) {
+		t.rest = s.entries[n].index
+	}
+	s.updates, s.skipped = n, t.skipped
 	t.skipped = 0
-	for i := range s.entries {
+	for i := range s.entries[:n] {
 		e := &s.entries[i]
 		cur := &t.cursors[e.index]
 		cur.end, cur.values = e.point.end, e.point.values
@@ -244,6 +324,7 @@ func (m *message) age(e *entry, refreshMs, delayMs int64) {
 type scratch struct {
 	message
 	entries []entry
+	full    int // Bytes at which a frame takes no more.
 }
 
 func (s *scratch) reset() { s.message = message{text: s.text[:0]} }

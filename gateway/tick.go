@@ -51,7 +51,7 @@ func (b *board) tick(s *scratch, now time.Time) {
 	}
 	loaded := t.catchUp()
 	var frames []*message
-	for s.reset(); t.tellState(s) || t.update(s, now); s.reset() {
+	for s.reset(); t.goOnWithSeries(s) || t.tellState(s) || t.update(s, now); s.reset() {
 		frames = append(frames, s.share())
 	}
 	last := b.latest.Load()

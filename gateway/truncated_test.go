@@ -1,11 +1,16 @@
 package gateway_test
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"pulseboard/gateway"
+)
 
 // Only the largest series leave the pipeline; that there are others, and how
 // many, is told with each snapshot and update, and not when there are none.
 func TestTruncatedIsTold(t *testing.T) {
-	w := open(t, nil)
+	w := open(t, func(c *gateway.Config) { c.Slice = time.Hour }) // Nothing is stale, however busy the machine is.
 	w.show(1, groupKey)
 	t0 := now() - 10_000
 	publish := func(end int64, truncated int, values ...float64) {
@@ -32,5 +37,19 @@ func TestTruncatedIsTold(t *testing.T) {
 	again := w.watch(hello)
 	if s := again.next("snapshot"); s.Truncated != 7 {
 		t.Errorf("snapshot %+v", s)
+	}
+	path := "/dashboards/" + dashboard + "/widgets/w:" + groupKey + "/snapshot"
+	get := func() any {
+		t.Helper()
+		_, body := w.get(path)
+		return body["truncated"]
+	}
+	if got := get(); got != float64(7) {
+		t.Errorf("over HTTP %v are truncated", got)
+	}
+	publish(t0+7000, 0, 4, 4)
+	again.point(0)
+	if got := get(); got != nil {
+		t.Errorf("over HTTP %v are truncated of none", got)
 	}
 }

@@ -8,6 +8,7 @@ package web
 import (
 	"embed"
 	"io/fs"
+	"regexp"
 )
 
 //go:embed all:dist
@@ -27,4 +28,26 @@ func Dist() (fs.FS, bool) {
 		return nil, false
 	}
 	return sub, true
+}
+
+// Build names the page that Handler serves, "" when that is the placeholder. The
+// gateway tells pages that are open: those of another build load themselves anew.
+func Build() string {
+	files, ok := Dist()
+	if !ok {
+		return ""
+	}
+	return buildOf(files)
+}
+
+// buildOf reads the name that tools/webbuild has given.
+func buildOf(files fs.FS) string {
+	page, err := fs.ReadFile(files, indexName)
+	if err != nil {
+		return ""
+	}
+	if m := regexp.MustCompile(`<meta name="pulseboard-build" content="([^"]*)">`).FindSubmatch(page); m != nil {
+		return string(m[1])
+	}
+	return ""
 }

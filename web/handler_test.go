@@ -230,6 +230,9 @@ func TestBuiltPage(t *testing.T) {
 			t.Errorf("%s: status %d, encoding %q", plain, response.status, response.header.Get("Content-Encoding"))
 		}
 	}
+	if build := Build(); len(build) != 12 || !strings.Contains(index, build) {
+		t.Errorf("the page's build is %q", build)
+	}
 	if !strings.Contains(index, "/assets/") {
 		t.Error("index.html links no asset")
 	}

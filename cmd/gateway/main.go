@@ -148,7 +148,7 @@ func run(ctx context.Context, env service.Env) (err error) {
 	defer func() { _ = reg.Close() }() // Nothing is under way any more.
 
 	svc, err := gateway.New(gateway.Config{
-		Results: store, Dashboards: reg, Page: web.Handler(), Origins: o.edge.Origins, MaxConnections: o.maxConnections,
+		Results: store, Dashboards: reg, Page: web.Handler(), Build: web.Build(), Origins: o.edge.Origins, MaxConnections: o.maxConnections,
 		MaxPerAddress: o.maxPerAddress, TrustedProxies: o.edge.Proxies,
 		Heartbeat: o.heartbeat, Slice: o.slice, Guard: guard, Audit: record, Metrics: metrics, Log: log,
 	})

@@ -483,7 +483,7 @@ func (a *app) startGateway(ctx context.Context) error {
 	a.group.cleanup(ctx, "gateway results", func() { _ = res.Close() })
 	s, err := gateway.New(gateway.Config{
 		MaxConnections: maxStreams, Origins: a.options.edge.Origins, TrustedProxies: a.options.edge.Proxies,
-		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("gateway"),
+		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Build: web.Build(), Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("gateway"),
 	})
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func (c *Canary) watch(ctx context.Context, opened func()) error {
 	}
 	defer conn.Close()                                          //nolint:errcheck // Nothing is under way.
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // It ends the read.
-	conn.SetReadLimit(4 << 20)                                  // 600 points of as many canaries as there may be.
+	conn.SetReadLimit(256 << 10)                                // No frame is longer.
 	if err := conn.WriteJSON(map[string]string{"type": "hello"}); err != nil {
 		return fmt.Errorf("cannot say hello to the gateway: %w", err)
 	}

@@ -17,9 +17,11 @@ type message struct {
 		WidgetID string `json:"widget_id"`
 	} `json:"widgets"`
 	Index  int `json:"index"`
+	From   int `json:"from"`
 	Series []struct {
 		Tags map[string]string `json:"tags"`
-	} `json:"series"`
+	} `json:"series"` // Nil in a snapshot: the list that was told before.
+	More         bool   `json:"more"`
 	CoveredSince *int64 `json:"covered_since"`
 	Points       []row  `json:"points"`
 	Updates      []row  `json:"updates"`
@@ -75,24 +77,28 @@ func (f *frames) read(text []byte) ([]window, error) {
 		return nil, fmt.Errorf("the gateway sent what is no message: %w", err)
 	}
 	switch m.Type {
-	case "welcome", "dashboard":
+	case "welcome", "dashboard", "widgets":
 		if m.Heartbeat > 0 {
 			f.silence = min(max(3*time.Duration(m.Heartbeat)*time.Millisecond, shortestSilence), longestSilence)
 		}
-		f.index = -1
+		if m.Type != "widgets" {
+			f.index = -1
+		}
 		for _, w := range m.Widgets {
 			if w.WidgetID == widgetID {
 				f.index = w.Index
 			}
 		}
-		if f.index < 0 {
+		if f.index < 0 && !m.More {
 			return nil, errNoWidget
 		}
 	case "close":
 		return nil, &closed{m.Code, m.Reason}
 	case "snapshot":
 		if m.Index == f.index {
-			f.find(&m)
+			if m.Series != nil {
+				f.find(&m)
+			}
 			return f.snapshot(&m)
 		}
 	case "series":
@@ -105,12 +111,14 @@ func (f *frames) read(text []byte) ([]window, error) {
 	return nil, nil
 }
 
-// find looks for the instance in a new list of series.
+// find looks for the instance in a new list of series, or a part of one.
 func (f *frames) find(m *message) {
-	f.place = -1
+	if m.From == 0 {
+		f.place = -1
+	}
 	for i, s := range m.Series {
 		if s.Tags["instance"] == f.instance {
-			f.place = i
+			f.place = m.From + i
 		}
 	}
 }

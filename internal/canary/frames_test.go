@@ -43,6 +43,15 @@ func TestFrames(t *testing.T) {
 			`{"type":"series","index":0,"series_version":"w","series":[{"tags":{"instance":"me"}}]}`,
 			`{"type":"update","server_time":30100,"updates":[[0,30000,29500,"w",[16]],[1,30000,29500,"w",[17]]],"skipped":0}`,
 		}, "30=16@"},
+		{"in parts", []string{
+			`{"type":"welcome","server_time":1,"heartbeat_ms":5000,"widgets":[{"index":0,"widget_id":"of somebody"}],"more":true}`,
+			`{"type":"widgets","widgets":[{"index":1,"widget_id":"` + widgetID + `"}],"more":true}`, `{"type":"widgets","widgets":[{"index":2,"widget_id":"of others"}]}`,
+			`{"type":"series","index":1,"series_version":"v","series":[{"tags":{"instance":"other"}}],"more":true}`,
+			`{"type":"series","index":1,"series_version":"v","from":1,"series":[{"tags":{"instance":"me"}}],"more":true}`,
+			`{"type":"series","index":1,"series_version":"v","from":2,"series":[{"tags":{"instance":"third"}}]}`,
+			`{"type":"snapshot","index":1,"state":"stale","reset":true,"series_version":"v","series":null,"covered_since":0,"points":[[25000,24500,[1,4,2]]],"more":true}`,
+			`{"type":"snapshot","index":1,"state":"live","reset":false,"series_version":"v","series":null,"covered_since":0,"points":[[26000,25500,[1,20,2]]]}`,
+		}, "25=4 26=20"},
 		{"what it does not know", []string{welcomed, `{"type":"heartbeat","server_time":1}`, `{"type":"state","index":1,"state":"stale","detail":"d"}`, `{"type":"of tomorrow"}`, `{}`}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

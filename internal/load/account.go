@@ -27,6 +27,8 @@ type cursor struct {
 	first, last int64 // 0 = nothing came yet.
 	delivered   int64 // In (first, last].
 	owed        bool  // The snapshot after a welcome.
+	opening     bool  // The rest of the first snapshot is to come.
+	replacing   bool  // The rest of a snapshot that replaces what the client has is to come.
 }
 
 // gap is the ends of a widget in (after, upto] that were passed over.
@@ -80,14 +82,15 @@ func (a *account) adopt(l *layout, welcome bool) {
 			}
 			j := slices.IndexFunc(old.widgets, func(w widget) bool { return w.id == l.widgets[i].id && w.stream == l.widgets[i].stream })
 			if j >= 0 {
-				a.cursors[i] = cursor{first: before[j].last, last: before[j].last, owed: before[j].owed}
+				a.cursors[i] = cursor{first: before[j].last, last: before[j].last, owed: before[j].owed, opening: before[j].opening, replacing: before[j].replacing}
 			}
 		}
 	}
 	if welcome {
 		a.told = 0
 		for i := range a.cursors {
-			a.cursors[i].owed = true
+			cur := &a.cursors[i]
+			cur.owed, cur.opening, cur.replacing = true, false, false // What was under way is lost.
 		}
 	}
 }
@@ -102,17 +105,22 @@ func (a *account) update(results []result, skipped int) {
 	a.frame, a.credit = false, 0
 }
 
-// snapshot takes the points of one and reports whether it was owed since the welcome.
-func (a *account) snapshot(index int, reset bool, points []result) (owed bool) {
+// snapshot takes the points of one, or of a part of one, and reports whether it
+// was owed since the welcome, and is whole.
+func (a *account) snapshot(index int, reset, more bool, points []result) (whole bool) {
 	if index >= len(a.cursors) {
 		a.totals.Unknown += int64(len(points))
 		return false
 	}
 	cur, st := &a.cursors[index], a.layout.widgets[index].stream
-	owed, cur.owed = cur.owed, false
-	if cur.last == 0 {
-		a.begin(cur, st, points)
-		return owed
+	owed := cur.owed
+	cur.owed = owed && more
+	reset = reset || cur.replacing
+	cur.replacing = reset && more
+	if cur.last == 0 || cur.opening {
+		cur.opening = more
+		a.begin(cur, st, reset, points)
+		return owed && !more
 	}
 	before := int64(0)
 	for _, p := range points {
@@ -132,20 +140,23 @@ func (a *account) snapshot(index int, reset bool, points []result) (owed bool) {
 			}
 		}
 	}
-	return owed
+	return owed && !more
 }
 
 // begin takes the first snapshot: history, after whose end results are owed.
-func (a *account) begin(cur *cursor, st *stream, points []result) {
+func (a *account) begin(cur *cursor, st *stream, reset bool, points []result) {
+	before := int64(0)
 	for _, p := range points {
 		switch {
 		case p.end%st.refreshMs != 0:
 			a.totals.OffGrid++
-		case p.end <= cur.last:
+		case p.end <= before || p.end <= cur.last && !reset:
 			a.totals.Reordered++
+		case p.end <= cur.last:
+			before = p.end // It was begun anew.
 		default:
 			st.mark(p.end)
-			cur.last = p.end
+			before, cur.last = p.end, p.end
 		}
 	}
 	cur.first = cur.last

@@ -11,7 +11,7 @@ import (
 // said is a message to a client, in a short form:
 //
 //	u 0:5 1:5 +2    an update of widgets 0 and 1 whose windows end at 5 s, skipped 2
-//	s 0: 3 4 5      a snapshot of widget 0 with these ends; S = reset
+//	s 0: 3 4 5      a snapshot of widget 0 with these ends; S = reset; … at its end = more to come
 //	w               a welcome: the connection is new
 //	d               a dashboard message whose widgets are other ones
 func say(t *testing.T, a *account, l *layout, text string) {
@@ -44,10 +44,14 @@ func say(t *testing.T, a *account, l *layout, text string) {
 	case "s", "S":
 		index := int(seconds(strings.TrimSuffix(words[1], ":")) / 1000)
 		var points []result
+		more := words[len(words)-1] == "…"
 		for _, w := range words[2:] {
+			if w == "…" {
+				break
+			}
 			points = append(points, result{0, seconds(w), noTime})
 		}
-		a.snapshot(index, words[0] == "S", points)
+		a.snapshot(index, words[0] == "S", more, points)
 	default:
 		t.Fatalf("%q is nothing that a server says", text)
 	}
@@ -69,6 +73,18 @@ func TestAccount(t *testing.T) {
 		},
 		"in two frames": {
 			said: first + "u 0:4; u 1:4; u 0:5; u 1:5; u 0:6; u 1:6", want: Delivery{Expected: 6, Delivered: 6},
+		},
+		"the first snapshots in parts": {
+			said: "w; S 0: 1 …; s 0: 2 3; S 1: 1 2 …; s 1: 3; u 0:4 1:4; u 0:5 1:5; u 0:6 1:6", want: Delivery{Expected: 6, Delivered: 6},
+		},
+		"all points anew, in parts": {
+			said: first + "u 0:4 1:4; w; S 0: 1 2 …; s 0: 3 4 …; s 0: 5; s 1:; u 1:5; u 0:6 1:6", want: Delivery{Expected: 6, Delivered: 6, InSnapshots: 1},
+		},
+		"lost in the middle of the first one, and begun anew": {
+			said: "w; S 0: 1 2 …; w; S 0: 1 2 …; s 0: 3; S 1: 1 2 3; u 0:4 1:4; u 0:5 1:5; u 0:6 1:6", want: Delivery{Expected: 7, Delivered: 7, InSnapshots: 1},
+		},
+		"a part again": {
+			said: first + "u 0:4 1:4; s 0: 5 …; s 0: 5; u 1:5; u 0:6 1:6", want: Delivery{Expected: 6, Delivered: 6, InSnapshots: 1, Duplicate: 1},
 		},
 		"what comes after the cut does not count": {
 			said: first + "u 0:4 1:4; u 0:5 1:5; u 0:6 1:6; u 0:7 1:7; u 0:7", want: Delivery{Expected: 6, Delivered: 6},
@@ -156,7 +172,7 @@ func TestAccount(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := &layout{widgets: []widget{{"a", "m:sum:5s", &stream{refreshMs: 1000}}, {"b", "m:max:5s", &stream{refreshMs: 1000}}}}
+			l := &layout{widgets: []widget{{"a", "x", &stream{refreshMs: 1000}}, {"b", "y", &stream{refreshMs: 1000}}}}
 			for end := int64(1); end <= 10; end++ {
 				l.widgets[1].stream.mark(end * 1000)
 				if !slices.Contains(c.unpublished, end) {
@@ -183,7 +199,7 @@ func TestAccount(t *testing.T) {
 // A widget with a delay is due later: what is due after the cut is not owed.
 func TestAccountOfADelay(t *testing.T) {
 	st := &stream{refreshMs: 1000, delayMs: 2000}
-	l := &layout{widgets: []widget{{"a", "m:sum:5s delay 2s", st}}}
+	l := &layout{widgets: []widget{{"a", "x", st}}}
 	a := account{cut: 6000}
 	say(t, &a, l, "w")
 	say(t, &a, l, "S 0: 1 2")

@@ -102,33 +102,51 @@ func newAudience(cfg *Config, ids []string) *audience {
 	return s
 }
 
-// learn returns the layout that a welcome or a dashboard message tells of.
-func (b *board) learn(s *audience, text []byte) (*layout, error) {
-	// What stands before it differs with each message.
-	_, widgets, _ := bytes.Cut(text, []byte(`"widgets"`))
+// learn returns the layout that a welcome or a dashboard message tells of, and
+// the messages that go on with it.
+func (b *board) learn(s *audience, texts ...[]byte) (*layout, error) {
+	var said []byte
+	for _, text := range texts {
+		// What stands before it differs with each message.
+		_, widgets, _ := bytes.Cut(text, []byte(`"widgets"`))
+		said = append(said, widgets...)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.layout != nil && bytes.Equal(widgets, b.text) {
+	if b.layout != nil && bytes.Equal(said, b.text) {
 		return b.layout, nil
 	}
-	var m struct {
-		Widgets []struct {
-			ID        string `json:"widget_id"`
-			Key       string `json:"metric_key"`
-			RefreshMs int64  `json:"refresh_ms"`
-		} `json:"widgets"`
+	type told struct {
+		Index     int    `json:"index"`
+		ID        string `json:"widget_id"`
+		Key       string `json:"metric_key"`
+		KeyID     string `json:"key_id"`
+		RefreshMs int64  `json:"refresh_ms"`
 	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, fmt.Errorf("cannot read the widgets of dashboard %s: %w", b.id, err)
+	var all []told
+	for _, text := range texts {
+		var m struct {
+			Widgets []told `json:"widgets"`
+		}
+		if err := json.Unmarshal(text, &m); err != nil {
+			return nil, fmt.Errorf("cannot read the widgets of dashboard %s: %w", b.id, err)
+		}
+		for _, w := range m.Widgets {
+			if last := len(all) - 1; last >= 0 && all[last].Index == w.Index {
+				all[last].Key += w.Key // The next piece of a long key.
+			} else {
+				all = append(all, w)
+			}
+		}
 	}
 	l := new(layout)
-	for _, w := range m.Widgets {
+	for _, w := range all {
 		if w.RefreshMs <= 0 {
 			return nil, fmt.Errorf("the refresh interval of widget %s is %d ms", w.ID, w.RefreshMs)
 		}
-		l.widgets = append(l.widgets, widget{w.ID, w.Key, s.stream(w.Key, w.RefreshMs)})
+		l.widgets = append(l.widgets, widget{w.ID, w.KeyID, s.stream(w.Key, w.RefreshMs)})
 	}
-	b.text, b.layout = bytes.Clone(widgets), l
+	b.text, b.layout = said, l
 	return l, nil
 }
 

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,9 @@ type client struct {
 	raw     syscall.RawConn // Nil for TLS.
 	frames  frames
 	account account
+
+	layout   [][]byte // The parts of a layout that have come so far.
+	welcomed bool     // They are those of a welcome.
 
 	connected bool
 	closing   ending // What the server said before it closed.
@@ -73,7 +77,7 @@ func (c *client) dial(ctx context.Context) error {
 	}
 	// The server says nothing before the hello, so that nothing is left in the
 	// buffers of ws. They are let go.
-	c.conn, c.raw, c.frames = ws.NetConn(), nil, frames{}
+	c.conn, c.raw, c.frames, c.layout = ws.NetConn(), nil, frames{}, nil
 	if tcp, ok := c.conn.(*net.TCPConn); ok {
 		if c.raw, err = tcp.SyscallConn(); err != nil {
 			return err
@@ -116,7 +120,7 @@ func (c *client) hello() hello {
 			h.Resume = make(map[string]resumePoint, len(c.account.cursors))
 		}
 		w := c.account.layout.widgets[i]
-		h.Resume[w.id] = resumePoint{w.key, cur.last}
+		h.Resume[w.id] = resumePoint{w.keyID, cur.last}
 	}
 	return h
 }
@@ -235,19 +239,27 @@ func (c *client) message(b []byte) error {
 	a := &c.account
 	a.cut = s.cut.Load()
 	switch m.kind {
-	case kindWelcome, kindDashboard:
-		l, err := c.dashboard.learn(s, m.layout)
+	case kindWelcome, kindDashboard, kindWidgets:
+		if m.kind != kindWidgets {
+			c.layout, c.welcomed = nil, m.kind == kindWelcome
+		}
+		if m.more {
+			c.layout = append(c.layout, bytes.Clone(m.layout))
+			break
+		}
+		l, err := c.dashboard.learn(s, append(c.layout, m.layout)...)
 		if err != nil {
 			return err
 		}
-		a.adopt(l, m.kind == kindWelcome)
-		if m.kind == kindWelcome {
+		c.layout = nil
+		a.adopt(l, c.welcomed)
+		if c.welcomed {
 			if c.attempt, c.owed = 0, len(l.widgets); c.owed == 0 {
 				s.isWhole(c, now)
 			}
 		}
 	case kindSnapshot:
-		if a.snapshot(m.index, m.reset, m.results) && c.owed > 0 {
+		if a.snapshot(m.index, m.reset, m.more, m.results) && c.owed > 0 {
 			if c.owed--; c.owed == 0 {
 				s.isWhole(c, now)
 			}

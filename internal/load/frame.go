@@ -17,8 +17,8 @@ const (
 	opPong         = 0xA
 )
 
-// A message of a server is far below this; a length above it is a fault of the framing.
-const maxMessage = 64 << 20
+// No message of a server is longer (protocol.md, "Parts").
+const maxMessage = 256 << 10
 
 // frames puts the messages of a server together from what was read, whatever the
 // pieces. It holds memory only between the pieces of a frame: the buffers of a

@@ -93,8 +93,8 @@ func floor(v, by int64) int64 {
 
 // widget is one of a layout.
 type widget struct {
-	id, key string
-	stream  *stream
+	id, keyID string
+	stream    *stream
 }
 
 // layout is the widgets of a dashboard as its clients were told; all clients that

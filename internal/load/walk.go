@@ -17,6 +17,7 @@ const (
 	kindSnapshot
 	kindUpdate
 	kindDashboard
+	kindWidgets
 	kindHeartbeat
 	kindClose
 )
@@ -31,6 +32,8 @@ func kindOf(name []byte) kind {
 		return kindUpdate
 	case "dashboard":
 		return kindDashboard
+	case "widgets":
+		return kindWidgets
 	case "heartbeat":
 		return kindHeartbeat
 	case "close":
@@ -55,6 +58,7 @@ type message struct {
 	serverTime     int64
 	index          int
 	reset          bool
+	more           bool // It goes on in the next message.
 	skipped        int
 	code           int
 	reconnectAfter int64 // Milliseconds.
@@ -93,6 +97,8 @@ func (m *message) parse(b []byte) error {
 			m.reconnectAfter, err = w.whole()
 		case "reset":
 			m.reset, err = w.boolean()
+		case "more":
+			m.more, err = w.boolean()
 		case "updates", "points":
 			if !typed {
 				list = w.i
@@ -114,8 +120,10 @@ func (m *message) parse(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("cannot read a frame at byte %d: %w", w.i, err)
 	}
-	if m.kind == kindWelcome || m.kind == kindDashboard {
+	switch m.kind {
+	case kindWelcome, kindDashboard, kindWidgets:
 		m.layout = b
+	case kindSnapshot, kindUpdate, kindHeartbeat, kindClose, kindOther:
 	}
 	return nil
 }

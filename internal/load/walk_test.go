@@ -48,6 +48,11 @@ func TestParseGolden(t *testing.T) {
 		}},
 		"snapshot-resume":  {kind: kindSnapshot, results: []result{{0, 1763892061000, 1763892060871}, {0, 1763892062000, 1763892061871}}},
 		"snapshot-waiting": {kind: kindSnapshot, index: 1, reset: true},
+		"welcome-part":     {kind: kindWelcome, serverTime: 1763892060150, more: true},
+		"widgets":          {kind: kindWidgets},
+		"snapshot-part":    {kind: kindSnapshot, reset: true, more: true, results: []result{{0, 1763892058000, 1763892057871}, {0, 1763892059000, 1763892058871}}},
+		"snapshot-rest":    {kind: kindSnapshot, results: []result{{0, 1763892060000, 1763892059871}}},
+		"series-part":      {kind: kindOther, more: true},
 	}
 	files := golden(t)
 	for name, w := range want {
@@ -56,7 +61,7 @@ func TestParseGolden(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if layout := m.layout != nil; layout != (w.kind == kindWelcome || w.kind == kindDashboard) {
+		if layout := m.layout != nil; layout != (w.kind == kindWelcome || w.kind == kindDashboard || w.kind == kindWidgets) {
 			t.Errorf("%s tells of widgets: %v", name, layout)
 		}
 		m.layout = nil

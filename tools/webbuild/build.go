@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -141,6 +145,8 @@ type metafile struct {
 type indexLinks struct {
 	Script, Style, Icon string
 	Preload             []string
+	// Build names all of them: it tells a page that is open whether the server has another one.
+	Build string
 }
 
 // indexPage writes the HTML around the bundle. There is no inline script or
@@ -169,11 +175,19 @@ func indexPage(meta string) ([]byte, error) {
 		return nil, fmt.Errorf("cannot find the script, the style or the icon in the bundler's metafile: %+v", links)
 	}
 	sort.Strings(links.Preload)
+	links.Build = buildOf(m)
 	var page bytes.Buffer
 	if err := indexTemplate().Execute(&page, links); err != nil {
 		return nil, fmt.Errorf("cannot write the page: %w", err)
 	}
 	return page.Bytes(), nil
+}
+
+// buildOf is a hash of the names of all outputs, which have hashes of their contents.
+func buildOf(m metafile) string {
+	names := slices.Sorted(maps.Keys(m.Outputs))
+	sum := sha256.Sum256([]byte(strings.Join(names, "\n")))
+	return hex.EncodeToString(sum[:6])
 }
 
 func siteAddress(output string) string { return strings.TrimPrefix(output, "dist") }
@@ -185,6 +199,7 @@ func indexTemplate() *template.Template {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+<meta name="pulseboard-build" content="{{.Build}}">
 <meta name="description" content="Pulseboard: live metric dashboards">
 <title>Pulseboard</title>
 <link rel="icon" href="{{.Icon}}" type="image/svg+xml">

@@ -37,6 +37,19 @@ func TestIndexPageLinksTheBundle(t *testing.T) {
 			t.Errorf("no %s in\n%s", part, page)
 		}
 	}
+	build := func(outputs string) string {
+		page, err := indexPage(`{"outputs":{"dist/assets/main-AAA.js":{"entryPoint":"src/main.tsx","cssBundle":"dist/assets/main-BBB.css"},"dist/assets/favicon-EEE.svg":{"entryPoint":"src/favicon.svg"}` + outputs + `}}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(page), `<meta name="pulseboard-build" content="`)
+		name, _, _ := strings.Cut(rest, `"`)
+		return name
+	}
+	one, same, other := build(`,"dist/assets/lazy-DDD.js":{}`), build(`,"dist/assets/lazy-DDD.js":{}`), build(`,"dist/assets/lazy-FFF.js":{}`)
+	if len(one) != 12 || one != same || one == other {
+		t.Errorf("builds are named %q, again %q, another %q", one, same, other)
+	}
 	if strings.Contains(string(page), "lazy-DDD") {
 		t.Error("a part that is loaded on demand is preloaded")
 	}

@@ -23,6 +23,11 @@ class Front {
   mute = false;
   /** How long what is said takes each way, in ms, over streams that are opened from now on. */
   latencyMs = 0;
+  /** How many pages more are served as of another build, and how many were served. */
+  olderPages = 0;
+  pages = 0;
+  /** The build that the gateway's greeting is to name instead, as long as the true one; over streams that are opened from now on. */
+  build = "";
 
   constructor(server, gateway) {
     this.server = server;
@@ -63,12 +68,29 @@ class Front {
       return;
     }
     const [host, port] = this.server.split(":");
+    const isPage = /^\/(d\/|status)/.test(request.url);
+    if (isPage) delete request.headers["if-none-match"];
     const onward = http.request({ host, port, method: request.method, path: request.url, headers: request.headers }, (answer) => {
+      if (isPage) {
+        this.#page(answer, response);
+        return;
+      }
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
     });
     onward.on("error", () => response.writeHead(502).end());
     request.pipe(onward);
+  }
+
+  async #page(answer, response) {
+    let text = "";
+    for await (const chunk of answer.setEncoding("utf8")) text += chunk;
+    this.pages++;
+    if (this.olderPages-- > 0) text = text.replace(/(<meta name="pulseboard-build" content=")[^"]*/, "$1of another day");
+    delete answer.headers["content-length"];
+    delete answer.headers.etag;
+    response.writeHead(answer.statusCode, answer.headers);
+    response.end(text);
   }
 
   #upgrade(request, socket, head) {
@@ -89,7 +111,8 @@ class Front {
       }
       socket.pipe(onward);
       // The upgrade is answered, and no more.
-      if (this.mute) onward.once("data", (answer) => onward.pause() && socket.write(answer));
+      if (this.build !== "") onward.on("data", (chunk) => socket.write(Buffer.from(chunk.toString("latin1").replace(/"build":"[^"]*"/, `"build":"${this.build}"`), "latin1")));
+      else if (this.mute) onward.once("data", (answer) => onward.pause() && socket.write(answer));
       else onward.pipe(socket);
     });
     const pair = [socket, onward];

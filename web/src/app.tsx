@@ -5,6 +5,7 @@ import { NotFoundPage } from "./pages/not-found";
 import { route } from "./router";
 import { use } from "./signal";
 import { lazy } from "./ui/lazy";
+import { NewerPage } from "./ui/newer-page";
 import { Toast } from "./ui/toast";
 import { TokenDialog } from "./ui/token-dialog";
 
@@ -14,6 +15,7 @@ export function App() {
   const asking = use(keeper.asking);
   return (
     <>
+      <NewerPage />
       <Page />
       <Toast />
       {asking === null ? null : <TokenDialog problem={asking.problem} />}

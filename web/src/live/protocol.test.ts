@@ -4,7 +4,7 @@ import { goldenText } from "./golden";
 import { parseServerMessage, type HelloMessage } from "./protocol";
 
 test("every golden message of the server is read", () => {
-  const names = ["welcome", "snapshot", "snapshot-resume", "snapshot-waiting", "update", "update-unchanged", "series", "state", "dashboard", "heartbeat", "close"];
+  const names = ["welcome", "snapshot", "snapshot-resume", "snapshot-waiting", "update", "snapshot-part", "snapshot-rest", "update-unchanged", "series", "series-part", "series-rest", "welcome-part", "widgets", "state", "dashboard", "heartbeat", "close"];
   for (const name of names) assert.equal(parseServerMessage(goldenText(name))?.type, name.split("-")[0], name);
 });
 
@@ -18,6 +18,6 @@ test("messages of a newer server are passed over", () => {
 
 test("the golden hello has the form that the page sends", () => {
   const hello: HelloMessage = JSON.parse(goldenText("hello")) as HelloMessage;
-  assert.deepEqual(Object.keys(hello), ["type", "token", "resume", "max_hz", "vars"]);
+  assert.deepEqual(Object.keys(hello), ["type", "token", "resume", "max_hz", "points", "vars"]);
   for (const point of Object.values(hello.resume ?? {})) assert.deepEqual(Object.keys(point), ["key", "window_end"]);
 });

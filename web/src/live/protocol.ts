@@ -15,13 +15,22 @@ export interface StreamWidget {
   readonly index: number;
   readonly widget_id: string;
   readonly metric_key: string;
+  /** Stands for the metric key where it would be too long. */
+  readonly key_id: string;
   readonly refresh_ms: number;
 }
 
-export interface WelcomeMessage {
+/** A message that no frame holds goes on in the next: all of its parts but the last say so. */
+interface Part {
+  readonly more?: boolean;
+}
+
+export interface WelcomeMessage extends Part {
   readonly type: "welcome";
   readonly server_time: number;
   readonly heartbeat_ms: number;
+  /** The page that the server has. */
+  readonly build?: string;
   readonly dashboard: { readonly id: string; readonly version: number };
   readonly widgets: readonly StreamWidget[];
 }
@@ -29,7 +38,7 @@ export interface WelcomeMessage {
 /** One window result: its end, the newest event in it, the values. */
 export type Point = readonly [windowEnd: number, newestEvent: number | null, values: Values];
 
-export interface SnapshotMessage {
+export interface SnapshotMessage extends Part {
   readonly type: "snapshot";
   readonly index: number;
   readonly state: ServerState;
@@ -37,7 +46,8 @@ export interface SnapshotMessage {
   readonly detail?: string;
   readonly reset: boolean;
   readonly series_version: string;
-  readonly series: readonly SeriesInfo[];
+  /** Null: the list of this version, as it was told last. */
+  readonly series: readonly SeriesInfo[] | null;
   readonly covered_since: number | null;
   /** Series that did not leave the pipeline at the newest point: those with lower values. Absent = none. */
   readonly truncated?: number;
@@ -62,17 +72,19 @@ export type UpdateEntry = readonly [
   extra?: UpdateExtra,
 ];
 
-export interface UpdateMessage {
+export interface UpdateMessage extends Part {
   readonly type: "update";
   readonly server_time: number;
   readonly updates: readonly UpdateEntry[];
   readonly skipped?: number;
 }
 
-export interface SeriesMessage {
+export interface SeriesMessage extends Part {
   readonly type: "series";
   readonly index: number;
   readonly series_version: string;
+  /** The place of the first one in the list; absent = 0. */
+  readonly from?: number;
   readonly series: readonly SeriesInfo[];
 }
 
@@ -83,9 +95,15 @@ export interface StateMessage {
   readonly detail?: string;
 }
 
-export interface DashboardMessage {
+export interface DashboardMessage extends Part {
   readonly type: "dashboard";
   readonly version: number;
+  readonly widgets: readonly StreamWidget[];
+}
+
+/** The rest of a welcome or dashboard. */
+export interface WidgetsMessage extends Part {
+  readonly type: "widgets";
   readonly widgets: readonly StreamWidget[];
 }
 
@@ -108,10 +126,12 @@ export type ServerMessage =
   | SeriesMessage
   | StateMessage
   | DashboardMessage
+  | WidgetsMessage
   | HeartbeatMessage
   | CloseMessage;
 
 export interface ResumePoint {
+  /** The key_id of a widget. */
   readonly key: string;
   readonly window_end: number;
 }
@@ -133,6 +153,7 @@ const KNOWN: ReadonlySet<string> = new Set<ServerMessage["type"]>([
   "series",
   "state",
   "dashboard",
+  "widgets",
   "heartbeat",
   "close",
 ]);

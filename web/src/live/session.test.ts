@@ -46,7 +46,7 @@ class Stage {
   }
 
   welcome(): void {
-    this.say({ type: "welcome", server_time: this.serverTime, heartbeat_ms: 5000, dashboard: { id: "d", version: 1 }, widgets: [{ index: 0, widget_id: ID, metric_key: "m:max:5s", refresh_ms: 1000 }] });
+    this.say({ type: "welcome", server_time: this.serverTime, heartbeat_ms: 5000, dashboard: { id: "d", version: 1 }, widgets: [{ index: 0, widget_id: ID, metric_key: "m:max:5s", key_id: "id", refresh_ms: 1000 }] });
   }
 
   snapshot(state = "live", series: object[] = [{ tags: {} }]): void {
@@ -230,6 +230,34 @@ test("a device that slept: its monotonic clock stood still, its link may be dead
   stage.world.last.events.open();
   stage.welcome();
   assert.deepEqual(neverLive(stage, 500), { widget: "stale", pill: "as-of" });
+});
+
+test("a snapshot in parts: nothing of it is of now before the last, and a loss in between resumes after the last that came", () => {
+  const stage = new Stage();
+  const part = (end: number, reset: boolean, more: boolean): void =>
+    stage.say({ type: "snapshot", index: 0, state: more ? "stale" : "live", reset, series_version: "a", series: [{ tags: {} }], covered_since: 0, points: [[end, end, [1]]], ...(more ? { more } : {}) });
+  stage.world.last.events.open();
+  stage.welcome();
+  part(stage.end - 2000, true, true);
+  assert.equal(neverLive(stage, 1000).widget, "skeleton");
+  part(stage.end - 1000, false, true);
+  assert.equal(neverLive(stage, 1000).widget, "skeleton");
+  stage.world.last.events.close(1006, "");
+  stage.world.pass(250);
+  stage.world.last.events.open();
+  assert.deepEqual(JSON.parse(stage.world.last.sent[0] ?? ""), { type: "hello", resume: { [ID]: { key: "id", window_end: stage.end - 1000 } } });
+  stage.end = stage.serverTime;
+  stage.welcome();
+  part(stage.end, false, false);
+  stage.world.pass(250);
+  assert.deepEqual(stage.now, { widget: "live", pill: "live" });
+  // Begun anew on a page that has shown it.
+  part(stage.end - 1000, true, true);
+  assert.deepEqual(neverLive(stage, 1000), { widget: "stale", pill: "as-of" });
+  stage.end = stage.serverTime;
+  part(stage.end, false, false);
+  stage.world.pass(250);
+  assert.equal(stage.now.widget, "live");
 });
 
 test("the device's own clock may be wrong and may be set back", () => {

@@ -36,6 +36,8 @@ export class LiveSession {
   readonly paused = signal(false);
   /** Version of the dashboard that the stream shows. */
   readonly version = signal(0);
+  /** The page that the server has, empty before it was told. */
+  readonly build = signal("");
   /** Length of the time axes in ms, 0 for all there is. */
   readonly range: Signal<number>;
   /** What the viewer chose among the values of tags; a tag without a choice is not in it. */
@@ -179,6 +181,7 @@ export class LiveSession {
         break;
       case "welcome":
         this.version.value = this.store.version;
+        this.build.value = message.build ?? "";
         this.#refreshStatus();
         break;
       case "dashboard":

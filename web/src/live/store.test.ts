@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { freshness } from "./freshness";
 import { golden } from "./golden";
+import type { HelloMessage, Point, SnapshotMessage, Values } from "./protocol";
 import { DashboardStore, type WidgetStream } from "./store";
 
 const T = 1763892060000;
 const A = "6f1e2d3c-0000-4000-8000-00000000000a";
 const B = "6f1e2d3c-0000-4000-8000-00000000000b";
 const C = "6f1e2d3c-0000-4000-8000-00000000000c";
+const KEY_ID = "RQzOQN2BhjPeYxwf";
 const KEY = "api.request.latency:avg:60s by (host)";
 
 function opened(): DashboardStore {
@@ -206,7 +209,7 @@ test("another metric key under the same widget starts anew", () => {
 });
 
 test("resume names the newest end of each widget that has one", () => {
-  assert.deepEqual(opened().resumePoints(), { [A]: { key: KEY, window_end: T } });
+  assert.deepEqual(opened().resumePoints(), { [A]: { key: KEY_ID, window_end: T } });
 });
 
 test("series that come and go for ever do not fill the memory", () => {
@@ -227,4 +230,114 @@ test("a series of a grouped widget that lacks the tag has it empty, so that it i
   const store = opened();
   store.apply({ ...golden("snapshot", "snapshot"), series_version: "n", series: [{ tags: {} }, { tags: { host: "a" } }], points: [[T, null, [1, 2]]] }, 20);
   assert.deepEqual(store.stream(A).columns, [{ host: "" }, { host: "a" }]);
+});
+
+test("a layout in parts holds once it is whole, with keys that were cut", () => {
+  const store = new DashboardStore();
+  const whole = new DashboardStore();
+  whole.apply(golden("welcome", "welcome"), 0);
+  assert.deepEqual(store.apply(golden("welcome-part", "welcome"), 0), { changed: [], resync: false });
+  assert.deepEqual([...store.all()], []);
+  assert.equal(store.apply(golden("widgets", "widgets"), 0).changed.length, 2);
+  const told = (one: DashboardStore) => [...one.all()].map(({ id, metricKey, refreshMs, windowMs }) => ({ id, metricKey, refreshMs, windowMs }));
+  assert.deepEqual(told(store), told(whole));
+  // One that was begun and lost leaves nothing behind.
+  store.apply(golden("welcome-part", "welcome"), 0);
+  store.apply(golden("welcome", "welcome"), 0);
+  assert.deepEqual(told(store), told(whole));
+});
+
+test("a snapshot in parts is that of one message, and live only as a whole", () => {
+  const store = new DashboardStore();
+  store.apply(golden("welcome", "welcome"), 0);
+  const stream = store.stream(A);
+  store.apply(golden("snapshot-part", "snapshot"), 10);
+  assert.equal(freshness(stream, T, 10, "flowing"), "skeleton");
+  assert.ok(Number.isNaN(stream.arrivedAt));
+  assert.deepEqual(store.resumePoints(), { [A]: { key: KEY_ID, window_end: T - 1000 } });
+  store.apply(golden("snapshot-rest", "snapshot"), 20);
+  assert.deepEqual(points(stream), SNAPSHOT);
+  assert.deepEqual([stream.state, stream.truncated, stream.arrivedAt, stream.newestEvent], ["live", 898, 20, T - 129]);
+  assert.equal(freshness(stream, T, 20, "flowing"), "live");
+  // Begun anew, as after a resync: grey until it is whole.
+  store.apply(golden("snapshot-part", "snapshot"), 30);
+  assert.equal(freshness(stream, T, 30, "flowing"), "stale");
+  store.apply(golden("snapshot-rest", "snapshot"), 40);
+  assert.deepEqual(points(stream), SNAPSHOT);
+  assert.equal(freshness(stream, T, 40, "flowing"), "live");
+});
+
+test("a list of series in parts holds once it is whole", () => {
+  const store = opened();
+  store.apply(golden("series-part", "series"), 20);
+  assert.deepEqual(store.stream(A).columns, [{ host: "a" }, { host: "b" }]);
+  store.apply(golden("series-rest", "series"), 20);
+  assert.deepEqual(store.stream(A).columns, [{ host: "a" }, { host: "b" }, { host: "c" }]);
+  store.apply({ type: "update", server_time: 0, updates: [[0, T + 1000, null, "9b01", [5, 6]]] }, 30);
+  assert.deepEqual(points(store.stream(A)).at(-1), [1000, { a: null, b: 5, c: 6 }]);
+});
+
+test("parts that do not fit ask for snapshots instead of guessing", () => {
+  const rest = golden("series-rest", "series");
+  for (const [name, messages] of Object.entries({
+    "the rest of a list that was not begun": [rest],
+    "the rest of another list": [golden("series-part", "series"), { ...rest, series_version: "x" }],
+    "a part is missing": [golden("series-part", "series"), { ...rest, from: 2 }],
+    "points in the order of a list that was not told": [{ ...golden("snapshot-rest", "snapshot"), series_version: "x" }],
+  })) {
+    const store = opened();
+    assert.deepEqual(messages.map((message) => store.apply(message, 20).resync).at(-1), true, name);
+    assert.deepEqual(points(store.stream(A)), SNAPSHOT, name);
+  }
+});
+
+/** Numbers that look like chance and are the same each time. */
+function chance(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+test("wherever a snapshot is cut, and whichever series each part has, the points are the same", () => {
+  const next = chance(7);
+  for (let round = 0; round < 200; round++) {
+    const hosts = Array.from({ length: 1 + next(5) }, (_, i) => `h${i}`);
+    const all = Array.from({ length: 1 + next(12) }, (_, i) => ({ end: T + i * 1000, of: new Map(hosts.filter(() => next(3) > 0).map((host) => [host, next(100)])) }));
+    const message = (some: typeof all, reset: boolean, more: boolean): SnapshotMessage => {
+      const used = hosts.filter((host) => some.some(({ of }) => of.has(host)));
+      const rows = some.map(({ end, of }): Point => [end, end - 1, used.map((host) => of.get(host) ?? null) satisfies Values]);
+      const series = used.map((host) => ({ tags: { host } }));
+      return { type: "snapshot", index: 0, state: more ? "stale" : "live", reset, series_version: used.join(), series, covered_since: T, points: rows, ...(more ? { more } : {}) };
+    };
+    const whole = opened();
+    whole.apply(message(all, true, false), 100);
+    const parts = opened();
+    for (let from = 0; from < all.length; ) {
+      const to = Math.min(all.length, from + 1 + next(4));
+      const more = to < all.length;
+      parts.apply(message(all.slice(from, to), from === 0, more), 100);
+      const stream = parts.stream(A);
+      if (more) assert.notEqual(freshness(stream, T + to * 1000, 100, "flowing"), "live");
+      assert.deepEqual(parts.resumePoints()[A], { key: KEY_ID, window_end: T + (to - 1) * 1000 });
+      from = to;
+    }
+    const told = (store: DashboardStore) =>
+      points(store.stream(A)).map(([end, values]) => [end, Object.entries(values).filter(([, value]) => value !== null).sort()]);
+    assert.deepEqual(told(parts), told(whole));
+    const facts = ({ state, arrivedAt, newestEvent }: WidgetStream) => ({ state, arrivedAt, newestEvent });
+    assert.deepEqual(facts(parts.stream(A)), facts(whole.stream(A)));
+  }
+});
+
+test("the hello of 200 widgets with long filters is short", () => {
+  const store = new DashboardStore();
+  const id = (i: number): string => `6f1e2d3c-0000-4000-8000-${String(i).padStart(12, "0")}`;
+  const widgets = Array.from({ length: 200 }, (_, i) => ({ index: i, widget_id: id(i), metric_key: `m:sum:60s {host in ("${"x".repeat(5000)}${i}")}`, key_id: `0123456789ab${1000 + i}`, refresh_ms: 1000 }));
+  store.apply({ type: "welcome", server_time: T, heartbeat_ms: 5000, dashboard: { id: "d", version: 1 }, widgets }, 0);
+  for (let index = 0; index < 200; index++) store.apply({ ...golden("snapshot", "snapshot"), index }, 10);
+  const hello: HelloMessage = { type: "hello", resume: store.resumePoints() };
+  assert.equal(Object.keys(hello.resume ?? {}).length, 200);
+  assert.ok(JSON.stringify(hello).length < 32 * 1024, `${JSON.stringify(hello).length} bytes`);
 });

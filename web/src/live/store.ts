@@ -12,6 +12,7 @@ import type {
   Tags,
   UpdateEntry,
   WelcomeMessage,
+  WidgetsMessage,
 } from "./protocol";
 import { Ring } from "./ring";
 
@@ -39,7 +40,12 @@ export class WidgetStream {
   columns: readonly Tags[] = [];
   readonly ring = new Ring(0, MAX_POINTS);
 
+  #keyId = "";
   #version = "";
+  /** The list that was told last, and its version; a snapshot may say no more than that. */
+  #told: SeriesList = { version: "", series: [] };
+  /** The parts of a list that have come so far. */
+  #partial: SeriesList = { version: "", series: [] };
   /** The tags that all series of a grouped widget have; the stream leaves out empty ones. */
   #blank: Tags = {};
   /** For each series of the current version its column. */
@@ -50,6 +56,7 @@ export class WidgetStream {
 
   /** Takes the widget's place in the stream. Another key means other points. */
   bind(widget: StreamWidget): void {
+    this.#keyId = widget.key_id;
     if (this.metricKey !== widget.metric_key) {
       this.metricKey = widget.metric_key;
       const key = parseMetricKey(widget.metric_key);
@@ -57,6 +64,7 @@ export class WidgetStream {
       this.delayMs = key?.delayMs ?? 0;
       this.#blank = Object.fromEntries((key?.by ?? []).map((tag) => [tag, ""]));
       this.#clear();
+      this.#told = { version: "", series: [] };
       this.known = false;
       this.state = "waiting";
       this.detail = "";
@@ -65,16 +73,19 @@ export class WidgetStream {
   }
 
   resumePoint(): ResumePoint | null {
-    return this.ring.length === 0 ? null : { key: this.metricKey, window_end: this.ring.lastEnd };
+    return this.ring.length === 0 ? null : { key: this.#keyId, window_end: this.ring.lastEnd };
   }
 
-  snapshot(message: SnapshotMessage, arrival: number): void {
+  /** False when the message does not fit what is known: ask for snapshots again. */
+  snapshot(message: SnapshotMessage, arrival: number): boolean {
+    if (message.series === null && message.series_version !== this.#told.version) return false;
     const before = this.ring.lastEnd;
     if (message.reset) this.#clear();
-    this.known = true;
+    // A part shows less than there is: it is stale, as it says, and there is nothing to say yet.
+    if (message.more !== true) this.known = true;
     this.state = message.state;
     this.detail = message.detail ?? "";
-    this.#setSeries(message.series_version, message.series);
+    this.#setSeries(message.series_version, message.series ?? this.#told.series);
     for (const [end, newest, values] of message.points) {
       const complete = end - this.windowMs >= (message.covered_since ?? 0);
       this.#put(end, complete, values);
@@ -83,6 +94,7 @@ export class WidgetStream {
     if (message.points.length > 0) this.truncated = message.truncated ?? 0;
     // A stale snapshot brings old points now; that does not make them fresh.
     if (message.state !== "stale" && (message.reset || !(this.ring.lastEnd <= before))) this.arrivedAt = arrival;
+    return true;
   }
 
   /** False when the message does not fit what is known: ask for snapshots again. */
@@ -114,12 +126,20 @@ export class WidgetStream {
     return this.#order.length + this.truncated;
   }
 
-  series(message: SeriesMessage): void {
-    this.#setSeries(message.series_version, message.series);
+  /** False when the message does not fit what is known: ask for snapshots again. */
+  series({ series_version: version, from = 0, series, more }: SeriesMessage): boolean {
+    const before = from === 0 ? [] : this.#partial.series;
+    if (from > 0 && (this.#partial.version !== version || before.length !== from)) return false;
+    const list = [...before, ...series];
+    this.#partial = more === true ? { version, series: list } : { version: "", series: [] };
+    // A list counts once it is whole.
+    if (more !== true) this.#setSeries(version, list);
+    return true;
   }
 
   #setSeries(version: string, sent: readonly SeriesInfo[]): void {
     this.#version = version;
+    this.#told = { version, series: sent };
     const series = sent.map(({ tags }) => ({ tags: { ...this.#blank, ...tags } }));
     const names = series.map(({ tags }) => seriesKey(tags));
     const added = series.filter((_, i) => !this.#columnOf.has(names[i] ?? ""));
@@ -180,6 +200,11 @@ export class WidgetStream {
   }
 }
 
+interface SeriesList {
+  readonly version: string;
+  readonly series: readonly SeriesInfo[];
+}
+
 /** What a message asks of the session beyond the store itself. */
 export interface Applied {
   /** Widgets whose picture changed. */
@@ -196,6 +221,8 @@ export class DashboardStore {
   version = 0;
   readonly #streams = new Map<string, WidgetStream>();
   #byIndex = new Map<number, WidgetStream>();
+  /** The widgets of a layout that have come so far. */
+  #placed: StreamWidget[] = [];
 
   /** The stream of a widget, made when first asked for. */
   stream(id: string): WidgetStream {
@@ -247,6 +274,8 @@ export class DashboardStore {
       case "dashboard":
         this.version = message.version;
         return this.#place(message);
+      case "widgets":
+        return this.#place(message);
       case "snapshot":
         return this.#change(message.index, (stream) => stream.snapshot(message, arrival));
       case "series":
@@ -256,6 +285,7 @@ export class DashboardStore {
           stream.known = true;
           stream.state = message.state;
           stream.detail = message.detail ?? "";
+          return true;
         });
       case "update": {
         const changed: WidgetStream[] = [];
@@ -273,23 +303,31 @@ export class DashboardStore {
     }
   }
 
-  #change(index: number, apply: (stream: WidgetStream) => void): Applied {
+  #change(index: number, apply: (stream: WidgetStream) => boolean): Applied {
     const stream = this.#byIndex.get(index);
-    if (stream === undefined) return { changed: [], resync: true };
-    apply(stream);
+    if (!stream || !apply(stream)) return { changed: [], resync: true };
     return { changed: [stream], resync: false };
   }
 
-  /** Indexes hold from here on; widgets that are gone are forgotten. */
-  #place(message: WelcomeMessage | DashboardMessage): Applied {
+  /** Indexes hold once all widgets have come; those that are gone are forgotten. */
+  #place(message: WelcomeMessage | DashboardMessage | WidgetsMessage): Applied {
+    if (message.type !== "widgets") this.#placed = [];
+    for (const widget of message.widgets) {
+      const last = this.#placed.at(-1);
+      // The next piece of a long key.
+      if (last?.index === widget.index) this.#placed[this.#placed.length - 1] = { ...last, metric_key: last.metric_key + widget.metric_key };
+      else this.#placed.push(widget);
+    }
+    if (message.more === true) return NOTHING;
     const changed: WidgetStream[] = [];
     const byIndex = new Map<number, WidgetStream>();
-    for (const widget of message.widgets) {
+    for (const widget of this.#placed) {
       const stream = this.stream(widget.widget_id);
       stream.bind(widget);
       byIndex.set(widget.index, stream);
       changed.push(stream);
     }
+    this.#placed = [];
     this.#byIndex = byIndex;
     const present = new Set(byIndex.values());
     for (const [id, stream] of this.#streams) if (!present.has(stream)) this.#streams.delete(id);

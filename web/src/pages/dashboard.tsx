@@ -4,6 +4,7 @@ import { ApiError, getDashboard, messageOf, streamAddress, type Versioned } from
 import type { Dashboard } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
+import { pageBuild } from "../model/build";
 import { rangeMs, widgetPosition } from "../model/dashboard";
 import { arrange } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
@@ -41,7 +42,11 @@ export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
   const [kiosk, setKiosk] = useState(getQuery("kiosk") === "1");
   useEffect(() => {
     session.start();
-    return () => session.stop();
+    const unfollow = session.build.subscribe((build) => pageBuild.serverHas(build));
+    return () => {
+      unfollow();
+      session.stop();
+    };
   }, [session]);
   const { dashboard, missing, problem, set } = useDashboard(id, session);
 

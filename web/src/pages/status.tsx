@@ -3,6 +3,7 @@ import { ApiError, listDashboards, listMetrics, streamAddress } from "../api/cli
 import type { MetricList } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
+import { pageBuild } from "../model/build";
 import { formatAge, formatMoment } from "../model/format";
 import { catalogueTells, partsOf, standsStill, type Checks, type Part } from "../model/health";
 import { formatOne } from "../model/number";
@@ -34,6 +35,7 @@ async function health(signal: AbortSignal): Promise<Checks | null> {
 async function pagePart(signal: AbortSignal): Promise<Part> {
   const script = document.querySelector<HTMLScriptElement>("script[src]")?.src.split("/").pop() ?? "";
   const page = await (await fetch("/", { cache: "no-cache", signal })).text();
+  pageBuild.serverHas(/<meta name="pulseboard-build" content="([^"]*)">/.exec(page)?.[1] ?? "");
   return { name: "This page", ok: page.includes(script), text: page.includes(script) ? script : `${script} is old, the server has a newer one: reload` };
 }
 

@@ -4,6 +4,7 @@ import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboa
 import type { Chart, Dashboard, ProblemDetail, Validation, Widget } from "../../api/types";
 import { newId, Scratch } from "../../live/scratch";
 import type { LiveSession } from "../../live/session";
+import { pageBuild } from "../../model/build";
 import { CHARTS, widgetPosition } from "../../model/dashboard";
 import { changesOf, draftOf, nameOf, parseKept, queryOf, savingOf, verdictOf, type Draft, type PathText } from "../../model/draft";
 import { formatTime } from "../../model/format";
@@ -172,6 +173,11 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
     setProblem("");
     if (!free.current) remember(key, dirty ? JSON.stringify({ base, at: Date.now(), draft }) : null);
   }, [base, draft, dirty]);
+  // A newer page waits until nothing would be lost.
+  useEffect(() => {
+    pageBuild.hold(dirty);
+    return () => pageBuild.hold(false);
+  }, [dirty]);
   // With the drawing and not after it: Ctrl+S right after a change must save that change.
   useLayoutEffect(() => {
     guardLeaving((to) => {
@@ -180,7 +186,8 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
       return true;
     });
     const unload = (event: BeforeUnloadEvent): void => {
-      if (dirty && !free.current) event.preventDefault();
+      // Whoever asked for the newer page finds the draft in it.
+      if (dirty && !free.current && !(pageBuild.asked && remembered(key) !== null)) event.preventDefault();
     };
     const keys = (event: KeyboardEvent): void => {
       if (!(event.ctrlKey || event.metaKey) || event.altKey || document.querySelector("dialog[open]") !== null) return;

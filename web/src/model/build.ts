@@ -1,0 +1,87 @@
+// A page that is open for weeks must not speak to a server that has become another one.
+import { signal, type Signal } from "../signal";
+
+/** The part of a browser that is used, so that tests can stand in for it. */
+export interface BuildWorld {
+  /** The build of this page, empty when it has none. */
+  own(): string;
+  /** What this tab remembered, also across a reload; null when that was nothing. */
+  recall(): string | null;
+  /** False when the browser forbids that. */
+  remember(text: string): boolean;
+  reload(): void;
+}
+
+/** Loads the page anew where the server has another one, once for each build: a proxy may go on serving the old one. */
+export class PageBuild {
+  /** There is another page, and somebody must ask for it. */
+  readonly outdated: Signal<boolean> = signal(false);
+  /** Somebody asked. */
+  asked = false;
+
+  #newest = "";
+  #held = false;
+
+  readonly #world: BuildWorld;
+
+  constructor(world: BuildWorld) {
+    this.#world = world;
+  }
+
+  /** What a server says that it has, empty when it says nothing. */
+  serverHas(build: string): void {
+    const own = this.#world.own();
+    if (build === "" || own === "") return;
+    this.#newest = build;
+    if (build === own || this.#tried().includes(build)) {
+      this.outdated.value = false;
+      return;
+    }
+    // Without a memory it could go on for ever.
+    if (this.#held || !this.#world.remember(JSON.stringify([...this.#tried(), build]))) this.outdated.value = true;
+    else this.#world.reload();
+  }
+
+  /** While there is something that a reload would take away. */
+  hold(on: boolean): void {
+    this.#held = on;
+    if (!on && this.outdated.value) this.serverHas(this.#newest);
+  }
+
+  ask(): void {
+    this.asked = true;
+    this.#world.remember(JSON.stringify([...this.#tried(), this.#newest]));
+    this.#world.reload();
+  }
+
+  #tried(): readonly string[] {
+    try {
+      const tried: unknown = JSON.parse(this.#world.recall() ?? "[]");
+      return Array.isArray(tried) ? tried.filter((one) => typeof one === "string") : [];
+    } catch {
+      return [];
+    }
+  }
+}
+
+const KEY = "pulseboard.reloaded";
+
+export const pageBuild = new PageBuild({
+  own: () => document.querySelector<HTMLMetaElement>('meta[name="pulseboard-build"]')?.content ?? "",
+  recall: () => {
+    try {
+      return sessionStorage.getItem(KEY);
+    } catch {
+      return null;
+    }
+  },
+  remember: (text) => {
+    try {
+      sessionStorage.setItem(KEY, text);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+  reload: () => location.reload(),
+});

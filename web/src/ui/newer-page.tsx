@@ -1,0 +1,15 @@
+import { pageBuild } from "../model/build";
+import { use } from "../signal";
+
+/** The server has a newer page, and this one does not load it by itself: something is not saved. */
+export function NewerPage() {
+  if (!use(pageBuild.outdated)) return null;
+  return (
+    <p class="notice newer-page" role="alert">
+      The server has a newer version of this page. What is not saved stays in this browser.{" "}
+      <button type="button" class="pill-retry" onClick={() => pageBuild.ask()}>
+        Reload
+      </button>
+    </p>
+  );
+}
