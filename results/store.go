@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,7 +16,10 @@ import (
 const HistoryLength = 600
 
 // Store is the results in one Redis. It may be used concurrently.
-type Store struct{ client *redis.Client }
+type Store struct {
+	client *redis.Client
+	writes atomic.Pointer[writes] // What this process has written.
+}
 
 // Open connects to a Redis.
 func Open(ctx context.Context, at redisconn.Endpoint) (*Store, error) {
@@ -23,7 +27,9 @@ func Open(ctx context.Context, at redisconn.Endpoint) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{c}, nil
+	s := &Store{client: c}
+	s.writes.Store(newWrites())
+	return s, nil
 }
 
 // Close ends the connections.
