@@ -90,6 +90,7 @@ func (t *teller) see(i int, points []point) []point {
 
 // snapshot says what a widget is owed, one widget a frame.
 func (t *teller) snapshot(s *scratch) bool {
+	t.goBack()
 	for i := range t.cursors {
 		cur, w := &t.cursors[i], &t.layout.widgets[i]
 		if cur.need == needNothing {
