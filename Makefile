@@ -53,11 +53,11 @@ generate:
 
 test: test-web test-go
 
-# The programs that tests start are built once, and not by each package. Four packages at a time, and four tests in
-# each: many wait for windows to pass more than they compute.
+# The programs that tests start are built once, and not by each package. Six packages at a time, and four tests in
+# each, the longest packages first: many wait for windows to pass more than they compute.
 TEST_FLAGS ?=
 test-go: build
-	PULSEBOARD_PROGRAMS=$(abspath bin) $(GO) test -p 4 -parallel 4 $(TEST_FLAGS) ./...
+	PULSEBOARD_PROGRAMS=$(abspath bin) $(GO) test -p 6 -parallel 4 $(TEST_FLAGS) ./e2e/... ./...
 
 # The page's own tests run on Node.
 test-web: web

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -344,8 +345,8 @@ func TestBadBackups(t *testing.T) {
 		if err := os.WriteFile(file, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		// The ten bytes of gzip's head say nothing about what is in it.
-		if err := VerifyBackup(file); err == nil && at >= 10 {
+		// Some bits say nothing about what is in it: those of gzip's head, and those that fill its last byte.
+		if err := VerifyBackup(file); err == nil && !slices.Equal(unzip(t, b), lines) {
 			t.Errorf("byte %d of %d was flipped unnoticed", at, len(b))
 		}
 	}

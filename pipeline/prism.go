@@ -134,7 +134,10 @@ func (c *Config) use(run string, entries map[string]registry.Entry) {
 
 // resumeFrom asks Redis how far each query had come when the pipeline ended.
 func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Resume, error) {
-	resume := transforms.Resume{Ends: make(map[string]int64, len(set.Entries)), Whole: make(map[string]bool, len(set.Entries)), Anew: make(map[string]bool), BeganMs: time.Now().UnixMilli()}
+	resume := transforms.Resume{
+		Ends: make(map[string]int64, len(set.Entries)), Whole: make(map[results.Stream]bool, len(set.Entries)), Anew: make(map[string]bool),
+		BeganMs: time.Now().UnixMilli(),
+	}
 	store, err := results.Open(ctx, c.Redis)
 	if err != nil {
 		return resume, err
@@ -163,12 +166,9 @@ func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Res
 		if _, wanted := set.Entries[key]; !wanted {
 			continue
 		}
-		if tip.TakenBack {
-			resume.Anew[key] = true
-		}
-		if tip.WindowEnd > resume.Ends[key] {
-			resume.Ends[key], resume.Whole[key] = tip.WindowEnd, tip.Complete()
-		}
+		resume.Anew[key] = resume.Anew[key] || tip.TakenBack
+		resume.Ends[key] = max(resume.Ends[key], tip.WindowEnd)
+		resume.Whole[streams[i]] = tip.WindowEnd > 0 && tip.Complete()
 	}
 	return resume, nil
 }

@@ -45,7 +45,7 @@ func TestResumeKnowsIntervalsOfThePast(t *testing.T) {
 	c := pipeline.Default()
 	c.Redis, c.Log = redisconn.At(m.Addr()), slog.New(slog.DiscardHandler)
 	resume, err := pipeline.Resume(t.Context(), c)
-	if err != nil || len(resume.Ends) != 1 || resume.Ends[q.Key()] != 795000 || !resume.Whole[q.Key()] {
+	if err != nil || len(resume.Ends) != 1 || resume.Ends[q.Key()] != 795000 || !resume.Whole[results.Stream{Key: q.Key(), RefreshMs: 3000}] {
 		t.Errorf("resume %+v, %v; want the end 795000", resume, err)
 	}
 }

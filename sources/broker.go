@@ -236,22 +236,26 @@ func (b *broker) startAt(ctx context.Context, partition int32, startMs int64, is
 	if err != nil || startMs == 0 && first == 0 {
 		return first, 0, err
 	}
+	// Asked for first: what comes between the two answers lies behind this end, and is found or read from there.
+	end, err := b.offset(ctx, partition, toEnd)
+	if err != nil {
+		return 0, 0, err
+	}
 	if start, err = b.offset(ctx, partition, max(startMs, 0)); err != nil {
 		return 0, 0, err
 	}
 	switch {
-	case start < 0:
-		start, err = b.offset(ctx, partition, toEnd)
-		if start == 0 {
-			return 0, 0, err
-		}
-		return start, startMs, err
-	case start == 0:
+	case start < 0 && end > 0:
+		return end, startMs, nil
+	case start <= 0:
 		return 0, 0, nil
 	case start > first:
 		// Older records are there, and not needed.
 		if start, err = b.batchAt(ctx, partition, start, startMs); err != nil {
 			return 0, 0, err
+		}
+		if first == 0 {
+			return start, startMs, nil
 		}
 	}
 	// Retention took what is older than the first that is left, whose timestamp may be any.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/kafkaconn"
@@ -182,5 +183,39 @@ func TestTopicsAreMadeAnew(t *testing.T) {
 			t.Errorf("after %d records of the old topic: read %v, want %v", old, names[old:], want)
 		}
 		anew()
+	}
+}
+
+// A record that comes while it is asked where to begin is read: the end that is gone
+// on from, when no record is young enough, is that of before.
+func TestWhatComesWhileTheStartIsFoundIsRead(t *testing.T) {
+	const topic = "events"
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	addr := cluster.ListenAddrs()[0]
+	now := time.Now().UnixMilli()
+	for _, there := range []int64{0, 1} {
+		if there > 0 {
+			writeAt(t, addr, topic, "m", now-10*minute)
+		}
+		cluster.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			if req.(*kmsg.ListOffsetsRequest).Topics[0].Partitions[0].Timestamp == toEnd {
+				cluster.SleepControl(func() { writeAt(t, addr, topic, "m", now) })
+				cluster.DropControl()
+			}
+			return nil, nil, false
+		})
+		b := newBroker(kafkaconn.At(addr), topic)
+		defer b.close()
+		first := there * 2 // The one that came in the round before is not young enough either.
+		start, _, err := b.startAt(t.Context(), 0, now-minute, func(logged) bool { return false })
+		if err != nil || start > first {
+			t.Errorf("with %d older records the read begins at %d, %v; the record that came meanwhile has the offset %d", there, start, err, first)
+		}
+		now += 2 * minute
 	}
 }

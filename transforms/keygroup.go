@@ -226,8 +226,10 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *batch) {
 	r.Complete = r.Complete && reaches
 	// Half of a window is no news to who knows whole ones. A percentile that nobody had asked
 	// for when its events came is not half of one: left out, it would be a gap.
-	if (!reaches || !k.covers(q, r.WindowStart)) && k.live.holds(q.key, end) {
-		return
+	if !reaches || !k.covers(q, r.WindowStart) {
+		if r.Due = k.live.takeHalf(q.key, due, end); len(r.Due) == 0 {
+			return
+		}
 	}
 	p.last = end
 	out.add(r)

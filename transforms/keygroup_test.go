@@ -367,7 +367,7 @@ func TestStateBudget(t *testing.T) {
 // on from them, and half a window of the time before never follows a whole one.
 func TestResume(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 3, 1000), demand(metric.Max, 2, 1000))
-	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 103_000}, Whole: map[string]bool{"m:sum:3s": true}, BeganMs: 106_000}
+	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 103_000}, Whole: map[results.Stream]bool{{Key: "m:sum:3s", RefreshMs: 1000}: true}, BeganMs: 106_000}
 	h.begin("101=1")
 	h.want("102(0)!? 1") // Of max, which Redis does not know.
 	h.slice("102=2")
@@ -376,11 +376,32 @@ func TestResume(t *testing.T) {
 	h.want("104(103)! 4; 104(103)! 7")
 }
 
+// A refresh interval that was added has a history of its own, which knows no whole window
+// yet: half ones that come while the past is read again leave no gap in it.
+func TestResumeOfANewRefreshInterval(t *testing.T) {
+	h := newHost(t, demand(metric.Sum, 5, 2000))
+	h.live.resume = Resume{Ends: map[string]int64{"m:sum:5s": 108_000}, Whole: map[results.Stream]bool{{Key: "m:sum:5s", RefreshMs: 2000}: true}, BeganMs: 110_000}
+	h.begin("101=1")
+	h.want("")
+	h.demand(demand(metric.Sum, 5, 1000, 2000))
+	h.slice("102=2")
+	h.want("102(0)? 1; 103(102)? 3")
+	h.slice("103=4")
+	h.want("104(103)? 7")
+	if due := h.pubs[0].Result.Due; !slices.Equal(due, []int64{1000}) {
+		t.Errorf("half a window is due for %v: of one history readers know whole ones", due)
+	}
+	h.slice("104=8")
+	h.want("105(104)? 15")
+	h.slice("105=16")
+	h.want("106(105) 31")
+}
+
 // Of a key that readers only know half windows of, the next half ones follow: a
 // restored job goes on where it was, in the middle of its first window too.
 func TestResumeInTheFirstWindow(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 3, 1000))
-	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 102_000}, Whole: map[string]bool{"m:sum:3s": false}, BeganMs: 106_000}
+	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 102_000}, Whole: map[results.Stream]bool{{Key: "m:sum:3s", RefreshMs: 1000}: false}, BeganMs: 106_000}
 	h.begin("101=1")
 	h.want("")
 	h.slice("102=2")
@@ -393,7 +414,7 @@ func TestResumeInTheFirstWindow(t *testing.T) {
 // no gap: a restored job has them as they were, between windows that are whole.
 func TestResumeWithAPercentileThatCameLater(t *testing.T) {
 	h := newHost(t, demand("p50", 1, 1000))
-	h.live.resume = Resume{Ends: map[string]int64{"m:p50:1s": 102_000}, Whole: map[string]bool{"m:p50:1s": true}, BeganMs: 110_000}
+	h.live.resume = Resume{Ends: map[string]int64{"m:p50:1s": 102_000}, Whole: map[results.Stream]bool{{Key: "m:p50:1s", RefreshMs: 1000}: true}, BeganMs: 110_000}
 	h.at = 102_000
 	h.slice()
 	h.want("103(102)!")

@@ -2,10 +2,12 @@ package transforms
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"pulseboard/aggregate"
+	"pulseboard/results"
 )
 
 // live is what the workers of a run share in this process.
@@ -23,11 +25,11 @@ type live struct {
 
 // Resume is what Redis held when a run began, so that it goes on from there.
 type Resume struct {
-	Ends    map[string]int64 // The newest window end by metric key, epoch ms.
-	Whole   map[string]bool  // Whether the result of that end was complete.
-	BeganMs int64            // When the run began, by the wall clock.
-	Anew    map[string]bool  // By metric key: its histories are to be written again, as far back as they reach.
-	ClockMs int64            // How far the clock of this machine was behind that of Redis.
+	Ends    map[string]int64        // The newest window end by metric key, epoch ms.
+	Whole   map[results.Stream]bool // Whether the newest result of a history was complete.
+	BeganMs int64                   // When the run began, by the wall clock.
+	Anew    map[string]bool         // By metric key: its histories are to be written again, as far back as they reach.
+	ClockMs int64                   // How far the clock of this machine was behind that of Redis.
 }
 
 var runs sync.Map // Run → *live.
@@ -133,12 +135,16 @@ func (l *live) resumeAt(key string) int64 {
 	return l.resume.Ends[key]
 }
 
-// holds reports whether a window is of the time before the run began, of a key
-// that readers know a whole result of: half of one must not follow it.
-func (l *live) holds(key string, end int64) bool {
+// takeHalf returns the refresh intervals, of those that are due, whose histories may get
+// half of a window: it must not follow a whole one of the time before the run began. A
+// history that did not end with a whole one then, or was not there, would have a gap without it.
+func (l *live) takeHalf(key string, due []int64, end int64) []int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return end < l.resume.BeganMs && l.resume.Whole[key]
+	if end >= l.resume.BeganMs {
+		return due
+	}
+	return slices.DeleteFunc(slices.Clone(due), func(r int64) bool { return l.resume.Whole[results.Stream{Key: key, RefreshMs: r}] })
 }
 
 // budgetOf returns the budget of the run; 0 = none.

@@ -141,10 +141,13 @@ func (k *keyGroup) results(p *past, names *progress, tips map[int64]int64, match
 		if names.last == 0 {
 			names.last = before(p.query, end, tips)
 		}
-		r := k.result(p.query, names, end, p.due[i], &p.windows[i], matched)
-		if !k.covers(p.query, r.WindowStart) && k.live.holds(p.query.key, end) {
-			continue // As in evaluate.
+		due := p.due[i]
+		if !k.covers(p.query, end-p.query.windowMs) {
+			if due = k.live.takeHalf(p.query.key, due, end); len(due) == 0 {
+				continue // As in evaluate.
+			}
 		}
+		r := k.result(p.query, names, end, due, &p.windows[i], matched)
 		names.last = end
 		groups = max(groups, len(r.Series))
 		pubs = append(pubs, results.Publication{Result: r})

@@ -19,7 +19,7 @@ import (
 
 const (
 	// settled is how long results are looked at after they are right again: longer than the longest window.
-	settled = 70 * time.Second
+	settled = 25 * time.Second
 	// promised is how soon after the clock is right results are right, on a machine that has nothing else to do; it is
 	// reported, not asked for.
 	promised = 10 * time.Second

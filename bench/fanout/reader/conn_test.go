@@ -208,6 +208,11 @@ func TestPoolSaysWhatIsWrong(t *testing.T) {
 			return untilGone(ws)
 		}
 	}
+	// A connection that is closed with something unread ends with a reset, and not in good order.
+	heard := func(ws *websocket.Conn) error {
+		_, _, err := ws.ReadMessage()
+		return err
+	}
 	plain := websocket.Upgrader{}
 	for name, c := range map[string]struct {
 		addr string
@@ -216,9 +221,12 @@ func TestPoolSaysWhatIsWrong(t *testing.T) {
 		"an error in an answer": {peer(t, plain, say(`{"id":2,"error":{"code":103,"message":"permission denied"}}`)), "permission denied"},
 		"a close message":       {peer(t, plain, say(`{"type":"close","code":4404,"reason":"there is no such dashboard"}`)), "no such dashboard"},
 		"a close frame": {peer(t, plain, func(ws *websocket.Conn) error {
+			if err := heard(ws); err != nil {
+				return err
+			}
 			return ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(3500, "bad"), time.Now().Add(time.Minute))
 		}), "code 3500: bad"},
-		"a connection that ends":  {peer(t, plain, func(*websocket.Conn) error { return nil }), "closed the connection"},
+		"a connection that ends":  {peer(t, plain, heard), "closed the connection"},
 		"no WebSocket":            {strings.TrimPrefix(newPage(t), "http://"), "404 Not Found"},
 		"nobody at the address":   {"127.0.0.1:1", "cannot connect to 127.0.0.1:1"},
 		"an answer without a key": {strings.TrimPrefix(newSwitcher(t), "http://"), "that of no WebSocket"},
