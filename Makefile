@@ -103,7 +103,7 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find
 
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
 # needs a JDK, Maven, Python, redis-server, PostgreSQL and nginx.
-REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/deploy ./internal/testenv
+REAL_TESTS ?= ./sources ./e2e/property ./e2e/clock ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/deploy ./internal/testenv
 test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete
 	$(MAKE) flink DATA=.real
 	PULSEBOARD_PROGRAMS=$(abspath bin) PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout 30m $(REAL_FLAGS) $(REAL_TESTS)

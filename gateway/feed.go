@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"pulseboard/internal/clock"
 	"pulseboard/metric"
 	"pulseboard/results"
 )
@@ -24,6 +25,7 @@ type feed struct {
 	windowMs  int64
 	delayMs   int64
 	stale     time.Duration
+	horizon   *horizon
 	made      time.Time
 	reload    chan struct{} // Asks run to read the history again.
 
@@ -55,9 +57,9 @@ type pending struct {
 	reads  int // Reads begun before it came: a later read has seen all that it says.
 }
 
-func newFeed(s spec, sliceMs int64) *feed {
+func newFeed(s spec, sliceMs int64, h *horizon) *feed {
 	f := &feed{
-		key: s.key, refreshMs: s.refreshMs,
+		horizon: h, key: s.key, refreshMs: s.refreshMs,
 		windowMs: int64(s.query.WindowSeconds) * 1000, delayMs: int64(s.query.DelaySeconds) * 1000,
 		made: time.Now(), reload: make(chan struct{}, 1), boards: make(map[*board]struct{}), state: stateWaiting,
 	}
@@ -93,7 +95,7 @@ func (f *feed) misses(r *metric.Result) bool {
 
 // add appends r when it is due here and newer than all.
 func (f *feed) add(r *metric.Result, now time.Time) bool {
-	if r.WindowEnd <= f.last() || !slices.Contains(r.Due, f.refreshMs) {
+	if r.WindowEnd <= f.last() || !slices.Contains(r.Due, f.refreshMs) || f.horizon.hides(r.WindowEnd, now) {
 		return false
 	}
 	f.append(r, false)
@@ -146,7 +148,7 @@ func (f *feed) endRead(rs []*metric.Result, now time.Time) bool {
 	filled := f.loaded
 	f.loaded = true
 	for _, r := range rs {
-		if r.WindowEnd > f.last() {
+		if r.WindowEnd > f.last() && !f.horizon.hides(r.WindowEnd, now) {
 			f.append(r, filled)
 			// It came when its window ended, or now if that is later by our clock.
 			f.arrived = now.Add(min(0, time.Duration(r.WindowEnd+f.delayMs-now.UnixMilli())*time.Millisecond))
@@ -258,10 +260,10 @@ func (v view) has(end int64) bool {
 func (f *feed) check(now time.Time, away bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before := f.state
+	before, back := f.state, f.takeBack(now)
 	f.away = away
 	f.refreshState(now)
-	return f.state != before
+	return f.state != before || back
 }
 
 func (f *feed) refreshState(now time.Time) {
@@ -277,7 +279,7 @@ func (f *feed) stateByTime(now time.Time) state {
 		return stateLimited
 	case f.latest == nil:
 		return stateWaiting
-	case now.Sub(f.arrived) > f.stale:
+	case clock.Longer(f.arrived, now) > f.stale:
 		return stateStale
 	case f.latest.Matched == 0:
 		return stateWaiting

@@ -49,6 +49,7 @@ type hub struct {
 	helloWait  time.Duration
 	readers    *semaphore.Weighted
 	scratches  sync.Pool // Of *scratch.
+	horizon    *horizon
 
 	// The life of everything below: clients come through Handler, whose requests
 	// do not live as long. It ends in run.
@@ -71,6 +72,7 @@ func newHub(cfg Config, m *metrics) *hub {
 	h := &hub{
 		results: cfg.Results, dashboards: cfg.Dashboards, guard: cfg.Guard, audit: cfg.Audit, metrics: m, log: cfg.Log, now: cfg.now,
 		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, build: cfg.Build, fullFrame: cfg.maxFrame - frameEnd, helloWait: cfg.HelloTimeout,
+		horizon: &horizon{hidden: m.hidden},
 		readers: semaphore.NewWeighted(concurrentReads),
 		boards:  make(map[string]*board), feeds: make(map[results.Stream]*feed),
 		byKey: make(map[string][]*feed), clients: make(map[*client]struct{}),
@@ -163,7 +165,7 @@ func (h *hub) feed(s spec) *feed {
 	stream := results.Stream{Key: s.key, RefreshMs: s.refreshMs}
 	f := h.feeds[stream]
 	if f == nil {
-		f = newFeed(s, h.sliceMs)
+		f = newFeed(s, h.sliceMs, h.horizon)
 		f.away, f.limited = h.away, h.limited[s.key]
 		f.refreshState(h.now())
 		h.feeds[stream] = f
@@ -318,9 +320,12 @@ func (h *hub) look(now time.Time) {
 
 // probe finds out whether Redis is away.
 func (h *hub) probe(ctx context.Context) {
+	first, cancel := context.WithTimeout(ctx, probeEvery)
+	_ = h.horizon.ask(first, h.results, h.now) // The next one says what is wrong.
+	cancel()
 	for pause(ctx, probeEvery) {
 		attempt, cancel := context.WithTimeout(ctx, probeEvery)
-		err := h.results.Ping(attempt)
+		err := h.horizon.ask(attempt, h.results, h.now)
 		cancel()
 		if ctx.Err() != nil {
 			return

@@ -27,6 +27,7 @@ type metrics struct {
 	messages        prometheus.Counter
 	resubscriptions prometheus.Counter
 	historyReads    prometheus.Counter
+	hidden          prometheus.Counter
 	eventToSent     prometheus.Histogram
 	windowToSent    prometheus.Histogram
 }
@@ -73,6 +74,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		messages:        counter("messages_total", "Results received from Redis that open streams need. Normal: the sum of 1/refresh over feeds."),
 		resubscriptions: counter("resubscriptions_total", "Times that messages may have been missed, so that all histories were read again. Normal: 0, and one for each time that Redis was away."),
 		historyReads:    counter("history_reads_total", "Histories read from Redis: one for each new feed, and when a message was missed. Normal: below 1 a second."),
+		hidden:          counter("future_total", "Results left out, or taken back from streams, since their windows end in the future: a clock is ahead, or was. Normal: 0."),
 		eventToSent: seconds("event_to_sent_seconds",
 			"Time from the newest event of a result to its frame being written, of the oldest result in each frame whose newest event came within the last refresh interval. Normal: p95 below 2 s, which is what is promised.",
 			.1, .25, .5, .75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 5, 10, 30),
@@ -90,7 +92,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	var errs []error
 	for _, c := range []prometheus.Collector{
 		m.connections, m.limit, m.refused, m.feeds, m.redisAway, m.closes, m.frames, m.shared, m.bytes, m.updates, m.skipped, m.snapshots,
-		m.resyncs, m.resyncsLate, m.messages, m.resubscriptions, m.historyReads, m.eventToSent, m.windowToSent,
+		m.resyncs, m.resyncsLate, m.messages, m.resubscriptions, m.historyReads, m.hidden, m.eventToSent, m.windowToSent,
 	} {
 		errs = append(errs, reg.Register(c))
 	}

@@ -43,7 +43,7 @@ func TestLastWidgetsHaveTheirTurn(t *testing.T) {
 	}
 	for i := range 3 {
 		sp := spec{id: fmt.Sprint("w", i), key: fmt.Sprint("k", i), refreshMs: 1000, query: metric.Query{WindowSeconds: 1}}
-		l.widgets = append(l.widgets, widget{sp, newFeed(sp, 1000)})
+		l.widgets = append(l.widgets, widget{sp, newFeed(sp, 1000, &horizon{hidden: counter()})})
 		l.widgets[i].feed.loaded = true
 		publish(i, 1000)
 	}

@@ -82,7 +82,7 @@ func (h *hub) current(ctx context.Context, s spec) (*metric.Result, state, error
 		return nil, "", err
 	}
 	// A feed of the moment judges by the same rules.
-	f = newFeed(s, h.sliceMs)
+	f = newFeed(s, h.sliceMs, h.horizon)
 	f.limited = h.whyLimited(s.key)
 	now := h.now()
 	f.beginRead()

@@ -468,6 +468,7 @@ func TestRedisRestarts(t *testing.T) {
 	if err := w.redis.Restart(); err != nil {
 		t.Fatal(err)
 	}
+	w.results.Doubt() // As the pipeline has it, which has noticed.
 	w.show(1, oneKey)
 	w.publish(w.result(oneKey, t0+1000, 2))
 	w.publish(w.result(oneKey, t0+2000, 3))

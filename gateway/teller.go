@@ -106,6 +106,7 @@ func (t *teller) see(i int, points []point) []point {
 
 // snapshot says what a widget is owed, of one widget a frame.
 func (t *teller) snapshot(s *scratch) bool {
+	t.goBack()
 	for i := range t.cursors {
 		if t.cursors[i].need != needNothing && t.sendOwed(s, i) {
 			return true

@@ -49,17 +49,18 @@ func (b *board) tick(s *scratch, now time.Time) {
 		*t = teller{}
 		t.adopt(l, nil, nil)
 	}
+	back := t.goBack()
 	loaded := t.catchUp()
 	var frames []*message
 	for s.reset(); t.goOnWithSeries(s) || t.tellState(s) || t.update(s, now); s.reset() {
 		frames = append(frames, s.share())
 	}
 	last := b.latest.Load()
-	if last != nil && last.after.layout == l && !loaded && len(frames) == 0 {
+	if last != nil && last.after.layout == l && !loaded && !back && len(frames) == 0 {
 		return
 	}
 	next := &tick{after: t.position(), frames: frames}
-	if last != nil {
+	if last != nil && !back { // Else each stream is told by itself.
 		next.before = last.after
 	}
 	b.latest.Store(next)

@@ -39,7 +39,7 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 	batches := sources.Read(s, sources.Options{
 		Run: run, Topic: c.Topic, Shards: r.shards, Spread: r.spread,
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
-		SliceMs: slice, BoundMs: c.Bound.Milliseconds(), SkewMs: c.Skew.Milliseconds(), AlignMs: c.Align.Milliseconds(),
+		SliceMs: slice, BoundMs: c.Bound.Milliseconds(), SkewMs: c.Skew.Milliseconds(), LateMs: c.Lateness.Milliseconds(), ClockMs: c.clockMs, AlignMs: c.Align.Milliseconds(),
 		LeadMs: c.leadMs(r), DedupeMs: c.Dedupe.Milliseconds(),
 		PacketBytes: c.packetBytes(r), ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
 	})

@@ -46,6 +46,8 @@ type Config struct {
 	Retain  time.Duration // Slices are kept this long; 0 = as long as windows and charts need them.
 	CatchUp int64         // See transforms.SlideOptions; -1 = never, 0 = the default.
 
+	clockMs int64 // See sources.Options.
+
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 }

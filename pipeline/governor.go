@@ -375,5 +375,5 @@ var (
 
 // Collectors returns the metrics of the governor.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{queriesCut, historiesDropped}
+	return []prometheus.Collector{queriesCut, historiesDropped, takenBack}
 }

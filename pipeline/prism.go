@@ -45,14 +45,17 @@ func runOn(ctx context.Context, c Config, r runner) error {
 		return err
 	}
 	run := newRun()
+	ctx, end := followClock(ctx, run)
+	defer end(nil)
 	a, err := attach(ctx, c, run, lease)
 	if err != nil {
 		return err
 	}
 	defer a.detach()
+	c.clockMs = a.resume.ClockMs
 	start := c.Start
 	if start.IsZero() {
-		start = startTime(a.queries, a.resume.Ends, c, time.Now())
+		start = startTime(a.queries, a.resume, c, time.Now())
 	}
 	c.Log.Info("the pipeline starts", "runner", r.name, "topic", c.Topic, "from", start.UTC(), "queries", len(a.queries.Entries), "slice", c.Slice)
 	return execute(ctx, c, r, run, start)
@@ -135,7 +138,10 @@ func (c *Config) use(run string, entries map[string]registry.Entry) {
 
 // resumeFrom asks Redis how far each query had come when the pipeline ended.
 func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Resume, error) {
-	resume := transforms.Resume{Ends: make(map[string]int64, len(set.Entries)), Whole: make(map[results.Stream]bool, len(set.Entries)), BeganMs: time.Now().UnixMilli()}
+	resume := transforms.Resume{
+		Ends: make(map[string]int64, len(set.Entries)), Whole: make(map[results.Stream]bool, len(set.Entries)), Anew: make(map[string]bool),
+		BeganMs: time.Now().UnixMilli(),
+	}
 	store, err := results.Open(ctx, c.Redis)
 	if err != nil {
 		return resume, err
@@ -147,18 +153,26 @@ func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Res
 	if err != nil {
 		return resume, err
 	}
-	streams = slices.DeleteFunc(streams, func(s results.Stream) bool {
-		_, wanted := set.Entries[s.Key]
-		return !wanted
-	})
 	tips, err := store.Newest(ctx, streams)
 	if err != nil {
 		return resume, err
 	}
+	at, behind, err := now(ctx, store)
+	if err != nil {
+		return resume, err
+	}
+	resume.ClockMs = behind.Milliseconds()
+	if err := takeBack(ctx, c, store, at, streams, tips); err != nil {
+		return resume, err
+	}
 	for i, tip := range tips {
 		key := streams[i].Key
+		if _, wanted := set.Entries[key]; !wanted {
+			continue
+		}
+		resume.Anew[key] = resume.Anew[key] || tip.TakenBack
 		resume.Ends[key] = max(resume.Ends[key], tip.WindowEnd)
-		resume.Whole[streams[i]] = tip.Complete()
+		resume.Whole[streams[i]] = tip.WindowEnd > 0 && tip.Complete()
 	}
 	return resume, nil
 }
@@ -166,11 +180,11 @@ func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Res
 // startTime is from when on records must be read so that every window which
 // Redis lacks is whole: for each query its window before the end that Redis has,
 // but no further back than its history reaches, and than maxOutage.
-func startTime(set registry.Set, ends map[string]int64, c Config, now time.Time) time.Time {
+func startTime(set registry.Set, resume transforms.Resume, c Config, now time.Time) time.Time {
 	start := now
 	for key, e := range set.Entries {
 		from := now
-		if end := ends[key]; end > 0 {
+		if end := resume.Ends[key]; end > 0 || resume.Anew[key] {
 			reach := time.Duration(transforms.HistoryLength*slices.Min(e.RefreshMs)) * time.Millisecond
 			from = latest(time.UnixMilli(end), now.Add(-reach), now.Add(-maxOutage))
 		}
@@ -210,7 +224,7 @@ func execute(ctx context.Context, c Config, r runner, run string, start time.Tim
 		}
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 

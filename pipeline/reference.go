@@ -146,7 +146,7 @@ func (c *ReferenceConfig) build(ctx context.Context, run string, keys []string) 
 	}
 	source := sources.Options{
 		Run: run, Topic: c.Topic, Shards: 1,
-		SliceMs: c.Slice.Milliseconds(), SkewMs: c.Skew.Milliseconds(), AlignMs: c.Align.Milliseconds(), LeadMs: 1 << 50,
+		SliceMs: c.Slice.Milliseconds(), SkewMs: c.Skew.Milliseconds(), LateMs: c.Lateness.Milliseconds(), AlignMs: c.Align.Milliseconds(), LeadMs: 1 << 50,
 		DedupeMs: c.Dedupe.Milliseconds(),
 		// The watermark stays behind by the lateness: nothing that counts is late for
 		// Beam, and each window is published once, whole.

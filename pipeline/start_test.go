@@ -7,6 +7,7 @@ import (
 	"pulseboard/metric"
 	"pulseboard/pipeline"
 	"pulseboard/registry"
+	"pulseboard/transforms"
 )
 
 // Records are read from where the oldest window begins that Redis lacks.
@@ -21,16 +22,18 @@ func TestStartTime(t *testing.T) {
 	for name, c := range map[string]struct {
 		entries map[string]registry.Entry
 		ends    map[string]int64
+		anew    map[string]bool
 		want    time.Duration // Before now, besides the margin.
 	}{
-		"no query":                  {nil, nil, 0},
-		"Redis knows nothing":       {map[string]registry.Entry{"a": entry(60, 5, 1000), "b": entry(300, 0, 1000)}, nil, 5 * time.Minute},
-		"away for a minute":         {map[string]registry.Entry{"a": entry(60, 5, 1000)}, map[string]int64{"a": ago(time.Minute)}, time.Minute + 65*time.Second},
-		"600 points hold no more":   {map[string]registry.Entry{"a": entry(60, 0, 1000)}, map[string]int64{"a": ago(50 * time.Minute)}, 11 * time.Minute},
-		"an hour is filled at most": {map[string]registry.Entry{"a": entry(60, 0, 30_000)}, map[string]int64{"a": ago(3 * time.Hour)}, 61 * time.Minute},
-		"the oldest counts":         {map[string]registry.Entry{"a": entry(10, 0, 1000), "b": entry(3600, 0, 1000)}, map[string]int64{"a": ago(5 * time.Minute), "b": ago(time.Second)}, time.Hour + time.Second},
+		"no query":                  {nil, nil, nil, 0},
+		"Redis knows nothing":       {map[string]registry.Entry{"a": entry(60, 5, 1000), "b": entry(300, 0, 1000)}, nil, nil, 5 * time.Minute},
+		"away for a minute":         {map[string]registry.Entry{"a": entry(60, 5, 1000)}, map[string]int64{"a": ago(time.Minute)}, nil, time.Minute + 65*time.Second},
+		"600 points hold no more":   {map[string]registry.Entry{"a": entry(60, 0, 1000)}, map[string]int64{"a": ago(50 * time.Minute)}, nil, 11 * time.Minute},
+		"an hour is filled at most": {map[string]registry.Entry{"a": entry(60, 0, 30_000)}, map[string]int64{"a": ago(3 * time.Hour)}, nil, 61 * time.Minute},
+		"the oldest counts":         {map[string]registry.Entry{"a": entry(10, 0, 1000), "b": entry(3600, 0, 1000)}, map[string]int64{"a": ago(5 * time.Minute), "b": ago(time.Second)}, nil, time.Hour + time.Second},
+		"all was taken back":        {map[string]registry.Entry{"a": entry(60, 0, 1000)}, nil, map[string]bool{"a": true}, 11 * time.Minute},
 	} {
-		got := pipeline.StartTime(registry.Set{Entries: c.entries}, c.ends, pipeline.Default(), now)
+		got := pipeline.StartTime(registry.Set{Entries: c.entries}, transforms.Resume{Ends: c.ends, Anew: c.anew}, pipeline.Default(), now)
 		if want := now.Add(-c.want - margin); !got.Equal(want) {
 			t.Errorf("%s: %v before now, want %v", name, now.Sub(got), now.Sub(want))
 		}

@@ -148,7 +148,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 	}
 	start := c.Start
 	if start.IsZero() {
-		start = startTime(set, resume.Ends, c.Config, time.Now())
+		start = startTime(set, resume, c.Config, time.Now())
 	}
 	shards := c.Shards
 	if shards == 0 {

@@ -61,14 +61,15 @@ func NewSupervisor(log *slog.Logger, start Start) *Supervisor {
 		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pulseboard_pipeline_restarts_total",
 			Help: "Ends of the pipeline's process, of pulseboard run alone, after each of which it is started again, by reason: " +
-				"memory (the kernel ended it, and its memory group counted that), killed (by a signal), failed. Normal: 0; memory: see --memory.",
+				"memory (the kernel ended it, and its memory group counted that), killed (by a signal), clock (it ended by itself, since a clock was set or the machine slept), failed. " +
+				"Normal: 0; memory: see --memory.",
 		}, []string{"reason"}),
 	}
 }
 
 // Collectors returns the metrics of the supervisor.
 func (s *Supervisor) Collectors() []prometheus.Collector {
-	for _, reason := range []string{"memory", "killed", "failed"} {
+	for _, reason := range []string{"memory", "killed", "clock", "failed"} {
 		s.restarts.WithLabelValues(reason)
 	}
 	return []prometheus.Collector{s.restarts}
@@ -108,6 +109,15 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		lived := time.Since(began)
 		after, counted := s.kills()
 		reason, why := judge(p.Err(), counted, after-before)
+		if reason == "clock" { // Nothing is wrong with it.
+			s.set(func() { s.began = time.Time{} })
+			s.restarts.WithLabelValues(reason).Inc()
+			s.log.Error("the pipeline process begins anew", "reason", reason, "error", why)
+			if !pause(ctx, shortestDelay) {
+				return nil
+			}
+			continue
+		}
 		switch {
 		case reason == "memory":
 			starved++
@@ -128,12 +138,20 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		})
 		s.restarts.WithLabelValues(reason).Inc()
 		s.log.Error("the pipeline process ended; it is started again", "reason", reason, "error", why, "after", lived.Round(time.Millisecond), "in", wait.Round(time.Millisecond))
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, wait) {
 			return nil
-		case <-time.After(wait):
 		}
 		delay = min(2*delay, longestDelay)
+	}
+}
+
+// pause waits; false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 
@@ -158,6 +176,8 @@ func judge(err error, counted bool, kills int64) (reason string, why error) {
 		return "killed", fmt.Errorf("killed by SIGKILL: out of memory? The kernel's log says: %w", err)
 	case ok && status.Signaled():
 		return "killed", err
+	case exit.ExitCode() == exitClock:
+		return "clock", err
 	case strings.Contains(err.Error(), "out of memory"): // Go says so before it ends by itself.
 		return "memory", err
 	}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os/exec"
 	"slices"
@@ -132,4 +133,31 @@ func TestSupervisorKnowsWantOfMemory(t *testing.T) {
 			t.Errorf("%v, %d kills: %s, %v", c.err, c.kills, reason, why)
 		}
 	}
+}
+
+// A process that ends since a clock was set is started at once, however often; that is no failure.
+func TestSupervisorKnowsAClockThatIsSet(t *testing.T) {
+	set := exec.CommandContext(t.Context(), "sh", "-c", "exit 75").Run()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		began, starts := time.Now(), 0
+		s := supervisor(func(context.Context, int) (Process, error) {
+			p := &process{done: make(chan struct{}), err: fmt.Errorf("pipeline ended: %w", set)}
+			if starts++; starts == 11 {
+				cancel()
+				return p, nil
+			}
+			close(p.done)
+			return p, nil
+		})
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != 10*shortestDelay {
+			t.Errorf("ten starts took %v", took)
+		}
+		if err := s.Healthy(ctx); err != nil {
+			t.Errorf("it is said to be broken: %v", err)
+		}
+	})
 }

@@ -133,13 +133,16 @@ func (s *Store) askLease(ctx context.Context, c redis.Cmdable) (now time.Time, l
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return now, nil, err
 	}
-	if text, err := has.Bytes(); err == nil {
-		l = new(Lease)
-		if json.Unmarshal(text, l) != nil {
-			l = nil // Nobody of ours wrote it.
-		}
+	return at.Val(), readLease(has), nil
+}
+
+// readLease is nil when there is none, or nobody of ours wrote it.
+func readLease(answer *redis.StringCmd) *Lease {
+	l := new(Lease)
+	if text, err := answer.Bytes(); err != nil || json.Unmarshal(text, l) != nil {
+		return nil
 	}
-	return at.Val(), l, nil
+	return l
 }
 
 // leftOf is how long a lease lasts. What lies further ahead than any lease was given by a clock that has been set back since.
@@ -165,24 +168,18 @@ func (s *Store) refuse(now time.Time, has *Lease) error {
 	return nil
 }
 
-// mayWrite returns the time by Redis if this store has the lease, or needs none.
-func (s *Store) mayWrite(ctx context.Context) (now time.Time, err error) {
-	if s.lease == nil {
-		return s.client.Time(ctx).Result()
-	}
-	now, has, err := s.askLease(ctx, s.client)
+// mayWrite is why this store may not write, nil if it has the lease, or needs none.
+func (s *Store) mayWrite(now time.Time, has *Lease) error {
 	switch {
-	case err != nil:
-		return now, err
+	case s.lease == nil || has != nil && has.Holder == s.lease.Holder && has.Log == s.lease.Log:
+		return nil
 	case has == nil:
-		return now, errNotHeld
-	case has.Holder != s.lease.Holder:
-		if err := s.refuse(now, has); err != nil {
-			return now, err
-		}
-		return now, errNotHeld
+		return errNotHeld
 	}
-	return now, nil
+	if err := s.refuse(now, has); err != nil {
+		return err
+	}
+	return errNotHeld
 }
 
 // errNotHeld is for a Redis that was emptied, or a lease that ended: it is taken with the next look.

@@ -63,11 +63,16 @@ const (
 // back, so that publishing again is harmless; and only what was accepted is
 // announced, so that a reader sees each end once. After an entry that was not
 // written none of its key follows, so that a history has no gap. The error is a
-// *WriteError.
+// *WriteError; one that is ErrWentBack says that nothing may be written before the
+// histories were compared, see Doubt.
 func (s *Store) Publish(ctx context.Context, pubs []Publication) (Outcome, error) {
 	var out Outcome
 	var fault WriteError
-	now, err := s.mayWrite(ctx)
+	writes := s.writes.Load()
+	// One connection for all of it: what is asked first is true of the server that gets the rest.
+	conn := s.client.Conn()
+	defer conn.Close() //nolint:errcheck // It goes back to the others.
+	now, err := s.begin(ctx, conn, writes)
 	if err != nil {
 		for _, p := range pubs {
 			fault.miss(p.Result.Key, err)
@@ -76,10 +81,17 @@ func (s *Store) Publish(ctx context.Context, pubs []Publication) (Outcome, error
 		return out, &fault
 	}
 	latest := now.UnixMilli() + maxSkew
+	all := pubs
 	for len(pubs) > 0 {
 		n := min(len(pubs), chunk)
-		s.publishChunk(ctx, pubs[:n], latest, &out, &fault)
+		s.publishChunk(ctx, conn, writes, pubs[:n], latest, &out, &fault)
 		pubs = pubs[n:]
+	}
+	if s.writes.Load() != writes && fault.Err == nil {
+		// Doubt was called meanwhile, and another server may answer now.
+		for _, p := range all {
+			fault.miss(p.Result.Key, ErrWentBack)
+		}
 	}
 	if fault.Err != nil {
 		return out, &fault
@@ -93,13 +105,13 @@ type entry struct {
 	owner int
 }
 
-func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int64, out *Outcome, fault *WriteError) {
+func (s *Store) publishChunk(ctx context.Context, conn *redis.Conn, writes *writes, pubs []Publication, latest int64, out *Outcome, fault *WriteError) {
 	texts := make([][]byte, len(pubs))
 	entries := make([]entry, 0, len(pubs))
-	add := s.client.Pipeline()
+	add := conn.Pipeline()
 	if repeats(pubs) {
 		// All or nothing: in between Redis might have room for the second of two entries, and not for the first.
-		add = s.client.TxPipeline()
+		add = conn.TxPipeline()
 	}
 	for i, p := range pubs {
 		switch {
@@ -129,8 +141,12 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 	if len(entries) == 0 {
 		return
 	}
+	count := writes.end(ctx, add)
 	// The error of Exec is that of the first command that failed; each is looked at below.
 	_, _ = add.Exec(ctx)
+	if count.Err() == nil {
+		writes.acked.Add(1)
+	}
 	accepted := make([]bool, len(pubs))
 	for _, e := range entries {
 		switch err := e.cmd.Err(); {
@@ -143,7 +159,7 @@ func (s *Store) publishChunk(ctx context.Context, pubs []Publication, latest int
 			fault.miss(pubs[e.owner].Result.Key, err)
 		}
 	}
-	announce := s.client.Pipeline()
+	announce := conn.Pipeline()
 	for i, p := range pubs {
 		if accepted[i] && p.Announce {
 			announce.Publish(ctx, s.client.Channel(p.Result.Key), texts[i])

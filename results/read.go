@@ -77,6 +77,7 @@ const scanCount = 1000 // Keys that one request looks at.
 // Tip is the newest entry of a history; its WindowEnd is 0 when there is none.
 type Tip struct {
 	WindowEnd int64 // Epoch ms.
+	TakenBack bool  // Newer ones were, see TakeBack.
 	text      string
 }
 
@@ -100,11 +101,17 @@ func (s *Store) Oldest(ctx context.Context, streams []Stream) ([]int64, error) {
 	ends := make([]int64, len(streams))
 	for i, a := range answers {
 		if entries := a.Val(); len(entries) > 0 {
-			text, _, _ := strings.Cut(entries[0].ID, "-")
-			ends[i], _ = strconv.ParseInt(text, 10, 64) // Redis has no other ids.
+			ends[i] = endOf(entries[0])
 		}
 	}
 	return ends, nil
+}
+
+// endOf is the window end of an entry, epoch ms: its id says it.
+func endOf(e redis.XMessage) int64 {
+	text, _, _ := strings.Cut(e.ID, "-")
+	end, _ := strconv.ParseInt(text, 10, 64) // Redis has no other ids.
+	return end
 }
 
 // Newest returns the newest entry of each history, in one round trip.
@@ -129,7 +136,7 @@ func (s *Store) Newest(ctx context.Context, streams []Stream) ([]Tip, error) {
 				return nil, fmt.Errorf("the id %q in the history of %q is no window end: %w", entries[0].ID, streams[i].Key, err)
 			}
 			result, _ := entries[0].Values["r"].(string)
-			tips[i] = Tip{end, result}
+			tips[i] = Tip{WindowEnd: end, text: result}
 		}
 	}
 	return tips, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"pulseboard/internal/redisconn"
@@ -15,7 +16,8 @@ const HistoryLength = 600
 // Store is the results in one Redis. It may be used concurrently.
 type Store struct {
 	client *redisconn.Client
-	lease  *Lease // Of who writes, nil = nobody asks.
+	lease  *Lease                 // Of who writes, nil = nobody asks.
+	writes atomic.Pointer[writes] // What this process has written.
 }
 
 // Open connects to a Redis.
@@ -24,7 +26,9 @@ func Open(ctx context.Context, at redisconn.Endpoint) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{client: c}, nil
+	s := &Store{client: c}
+	s.Doubt()
+	return s, nil
 }
 
 // Close ends the connections.

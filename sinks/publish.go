@@ -82,7 +82,11 @@ type publisher struct {
 	behind   map[string]*behind // By metric key.
 	writing  int                // Publishes of bundles under way.
 	evicts   bool               // Redis deletes keys when it is full.
-	wake     chan struct{}      // Tells the refiller that there is something to do.
+	doubt    bool               // Another Redis than before may answer, without what that one had.
+	has      acknowledged
+
+	computed func() map[string][]int64 // For tests: nil = what the run computes.
+	wake     chan struct{}             // Tells the refiller that there is something to do.
 }
 
 // behind is a key whose histories lack results.
@@ -126,7 +130,7 @@ func Open(ctx context.Context, run string, redis redisconn.Endpoint, lease resul
 }
 
 func newPublisher(run string, store *results.Store, log *slog.Logger) *publisher {
-	return &publisher{run: run, store: store, log: log, pace: newPace(), behind: make(map[string]*behind), wake: make(chan struct{}, 1)}
+	return &publisher{run: run, store: store, log: log, pace: newPace(), behind: make(map[string]*behind), has: make(acknowledged), wake: make(chan struct{}, 1)}
 }
 
 // direct is the publisher for results that come without a bundle.
@@ -189,6 +193,7 @@ func (p *publisher) write(ctx context.Context, pubs []results.Publication) error
 	written.WithLabelValues("accepted").Add(float64(out.Accepted))
 	written.WithLabelValues("refused").Add(float64(out.Refused))
 	written.WithLabelValues("too_far_ahead").Add(float64(out.TooFarAhead))
+	p.remember(pubs, err)
 	return err
 }
 
@@ -229,6 +234,7 @@ func (p *publisher) lose(err error, pubs []results.Publication) {
 // fault takes note of how Redis is. It must be called with the lock.
 func (p *publisher) fault(err error) {
 	full := results.IsFull(err)
+	p.doubt = p.doubt || !full
 	if full && p.full || !full && p.away {
 		return
 	}
@@ -272,6 +278,7 @@ func (p *publisher) watch(ctx context.Context) {
 		p.look(ctx)
 		if n%memory == 0 {
 			p.lookAtMemory(ctx)
+			p.forgetGone(nil)
 		}
 		select {
 		case <-t.C:
@@ -282,6 +289,7 @@ func (p *publisher) watch(ctx context.Context) {
 }
 
 func (p *publisher) look(ctx context.Context) {
+	run := ctx
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	err := p.store.Hold(ctx)
@@ -300,19 +308,26 @@ func (p *publisher) look(ctx context.Context) {
 			p.log.Warn("Redis was emptied, or has deleted keys: their histories are written again", "keys", len(lost))
 		}
 	}
+	var lacking []string
+	if err == nil {
+		lacking, err = p.lacking(run, p.mark != "" && mark != p.mark)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
-		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if run.Err() == nil {
 			p.fault(err)
 		}
 		return
+	}
+	for _, key := range lacking {
+		p.fallBehind(key)
 	}
 	for _, key := range lost {
 		p.fallBehind(key).anew = true
 	}
 	p.mark, p.looked = mark, time.Now()
-	if p.away {
+	if p.away && !p.doubt {
 		p.away = false
 		redisAway.Set(0)
 		if p.toldAway {
@@ -427,7 +442,7 @@ var (
 // Collectors returns the metrics of the sinks.
 func Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		written, withheld, keysBehind, refills, refillBytes, redisAway, redisFull, redisEvicts, standingBy, publishSeconds, deadLetters, deadLettersLost,
+		written, withheld, wentBack, keysBehind, refills, refillBytes, redisAway, redisFull, redisEvicts, standingBy, publishSeconds, deadLetters, deadLettersLost,
 		catalogKnown, catalogLeftOut, catalogEntries, catalogFailures, catalogPublished,
 	}
 }

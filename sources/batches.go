@@ -20,6 +20,9 @@ type batch struct {
 	newest      int64 // The greatest timestamp, epoch ms.
 }
 
+// isByBroker reports whether its timestamp is when the broker took it.
+func (b *batch) isByBroker() bool { return b.attributes&(kafkaconn.Stamped|1<<3) != 0 }
+
 // batches reads the heads of what a fetch brought, as far as they are whole.
 func batches(raw []byte) iter.Seq[batch] {
 	const (

@@ -21,12 +21,13 @@ type Extent struct {
 func Extents(ctx context.Context, o Options) (extents []Extent, since int64, err error) {
 	b := newBroker(endpointOf(o.Run), o.Topic)
 	defer b.close()
+	r := reader{options: o}
 	ids, err := b.partitions(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	for _, id := range ids {
-		start, from, err := b.startAt(ctx, id, o.StartMs)
+		start, from, err := b.startAt(ctx, id, o.StartMs, r.isOldAhead)
 		if err != nil {
 			return nil, 0, err
 		}

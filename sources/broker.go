@@ -231,7 +231,7 @@ func (b *broker) endOfEpoch(ctx context.Context, partition, epoch int32) (int64,
 
 // startAt returns the offset of the first record at or after startMs, and from
 // when on every record is read: 0 when that is since the partition's first.
-func (b *broker) startAt(ctx context.Context, partition int32, startMs int64) (start, since int64, err error) {
+func (b *broker) startAt(ctx context.Context, partition int32, startMs int64, isAhead func(logged) bool) (start, since int64, err error) {
 	first, err := b.offset(ctx, partition, fromStart)
 	if err != nil || startMs == 0 && first == 0 {
 		return first, 0, err
@@ -251,24 +251,51 @@ func (b *broker) startAt(ctx context.Context, partition int32, startMs int64) (s
 		return 0, 0, nil
 	case start > first:
 		// Older records are there, and not needed.
-		start, err = b.batchAt(ctx, partition, start, startMs)
-		return start, startMs, err
+		if start, err = b.batchAt(ctx, partition, start, startMs); err != nil {
+			return 0, 0, err
+		}
+		if first == 0 {
+			return start, startMs, nil
+		}
 	}
-	// Retention took the older ones: covered from the first that is left.
-	since, err = b.timeOf(ctx, partition, start)
+	// Retention took what is older than the first that is left, whose timestamp may be any.
+	since, err = b.timeAt(ctx, partition, first, isAhead)
 	return start, max(since, startMs), err
 }
 
-// timeOf returns the timestamp of the record at an offset, which must be there.
-func (b *broker) timeOf(ctx context.Context, partition int32, offset int64) (int64, error) {
-	res, err := b.fetch(ctx, partition, offset, maxWait)
+// sample is of how many records timeAt takes the middle one: half of them less one may have wrong clocks.
+const sample = 9
+
+// timeAt returns the time of the log at an offset, epoch ms: the timestamp of the record
+// there where the broker set it. Those of producers may be anything, so of the first that are
+// not ahead the middle one counts.
+func (b *broker) timeAt(ctx context.Context, partition int32, offset int64, isAhead func(logged) bool) (ms int64, err error) {
+	end, err := b.offset(ctx, partition, toEnd)
 	if err != nil {
 		return 0, err
 	}
-	if len(res.records) == 0 {
-		return 0, fmt.Errorf("there is no record at offset %d of %s/%d", offset, b.topic, partition)
+	var times []int64
+	for from := offset; from < end && len(times) < sample; {
+		res, err := b.fetch(ctx, partition, from, maxWait)
+		if err != nil {
+			return 0, err
+		}
+		for _, rec := range res.records {
+			switch {
+			case isAhead(rec) || len(times) == sample:
+			case rec.byBroker && len(times) == 0:
+				return rec.Timestamp.UnixMilli(), nil
+			default:
+				times = append(times, rec.Timestamp.UnixMilli())
+			}
+		}
+		from = max(res.next, from+1)
 	}
-	return res.records[0].Timestamp.UnixMilli(), nil
+	if len(times) == 0 {
+		return 0, nil // Nothing there has a time that counts, so from the start time on.
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
 }
 
 // How long a broker may hold a fetch that has nothing to bring, at most: then it is
@@ -324,10 +351,11 @@ func (b *broker) each(ctx context.Context, partition int32, from, to int64, f fu
 	return nil
 }
 
-func (b *broker) tryFetch(ctx context.Context, partition int32, offset int64, hold time.Duration) (*fetched, error) {
+// ask is a fetch as Kafka answers it, and the id of the topic.
+func (b *broker) ask(ctx context.Context, partition int32, offset int64, hold time.Duration) (id [16]byte, res *kmsg.FetchResponseTopicPartition, err error) {
 	l, id, err := b.leader(ctx, partition)
 	if err != nil {
-		return nil, err
+		return id, nil, err
 	}
 	req := kmsg.NewPtrFetchRequest()
 	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(hold.Milliseconds()), 1, maxFetch
@@ -338,17 +366,25 @@ func (b *broker) tryFetch(ctx context.Context, partition int32, offset int64, ho
 	req.Topics = append(req.Topics, topic)
 	answer, err := l.request(ctx, req)
 	if err != nil {
-		return nil, err
+		return id, nil, err
 	}
-	res := answer.(*kmsg.FetchResponse)
-	if err := kerr.ErrorForCode(res.ErrorCode); err != nil {
-		return nil, err
+	all := answer.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(all.ErrorCode); err != nil {
+		return id, nil, err
 	}
-	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
-		return nil, errors.New("the answer is empty")
+	if len(all.Topics) != 1 || len(all.Topics[0].Partitions) != 1 {
+		return id, nil, errors.New("the answer is empty")
+	}
+	return id, &all.Topics[0].Partitions[0], nil
+}
+
+func (b *broker) tryFetch(ctx context.Context, partition int32, offset int64, hold time.Duration) (*fetched, error) {
+	id, res, err := b.ask(ctx, partition, offset, hold)
+	if err != nil {
+		return nil, err
 	}
 	opts := kgo.ProcessFetchPartitionOpts{KeepControlRecords: true, Offset: offset, Topic: b.topic, Partition: partition}
-	fp, next := kgo.ProcessFetchPartition(opts, &res.Topics[0].Partitions[0], decompressor, nil)
+	fp, next := kgo.ProcessFetchPartition(opts, res, decompressor, nil)
 	if fp.Err != nil && len(fp.Records) == 0 {
 		return nil, fp.Err // Else what was good is kept; the next fetch meets the fault again, at its beginning.
 	}
@@ -356,7 +392,7 @@ func (b *broker) tryFetch(ctx context.Context, partition int32, offset int64, ho
 	for i, rec := range fp.Records {
 		f.records[i] = logged{rec, rec.Attrs.TimestampType() == byBroker}
 	}
-	for b := range batches(res.Topics[0].Partitions[0].RecordBatches) {
+	for b := range batches(res.RecordBatches) {
 		f.first = min(f.first, b.first)
 		b.stamp(f.records)
 	}

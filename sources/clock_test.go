@@ -130,7 +130,7 @@ func TestTheEmbeddedBrokerStamps(t *testing.T) {
 	b := newBroker(kafkaconn.At(k.Addr()), topic)
 	defer b.close()
 	first := slices.IndexFunc(records, func(rec Record) bool { return rec.Time >= middle })
-	if start, _, err := b.startAt(t.Context(), 0, middle); err != nil || start > int64(first) {
+	if start, _, err := b.startAt(t.Context(), 0, middle, func(logged) bool { return false }); err != nil || start > int64(first) {
 		t.Errorf("a read from %d begins at offset %d, %v; offset %d came then", middle, start, err, first)
 	}
 }
@@ -212,7 +212,7 @@ func TestWhatComesWhileTheStartIsFoundIsRead(t *testing.T) {
 		b := newBroker(kafkaconn.At(addr), topic)
 		defer b.close()
 		first := there * 2 // The one that came in the round before is not young enough either.
-		start, _, err := b.startAt(t.Context(), 0, now-minute)
+		start, _, err := b.startAt(t.Context(), 0, now-minute, func(logged) bool { return false })
 		if err != nil || start > first {
 			t.Errorf("with %d older records the read begins at %d, %v; the record that came meanwhile has the offset %d", there, start, err, first)
 		}

@@ -220,7 +220,7 @@ func (p *partition) take(boundMs int64) {
 // highest timestamp so far less the bound, no later record can be before it.
 func (p *partition) see(boundMs int64) {
 	if rec := p.peek(); rec != nil {
-		p.time, p.begun = max(p.time, rec.Time-boundMs), true
+		p.time, p.begun = max(p.time, rec.Newest-boundMs), true
 		p.lag.time.Store(rec.Time)
 	}
 	if p.head.taken == len(p.head.records) && p.head.next != p.next {

@@ -60,6 +60,9 @@ func newSeenIDs(horizonMs int64, limit int) *seenIDs {
 
 // see remembers an id and returns whether it was known.
 func (s *seenIDs) see(id recordID, time int64) (duplicate bool) {
+	if time < s.newest-tolerance {
+		s.newest = time // A broker's clock that was ahead was set back.
+	}
 	s.newest = max(s.newest, time)
 	oldest := s.newest - s.horizonMs
 	for s.n > 0 && s.queue[s.first].time < oldest {
@@ -150,7 +153,7 @@ func (r *reader) preRead(ctx context.Context, partition int32, offset int64, see
 	}
 	c := cursor{}
 	return r.broker.each(ctx, partition, max(from, first), offset, func(rec logged) {
-		c.follow(rec, r.options.SkewMs, time.Now())
+		c.follow(rec, r.isOldAhead(rec))
 		if id, ok := idOf(rec.Record); ok {
 			seen.see(id, c.newest)
 		}
@@ -163,7 +166,7 @@ func (r *reader) timeBefore(ctx context.Context, partition int32, first, offset 
 	for back := int64(1); !ok; back *= 32 {
 		from := max(first, offset-back)
 		err := r.broker.each(ctx, partition, from, offset, func(rec logged) {
-			if !rec.isAhead(r.options.SkewMs, time.Now()) {
+			if !r.isOldAhead(rec) {
 				ms, ok = rec.Timestamp.UnixMilli(), true
 			}
 		})

@@ -3,7 +3,6 @@ package sources
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -34,7 +33,9 @@ type cursor struct {
 	began     int64 // Timestamp of the first record then, epoch ms.
 	offset    int64 // To be fetched next.
 	inner     int64 // Of the transaction whose marker is there, records before this offset are out.
-	newest    int64 // The newest timestamp of its records, epoch ms.
+	newest    int64 // The newest timestamp of its records, epoch ms; at the beginning the start time.
+	known     int64 // The end of the log when the read began; -1 = not asked yet.
+	sky       skyline
 	topic     [16]byte
 	epoch     int32            // Of the leader that took the record before offset; -1 = not known.
 	decoder   *metric.Decoder  // It knows the tags of a partition after a while.
@@ -45,7 +46,7 @@ type cursor struct {
 
 func (r *reader) newCursor(f found) *cursor {
 	return &cursor{
-		partition: f.id, start: f.start, offset: f.start, inner: f.inner, newest: f.newest, epoch: -1,
+		partition: f.id, start: f.start, offset: f.start, inner: f.inner, newest: max(f.newest, r.options.StartMs), known: -1, epoch: -1,
 		decoder: r.decoder(), open: make(map[int64]*begun), complete: f.start == 0 || f.from == f.start, back: f.from,
 	}
 }
@@ -203,16 +204,24 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 	a.slow = took >= hold+stall
 	a.lost = res.next - c.offset - int64(len(res.records))
 	now := sent.Add(took)
-	for _, rec := range res.records {
+	if c.known < 0 {
+		c.known = res.end
+	}
+	for i, rec := range res.records {
+		wrong, err := r.isWrong(ctx, c, res, i, now)
+		if err != nil {
+			return r.sendFirst(c, &a, send, err)
+		}
 		if c.began == 0 {
-			c.began = rec.Timestamp.UnixMilli()
+			c.follow(rec, wrong)
+			c.began = c.newest
 		}
 		c.epoch = rec.LeaderEpoch
 		switch {
 		case rec.Attrs.IsControl():
 			if !c.complete && (isCommit(rec.Record) || isAbort(rec.Record)) {
 				if err := r.lookBack(ctx, c); err != nil {
-					return err
+					return r.sendFirst(c, &a, send, err)
 				}
 			}
 			if committed := c.ends(rec.Record); committed != nil {
@@ -222,7 +231,7 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 					return nil
 				}
 				c.offset = rec.Offset
-				if more, err := r.readTransaction(ctx, c, committed, rec.Record, res.end, sent, send); err != nil || !more {
+				if more, err := r.readTransaction(ctx, c, committed, rec, wrong, res.end, sent, send); err != nil || !more {
 					return err
 				}
 				delete(c.open, rec.ProducerID)
@@ -231,7 +240,7 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 		case rec.Attrs.IsTransactional():
 			c.begins(rec.Record)
 		default:
-			c.add(&a, rec, r.options.SkewMs, now)
+			r.add(c, &a, rec, wrong, now)
 		}
 		c.offset, c.inner = rec.Offset+1, 0
 		a.next = c.offset
@@ -254,35 +263,44 @@ func (c *cursor) answer(at time.Time, end int64) answer {
 	return answer{next: c.offset, from: c.from(), at: at, end: end}
 }
 
-// isAhead reports whether a record's timestamp is ahead of our clock. The one clock is
-// the broker's where it stamps records; a producer's that is ahead must not take the
-// others of its partition along.
-func (l logged) isAhead(skewMs int64, now time.Time) bool {
-	return !l.byBroker && l.Timestamp.UnixMilli() > now.UnixMilli()+skewMs
-}
-
-// follow moves the time of the log on with a record. It reports whether the record's
-// own is out of the question.
-func (c *cursor) follow(rec logged, skewMs int64, now time.Time) (ahead bool) {
-	if rec.isAhead(skewMs, now) {
-		return true
+// sendFirst hands over what came before something that failed: the cursor stands behind it.
+func (*reader) sendFirst(c *cursor, a *answer, send func(*answer) bool, err error) error {
+	if a.next = c.offset; len(a.records) > 0 {
+		send(a)
 	}
-	c.newest = max(c.newest, rec.Timestamp.UnixMilli())
-	return false
+	return err
 }
 
-// add decodes a record that counts where it stands in the log.
-func (c *cursor) add(a *answer, rec logged, skewMs int64, now time.Time) {
-	ahead := c.follow(rec, skewMs, now)
-	out := Record{Partition: c.partition, Offset: rec.Offset, Time: rec.Timestamp.UnixMilli(), Newest: c.newest}
+// follow moves the time of the log on with a record, unless its own does not count.
+func (c *cursor) follow(rec logged, wrong bool) {
+	if !wrong {
+		c.newest = max(c.newest, rec.Timestamp.UnixMilli())
+	}
+}
+
+// add decodes a record that counts where it stands in the log. A producer's timestamp that
+// is ahead makes it a dead letter; a broker's that is wrong is not the producer's fault: it
+// counts at the time of the log before it.
+func (r *reader) add(c *cursor, a *answer, rec logged, wrong bool, now time.Time) {
+	at := rec.Timestamp.UnixMilli()
+	if limit := now.UnixMilli() + r.options.ClockMs + tolerance; rec.byBroker && at <= limit && at < c.newest-tolerance && c.newest > limit {
+		r.setBack(c, at)
+	}
+	c.follow(rec, wrong)
+	out := Record{Partition: c.partition, Offset: rec.Offset, Time: max(at, 0), Newest: c.newest}
 	out.id, out.hasID = idOf(rec.Record)
-	if ahead {
+	switch {
+	case wrong && rec.byBroker:
+		wrongClock.Inc()
+		out.Time = c.newest
+		c.decode(&out, rec.Record)
+	case wrong:
 		out.Time, out.Key, out.Value = c.newest, rec.Key, rec.Value
 		out.Unreadable = metric.Fault{
 			Code:   metric.CodeFromTheFuture,
-			Detail: fmt.Sprintf("the record's timestamp is %v ahead of the clock of the pipeline", rec.Timestamp.Sub(now).Round(time.Millisecond)),
+			Detail: "the record's timestamp, " + rec.Timestamp.UTC().Format("2006-01-02T15:04:05.000Z") + ", is ahead of the clock of the pipeline",
 		}
-	} else {
+	default:
 		c.decode(&out, rec.Record)
 	}
 	a.put(out, rec.Record)

@@ -18,6 +18,10 @@ var (
 	abortedRecords = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_source_aborted_records_total", Help: "Records of transactions that were aborted: they count nothing. Normal: few.",
 	})
+	wrongClock = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_source_wrong_clock_records_total",
+		Help: "Records that a broker took while its clock was wrong, by more than 5 s: they count at the time of those before them. Normal: 0.",
+	})
 	forgottenIDs = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_source_ids_forgotten_total",
 		Help: "Ids of records that were forgotten before --dedupe was over, because their partition had more of them than memory is for. Normal: 0; a repeated request may count twice.",
@@ -29,5 +33,5 @@ var (
 
 // Collectors returns the metrics of the source.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{readErrors, lostRecords, remade, abortedRecords, forgottenIDs, duplicates, lagCollector{}}
+	return []prometheus.Collector{readErrors, lostRecords, remade, abortedRecords, wrongClock, forgottenIDs, duplicates, lagCollector{}}
 }

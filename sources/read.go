@@ -28,6 +28,8 @@ type Options struct {
 	AlignMs int64 // Partitions are read at most this far apart in pipeline time.
 	LeadMs  int64 // The source stays at most this far ahead of the slowest key group of this process. 0 = the runner holds it back.
 	SkewMs  int64 // How far ahead of its record's timestamp an event may be.
+	LateMs  int64 // How far behind the newest timestamp of its partition an event may be.
+	ClockMs int64 // How far the clock of this machine was behind that of Redis at the start; 0 when it was not.
 
 	PacketBytes int64 // With more than this on its way to key groups, the source goes no further than their timers need. 0 = no limit.
 	ReadBytes   int64 // With more than this fetched and not emitted, only partitions without anything fetch. 0 = no limit.

@@ -54,6 +54,7 @@ func Close(run string) {
 	}
 	progress.Delete(run)
 	endpoints.Delete(run)
+	setBacks.Delete(run)
 }
 
 // reader fetches and decodes the partitions of one shard in the background.
@@ -188,7 +189,7 @@ func (r *reader) lookUp(ctx context.Context, pos Position) ([]found, error) {
 			o := &pos.Next[i]
 			f.start, f.inner, f.from, f.newest, f.time = o.Next, o.Inner, o.From, o.Newest, o.Time
 		} else if !pos.Started {
-			if f.start, f.since, err = r.broker.startAt(ctx, id, r.options.StartMs); err != nil {
+			if f.start, f.since, err = r.broker.startAt(ctx, id, r.options.StartMs, r.isOldAhead); err != nil {
 				return nil, err
 			}
 			if f.since > 0 {

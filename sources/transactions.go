@@ -87,9 +87,11 @@ func (c *cursor) openSince() (since int64) {
 
 // readTransaction hands over the records of a transaction that is committed. more
 // is false when send wants none.
-func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marker *kgo.Record, end int64, at time.Time, send func(*answer) bool) (more bool, err error) {
+func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marker logged, wrong bool, end int64, at time.Time, send func(*answer) bool) (more bool, err error) {
 	committed := marker.Timestamp.UnixMilli()
-	c.newest = max(c.newest, committed)
+	if c.follow(marker, wrong); wrong {
+		committed = c.newest
+	}
 	for offset := max(t.first, c.inner); offset < marker.Offset; {
 		res, err := r.broker.fetch(ctx, c.partition, offset, maxWait)
 		if err != nil {

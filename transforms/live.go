@@ -28,6 +28,8 @@ type Resume struct {
 	Ends    map[string]int64        // The newest window end by metric key, epoch ms.
 	Whole   map[results.Stream]bool // Whether the newest result of a history was complete.
 	BeganMs int64                   // When the run began, by the wall clock.
+	Anew    map[string]bool         // By metric key: its histories are to be written again, as far back as they reach.
+	ClockMs int64                   // How far the clock of this machine was behind that of Redis.
 }
 
 var runs sync.Map // Run → *live.

@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/internal/clock"
 )
 
 // Config says where the canary sends to, and where it watches.
@@ -90,6 +92,12 @@ func (c *Canary) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { c.send(ctx) })
 	running.Go(func() { c.follow(ctx) })
+	running.Go(func() {
+		clock.Watch(ctx, func(by time.Duration) {
+			c.config.Log.Warn("the clock was set, or the machine slept: nothing is said of the events under way", "by", by)
+			c.ledger.forgive(time.Now())
+		})
+	})
 	running.Wait()
 	c.client.CloseIdleConnections()
 	return nil

@@ -2,6 +2,7 @@ package canary
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,6 +15,7 @@ type ledger struct {
 	mu     sync.Mutex
 	events map[int64]*event // By slot.
 	seen   time.Time        // Time of the newest event that was seen, or the start.
+	used   []int64          // The last slots that were sent in: a clock that goes back comes to them again.
 }
 
 // event is the one of a slot.
@@ -48,6 +50,8 @@ const (
 	// Without results nothing is judged; then what is older than this is given up. The
 	// histories do not reach back further.
 	patience = 10 * time.Minute
+	// usedSlots are more than a window has, with all that may come late.
+	usedSlots = 4096
 )
 
 // Verdicts about acknowledged events.
@@ -70,12 +74,28 @@ func newLedger(m *metrics, log *slog.Logger, start time.Time) *ledger {
 
 func slotOf(t time.Time) int64 { return t.Unix() }
 
-// add takes an event that is about to be sent.
-func (l *ledger) add(at time.Time) {
+// add takes an event that is about to be sent; false when its slot has had one.
+func (l *ledger) add(at time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.events[slotOf(at)] = &event{at: at}
+	slot := slotOf(at)
+	if slices.Contains(l.used, slot) {
+		return false
+	}
+	if l.used = append(l.used, slot); len(l.used) > 2*usedSlots {
+		l.used = append(l.used[:0], l.used[usedSlots:]...)
+	}
+	l.events[slot] = &event{at: at}
 	l.judge(func(slot int64) bool { return at.Sub(time.Unix(slot, 0)) > patience })
+	return true
+}
+
+// forgive forgets what is under way: its times are those of a clock that was set since.
+func (l *ledger) forgive(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.events)
+	l.seen = now
 }
 
 // acknowledge says that ingest has promised not to lose the event.

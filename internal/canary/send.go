@@ -46,11 +46,10 @@ func (c *Canary) send(ctx context.Context) {
 		case <-timer.C:
 		}
 		now := time.Now().Truncate(time.Millisecond)
-		if slotOf(now) != slotOf(at) {
+		if slotOf(now) != slotOf(at) || !c.ledger.add(now) {
 			c.metrics.sent.WithLabelValues(sentSkipped).Inc()
 			continue
 		}
-		c.ledger.add(now)
 		under.Go(func() {
 			outcome, err := c.post(ctx, now)
 			if ctx.Err() != nil {

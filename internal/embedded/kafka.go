@@ -132,7 +132,7 @@ func StartKafka(ctx context.Context, c KafkaConfig) (*Kafka, error) {
 		return nil, fmt.Errorf("cannot make the topics of the embedded Kafka: %w", err)
 	}
 	ctx, k.stop = context.WithCancel(context.WithoutCancel(ctx))
-	keeper := keeper{client: k.client, dir: c.Dir, topic: c.Topic, bound: c.MaxBytes, segment: c.segment(), log: c.Log}
+	keeper := keeper{client: k.client, dir: c.Dir, topic: c.Topic, bound: c.MaxBytes, segment: c.segment(), expiry: newExpiry(c.MaxAge, c.Log), log: c.Log}
 	go func() {
 		defer close(k.kept)
 		keeper.run(ctx)
@@ -163,8 +163,8 @@ type topic struct {
 
 func (c *KafkaConfig) topics() []topic {
 	return []topic{
-		// No bound of bytes for each partition: see keeper.
-		{c.Topic, c.Partitions, bounds(c.segment(), -1, c.MaxAge)},
+		// No bounds of bytes and age for each partition: see keeper and expiry.
+		{c.Topic, c.Partitions, bounds(c.segment(), -1, -time.Millisecond)},
 		// One partition: the broker counts live records, but their file goes only when all in it are
 		// dead, so one segment is set aside for that.
 		{c.DeadLetters, 1, bounds(deadLetterBytes/segmentsAPartition, deadLetterBytes-deadLetterBytes/segmentsAPartition, deadLetterAge)},

@@ -29,6 +29,7 @@ type keeper struct {
 	topic   string
 	bound   int64
 	segment int64 // Records go away in whole segments.
+	expiry  *expiry
 	log     *slog.Logger
 }
 
@@ -53,6 +54,7 @@ func (k *keeper) run(ctx context.Context) {
 // heldFile is a segment and its size on disk.
 type heldFile struct {
 	base, size int64
+	path       string
 }
 
 // keep removes the oldest segments of the largest partitions until the topic is within its bound.
@@ -61,7 +63,17 @@ func (k *keeper) keep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	first, removed, left := trim(partitions, k.bound-k.segment)
+	first, err := k.expiry.look(partitions, time.Now())
+	if err != nil {
+		return fmt.Errorf("cannot look for records that are too old: %w", err)
+	}
+	trimmed, removed, left := trim(partitions, k.bound-k.segment)
+	if first == nil {
+		first = trimmed
+	}
+	for p, offset := range trimmed {
+		first[p] = max(first[p], offset)
+	}
 	topicBytes.Set(float64(left))
 	if len(first) == 0 {
 		return nil
@@ -81,7 +93,7 @@ func (k *keeper) keep(ctx context.Context) error {
 	}
 	for _, t := range res.Topics {
 		for _, p := range t.Partitions {
-			// Out of range: they went by their age meanwhile.
+			// Out of range: they were gone before.
 			if err := kerr.ErrorForCode(p.ErrorCode); err != nil && !errors.Is(err, kerr.OffsetOutOfRange) {
 				return fmt.Errorf("cannot delete records of partition %d: %w", p.Partition, err)
 			}
@@ -155,12 +167,12 @@ func heldFiles(partition string) ([]heldFile, error) {
 	for _, s := range segments {
 		info, err := os.Stat(s.path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // It went by its age meanwhile.
+			continue // It went meanwhile.
 		}
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, heldFile{s.base, info.Size()})
+		files = append(files, heldFile{s.base, info.Size(), s.path})
 	}
 	slices.SortFunc(files, func(a, b heldFile) int { return cmp.Compare(a.base, b.base) })
 	return files, nil

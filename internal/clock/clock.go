@@ -1,0 +1,68 @@
+// Package clock notices that the clock of this machine was set, or that it went on
+// while the machine slept.
+package clock
+
+import (
+	"context"
+	"time"
+)
+
+// Tolerance is by how much clocks may be set at once, and differ between machines, without anything being done about it.
+const Tolerance = 5 * time.Second
+
+// every is how often a Watch looks.
+const every = 200 * time.Millisecond
+
+// Watch calls stepped whenever the clock was set forward or back by more than
+// Tolerance, in one step or in several, until ctx ends. While a machine sleeps the
+// monotonic clock stands still on most systems: waking up is a step forward.
+func Watch(ctx context.Context, stepped func(by time.Duration)) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	s := NewSteps(time.Now())
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if by := s.Look(time.Now()); by != 0 {
+			stepped(by)
+		}
+	}
+}
+
+// Steps is Watch for who looks by himself.
+type Steps struct {
+	last time.Time
+	sum  time.Duration // Of steps so far.
+}
+
+// NewSteps begins at a moment.
+func NewSteps(now time.Time) *Steps { return &Steps{last: now} }
+
+// Look returns by how much the clock was set, 0 when that is within Tolerance.
+func (w *Steps) Look(now time.Time) (by time.Duration) {
+	by = w.step(now.Sub(w.last), Elapsed(w.last, now))
+	w.last = now
+	return by
+}
+
+// step is Look, told what has passed by the monotonic and by the wall clock.
+func (w *Steps) step(passed, wall time.Duration) (by time.Duration) {
+	w.sum += wall - passed
+	// The two differ a little all the time, by up to a thousandth.
+	drift := max(0, passed/1000)
+	w.sum -= min(max(w.sum, -drift), drift)
+	if w.sum.Abs() <= Tolerance {
+		return 0
+	}
+	by, w.sum = w.sum, 0
+	return by
+}
+
+// Elapsed is the time between two moments by the wall clock, which goes on while a machine sleeps, and may be set.
+func Elapsed(from, to time.Time) time.Duration { return to.Round(0).Sub(from.Round(0)) }
+
+// Longer is the time between two moments by the clock that says more.
+func Longer(from, to time.Time) time.Duration { return max(to.Sub(from), Elapsed(from, to)) }

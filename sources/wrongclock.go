@@ -1,0 +1,162 @@
+package sources
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"pulseboard/internal/clock"
+)
+
+// The timestamps of a broker are the clock of the log, unless that clock was wrong. It
+// shows when it is set right:
+//
+//	10:00:01  10:00:02  12:00:03  12:00:04  10:00:05  10:00:06 …
+//	                    └─── ahead: more records after them say so than do not
+//	10:00:01  10:00:02  08:00:03  08:00:04  10:00:05
+//	                    └─── behind: more than an event may be late
+//
+// Such a record counts at the time of the log before it, moves no time, and is counted.
+// That is so in every replay. What the clock of this machine adds is that a record
+// which is ahead of now was ahead when it came too, since now is later.
+
+// tolerance is by how much the clocks of a broker and of this machine may differ, ms.
+const tolerance = int64(clock.Tolerance / time.Millisecond)
+
+// isAhead reports whether a record's timestamp is out of the question by the clock
+// of this machine. known is the end of the log when the read began: of what came since,
+// the broker may be right, and we be slow.
+func (r *reader) isAhead(l logged, known int64, now time.Time) bool {
+	o := &r.options
+	limit := now.UnixMilli()
+	switch {
+	case !l.byBroker:
+		limit += o.SkewMs
+	case l.Offset < known:
+		limit += o.ClockMs + tolerance
+	default:
+		limit += o.ClockMs + max(o.LateMs, tolerance)
+	}
+	return l.Timestamp.UnixMilli() > limit
+}
+
+// isOldAhead is isAhead of a record that was there when the read began.
+func (r *reader) isOldAhead(l logged) bool { return r.isAhead(l, math.MaxInt64, time.Now()) }
+
+// isWrong reports whether the record i of what a fetch brought has a time that does not
+// count. So it is ahead when a producer set it, or the broker's clock was wrong.
+func (r *reader) isWrong(ctx context.Context, c *cursor, res *fetched, i int, now time.Time) (bool, error) {
+	rec := res.records[i]
+	at := rec.Timestamp.UnixMilli()
+	switch {
+	case r.isAhead(rec, c.known, now):
+		return true, nil
+	case !rec.byBroker:
+		return false, nil
+	case at > c.newest+tolerance: // Nobody sent anything meanwhile, or the clock was set.
+		return r.isOutvoted(ctx, c, res, i)
+	}
+	return at < c.newest-max(r.options.LateMs, tolerance), nil
+}
+
+// skyline is the timestamps of a part of the log, ahead of where it is read.
+type skyline struct {
+	end  int64 // Up to this offset it is known.
+	runs []run
+}
+
+// run is records one after the other that were taken within a second.
+type run struct{ first, at, records int64 }
+
+func (s *skyline) add(first, at, records int64) {
+	if n := len(s.runs); n > 0 && s.runs[n-1].at/1000 == at/1000 {
+		s.runs[n-1].records += records
+		return
+	}
+	s.runs = append(s.runs, run{first, at, records})
+}
+
+// isOutvoted reports whether at some place more records have followed the one at an offset that are
+// of the time before a limit than of the time after it.
+func (s *skyline) isOutvoted(offset, limit int64) bool {
+	votes := int64(0)
+	for _, r := range s.runs {
+		switch {
+		case r.first < offset:
+		case r.at < limit:
+			votes -= r.records
+		default:
+			votes += r.records
+		}
+		if votes < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// isOutvoted looks ahead in the log, once for all of what is there.
+func (r *reader) isOutvoted(ctx context.Context, c *cursor, res *fetched, i int) (bool, error) {
+	rec := res.records[i]
+	if rec.Offset >= c.sky.end {
+		c.sky = skyline{end: res.next}
+		for _, later := range res.records[i:] {
+			if later.byBroker {
+				c.sky.add(later.Offset, later.Timestamp.UnixMilli(), 1)
+			}
+		}
+		if err := r.broker.heads(ctx, c.partition, res.next, res.end, func(b batch) {
+			if b.isByBroker() {
+				c.sky.add(b.first, b.newest, b.last-b.first+1)
+			}
+			c.sky.end = b.last + 1
+		}); err != nil {
+			c.sky = skyline{}
+			return false, err
+		}
+	}
+	return c.sky.isOutvoted(rec.Offset, rec.Timestamp.UnixMilli()-tolerance), nil
+}
+
+// heads calls f with the batches of a part of the log, without what is in them.
+func (b *broker) heads(ctx context.Context, partition int32, from, to int64, f func(batch)) error {
+	for from < to {
+		_, res, err := b.ask(ctx, partition, from, maxWait)
+		if err == nil {
+			err = kerr.ErrorForCode(res.ErrorCode)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot look ahead from offset %d of %s/%d: %w", from, b.topic, partition, err)
+		}
+		next := from
+		for head := range batches(res.RecordBatches) {
+			if next = max(next, head.last+1); head.last >= from {
+				f(head)
+			}
+		}
+		if next == from {
+			return nil // It holds nothing that can be read here; the read itself says so.
+		}
+		from = next
+	}
+	return nil
+}
+
+// setBack is told once that the log's time, by which results were published, was ahead:
+// the broker's clock was set back.
+func (r *reader) setBack(c *cursor, at int64) {
+	err := fmt.Errorf("the clock of the broker of partition %d was set back by %v", c.partition, time.Duration(c.newest-at)*time.Millisecond)
+	if tell, ok := setBacks.Load(r.options.Run); ok {
+		tell.(func(error))(err)
+	}
+}
+
+var setBacks sync.Map // Run → func(error).
+
+// OnSetBack says whom to tell when time must go back in a run, which no runner can: it
+// must begin anew. Close ends it.
+func OnSetBack(run string, tell func(error)) { setBacks.Store(run, tell) }
