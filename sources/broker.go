@@ -229,47 +229,6 @@ func (b *broker) endOfEpoch(ctx context.Context, partition, epoch int32) (int64,
 	return res.Topics[0].Partitions[0].EndOffset, kerr.ErrorForCode(res.Topics[0].Partitions[0].ErrorCode)
 }
 
-// startAt returns the offset of the first record at or after startMs, and from
-// when on every record is read: 0 when that is since the partition's first.
-func (b *broker) startAt(ctx context.Context, partition int32, startMs int64) (start, since int64, err error) {
-	first, err := b.offset(ctx, partition, fromStart)
-	if err != nil || startMs == 0 && first == 0 {
-		return first, 0, err
-	}
-	if start, err = b.offset(ctx, partition, max(startMs, 0)); err != nil {
-		return 0, 0, err
-	}
-	switch {
-	case start < 0:
-		start, err = b.offset(ctx, partition, toEnd)
-		if start == 0 {
-			return 0, 0, err
-		}
-		return start, startMs, err
-	case start == 0:
-		return 0, 0, nil
-	case start > first:
-		// Older records are there, and not needed.
-		start, err = b.batchAt(ctx, partition, start, startMs)
-		return start, startMs, err
-	}
-	// Retention took the older ones: covered from the first that is left.
-	since, err = b.timeOf(ctx, partition, start)
-	return start, max(since, startMs), err
-}
-
-// timeOf returns the timestamp of the record at an offset, which must be there.
-func (b *broker) timeOf(ctx context.Context, partition int32, offset int64) (int64, error) {
-	res, err := b.fetch(ctx, partition, offset, maxWait)
-	if err != nil {
-		return 0, err
-	}
-	if len(res.records) == 0 {
-		return 0, fmt.Errorf("there is no record at offset %d of %s/%d", offset, b.topic, partition)
-	}
-	return res.records[0].Timestamp.UnixMilli(), nil
-}
-
 // How long a broker may hold a fetch that has nothing to bring, at most: then it is
 // heard of again. Lag is told by its last word.
 const maxWait = 400 * time.Millisecond

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/kafkaconn"
@@ -94,6 +95,45 @@ func TestNoClockMovesOthers(t *testing.T) {
 		default:
 			t.Errorf("%s is neither a dead letter nor too late: %+v", rec.Key, rec)
 		}
+	}
+}
+
+// Where retention took what was older, what is left is covered from when its first record
+// came. A clock that was ahead says nothing of that: else no window would be complete until then.
+func TestAFastClockDoesNotBeginTheLog(t *testing.T) {
+	const topic = "events"
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	addr := cluster.ListenAddrs()[0]
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	b := newBroker(kafkaconn.At(addr), topic)
+	defer b.close()
+	now := time.Now().UnixMilli()
+	writeAt(t, addr, topic, "m", now-60_000)
+	writeAt(t, addr, topic, "m", now+3_540_000)
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	of, p := kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
+	of.Topic, p.Offset = topic, 1
+	of.Partitions = append(of.Partitions, p)
+	req.Topics = append(req.Topics, of)
+	if _, err := req.RequestWith(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	start, since, err := b.startAt(t.Context(), 0, now-600_000)
+	if err != nil || start != 1 || since < now || since > time.Now().UnixMilli() {
+		t.Errorf("with the fast clock's alone it is read from offset %d, and covered since %d ms ago, %v", start, now-since, err)
+	}
+	writeAt(t, addr, topic, "m", now-30_000)
+	start, since, err = b.startAt(t.Context(), 0, now-600_000)
+	if err != nil || start != 1 || since != now-30_000 {
+		t.Errorf("with another behind it is read from offset %d, and covered since %d ms ago, %v", start, now-since, err)
 	}
 }
 

@@ -150,7 +150,9 @@ func (r *reader) preRead(ctx context.Context, partition int32, offset int64, see
 	}
 	c := cursor{}
 	return r.broker.each(ctx, partition, max(from, first), offset, func(rec logged) {
-		c.follow(rec, r.options.SkewMs, time.Now())
+		if rec.isTime(r.options.SkewMs, time.Now()) {
+			c.newest = max(c.newest, rec.Timestamp.UnixMilli())
+		}
 		if id, ok := idOf(rec.Record); ok {
 			seen.see(id, c.newest)
 		}
@@ -163,7 +165,7 @@ func (r *reader) timeBefore(ctx context.Context, partition int32, first, offset 
 	for back := int64(1); !ok; back *= 32 {
 		from := max(first, offset-back)
 		err := r.broker.each(ctx, partition, from, offset, func(rec logged) {
-			if !rec.isAhead(r.options.SkewMs, time.Now()) {
+			if rec.isTime(r.options.SkewMs, time.Now()) {
 				ms, ok = rec.Timestamp.UnixMilli(), true
 			}
 		})

@@ -31,7 +31,6 @@ type answer struct {
 type cursor struct {
 	partition int32
 	start     int64 // Where the read began.
-	began     int64 // Timestamp of the first record then, epoch ms.
 	offset    int64 // To be fetched next.
 	inner     int64 // Of the transaction whose marker is there, records before this offset are out.
 	newest    int64 // The newest timestamp of its records, epoch ms.
@@ -167,7 +166,7 @@ func (r *reader) findAgain(ctx context.Context, c *cursor) {
 func (c *cursor) restart(offset int64) {
 	c.offset, c.inner, c.topic, c.epoch = offset, 0, [16]byte{}, -1
 	clear(c.open)
-	c.start, c.began, c.complete = offset, 0, true
+	c.start, c.complete = offset, true
 }
 
 // hold is how long the broker may wait for records before it answers that there
@@ -204,14 +203,11 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 	a.lost = res.next - c.offset - int64(len(res.records))
 	now := sent.Add(took)
 	for _, rec := range res.records {
-		if c.began == 0 {
-			c.began = rec.Timestamp.UnixMilli()
-		}
 		c.epoch = rec.LeaderEpoch
 		switch {
 		case rec.Attrs.IsControl():
 			if !c.complete && (isCommit(rec.Record) || isAbort(rec.Record)) {
-				if err := r.lookBack(ctx, c); err != nil {
+				if err := r.lookBack(ctx, c, rec.Timestamp); err != nil {
 					return err
 				}
 			}
@@ -259,6 +255,15 @@ func (c *cursor) answer(at time.Time, end int64) answer {
 // others of its partition along.
 func (l logged) isAhead(skewMs int64, now time.Time) bool {
 	return !l.byBroker && l.Timestamp.UnixMilli() > now.UnixMilli()+skewMs
+}
+
+// isTime reports whether a record moves the time of the log on, without knowing what came
+// before it: of transactions the marker of a commit does, and what is aborted does not.
+func (l logged) isTime(skewMs int64, now time.Time) bool {
+	if l.Attrs.IsControl() {
+		return isCommit(l.Record)
+	}
+	return !l.Attrs.IsTransactional() && !l.isAhead(skewMs, now)
 }
 
 // follow moves the time of the log on with a record. It reports whether the record's
