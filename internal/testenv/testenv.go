@@ -62,7 +62,8 @@ type Topic struct {
 func Kafka(t *testing.T, topics ...Topic) string {
 	t.Helper()
 	if Real() {
-		return StartKafka(t, 1, topics...).Addr(0)
+		// Nobody kills it: on a busy machine it must not be taken for dead.
+		return startKafka(t, 1, "broker.session.timeout.ms=60000\n", nil, topics).Addr(0)
 	}
 	options := []kfake.Opt{kfake.NumBrokers(1)}
 	for _, topic := range topics {
