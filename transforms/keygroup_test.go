@@ -376,6 +376,24 @@ func TestResume(t *testing.T) {
 	h.want("104(103)! 4; 104(103)! 7")
 }
 
+// So it is where a refresh interval is added while the time before is read again: its
+// history begins with the first whole window, and has no gap.
+func TestResumeWithAnotherInterval(t *testing.T) {
+	h := newHost(t, demand(metric.Sum, 4, 2000))
+	h.live.resume = Resume{Ends: map[string]int64{"m:sum:4s": 104_000}, Whole: map[string]bool{"m:sum:4s": true}, BeganMs: 107_000}
+	h.begin("101=1")
+	h.want("")
+	h.demand(Demand{demand(metric.Sum, 4, 2000).Query, []int64{1000, 2000}})
+	h.slice("102=2")
+	h.want("")
+	h.slice("103=4")
+	h.want("")
+	h.slice("104=8")
+	h.want("105(0)! 15")
+	h.slice("105=16")
+	h.want("106(105)! 30")
+}
+
 // Of a key that readers only know half windows of, the next half ones follow: a
 // restored job goes on where it was, in the middle of its first window too.
 func TestResumeInTheFirstWindow(t *testing.T) {

@@ -143,6 +143,9 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 		}
 		for j := range pasts[i].windows {
 			r := k.result(pasts[i].query, ps[i], pasts[i].ends[j], pasts[i].due[j], &pasts[i].windows[j], sel.Matched())
+			if !k.covers(pasts[i].query, r.WindowStart) && k.live.holds(r.Key, r.WindowEnd) {
+				continue // As in evaluate, which goes on where this ends: else there is a gap.
+			}
 			ps[i].last = r.WindowEnd
 			out.add(r)
 		}
