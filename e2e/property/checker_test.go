@@ -292,7 +292,7 @@ func (c *checker) channel(key string) error {
 			return fmt.Errorf("the end %d follows %d; the message is %.300s, the history has %.300s", m.WindowEnd, before, m.text, ends[m.WindowEnd])
 		}
 		i, _ := slices.BinarySearch(sorted, m.WindowEnd)
-		if i > 0 && m.PrevEnd != sorted[i-1] && !c.changed[key] {
+		if i > 0 && m.PrevEnd != sorted[i-1] && !c.changed[key] && !c.removed[key] { // See gone.
 			return fmt.Errorf("prev_end of %d is %d, the end before it %d", m.WindowEnd, m.PrevEnd, sorted[i-1])
 		}
 		before = m.WindowEnd
