@@ -149,7 +149,7 @@ race:
 
 # Mistakes put into the pipeline one by one: the property test must see each. About ten minutes.
 mutants:
-	$(GO) test -v -count=1 -timeout 30m -tags mutants -run TestMutants ./e2e/property
+	$(GO) test -v -count=1 -timeout 60m -tags mutants -run TestMutants ./e2e/property
 
 lint:
 	$(GO) run $(GOLANGCI) run ./...

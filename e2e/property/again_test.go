@@ -102,7 +102,7 @@ func readAgain(t *testing.T, binary, addr string, l *topicLog) (unaccounted int,
 // scrape sums the series of metrics by their names.
 func scrape(url string, names map[string]float64) (map[string]float64, error) {
 	client := http.Client{Timeout: 10 * time.Second}
-	res, err := client.Get(url) //nolint:noctx // It has a timeout.
+	res, err := client.Get(url)
 	if err != nil {
 		return nil, err
 	}
