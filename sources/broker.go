@@ -292,7 +292,7 @@ func (b *broker) timeAt(ctx context.Context, partition int32, offset int64, isAh
 		from = max(res.next, from+1)
 	}
 	if len(times) == 0 {
-		return 0, nil // Nothing there has a time that counts, so from the start time on.
+		return time.Now().UnixMilli(), nil // Nothing there has a time that counts: what was before it is gone.
 	}
 	slices.Sort(times)
 	return times[len(times)/2], nil

@@ -153,7 +153,7 @@ func (r *reader) preRead(ctx context.Context, partition int32, offset int64, see
 	}
 	c := cursor{}
 	return r.broker.each(ctx, partition, max(from, first), offset, func(rec logged) {
-		c.follow(rec, r.isOldAhead(rec))
+		c.follow(rec, !rec.isTime(r.isOldAhead(rec)))
 		if id, ok := idOf(rec.Record); ok {
 			seen.see(id, c.newest)
 		}
@@ -166,7 +166,7 @@ func (r *reader) timeBefore(ctx context.Context, partition int32, first, offset 
 	for back := int64(1); !ok; back *= 32 {
 		from := max(first, offset-back)
 		err := r.broker.each(ctx, partition, from, offset, func(rec logged) {
-			if !r.isOldAhead(rec) {
+			if rec.isTime(r.isOldAhead(rec)) {
 				ms, ok = rec.Timestamp.UnixMilli(), true
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pulseboard/internal/kafkaconn"
 )
@@ -177,6 +178,38 @@ func TestDuplicatesAreKnownAfterARestart(t *testing.T) {
 		}
 		if got := tp.counted(0, int64(from)); got != strings.Join(want, " ") {
 			t.Errorf("from offset %d counted %q, want %q", from, got, strings.Join(want, " "))
+		}
+	}
+}
+
+// What is aborted is no time, nor is its marker: an id is not forgotten the sooner for it,
+// wherever a reader begins.
+func TestAnAbortForgetsNoIDs(t *testing.T) {
+	tp := newTopic(t)
+	tp.write(0, "0.00 a")
+	client, err := kgo.NewClient(kgo.SeedBrokers(tp.addr), kgo.TransactionalID("t"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	rec := &kgo.Record{Topic: "events", Value: []byte(`{"metric_name":"m","value":1}`), Timestamp: time.UnixMilli(topicBegin + 3*minute)}
+	if err := client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ProduceSync(t.Context(), rec).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	tp.written[0] += 2 // The marker is one too.
+	tp.write(0, "1.50 a", "1.51 b")
+	if got := tp.counted(0, 0); got != "0 4" {
+		t.Errorf("counted %q, want 0 4", got)
+	}
+	for from := range int64(4) {
+		if got := tp.counted(0, from+1); got != "4" {
+			t.Errorf("from offset %d counted %q, want 4", from+1, got)
 		}
 	}
 }

@@ -30,7 +30,6 @@ type answer struct {
 type cursor struct {
 	partition int32
 	start     int64 // Where the read began.
-	began     int64 // Timestamp of the first record then, epoch ms.
 	offset    int64 // To be fetched next.
 	inner     int64 // Of the transaction whose marker is there, records before this offset are out.
 	newest    int64 // The newest timestamp of its records, epoch ms; at the beginning the start time.
@@ -168,7 +167,7 @@ func (r *reader) findAgain(ctx context.Context, c *cursor) {
 func (c *cursor) restart(offset int64) {
 	c.offset, c.inner, c.topic, c.epoch = offset, 0, [16]byte{}, -1
 	clear(c.open)
-	c.start, c.began, c.complete = offset, 0, true
+	c.start, c.complete = offset, true
 }
 
 // hold is how long the broker may wait for records before it answers that there
@@ -212,15 +211,15 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 		if err != nil {
 			return r.sendFirst(c, &a, send, err)
 		}
-		if c.began == 0 {
-			c.follow(rec, wrong)
-			c.began = c.newest
-		}
 		c.epoch = rec.LeaderEpoch
 		switch {
 		case rec.Attrs.IsControl():
 			if !c.complete && (isCommit(rec.Record) || isAbort(rec.Record)) {
-				if err := r.lookBack(ctx, c); err != nil {
+				marker := rec.Timestamp
+				if wrong {
+					marker = time.UnixMilli(c.newest)
+				}
+				if err := r.lookBack(ctx, c, marker); err != nil {
 					return r.sendFirst(c, &a, send, err)
 				}
 			}
@@ -269,6 +268,15 @@ func (*reader) sendFirst(c *cursor, a *answer, send func(*answer) bool, err erro
 		send(a)
 	}
 	return err
+}
+
+// isTime reports whether a record moves the time of the log on, without knowing what came
+// before it: of transactions the marker of a commit does, and what is aborted does not.
+func (l logged) isTime(ahead bool) bool {
+	if l.Attrs.IsControl() {
+		return isCommit(l.Record)
+	}
+	return !l.Attrs.IsTransactional() && !ahead
 }
 
 // follow moves the time of the log on with a record, unless its own does not count.

@@ -22,8 +22,8 @@ type begun struct {
 }
 
 // longest is how long a transaction may be open: brokers allow 15 minutes, unless
-// transaction.max.timeout.ms says otherwise. One that began longer before the
-// records that a read begins with, and was committed after, is not found.
+// transaction.max.timeout.ms says otherwise. One that began longer before the first
+// marker that a read meets, and was committed after, is not found.
 const longest = 15 * time.Minute
 
 // isCommit reports what kind of marker a control record is; others mark changes
@@ -116,12 +116,13 @@ func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marke
 }
 
 // lookBack learns which transactions were open where the read began. It is called
-// at the first marker after that, so that a topic without any is never read back.
-func (r *reader) lookBack(ctx context.Context, c *cursor) error {
+// at the first marker after that, so that a topic without any is never read back; the
+// time of a marker is the broker's, which those of records need not be.
+func (r *reader) lookBack(ctx context.Context, c *cursor, marker time.Time) error {
 	from, stop := c.back, c.start
 	if from < 0 {
 		var err error
-		if from, err = r.broker.offset(ctx, c.partition, max(0, c.began-longest.Milliseconds())); err != nil {
+		if from, err = r.broker.offset(ctx, c.partition, max(0, marker.Add(-longest).UnixMilli())); err != nil {
 			return err
 		}
 		if from < 0 || from > stop {

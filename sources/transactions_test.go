@@ -196,3 +196,18 @@ func TestTransactionsCountOnceFromEveryPosition(t *testing.T) {
 		}
 	}
 }
+
+// What was open where a read begins is found by the time of a marker: the clock of the
+// producer whose record the read begins with may be anything.
+func TestNoClockHidesAnOpenTransaction(t *testing.T) {
+	for name, at := range stamps {
+		t.Run(name, func(t *testing.T) {
+			w := newWriters(t, 1)
+			w.send(0, 2)
+			writeAt(t, w.addr, writersTopic, "another", at(time.Now().UnixMilli()))
+			w.end(0, kgo.TryCommit)
+			names, _, _ := w.consume(found{start: 2, from: -1})
+			w.want("from the record of the other clock", slices.DeleteFunc(names, func(n string) bool { return n == "another" }), w.counts)
+		})
+	}
+}

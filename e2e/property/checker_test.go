@@ -1,8 +1,10 @@
 package property_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 // checker compares everything that was seen with the log.
 type checker struct {
+	addr    string // Of Kafka.
 	log     *topicLog
 	watch   *watch
 	demands map[string]*demand // By metric key.
@@ -93,46 +96,104 @@ func (c *checker) stream(stream string) error {
 
 func (c *checker) entry(d *demand, r *result, live bool) error {
 	c.entries++
-	n := c.log.passed(d.metric, r.WindowEnd+d.delay*1000)
+	in := c.log.window(&d.query, r.WindowStart, r.WindowEnd)
 	if !r.Complete {
-		return c.partial(d, r)
+		return c.partial(d, r, in)
 	}
-	groups, err := c.compare(d, r, n)
+	end := r.WindowEnd + d.delay*1000
+	passed := passedBy(in, end)
+	err := c.compare(d, r, in[:passed])
 	if err == nil {
 		c.exact++
-		c.count(d, r, groups)
 		return nil
 	}
-	first := c.log.passed(d.metric, r.WindowEnd+d.delay*1000-overtakenMs)
-	for m := n - 1; m >= first; m-- {
-		if groups, again := c.compare(d, r, m); again == nil {
-			c.overtaken++
-			c.count(d, r, groups)
-			return nil
-		}
-	}
-	events := c.log.events[d.metric]
-	for m := n + 1; m <= len(events); m++ {
-		// Nothing else can have changed what the window holds.
-		if e := events[m-1]; e.at < r.WindowStart || e.at >= r.WindowEnd || !d.matches(e.tags) {
+	// Nothing else can have changed what the window holds: records that were overtaken are
+	// not in it, and when it was filled in later, others are that had come by then.
+	least := passedBy(in, end-overtakenMs)
+	for n, held := range heldBy(in, int(r.events())) {
+		switch {
+		case n < least:
 			continue
-		}
-		if groups, again := c.compare(d, r, m); again == nil {
-			if live {
-				return fmt.Errorf("%w: it holds an event of pipeline time %d, which is not before its end", err, events[m-1].passes)
-			}
+		case c.compare(d, r, held) != nil:
+			continue
+		case n > passed && live:
+			return fmt.Errorf("%w: it holds an event of pipeline time %d, which is not before its end", err, in[n-1].passes)
+		case n > passed:
 			c.filled++
-			c.count(d, r, groups)
-			return nil
+		default:
+			c.overtaken++
 		}
+		return nil
 	}
 	return err
 }
 
+// passedBy is how many of the events have a pipeline time before at.
+func passedBy(in []*logged, at int64) int {
+	n, _ := slices.BinarySearchFunc(in, at, func(e *logged, at int64) int { return cmp.Compare(e.passes, at) })
+	return n
+}
+
+// mostOvertaken bounds how many events are looked for that others overtook.
+const mostOvertaken = 6
+
+// heldBy yields what a window of so many events may hold: the first n in their order,
+// without the last ones of some partitions, which were overtaken by those of others.
+func heldBy(in []*logged, events int) iter.Seq2[int, []*logged] {
+	return func(yield func(int, []*logged) bool) {
+		for n := events; n <= min(events+mostOvertaken, len(in)); n++ {
+			if n == 0 {
+				if !yield(0, nil) {
+					return
+				}
+				continue
+			}
+			last := in[n-1]
+			tails := map[int32][]int{} // By partition, the last ones first.
+			for i := n - 2; i >= 0 && in[i].passes >= last.passes-overtakenMs; i-- {
+				if e := in[i]; e.partition != last.partition {
+					tails[e.partition] = append(tails[e.partition], i)
+				}
+			}
+			for out := range choices(slices.Collect(maps.Values(tails)), n-events) {
+				held := make([]*logged, 0, events)
+				for i, e := range in[:n] {
+					if !slices.Contains(out, i) {
+						held = append(held, e)
+					}
+				}
+				if !yield(n, held) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// choices yields so many out of lists: of each the first ones.
+func choices(lists [][]int, n int) iter.Seq[[]int] {
+	return func(yield func([]int) bool) {
+		switch {
+		case n == 0:
+			yield(nil)
+			return
+		case len(lists) == 0:
+			return
+		}
+		for k := range min(n, len(lists[0])) + 1 {
+			for rest := range choices(lists[1:], n-k) {
+				if !yield(append(slices.Clone(rest), lists[0][:k]...)) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // partial checks what says of itself that it is not whole: never more than the log.
-func (c *checker) partial(d *demand, r *result) error {
+func (c *checker) partial(d *demand, r *result, in []*logged) error {
 	c.incomplete++
-	groups := c.log.window(&d.query, r.WindowStart, r.WindowEnd, len(c.log.events[d.metric]))
+	groups := d.groups(in)
 	for _, s := range r.Series {
 		n := 0
 		if g := groups[d.group(s.Tags)]; g != nil {
@@ -155,14 +216,14 @@ func (c *checker) count(d *demand, r *result, groups map[string]*content) {
 	}
 }
 
-// compare checks an entry against the first n events of its metric.
-func (c *checker) compare(d *demand, r *result, n int) (map[string]*content, error) {
-	groups := c.log.window(&d.query, r.WindowStart, r.WindowEnd, n)
+// compare checks an entry against events.
+func (c *checker) compare(d *demand, r *result, in []*logged) error {
+	groups := d.groups(in)
 	listed := map[string]bool{}
 	for _, s := range r.Series {
 		g := d.group(s.Tags)
 		if listed[g] {
-			return nil, fmt.Errorf("%v is listed twice", s.Tags)
+			return fmt.Errorf("%v is listed twice", s.Tags)
 		}
 		listed[g] = true
 		want := 0
@@ -170,16 +231,16 @@ func (c *checker) compare(d *demand, r *result, n int) (map[string]*content, err
 			want = len(groups[g].values)
 		}
 		if s.Count != int64(want) {
-			return nil, fmt.Errorf("%v: %d events, the log has %d", s.Tags, s.Count, want)
+			return fmt.Errorf("%v: %d events, the log has %d", s.Tags, s.Count, want)
 		}
 		if err := check(d.aggregation, s.Value, groups[g]); err != nil {
-			return nil, fmt.Errorf("%v of %d events: %w", s.Tags, want, err)
+			return fmt.Errorf("%v of %d events: %w", s.Tags, want, err)
 		}
 	}
 	var newest *int64
 	for g, content := range groups {
 		if !listed[g] {
-			return nil, fmt.Errorf("group %q with %d events is not listed", g, len(content.values))
+			return fmt.Errorf("group %q with %d events is not listed", g, len(content.values))
 		}
 		if newest == nil || content.newest > *newest {
 			newest = &content.newest
@@ -187,13 +248,14 @@ func (c *checker) compare(d *demand, r *result, n int) (map[string]*content, err
 	}
 	switch {
 	case (newest == nil) != (r.NewestEvent == nil) || newest != nil && *newest != *r.NewestEvent:
-		return nil, errors.New("newest_event is another")
+		return errors.New("newest_event is another")
 	case len(d.groupBy) == 0 && r.Matched > 0 && len(r.Series) != 1:
-		return nil, fmt.Errorf("%d series of a query that is not grouped", len(r.Series))
+		return fmt.Errorf("%d series of a query that is not grouped", len(r.Series))
 	case len(groups) > 0 && r.Matched == 0:
-		return nil, errors.New("nothing matched")
+		return errors.New("nothing matched")
 	}
-	return groups, nil
+	c.count(d, r, groups)
+	return nil
 }
 
 // channel checks the messages of a metric key: rising, each as its history has
@@ -230,7 +292,7 @@ func (c *checker) channel(key string) error {
 			return fmt.Errorf("the end %d follows %d; the message is %.300s, the history has %.300s", m.WindowEnd, before, m.text, ends[m.WindowEnd])
 		}
 		i, _ := slices.BinarySearch(sorted, m.WindowEnd)
-		if i > 0 && m.PrevEnd != sorted[i-1] && !c.changed[key] {
+		if i > 0 && m.PrevEnd != sorted[i-1] && !c.changed[key] && !c.removed[key] { // See gone.
 			return fmt.Errorf("prev_end of %d is %d, the end before it %d", m.WindowEnd, m.PrevEnd, sorted[i-1])
 		}
 		before = m.WindowEnd

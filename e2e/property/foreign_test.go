@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -27,9 +28,9 @@ type foreigners struct {
 }
 
 // startForeigners lets them write until stop.
-func startForeigners(t *testing.T, seed uint64, addr string) *foreigners {
+func startForeigners(t *testing.T, p *plan, addr string) *foreigners {
 	t.Helper()
-	f := &foreigners{t: t, rand: rand.New(rand.NewPCG(seed, 4)), open: make([]bool, 2)}
+	f := &foreigners{t: t, rand: rand.New(rand.NewPCG(p.seed, 4)), open: make([]bool, 2)}
 	client := func(opts ...kgo.Opt) *kgo.Client {
 		c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(addr), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))...)
 		if err != nil {
@@ -42,10 +43,14 @@ func startForeigners(t *testing.T, seed uint64, addr string) *foreigners {
 	for i := range f.open {
 		f.writers = append(f.writers, client(kgo.TransactionalID(fmt.Sprint("foreigner-", i)), kgo.ProducerBatchCompression(kgo.ZstdCompression())))
 	}
+	every := 70 * time.Millisecond
+	if p.long {
+		every *= 3
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	f.end = cancel
 	f.ended.Go(func() {
-		ticks := time.NewTicker(70 * time.Millisecond)
+		ticks := time.NewTicker(every)
 		defer ticks.Stop()
 		for ctx.Err() == nil && f.fault == nil {
 			f.fault = f.round()
@@ -74,7 +79,7 @@ func (f *foreigners) record(hasTime bool) *kgo.Record {
 		EventTime *int64 `json:"event_time,omitempty"`
 	}
 	m := f.rand.IntN(metrics)
-	if m%partitions == 3 {
+	if m%partitions == silentPartition {
 		m--
 	}
 	var events []event
@@ -97,6 +102,7 @@ func (f *foreigners) round() error {
 	if f.rand.IntN(3) == 0 {
 		rec := f.record(f.rand.IntN(2) == 0)
 		now := time.Now()
+		rec.Headers = []kgo.RecordHeader{{Key: "wall", Value: strconv.AppendInt(nil, now.UnixMilli(), 10)}}
 		switch f.rand.IntN(5) {
 		case 0:
 			rec.Timestamp = now.Add(-time.Hour)

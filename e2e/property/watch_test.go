@@ -33,6 +33,14 @@ type result struct {
 	text string
 }
 
+// events is how many events a result counts.
+func (r *result) events() (n int64) {
+	for _, s := range r.Series {
+		n += s.Count
+	}
+	return n
+}
+
 // watch keeps every message and every history entry from the beginning, also
 // those that Redis trims later.
 type watch struct {

@@ -20,6 +20,8 @@ const (
 	topic      = "metric-events"
 	partitions = 4
 	metrics    = 8
+
+	silentPartition = 3 // For some seconds now and then.
 )
 
 // world is the producers of a case: what they send depends on the seed alone,
@@ -27,6 +29,7 @@ const (
 type world struct {
 	t      *testing.T
 	rand   *rand.Rand
+	long   bool
 	addr   string
 	client *kafka.Client
 	begun  time.Time
@@ -41,13 +44,14 @@ type resend struct {
 	record    func(now time.Time) kafka.Record
 }
 
-func newWorld(t *testing.T, seed uint64) *world {
+func newWorld(t *testing.T, p *plan) *world {
 	t.Helper()
 	transport := &kafka.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	addr := testenv.Kafka(t, testenv.Topic{Name: topic, Partitions: partitions}, testenv.Topic{Name: "metric-dead-letters", Partitions: 1})
+	addr := testenv.Kafka(t, testenv.Topic{Name: topic, Partitions: partitions, LogAppendTime: p.byBroker},
+		testenv.Topic{Name: "metric-dead-letters", Partitions: 1}, testenv.Topic{Name: againLetters, Partitions: 1})
 	return &world{
-		t: t, rand: rand.New(rand.NewPCG(seed, 1)), addr: addr, begun: time.Now(),
+		t: t, rand: rand.New(rand.NewPCG(p.seed, 1)), long: p.long, addr: addr, begun: time.Now(),
 		client: &kafka.Client{Addr: kafka.TCP(addr), Timeout: 10 * time.Second, Transport: transport},
 	}
 }
@@ -62,7 +66,11 @@ func (w *world) batch(name string, now time.Time) []byte {
 		EventTime int64             `json:"event_time"`
 	}
 	var events []event
-	for range 1 + w.rand.IntN(4) {
+	most := 4
+	if w.long {
+		most = 1
+	}
+	for range 1 + w.rand.IntN(most) {
 		e := event{Tags: map[string]string{}, EventTime: now.UnixMilli() - w.rand.Int64N(100)}
 		switch w.rand.IntN(4) {
 		case 0:
@@ -101,7 +109,7 @@ func (w *world) batch(name string, now time.Time) []byte {
 }
 
 // round writes what falls to one moment: mostly a record for each metric, twice
-// for some. Partition 3 falls silent for some seconds now and then.
+// for some.
 func (w *world) round(now time.Time) {
 	w.t.Helper()
 	var out [partitions][]kafka.Record
@@ -114,7 +122,7 @@ func (w *world) round(now time.Time) {
 	silent := int(now.Sub(w.begun).Seconds())%11 > 6
 	for m := range metrics {
 		p := m % partitions
-		if p == 3 && silent || w.rand.IntN(5) == 0 {
+		if p == silentPartition && silent || w.rand.IntN(5) == 0 || w.long && w.rand.IntN(2) == 0 {
 			continue
 		}
 		value := w.batch(metricName(m), now)

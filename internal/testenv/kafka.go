@@ -108,7 +108,7 @@ func startKafka(t *testing.T, brokers int, more string, format []string, topics 
 func kafkaJava(dir, main string, args ...string) []string {
 	return append([]string{
 		"-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.configurationFile=" + filepath.Join(dir, "log4j2.xml"),
-		"-cp", filepath.Join(folder(), "kafka", "lib", "*"), main,
+		"-cp", KafkaJars(), main,
 	}, args...)
 }
 
@@ -129,7 +129,10 @@ func (k *KafkaCluster) makeTopics(topics []Topic) {
 		k.brokers[0].until("topic "+topic.Name, func(ctx context.Context) error {
 			c := kafka.TopicConfig{Topic: topic.Name, NumPartitions: topic.Partitions, ReplicationFactor: len(k.brokers)}
 			if len(k.brokers) > 1 {
-				c.ConfigEntries = []kafka.ConfigEntry{{ConfigName: "min.insync.replicas", ConfigValue: "2"}}
+				c.ConfigEntries = append(c.ConfigEntries, kafka.ConfigEntry{ConfigName: "min.insync.replicas", ConfigValue: "2"})
+			}
+			if topic.LogAppendTime {
+				c.ConfigEntries = append(c.ConfigEntries, kafka.ConfigEntry{ConfigName: "message.timestamp.type", ConfigValue: "LogAppendTime"})
 			}
 			res, err := k.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{c}})
 			if err == nil {

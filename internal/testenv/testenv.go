@@ -2,8 +2,9 @@
 // PULSEBOARD_REAL set to a folder of jars (make test-real sets it), real ones as
 // child processes. The tests are the same.
 //
-//	kafka/lib  Kafka 4.1
-//	flink/lib  Flink 1.19 with Beam's runner and the class of deploy/flink
+//	kafka/lib       Kafka 4.1
+//	flink/lib       Flink 1.19 with Beam's runner and the class of deploy/flink
+//	librdkafka/bin  Python with confluent-kafka
 //
 // Real servers are killed with the test, and when its process is. The ends of
 // their logs are shown when it fails; PULSEBOARD_LOGS names a folder that keeps them.
@@ -42,20 +43,33 @@ func NeedReal(t *testing.T) {
 // FlinkJars returns the folder of Flink's jars.
 func FlinkJars() string { return filepath.Join(folder(), "flink", "lib") }
 
+// Librdkafka returns the path of a Python that has confluent-kafka.
+func Librdkafka() string { return filepath.Join(folder(), "librdkafka", "bin", "python") }
+
+// KafkaJars returns the class path of Kafka, its own client included.
+func KafkaJars() string { return filepath.Join(folder(), "kafka", "lib", "*") }
+
 // Topic is made before a test begins.
 type Topic struct {
 	Name       string
 	Partitions int
+
+	// LogAppendTime lets the broker stamp records. The one in process takes the setting and does nothing about it.
+	LogAppendTime bool
 }
 
 // Kafka returns the address of a broker with these topics.
 func Kafka(t *testing.T, topics ...Topic) string {
 	t.Helper()
 	if Real() {
-		return StartKafka(t, 1, topics...).Addr(0)
+		// Nobody kills it: on a busy machine it must not be taken for dead.
+		return startKafka(t, 1, "broker.session.timeout.ms=60000\n", nil, topics).Addr(0)
 	}
 	options := []kfake.Opt{kfake.NumBrokers(1)}
 	for _, topic := range topics {
+		if topic.LogAppendTime {
+			t.Fatalf("topic %s: only a real broker stamps records", topic.Name)
+		}
 		options = append(options, kfake.SeedTopics(int32(topic.Partitions), topic.Name))
 	}
 	c, err := kfake.NewCluster(options...)
