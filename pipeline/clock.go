@@ -75,7 +75,7 @@ func takeBack(ctx context.Context, c Config, store *results.Store, now time.Time
 	return nil
 }
 
-var takenBack = prometheus.NewCounter(prometheus.CounterOpts{
+var takenBack = prometheus.NewCounter(prometheus.CounterOpts{ //nolint:gochecknoglobals // Collectors returns it.
 	Name: "pulseboard_pipeline_taken_back_total",
 	Help: "Results that a start of the pipeline removed from histories, because their windows end in the future: a clock was ahead when they were published. Normal: 0.",
 })

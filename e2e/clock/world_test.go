@@ -195,7 +195,7 @@ func (w *world) produce(ctx context.Context) {
 		}
 		for _, m := range metrics {
 			at := w.now().UnixMilli()
-			res, err := w.post("/ingest", map[string]any{"metric_name": m, "value": 1, "event_time": at})
+			res, err := w.post("/ingest", map[string]any{"metric_name": m, "value": 1, "event_time": at}) //nolint:bodyclose // post has read it and closed it.
 			var answer struct {
 				Accepted int `json:"accepted"`
 			}

@@ -230,19 +230,19 @@ func TestPhases(t *testing.T) {
 // A clock that is set: what was under way is nobody's loss, and no slot is used twice.
 func TestAClockThatIsSet(t *testing.T) {
 	s := newSheet("aaa")
-	s.ledger.forgive(time.Unix(first+100, 0))
+	s.forgive(time.Unix(first+100, 0))
 	s.windows(0, 60)
 	if got := s.verdicts(); got != "" {
 		t.Errorf("after the clock was set: %s", got)
 	}
-	if age := s.ledger.age(time.Unix(first+101, 0)); age != time.Second {
+	if age := s.age(time.Unix(first+101, 0)); age != time.Second {
 		t.Errorf("the age is %v", age)
 	}
-	if s.ledger.add(time.Unix(first+1, 0)) {
+	if s.add(time.Unix(first+1, 0)) {
 		t.Error("a slot is used twice")
 	}
 	for i := range int64(3 * usedSlots) {
-		if !s.ledger.add(time.Unix(first+1000+i, 0)) {
+		if !s.add(time.Unix(first+1000+i, 0)) {
 			t.Fatalf("slot %d is not free", i)
 		}
 	}
