@@ -191,7 +191,10 @@ func (r *reader) lookUp(ctx context.Context, pos Position) ([]found, error) {
 			if f.start, f.since, err = r.broker.startAt(ctx, id, r.options.StartMs); err != nil {
 				return nil, err
 			}
+			// All that was before is older. Time begins here, whatever clock the first record has.
+			f.time = max(0, r.options.StartMs-r.options.BoundMs)
 			if f.since > 0 {
+				f.newest = f.since
 				f.since += r.options.SkewMs
 			}
 		}

@@ -103,7 +103,7 @@ func (w *writers) consume(f found) (names []string, at []int64, positions []Offs
 	defer r.broker.close()
 	f.end = -1
 	c := r.newCursor(f)
-	p := &partition{next: f.start, inner: f.inner, from: f.from, newest: f.newest, end: -1, queue: make(chan answer, 1)}
+	p := newPartition(f)
 	for quiet := false; !quiet; {
 		err := r.read(w.t.Context(), c, time.Time{}, func(a *answer) bool {
 			p.queue <- *a
