@@ -100,10 +100,11 @@ func (f *foreigners) record(hasTime bool) *kgo.Record {
 func (f *foreigners) round() error {
 	ctx := f.t.Context()
 	if f.rand.IntN(3) == 0 {
-		rec := f.record(f.rand.IntN(2) == 0)
+		wrong := f.rand.IntN(6)
+		rec := f.record(wrong < 4 && f.rand.IntN(2) == 0)
 		now := time.Now()
 		rec.Headers = []kgo.RecordHeader{{Key: "wall", Value: strconv.AppendInt(nil, now.UnixMilli(), 10)}}
-		switch f.rand.IntN(5) {
+		switch wrong {
 		case 0:
 			rec.Timestamp = now.Add(-time.Hour)
 		case 1:
@@ -112,8 +113,8 @@ func (f *foreigners) round() error {
 			rec.Timestamp = time.UnixMilli(now.Unix()) // In seconds.
 		case 3:
 			rec.Timestamp = now.Add(50 * time.Minute) // Kafka takes an hour.
-		case 4:
-			rec.Timestamp = now.Add(time.Duration(f.rand.Int64N(int64(time.Minute))) - time.Minute)
+		default: // Late, or too late for windows that reach so far back.
+			rec.Timestamp = now.Add(time.Duration(f.rand.Int64N(int64(2*time.Minute))) - 2*time.Minute)
 		}
 		if err := f.clocks.ProduceSync(ctx, rec).FirstErr(); err != nil {
 			return fmt.Errorf("a producer with a clock of its own: %w", err)

@@ -42,7 +42,7 @@ var mutants = []mutant{
 	},
 	{
 		"covered_since is ignored", "transforms/keygroup.go",
-		"covered := k.since == 0 || start >= k.since", "covered := true",
+		"return (k.since == 0 || start >= k.since) && ", "return ",
 	},
 	{
 		"too late events count", "transforms/preaggregate.go",
@@ -57,8 +57,8 @@ var mutants = []mutant{
 		"case at < rec.Newest-f.LatenessMs:", "case at < rec.Newest-f.LatenessMs/4:",
 	},
 	{
-		"a clock that is ahead counts", "sources/fetch.go",
-		"return !l.byBroker && l.Timestamp", "return false && l.Timestamp",
+		"a clock that is ahead counts", "sources/wrongclock.go",
+		"limit += o.SkewMs", "limit += math.MaxInt64 / 2",
 	},
 	{
 		"how late an event is counts from its producer's clock", "transforms/preaggregate.go",
@@ -74,7 +74,7 @@ var mutants = []mutant{
 	},
 	{
 		"an unfinished percentile counts as whole", "transforms/keygroup.go",
-		"Complete: covered && held && !w.unsketched,", "Complete: covered && held,",
+		"Complete: k.covers(q, start) && !w.unsketched,", "Complete: k.covers(q, start),",
 	},
 }
 

@@ -9,6 +9,8 @@ import java.util.function.BiConsumer;
 import java.util.function.LongUnaryOperator;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
@@ -127,8 +129,12 @@ public class Producer {
         }
       } else if (now < until) {
         if (random.nextInt(4) == 0) {
-          send((n, error) -> {}); // The commit tells.
-          records.add(seq);
+          try {
+            send((n, error) -> {}); // The commit tells.
+            records.add(seq);
+          } catch (KafkaException e) { // Of a record before: this transaction can only be aborted.
+            end("aborted");
+          }
         }
       } else {
         int n = random.nextInt(10);
@@ -138,7 +144,16 @@ public class Producer {
 
     void end(String fate) {
       switch (fate) {
-        case "committed" -> producer.commitTransaction();
+        case "committed" -> {
+          try {
+            producer.commitTransaction();
+          } catch (TimeoutException e) {
+            throw e; // It may be committed, or not.
+          } catch (KafkaException e) {
+            producer.abortTransaction();
+            fate = "aborted";
+          }
+        }
         case "aborted" -> producer.abortTransaction();
         default -> {
           producer.close(Duration.ZERO);
