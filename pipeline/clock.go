@@ -54,7 +54,7 @@ func now(ctx context.Context, store *results.Store) (at time.Time, behind time.D
 // would refuse everything before it. It returns the tips of what is left.
 func takeBack(ctx context.Context, c Config, store *results.Store, now time.Time, streams []results.Stream, tips []results.Tip) error {
 	for i, tip := range tips {
-		limit := now.Add(results.MaxAhead)
+		limit := now.Add(clock.Tolerance)
 		if tip.WindowEnd <= limit.UnixMilli() {
 			continue
 		}

@@ -24,8 +24,12 @@ import (
 // That is so in every replay. What the clock of this machine adds is that a record
 // which is ahead of now was ahead when it came too, since now is later.
 
-// tolerance is by how much the clocks of a broker and of this machine may differ, ms.
-const tolerance = int64(clock.Tolerance / time.Millisecond)
+// tolerance is how far apart records must be for their clock to be doubted, ms. What lies further ahead of
+// now than clocks may differ, when a read begins, is doubted without.
+const (
+	tolerance = 5000
+	differ    = int64(clock.Tolerance / time.Millisecond)
+)
 
 // isAhead reports whether a record's timestamp is out of the question by the clock
 // of this machine. known is the end of the log when the read began: of what came since,
@@ -37,7 +41,7 @@ func (r *reader) isAhead(l logged, known int64, now time.Time) bool {
 	case !l.byBroker:
 		limit += o.SkewMs
 	case l.Offset < known:
-		limit += o.ClockMs + tolerance
+		limit += o.ClockMs + differ
 	default:
 		limit += o.ClockMs + max(o.LateMs, tolerance)
 	}

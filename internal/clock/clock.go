@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// Tolerance is by how much clocks may be set at once, and differ between machines, without anything being done about it.
-const Tolerance = 5 * time.Second
+// Tolerance is by how much clocks may be set at once, and differ between machines, without
+// anything being done about it. Windows that end within a step forward are over too early: so
+// it is less than a second.
+const Tolerance = 800 * time.Millisecond
 
 // every is how often a Watch looks.
 const every = 200 * time.Millisecond
