@@ -194,7 +194,6 @@ func (r *reader) lookUp(ctx context.Context, pos Position) ([]found, error) {
 			// All that was before is older. Time begins here, whatever clock the first record has.
 			f.time = max(0, r.options.StartMs-r.options.BoundMs)
 			if f.since > 0 {
-				f.newest = f.since
 				f.since += r.options.SkewMs
 			}
 		}
