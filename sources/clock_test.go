@@ -98,6 +98,43 @@ func TestNoClockMovesOthers(t *testing.T) {
 	}
 }
 
+// A read that begins with the record of a clock that is ahead begins at its own start all
+// the same: without a time of its own, that record was of 1970, and so was the pipeline.
+func TestAFastClockDoesNotBeginTime(t *testing.T) {
+	const topic = "events"
+	now := time.Now().UnixMilli()
+	start := now - 60_000
+	for name, before := range map[string][]int64{"it is the first": nil, "behind one that is not needed": {now - 600_000}} {
+		t.Run(name, func(t *testing.T) {
+			cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(cluster.Close)
+			addr := cluster.ListenAddrs()[0]
+			for _, at := range before {
+				writeAt(t, addr, topic, "m", at)
+			}
+			writeAt(t, addr, topic, "m", now+3_540_000)
+			r := &reader{options: Options{Topic: topic, StartMs: start, SliceMs: 1000, BoundMs: 200, SkewMs: 2000}, shard: Shard{0, 1}, broker: newBroker(kafkaconn.At(addr), topic)}
+			defer r.broker.close()
+			fs, err := r.lookUp(t.Context(), Position{})
+			if err != nil || len(fs) != 1 || fs[0].start != int64(len(before)) {
+				t.Fatalf("%+v, %v", fs, err)
+			}
+			a, err := r.readOnce(t.Context(), r.newCursor(fs[0]), time.Time{})
+			if err != nil || len(a.records) != 1 {
+				t.Fatalf("%+v, %v", a, err)
+			}
+			p := newPartition(fs[0])
+			p.queue <- a
+			if p.collect(200); !p.begun || p.time < start-200 || p.time > now {
+				t.Errorf("the partition begins, %v, at %d, the read at %d", p.begun, p.time, start)
+			}
+		})
+	}
+}
+
 // In the embedded Kafka, as with LogAppendTime, the broker's clock is all that counts.
 func TestTheEmbeddedBrokerStamps(t *testing.T) {
 	const topic = "metric-events"

@@ -154,8 +154,12 @@ func (r *reader) collect(mark int64) {
 // How many answers a partition may be ahead of drain, besides the one being decoded.
 const queueLength = 2
 
+func newPartition(f found) *partition {
+	return &partition{id: f.id, queue: make(chan answer, queueLength), next: f.start, inner: f.inner, from: f.from, newest: f.newest, end: f.end, time: f.time}
+}
+
 func (r *reader) addPartition(f found) {
-	p := &partition{id: f.id, queue: make(chan answer, queueLength), next: f.start, inner: f.inner, from: f.from, newest: f.newest, end: f.end, time: f.time}
+	p := newPartition(f)
 	p.lag.next.Store(f.start)
 	p.lag.heard.Store(time.Now().UnixMilli())
 	r.lags.Store(f.id, &p.lag)
