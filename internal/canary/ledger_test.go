@@ -246,7 +246,7 @@ func TestAClockThatIsSet(t *testing.T) {
 			t.Fatalf("slot %d is not free", i)
 		}
 	}
-	if n := len(s.ledger.used); n > 2*usedSlots {
+	if n := len(s.used); n > 2*usedSlots {
 		t.Errorf("%d slots are remembered", n)
 	}
 }
