@@ -576,13 +576,11 @@ func TestKilledBetweenWriteAndCheckpoint(t *testing.T) {
 			}
 		}
 	}
+	// A worker that begins asks Redis what it has, and computes that again without saying it again; what is said all the same is refused.
 	refused := sample(t, workerMetrics(t, logs, worker()), `pulseboard_sink_entries_total{outcome="refused"}`)
 	line := fmt.Sprintf("checkpoint %d restored; of %d entries that were there none has changed; Redis refused %.0f that came again", last.ID, points, refused)
 	t.Log(line)
 	r.lines = append(r.lines, line)
-	if want := ahead / 1000 * len(demands()); int(refused) < want {
-		t.Errorf("Redis refused %.0f entries: at least %d were repeated", refused, want)
-	}
 	r.watch.mu.Lock()
 	twice := slices.Clone(r.watch.twice)
 	r.watch.mu.Unlock()
