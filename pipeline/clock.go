@@ -53,8 +53,8 @@ func now(ctx context.Context, store *results.Store) (at time.Time, behind time.D
 // takeBack removes from histories what a clock that was ahead has published: Redis
 // would refuse everything before it. It returns the tips of what is left.
 func takeBack(ctx context.Context, c Config, store *results.Store, now time.Time, streams []results.Stream, tips []results.Tip) error {
+	limit := now.Add(clock.Tolerance)
 	for i, tip := range tips {
-		limit := now.Add(clock.Tolerance)
 		if tip.WindowEnd <= limit.UnixMilli() {
 			continue
 		}

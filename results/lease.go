@@ -64,37 +64,24 @@ func (s *Store) Hold(ctx context.Context) error {
 	if s.lease == nil {
 		return nil
 	}
-	now, has, err := s.askLease(ctx, s.client)
-	if err == nil {
-		err = s.refuse(now, has)
-	}
+	now, has, err := s.mayTake(ctx, s.client)
 	if err != nil || has != nil && has.Holder == s.lease.Holder && leftOf(has, now) > leaseTime/2 {
 		return err
 	}
 	take := func(tx *redis.Tx) error {
-		now, has, err := s.askLease(ctx, tx)
-		if err == nil {
-			err = s.refuse(now, has)
-		}
+		now, _, err := s.mayTake(ctx, tx)
 		if err != nil {
 			return err
 		}
 		l := *s.lease
 		l.Until = now.Add(leaseTime).UnixMilli()
-		text, err := json.Marshal(l)
-		if err != nil {
-			return err
-		}
-		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error { return p.Set(ctx, s.leaseKey(), text, 0).Err() })
-		return err
+		return s.writeLease(ctx, tx, l)
 	}
 	switch err := s.client.Watch(ctx, take, s.leaseKey()); {
 	case errors.Is(err, redis.TxFailedErr):
 		// Another process was faster: of this job, and all is well, or of another.
-		if now, has, err = s.askLease(ctx, s.client); err != nil {
-			return err
-		}
-		return s.refuse(now, has)
+		_, _, err = s.mayTake(ctx, s.client)
+		return err
 	case isFull(err) && has != nil && has.Holder == s.lease.Holder:
 		return nil // Nobody else can take it from such a Redis either.
 	default:
@@ -113,17 +100,30 @@ func (s *Store) Release(ctx context.Context) error {
 			return err
 		}
 		has.Until = 0 // Whose log it is stays known.
-		text, err := json.Marshal(has)
-		if err != nil {
-			return err
-		}
-		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error { return p.Set(ctx, s.leaseKey(), text, 0).Err() })
-		return err
+		return s.writeLease(ctx, tx, *has)
 	}, s.leaseKey())
 	if errors.Is(err, redis.TxFailedErr) {
 		return nil // It is another's by now.
 	}
 	return err
+}
+
+// writeLease writes it, if nobody else has since it was read.
+func (s *Store) writeLease(ctx context.Context, tx *redis.Tx, l Lease) error {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error { return p.Set(ctx, s.leaseKey(), text, 0).Err() })
+	return err
+}
+
+// mayTake is askLease, with the error that this pipeline may not have it.
+func (s *Store) mayTake(ctx context.Context, c redis.Cmdable) (now time.Time, has *Lease, err error) {
+	if now, has, err = s.askLease(ctx, c); err == nil {
+		err = s.refuse(now, has)
+	}
+	return now, has, err
 }
 
 // askLease returns the lease, nil when there is none, and the time by Redis.
@@ -170,16 +170,14 @@ func (s *Store) refuse(now time.Time, has *Lease) error {
 
 // mayWrite is why this store may not write, nil if it has the lease, or needs none.
 func (s *Store) mayWrite(now time.Time, has *Lease) error {
-	switch {
-	case s.lease == nil || has != nil && has.Holder == s.lease.Holder && has.Log == s.lease.Log:
+	if s.lease == nil {
 		return nil
-	case has == nil:
-		return errNotHeld
 	}
-	if err := s.refuse(now, has); err != nil {
-		return err
+	err := s.refuse(now, has)
+	if err == nil && (has == nil || has.Holder != s.lease.Holder) {
+		err = errNotHeld
 	}
-	return errNotHeld
+	return err
 }
 
 // errNotHeld is for a Redis that was emptied, or a lease that ended: it is taken with the next look.

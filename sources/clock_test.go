@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -65,11 +64,7 @@ func readAll(t *testing.T, addr, topic string) []Record {
 // record is too late, or a dead letter, and those beside it count where they are.
 func TestNoClockMovesOthers(t *testing.T) {
 	const topic = "events"
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := newCluster(t, 1, topic)
 	addr := cluster.ListenAddrs()[0]
 	for name, at := range stamps {
 		now := time.Now().UnixMilli()
@@ -106,11 +101,7 @@ func TestAFastClockDoesNotBeginTime(t *testing.T) {
 	start := now - 60_000
 	for name, before := range map[string][]int64{"it is the first": nil, "behind one that is not needed": {now - 600_000}} {
 		t.Run(name, func(t *testing.T) {
-			cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(cluster.Close)
+			cluster := newCluster(t, 1, topic)
 			addr := cluster.ListenAddrs()[0]
 			for _, at := range before {
 				writeAt(t, addr, topic, "m", at)
@@ -176,11 +167,7 @@ func TestTheEmbeddedBrokerStamps(t *testing.T) {
 // log is shorter than what was read, or longer.
 func TestTopicsAreMadeAnew(t *testing.T) {
 	const topic = "events"
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := newCluster(t, 1, topic)
 	addr := cluster.ListenAddrs()[0]
 	for _, old := range []int{5, 1} {
 		for i := range old {
@@ -227,11 +214,7 @@ func TestTopicsAreMadeAnew(t *testing.T) {
 // on from, when no record is young enough, is that of before.
 func TestWhatComesWhileTheStartIsFoundIsRead(t *testing.T) {
 	const topic = "events"
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := newCluster(t, 1, topic)
 	addr := cluster.ListenAddrs()[0]
 	now := time.Now().UnixMilli()
 	for _, there := range []int64{0, 1} {

@@ -28,13 +28,20 @@ type topic struct {
 	written [2]int
 }
 
-func newTopic(t *testing.T) *topic {
+// newCluster is a broker in this process, with a topic.
+func newCluster(t *testing.T, partitions int32, topic string) *kfake.Cluster {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "events"))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
+	return cluster
+}
+
+func newTopic(t *testing.T) *topic {
+	t.Helper()
+	cluster := newCluster(t, 2, "events")
 	transport := &kafka.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	addr := cluster.ListenAddrs()[0]

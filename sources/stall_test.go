@@ -10,7 +10,6 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"pulseboard/internal/kafkaconn"
@@ -141,11 +140,7 @@ func TestTheBrokerAnswersWhenASliceHasEnded(t *testing.T) {
 // it has no more counts a while after a fault, and once it lists offsets.
 func TestANewLeaderIsDoubted(t *testing.T) {
 	const topic = "events"
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := newCluster(t, 1, topic)
 	var elected atomic.Bool // There is a new leader, which does not know the high watermark.
 	c.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()

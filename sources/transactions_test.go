@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pulseboard/internal/kafkaconn"
@@ -29,11 +28,7 @@ const writersTopic = "events"
 
 func newWriters(t *testing.T, transactional int) *writers {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, writersTopic))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := newCluster(t, 1, writersTopic)
 	w := &writers{t: t, addr: cluster.ListenAddrs()[0], open: make([][]string, transactional)}
 	w.plain = w.client()
 	for i := range transactional {

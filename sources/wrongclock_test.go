@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -29,11 +28,7 @@ type broken struct {
 func newBroken(t *testing.T) *broken {
 	t.Helper()
 	const topic = "events"
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := newCluster(t, 1, topic)
 	addr := cluster.ListenAddrs()[0]
 	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
 	if err != nil {
