@@ -36,12 +36,15 @@ type feed struct {
 	mu sync.Mutex
 	// points rise by end. Only append and reslice change the slice, so that a
 	// part that was handed out stays as it was.
-	points  []point
-	latest  *metric.Result
-	loaded  bool
-	reads   int // Begun.
-	reading bool
-	pending []pending
+	points         []point
+	latest         *metric.Result
+	loaded         bool
+	generation     int    // How often everything was let go of, see takeBack.
+	obeyed         string // The id of what was taken back last.
+	reads          int    // Begun.
+	readGeneration int    // The generation in which the last read began.
+	reading        bool
+	pending        []pending
 	// arrived is when the newest end came, on the monotonic clock; for one that
 	// was found in the history, when it must have come.
 	arrived time.Time
@@ -61,7 +64,7 @@ func newFeed(s spec, sliceMs int64, h *horizon) *feed {
 	f := &feed{
 		horizon: h, key: s.key, refreshMs: s.refreshMs,
 		windowMs: int64(s.query.WindowSeconds) * 1000, delayMs: int64(s.query.DelaySeconds) * 1000,
-		made: time.Now(), reload: make(chan struct{}, 1), boards: make(map[*board]struct{}), state: stateWaiting,
+		obeyed: h.takenBack().ID, made: time.Now(), reload: make(chan struct{}, 1), boards: make(map[*board]struct{}), state: stateWaiting,
 	}
 	f.stale = staleAfter(f.refreshMs, sliceMs, f.delayMs)
 	return f
@@ -133,7 +136,7 @@ func (f *feed) ask() {
 func (f *feed) beginRead() (after int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.reading = true
+	f.reading, f.readGeneration = true, f.generation
 	f.reads++
 	return f.last()
 }
@@ -144,6 +147,9 @@ func (f *feed) endRead(rs []*metric.Result, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading = false
+	if f.readGeneration != f.generation {
+		return false // It may have what was taken back meanwhile; another read is asked for.
+	}
 	changed := !f.loaded
 	filled := f.loaded
 	f.loaded = true
@@ -187,16 +193,17 @@ func (f *feed) last() int64 {
 
 // view is what is there at one moment.
 type view struct {
-	points  []point
-	loaded  bool
-	state   state
-	limited string
+	points     []point
+	loaded     bool
+	generation int
+	state      state
+	limited    string
 }
 
 func (f *feed) view() view {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return view{f.points, f.loaded, f.state, f.limited}
+	return view{f.points, f.loaded, f.generation, f.state, f.limited}
 }
 
 // currentState returns the state and what there is to say of it.

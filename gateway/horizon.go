@@ -11,19 +11,29 @@ import (
 )
 
 // horizon is the end of time by the clock of this machine or that of Redis, whichever
-// is ahead: a result that ends beyond it was made by a clock that is wrong, or was.
+// is ahead: a result that ends beyond it was made by a clock that is wrong, or was. It
+// also knows which results were taken back because a clock had been ahead.
 type horizon struct {
 	behind atomic.Int64 // How far the clock of this machine is behind that of Redis, ms; 0 when it is not.
+	taken  atomic.Pointer[results.TakenBack]
 	hidden prometheus.Counter
 }
 
-// ask asks Redis for its time, and says so when it does not answer.
+// ask asks Redis, and says so when it does not answer.
 func (h *horizon) ask(ctx context.Context, s *results.Store, now func() time.Time) error {
-	theirs, err := s.Now(ctx)
+	theirs, taken, err := s.Horizon(ctx)
 	if err == nil {
 		h.behind.Store(max(0, theirs.Sub(now()).Milliseconds()))
+		h.taken.Store(&taken)
 	}
 	return err
+}
+
+func (h *horizon) takenBack() results.TakenBack {
+	if t := h.taken.Load(); t != nil {
+		return *t
+	}
+	return results.TakenBack{}
 }
 
 func (h *horizon) isBeyond(end int64, now time.Time) bool {
@@ -40,25 +50,47 @@ func (h *horizon) hides(end int64, now time.Time) bool {
 }
 
 // takeBack lets go of everything when the newest point is of the future, since a clock
-// was set back; what is right is read again. It is called with the lock.
+// was set back, and when points were taken back; what is right is read again. It is called
+// with the lock.
 func (f *feed) takeBack(now time.Time) bool {
-	if !f.horizon.isBeyond(f.last(), now) {
+	taken := f.horizon.takenBack()
+	isNew := taken.ID != f.obeyed
+	f.obeyed = taken.ID
+	switch {
+	case f.horizon.isBeyond(f.last(), now):
+		f.horizon.hidden.Inc()
+	case isNew && f.hasAny(taken):
+	default:
 		return false
 	}
-	f.horizon.hidden.Inc()
 	f.points, f.latest, f.loaded, f.pending = nil, nil, false, nil
+	f.generation++
 	f.ask()
 	return true
+}
+
+// hasAny reports whether results that were taken back are among the points.
+func (f *feed) hasAny(taken results.TakenBack) bool {
+	newer := pointsAfter(f.points, taken.Since)
+	return len(newer) > 0 && taken.Has(newer[0].end)
 }
 
 // goBack owes a stream the snapshots of widgets whose points were taken back.
 func (t *teller) goBack() (back bool) {
 	for i := range t.cursors {
-		cur := &t.cursors[i]
-		if cur.end > 0 && cur.need != needAll && t.layout.widgets[i].feed.newestEnd() < cur.end {
-			*cur = cursor{told: told{state: cur.state}, need: needAll}
-			back = true
-		}
+		back = t.cursors[i].goBack(t.layout.widgets[i].feed.view().generation) || back
 	}
 	return back
+}
+
+// goBack owes a snapshot of everything when what was told is of an earlier generation of the feed.
+func (c *cursor) goBack(generation int) bool {
+	if c.generation == generation {
+		return false
+	}
+	if c.generation = generation; c.end == 0 {
+		return false // Nothing was told.
+	}
+	*c = cursor{told: told{state: c.state, generation: generation}, need: needAll}
+	return true
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/metric"
+	"pulseboard/results"
 )
 
 func counter() prometheus.Counter {
@@ -89,5 +90,70 @@ func TestAfterANightNothingIsLive(t *testing.T) {
 	f.arrived = f.arrived.Round(0)
 	if f.check(now.Round(0).Add(8*time.Hour), false); f.state != stateStale {
 		t.Errorf("after a night it is %v", f.state)
+	}
+}
+
+// What was taken back goes from the pages that show it, also where they show nothing of the future.
+func TestWhatWasTakenBackGoes(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	ends := func(from, to int) (rs []*metric.Result) {
+		for i := from; i <= to; i++ {
+			rs = append(rs, resultAt(now.Add(time.Duration(i)*time.Second), 1000))
+		}
+		return rs
+	}
+	f := testFeed(1000)
+	f.beginRead()
+	f.endRead(ends(-5, 4), now)
+	sp := spec{id: "w", key: f.key, keyID: "id", refreshMs: 1000, query: metric.Query{WindowSeconds: 1}}
+	l := &layout{widgets: []widget{{sp, f}}}
+	var told, slow, back teller
+	told.adopt(l, nil, nil)
+	slow.adopt(l, nil, nil)
+	s := &scratch{full: 1 << 16}
+	for _, tl := range []*teller{&told, &slow} {
+		if s.reset(); !tl.snapshot(s) {
+			t.Fatal("no snapshot")
+		}
+	}
+	if f.check(now, false) {
+		t.Error("it goes for nothing")
+	}
+	// A read that began before does not bring it back.
+	f.beginRead()
+	taken := results.TakenBack{ID: "1", Since: now.UnixMilli(), Until: now.Add(4 * time.Second).UnixMilli()}
+	f.horizon.taken.Store(&taken)
+	if !f.check(now, false) || len(f.points) > 0 {
+		t.Fatalf("%d points are left", len(f.points))
+	}
+	if f.endRead(ends(5, 5), now) || f.loaded {
+		t.Error("a history that was read before is shown")
+	}
+	if s.reset(); told.snapshot(s) || told.cursors[0].need != needAll {
+		t.Errorf("before it is read again: %s", s.text)
+	}
+	f.beginRead()
+	f.endRead(ends(-5, 5), now)
+	if f.check(now, false) {
+		t.Error("it goes twice")
+	}
+	// slow comes so late that its newest point is there again, back was away meanwhile.
+	back.adopt(l, map[string]resumePoint{"w": {Key: f.key, WindowEnd: now.Add(4 * time.Second).UnixMilli()}}, nil)
+	for name, tl := range map[string]*teller{"told": &told, "slow": &slow, "back": &back} {
+		if s.reset(); tl.update(s, now) {
+			t.Errorf("%s: %s", name, s.text)
+		}
+		if !tl.snapshot(s) || !bytes.Contains(s.text, []byte(`"reset":true`)) {
+			t.Errorf("%s: the snapshot is %s; it must begin anew", name, s.text)
+		}
+		if s.reset(); tl.snapshot(s) {
+			t.Errorf("%s: twice: %s", name, s.text)
+		}
+	}
+	// Of another time than what was taken back: goes on where it was.
+	var on teller
+	on.adopt(l, map[string]resumePoint{"w": {Key: f.key, WindowEnd: now.UnixMilli()}}, nil)
+	if s.reset(); !on.snapshot(s) || !bytes.Contains(s.text, []byte(`"reset":false`)) {
+		t.Errorf("the snapshot is %s; it must go on", s.text)
 	}
 }

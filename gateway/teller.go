@@ -8,16 +8,17 @@ import (
 
 // told is what a stream was last told of one widget.
 type told struct {
-	end     int64     // The window end sent last.
-	version string    // The series version sent last.
-	values  []float64 // The values at end, in the order of version; nil = not comparable.
-	state   state
+	end        int64     // The window end sent last.
+	version    string    // The series version sent last.
+	values     []float64 // The values at end, in the order of version; nil = not comparable.
+	state      state
+	generation int // Of the feed.
 }
 
 // is reports whether what is said next is the same after a as after b. Values
 // are those of a point that all streams share.
 func (a *told) is(b *told) bool {
-	return a.end == b.end && a.state == b.state && a.version == b.version && len(a.values) == len(b.values) &&
+	return a.end == b.end && a.generation == b.generation && a.state == b.state && a.version == b.version && len(a.values) == len(b.values) &&
 		(len(a.values) == 0 || &a.values[0] == &b.values[0])
 }
 
@@ -122,8 +123,9 @@ func (t *teller) sendOwed(s *scratch, i int) bool {
 	if !v.loaded {
 		return false
 	}
+	cur.goBack(v.generation)
 	from := cur.resume.WindowEnd
-	known := (cur.resume.Key == w.keyID || cur.resume.Key == w.key) && v.has(from)
+	known := (cur.resume.Key == w.keyID || cur.resume.Key == w.key) && v.has(from) && !w.feed.horizon.takenBack().Has(from)
 	if cur.need == needNewer || cur.need == needRest {
 		from, known = cur.end, v.has(cur.end) || cur.end == 0 && len(v.points) == 0
 	}
@@ -163,7 +165,7 @@ func (t *teller) sendPoints(s *scratch, i int, v view, points []point, reset boo
 		t.sendSeries(s, i, list)
 		return 0, false
 	}
-	*cur = cursor{told: told{end: cur.end, state: v.state, version: list.version}}
+	*cur = cursor{told: told{end: cur.end, state: v.state, version: list.version, generation: v.generation}}
 	if n > 0 {
 		newest := &points[n-1]
 		cur.end = newest.end
@@ -239,7 +241,7 @@ func (t *teller) updateFrom(s *scratch, now time.Time, first int) bool {
 		}
 		v := w.feed.view()
 		points := v.after(cur.end)
-		if len(points) == 0 {
+		if len(points) == 0 || v.generation != cur.generation {
 			continue
 		}
 		if missed := points[:len(points)-1]; len(missed) > 0 || cur.partway {

@@ -78,7 +78,7 @@ func (t *teller) catchUp() (loaded bool) {
 		if !v.loaded {
 			continue
 		}
-		*cur = cursor{told: told{state: v.state, version: noSeries}}
+		*cur = cursor{told: told{state: v.state, version: noSeries, generation: v.generation}}
 		if n := len(v.points); n > 0 {
 			newest := &v.points[n-1]
 			cur.end, cur.version, cur.values = newest.end, newest.list.version, newest.values

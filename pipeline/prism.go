@@ -45,7 +45,7 @@ func runOn(ctx context.Context, c Config, r runner) error {
 		return err
 	}
 	run := newRun()
-	ctx, end := followClock(ctx, run)
+	ctx, end := followClock(ctx, c, run)
 	defer end(nil)
 	a, err := attach(ctx, c, run, lease)
 	if err != nil {

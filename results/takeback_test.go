@@ -43,3 +43,61 @@ func TestTakeBack(t *testing.T) {
 		}
 	}
 }
+
+// Of a clock that was set forward and back, everything since the first step is in doubt; of a step forward
+// that nobody takes back, nothing is.
+func TestStepsOfAClock(t *testing.T) {
+	s := open(t, miniredis.RunT(t).Addr())
+	at := time.Now().UnixMilli()
+	for _, c := range []struct {
+		what string
+		note results.Step
+		want results.Step
+	}{
+		{"forward", results.Step{Since: at}, results.Step{Since: at}},
+		{"further", results.Step{Since: at + 5000}, results.Step{Since: at}},
+		{"back", results.Step{Since: at + 10_000, Back: true}, results.Step{Since: at, Back: true}},
+		{"back once more, before anything was taken back", results.Step{Since: at + 7_200_000, Back: true}, results.Step{Since: at, Back: true}},
+		{"forward before anything was taken back", results.Step{Since: at - 1000}, results.Step{Since: at - 1000, Back: true}},
+		{what: "taken back"},
+		{"after a night", results.Step{Since: at}, results.Step{Since: at}},
+		{"hours later, back", results.Step{Since: at + 7_200_000, Back: true}, results.Step{Since: at + 7_200_000, Back: true}},
+	} {
+		var err error
+		if c.note.Since == 0 {
+			err = s.ForgetStep(t.Context())
+		} else {
+			err = s.NoteStep(t.Context(), c.note)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.LastStep(t.Context()); err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v; want %+v", c.what, got, err, c.want)
+		}
+	}
+}
+
+// Readers are told of what was taken back, also by a start before this one.
+func TestReadersAreToldWhatWasTakenBack(t *testing.T) {
+	s := open(t, miniredis.RunT(t).Addr())
+	const hour = int64(3_600_000)
+	ids := make(map[string]bool)
+	for _, c := range []struct{ note, want results.TakenBack }{
+		{results.TakenBack{Since: 10 * hour, Until: 10*hour + 5000}, results.TakenBack{Since: 10 * hour, Until: 10*hour + 5000}},
+		{results.TakenBack{Since: 10*hour + 8000, Until: 10*hour + 9000}, results.TakenBack{Since: 10 * hour, Until: 10*hour + 9000}},
+		{results.TakenBack{Since: 12 * hour, Until: 12*hour + 1000}, results.TakenBack{Since: 12 * hour, Until: 12*hour + 1000}},
+	} {
+		if err := s.NoteTakenBack(t.Context(), c.note); err != nil {
+			t.Fatal(err)
+		}
+		now, got, err := s.Horizon(t.Context())
+		if err != nil || got.Since != c.want.Since || got.Until != c.want.Until || ids[got.ID] || time.Since(now).Abs() > time.Minute {
+			t.Errorf("%+v: %+v, %v; want %+v and another id", c.note, got, err, c.want)
+		}
+		ids[got.ID] = true
+		if got.Has(c.want.Since) || !got.Has(c.want.Since+1) || !got.Has(c.want.Until) || got.Has(c.want.Until+1) {
+			t.Errorf("%+v has other ends", got)
+		}
+	}
+}

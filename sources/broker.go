@@ -319,6 +319,8 @@ type fetched struct {
 type logged struct {
 	*kgo.Record
 	byBroker bool
+	wrong    bool  // Its timestamp does not count, see judge.
+	takenBy  int64 // The latest time at which a broker took it that stamped it wrongly, epoch ms.
 }
 
 // decompressor takes batches of any size: a producer's, which Kafka has bounded.
@@ -390,7 +392,7 @@ func (b *broker) tryFetch(ctx context.Context, partition int32, offset int64, ho
 	}
 	f := &fetched{topic: id, records: make([]logged, len(fp.Records)), first: offset, next: next, end: fp.HighWatermark}
 	for i, rec := range fp.Records {
-		f.records[i] = logged{rec, rec.Attrs.TimestampType() == byBroker}
+		f.records[i] = logged{Record: rec, byBroker: rec.Attrs.TimestampType() == byBroker}
 	}
 	for b := range batches(res.RecordBatches) {
 		f.first = min(f.first, b.first)

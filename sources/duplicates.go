@@ -153,7 +153,8 @@ func (r *reader) preRead(ctx context.Context, partition int32, offset int64, see
 	}
 	c := cursor{}
 	return r.broker.each(ctx, partition, max(from, first), offset, func(rec logged) {
-		c.follow(rec, !rec.isTime(r.isOldAhead(rec)))
+		rec.wrong = !rec.isTime(r.isOldAhead(rec))
+		c.follow(rec)
 		if id, ok := idOf(rec.Record); ok {
 			seen.see(id, c.newest)
 		}

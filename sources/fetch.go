@@ -33,6 +33,7 @@ type cursor struct {
 	offset    int64 // To be fetched next.
 	inner     int64 // Of the transaction whose marker is there, records before this offset are out.
 	newest    int64 // The newest timestamp of its records, epoch ms; at the beginning the start time.
+	sane      int64 // What it was last that was not ahead of the clock of this machine.
 	known     int64 // The end of the log when the read began; -1 = not asked yet.
 	sky       skyline
 	topic     [16]byte
@@ -206,8 +207,8 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 	if c.known < 0 {
 		c.known = res.end
 	}
-	for i, rec := range res.records {
-		wrong, err := r.isWrong(ctx, c, res, i, now)
+	for i := range res.records {
+		rec, err := r.judge(ctx, c, res, i, now)
 		if err != nil {
 			return r.sendFirst(c, &a, send, err)
 		}
@@ -216,7 +217,7 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 		case rec.Attrs.IsControl():
 			if !c.complete && (isCommit(rec.Record) || isAbort(rec.Record)) {
 				marker := rec.Timestamp
-				if wrong {
+				if rec.wrong {
 					marker = time.UnixMilli(c.newest)
 				}
 				if err := r.lookBack(ctx, c, marker); err != nil {
@@ -230,7 +231,7 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 					return nil
 				}
 				c.offset = rec.Offset
-				if more, err := r.readTransaction(ctx, c, committed, rec, wrong, res.end, sent, send); err != nil || !more {
+				if more, err := r.readTransaction(ctx, c, committed, rec, res.end, sent, send); err != nil || !more {
 					return err
 				}
 				delete(c.open, rec.ProducerID)
@@ -239,7 +240,7 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 		case rec.Attrs.IsTransactional():
 			c.begins(rec.Record)
 		default:
-			r.add(c, &a, rec, wrong, now)
+			r.add(c, &a, rec, now)
 		}
 		c.offset, c.inner = rec.Offset+1, 0
 		a.next = c.offset
@@ -280,8 +281,8 @@ func (l logged) isTime(ahead bool) bool {
 }
 
 // follow moves the time of the log on with a record, unless its own does not count.
-func (c *cursor) follow(rec logged, wrong bool) {
-	if !wrong {
+func (c *cursor) follow(rec logged) {
+	if !rec.wrong {
 		c.newest = max(c.newest, rec.Timestamp.UnixMilli())
 	}
 }
@@ -289,20 +290,24 @@ func (c *cursor) follow(rec logged, wrong bool) {
 // add decodes a record that counts where it stands in the log. A producer's timestamp that
 // is ahead makes it a dead letter; a broker's that is wrong is not the producer's fault: it
 // counts at the time of the log before it.
-func (r *reader) add(c *cursor, a *answer, rec logged, wrong bool, now time.Time) {
+func (r *reader) add(c *cursor, a *answer, rec logged, now time.Time) {
 	at := rec.Timestamp.UnixMilli()
-	if limit := now.UnixMilli() + r.options.ClockMs + tolerance; rec.byBroker && at <= limit && at < c.newest-tolerance && c.newest > limit {
+	limit := now.UnixMilli() + r.options.ClockMs + tolerance
+	if rec.byBroker && at <= limit && at < c.newest-tolerance && c.newest > limit {
 		r.setBack(c, at)
 	}
-	c.follow(rec, wrong)
-	out := Record{Partition: c.partition, Offset: rec.Offset, Time: max(at, 0), Newest: c.newest}
+	if c.newest <= limit {
+		c.sane = c.newest
+	}
+	c.follow(rec)
+	out := Record{Partition: c.partition, Offset: rec.Offset, Time: max(at, 0), Newest: c.newest, Latest: max(c.newest, rec.takenBy)}
 	out.id, out.hasID = idOf(rec.Record)
 	switch {
-	case wrong && rec.byBroker:
+	case rec.wrong && rec.byBroker:
 		wrongClock.Inc()
 		out.Time = c.newest
 		c.decode(&out, rec.Record)
-	case wrong:
+	case rec.wrong:
 		out.Time, out.Key, out.Value = c.newest, rec.Key, rec.Value
 		out.Unreadable = metric.Fault{
 			Code:   metric.CodeFromTheFuture,

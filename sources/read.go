@@ -56,6 +56,7 @@ type Record struct {
 	Offset       int64
 	Time         int64 // Record timestamp, epoch ms: the event time of events that state none.
 	Newest       int64 // The newest timestamp in the partition up to here: how late an event is counts from there.
+	Latest       int64 // The same, or when the clock was right again of a broker that took the record while it was not.
 	PipelineTime int64 // Epoch ms; never goes back within a partition.
 	Key          []byte
 	Value        []byte // Kept only where a fault needs it.

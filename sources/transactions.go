@@ -87,9 +87,9 @@ func (c *cursor) openSince() (since int64) {
 
 // readTransaction hands over the records of a transaction that is committed. more
 // is false when send wants none.
-func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marker logged, wrong bool, end int64, at time.Time, send func(*answer) bool) (more bool, err error) {
+func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marker logged, end int64, at time.Time, send func(*answer) bool) (more bool, err error) {
 	committed := marker.Timestamp.UnixMilli()
-	if c.follow(marker, wrong); wrong {
+	if c.follow(marker); marker.wrong {
 		committed = c.newest
 	}
 	for offset := max(t.first, c.inner); offset < marker.Offset; {
@@ -102,7 +102,7 @@ func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marke
 			if rec.Offset >= marker.Offset || rec.ProducerID != marker.ProducerID || !rec.Attrs.IsTransactional() || rec.Attrs.IsControl() {
 				continue
 			}
-			out := Record{Partition: c.partition, Offset: rec.Offset, Time: committed, Newest: c.newest, marker: marker.Offset}
+			out := Record{Partition: c.partition, Offset: rec.Offset, Time: committed, Newest: c.newest, Latest: max(c.newest, marker.takenBy), marker: marker.Offset}
 			c.decode(&out, rec.Record)
 			a.put(out, rec.Record)
 		}

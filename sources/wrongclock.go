@@ -20,8 +20,9 @@ import (
 //	10:00:01  10:00:02  08:00:03  08:00:04  10:00:05
 //	                    └─── behind: more than an event may be late
 //
-// Such a record counts at the time of the log before it, moves no time, and is counted.
-// That is so in every replay. What the clock of this machine adds is that a record
+// Such a record counts at the time of the log before it, moves no time, and is counted. It was
+// taken between that time and the one at which the clock is right again: so its events may
+// state. That is so in every replay. What the clock of this machine adds is that a record
 // which is ahead of now was ahead when it came too, since now is later.
 
 // tolerance is how far apart records must be for their clock to be doubted, ms. What lies further ahead of
@@ -50,6 +51,15 @@ func (r *reader) isAhead(l logged, known int64, now time.Time) bool {
 
 // isOldAhead is isAhead of a record that was there when the read began.
 func (r *reader) isOldAhead(l logged) bool { return r.isAhead(l, math.MaxInt64, time.Now()) }
+
+// judge returns the record i of what a fetch brought, and whether its time counts.
+func (r *reader) judge(ctx context.Context, c *cursor, res *fetched, i int, now time.Time) (rec logged, err error) {
+	rec = res.records[i]
+	if rec.wrong, err = r.isWrong(ctx, c, res, i, now); err == nil && rec.wrong && rec.byBroker {
+		rec.takenBy, err = r.takenBy(ctx, c, res, i, now)
+	}
+	return rec, err
+}
 
 // isWrong reports whether the record i of what a fetch brought has a time that does not
 // count. So it is ahead when a producer set it, or the broker's clock was wrong.
@@ -103,8 +113,45 @@ func (s *skyline) isOutvoted(offset, limit int64) bool {
 	return false
 }
 
-// isOutvoted looks ahead in the log, once for all of what is there.
+// goesOn returns the time at which the log goes on after an offset, no earlier than a time and
+// before a limit; 0 when it does not.
+func (s *skyline) goesOn(offset, from, limit int64) int64 {
+	for _, r := range s.runs {
+		if r.first > offset && r.at >= from && r.at < limit {
+			return r.at
+		}
+	}
+	return 0
+}
+
+// takenBy is the latest time at which a record was taken whose own does not count.
+func (r *reader) takenBy(ctx context.Context, c *cursor, res *fetched, i int, now time.Time) (int64, error) {
+	rec := res.records[i]
+	if err := r.lookAhead(ctx, c, res, i); err != nil {
+		return 0, err
+	}
+	at, limit := rec.Timestamp.UnixMilli(), int64(math.MaxInt64)
+	if at > c.newest {
+		limit = at - tolerance
+	}
+	latest := now.UnixMilli() + r.options.ClockMs
+	if right := c.sky.goesOn(rec.Offset, c.newest, limit); right > 0 {
+		latest = min(latest, right)
+	}
+	return max(latest, c.newest), nil
+}
+
+// isOutvoted looks ahead in the log.
 func (r *reader) isOutvoted(ctx context.Context, c *cursor, res *fetched, i int) (bool, error) {
+	rec := res.records[i]
+	if err := r.lookAhead(ctx, c, res, i); err != nil {
+		return false, err
+	}
+	return c.sky.isOutvoted(rec.Offset, rec.Timestamp.UnixMilli()-tolerance), nil
+}
+
+// lookAhead learns what is there of the log after a record, once for all of it.
+func (r *reader) lookAhead(ctx context.Context, c *cursor, res *fetched, i int) error {
 	rec := res.records[i]
 	if rec.Offset >= c.sky.end {
 		c.sky = skyline{end: res.next}
@@ -120,10 +167,10 @@ func (r *reader) isOutvoted(ctx context.Context, c *cursor, res *fetched, i int)
 			c.sky.end = b.last + 1
 		}); err != nil {
 			c.sky = skyline{}
-			return false, err
+			return err
 		}
 	}
-	return c.sky.isOutvoted(rec.Offset, rec.Timestamp.UnixMilli()-tolerance), nil
+	return nil
 }
 
 // heads calls f with the batches of a part of the log, without what is in them.
@@ -155,12 +202,12 @@ func (b *broker) heads(ctx context.Context, partition int32, from, to int64, f f
 func (r *reader) setBack(c *cursor, at int64) {
 	err := fmt.Errorf("the clock of the broker of partition %d was set back by %v", c.partition, time.Duration(c.newest-at)*time.Millisecond)
 	if tell, ok := setBacks.Load(r.options.Run); ok {
-		tell.(func(error))(err)
+		tell.(func(error, time.Time))(err, time.UnixMilli(min(at, c.sane)))
 	}
 }
 
-var setBacks sync.Map // Run → func(error).
+var setBacks sync.Map // Run → func(error, time.Time).
 
 // OnSetBack says whom to tell when time must go back in a run, which no runner can: it
-// must begin anew. Close ends it.
-func OnSetBack(run string, tell func(error)) { setBacks.Store(run, tell) }
+// must begin anew. Until since the log's time was right. Close ends it.
+func OnSetBack(run string, tell func(why error, since time.Time)) { setBacks.Store(run, tell) }

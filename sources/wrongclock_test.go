@@ -135,6 +135,40 @@ func TestAWrongClockOfABroker(t *testing.T) {
 	}
 }
 
+// A record that was taken while the clock was wrong was taken before the clock was right
+// again: up to then its events may state.
+func TestWhenAWrongClockTookARecord(t *testing.T) {
+	const now = 1000                                                  // Stands for the time of the read.
+	for name, c := range map[string]struct{ stamps, latest []int64 }{ // Seconds from now.
+		"right":                   {[]int64{-20, -19}, []int64{-20, -19}},
+		"ahead of now":            {[]int64{-10, -9, 7200, 7201, -7, -6}, []int64{-10, -9, -7, -7, -7, -6}},
+		"ahead of now at the end": {[]int64{-10, -9, 30, 31}, []int64{-10, -9, now, now}},
+		"ahead, long ago":         {[]int64{-900, -899, -869, -868, -895, -894, -893, -892}, []int64{-900, -899, -895, -895, -895, -894, -893, -892}},
+		"ahead twice":             {[]int64{-900, -599, -899, -898, -300, -897, -896}, []int64{-900, -899, -899, -898, -897, -897, -896}},
+		"behind":                  {[]int64{-100, -99, -7300, -7299, -90}, []int64{-100, -99, -90, -90, -90}},
+		"behind, and nothing yet": {[]int64{-100, -99, -7300}, []int64{-100, -99, now}},
+		"ahead, and then behind":  {[]int64{-100, 600, -7300, -90}, []int64{-100, -90, -90, -90}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBroken(t)
+			began := time.Now().UnixMilli()
+			for _, s := range c.stamps {
+				b.take("m", began+1000*s, true)
+			}
+			records := b.read(Options{}, 0)
+			for i, want := range c.latest {
+				first, last := began+1000*want, began+1000*want
+				if want == now {
+					first, last = began, time.Now().UnixMilli()
+				}
+				if got := records[i].Latest; got < first || got > last {
+					t.Errorf("stamp %d: events of up to %+d ms, want %+d", c.stamps[i], got-began, first-began)
+				}
+			}
+		})
+	}
+}
+
 // What is read again begins elsewhere, and judges the same of what it needs.
 func TestAWrongClockInAReplay(t *testing.T) {
 	b := newBroken(t)
@@ -171,7 +205,12 @@ func TestASlowClockOfOurs(t *testing.T) {
 func TestTheRunIsToldThatTimeGoesBack(t *testing.T) {
 	b := newBroken(t)
 	var told []error
-	OnSetBack(t.Name(), func(err error) { told = append(told, err) })
+	began := time.Now()
+	OnSetBack(t.Name(), func(err error, since time.Time) {
+		if told = append(told, err); since.After(time.Now()) || since.Before(began.Add(-2*time.Second)) {
+			t.Errorf("right until %v, want a second ago", time.Since(since))
+		}
+	})
 	t.Cleanup(func() { Close(t.Name()) })
 	r := b.reader(Options{Run: t.Name()})
 	c := r.newCursor(found{})

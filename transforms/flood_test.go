@@ -47,7 +47,7 @@ func (fl *flood) slice(t *testing.T, events []metric.Event) {
 	t.Helper()
 	fl.end += 1000
 	fl.f.StartBundle(nil, nil)
-	b := &sources.Batch{Records: []sources.Record{{Time: fl.end - 500, Newest: fl.end - 500, PipelineTime: fl.end - 500, Events: events}}}
+	b := &sources.Batch{Records: []sources.Record{{Time: fl.end - 500, Newest: fl.end - 500, Latest: fl.end - 500, PipelineTime: fl.end - 500, Events: events}}}
 	fl.f.ProcessElement(b, nil, nil)
 	fl.f.FinishBundle(func(_ beam.EventTime, g int64, p Packet) {
 		q, err := decodePacket(encodePacket(p))

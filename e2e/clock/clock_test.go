@@ -123,6 +123,10 @@ func (w *world) whole(what string, v *viewer) {
 	if len(w.future) > 0 {
 		w.t.Errorf("%s: histories hold results of the future, such as %s", what, w.future[0])
 	}
+	shown, faults := v.faults(from.UnixMilli(), w.now().Add(-3*time.Second).UnixMilli())
+	if len(faults) > 0 || shown < checked/2 {
+		w.t.Errorf("%s: %d of %d points on a page are wrong, such as\n%s", what, len(faults), shown, strings.Join(faults[:min(10, len(faults))], "\n"))
+	}
 	if ahead := v.ahead(w.now()); ahead != "" {
 		w.t.Errorf("%s: a page shows %s", what, ahead)
 	}

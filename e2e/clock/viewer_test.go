@@ -19,13 +19,13 @@ type viewer struct {
 	mu     sync.Mutex
 	ws     *websocket.Conn
 	closed bool
-	newest map[int]int64 // By widget: the newest window end that is shown.
+	shown  map[int]map[int64]got // By widget and window end.
 }
 
 // watch opens the stream, and again when it ends.
 func watch(t *testing.T, w *world, id string) *viewer {
 	t.Helper()
-	v := &viewer{w: w, id: id, newest: make(map[int]int64)}
+	v := &viewer{w: w, id: id, shown: make(map[int]map[int64]got)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -82,6 +82,7 @@ func (v *viewer) follow() {
 			Type    string              `json:"type"`
 			Index   int                 `json:"index"`
 			Reset   bool                `json:"reset"`
+			Since   int64               `json:"covered_since"`
 			Points  [][]json.RawMessage `json:"points"`
 			Updates [][]json.RawMessage `json:"updates"`
 		}
@@ -90,36 +91,91 @@ func (v *viewer) follow() {
 		}
 		v.mu.Lock()
 		if m.Type == "snapshot" && m.Reset {
-			delete(v.newest, m.Index)
+			delete(v.shown, m.Index)
 		}
 		for _, p := range m.Points {
-			v.show(m.Index, p[0])
+			v.show(m.Index, p[0], p[2], m.Since, nil)
 		}
 		for _, u := range m.Updates {
 			var index int
 			if json.Unmarshal(u[0], &index) == nil {
-				v.show(index, u[1])
+				v.show(index, u[1], u[4], 0, u[5:])
 			}
 		}
 		v.mu.Unlock()
 	}
 }
 
-func (v *viewer) show(index int, text json.RawMessage) {
+// show takes a point of a widget. What its values are when none are told is what they were.
+func (v *viewer) show(index int, endText, valuesText json.RawMessage, since int64, more []json.RawMessage) {
 	var end int64
-	if json.Unmarshal(text, &end) == nil {
-		v.newest[index] = max(v.newest[index], end)
+	var values []*float64
+	if json.Unmarshal(endText, &end) != nil || json.Unmarshal(valuesText, &values) != nil {
+		return
 	}
+	widget := v.shown[index]
+	if widget == nil {
+		widget = make(map[int64]got)
+		v.shown[index] = widget
+	}
+	window := windows[index%len(windows)]
+	g := got{complete: end-window*1000 >= since}
+	if values == nil {
+		before := int64(0)
+		for e := range widget {
+			if e < end {
+				before = max(before, e)
+			}
+		}
+		g.count = widget[before].count
+	} else if len(values) == 1 && values[0] != nil {
+		g.count = *values[0]
+	}
+	if len(more) > 0 {
+		about := struct {
+			Complete *bool `json:"complete"`
+		}{}
+		if json.Unmarshal(more[0], &about) == nil && about.Complete != nil {
+			g.complete = *about.Complete
+		}
+	}
+	widget[end] = g
+}
+
+// faults lists what is shown as complete of windows that ended in a time, and is wrong.
+func (v *viewer) faults(from, to int64) (checked int, faults []string) {
+	v.w.mu.Lock()
+	defer v.w.mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i, m := range metrics {
+		for j, window := range windows {
+			for end, g := range v.shown[i*len(windows)+j] {
+				if end <= from || end > to {
+					continue
+				}
+				checked++
+				if least, most := v.w.bounds(m, window, end); g.complete && (g.count < least || g.count > most) {
+					faults = append(faults, fmt.Sprintf("%s at %d (%+d ms): %v, and %v to %v were sent", key(m, window), end, end-from, g.count, least, most))
+				}
+			}
+		}
+	}
+	return checked, faults
 }
 
 // ahead names a widget that shows something of the future, or nothing of the last seconds.
 func (v *viewer) ahead(now time.Time) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.newest) == 0 {
+	if len(v.shown) == 0 {
 		return "nothing"
 	}
-	for i, end := range v.newest {
+	for i, widget := range v.shown {
+		end := int64(0)
+		for e := range widget {
+			end = max(end, e)
+		}
 		if by := time.Duration(end-now.UnixMilli()) * time.Millisecond; by > 6*time.Second || by < -time.Minute {
 			return fmt.Sprintf("a window of widget %d that ends %v ahead", i, by)
 		}

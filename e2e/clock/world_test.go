@@ -280,19 +280,11 @@ func (w *world) judge(from, to int64) (checked int, right time.Time, faults []st
 				if !ok {
 					continue
 				}
-				least, most := 0, 0
-				for _, e := range w.sent[m] {
-					if e.at >= end-window*1000 && e.at < end {
-						most++
-						if !e.maybe {
-							least++
-						}
-					}
-				}
+				least, most := w.bounds(m, window, end)
 				checked++
-				switch wrong := g.count < float64(least) || g.count > float64(most); {
+				switch wrong := g.count < least || g.count > most; {
 				case wrong && g.complete:
-					faults = append(faults, fmt.Sprintf("%s at %d (%+d ms): %v, and %d to %d were sent", k, end, end-from, g.count, least, most))
+					faults = append(faults, fmt.Sprintf("%s at %d (%+d ms): %v, and %v to %v were sent", k, end, end-from, g.count, least, most))
 				case !wrong && first.IsZero():
 					first = g.seen
 				}
@@ -306,6 +298,19 @@ func (w *world) judge(from, to int64) (checked int, right time.Time, faults []st
 		}
 	}
 	return checked, right, faults
+}
+
+// bounds of the count of a window, by what was sent. It is called with the lock.
+func (w *world) bounds(metric string, window, end int64) (least, most float64) {
+	for _, e := range w.sent[metric] {
+		if e.at >= end-window*1000 && e.at < end {
+			most++
+			if !e.maybe {
+				least++
+			}
+		}
+	}
+	return least, most
 }
 
 // until repeats a check until it holds; the limit is generous.

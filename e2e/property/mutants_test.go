@@ -50,7 +50,7 @@ var mutants = []mutant{
 	},
 	{
 		"events of the future count", "transforms/preaggregate.go",
-		"case at > rec.Newest+f.SkewMs:", "case at > rec.Newest+f.SkewMs+100_000:",
+		"case at > rec.Latest+f.SkewMs:", "case at > rec.Latest+f.SkewMs+100_000:",
 	},
 	{
 		"late events are lost", "transforms/preaggregate.go",

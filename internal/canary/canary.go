@@ -93,7 +93,7 @@ func (c *Canary) Run(ctx context.Context) error {
 	running.Go(func() { c.send(ctx) })
 	running.Go(func() { c.follow(ctx) })
 	running.Go(func() {
-		clock.Watch(ctx, func(by time.Duration) {
+		clock.Watch(ctx, func(by time.Duration, _ time.Time) {
 			c.config.Log.Warn("the clock was set, or the machine slept: nothing is said of the events under way", "by", by)
 			c.ledger.forgive(time.Now())
 		})

@@ -17,8 +17,9 @@ const every = 200 * time.Millisecond
 
 // Watch calls stepped whenever the clock was set forward or back by more than
 // Tolerance, in one step or in several, until ctx ends. While a machine sleeps the
-// monotonic clock stands still on most systems: waking up is a step forward.
-func Watch(ctx context.Context, stepped func(by time.Duration)) {
+// monotonic clock stands still on most systems: waking up is a step forward. Until
+// since, by the clock that is behind, both agreed.
+func Watch(ctx context.Context, stepped func(by time.Duration, since time.Time)) {
 	t := time.NewTicker(every)
 	defer t.Stop()
 	s := NewSteps(time.Now())
@@ -28,10 +29,18 @@ func Watch(ctx context.Context, stepped func(by time.Duration)) {
 			return
 		case <-t.C:
 		}
-		if by := s.Look(time.Now()); by != 0 {
-			stepped(by)
+		before, now := s.last, time.Now()
+		if by := s.Look(now); by != 0 {
+			stepped(by, earlier(before.Round(0), now.Round(0).Add(-now.Sub(before))))
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // Steps is Watch for who looks by himself.
