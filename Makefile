@@ -18,7 +18,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build sbom vulns web generate test test-go test-web test-real test-clock flink bench-flink bench-fanout bin/bench-centrifuge race mutants verify verify-foreign lint bench clean e2e tour
+.PHONY: run build sbom vulns web generate test test-go test-web test-real flink bench-flink bench-fanout bin/bench-centrifuge race mutants verify verify-foreign lint bench clean e2e tour
 
 run: build
 	./bin/pulseboard run
@@ -109,16 +109,11 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find
 
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
 # needs a JDK, Maven, Python, redis-server, PostgreSQL and nginx.
-REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/deploy ./internal/testenv
+REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/clock ./e2e/deploy ./internal/testenv
 REAL_TIME  ?= 30m
 test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete
 	$(MAKE) flink DATA=.real
 	PULSEBOARD_PROGRAMS=$(abspath bin) PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout $(REAL_TIME) $(REAL_FLAGS) $(REAL_TESTS)
-
-# Clocks that are set while all of it runs, in a program whose package time a test moves. It is not among the tests above yet: after a
-# step forward of some seconds that is taken back, the windows that end in the next second or two stay as the wrong clock had them.
-test-clock:
-	$(MAKE) test-real REAL_TESTS=./e2e/clock REAL_FLAGS=-v
 
 # What takes too long for each change, about two hours; its output is committed under bench/results.
 verify: mutants

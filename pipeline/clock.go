@@ -54,11 +54,11 @@ func noteStep(ctx context.Context, c Config, since time.Time, back bool) error {
 		return err
 	}
 	defer store.Close() //nolint:errcheck // What was written was answered.
-	_, behind, err := now(ctx, store)
+	at, behind, err := now(ctx, store)
 	if err != nil {
 		return err
 	}
-	return store.NoteStep(ctx, results.Step{Since: since.Add(behind).UnixMilli(), Back: back})
+	return store.NoteStep(ctx, results.Step{Since: since.Add(behind).UnixMilli(), Back: back, Noted: at.UnixMilli()})
 }
 
 // now is the time by the clock of this machine or that of Redis, whichever says more: a
@@ -80,6 +80,7 @@ func takeBack(ctx context.Context, c Config, store *results.Store, now time.Time
 	if err != nil {
 		return err
 	}
+	step.Back = step.Back || step.Noted > now.UnixMilli()
 	limit, after := now.Add(clock.Tolerance).UnixMilli(), now.UnixMilli()
 	if step.Back && step.Since < limit {
 		limit, after = step.Since, step.Since

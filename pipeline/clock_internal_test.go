@@ -24,6 +24,7 @@ func TestAStartTakesBack(t *testing.T) {
 		"set back":                        {[]results.Step{{Since: -1500, Back: true}}, []int64{-3, -2}},
 		"set forward, then back":          {[]results.Step{{Since: -2500}, {Since: 500, Back: true}}, []int64{-3}},
 		"set forward only":                {[]results.Step{{Since: -2500}}, []int64{-3, -2, -1, 0}},
+		"set back while none ran":         {[]results.Step{{Since: -2500, Noted: 5000}}, []int64{-3}},
 		"a step that is long in the past": {[]results.Step{{Since: -5 * 3_600_000}, {Since: -1500, Back: true}}, []int64{-3, -2}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -45,7 +46,7 @@ func TestAStartTakesBack(t *testing.T) {
 				}
 			}
 			for _, s := range c.steps {
-				if err := store.NoteStep(t.Context(), results.Step{Since: now.UnixMilli() + s.Since, Back: s.Back}); err != nil {
+				if err := store.NoteStep(t.Context(), results.Step{Since: now.UnixMilli() + s.Since, Back: s.Back, Noted: now.UnixMilli() + s.Noted - 1}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -65,6 +65,7 @@ func (s *Store) TakeBack(ctx context.Context, st Stream, after time.Time) (taken
 type Step struct {
 	Since int64 `json:"since"` // Results of windows that end after that may be those of a clock that is ahead, epoch ms.
 	Back  bool  `json:"back"`  // They are: it was set back since.
+	Noted int64 `json:"noted"` // The time by the clocks when this was noted, epoch ms: if they say less later, it was set back.
 }
 
 // suspicion is how long a step forward counts as one that may have been wrong.

@@ -36,6 +36,7 @@ type cursor struct {
 	sane      int64 // What it was last that was not ahead of the clock of this machine.
 	known     int64 // The end of the log when the read began; -1 = not asked yet.
 	sky       skyline
+	stretch   stretch // The last one that was ahead.
 	topic     [16]byte
 	epoch     int32            // Of the leader that took the record before offset; -1 = not known.
 	decoder   *metric.Decoder  // It knows the tags of a partition after a while.
@@ -167,6 +168,7 @@ func (r *reader) findAgain(ctx context.Context, c *cursor) {
 // restart lets a cursor go on in another log than before.
 func (c *cursor) restart(offset int64) {
 	c.offset, c.inner, c.topic, c.epoch = offset, 0, [16]byte{}, -1
+	c.sky, c.stretch = skyline{}, stretch{}
 	clear(c.open)
 	c.start, c.complete = offset, true
 }

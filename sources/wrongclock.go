@@ -1,9 +1,11 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +19,8 @@ import (
 //
 //	10:00:01  10:00:02  12:00:03  12:00:04  10:00:05  10:00:06 …
 //	                    └─── ahead: more records after them say so than do not
+//	10:00:01  10:00:02  10:00:08  10:00:09  10:00:05  10:00:06 …
+//	                    └─── ahead: it went back as far as it had gone forth
 //	10:00:01  10:00:02  08:00:03  08:00:04  10:00:05
 //	                    └─── behind: more than an event may be late
 //
@@ -71,8 +75,17 @@ func (r *reader) isWrong(ctx context.Context, c *cursor, res *fetched, i int, no
 		return true, nil
 	case !rec.byBroker:
 		return false, nil
-	case at > c.newest+tolerance: // Nobody sent anything meanwhile, or the clock was set.
-		return r.isOutvoted(ctx, c, res, i)
+	case rec.Offset < c.stretch.until:
+		return true, nil
+	case at > c.newest+differ: // Nobody sent anything meanwhile, or the clock was set.
+		if err := r.lookAhead(ctx, c, res, i); err != nil {
+			return false, err
+		}
+		if s, ok := c.sky.forthAndBack(rec.Offset, at-c.newest, max(r.options.LateMs, tolerance)); ok {
+			c.stretch = s
+			return true, nil
+		}
+		return at > c.newest+tolerance && c.sky.isOutvoted(rec.Offset, at-tolerance), nil
 	}
 	return at < c.newest-max(r.options.LateMs, tolerance), nil
 }
@@ -84,14 +97,34 @@ type skyline struct {
 }
 
 // run is records one after the other that were taken within a second.
-type run struct{ first, at, records int64 }
+type run struct{ first, at, last, records int64 }
 
 func (s *skyline) add(first, at, records int64) {
-	if n := len(s.runs); n > 0 && s.runs[n-1].at/1000 == at/1000 {
+	if n := len(s.runs); n > 0 && s.runs[n-1].at/1000 == at/1000 && max(at-s.runs[n-1].last, s.runs[n-1].last-at) <= differ {
+		s.runs[n-1].last = at
 		s.runs[n-1].records += records
 		return
 	}
-	s.runs = append(s.runs, run{first, at, records})
+	s.runs = append(s.runs, run{first, at, at, records})
+}
+
+// stretch is a part of the log that was taken while the clock was ahead.
+type stretch struct {
+	until int64 // It ends before this offset.
+	right int64 // The time there.
+}
+
+// forthAndBack finds the end of a stretch that begins at an offset, where the log's time has
+// gone forth: within some time it goes back about as far. How far exactly nobody knows
+// who does not know how long nothing came around both.
+func (s *skyline) forthAndBack(offset, forth, within int64) (found stretch, ok bool) {
+	begin, _ := slices.BinarySearchFunc(s.runs, offset, func(r run, offset int64) int { return cmp.Compare(r.first, offset) })
+	for i := begin + 1; i < len(s.runs) && s.runs[i].at-s.runs[begin].at <= within; i++ {
+		if back := s.runs[i-1].last - s.runs[i].at; back > differ {
+			return stretch{s.runs[i].first, s.runs[i].at}, back <= forth+differ && forth-back <= max(differ, back/2)
+		}
+	}
+	return stretch{}, false
 }
 
 // isOutvoted reports whether at some place more records have followed the one at an offset that are
@@ -127,27 +160,21 @@ func (s *skyline) goesOn(offset, from, limit int64) int64 {
 // takenBy is the latest time at which a record was taken whose own does not count.
 func (r *reader) takenBy(ctx context.Context, c *cursor, res *fetched, i int, now time.Time) (int64, error) {
 	rec := res.records[i]
-	if err := r.lookAhead(ctx, c, res, i); err != nil {
-		return 0, err
+	latest, right := now.UnixMilli()+r.options.ClockMs, c.stretch.right
+	if rec.Offset >= c.stretch.until {
+		if err := r.lookAhead(ctx, c, res, i); err != nil {
+			return 0, err
+		}
+		at, limit := rec.Timestamp.UnixMilli(), int64(math.MaxInt64)
+		if at > c.newest {
+			limit = at - tolerance
+		}
+		right = c.sky.goesOn(rec.Offset, c.newest, limit)
 	}
-	at, limit := rec.Timestamp.UnixMilli(), int64(math.MaxInt64)
-	if at > c.newest {
-		limit = at - tolerance
-	}
-	latest := now.UnixMilli() + r.options.ClockMs
-	if right := c.sky.goesOn(rec.Offset, c.newest, limit); right > 0 {
+	if right > 0 {
 		latest = min(latest, right)
 	}
 	return max(latest, c.newest), nil
-}
-
-// isOutvoted looks ahead in the log.
-func (r *reader) isOutvoted(ctx context.Context, c *cursor, res *fetched, i int) (bool, error) {
-	rec := res.records[i]
-	if err := r.lookAhead(ctx, c, res, i); err != nil {
-		return false, err
-	}
-	return c.sky.isOutvoted(rec.Offset, rec.Timestamp.UnixMilli()-tolerance), nil
 }
 
 // lookAhead learns what is there of the log after a record, once for all of it.

@@ -45,6 +45,7 @@ func TestClockIsSet(t *testing.T) {
 			name = "redis-server"
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // It waits most of the time.
 			w := start(t, program, own)
 			id := w.makeDashboard()
 			var running sync.WaitGroup

@@ -18,23 +18,26 @@ const every = 200 * time.Millisecond
 // Watch calls stepped whenever the clock was set forward or back by more than
 // Tolerance, in one step or in several, until ctx ends. While a machine sleeps the
 // monotonic clock stands still on most systems: waking up is a step forward. Until
-// since, by the clock that is behind, both agreed.
+// since, by the clock that is behind, both agreed. What has happened since the process
+// began counts.
 func Watch(ctx context.Context, stepped func(by time.Duration, since time.Time)) {
 	t := time.NewTicker(every)
 	defer t.Stop()
-	s := NewSteps(time.Now())
+	s := NewSteps(began)
 	for {
+		before, now := s.last, time.Now()
+		if by := s.Look(now); by != 0 {
+			stepped(by, earlier(before.Round(0), now.Round(0).Add(-now.Sub(before))))
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
-		before, now := s.last, time.Now()
-		if by := s.Look(now); by != 0 {
-			stepped(by, earlier(before.Round(0), now.Round(0).Add(-now.Sub(before))))
-		}
 	}
 }
+
+var began = time.Now() //nolint:gochecknoglobals // Of the process.
 
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
