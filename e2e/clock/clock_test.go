@@ -95,11 +95,11 @@ func (w *world) rightAgain(what string, from time.Time) (after time.Duration) {
 		if err := w.read(w.t.Context()); err != nil {
 			return err
 		}
-		_, right, _ := w.judge(from.UnixMilli(), w.now().UnixMilli())
-		if right.IsZero() {
+		v := w.judge(from.UnixMilli(), w.now().UnixMilli())
+		if v.right.IsZero() {
 			return errors.New("a key has no right result yet")
 		}
-		after = right.Sub(from)
+		after = v.right.Sub(from)
 		return nil
 	})
 	return after
@@ -113,19 +113,20 @@ func (w *world) whole(what string, v *viewer) {
 	after := w.rightAgain(what, now)
 	w.wait(settled)
 	// An event of the last moments may be on its way.
-	checked, _, faults := w.judge(from.UnixMilli(), w.now().Add(-3*time.Second).UnixMilli())
-	w.t.Logf("%s: right again after %.1f s (%v is promised where nothing else runs), %d results compared, %d wrong", what, after.Seconds(), promised, checked, len(faults))
-	if len(faults) > 0 {
-		w.t.Errorf("%s: %d of %d results are wrong, such as\n%s", what, len(faults), checked, strings.Join(faults[:min(10, len(faults))], "\n"))
+	found := w.judge(from.UnixMilli(), w.now().Add(-3*time.Second).UnixMilli())
+	w.t.Logf("%s: right again after %.1f s (%v is promised where nothing else runs), %d results compared, %d of them incomplete by their own word, %d wrong",
+		what, after.Seconds(), promised, found.checked, found.incomplete, len(found.faults))
+	if faults := found.faults; len(faults) > 0 {
+		w.t.Errorf("%s: %d of %d results are wrong, such as\n%s", what, len(faults), found.checked, strings.Join(faults[:min(10, len(faults))], "\n"))
 	}
-	if most := int(settled.Seconds()) * len(metrics) * len(windows); checked < most/2 {
-		w.t.Errorf("%s: only %d of some %d results were there", what, checked, most)
+	if most := int(settled.Seconds()) * len(metrics) * len(windows); found.checked < most/2 {
+		w.t.Errorf("%s: only %d of some %d results were there", what, found.checked, most)
 	}
 	if len(w.future) > 0 {
 		w.t.Errorf("%s: histories hold results of the future, such as %s", what, w.future[0])
 	}
 	shown, faults := v.faults(from.UnixMilli(), w.now().Add(-3*time.Second).UnixMilli())
-	if len(faults) > 0 || shown < checked/2 {
+	if len(faults) > 0 || shown < found.checked/2 {
 		w.t.Errorf("%s: %d of %d points on a page are wrong, such as\n%s", what, len(faults), shown, strings.Join(faults[:min(10, len(faults))], "\n"))
 	}
 	if ahead := v.ahead(w.now()); ahead != "" {

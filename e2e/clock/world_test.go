@@ -266,11 +266,19 @@ func (w *world) read(ctx context.Context) error {
 	return nil
 }
 
-// judge compares the results of windows that ended in a time with what was sent. right is when
-// the last of the keys had its first right result, zero while one has none.
-func (w *world) judge(from, to int64) (checked int, right time.Time, faults []string) {
+// judgement is what comes of comparing results with what was sent.
+type judgement struct {
+	checked    int
+	incomplete int       // Of them say so themselves.
+	right      time.Time // When the last of the keys had its first right result, zero while one has none.
+	faults     []string
+}
+
+// judge compares the results of windows that ended in a time with what was sent.
+func (w *world) judge(from, to int64) (v judgement) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	none := false
 	for _, m := range metrics {
 		for _, window := range windows {
 			k := key(m, window)
@@ -281,23 +289,29 @@ func (w *world) judge(from, to int64) (checked int, right time.Time, faults []st
 					continue
 				}
 				least, most := w.bounds(m, window, end)
-				checked++
+				v.checked++
+				if !g.complete {
+					v.incomplete++
+				}
 				switch wrong := g.count < least || g.count > most; {
 				case wrong && g.complete:
-					faults = append(faults, fmt.Sprintf("%s at %d (%+d ms): %v, and %v to %v were sent", k, end, end-from, g.count, least, most))
+					v.faults = append(v.faults, fmt.Sprintf("%s at %d (%+d ms): %v, and %v to %v were sent", k, end, end-from, g.count, least, most))
 				case !wrong && first.IsZero():
 					first = g.seen
 				}
 			}
 			if first.IsZero() {
-				return checked, time.Time{}, faults
+				none = true
 			}
-			if first.After(right) {
-				right = first
+			if first.After(v.right) {
+				v.right = first
 			}
 		}
 	}
-	return checked, right, faults
+	if none {
+		v.right = time.Time{}
+	}
+	return v
 }
 
 // bounds of the count of a window, by what was sent. It is called with the lock.
