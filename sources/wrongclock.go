@@ -114,14 +114,27 @@ type stretch struct {
 	right int64 // The time there.
 }
 
+// longestStretch is how long a clock may have been ahead for forthAndBack, ms.
+const longestStretch = 3_600_000
+
 // forthAndBack finds the end of a stretch that begins at an offset, where the log's time has
-// gone forth: within some time it goes back about as far. How far exactly nobody knows
-// who does not know how long nothing came around both.
+// gone forth: it goes back about as far. How far exactly nobody knows who does not know how
+// long nothing came around both. Within some time that hardly happens by itself; later only
+// a jump counts that is unlike the pauses in between.
 func (s *skyline) forthAndBack(offset, forth, within int64) (found stretch, ok bool) {
 	begin, _ := slices.BinarySearchFunc(s.runs, offset, func(r run, offset int64) int { return cmp.Compare(r.first, offset) })
-	for i := begin + 1; i < len(s.runs) && s.runs[i].at-s.runs[begin].at <= within; i++ {
-		if back := s.runs[i-1].last - s.runs[i].at; back > differ {
-			return stretch{s.runs[i].first, s.runs[i].at}, back <= forth+differ && forth-back <= max(differ, back/2)
+	for i, pause := begin+1, int64(0); i < len(s.runs); i++ {
+		before, r := s.runs[i-1], s.runs[i]
+		took, back := before.last-s.runs[begin].at, before.last-r.at
+		switch {
+		case took > longestStretch:
+			return stretch{}, false
+		case back <= differ:
+			pause = max(pause, -back)
+		case took <= within:
+			return stretch{r.first, r.at}, back <= forth+differ && forth-back <= max(differ, back/2)
+		default:
+			return stretch{r.first, r.at}, max(back-forth, forth-back) <= max(differ, 2*pause) && forth >= 2*pause
 		}
 	}
 	return stretch{}, false

@@ -140,6 +140,38 @@ func TestAWrongClockOfABroker(t *testing.T) {
 	}
 }
 
+// A clock that was ahead for long: it shows by a jump unlike the pauses between records.
+func TestAClockThatIsAheadForLong(t *testing.T) {
+	for name, c := range map[string]struct {
+		pause, shift, long int64 // Seconds: between records; by how much the clock is ahead, and for how long.
+		found              bool
+	}{
+		"for minutes":                {1, 10, 300, true},
+		"for minutes, a few records": {10, 30, 300, true},
+		"a pause like others":        {10, 5, 300, false},
+		"for hours":                  {1, 10, 7200, false},
+		"less than the pauses":       {4, 2, 40, false},
+	} {
+		var sky skyline
+		at, offset := int64(1_795_950_000_000), int64(0)
+		for ; offset*c.pause < 20; offset++ {
+			sky.add(offset, at+offset*c.pause*1000, 1)
+		}
+		begin := offset
+		for ; (offset-begin)*c.pause < c.long; offset++ {
+			sky.add(offset, at+(offset*c.pause+c.shift)*1000, 1)
+		}
+		end := offset
+		for ; (offset-end)*c.pause < 20; offset++ {
+			sky.add(offset, at+offset*c.pause*1000, 1)
+		}
+		got, ok := sky.forthAndBack(begin, (c.pause+c.shift)*1000, 60_000)
+		if want := (stretch{end, at + end*c.pause*1000}); ok != c.found || ok && got != want {
+			t.Errorf("%s: %+v, %v; want %+v, %v", name, got, ok, want, c.found)
+		}
+	}
+}
+
 // A record that was taken while the clock was wrong was taken before the clock was right
 // again: up to then its events may state.
 func TestWhenAWrongClockTookARecord(t *testing.T) {
