@@ -139,7 +139,8 @@ func (c *Config) use(run string, entries map[string]registry.Entry) {
 // resumeFrom asks Redis how far each query had come when the pipeline ended.
 func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Resume, error) {
 	resume := transforms.Resume{
-		Ends: make(map[string]int64, len(set.Entries)), Whole: make(map[results.Stream]bool, len(set.Entries)), Anew: make(map[string]bool),
+		Ends: make(map[string]int64, len(set.Entries)), From: make(map[string]int64, len(set.Entries)), Tips: make(map[results.Stream]int64, len(set.Entries)),
+		Whole: make(map[results.Stream]bool, len(set.Entries)), Anew: make(map[string]bool),
 		BeganMs: time.Now().UnixMilli(),
 	}
 	store, err := results.Open(ctx, c.Redis)
@@ -173,8 +174,26 @@ func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Res
 		resume.Anew[key] = resume.Anew[key] || tip.TakenBack
 		resume.Ends[key] = max(resume.Ends[key], tip.WindowEnd)
 		resume.Whole[streams[i]] = tip.WindowEnd > 0 && tip.Complete()
+		resume.Tips[streams[i]] = tip.WindowEnd
+	}
+	for key, e := range set.Entries {
+		resume.From[key] = from(key, e.RefreshMs, resume)
 	}
 	return resume, nil
+}
+
+// from is the end of a key up to which no history lacks anything: one that was being written when a
+// process was killed may be behind the others.
+func from(key string, refreshMs []int64, resume transforms.Resume) int64 {
+	newest := resume.Ends[key]
+	from := newest
+	for _, r := range refreshMs {
+		tip, last := resume.Tips[results.Stream{Key: key, RefreshMs: r}], newest-newest%r
+		if reach := transforms.HistoryLength * slices.Min(refreshMs); last > tip && last > newest-reach {
+			from = min(from, max(tip, newest-reach))
+		}
+	}
+	return from
 }
 
 // startTime is from when on records must be read so that every window which
@@ -184,7 +203,7 @@ func startTime(set registry.Set, resume transforms.Resume, c Config, now time.Ti
 	start := now
 	for key, e := range set.Entries {
 		from := now
-		if end := resume.Ends[key]; end > 0 || resume.Anew[key] {
+		if end := resume.From[key]; end > 0 || resume.Anew[key] {
 			reach := time.Duration(transforms.HistoryLength*slices.Min(e.RefreshMs)) * time.Millisecond
 			from = latest(time.UnixMilli(end), now.Add(-reach), now.Add(-maxOutage))
 		}

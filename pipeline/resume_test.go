@@ -49,3 +49,53 @@ func TestResumeKnowsIntervalsOfThePast(t *testing.T) {
 		t.Errorf("resume %+v, %v; want the end 795000", resume, err)
 	}
 }
+
+// A history that was being written when the pipeline was killed is behind the others of its key, or not
+// there yet: the run goes on where the first of them lacks something.
+func TestResumeFromWhereAHistoryLacksSomething(t *testing.T) {
+	const newest = int64(1_795_954_926_000)
+	q := metric.Query{Metric: "m", Aggregation: metric.Count, WindowSeconds: 2}
+	for name, c := range map[string]struct {
+		refreshMs []int64
+		tips      map[int64]int64 // By refresh interval: the newest end, ms before the newest of all.
+		from      int64           // ms before that.
+	}{
+		"all are there":             {[]int64{1000, 2000}, map[int64]int64{1000: 0, 2000: 0}, 0},
+		"nothing is due since":      {[]int64{1000, 5000}, map[int64]int64{1000: 0, 5000: 1000}, 0},
+		"one is behind":             {[]int64{1000, 2000}, map[int64]int64{1000: 9000, 2000: 0}, 9000},
+		"one is not there":          {[]int64{1000, 2000}, map[int64]int64{2000: 0}, 600_000},
+		"nothing is due of one":     {[]int64{1000, 3_600_000}, map[int64]int64{1000: 0}, 0},
+		"one that nobody wants":     {[]int64{1000}, map[int64]int64{1000: 0, 2000: 50_000}, 0},
+		"told for another interval": {[]int64{1000}, map[int64]int64{1000: 3000, 2000: 0}, 3000},
+		"one is behind the history": {[]int64{1000, 2000}, map[int64]int64{1000: 3_000_000, 2000: 0}, 600_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := miniredis.RunT(t)
+			reg, err := registry.Open(t.Context(), redisconn.At(m.Addr()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reg.Close() //nolint:errcheck // It was only used for this.
+			if err := reg.Publish(t.Context(), map[string]registry.Entry{q.Key(): {Query: q, RefreshMs: c.refreshMs}}); err != nil {
+				t.Fatal(err)
+			}
+			store, err := results.Open(t.Context(), redisconn.At(m.Addr()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer store.Close() //nolint:errcheck // It was only used for this.
+			for refresh, before := range c.tips {
+				r := &metric.Result{Key: q.Key(), WindowStart: newest - before - 2000, WindowEnd: newest - before, Due: []int64{refresh}, Complete: true}
+				if _, err := store.Publish(t.Context(), []results.Publication{{Result: r}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			conf := pipeline.Default()
+			conf.Redis, conf.Log = redisconn.At(m.Addr()), slog.New(slog.DiscardHandler)
+			resume, err := pipeline.Resume(t.Context(), conf)
+			if err != nil || resume.Ends[q.Key()] != newest || resume.From[q.Key()] != newest-c.from {
+				t.Errorf("resume %+v, %v; want it to go on %d ms before %d", resume, err, c.from, newest)
+			}
+		})
+	}
+}

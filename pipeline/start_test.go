@@ -33,7 +33,7 @@ func TestStartTime(t *testing.T) {
 		"the oldest counts":         {map[string]registry.Entry{"a": entry(10, 0, 1000), "b": entry(3600, 0, 1000)}, map[string]int64{"a": ago(5 * time.Minute), "b": ago(time.Second)}, nil, time.Hour + time.Second},
 		"all was taken back":        {map[string]registry.Entry{"a": entry(60, 0, 1000)}, nil, map[string]bool{"a": true}, 11 * time.Minute},
 	} {
-		got := pipeline.StartTime(registry.Set{Entries: c.entries}, transforms.Resume{Ends: c.ends, Anew: c.anew}, pipeline.Default(), now)
+		got := pipeline.StartTime(registry.Set{Entries: c.entries}, transforms.Resume{From: c.ends, Anew: c.anew}, pipeline.Default(), now)
 		if want := now.Add(-c.want - margin); !got.Equal(want) {
 			t.Errorf("%s: %v before now, want %v", name, now.Sub(got), now.Sub(want))
 		}

@@ -195,7 +195,7 @@ func (k *keyGroup) activate() {
 		b := k.build(q)
 		b.Run(nil, nil)
 		k.store.Adopt(b)
-		k.progress[q.key] = &progress{last: k.live.resumeAt(q.key)}
+		k.progress[q.key] = &progress{last: k.live.resumeFrom(q.key)}
 	}
 }
 
@@ -213,6 +213,10 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *batch) {
 	due := q.due(end)
 	if len(due) == 0 || end <= p.last {
 		return // Redis had it before the restart.
+	}
+	if due = k.live.lacking(q.key, due, end); len(due) == 0 {
+		p.last = end
+		return
 	}
 	sel, ok := k.store.Selector(q.metric, q.selector, 0)
 	if !ok {

@@ -367,7 +367,10 @@ func TestStateBudget(t *testing.T) {
 // on from them, and half a window of the time before never follows a whole one.
 func TestResume(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 3, 1000), demand(metric.Max, 2, 1000))
-	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 103_000}, Whole: map[results.Stream]bool{{Key: "m:sum:3s", RefreshMs: 1000}: true}, BeganMs: 106_000}
+	h.live.resume = Resume{
+		Ends: map[string]int64{"m:sum:3s": 103_000}, From: map[string]int64{"m:sum:3s": 103_000}, Tips: map[results.Stream]int64{{Key: "m:sum:3s", RefreshMs: 1000}: 103_000},
+		Whole: map[results.Stream]bool{{Key: "m:sum:3s", RefreshMs: 1000}: true}, BeganMs: 106_000,
+	}
 	h.begin("101=1")
 	h.want("102(0)!? 1") // Of max, which Redis does not know.
 	h.slice("102=2")
@@ -380,7 +383,10 @@ func TestResume(t *testing.T) {
 // yet: half ones that come while the past is read again leave no gap in it.
 func TestResumeOfANewRefreshInterval(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 5, 2000))
-	h.live.resume = Resume{Ends: map[string]int64{"m:sum:5s": 108_000}, Whole: map[results.Stream]bool{{Key: "m:sum:5s", RefreshMs: 2000}: true}, BeganMs: 110_000}
+	h.live.resume = Resume{
+		Ends: map[string]int64{"m:sum:5s": 108_000}, From: map[string]int64{"m:sum:5s": 108_000}, Tips: map[results.Stream]int64{{Key: "m:sum:5s", RefreshMs: 2000}: 108_000},
+		Whole: map[results.Stream]bool{{Key: "m:sum:5s", RefreshMs: 2000}: true}, BeganMs: 110_000,
+	}
 	h.begin("101=1")
 	h.want("")
 	h.demand(demand(metric.Sum, 5, 1000, 2000))
@@ -397,11 +403,39 @@ func TestResumeOfANewRefreshInterval(t *testing.T) {
 	h.want("106(105) 31")
 }
 
+// A process that was killed while it wrote the history of a new refresh interval has left it behind
+// the others of its key: it goes on from there, and the others from where they were.
+func TestResumeOfAHistoryThatIsBehind(t *testing.T) {
+	h := newHost(t, demand(metric.Sum, 2, 1000, 2000))
+	key := "m:sum:2s"
+	h.live.resume = Resume{
+		Ends: map[string]int64{key: 108_000}, From: map[string]int64{key: 104_000}, Whole: map[results.Stream]bool{}, BeganMs: 120_000,
+		Tips: map[results.Stream]int64{{Key: key, RefreshMs: 1000}: 104_000, {Key: key, RefreshMs: 2000}: 108_000},
+	}
+	h.begin("101=1")
+	for i, want := range []string{"", "", "105(104) 3", "106(105) 3", "107(106) 3", "108(107) 3", "109(108)! 3", "110(109)! 3"} {
+		h.slice(fmt.Sprintf("%d=%d", 102+i, 1+i%2))
+		h.want(want)
+		for _, p := range h.pubs {
+			due := []int64{1000}
+			if p.Result.WindowEnd == 110_000 {
+				due = []int64{1000, 2000}
+			}
+			if !slices.Equal(p.Result.Due, due) {
+				t.Errorf("the end %d is due for %v, want %v", p.Result.WindowEnd, p.Result.Due, due)
+			}
+		}
+	}
+}
+
 // Of a key that readers only know half windows of, the next half ones follow: a
 // restored job goes on where it was, in the middle of its first window too.
 func TestResumeInTheFirstWindow(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 3, 1000))
-	h.live.resume = Resume{Ends: map[string]int64{"m:sum:3s": 102_000}, Whole: map[results.Stream]bool{{Key: "m:sum:3s", RefreshMs: 1000}: false}, BeganMs: 106_000}
+	h.live.resume = Resume{
+		Ends: map[string]int64{"m:sum:3s": 102_000}, From: map[string]int64{"m:sum:3s": 102_000}, Tips: map[results.Stream]int64{{Key: "m:sum:3s", RefreshMs: 1000}: 102_000},
+		Whole: map[results.Stream]bool{{Key: "m:sum:3s", RefreshMs: 1000}: false}, BeganMs: 106_000,
+	}
 	h.begin("101=1")
 	h.want("")
 	h.slice("102=2")
@@ -414,7 +448,10 @@ func TestResumeInTheFirstWindow(t *testing.T) {
 // no gap: a restored job has them as they were, between windows that are whole.
 func TestResumeWithAPercentileThatCameLater(t *testing.T) {
 	h := newHost(t, demand("p50", 1, 1000))
-	h.live.resume = Resume{Ends: map[string]int64{"m:p50:1s": 102_000}, Whole: map[results.Stream]bool{{Key: "m:p50:1s", RefreshMs: 1000}: true}, BeganMs: 110_000}
+	h.live.resume = Resume{
+		Ends: map[string]int64{"m:p50:1s": 102_000}, From: map[string]int64{"m:p50:1s": 102_000}, Tips: map[results.Stream]int64{{Key: "m:p50:1s", RefreshMs: 1000}: 102_000},
+		Whole: map[results.Stream]bool{{Key: "m:p50:1s", RefreshMs: 1000}: true}, BeganMs: 110_000,
+	}
 	h.at = 102_000
 	h.slice()
 	h.want("103(102)!")

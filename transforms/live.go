@@ -25,11 +25,13 @@ type live struct {
 
 // Resume is what Redis held when a run began, so that it goes on from there.
 type Resume struct {
-	Ends    map[string]int64        // The newest window end by metric key, epoch ms.
-	Whole   map[results.Stream]bool // Whether the newest result of a history was complete.
-	BeganMs int64                   // When the run began, by the wall clock.
-	Anew    map[string]bool         // By metric key: its histories are to be written again, as far back as they reach.
-	ClockMs int64                   // How far the clock of this machine was behind that of Redis.
+	Ends    map[string]int64         // The newest window end by metric key, epoch ms: readers were told up to there.
+	From    map[string]int64         // By metric key: up to there no history lacks anything.
+	Tips    map[results.Stream]int64 // The newest window end of each history.
+	Whole   map[results.Stream]bool  // Whether the newest result of a history was complete.
+	BeganMs int64                    // When the run began, by the wall clock.
+	Anew    map[string]bool          // By metric key: its histories are to be written again, as far back as they reach.
+	ClockMs int64                    // How far the clock of this machine was behind that of Redis.
 }
 
 var runs sync.Map // Run → *live.
@@ -133,6 +135,24 @@ func (l *live) resumeAt(key string) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.resume.Ends[key]
+}
+
+// resumeFrom is the end of a key up to which no history lacked anything then.
+func (l *live) resumeFrom(key string) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.resume.From[key]
+}
+
+// lacking returns the refresh intervals, of those that are due, whose histories had no such end
+// when the run began: a process may have been killed while it wrote one of several.
+func (l *live) lacking(key string, due []int64, end int64) []int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if end > l.resume.Ends[key] {
+		return due
+	}
+	return slices.DeleteFunc(slices.Clone(due), func(r int64) bool { return end <= l.resume.Tips[results.Stream{Key: key, RefreshMs: r}] })
 }
 
 // takeHalf returns the refresh intervals, of those that are due, whose histories may get
