@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -33,7 +34,8 @@ type cursor struct {
 	offset    int64 // To be fetched next.
 	inner     int64 // Of the transaction whose marker is there, records before this offset are out.
 	newest    int64 // The newest timestamp of its records, epoch ms; at the beginning the start time.
-	sane      int64 // What it was last that was not ahead of the clock of this machine.
+	seen      int64 // The same, of what was read only.
+	sane      int64 // What newest was last that was not ahead of the clock of this machine.
 	known     int64 // The end of the log when the read began; -1 = not asked yet.
 	sky       skyline
 	stretch   stretch // The last one that was ahead.
@@ -46,8 +48,12 @@ type cursor struct {
 }
 
 func (r *reader) newCursor(f found) *cursor {
+	seen := int64(math.MinInt64)
+	if f.newest > 0 {
+		seen = f.newest
+	}
 	return &cursor{
-		partition: f.id, start: f.start, offset: f.start, inner: f.inner, newest: max(f.newest, r.options.StartMs), known: -1, epoch: -1,
+		seen: seen, partition: f.id, start: f.start, offset: f.start, inner: f.inner, newest: max(f.newest, r.options.StartMs), known: -1, epoch: -1,
 		decoder: r.decoder(), open: make(map[int64]*begun), complete: f.start == 0 || f.from == f.start, back: f.from,
 	}
 }
@@ -285,7 +291,7 @@ func (l logged) isTime(ahead bool) bool {
 // follow moves the time of the log on with a record, unless its own does not count.
 func (c *cursor) follow(rec logged) {
 	if !rec.wrong {
-		c.newest = max(c.newest, rec.Timestamp.UnixMilli())
+		c.newest, c.seen = max(c.newest, rec.Timestamp.UnixMilli()), max(c.seen, rec.Timestamp.UnixMilli())
 	}
 }
 
@@ -302,7 +308,7 @@ func (r *reader) add(c *cursor, a *answer, rec logged, now time.Time) {
 		c.sane = c.newest
 	}
 	c.follow(rec)
-	out := Record{Partition: c.partition, Offset: rec.Offset, Time: max(at, 0), Newest: c.newest, Latest: max(c.newest, rec.takenBy)}
+	out := Record{Partition: c.partition, Offset: rec.Offset, Time: max(at, 0), Newest: c.newest, Latest: max(c.seen, rec.takenBy)}
 	out.id, out.hasID = idOf(rec.Record)
 	switch {
 	case rec.wrong && rec.byBroker:

@@ -52,11 +52,13 @@ type Batch struct {
 
 // Record is one record of the topic, decoded.
 type Record struct {
-	Partition    int32
-	Offset       int64
-	Time         int64 // Record timestamp, epoch ms: the event time of events that state none.
-	Newest       int64 // The newest timestamp in the partition up to here: how late an event is counts from there.
-	Latest       int64 // The same, or when the clock was right again of a broker that took the record while it was not.
+	Partition int32
+	Offset    int64
+	Time      int64 // Record timestamp, epoch ms: the event time of events that state none.
+	Newest    int64 // The newest timestamp in the partition up to here: how late an event is counts from there.
+	// Latest is the newest timestamp up to here of those that were read, or when the clock was right again of a
+	// broker that took the record while it was not: how far ahead an event is counts from there.
+	Latest       int64
 	PipelineTime int64 // Epoch ms; never goes back within a partition.
 	Key          []byte
 	Value        []byte // Kept only where a fault needs it.

@@ -102,7 +102,7 @@ func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marke
 			if rec.Offset >= marker.Offset || rec.ProducerID != marker.ProducerID || !rec.Attrs.IsTransactional() || rec.Attrs.IsControl() {
 				continue
 			}
-			out := Record{Partition: c.partition, Offset: rec.Offset, Time: committed, Newest: c.newest, Latest: max(c.newest, marker.takenBy), marker: marker.Offset}
+			out := Record{Partition: c.partition, Offset: rec.Offset, Time: committed, Newest: c.newest, Latest: max(c.seen, marker.takenBy), marker: marker.Offset}
 			c.decode(&out, rec.Record)
 			a.put(out, rec.Record)
 		}

@@ -39,6 +39,10 @@ var (
 	counted = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_events_total", Help: "Events that were read from Kafka and counted, again after a restart that reads them again. Normal: as producers send.",
 	})
+	beforeStart = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_pipeline_before_start_events_total",
+		Help: "Events of the time before what a start reads, that are ahead of what was read before them: nobody can tell whether they were of the future when they came, and no complete window has them. Normal: 0, some at a start.",
+	})
 	tooLate = newByMetric(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_too_late_total", Help: "Events that were older than the lateness of 60 s allows, and were dropped, by metric; beyond 1,000 metrics as __other__. Normal: 0.",
 	})
@@ -96,5 +100,5 @@ func CountCatalogue(bytes int64) { stateBytes.WithLabelValues("catalogue", "").S
 
 // Collectors returns the metrics of the transforms.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{counted, tooLate.CounterVec, evaluated, latePackets, seriesHeld, stateCollector{stateBytes}, stateLimit, otherEvents.CounterVec, rebuilds, buildSeconds, sliceDelay}
+	return []prometheus.Collector{counted, beforeStart, tooLate.CounterVec, evaluated, latePackets, seriesHeld, stateCollector{stateBytes}, stateLimit, otherEvents.CounterVec, rebuilds, buildSeconds, sliceDelay}
 }

@@ -99,6 +99,11 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64, dead func(D
 		case len(rec.Key) > 0 && string(rec.Key) != e.Metric:
 			f.bury(rec, e, metric.CodeKeyMismatch, "the record's key is not the metric_name", dead)
 		case at > rec.Latest+f.SkewMs:
+			if at < since {
+				// Nobody knows how far ahead of what was not read it is; no complete window has it.
+				beforeStart.Inc()
+				continue
+			}
 			f.bury(rec, e, metric.CodeFromTheFuture, "event_time is ahead of the newest timestamp in its partition", dead)
 		case at < rec.Newest-f.LatenessMs:
 			tooLate.add(e.Metric, 1)
