@@ -43,7 +43,8 @@ Generated from the services themselves: ` + "`go generate ./e2e/deploy`" + `. Ea
 pipeline at ` + "`--metrics-addr`" + ` or ` + "`--worker-metrics-addr`" + `; ` + "`pulseboard run`" + ` serves all of them at its one address. What to do
 when one of them is not normal: [operations.md](operations.md). Drawn: [deploy/grafana/pulseboard.json](../deploy/grafana/pulseboard.json).
 
-A metric without a unit is a number of what its name says. A histogram has the series ` + "`_bucket`, `_sum` and `_count`" + `. Fan-out is ` + "`rate(pulseboard_gateway_updates_total[5m]) / rate(pulseboard_gateway_messages_total[5m])`" + `.
+A metric without a unit is a number of what its name says. A histogram has the series ` + "`_bucket`, `_sum` and `_count`" + `.
+Fan-out is ` + "`rate(pulseboard_gateway_updates_total[5m]) / rate(pulseboard_gateway_messages_total[5m])`" + `.
 `
 
 var titles = map[string]string{
