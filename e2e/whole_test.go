@@ -174,7 +174,6 @@ type message struct {
 	Reset   bool                `json:"reset"`
 	Points  [][]json.RawMessage `json:"points"`
 	Updates [][]json.RawMessage `json:"updates"`
-	Skipped int                 `json:"skipped"`
 }
 
 // take applies one message. index maps the stream's index of a widget to ours.
@@ -210,9 +209,7 @@ func (s *seen) take(text []byte, index *[]int) (fault string) {
 		s.name((*index)[m.Index], m)
 	case "update":
 		s.updates++
-		if m.Skipped > 0 {
-			return fmt.Sprintf("%d results were skipped", m.Skipped)
-		}
+		// What was skipped, as this reads slowly, has come in a snapshot: else there is a gap.
 		for _, u := range m.Updates {
 			var at int
 			var version string

@@ -33,6 +33,7 @@ type keyGroup struct {
 	store     *aggregate.Store
 	pending   map[int64]aggregate.Table // By the end of their slice of pipeline time.
 	end       int64                     // Evaluated up to here, epoch ms.
+	fresh     bool                      // No timer has fired yet: end is only where the first packet lies.
 	since     int64                     // Covered since, epoch ms.
 	queries   *Queries
 	progress  map[string]*progress // By metric key, of active queries.
@@ -70,8 +71,9 @@ func newKeyGroup(id int, o SlideOptions, l *live) *keyGroup {
 // exactly the events before its end, also when many slices are passed at once.
 func (k *keyGroup) add(end int64, p Packet) {
 	k.since = max(k.since, p.CoveredSince)
-	if k.end == 0 {
-		k.end = end - k.options.SliceMs
+	if k.end == 0 || k.fresh && end <= k.end {
+		// The first packets may come in any order, when the watermark passes several slices at once.
+		k.end, k.fresh = end-k.options.SliceMs, true
 	}
 	if end <= k.end {
 		// Cannot happen while the timer's instant is right; if it does, nothing is lost.
@@ -92,7 +94,7 @@ func (k *keyGroup) add(end int64, p Packet) {
 func (k *keyGroup) advance(to int64) Evaluation {
 	k.follow()
 	k.activate()
-	k.advanced = time.Now()
+	k.advanced, k.fresh = time.Now(), false
 	out := batch{newest: make(map[string]int, 8)}
 	for k.end < to {
 		k.end += k.options.SliceMs

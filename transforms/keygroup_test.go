@@ -461,6 +461,23 @@ func TestResumeWithAPercentileThatCameLater(t *testing.T) {
 	h.want("105(104)! null")
 }
 
+// When the watermark passes several slices at once, the first packets come in any order: each
+// window has exactly what came before its end, as if they had come in turn.
+func TestFirstPacketsInAnyOrder(t *testing.T) {
+	h := newHost(t, demand(metric.Count, 1, 1000))
+	for _, p := range []struct {
+		end    int64
+		events string
+	}{{104_000, "103=1"}, {102_000, "101=1"}, {106_000, "101=1"}, {103_000, "102=1"}, {105_000, "104=1"}} {
+		packet := packetOf(t, p.events)
+		packet.CoveredSince = 1
+		h.k.add(p.end, packet)
+	}
+	h.at = 106_000
+	h.advance()
+	h.want("102(0) 1; 103(102) 1; 104(103) 1; 105(104) 1; 106(105)! 0")
+}
+
 // While trees are built the key group goes on, and what comes meanwhile counts.
 func TestPreparingMisses(t *testing.T) {
 	h := newHost(t)

@@ -103,7 +103,7 @@ func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	begun := k.end != 0
+	before := k.end
 	if f.Options.Durable {
 		if err := f.append(sp, end, p); err != nil {
 			return err
@@ -118,8 +118,8 @@ func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers
 			return err
 		}
 	}
-	if !begun {
-		// The first packet of a key group sets the timer that loops from then on.
+	if before == 0 || k.end < before {
+		// The first packet of a key group, by pipeline time, sets the timer that loops from then on.
 		f.arm(tp, k, k.end, end)
 	} else if k.armed > end && f.crowded() {
 		// The timer is some slices ahead, and too much lies before it.
