@@ -168,11 +168,12 @@ func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Res
 	}
 	for i, tip := range tips {
 		key := streams[i].Key
+		// Also of keys that nobody wants now: who asks for one again was told so far.
+		resume.Ends[key] = max(resume.Ends[key], tip.WindowEnd)
 		if _, wanted := set.Entries[key]; !wanted {
 			continue
 		}
 		resume.Anew[key] = resume.Anew[key] || tip.TakenBack
-		resume.Ends[key] = max(resume.Ends[key], tip.WindowEnd)
 		resume.Whole[streams[i]] = tip.WindowEnd > 0 && tip.Complete()
 		resume.Tips[streams[i]] = tip.WindowEnd
 	}
@@ -188,8 +189,8 @@ func from(key string, refreshMs []int64, resume transforms.Resume) int64 {
 	newest := resume.Ends[key]
 	from := newest
 	for _, r := range refreshMs {
-		tip, last := resume.Tips[results.Stream{Key: key, RefreshMs: r}], newest-newest%r
-		if reach := transforms.HistoryLength * slices.Min(refreshMs); last > tip && last > newest-reach {
+		tip := resume.Tips[results.Stream{Key: key, RefreshMs: r}]
+		if reach := transforms.HistoryLength * slices.Min(refreshMs); tip > 0 && newest-newest%r > tip {
 			from = min(from, max(tip, newest-reach))
 		}
 	}
