@@ -52,8 +52,9 @@ func (r *reader) newCursor(f found) *cursor {
 	if f.newest > 0 {
 		seen = f.newest
 	}
+	newest := max(f.newest, r.options.StartMs)
 	return &cursor{
-		seen: seen, partition: f.id, start: f.start, offset: f.start, inner: f.inner, newest: max(f.newest, r.options.StartMs), known: -1, epoch: -1,
+		seen: seen, sane: newest, partition: f.id, start: f.start, offset: f.start, inner: f.inner, newest: newest, known: -1, epoch: -1,
 		decoder: r.decoder(), open: make(map[int64]*begun), complete: f.start == 0 || f.from == f.start, back: f.from,
 	}
 }

@@ -4,6 +4,7 @@ package clock
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -27,7 +28,8 @@ func Watch(ctx context.Context, stepped func(by time.Duration, since time.Time))
 	for {
 		before, now := s.last, time.Now()
 		if by := s.Look(now); by != 0 {
-			stepped(by, earlier(before.Round(0), now.Round(0).Add(-now.Sub(before))))
+			since := []time.Time{before.Round(0), now.Round(0).Add(-now.Sub(before))}
+			stepped(by, slices.MinFunc(since, time.Time.Compare))
 		}
 		select {
 		case <-ctx.Done():
@@ -38,13 +40,6 @@ func Watch(ctx context.Context, stepped func(by time.Duration, since time.Time))
 }
 
 var began = time.Now() //nolint:gochecknoglobals // Of the process.
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
 
 // Steps is Watch for who looks by himself.
 type Steps struct {
