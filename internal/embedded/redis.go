@@ -98,7 +98,7 @@ func startInProcess(ctx context.Context, c RedisConfig) (*Redis, error) {
 			if err != nil {
 				return // Closed.
 			}
-			server.ServeConn(conn)
+			server.ServeConn(newAnswers(conn, patience))
 		}
 	})
 	return r, nil

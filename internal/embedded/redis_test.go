@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,31 @@ func TestRedis(t *testing.T) {
 			<-r.Done()
 			if client.Ping(ctx).Err() == nil {
 				t.Error("it answers after Close")
+			}
+		})
+	}
+}
+
+// A client that reads no answer before it has sent all of its commands is served, however many and
+// long those are: what results.TakeBack writes in one transaction, say.
+func TestRedisTakesMoreThanASocketHolds(t *testing.T) {
+	for _, kind := range []string{RedisInProcess, RedisServer} {
+		t.Run(kind, func(t *testing.T) {
+			r := startRedis(t, kind, t.TempDir())
+			client := redisClient(t, r)
+			for name, pipe := range map[string]redis.Pipeliner{"pipeline": client.Pipeline(), "transaction": client.TxPipeline()} {
+				for i := range 5000 {
+					pipe.XAdd(background(t), &redis.XAddArgs{Stream: name, ID: strconv.Itoa(i+1) + "-0", Values: []string{"r", strings.Repeat("x", 1000)}})
+				}
+				if _, err := pipe.Exec(background(t)); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				if n := client.XLen(background(t), name).Val(); n != 5000 {
+					t.Errorf("%s: %d of 5000 entries are there", name, n)
+				}
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
 			}
 		})
 	}
