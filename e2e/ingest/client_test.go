@@ -57,7 +57,8 @@ type client struct {
 func runClient(path, url string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	before, err := readJournal(path)
+	before := newJournal(filepath.Clean(path))
+	err := before.read()
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func runClient(path, url string) error {
 	}
 	defer c.journal.Close() //nolint:errcheck // Each write is looked at.
 	var all sync.WaitGroup
-	for _, s := range before {
+	for _, s := range before.all {
 		if s.Acked == 0 {
 			all.Go(func() { c.deliver(s, false) })
 		}
@@ -172,36 +173,51 @@ func (c *client) sendAndLeave(key string, body []byte) {
 	_, _ = conn.Read(make([]byte, 1))
 }
 
-// readJournal returns the requests by their keys, in the order in which they were made.
-func readJournal(path string) ([]*sent, error) {
-	f, err := os.Open(filepath.Clean(path))
+// journal is what a client has written down, as far as it was read.
+type journal struct {
+	path  string
+	at    int64   // Bytes read.
+	all   []*sent // In the order in which they were made.
+	known map[string]*sent
+	acked int
+}
+
+func newJournal(path string) *journal { return &journal{path: path, known: make(map[string]*sent)} }
+
+// read goes on from where it was: read from its beginning again and again, under the race
+// detector, the journal grew faster than it was read.
+func (j *journal) read() error {
+	f, err := os.Open(j.path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close() //nolint:errcheck // It was only read.
-	var all []*sent
-	known := map[string]*sent{}
+	if _, err := f.Seek(j.at, io.SeekStart); err != nil {
+		return err
+	}
 	lines := bufio.NewReader(f)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return all, nil // What is left has no end: it was cut off before it was sent.
+			return nil // What is left has no end: it is being written, or was cut off before it was sent.
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s := new(sent)
 		if err := json.Unmarshal(line, s); err != nil {
-			return nil, fmt.Errorf("the journal has %q: %w", line, err)
+			return fmt.Errorf("the journal has %q: %w", line, err)
 		}
+		j.at += int64(len(line))
 		if s.Acked != 0 {
-			known[s.Key].Acked = s.Acked
+			j.known[s.Key].Acked = s.Acked
+			j.acked++
 			continue
 		}
-		known[s.Key] = s
-		all = append(all, s)
+		j.known[s.Key] = s
+		j.all = append(j.all, s)
 	}
 }

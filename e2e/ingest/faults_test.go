@@ -70,7 +70,7 @@ type rig struct {
 	client  *testenv.Program
 	binary  string
 	addr    string
-	journal string
+	journal *journal
 	redis   *redis.Client
 }
 
@@ -101,7 +101,7 @@ func dedupe() string {
 
 func newRig(t *testing.T, start func(*testing.T, *testenv.Buffer) *broker) *rig {
 	t.Helper()
-	r := &rig{t: t, log: new(testenv.Buffer), addr: fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1)), journal: filepath.Join(t.TempDir(), "journal")}
+	r := &rig{t: t, log: new(testenv.Buffer), addr: fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1)), journal: newJournal(filepath.Join(t.TempDir(), "journal"))}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the end of the logs:\n%s", testenv.Page(r.log.String()))
@@ -156,7 +156,7 @@ func (r *rig) healthy() bool {
 }
 
 func (r *rig) startClient() {
-	r.client = testenv.Start(r.t, r.log, self(r.t), "client", r.journal, "http://"+r.addr+"/ingest")
+	r.client = testenv.Start(r.t, r.log, self(r.t), "client", r.journal.path, "http://"+r.addr+"/ingest")
 }
 
 // progress waits until so many more requests are acknowledged than now.
@@ -164,24 +164,17 @@ func (r *rig) progress(more int) {
 	r.t.Helper()
 	begun := -1
 	for limit := time.Now().Add(time.Minute); ; <-time.After(50 * time.Millisecond) {
-		all, err := readJournal(r.journal)
-		if err != nil {
+		if err := r.journal.read(); err != nil {
 			r.t.Fatal(err)
 		}
-		acked := 0
-		for _, s := range all {
-			if s.Acked != 0 {
-				acked++
-			}
-		}
 		if begun < 0 {
-			begun = acked
+			begun = r.journal.acked
 		}
-		if acked >= begun+more {
+		if r.journal.acked >= begun+more {
 			return
 		}
 		if time.Now().After(limit) {
-			r.t.Fatalf("only %d of %d requests were acknowledged within a minute", acked-begun, more)
+			r.t.Fatalf("only %d of %d requests were acknowledged within a minute", r.journal.acked-begun, more)
 		}
 	}
 }
@@ -192,16 +185,15 @@ func (r *rig) finish() []*sent {
 	if err := r.client.Stop(); err != nil {
 		r.t.Fatal(err)
 	}
-	all, err := readJournal(r.journal)
-	if err != nil {
+	if err := r.journal.read(); err != nil {
 		r.t.Fatal(err)
 	}
-	for _, s := range all {
+	for _, s := range r.journal.all {
 		if s.Acked == 0 {
 			r.t.Fatalf("the client has ended, but %s is not acknowledged", s.Key)
 		}
 	}
-	return all
+	return r.journal.all
 }
 
 type result struct {
