@@ -45,7 +45,9 @@ type Config struct {
 	For    time.Duration // The measured part.
 	Warmup time.Duration
 	Check  bool // Compare counts and sums with what was acknowledged.
-	Pids   []Pid
+	// Patience is how long results that are due are waited for after the measured part when none comes; 0 = 10 s.
+	Patience time.Duration
+	Pids     []Pid
 }
 
 // Pid is a process whose use is told.

@@ -324,6 +324,7 @@ func TestStopReading(t *testing.T) {
 	w := newWorld(t, nil, nil)
 	p := w.plan()
 	p.Rate, p.Metrics, p.Dashboards, p.Widgets, p.Connections, p.StopReading, p.For = 0, 24, 1, 120, 5, 2, 4*time.Second
+	p.Patience = time.Minute // Beside the race detector and others on both cores nothing came for 10 s.
 	r := w.run(p)
 	s := r.Streams
 	wantExact(t, s.Delivery)
