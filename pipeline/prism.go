@@ -189,13 +189,15 @@ func from(key string, refreshMs []int64, resume transforms.Resume) int64 {
 	newest := resume.Ends[key]
 	from := newest
 	for _, r := range refreshMs {
-		tip := resume.Tips[results.Stream{Key: key, RefreshMs: r}]
-		if reach := transforms.HistoryLength * slices.Min(refreshMs); tip > 0 && newest-newest%r > tip {
-			from = min(from, max(tip, newest-reach))
+		if tip := resume.Tips[results.Stream{Key: key, RefreshMs: r}]; tip > 0 && newest-newest%r > tip {
+			from = min(from, max(tip, newest-reachMs(refreshMs)))
 		}
 	}
 	return from
 }
+
+// reachMs is how far back the histories of a key reach that are read again.
+func reachMs(refreshMs []int64) int64 { return transforms.HistoryLength * slices.Min(refreshMs) }
 
 // startTime is from when on records must be read so that every window which
 // Redis lacks is whole: for each query its window before the end that Redis has,
@@ -205,7 +207,7 @@ func startTime(set registry.Set, resume transforms.Resume, c Config, now time.Ti
 	for key, e := range set.Entries {
 		from := now
 		if end := resume.From[key]; end > 0 || resume.Anew[key] {
-			reach := time.Duration(transforms.HistoryLength*slices.Min(e.RefreshMs)) * time.Millisecond
+			reach := time.Duration(reachMs(e.RefreshMs)) * time.Millisecond
 			from = latest(time.UnixMilli(end), now.Add(-reach), now.Add(-maxOutage))
 		}
 		from = from.Add(-time.Duration(e.Query.WindowSeconds+e.Query.DelaySeconds) * time.Second)

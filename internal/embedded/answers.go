@@ -13,18 +13,17 @@ type answers struct {
 	net.Conn
 	patience time.Duration // How long a Write waits for room, and with it every other client, and after Close what is held.
 
-	mu     sync.Mutex
-	moved  *sync.Cond // held, closed or err has changed.
-	held   []byte     // Not written yet.
-	closed bool
-	err    error // Of what was written.
+	mu    sync.Mutex
+	moved *sync.Cond // held or err has changed.
+	held  []byte     // Not written yet.
+	err   error      // Why a Write fails: that of an earlier one, or net.ErrClosed.
 }
 
 const (
-	// maxHeld is how many bytes of answers wait for a client, 32 MB as Redis allows a subscriber.
+	// maxHeld is how many bytes of answers wait for a client, beside those on their way: 32 MB, as Redis allows a subscriber.
 	maxHeld = 32 << 20
-	// patience is how long a client may take nothing: then it is disconnected.
-	patience = 5 * time.Second
+	// roomPatience is how long a client with so much may leave no room for more: then it is disconnected.
+	roomPatience = 5 * time.Second
 )
 
 func newAnswers(conn net.Conn, patience time.Duration) *answers {
@@ -42,14 +41,11 @@ func (a *answers) Write(p []byte) (int, error) {
 		gone := time.AfterFunc(a.patience, func() { _ = a.Conn.Close() }) // Which ends write.
 		defer gone.Stop()
 	}
-	for len(a.held) > maxHeld && a.err == nil && !a.closed {
+	for len(a.held) > maxHeld && a.err == nil {
 		a.moved.Wait()
 	}
-	switch {
-	case a.err != nil:
+	if a.err != nil {
 		return 0, a.err
-	case a.closed:
-		return 0, net.ErrClosed
 	}
 	a.held = append(a.held, p...)
 	a.moved.Broadcast()
@@ -62,7 +58,7 @@ func (a *answers) write() {
 	var going []byte
 	for {
 		a.mu.Lock()
-		for len(a.held) == 0 && !a.closed {
+		for len(a.held) == 0 && a.err == nil {
 			a.moved.Wait()
 		}
 		if len(a.held) == 0 {
@@ -89,10 +85,10 @@ func (a *answers) write() {
 func (a *answers) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed {
+	if a.err != nil {
 		return nil
 	}
-	a.closed = true
+	a.err = net.ErrClosed
 	a.moved.Broadcast()
 	return a.SetDeadline(time.Now().Add(a.patience))
 }

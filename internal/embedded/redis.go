@@ -98,7 +98,7 @@ func startInProcess(ctx context.Context, c RedisConfig) (*Redis, error) {
 			if err != nil {
 				return // Closed.
 			}
-			server.ServeConn(newAnswers(conn, patience))
+			server.ServeConn(newAnswers(conn, roomPatience))
 		}
 	})
 	return r, nil

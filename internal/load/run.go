@@ -335,11 +335,12 @@ func (r *run) finish(ctx context.Context) {
 		r.say("waiting for the last results")
 		// Also after Ctrl-C: else the last results would seem to be missing.
 		ctx := context.WithoutCancel(ctx)
-		s.drain(ctx, cmp.Or(r.config.Patience, drainTime)+r.config.Refresh, longestDrain)
+		patience := cmp.Or(r.config.Patience, drainTime)
+		s.drain(ctx, patience+r.config.Refresh, longestDrain)
 		if err := s.audit(ctx); err != nil {
 			r.note(err.Error() + "; results that no client was given are not told from those that were not published")
 		}
-		if behind := s.await(ctx, cmp.Or(r.config.Patience, drainTime), longestDrain); behind > 0 {
+		if behind := s.await(ctx, patience, longestDrain); behind > 0 {
 			r.note(fmt.Sprintf("%d connections never got all that was due until the end of the measured part, though it was waited for: what they did not get counts as missing", behind))
 		}
 	}
