@@ -2,9 +2,9 @@
 // GET /dashboards/{id}/widgets/{wid}/snapshot of protocol.md. It owns nothing
 // but its connections.
 //
-//		Redis channel ──▶ Subscriber ──▶ feed ──due──▶ board ──wake──▶ client ──frame──▶ browser
-//		Redis history ──▶ feed.run ──────▲ ▲             ▲                ▲
-//		                          sweep ─┘ (states)      └ documents      └ hello, pause, play, resync
+//		Redis channel ──▶ Listener ──▶ feed ──due──▶ board ──wake──▶ client ──frame──▶ browser
+//		Redis history ──▶ feed.run ────▲ ▲             ▲                ▲
+//		                        sweep ─┘ (states)      └ documents      └ hello, pause, play, resync
 //
 //	  - A feed is one metric key at one refresh interval: the newest 600 points,
 //	    shared by all who look at it.

@@ -302,12 +302,16 @@ const retryAfter = 300 * time.Millisecond
 // run subscribes to the key, reads the history, and reads it again whenever
 // asked, until ctx ends.
 func (f *feed) run(ctx context.Context, h *hub) {
-	for {
+	for told := false; ; {
 		attempt, cancel := context.WithTimeout(ctx, redisTimeout)
 		err := h.subscriber.Add(attempt, f.key)
 		cancel()
 		if err == nil {
 			break
+		}
+		if !told && ctx.Err() == nil && !h.isAway() { // Else the probe says so.
+			h.log.Error("no results can be received; the widget waits", "error", err)
+			told = true
 		}
 		if !pause(ctx, retryAfter) {
 			return
@@ -317,10 +321,7 @@ func (f *feed) run(ctx context.Context, h *hub) {
 		if h.ctx.Err() != nil {
 			return // The whole subscription ends.
 		}
-		// go-redis forgets the channel in any case: a new connection is without it.
-		if err := h.subscriber.Remove(context.WithoutCancel(ctx), f.key); err != nil {
-			h.log.Debug("an unsubscription waits for Redis", "key", f.key, "error", err)
-		}
+		h.subscriber.Remove(context.WithoutCancel(ctx), f.key)
 	}()
 	f.ask()
 	for {

@@ -12,6 +12,7 @@ import (
 
 	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
+	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/results"
 )
@@ -36,7 +37,7 @@ const (
 type hub struct {
 	results    *results.Store
 	dashboards Dashboards
-	subscriber *results.Subscriber
+	subscriber *redisconn.Listener
 	guard      *auth.Guard
 	audit      *audit.Log
 	metrics    *metrics
@@ -84,7 +85,7 @@ func newHub(cfg Config, m *metrics) *hub {
 	return h
 }
 
-// receive is the Subscriber's handler: it must not block.
+// receive gets each message from Redis: it must not block.
 func (h *hub) receive(key, payload string) {
 	h.mu.Lock()
 	feeds := h.byKey[key]
@@ -283,7 +284,7 @@ func (h *hub) run(ctx context.Context) {
 	h.cancel()
 	wg.Wait()
 	h.wg.Wait()
-	_ = h.subscriber.Close() // Nothing is lost with it.
+	h.subscriber.Close()
 }
 
 // sweep looks after everything that happens because nothing else does.
@@ -298,6 +299,13 @@ func (h *hub) sweep(ctx context.Context) {
 		}
 		h.look(h.now())
 	}
+}
+
+// isAway reports whether Redis does not answer, which the probe has logged.
+func (h *hub) isAway() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.away
 }
 
 func (h *hub) look(now time.Time) {

@@ -2,9 +2,10 @@ package registry
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // How soon a look that failed is repeated. Redis that is away costs one
@@ -28,17 +29,13 @@ func (o occasion) and(other occasion) occasion {
 // (re-)subscription and at least every every. A look that failed is repeated
 // soon. follow returns when ctx ends.
 func (s *Store) follow(ctx context.Context, every time.Duration, channel string, look func(context.Context, occasion) error) {
-	sub := s.client.Subscribe(ctx, channel)
-	// The error of a subscription that is given up has no reader.
-	defer func() { _ = sub.Close() }()
-	// Once the buffer is full, go-redis stops reading, and Redis (or, with
-	// miniredis, everybody) waits for us: the room is ample, and a message
-	// that finds none soon is left to the poll.
-	messages := sub.ChannelWithSubscriptions(redis.WithChannelSize(10_000), redis.WithChannelSendTimeout(time.Second))
+	box := mailbox{ids: make(map[string]bool), ready: make(chan struct{}, 1)}
+	sub := s.client.Listen(ctx, func(_, payload string) { box.put(payload) }, box.resubscribed, channel)
+	defer sub.Close()
 
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	away := false
+	away, deaf := false, false
 	var owed occasion // What a look that failed was for: the next one is for it too.
 	for {
 		var why occasion
@@ -47,14 +44,8 @@ func (s *Store) follow(ctx context.Context, every time.Duration, channel string,
 			return
 		case <-timer.C:
 			why.poll = true
-		case m, open := <-messages:
-			if !open {
-				return
-			}
-			why = collect(m, messages)
-		}
-		if !why.poll && !why.subscribed && len(why.payloads) == 0 {
-			continue
+		case <-box.ready:
+			why = box.take()
 		}
 		why = owed.and(why)
 		err := look(ctx, why)
@@ -73,35 +64,54 @@ func (s *Store) follow(ctx context.Context, every time.Duration, channel string,
 			away = false
 		}
 		owed = occasion{}
+		if err := sub.Err(); err != nil && !deaf {
+			s.log.Warn("changes cannot be heard; they are looked for at intervals", "channel", channel, "every", every, "error", err)
+			deaf = true
+		} else if err == nil && deaf {
+			s.log.Info("changes can be heard again", "channel", channel)
+			deaf = false
+		}
 		if why.poll {
 			timer.Reset(every)
 		}
 	}
 }
 
-// collect takes what is waiting beside first, so that a burst of changes is
-// one look.
-func collect(first any, more <-chan any) (why occasion) {
-	seen := make(map[string]bool)
-	for m := first; ; {
-		switch m := m.(type) {
-		case *redis.Subscription:
-			// Messages may have been missed before it.
-			why.subscribed = true
-		case *redis.Message:
-			if !seen[m.Payload] {
-				seen[m.Payload] = true
-				why.payloads = append(why.payloads, m.Payload)
-			}
-		}
-		select {
-		case next, open := <-more:
-			if !open {
-				return why
-			}
-			m = next
-		default:
-			return why
-		}
+// mailbox holds what was heard until it is looked at, so that a burst of changes is one look.
+type mailbox struct {
+	mu         sync.Mutex
+	ids        map[string]bool
+	subscribed bool
+	ready      chan struct{}
+}
+
+func (b *mailbox) put(id string) {
+	b.mu.Lock()
+	b.ids[id] = true
+	b.mu.Unlock()
+	b.signal()
+}
+
+// resubscribed is for what may have been missed before it.
+func (b *mailbox) resubscribed() {
+	b.mu.Lock()
+	b.subscribed = true
+	b.mu.Unlock()
+	b.signal()
+}
+
+func (b *mailbox) signal() {
+	select {
+	case b.ready <- struct{}{}:
+	default:
 	}
+}
+
+func (b *mailbox) take() occasion {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	why := occasion{payloads: slices.Collect(maps.Keys(b.ids)), subscribed: b.subscribed}
+	clear(b.ids)
+	b.subscribed = false
+	return why
 }

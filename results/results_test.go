@@ -175,7 +175,7 @@ func TestSubscriber(t *testing.T) {
 		}
 		box.note(func() { box.ends[key] = append(box.ends[key], r.WindowEnd) })
 	}, func() { box.note(func() { box.resyncs++ }) })
-	defer sub.Close() //nolint:errcheck // The test is over.
+	defer sub.Close()
 
 	publish := func(key string, end int64) {
 		t.Helper()
@@ -198,9 +198,7 @@ func TestSubscriber(t *testing.T) {
 		if got := fmt.Sprint(redis.PubSubChannels("*")); got != "[a:sum:5s b:sum:5s]" {
 			t.Errorf("channels subscribed to: %s", got)
 		}
-		if err := sub.Remove(ctx, "a:sum:5s"); err != nil { // The first of two users goes, then the second.
-			t.Fatal(err)
-		}
+		sub.Remove(ctx, "a:sum:5s")                      // The first of two users goes, then the second.
 		if err := sub.Add(ctx, "b:sum:5s"); err != nil { // A round trip behind it.
 			t.Fatal(err)
 		}

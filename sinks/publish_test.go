@@ -224,7 +224,7 @@ func TestRefillOfAKeyThatIsBehind(t *testing.T) {
 	}
 	heard := make(chan string, 10)
 	sub := s.store.Subscribe(t.Context(), func(_, text string) { heard <- text }, func() {})
-	t.Cleanup(func() { _ = sub.Close() })
+	t.Cleanup(sub.Close)
 	if err := sub.Add(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}

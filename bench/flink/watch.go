@@ -59,7 +59,7 @@ func publish(ctx context.Context, redis string, queries map[string]*query) error
 type watch struct {
 	load  *load
 	store *results.Store
-	sub   *results.Subscriber
+	sub   *redisconn.Listener
 
 	mu       sync.Mutex
 	queries  map[string]*query
@@ -93,7 +93,7 @@ func startWatch(ctx context.Context, redis string, queries map[string]*query, l 
 }
 
 func (w *watch) close() {
-	_ = w.sub.Close()
+	w.sub.Close()
 	_ = w.store.Close()
 }
 

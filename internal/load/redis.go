@@ -17,7 +17,7 @@ import (
 // clients is the pipeline's.
 type messages struct {
 	store     *results.Store
-	sub       *results.Subscriber
+	sub       *redisconn.Listener
 	measuring atomic.Bool
 	late      histogram
 }
@@ -57,11 +57,10 @@ func (m *messages) listen(ctx context.Context, keys []string) error {
 
 // close ends the subscription.
 func (m *messages) close() {
-	// Nothing is lost with it: it was only read.
 	if m.sub != nil {
-		_ = m.sub.Close()
+		m.sub.Close()
 	}
-	_ = m.store.Close()
+	_ = m.store.Close() // Nothing is lost with it: it was only read.
 }
 
 // keys are those that the clients look at, else those of the check.

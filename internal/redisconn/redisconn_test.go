@@ -128,22 +128,12 @@ func TestSentinelFailover(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close() //nolint:errcheck // The test ends.
-	sub := c.Subscribe(t.Context(), "channel")
-	defer sub.Close() //nolint:errcheck // The test ends.
-	messages := sub.Channel()
+	var h heard
+	sub := c.Listen(t.Context(), h.message, h.again, "channel")
+	defer sub.Close()
 	master.Kill()
 	until(t, "writes go on", func(ctx context.Context) error { return c.Set(ctx, "after", "x", 0).Err() })
-	until(t, "messages go on", func(ctx context.Context) error {
-		if err := c.Publish(ctx, "channel", "x").Err(); err != nil {
-			return err
-		}
-		select {
-		case <-messages:
-			return nil
-		case <-time.After(100 * time.Millisecond):
-			return fmt.Errorf("no message yet")
-		}
-	})
+	hears(t, c.Client, &h, "channel", "x")
 	replica := redis.NewClient(&redis.Options{Addr: replicaAddr, Password: hidden})
 	defer replica.Close() //nolint:errcheck // It only asked.
 	if v, err := replica.Get(t.Context(), "after").Result(); v != "x" {

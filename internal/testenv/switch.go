@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -15,6 +16,7 @@ type Switch struct {
 	mu    sync.Mutex
 	to    string
 	conns []net.Conn
+	dead  *atomic.Bool // Of the connections made since the last Silence: what comes is thrown away.
 }
 
 // NewSwitch stands before the server at an address until the test ends.
@@ -24,7 +26,7 @@ func NewSwitch(t *testing.T, to string) *Switch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Switch{lis: lis, to: to}
+	s := &Switch{lis: lis, to: to, dead: new(atomic.Bool)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -58,6 +60,15 @@ func (s *Switch) To(addr string) {
 	s.conns = nil
 }
 
+// Silence lets nothing through any more on the connections that there are, and leaves them
+// open, as a router that has forgotten them does. Later ones are as before.
+func (s *Switch) Silence() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dead.Store(true)
+	s.dead = new(atomic.Bool)
+}
+
 func (s *Switch) serve(c net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,10 +78,24 @@ func (s *Switch) serve(c net.Conn) {
 		return
 	}
 	s.conns = append(s.conns, c, up)
+	dead := s.dead
 	for from, to := range map[net.Conn]net.Conn{c: up, up: c} {
 		go func() {
-			_, _ = io.Copy(to, from)
+			_, _ = io.Copy(unless{dead, to}, from)
 			_ = to.Close()
 		}()
 	}
+}
+
+// unless throws away what is written once it is dead.
+type unless struct {
+	dead *atomic.Bool
+	to   io.Writer
+}
+
+func (u unless) Write(b []byte) (int, error) {
+	if u.dead.Load() {
+		return len(b), nil
+	}
+	return u.to.Write(b)
 }
