@@ -64,7 +64,7 @@ func (b batch) stamp(records []logged) {
 // embedded broker finds records by timestamps of producers within a batch.
 func (b *broker) batchAt(ctx context.Context, partition int32, offset, ms int64) (int64, error) {
 	for offset > 0 {
-		res, err := b.fetch(ctx, partition, offset-1, maxWait)
+		res, err := b.fetch(ctx, partition, offset-1, maxWait, anything)
 		if err != nil {
 			return 0, err
 		}

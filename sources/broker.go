@@ -276,7 +276,7 @@ func (b *broker) timeAt(ctx context.Context, partition int32, offset int64, isAh
 	}
 	var times []int64
 	for from := offset; from < end && len(times) < sample; {
-		res, err := b.fetch(ctx, partition, from, maxWait)
+		res, err := b.fetch(ctx, partition, from, maxWait, anything)
 		if err != nil {
 			return 0, err
 		}
@@ -326,9 +326,17 @@ type logged struct {
 // decompressor takes batches of any size: a producer's, which Kafka has bounded.
 var decompressor = kgo.DefaultDecompressor()
 
-// fetch asks for a partition from offset on, and waits for something up to hold.
-func (b *broker) fetch(ctx context.Context, partition int32, offset int64, hold time.Duration) (*fetched, error) {
-	res, err := b.tryFetch(ctx, partition, offset, hold)
+// How many bytes a broker waits for.
+const (
+	anything = 1
+	// enough bounds how much is left to be decoded when a slice ends. Each request costs as much as some hundred
+	// events: with anything, one was sent for each that a producer sent.
+	enough = 32 << 10
+)
+
+// fetch asks for a partition from offset on, and waits for so many bytes, up to hold.
+func (b *broker) fetch(ctx context.Context, partition int32, offset int64, hold time.Duration, least int32) (*fetched, error) {
+	res, err := b.tryFetch(ctx, partition, offset, hold, least)
 	if err != nil {
 		return nil, fmt.Errorf("cannot fetch from offset %d of %s/%d: %w", offset, b.topic, partition, err)
 	}
@@ -338,7 +346,7 @@ func (b *broker) fetch(ctx context.Context, partition int32, offset int64, hold 
 // each calls f with what lies in the log from one offset up to another.
 func (b *broker) each(ctx context.Context, partition int32, from, to int64, f func(logged)) error {
 	for from < to {
-		res, err := b.fetch(ctx, partition, from, maxWait)
+		res, err := b.fetch(ctx, partition, from, maxWait, anything)
 		if err != nil {
 			return err
 		}
@@ -354,13 +362,13 @@ func (b *broker) each(ctx context.Context, partition int32, from, to int64, f fu
 }
 
 // ask is a fetch as Kafka answers it, and the id of the topic.
-func (b *broker) ask(ctx context.Context, partition int32, offset int64, hold time.Duration) (id [16]byte, res *kmsg.FetchResponseTopicPartition, err error) {
+func (b *broker) ask(ctx context.Context, partition int32, offset int64, hold time.Duration, least int32) (id [16]byte, res *kmsg.FetchResponseTopicPartition, err error) {
 	l, id, err := b.leader(ctx, partition)
 	if err != nil {
 		return id, nil, err
 	}
 	req := kmsg.NewPtrFetchRequest()
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(hold.Milliseconds()), 1, maxFetch
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(hold.Milliseconds()), least, maxFetch
 	topic, p := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
 	topic.Topic, topic.TopicID = b.topic, id
 	p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, offset, maxFetch
@@ -380,8 +388,8 @@ func (b *broker) ask(ctx context.Context, partition int32, offset int64, hold ti
 	return id, &all.Topics[0].Partitions[0], nil
 }
 
-func (b *broker) tryFetch(ctx context.Context, partition int32, offset int64, hold time.Duration) (*fetched, error) {
-	id, res, err := b.ask(ctx, partition, offset, hold)
+func (b *broker) tryFetch(ctx context.Context, partition int32, offset int64, hold time.Duration, least int32) (*fetched, error) {
+	id, res, err := b.ask(ctx, partition, offset, hold, least)
 	if err != nil {
 		return nil, err
 	}

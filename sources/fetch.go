@@ -203,7 +203,7 @@ func (r *reader) read(ctx context.Context, c *cursor, known time.Time, send func
 	// By the wall clock: the other stops while the machine sleeps.
 	sent := time.Now().Round(0)
 	hold := r.options.hold(known, sent)
-	res, err := r.broker.fetch(ctx, c.partition, c.offset, hold)
+	res, err := r.broker.fetch(ctx, c.partition, c.offset, hold, enough)
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marke
 		committed = c.newest
 	}
 	for offset := max(t.first, c.inner); offset < marker.Offset; {
-		res, err := r.broker.fetch(ctx, c.partition, offset, maxWait)
+		res, err := r.broker.fetch(ctx, c.partition, offset, maxWait, anything)
 		if err != nil {
 			return false, err
 		}

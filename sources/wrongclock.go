@@ -216,7 +216,7 @@ func (r *reader) lookAhead(ctx context.Context, c *cursor, res *fetched, i int) 
 // heads calls f with the batches of a part of the log, without what is in them.
 func (b *broker) heads(ctx context.Context, partition int32, from, to int64, f func(batch)) error {
 	for from < to {
-		_, res, err := b.ask(ctx, partition, from, maxWait)
+		_, res, err := b.ask(ctx, partition, from, maxWait, anything)
 		if err == nil {
 			err = kerr.ErrorForCode(res.ErrorCode)
 		}
