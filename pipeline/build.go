@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -12,12 +13,12 @@ import (
 
 // runner is what differs between runners.
 type runner struct {
-	name string
-	// shards of the source: on Prism one, since it loses data when the
-	// restrictions of a source end in different bundles.
-	shards int
-	// spread: there are several workers, over which shards are spread.
-	spread bool
+	name   string
+	shards int // Of the source; never more than there are partitions: one without any would hold the watermark.
+	// keys spreads so many keys over its workers; nil = it has one.
+	keys func(n int) []int64
+	// hold: timers are dropped where the watermark is at the end of time, see sources.HoldFn.
+	hold bool
 	// durable: it keeps state over the loss of a process.
 	durable bool
 	// late is how long after a slice its elements are still taken, should the
@@ -28,16 +29,23 @@ type runner struct {
 }
 
 // onPrism is the runner for one machine.
-func onPrism() runner { return runner{name: "prism", shards: 1, timerEarly: 0} }
+func onPrism(shards int) runner { return runner{name: "prism", shards: shards, timerEarly: 0} }
+
+// prismShards: what shards do beside each other is little, since each partition is fetched and decoded by itself.
+func prismShards(partitions int) int { return max(1, min(runtime.GOMAXPROCS(0)/2, 4, partitions)) }
 
 // Build adds the whole job to s. run names it within the process; start is from
 // when on records are read.
 func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 	slice := c.Slice.Milliseconds()
+	var groupKeys, shardKeys []int64
+	if r.keys != nil {
+		groupKeys, shardKeys = r.keys(c.KeyGroups), r.keys(r.shards)
+	}
 
 	// PCollection<*sources.Batch>: decoded records with their pipeline time.
 	batches := sources.Read(s, sources.Options{
-		Run: run, Topic: c.Topic, Shards: r.shards, Spread: r.spread,
+		Run: run, Topic: c.Topic, Shards: r.shards, Keys: shardKeys, Hold: r.hold && !c.ToEnd,
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
 		SliceMs: slice, BoundMs: c.Bound.Milliseconds(), SkewMs: c.Skew.Milliseconds(), LateMs: c.Lateness.Milliseconds(), ClockMs: c.clockMs, AlignMs: c.Align.Milliseconds(),
 		LeadMs: c.leadMs(r), DedupeMs: c.Dedupe.Milliseconds(),
@@ -46,7 +54,7 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 
 	// PCollection<KV<KeyGroup, Packet>>, PCollection<DeadLetter>: fused with the source.
 	packets, letters := transforms.PreAggregate(s, transforms.PreAggregateFn{
-		Run: run, SliceMs: slice, KeyGroups: c.KeyGroups, LatenessMs: c.Lateness.Milliseconds(), SkewMs: c.Skew.Milliseconds(),
+		Run: run, SliceMs: slice, KeyGroups: c.KeyGroups, Keys: groupKeys, LatenessMs: c.Lateness.Milliseconds(), SkewMs: c.Skew.Milliseconds(),
 		Counted: c.packetBytes(r) > 0,
 	}, batches)
 
@@ -54,7 +62,9 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 	merged := transforms.MergeSlices(s, c.Slice, r.late, packets)
 
 	// PCollection<Evaluation>: the results of the windows that are due.
-	evaluations := transforms.Slide(s, c.slideOptions(r, run), merged)
+	options := c.slideOptions(r, run)
+	options.Keys = groupKeys
+	evaluations := transforms.Slide(s, options, merged)
 
 	sinks.PublishRedis(s, run, evaluations)
 	sinks.WriteDeadLetters(s, sinks.DeadLettersFn{Run: run, Topic: c.DeadLetters}, letters)
@@ -63,7 +73,7 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 // leadMs: a runner with several workers has its own backpressure, and here the
 // source knows only the key groups of its own process.
 func (c *Config) leadMs(r runner) int64 {
-	if r.spread {
+	if r.keys != nil {
 		return 0
 	}
 	return c.lead().Milliseconds()

@@ -68,8 +68,7 @@ func submitCommand(ctx context.Context, env service.Env) error {
 	f.StringVar(&runner, "runner", runner, "`name` of the Beam runner, flink")
 	f.StringVar(&c.JobServer, "job-endpoint", c.JobServer, "`address` of Beam's job server, host:port")
 	f.StringVar(&c.Savepoint, "savepoint", c.Savepoint, "`path` of a savepoint or checkpoint to go on from; of another folder, which must be on this machine, the newest below it")
-	f.StringVar(&c.CheckpointD, "checkpoint-dir", c.CheckpointD, "`URI` that all of Flink can write to, file:///… or s3://…; empty = as Flink is configured")
-	f.StringVar(&c.REST, "rest", defaultREST, "`URL` of Flink's REST API, which says whether the job runs already; empty = do not ask")
+	f.StringVar(&c.REST, "rest", defaultREST, "`URL` of Flink's REST API, which says whether the job runs already, several with commas where JobManagers elect one; empty = do not ask")
 	f.BoolVar(&c.Keep, "keep", c.Keep, "stay, and submit again from --savepoint whenever Flink has lost the job or given it up, until somebody cancels it")
 	f.BoolVar(&c.JarsThere, "jars-there", c.JarsThere, "Beam's jars are on the class path of Flink, as in our image: the job server sends none")
 	flinkFlags(f, &c)
@@ -100,7 +99,7 @@ its newest checkpoint, in --dir. "pulseboard run --runner flink" does the same.
   pipeline flink-local --kafka k1:9092 --redis r1:6379 --flink-jars .pulseboard/flink/lib --dir /var/lib/pulseboard/flink`
 
 func localCommand(ctx context.Context, env service.Env) error {
-	c := DefaultFlink()
+	c := DefaultLocalFlink()
 	local := flink.LocalConfig{Output: env.Stderr}
 	f := conf.New("pipeline flink-local", aboutLocal)
 	jobFlags(f, &c.Config)
@@ -131,7 +130,6 @@ func flinkFlags(f *conf.Flags, c *FlinkConfig) {
 	f.StringVar(&c.JobName, "job-name", c.JobName, "`name` by which status, cancel and savepoint find the job")
 	f.StringVar(&c.Worker, "worker", self(), "`path` of this program on the machines of the TaskManagers")
 	f.IntVar(&c.Parallelism, "parallelism", c.Parallelism, "`number` of subtasks, at most that of the slots")
-	f.IntVar(&c.MaxParallelism, "max-parallelism", c.MaxParallelism, "`number` that --parallelism can ever be raised to, for the life of the job's state; state takes memory for each; 0 = --parallelism on one machine, else 4 or --parallelism")
 	f.IntVar(&c.Shards, "shards", c.Shards, "`number` of reader shards, at most that of the partitions; 0 = one at parallelism 1, else two for each subtask")
 	f.DurationVar(&c.Checkpoint, "checkpoint-interval", c.Checkpoint, "`time` between checkpoints: what is read and computed again after a failure")
 	f.DurationVar(&c.BundleTime, "bundle-time", c.BundleTime, "`time` that a bundle of the runner stays open; each result is later by one or two of them")
@@ -153,7 +151,7 @@ const defaultREST = "http://127.0.0.1:8081"
 
 // jobOf parses the flags of a command about a running job and finds it.
 func jobOf(ctx context.Context, env service.Env, f *conf.Flags) (*flink.Client, flink.Job, error) {
-	url := f.String("rest", defaultREST, "`URL` of Flink's REST API")
+	url := f.String("rest", defaultREST, "`URL` of Flink's REST API, several with commas where JobManagers elect one")
 	name := f.String("job-name", DefaultFlink().JobName, "`name` that the job was submitted with")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, flink.Job{}, err

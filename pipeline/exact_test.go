@@ -255,6 +255,21 @@ func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
 	t.Logf("%d results of %d key groups compared, %d late events among them", checked, exactGroups, c.late)
 }
 
+// The same with several reader shards, whose watermarks meet in the runner only.
+func TestEverySliceIsCompleteWithSeveralShards(t *testing.T) {
+	c := newExactCase(t)
+	if err := pipeline.RunPrismSharded(t.Context(), c.config, testPartitions); err != nil {
+		t.Fatal(err)
+	}
+	checked, late, wrong := c.check(t)
+	if wrong != nil {
+		t.Fatal(wrong)
+	}
+	if want := 2 * exactGroups * (exactSlices - 2); checked < want || late == 0 {
+		t.Fatalf("%d results were compared, %d of them with late events; want %d", checked, late, want)
+	}
+}
+
 // The same with durable state, as runners keep it that survive their processes.
 func TestEverySliceIsCompleteWithDurableState(t *testing.T) {
 	c := newExactCase(t)

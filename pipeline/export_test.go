@@ -9,7 +9,7 @@ import (
 
 // RunPrismWithTimersEarly is RunPrism with a mistake: every timer is set that much too early.
 func RunPrismWithTimersEarly(ctx context.Context, c Config, early time.Duration) error {
-	r := onPrism()
+	r := onPrism(0)
 	r.timerEarly = early
 	return runOn(ctx, c, r)
 }
@@ -25,7 +25,12 @@ func Resume(ctx context.Context, c Config) (transforms.Resume, error) {
 
 // RunPrismDurable is RunPrism with the state that other runners keep.
 func RunPrismDurable(ctx context.Context, c Config) error {
-	r := onPrism()
+	r := onPrism(0)
 	r.durable = true
 	return runOn(ctx, c, r)
+}
+
+// RunPrismSharded is RunPrism with so many reader shards.
+func RunPrismSharded(ctx context.Context, c Config, shards int) error {
+	return runOn(ctx, c, onPrism(shards))
 }

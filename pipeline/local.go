@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -38,8 +37,6 @@ func StartLocalFlink(ctx context.Context, c FlinkConfig, local flink.LocalConfig
 	local.Slots = c.Parallelism
 	// The workers inherit it. The job itself holds no password.
 	local.Env = embedded.Environ(slices.Concat(c.Kafka.Environ(), c.Redis.Environ())...)
-	// Nobody adds machines to one, and the runner's leak is the smaller.
-	c.MaxParallelism = cmp.Or(c.MaxParallelism, c.Parallelism)
 	ctx, cancel := context.WithCancel(ctx)
 	l := &LocalFlink{config: c, local: local, cancel: cancel, done: make(chan struct{})}
 	go func() {
@@ -130,7 +127,11 @@ func (l *LocalFlink) watch(ctx context.Context, java *flink.Local, client *flink
 func (l *LocalFlink) setAside(cause string) {
 	dir := strings.TrimPrefix(l.local.From, "file://")
 	line, _, _ := strings.Cut(cause, "\n")
-	l.config.Log.Error("the job could not begin with a checkpoint; it is set aside", "checkpoint", dir, "error", line)
+	about := "an older one is tried"
+	if flink.OfAnotherJob(cause) {
+		about = flink.AboutAnotherJob
+	}
+	l.config.Log.Error("the job could not begin with a checkpoint; it is set aside: "+about, "checkpoint", dir, "error", line)
 	if err := os.Rename(filepath.Join(dir, "_metadata"), filepath.Join(dir, "_metadata.unusable")); err != nil {
 		l.config.Log.Error("the checkpoint cannot be set aside", "error", err)
 	}

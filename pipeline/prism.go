@@ -25,7 +25,7 @@ import (
 // RunPrism runs the job on Prism, in this process, until ctx ends or the job
 // fails: any error of a DoFn ends a Prism job, and nothing of it is kept.
 // What it held comes back by reading Kafka again (see startTime).
-func RunPrism(ctx context.Context, c Config) error { return runOn(ctx, c, onPrism()) }
+func RunPrism(ctx context.Context, c Config) error { return runOn(ctx, c, onPrism(0)) }
 
 func runOn(ctx context.Context, c Config, r runner) error {
 	if err := c.Validate(); err != nil {
@@ -36,6 +36,13 @@ func runOn(ctx context.Context, c Config, r runner) error {
 	}
 	if err := c.Kafka.CheckTopic(ctx, c.Topic, c.Log); err != nil {
 		return err
+	}
+	if r.shards == 0 {
+		partitions, err := sources.Partitions(ctx, c.Kafka, c.Topic)
+		if err != nil {
+			return err
+		}
+		r.shards = prismShards(partitions)
 	}
 	if err := registerMetrics(c.Metrics); err != nil {
 		return err
@@ -257,7 +264,8 @@ var initBeam = sync.OnceFunc(func() { //nolint:gochecknoglobals // The SDK's sta
 		_ = flag.CommandLine.Parse(nil) // Without arguments there is no error.
 	}
 	*jobopts.JobName = "pulseboard"
-	// The source's tracker refuses splits; this is the second belt.
+	// Prism would split a bundle that is slow, also one of a stage with state: its keys would be in two bundles at
+	// once, and what one of them has written would be gone.
 	*jobopts.Experiments = "prism_disable_sdf_split"
 	before := slog.Default()
 	beam.Init()

@@ -60,7 +60,7 @@ func TestJobHoldsNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, s := beam.NewPipelineWithRoot()
-	Build(s, c.Config, onPrism(), "a-run-to-be-found", time.Now())
+	Build(s, c.Config, onPrism(1), "a-run-to-be-found", time.Now())
 	edges, _, err := p.Build()
 	if err != nil {
 		t.Fatal(err)

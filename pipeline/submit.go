@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,16 +33,11 @@ type FlinkConfig struct {
 	JobName     string // By which the job is found again.
 	Worker      string // Path of this program where the TaskManagers are.
 	Parallelism int
-	// MaxParallelism is for the life of the job's state. It is small, since each table
-	// of state, also of those that the runner leaves behind, takes a kilobyte for each.
-	// 0 = Parallelism on one machine, else 4 or Parallelism, whichever is more.
-	MaxParallelism int
-	Shards         int           // Of the source; 0 = see shardsFor.
-	Checkpoint     time.Duration // Between checkpoints.
-	CheckpointD    string        // file:// or other URI that all of Flink can write to; "" = as Flink is configured.
-	Savepoint      string        // Path of a savepoint or checkpoint to begin with, or a folder with some; of a remote Flink only.
-	Keep           bool          // Submit it again whenever it is gone; of a remote Flink only.
-	REST           string        // URL of Flink's REST API, by which a second job of the name is refused; "" = it is not asked.
+	Shards      int           // Of the source; 0 = see shardsFor.
+	Checkpoint  time.Duration // Between checkpoints.
+	Savepoint   string        // Path of a savepoint or checkpoint to begin with, or a folder with some; of a remote Flink only.
+	Keep        bool          // Submit it again whenever it is gone; of a remote Flink only.
+	REST        string        // URL of Flink's REST API, by which a second job of the name is refused; "" = it is not asked.
 	// JarsThere says that Beam's jars are on the class path of Flink itself, with
 	// the class of deploy/flink that keeps the job server from sending them.
 	JarsThere bool
@@ -57,26 +51,37 @@ type FlinkConfig struct {
 	LogLevel      string
 }
 
-// clusterParallelism is what a job can be raised to without having been told.
-const clusterParallelism = 4
-
 // DefaultFlink returns the documented defaults.
 func DefaultFlink() FlinkConfig {
 	f := FlinkConfig{
 		Config: Default(), JobServer: "127.0.0.1:8099", JobName: "pulseboard", Parallelism: 1,
-		Checkpoint: 5 * time.Second, BundleTime: 25 * time.Millisecond, WorkerLogs: os.TempDir(), LogLevel: "INFO",
+		Checkpoint: 5 * time.Second, BundleTime: 20 * time.Millisecond, WorkerLogs: os.TempDir(), LogLevel: "INFO",
 	}
 	f.KeyGroups = FlinkKeyGroups
 	return f
 }
 
-// FlinkKeyGroups are more than on Prism: they are what is spread over the
-// workers, by a hash that leaves 16 of them as 10 and 6.
-const FlinkKeyGroups = 64
+// DefaultLocalFlink returns those of one machine.
+func DefaultLocalFlink() FlinkConfig {
+	f := DefaultFlink()
+	f.KeyGroups = LocalFlinkKeyGroups
+	return f
+}
 
-// flink is the runner for clusters, and for one machine that keeps its state.
-func onFlink(shards int) runner {
-	return runner{name: "flink", shards: shards, durable: true, spread: true, late: 2 * time.Minute, timerEarly: time.Millisecond}
+// Key groups on Flink. Each costs requests to state at each slice; many are spread over many
+// machines evenly, by keys that are chosen for Flink's hash. Flink has as many of its own: a
+// job can be spread over so many subtasks, for the life of its state.
+const (
+	FlinkKeyGroups      = 128
+	LocalFlinkKeyGroups = 16
+)
+
+// onFlink is the runner for clusters, and for one machine that keeps its state.
+func onFlink(shards, keyGroups int) runner {
+	return runner{
+		name: "flink", shards: shards, keys: func(n int) []int64 { return flink.EvenKeys(n, keyGroups) },
+		durable: true, hold: true, late: 2 * time.Minute, timerEarly: time.Millisecond,
+	}
 }
 
 // Validate reports everything that is wrong, before anything is connected to.
@@ -87,10 +92,7 @@ func (c *FlinkConfig) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	bad(c.Slice != time.Second, "--slice is %v: on Flink it must be 1s, because its runner cuts the watermark of a source to whole seconds", c.Slice)
-	bad(c.MaxParallelism < 0 || c.MaxParallelism > c.KeyGroups, "--max-parallelism is %d: it must be 1 to the number of key groups, %d, or 0", c.MaxParallelism, c.KeyGroups)
 	bad(c.Parallelism < 1 || c.Parallelism > c.KeyGroups, "--parallelism is %d: it must be 1 to the number of key groups, %d", c.Parallelism, c.KeyGroups)
-	bad(c.MaxParallelism > 0 && c.Parallelism > c.MaxParallelism, "--parallelism is %d: it must be 1 to --max-parallelism, %d", c.Parallelism, c.MaxParallelism)
 	bad(c.Checkpoint < 500*time.Millisecond, "--checkpoint-interval is %v: it must be 500ms or more; without checkpoints a failure would lose what was counted", c.Checkpoint)
 	bad(c.BundleTime < 10*time.Millisecond, "--bundle-time is %v: it must be 10ms or more", c.BundleTime)
 	bad(c.JobName == "", "--job-name must not be empty: status, cancel and savepoint find the job by it")
@@ -172,7 +174,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 func (c *FlinkConfig) job(ctx context.Context, run string, lease results.Lease, shards int, start time.Time) (*jobpb.PrepareJobRequest, error) {
 	initBeam()
 	p, s := beam.NewPipelineWithRoot()
-	Build(s, c.Config, onFlink(shards), run, start)
+	Build(s, c.Config, onFlink(shards, c.KeyGroups), run, start)
 	worker, err := json.Marshal(workerOptions{
 		Run: run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, Lease: lease, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
 		Metrics: c.WorkerMetrics, Edge: c.WorkerEdge, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
@@ -228,18 +230,14 @@ func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker stri
 	}
 	options := map[string]any{
 		"go_options": goOptions, "app_name": c.JobName, "job_name": c.JobName, "experiments": []any{"beam_fn_api"},
-		"streaming": true, "parallelism": c.Parallelism, "max_parallelism": cmp.Or(c.MaxParallelism, max(c.Parallelism, clusterParallelism)),
-		// A bundle that is full is closed at once, and with it its results leave: one
-		// element is one table of a key group. Those that timers start are closed by time.
-		"max_bundle_size": 1, "max_bundle_time_mills": c.BundleTime.Milliseconds(),
+		"streaming": true, "parallelism": c.Parallelism, "max_parallelism": c.KeyGroups,
+		// Bundles are closed by time, since what comes of one slice comes at once.
+		"max_bundle_size": 1000, "max_bundle_time_mills": c.BundleTime.Milliseconds(),
 		// Else the bundle that is open when a checkpoint begins is ended behind the
 		// checkpoint's barrier, its watermark goes out at once and its elements later.
 		"finish_bundle_before_checkpointing": true,
 		"checkpointing_interval":             c.Checkpoint.Milliseconds(),
 		"externalized_checkpoints_enabled":   true, "retain_externalized_checkpoints_on_cancellation": true,
-	}
-	if c.CheckpointD != "" {
-		options["state_backend"], options["state_backend_storage_path"] = "filesystem", c.CheckpointD
 	}
 	if c.Savepoint != "" {
 		options["savepoint_path"] = c.Savepoint
@@ -332,6 +330,9 @@ func (c *FlinkConfig) refused(ctx context.Context, id string) error {
 	})
 	if !refused {
 		return nil // The job may be there all the same, also when nothing answers.
+	}
+	if flink.OfAnotherJob(reason) {
+		return fmt.Errorf("cannot go on from %s: %s (name an empty folder, or none, with --savepoint); Flink says: %s", c.Savepoint, flink.AboutAnotherJob, reason)
 	}
 	return fmt.Errorf("the job server at %s could not give the job to Flink: %s", c.JobServer, reason)
 }

@@ -119,7 +119,7 @@ func TestAFastClockDoesNotBeginTime(t *testing.T) {
 			}
 			p := newPartition(fs[0])
 			p.queue <- a
-			if p.collect(200); !p.begun || p.time < start-200 || p.time > now {
+			if p.collect(&r.options); !p.begun || p.time < start-200 || p.time > now {
 				t.Errorf("the partition begins, %v, at %d, the read at %d", p.begun, p.time, start)
 			}
 		})

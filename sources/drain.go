@@ -2,81 +2,123 @@ package sources
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 )
 
-// drain is one call of ProcessElement: it moves what has arrived from the
-// partitions' queues into the bundle, oldest first, until its time is over or
-// the watermark has passed the end of a slice.
+// drain is one call of the source: it moves what has arrived from the partitions'
+// queues into the bundle, oldest first, until the watermark has passed the end of a
+// slice, or there is nothing more.
 type drain struct {
 	reader    *reader
 	emit      func(*Batch)
-	watermark *watermark
-	tracker   *tracker
-	started   bool // The key groups have been started.
-	until     time.Time
+	watermark int64 // What Beam was told, epoch ms: nothing may be emitted before it.
+	emitted   bool
 }
 
 // How many records go into one batch.
 const maxBatch = 512
 
+const (
+	// budget bounds one call while there is something: what it emits leaves when it ends.
+	budget = 120 * time.Millisecond
+	// grace is how long a call waits for the last words of the slice that is due, or for
+	// whom it waits when it is behind.
+	grace = 30 * time.Millisecond
+	// rest is the longest time between two calls.
+	rest = 100 * time.Millisecond
+)
+
 // run returns true when a bounded read has come to its end.
-func (d *drain) run(ctx context.Context) (done bool, err error) {
+func (d *drain) run(ctx context.Context, now time.Time) (done bool, err error) {
 	r := d.reader
-	begin := d.mark()
+	begin, wait := d.watermark, now
+	if d.isDue(now) {
+		wait = now.Add(grace)
+	}
 	for {
-		r.collect(d.mark())
+		r.collect(d.watermark)
 		at, known := r.pipelineTime()
-		emitted := false
+		more := false
 		if known {
 			d.start(at)
-			emitted = d.emitOldest()
+			more = d.emitOldest()
+			d.emitted = d.emitted || more
 			at, _ = r.pipelineTime()
-			// Rounded down, because a shuffle on Prism looks at every pending element each time its watermark moves.
-			at -= mod(at, r.options.SliceMs)
-			d.watermark.advance(at)
-			r.told.Store(at)
+			d.pass(at - mod(at, r.options.SliceMs))
 		}
-		switch left := time.Until(d.until); {
+		now := time.Now()
+		switch {
 		case known && r.atEnd():
-			d.claim(true)
+			d.emit(&Batch{Kind: Passed, PipelineTime: math.MaxInt64, Held: &r.kept})
 			return true, nil
 		case ctx.Err() != nil:
 			return false, ctx.Err()
-		case left <= 0:
-			return false, nil
-		case emitted:
-		case d.mark() > begin:
-			return false, nil // A slice has ended: let it out.
+		case more && now.Sub(wait) < budget:
+		case more, d.watermark > begin, !now.Before(wait):
+			return false, nil // What is whole leaves when the call ends.
 		default:
-			d.wait(ctx, left)
+			d.wait(ctx, wait.Sub(now))
 		}
 	}
 }
 
-// mark is the watermark that Beam was told: nothing may be emitted before it.
-func (d *drain) mark() int64 { return d.watermark.ms.Load() }
+// due is when the slice that is open ends at the latest while all is well: then all
+// partitions are past it by a record or by the broker's word.
+func (d *drain) due() (at time.Time, known bool) {
+	at0, known := d.reader.pipelineTime()
+	o := &d.reader.options
+	return time.UnixMilli(at0 - mod(at0, o.SliceMs) + o.SliceMs + o.BoundMs + o.BoundMs/idleMargin), known
+}
+
+// isDue reports whether the end of a slice may come any moment.
+func (d *drain) isDue(now time.Time) bool {
+	due, known := d.due()
+	return known && !now.Before(due)
+}
+
+// next is when to be called again.
+func (d *drain) next(now time.Time) time.Time {
+	switch due, known := d.due(); {
+	case d.emitted && !known, d.emitted && due.Before(now):
+		return now // It is behind.
+	case known && due.After(now) && due.Before(now.Add(rest)):
+		return due.Add(time.Millisecond)
+	case known && !due.After(now):
+		return now.Add(rest / 5) // It waits for somebody.
+	}
+	return now.Add(rest)
+}
 
 // start emits an empty batch once: the key groups' timers are set by the first
 // element that they see, so all are sent one, the quiet ones too.
 func (d *drain) start(at int64) {
-	if !d.started {
-		d.started = true
-		d.reader.origin = at
-		d.emit(&Batch{CoveredSince: d.reader.since, PipelineTime: at})
-		d.claim(false)
+	if r := d.reader; r.fresh && !r.begun {
+		r.begun, r.origin = true, at
+		d.emit(&Batch{Kind: Started, CoveredSince: r.since, PipelineTime: at, Held: &r.kept})
 	}
 }
 
-func (d *drain) claim(done bool) {
+// pass lets out the slices that are whole, and takes down where they end. The watermark is
+// the end of a slice: a shuffle on Prism looks at every pending element each time it moves.
+func (d *drain) pass(end int64) {
 	r := d.reader
-	pos := Position{Started: true, Done: done, Since: r.since, Next: make([]Offset, 0, len(r.partitions))}
+	if end <= d.watermark {
+		return
+	}
+	d.watermark = end
+	r.told.Store(end)
+	if r.fresh && end <= r.origin {
+		return // What starts the key groups is held: who reads again must hold it too.
+	}
+	r.fresh = false
+	d.emit(&Batch{Kind: Passed, PipelineTime: end, Held: &r.kept})
+	pos := Position{Shard: r.shard, Started: true, Since: r.since, Next: make([]Offset, 0, len(r.partitions))}
 	for _, p := range r.partitions {
-		pos.Next = append(pos.Next, p.offset())
+		pos.Next = append(pos.Next, p.cut(end))
 	}
 	r.position = pos
-	d.tracker.TryClaim(pos) // Fails only when done, which drain alone decides.
 }
 
 // wait sleeps until something arrives.
@@ -106,17 +148,16 @@ func (d *drain) emitOldest() bool {
 		return false
 	}
 	limit := r.limit(p)
-	b := &Batch{CoveredSince: r.since}
+	b := &Batch{CoveredSince: r.since, Held: &r.kept}
 	for rec := p.peek(); rec != nil && len(b.Records) < maxBatch && p.time <= limit; rec = p.peek() {
 		rec.PipelineTime = p.time
 		b.Records = append(b.Records, *rec)
-		p.take(r.options.BoundMs)
+		p.take(&r.options)
 	}
 	if len(b.Records) == 0 {
 		return false
 	}
 	d.emit(b)
-	d.claim(false)
 	return true
 }
 
@@ -146,13 +187,14 @@ func (r *reader) collect(mark int64) {
 		}
 	}
 	for _, p := range r.partitions {
-		p.collect(r.options.BoundMs)
-		p.time = max(p.time, mark)
+		p.collect(&r.options)
+		p.reach(mark, p.begun, &r.options)
 	}
 }
 
-// How many answers a partition may be ahead of drain, besides the one being decoded.
-const queueLength = 2
+// How many answers a partition may be ahead of drain, besides the one being decoded: what
+// comes between two calls. Their bytes are bounded, see room.
+const queueLength = 64
 
 func newPartition(f found) *partition {
 	return &partition{id: f.id, queue: make(chan answer, queueLength), next: f.start, inner: f.inner, from: f.from, newest: f.newest, end: f.end, time: f.time}
@@ -183,8 +225,32 @@ type partition struct {
 	end    int64 // The read is bounded by this offset; -1: it is not.
 	time   int64 // Pipeline time: that of the record to be drained next, else of the last one or of the clock.
 	begun  bool  // time is known.
+	cuts   []cut // Rising; the last one is of the slice in which time is.
 	lag    lag
 	ahead  ahead
+}
+
+// cut is where a partition came into a slice: the records before the offset are in earlier
+// ones, all others are not.
+type cut struct {
+	slice int64 // Its beginning, epoch ms.
+	at    Offset
+}
+
+// reach moves the time on, which may become known by that.
+func (p *partition) reach(at int64, begun bool, o *Options) {
+	before, was := p.time, p.begun
+	p.time, p.begun = max(p.time, at), begun
+	if slice := p.time - mod(p.time, o.SliceMs); begun && (!was || slice > before-mod(before, o.SliceMs)) {
+		p.cuts = append(p.cuts, cut{slice, p.offset()})
+	}
+}
+
+// cut returns where to read on for the slices from end on, and forgets what was before.
+func (p *partition) cut(end int64) Offset {
+	i := slices.IndexFunc(p.cuts, func(c cut) bool { return c.slice >= end }) // There is one: its time is not before end.
+	p.cuts = slices.Delete(p.cuts, 0, i)
+	return p.cuts[0].at
 }
 
 // offset is where the partition is read on after a restart.
@@ -205,7 +271,7 @@ func (p *partition) peek() *Record {
 }
 
 // take moves on by one record.
-func (p *partition) take(boundMs int64) {
+func (p *partition) take(o *Options) {
 	rec := &p.head.records[p.head.taken]
 	p.next, p.inner = rec.Offset+1, 0
 	if rec.marker > 0 {
@@ -213,7 +279,7 @@ func (p *partition) take(boundMs int64) {
 	}
 	p.newest = max(p.newest, rec.Newest)
 	p.head.taken++
-	p.see(boundMs)
+	p.see(o)
 	if p.head.taken == len(p.head.records) {
 		p.ahead.take(&p.head)
 		p.head.records, p.head.taken = nil, 0 // The next answer may be far.
@@ -222,9 +288,9 @@ func (p *partition) take(boundMs int64) {
 
 // see lets the time follow the record to be drained next: since it is the
 // highest timestamp so far less the bound, no later record can be before it.
-func (p *partition) see(boundMs int64) {
+func (p *partition) see(o *Options) {
 	if rec := p.peek(); rec != nil {
-		p.time, p.begun = max(p.time, rec.Newest-boundMs), true
+		p.reach(rec.Newest-o.BoundMs, true, o)
 		p.lag.time.Store(rec.Time)
 	}
 	if p.head.taken == len(p.head.records) && p.head.next != p.next {
@@ -238,7 +304,7 @@ func (p *partition) see(boundMs int64) {
 // overtaken, and counts as in a replay.
 const idleMargin = 4
 
-func (p *partition) collect(boundMs int64) {
+func (p *partition) collect(o *Options) {
 	for more := true; more && p.head.taken == len(p.head.records); {
 		select {
 		case p.head = <-p.queue:
@@ -248,7 +314,7 @@ func (p *partition) collect(boundMs int64) {
 			p.lag.end.Store(p.head.end)
 			p.from = p.head.from
 			p.lag.heard.Store(p.head.at.UnixMilli())
-			p.see(boundMs)
+			p.see(o)
 		default:
 			more = false
 		}
@@ -257,7 +323,7 @@ func (p *partition) collect(boundMs int64) {
 	// last said that it has no more. One that cannot be reached is not idle: it
 	// holds the watermark, else its records would be left out of windows.
 	if p.head.quiet && p.head.taken == len(p.head.records) {
-		p.time, p.begun = max(p.time, p.head.at.UnixMilli()-boundMs-boundMs/idleMargin), true
+		p.reach(p.head.at.UnixMilli()-o.BoundMs-o.BoundMs/idleMargin, true, o)
 	}
 }
 

@@ -296,12 +296,12 @@ func TestLagIsCollected(t *testing.T) {
 	tp := newTopic(t)
 	tp.write(0, "0.00", "0.01", "0.02")
 	o := tp.options()
-	r := readers.get(o, Shard{0, 1}, Position{})
-	d := drain{reader: r, emit: func(*Batch) {}, watermark: newWatermark(0), tracker: &tracker{}, until: time.Now().Add(time.Minute)}
+	r := readers.get(o, Position{Shard: Shard{0, 1}})
+	d := drain{reader: r, emit: func(*Batch) {}}
 	lags := func() string { return gather(t, "pulseboard_source_lag_records", lagCollector{}) }
 	// The first answer is taken over, nothing emitted: three records are behind.
-	for lags() != "0:3 1:0" {
-		if time.Now().After(d.until) {
+	for limit := time.Now().Add(time.Minute); lags() != "0:3 1:0"; {
+		if time.Now().After(limit) {
 			t.Fatalf("the lag is %s", lags())
 		}
 		r.collect(0)

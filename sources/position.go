@@ -3,21 +3,12 @@ package sources
 import (
 	"encoding/binary"
 	"errors"
-	"reflect"
-	"slices"
-	"sync"
-
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 )
 
-// Position is the restriction of a reader shard: where to read on in each of
-// its partitions. All partitions of a shard are one restriction, because Prism
-// keeps one watermark estimate per stage: two restrictions that end in
-// different bundles lose data (344 records emitted, 20 aggregated).
+// Position is where to read on in each of the partitions of a reader shard.
 type Position struct {
+	Shard   Shard
 	Started bool  // Offsets have been looked up; else the shard begins at its start time.
-	Done    bool  // Nothing is left to read.
 	Since   int64 // Covered since, epoch ms: every record of events from then on has been or will be read. 0 = of all events.
 	Next    []Offset
 }
@@ -33,22 +24,15 @@ type Offset struct {
 	Newest    int64 // The newest timestamp of a record, epoch ms.
 }
 
-func init() {
-	register.Function1x1(encodePosition)
-	register.Function1x2(decodePosition)
-	beam.RegisterCoder(reflect.TypeFor[Position](), encodePosition, decodePosition)
-}
-
-const positionVersion = 3
+const positionVersion = 4
 
 func encodePosition(p Position) []byte {
 	b := []byte{positionVersion, 0}
 	if p.Started {
 		b[1] |= 1
 	}
-	if p.Done {
-		b[1] |= 2
-	}
+	b = binary.AppendUvarint(b, uint64(p.Shard.Index))
+	b = binary.AppendUvarint(b, uint64(p.Shard.Of))
 	b = binary.AppendVarint(b, p.Since)
 	for _, o := range p.Next {
 		b = binary.AppendUvarint(b, uint64(o.Partition))
@@ -66,13 +50,21 @@ func decodePosition(b []byte) (Position, error) {
 	if len(b) < 3 || b[0] != positionVersion {
 		return Position{}, errPosition
 	}
-	p := Position{Started: b[1]&1 != 0, Done: b[1]&2 != 0}
-	since, n := binary.Varint(b[2:])
+	p := Position{Started: b[1]&1 != 0}
+	b = b[2:]
+	for _, to := range [...]*int{&p.Shard.Index, &p.Shard.Of} {
+		v, n := binary.Uvarint(b)
+		if n <= 0 {
+			return Position{}, errPosition
+		}
+		*to, b = int(v), b[n:]
+	}
+	since, n := binary.Varint(b)
 	if n <= 0 {
 		return Position{}, errPosition
 	}
 	p.Since = since
-	for b = b[2+n:]; len(b) > 0; {
+	for b = b[n:]; len(b) > 0; {
 		partition, n := binary.Uvarint(b)
 		if n <= 0 {
 			return Position{}, errPosition
@@ -93,54 +85,3 @@ func decodePosition(b []byte) (Position, error) {
 	}
 	return p, nil
 }
-
-// tracker tracks a Position. Its only split is the checkpoint, fraction 0:
-// Prism splits an element that shows no progress at fraction 0.5, and a second
-// restriction would lose data (see Position).
-type tracker struct {
-	mu  sync.Mutex
-	pos Position
-}
-
-// TryClaim takes the Position that is reached once what is about to be emitted is out.
-func (t *tracker) TryClaim(pos any) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.pos.Done {
-		return false
-	}
-	t.pos = pos.(Position)
-	return true
-}
-
-// TrySplit hands the rest over at fraction 0 and nothing at any other.
-func (t *tracker) TrySplit(fraction float64) (primary, residual any, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if fraction > 0 || t.pos.Done {
-		return t.pos, nil, nil
-	}
-	rest := t.pos
-	rest.Next = slices.Clone(rest.Next)
-	t.pos.Done = true
-	return t.pos, rest, nil
-}
-
-func (t *tracker) GetError() error { return nil }
-
-func (t *tracker) IsDone() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.pos.Done
-}
-
-func (t *tracker) GetRestriction() any {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.pos
-}
-
-// GetProgress is called often and from another goroutine: it must not ask a broker.
-func (t *tracker) GetProgress() (done, remaining float64) { return 0.5, 0.5 }
-
-func (t *tracker) IsBounded() bool { return false }

@@ -8,7 +8,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/sdf"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"pulseboard/metric"
@@ -18,10 +19,11 @@ import (
 type Options struct {
 	Run     string // Names this run of a job, so that tests and restarts in one process do not meet; see Connect.
 	Topic   string
-	Shards  int   // Reader shards; 1 on Prism (see Position).
-	Spread  bool  // Send the shards to different workers; needs a runner with several.
-	StartMs int64 // Records with this timestamp or a later one are read, epoch ms. 0 = all there are.
-	ToEnd   bool  // Stop at the offsets that were the ends at the start: a bounded read.
+	Shards  int     // Reader shards, each a key of its own.
+	Keys    []int64 // Those keys, where numbers would not be spread evenly.
+	Hold    bool    // The runner drops timers where the watermark is at the end of time, see HoldFn.
+	StartMs int64   // Records with this timestamp or a later one are read, epoch ms. 0 = all there are.
+	ToEnd   bool    // Stop at the offsets that were the ends at the start: a bounded read.
 
 	SliceMs int64 // Length of a slice of pipeline time, to which the watermark is rounded down.
 	BoundMs int64 // Pipeline time is the newest record timestamp of a partition less this.
@@ -38,17 +40,32 @@ type Options struct {
 	DedupeMs int64 // A record whose id was there in this much record time before is a duplicate; 0 = none is.
 }
 
-// Shard is the element of the source: reader shard Index owns the partitions p
-// with p mod Of = Index. A job that is restored keeps its shards, whatever the options say then.
+// Shard is one of Of readers: it owns the partitions p with p mod Of = Index. A
+// job that is restored keeps its shards, whatever the options say then.
 type Shard struct{ Index, Of int }
 
-// Batch is what the source emits: decoded records in the order of their
-// partition. It never leaves the fused stage, where it is turned into tables.
+// Batch is what the source emits: decoded records in the order of their partition,
+// or word of where a shard is. It never leaves the fused stage, where it is turned into
+// tables. These leave that stage as whole slices: a position is always at the end of one.
 type Batch struct {
+	Kind         Kind
 	CoveredSince int64 // See Position.Since.
-	PipelineTime int64 // Where the shard is, epoch ms; set in an empty batch that starts the key groups.
+	PipelineTime int64 // Where the shard is, epoch ms; not set with records.
 	Records      []Record
+	// Held is what the next stage has made of records and not emitted yet. Who has to
+	// read them again has another one.
+	Held *any
 }
+
+// Kind of a batch.
+type Kind int
+
+// Kinds of batches.
+const (
+	Records Kind = iota
+	Started      // The shard begins.
+	Passed       // No record comes any more of slices that end by its pipeline time.
+)
 
 // Record is one record of the topic, decoded.
 type Record struct {
@@ -78,11 +95,11 @@ func init() {
 	register.Function1x1(encodeBatch)
 	register.Function1x1(decodeBatch)
 	beam.RegisterCoder(reflect.TypeFor[*Batch](), encodeBatch, decodeBatch)
-	beam.RegisterType(reflect.TypeFor[Shard]())
-	beam.RegisterType(reflect.TypeFor[*tracker]())
-	beam.RegisterType(reflect.TypeFor[*watermark]())
+	beam.RegisterDoFn(&seedFn{})
+	beam.RegisterDoFn(&HoldFn{})
 	beam.RegisterDoFn(&ReadFn{})
 	register.Emitter1[*Batch]()
+	register.Emitter2[int64, []byte]()
 }
 
 // A batch has no wire form: the consumer is fused with the source. The SDK
@@ -95,66 +112,91 @@ func decodeBatch([]byte) *Batch { return &Batch{} }
 // Prism spins a whole core while a bundle of a stage without outputs runs.
 func Read(s beam.Scope, o Options) beam.PCollection {
 	s = s.Scope("ReadKafka")
-	shards := make([]Shard, 0, o.Shards)
-	for i := range o.Shards {
-		shards = append(shards, Shard{i, o.Shards})
+	impulse := beam.Impulse(s)
+	if o.Hold {
+		// Else Flink would chain the impulse at parallelism 1, and at no other, and know its state by another name.
+		impulse = beam.Reshuffle(s, impulse)
 	}
-	// PCollection<Shard>
-	seeds := beam.CreateList(s, shards)
-	if o.Spread {
-		seeds = beam.Reshuffle(s, seeds) // Else all are where they were created.
+	// PCollection<KV<key, position>>
+	keyed := beam.ParDo(s, &seedFn{Shards: o.Shards, Keys: o.Keys}, impulse)
+	if o.Hold {
+		keyed = beam.ParDo(s.Scope("Hold"), &HoldFn{Never: timers.InProcessingTime("never")}, keyed)
 	}
 	// PCollection<*Batch>
-	return beam.ParDo(s, &ReadFn{Options: o}, seeds)
+	return beam.ParDo(s, &ReadFn{Options: o, Wake: timers.InProcessingTime("wake"), Position: state.MakeValueState[[]byte]("position")}, keyed)
 }
 
-// ReadFn is the splittable DoFn. See the package comment.
-type ReadFn struct{ Options Options }
-
-// CreateInitialRestriction is called by the SDK, like the methods below.
-func (*ReadFn) CreateInitialRestriction(Shard) Position { return Position{} }
-
-// SplitRestriction keeps a shard whole (see Position).
-func (*ReadFn) SplitRestriction(_ Shard, p Position) []Position { return []Position{p} }
-
-// RestrictionSize is constant: it is asked for often, and must not ask a broker.
-func (*ReadFn) RestrictionSize(Shard, Position) float64 { return 1 }
-
-// CreateTracker returns the tracker of p.
-func (*ReadFn) CreateTracker(p Position) *tracker { return &tracker{pos: p} } //nolint:revive // The SDK calls it by this name.
-
-// TruncateRestriction ends the read when a runner drains.
-func (*ReadFn) TruncateRestriction(*tracker, Shard) Position { return Position{Done: true} }
-
-// InitialWatermarkEstimatorState begins before all time, not in the year 1 as a zero time.Time would.
-func (*ReadFn) InitialWatermarkEstimatorState(beam.EventTime, Position, Shard) int64 {
-	return int64(mtime.MinTimestamp)
+// seedFn makes the shards, which have read nothing.
+type seedFn struct {
+	Shards int
+	Keys   []int64
 }
 
-// CreateWatermarkEstimator resumes from the state.
-func (*ReadFn) CreateWatermarkEstimator(ms int64) *watermark { return newWatermark(ms) } //nolint:revive // The SDK calls it by this name.
-
-// WatermarkEstimatorState is the watermark itself.
-func (*ReadFn) WatermarkEstimatorState(w *watermark) int64 { return w.ms.Load() }
-
-// How long one call drains before it checkpoints itself. Emitted elements leave
-// a bundle only when it ends, so this bounds the delay, also under load.
-const budget = 120 * time.Millisecond
-
-// ProcessElement drains what the reader has fetched, for a short time, and asks to be resumed at once.
-func (f *ReadFn) ProcessElement(ctx context.Context, w *watermark, t *tracker, s Shard, emit func(*Batch)) (sdf.ProcessContinuation, error) {
-	pos := t.GetRestriction().(Position)
-	if pos.Done {
-		return sdf.StopProcessing(), nil
+// ProcessElement is called by the SDK.
+func (f *seedFn) ProcessElement(_ []byte, emit func(int64, []byte)) {
+	for i := range f.Shards {
+		key := int64(i)
+		if f.Keys != nil {
+			key = f.Keys[i]
+		}
+		emit(key, encodePosition(Position{Shard: Shard{i, f.Shards}}))
 	}
-	r := readers.get(f.Options, s, pos)
-	d := drain{reader: r, emit: emit, watermark: w, tracker: t, started: pos.Started, until: time.Now().Add(budget)}
-	switch done, err := d.run(ctx); {
-	case err != nil:
-		return nil, err
-	case done:
-		return sdf.StopProcessing(), nil
+}
+
+// HoldFn passes a shard on, and holds the watermark a second before the end of the
+// global window for ever, by a timer that fires in nobody's lifetime. Behind an Impulse
+// alone the watermark is at the end of time at once; the global window is late then, and
+// Flink's runner drops the timers of a late window without a word. A bounded read must not
+// have it: it would not end.
+type HoldFn struct{ Never timers.ProcessingTime }
+
+// ProcessElement is called by the SDK.
+func (f *HoldFn) ProcessElement(tp timers.Provider, key int64, position []byte, emit func(int64, []byte)) {
+	f.Never.Set(tp, time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC), timers.WithOutputTimestamp(mtime.EndOfGlobalWindowTime.Subtract(time.Second).ToTime()))
+	emit(key, position)
+}
+
+// OnTimer is called by nobody.
+func (*HoldFn) OnTimer(beam.EventTime, timers.Provider, int64, timers.Context, func(int64, []byte)) {}
+
+// ReadFn reads the partitions of a shard, whose position is state. A timer of processing time wakes
+// it again and again, and its output timestamp is the watermark of the shard.
+type ReadFn struct {
+	Options  Options
+	Wake     timers.ProcessingTime
+	Position state.Value[[]byte]
+}
+
+// ProcessElement sets the first timer; nothing passes the watermark before it.
+func (f *ReadFn) ProcessElement(sp state.Provider, tp timers.Provider, _ int64, position []byte, _ func(*Batch)) error {
+	f.Wake.Set(tp, time.Now(), timers.WithOutputTimestamp(mtime.MinTimestamp.ToTime()))
+	return f.Position.Write(sp, position)
+}
+
+// OnTimer moves on what has been fetched; watermark is the one that the timer held.
+func (f *ReadFn) OnTimer(ctx context.Context, watermark beam.EventTime, sp state.Provider, tp timers.Provider, _ int64, _ timers.Context, emit func(*Batch)) error {
+	text, _, err := f.Position.Read(sp)
+	if err != nil {
+		return err
 	}
-	// Delay 0: Flink cuts delays below 1 s to 0, and waiting is drain's.
-	return sdf.ResumeProcessingIn(0), nil
+	pos, err := decodePosition(text)
+	if err != nil {
+		return err
+	}
+	r := readers.get(f.Options, pos)
+	d := drain{reader: r, emit: emit, watermark: int64(watermark)}
+	done, err := d.run(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	if !r.standsAt(pos) {
+		if err := f.Position.Write(sp, encodePosition(r.position)); err != nil {
+			return err
+		}
+	}
+	if !done {
+		f.Wake.Set(tp, d.next(time.Now()), timers.WithOutputTimestamp(mtime.Time(d.watermark).ToTime()))
+	}
+	r.busy = false
+	return nil
 }

@@ -25,19 +25,21 @@ type readerSet struct {
 }
 
 // get returns the reader of a shard, standing at pos. A reader that stands
-// elsewhere (a bundle was tried again, or a checkpoint restored) is replaced.
-func (s *readerSet) get(o Options, shard Shard, pos Position) *reader {
+// elsewhere (a bundle was tried again, or a checkpoint restored), or failed in the
+// middle of a call, is replaced.
+func (s *readerSet) get(o Options, pos Position) *reader {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := readerID{o.Run, shard}
+	id := readerID{o.Run, pos.Shard}
 	r := s.open[id]
-	if r != nil && r.standsAt(pos) {
+	if r != nil && !r.busy && r.standsAt(pos) {
+		r.busy = true
 		return r
 	}
 	if r != nil {
 		r.close()
 	}
-	r = newReader(o, shard, pos)
+	r = newReader(o, pos)
 	s.open[id] = r
 	return r
 }
@@ -75,11 +77,15 @@ type reader struct {
 	told             atomic.Int64  // The watermark that Beam was told, epoch ms; 0 = none.
 
 	// The fields below belong to drain, which one bundle at a time runs.
+	busy       bool // In a call.
 	since      int64
-	origin     int64        // Pipeline time at which the key groups were started.
+	fresh      bool         // Nothing has left yet.
+	begun      bool         // It has started the key groups,
+	origin     int64        // at this pipeline time.
 	partitions []*partition // Rising by id.
 	complete   bool         // All partitions that the shard starts with are known.
-	position   Position     // What was last claimed.
+	position   Position     // What is before it has left.
+	kept       any          // See Batch.Held.
 }
 
 // found is a partition to be read: its first offset, its end when the read is bounded.
@@ -93,11 +99,11 @@ type found struct {
 	last                bool  // The last of those that the shard starts with.
 }
 
-func newReader(o Options, shard Shard, pos Position) *reader {
+func newReader(o Options, pos Position) *reader {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &reader{
-		options: o, shard: shard, ctx: ctx, cancel: cancel, broker: newBroker(endpointOf(o.Run), o.Topic), progress: ProgressOf(o.Run),
-		arrived: make(chan struct{}, 1), found: make(chan found), since: pos.Since, position: pos,
+		options: o, shard: pos.Shard, ctx: ctx, cancel: cancel, broker: newBroker(endpointOf(o.Run), o.Topic), progress: ProgressOf(o.Run),
+		arrived: make(chan struct{}, 1), found: make(chan found), since: pos.Since, position: pos, fresh: !pos.Started, busy: true,
 	}
 	r.running.Go(func() { r.discover(ctx, pos) })
 	return r

@@ -4,29 +4,24 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/sdf"
 
+	"pulseboard/internal/kafkaconn"
 	"pulseboard/metric"
-)
-
-// The SDK finds these by reflection, so the compiler is asked here.
-var (
-	_ sdf.RTracker           = (*tracker)(nil)
-	_ sdf.WatermarkEstimator = (*watermark)(nil)
 )
 
 func TestPositionCodec(t *testing.T) {
 	for _, p := range []Position{
 		{},
-		{Started: true},
-		{Done: true},
-		{Started: true, Since: 1_763_892_000_000, Next: []Offset{{}, {15, 1 << 40, 1<<40 - 5, 1 << 39, 1_763_892_000_000, 1_763_892_000_200}, {300, 7, 0, -1, -1, 1}}},
+		{Shard: Shard{0, 1}, Started: true},
+		{Shard: Shard{299, 300}},
+		{Shard: Shard{3, 4}, Started: true, Since: 1_763_892_000_000, Next: []Offset{{}, {15, 1 << 40, 1<<40 - 5, 1 << 39, 1_763_892_000_000, 1_763_892_000_200}, {300, 7, 0, -1, -1, 1}}},
 		{Since: -1},
 	} {
 		b := encodePosition(p)
@@ -41,8 +36,8 @@ func TestPositionCodec(t *testing.T) {
 		}
 	}
 	// Kept byte by byte: checkpoints hold positions.
-	golden := "\x03\x01\x02\x03\xc8\x01\x08\xfc\x02\x0a\x0c"
-	if got := string(encodePosition(Position{Started: true, Since: 1, Next: []Offset{{3, 200, 4, 190, 5, 6}}})); got != golden {
+	golden := "\x04\x01\x01\x02\x02\x03\xc8\x01\x08\xfc\x02\x0a\x0c"
+	if got := string(encodePosition(Position{Shard: Shard{1, 2}, Started: true, Since: 1, Next: []Offset{{3, 200, 4, 190, 5, 6}}})); got != golden {
 		t.Errorf("encoded as %q, was %q", got, golden)
 	}
 	if _, err := decodePosition([]byte{1, 0, 0}); err == nil {
@@ -50,50 +45,11 @@ func TestPositionCodec(t *testing.T) {
 	}
 }
 
-// Only the checkpoint splits: a split in the middle would make a second
-// restriction, with which Prism loses data.
-func TestTrackerSplitsAtTheCheckpointOnly(t *testing.T) {
-	pos := Position{Started: true, Next: []Offset{{Partition: 0, Next: 10}}}
-	tr := &tracker{pos: Position{}}
-	if !tr.TryClaim(pos) {
-		t.Fatal("cannot claim")
-	}
-	for _, fraction := range []float64{0.01, 0.5, 1} {
-		if _, residual, err := tr.TrySplit(fraction); residual != nil || err != nil || tr.IsDone() {
-			t.Errorf("split at %v: residual %v, %v", fraction, residual, err)
-		}
-	}
-	primary, residual, err := tr.TrySplit(0)
-	if err != nil || !reflect.DeepEqual(residual, pos) || !primary.(Position).Done || !tr.IsDone() {
-		t.Errorf("checkpoint: primary %+v, residual %+v, done %v, %v", primary, residual, tr.IsDone(), err)
-	}
-	if tr.TryClaim(pos) {
-		t.Error("claimed after the checkpoint")
-	}
-	if _, residual, _ := tr.TrySplit(0); residual != nil {
-		t.Errorf("a second checkpoint gives %+v", residual)
-	}
-}
-
-func TestWatermarkNeverGoesBack(t *testing.T) {
-	w := newWatermark(int64(mtime.MinTimestamp))
-	for _, step := range [][2]int64{{5000, 5000}, {3000, 5000}, {6000, 6000}} {
-		if w.advance(step[0]); w.ms.Load() != step[1] {
-			t.Errorf("after %d it is %d, want %d", step[0], w.ms.Load(), step[1])
-		}
-	}
-	if got := w.CurrentWatermark(); !got.Equal(time.UnixMilli(6000)) {
-		t.Errorf("as a time it is %v", got)
-	}
-}
-
 // shard is a reader whose partitions are filled by the test instead of a broker.
 type shard struct {
 	t *testing.T
 	*reader
-	w       *watermark
-	tr      *tracker
-	started bool
+	w       int64
 	emitted []string
 	batches []*Batch
 }
@@ -105,8 +61,8 @@ func newShard(t *testing.T, o Options, partitions int) *shard {
 	}
 	o.Run = t.Name()
 	t.Cleanup(func() { progress.Delete(t.Name()) })
-	s := &shard{t: t, w: newWatermark(int64(mtime.MinTimestamp)), tr: &tracker{}}
-	s.reader = &reader{options: o, progress: ProgressOf(o.Run), arrived: make(chan struct{}, 1), found: make(chan found), complete: true}
+	s := &shard{t: t, w: int64(mtime.MinTimestamp)}
+	s.reader = &reader{options: o, progress: ProgressOf(o.Run), arrived: make(chan struct{}, 1), found: make(chan found), complete: true, fresh: true}
 	for i := range partitions {
 		s.partitions = append(s.partitions, &partition{id: int32(i), queue: make(chan answer, 100), end: -1})
 	}
@@ -131,16 +87,16 @@ func (s *shard) answers(partition int, quiet bool, times ...int64) {
 func (s *shard) drain() {
 	s.t.Helper()
 	s.emitted = nil
-	d := drain{reader: s.reader, watermark: s.w, tracker: s.tr, started: s.started, until: time.Now().Add(budget), emit: func(b *Batch) {
+	d := drain{reader: s.reader, watermark: s.w, emit: func(b *Batch) {
 		s.batches = append(s.batches, b)
 		for _, r := range b.Records {
 			s.emitted = append(s.emitted, fmt.Sprintf("%d:%d@%d", r.Partition, r.Time, r.PipelineTime))
 		}
 	}}
-	if _, err := d.run(context.Background()); err != nil {
+	if _, err := d.run(context.Background(), time.Now()); err != nil {
 		s.t.Fatal(err)
 	}
-	s.started = d.started
+	s.w = d.watermark
 }
 
 func (s *shard) want(watermark int64, emitted ...string) {
@@ -148,7 +104,7 @@ func (s *shard) want(watermark int64, emitted ...string) {
 	if got := fmt.Sprint(s.emitted); got != fmt.Sprint(emitted) {
 		s.t.Errorf("emitted %s, want %v", got, emitted)
 	}
-	if got := s.w.ms.Load(); got != watermark {
+	if got := s.w; got != watermark {
 		s.t.Errorf("watermark %d, want %d", got, watermark)
 	}
 }
@@ -162,7 +118,7 @@ func TestPipelineTimeNeverGoesBackInAPartition(t *testing.T) {
 		s.drain()
 		s.want(base+2000, fmt.Sprint("0:", base+1000, "@", base+800), fmt.Sprint("0:", base+500, "@", base+800),
 			fmt.Sprint("0:", base+3100, "@", base+2900), fmt.Sprint("0:", base+2000, "@", base+2900))
-		if first := s.batches[0]; first.Records != nil || first.PipelineTime != base+800 {
+		if first := s.batches[0]; first.Kind != Started || first.PipelineTime != base+800 {
 			t.Errorf("the first batch is %+v, want the one that starts the key groups", first)
 		}
 	})
@@ -188,14 +144,14 @@ func TestWatermarkIsTheMinimum(t *testing.T) {
 		s.want(base + 8000)
 		s.answers(0, true)
 		s.drain()
-		if s.w.ms.Load() < base+19_000 {
-			t.Errorf("both are idle, and the watermark is %d", s.w.ms.Load()-base)
+		if s.w < base+19_000 {
+			t.Errorf("both are idle, and the watermark is %d", s.w-base)
 		}
 		// The word of an idle partition grows old: it does not move on by itself.
 		time.Sleep(20 * time.Second) //nolint:forbidigo // Virtual time.
 		s.drain()
-		if s.w.ms.Load() > base+21_000 {
-			t.Errorf("no word for 20 s, and the watermark is %d", s.w.ms.Load()-base)
+		if s.w > base+21_000 {
+			t.Errorf("no word for 20 s, and the watermark is %d", s.w-base)
 		}
 	})
 }
@@ -207,13 +163,14 @@ func TestNothingIsEmittedBeforeTheWatermark(t *testing.T) {
 		time.Sleep(5 * time.Second) //nolint:forbidigo // Virtual time.
 		s.answers(0, true)
 		s.drain()
-		mark := s.w.ms.Load()
+		mark := s.w
 		if mark < base+4000 {
 			t.Fatalf("watermark %d", mark-base)
 		}
 		s.answers(0, false, base+1000)
 		s.drain()
-		if at := s.batches[len(s.batches)-1].Records[0].PipelineTime; at < mark {
+		i := slices.IndexFunc(s.batches, func(b *Batch) bool { return len(b.Records) > 0 })
+		if at := s.batches[i].Records[0].PipelineTime; at < mark {
 			t.Errorf("emitted at %d, watermark %d", at-base, mark-base)
 		}
 	})
@@ -301,20 +258,54 @@ func TestReadingAheadIsBounded(t *testing.T) {
 	})
 }
 
-// What was claimed is where a restored shard goes on.
-func TestPositionFollowsWhatWasEmitted(t *testing.T) {
+// A shard goes on from the end of the last slice that was whole, whatever was read beyond, and in
+// whatever order partitions came so far.
+func TestPositionsAreEndsOfSlices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShard(t, Options{AlignMs: 1000, LeadMs: 60_000}, 2)
+		s := newShard(t, Options{AlignMs: 100_000, LeadMs: 1_000_000}, 2)
 		s.since = 77
-		s.answers(0, false, base, base+100)
-		s.answers(1, false, base, base+50_000)
-		s.drain()
-		want := Position{Started: true, Since: 77, Next: []Offset{{Next: 2, Time: base + 100, Newest: base + 100}, {Partition: 1, Next: 1, Time: base + 50_000, Newest: base}}}
-		if got := s.tr.GetRestriction(); !reflect.DeepEqual(got, want) || !s.standsAt(want) {
-			t.Errorf("position %+v, want %+v", got, want)
+		at := func(i int, p int32, next, time, newest int64) {
+			t.Helper()
+			if want := (Offset{Partition: p, Next: next, Time: time, Newest: newest}); len(s.position.Next) != 2 || s.position.Next[i] != want {
+				t.Errorf("position %+v, want %+v", s.position, want)
+			}
 		}
-		if s.standsAt(Position{Started: true, Next: []Offset{{Next: 1, Time: base + 100, Newest: base + 100}, {Partition: 1, Next: 1, Time: base + 50_000, Newest: base}}}) {
-			t.Error("a reader that is elsewhere says that it stands there")
+		s.answers(0, false, base+100, base+200, base+1500, base+1600, base+5000)
+		s.answers(1, false, base+300)
+		s.drain()
+		if s.position.Started {
+			t.Errorf("nothing is whole, and the position is %+v", s.position)
+		}
+		s.answers(1, false, base+900, base+4100, base+4200)
+		s.drain() // Partition 1 ends at 4.2 s.
+		at(0, 0, 4, base+5000, base+1600)
+		at(1, 1, 2, base+4100, base+900)
+		passed := s.batches[len(s.batches)-1]
+		if want := base + 4000; s.w != want || passed.Kind != Passed || passed.PipelineTime != want || !s.position.Started || s.position.Since != 77 {
+			t.Errorf("%+v, %+v; want what ended by %d", passed, s.position, want)
+		}
+		s.answers(1, false, base+4300, base+7000)
+		s.answers(0, false, base+5100)
+		s.drain()
+		at(0, 0, 4, base+5000, base+1600)
+		at(1, 1, 5, base+7000, base+4300)
+		if !s.standsAt(s.position) || s.standsAt(Position{Started: true, Next: s.position.Next[:1]}) {
+			t.Error("a reader does not know where it stands")
 		}
 	})
+}
+
+// A reader that a call left in its middle is not used again: what it took is nowhere.
+func TestReaderOfAFailedCallIsReplaced(t *testing.T) {
+	o := Options{Run: t.Name(), Topic: "t", SliceMs: 1000}
+	Connect(o.Run, kafkaconn.At("127.0.0.1:1"))
+	t.Cleanup(func() { Close(o.Run) })
+	first := readers.get(o, Position{Shard: Shard{0, 1}})
+	first.busy = false
+	if r := readers.get(o, Position{Shard: Shard{0, 1}}); r != first {
+		t.Error("a reader that stands there is replaced")
+	}
+	if r := readers.get(o, Position{Shard: Shard{0, 1}}); r == first {
+		t.Error("a reader that is in the middle of a call is used")
+	}
 }

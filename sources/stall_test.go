@@ -103,8 +103,8 @@ func TestAnOldAnswerIsNoFreshWord(t *testing.T) {
 			}
 			p := &partition{end: -1, queue: make(chan answer, 1), time: 1}
 			p.queue <- o.a
-			for p.collect(200); p.peek() != nil; p.collect(200) {
-				p.take(200)
+			for p.collect(&r.options); p.peek() != nil; p.collect(&r.options) {
+				p.take(&r.options)
 			}
 			if p.time > missed.UnixMilli()-200 {
 				t.Errorf("%v after a record that it has not brought, the answer moved the clock to %d ms beyond it", time.Since(missed), p.time-missed.UnixMilli()+200)

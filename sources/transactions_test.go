@@ -102,13 +102,13 @@ func (w *writers) consume(f found) (names []string, at []int64, positions []Offs
 	for quiet := false; !quiet; {
 		err := r.read(w.t.Context(), c, time.Time{}, func(a *answer) bool {
 			p.queue <- *a
-			p.collect(200)
+			p.collect(&r.options)
 			for rec := p.peek(); rec != nil; rec = p.peek() {
 				for _, e := range rec.Events {
 					names = append(names, e.Metric)
 				}
 				at = append(at, rec.place())
-				p.take(200)
+				p.take(&r.options)
 				positions = append(positions, p.offset())
 			}
 			quiet = a.quiet

@@ -306,7 +306,7 @@ func TestTimesAtTheEnds(t *testing.T) {
 			t.Errorf("%+v: dead letter %v, too late %v", rec, dead, late)
 		}
 		p.head = answer{records: []Record{rec}, next: rec.Offset + 1}
-		p.see(200)
+		p.see(&Options{BoundMs: 200, SliceMs: 1000})
 		if p.time != now.UnixMilli()-200 {
 			t.Errorf("after %+v the time is %d, want %d", rec, p.time, now.UnixMilli()-200)
 		}

@@ -47,9 +47,10 @@ func (fl *flood) slice(t *testing.T, events []metric.Event) {
 	t.Helper()
 	fl.end += 1000
 	fl.f.StartBundle(nil, nil)
-	b := &sources.Batch{Records: []sources.Record{{Time: fl.end - 500, Newest: fl.end - 500, Latest: fl.end - 500, PipelineTime: fl.end - 500, Events: events}}}
+	var held any
+	b := &sources.Batch{Records: []sources.Record{{Time: fl.end - 500, Newest: fl.end - 500, Latest: fl.end - 500, PipelineTime: fl.end - 500, Events: events}}, Held: &held}
 	fl.f.ProcessElement(b, nil, nil)
-	fl.f.FinishBundle(func(_ beam.EventTime, g int64, p Packet) {
+	fl.f.ProcessElement(&sources.Batch{Kind: sources.Passed, PipelineTime: fl.end, Held: &held}, func(_ beam.EventTime, g int64, p Packet) {
 		q, err := decodePacket(encodePacket(p))
 		if err != nil {
 			t.Fatal(err)

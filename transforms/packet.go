@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"reflect"
+	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -38,6 +39,24 @@ func decodePacket(b []byte) (Packet, error) {
 	}
 	t, err := aggregate.DecodeTable(b[n:])
 	return Packet{since, t}, err
+}
+
+// Keys are the keys of key groups in Beam, where the runner's hash would not spread their
+// numbers evenly; none = their numbers.
+type Keys []int64
+
+func (k Keys) of(group int64) int64 {
+	if k == nil {
+		return group
+	}
+	return k[group]
+}
+
+func (k Keys) group(key int64) int64 {
+	if k == nil {
+		return key
+	}
+	return int64(slices.Index(k, key))
 }
 
 // KeyGroup returns the key group of a metric, of n. Few keys with fat values

@@ -1,7 +1,10 @@
 package transforms
 
 import (
+	"cmp"
+	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
@@ -13,20 +16,27 @@ import (
 )
 
 // PreAggregateFn decides about each event and adds the good ones to a table per
-// slice of pipeline time and key group, which leave when the bundle ends. It is
-// fused with the source.
+// slice of pipeline time and key group, which leave when the slice is whole. It is
+// fused with the source, which goes on from the end of a slice after a fault.
 type PreAggregateFn struct {
 	Run        string
 	SliceMs    int64
 	KeyGroups  int
+	Keys       Keys
 	LatenessMs int64 // An event older than the newest timestamp in its partition less this is dropped, and counted.
 	SkewMs     int64 // An event newer than that plus this is a dead letter.
 	Counted    bool  // Packets are counted from here to their key groups, which are all in this process.
 
-	tables  map[tableID]*Packet
+	held    *held
 	key     []byte
 	live    *live
 	queries *Queries // Of this batch.
+}
+
+// held is what has come of a reader shard and is not emitted yet.
+type held struct {
+	packets map[tableID]*Packet
+	letters map[int64][]DeadLetter // By slice.
 }
 
 type tableID struct {
@@ -56,38 +66,72 @@ func PreAggregate(s beam.Scope, f PreAggregateFn, batches beam.PCollection) (pac
 	return beam.ParDo2(s.Scope("PreAggregate"), &f, batches)
 }
 
-// StartBundle is called by the SDK, like the methods below.
+// StartBundle is called by the SDK, like the method below.
 func (f *PreAggregateFn) StartBundle(_ func(beam.EventTime, int64, Packet), _ func(DeadLetter)) {
-	f.tables = make(map[tableID]*Packet)
 	f.live = liveOf(f.Run)
 }
 
-// ProcessElement adds the events of a batch.
-func (f *PreAggregateFn) ProcessElement(b *sources.Batch, _ func(beam.EventTime, int64, Packet), dead func(DeadLetter)) {
-	if b.Records == nil {
-		// The source has begun: wake every key group.
+// ProcessElement adds the events of a batch, or emits what is whole.
+func (f *PreAggregateFn) ProcessElement(b *sources.Batch, emit func(beam.EventTime, int64, Packet), dead func(DeadLetter)) {
+	if *b.Held == nil {
+		*b.Held = &held{packets: make(map[tableID]*Packet), letters: make(map[int64][]DeadLetter)}
+	}
+	f.held = (*b.Held).(*held)
+	switch b.Kind {
+	case sources.Started:
 		for g := range int64(f.KeyGroups) {
 			f.packet(b.PipelineTime, g, b.CoveredSince)
 		}
-		return
-	}
-	// With each batch, not each bundle: events that follow a new percentile at once count in it.
-	f.queries = f.live.queries.Load()
-	for i := range b.Records {
-		f.addRecord(&b.Records[i], b.CoveredSince, dead)
+	case sources.Records:
+		// With each batch, not each bundle: events that follow a new percentile at once count in it.
+		f.queries = f.live.queries.Load()
+		for i := range b.Records {
+			f.addRecord(&b.Records[i], b.CoveredSince)
+		}
+	case sources.Passed:
+		f.emit(b.PipelineTime, emit, dead)
 	}
 }
 
-func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64, dead func(DeadLetter)) {
+// emit lets out the slices that end by then, in their order: the first packet of a key group sets
+// its timer. Each packet has its slice's time, so this comes before any windowing.
+func (f *PreAggregateFn) emit(until int64, emit func(beam.EventTime, int64, Packet), dead func(DeadLetter)) {
+	ids := make([]tableID, 0, len(f.held.packets))
+	for id := range f.held.packets {
+		if (id.slice+1)*f.SliceMs <= until {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b tableID) int { return cmp.Or(cmp.Compare(a.slice, b.slice), cmp.Compare(a.group, b.group)) })
+	for _, id := range ids {
+		p := f.held.packets[id]
+		delete(f.held.packets, id)
+		if f.Counted {
+			sources.ProgressOf(f.Run).Emitted(int(id.group), (id.slice+1)*f.SliceMs, p.Table.Bytes())
+		}
+		emit(mtime.FromMilliseconds((id.slice+1)*f.SliceMs-1), f.Keys.of(id.group), *p)
+	}
+	for _, slice := range slices.Sorted(maps.Keys(f.held.letters)) {
+		if (slice+1)*f.SliceMs > until {
+			break
+		}
+		for _, l := range f.held.letters[slice] {
+			dead(l)
+		}
+		delete(f.held.letters, slice)
+	}
+}
+
+func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 	letter := DeadLetter{Key: rec.Key, Value: rec.Value, Partition: rec.Partition, Offset: rec.Offset}
 	if rec.Unreadable.Code != "" {
 		letter.Code, letter.Detail = rec.Unreadable.Code, rec.Unreadable.Detail
-		dead(letter)
+		f.bury(rec, letter)
 		return
 	}
 	for _, fault := range rec.Faults {
 		letter.Code, letter.Detail = fault.Code, fault.Detail
-		dead(letter)
+		f.bury(rec, letter)
 	}
 	for i := range rec.Events {
 		e := &rec.Events[i]
@@ -97,14 +141,14 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64, dead func(D
 		}
 		switch {
 		case len(rec.Key) > 0 && string(rec.Key) != e.Metric:
-			f.bury(rec, e, metric.CodeKeyMismatch, "the record's key is not the metric_name", dead)
+			f.buryEvent(rec, e, metric.CodeKeyMismatch, "the record's key is not the metric_name")
 		case at > rec.Latest+f.SkewMs:
 			if at < since {
 				// Nobody knows how far ahead of what was not read it is; no complete window has it.
 				beforeStart.Inc()
 				continue
 			}
-			f.bury(rec, e, metric.CodeFromTheFuture, "event_time is ahead of the newest timestamp in its partition", dead)
+			f.buryEvent(rec, e, metric.CodeFromTheFuture, "event_time is ahead of the newest timestamp in its partition")
 		case at < rec.Newest-f.LatenessMs:
 			tooLate.add(e.Metric, 1)
 		default:
@@ -120,8 +164,13 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64, dead func(D
 	}
 }
 
-func (*PreAggregateFn) bury(rec *sources.Record, e *metric.Event, code, detail string, dead func(DeadLetter)) {
-	dead(DeadLetter{
+func (f *PreAggregateFn) bury(rec *sources.Record, l DeadLetter) {
+	slice := floorDiv(rec.PipelineTime, f.SliceMs)
+	f.held.letters[slice] = append(f.held.letters[slice], l)
+}
+
+func (f *PreAggregateFn) buryEvent(rec *sources.Record, e *metric.Event, code, detail string) {
+	f.bury(rec, DeadLetter{
 		Key: rec.Key, Value: metric.AppendRecord(nil, e.Metric, []metric.Event{*e}),
 		Code: code, Detail: detail, Partition: rec.Partition, Offset: rec.Offset,
 	})
@@ -129,25 +178,12 @@ func (*PreAggregateFn) bury(rec *sources.Record, e *metric.Event, code, detail s
 
 func (f *PreAggregateFn) packet(pipelineTime, group, since int64) *Packet {
 	id := tableID{floorDiv(pipelineTime, f.SliceMs), group}
-	p := f.tables[id]
+	p := f.held.packets[id]
 	if p == nil {
 		p = &Packet{CoveredSince: since, Table: make(aggregate.Table)}
-		f.tables[id] = p
+		f.held.packets[id] = p
 	}
 	return p
-}
-
-// FinishBundle emits the tables. It gives each its time itself: what
-// FinishBundle emits without one lies at time 0, and is dropped as late.
-// For the same reason this comes before any windowing.
-func (f *PreAggregateFn) FinishBundle(emit func(beam.EventTime, int64, Packet), _ func(DeadLetter)) {
-	for id, p := range f.tables {
-		if f.Counted {
-			sources.ProgressOf(f.Run).Emitted(int(id.group), (id.slice+1)*f.SliceMs, p.Table.Bytes())
-		}
-		emit(mtime.FromMilliseconds((id.slice+1)*f.SliceMs-1), id.group, *p)
-	}
-	f.tables = nil
 }
 
 func floorDiv(a, b int64) int64 {

@@ -1,6 +1,8 @@
 package transforms
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -21,8 +23,14 @@ func TestAheadOfWhatAStartHasRead(t *testing.T) {
 	for _, at := range []int64{start - 4000, start - 3000, start - 2999, start + 1999, start + 2000, start + 3000} {
 		rec.Events = append(rec.Events, metric.Event{Metric: "m", Value: 1, Time: at})
 	}
-	var dead []int64
-	f.ProcessElement(&sources.Batch{CoveredSince: start + 2000, Records: []sources.Record{rec}}, nil, func(l DeadLetter) {
+	var held any
+	f.ProcessElement(&sources.Batch{CoveredSince: start + 2000, Records: []sources.Record{rec}, Held: &held}, nil, nil)
+	var dead, slicesOf []int64
+	f.ProcessElement(&sources.Batch{Kind: sources.Passed, PipelineTime: start + 1000, Held: &held}, func(_ beam.EventTime, _ int64, p Packet) {
+		for slice := range p.Table {
+			slicesOf = append(slicesOf, slice)
+		}
+	}, func(l DeadLetter) {
 		b, err := metric.DecodeRecord(l.Value)
 		if err != nil || l.Code != metric.CodeFromTheFuture {
 			t.Errorf("%+v: %v", l, err)
@@ -30,14 +38,53 @@ func TestAheadOfWhatAStartHasRead(t *testing.T) {
 		}
 		dead = append(dead, b.Events[0].Time-start)
 	})
-	var slicesOf []int64
-	f.FinishBundle(func(_ beam.EventTime, _ int64, p Packet) {
-		for slice := range p.Table {
-			slicesOf = append(slicesOf, slice)
-		}
-	}, nil)
 	slices.Sort(slicesOf)
 	if !slices.Equal(dead, []int64{2000, 3000}) || !slices.Equal(slicesOf, []int64{start/1000 - 4, start/1000 - 3}) {
 		t.Errorf("dead letters of %v, counted in the slices %v", dead, slicesOf)
+	}
+}
+
+// Packets and dead letters leave with their slice when it is whole, slice by slice; what is
+// of a slice that is not stays with who reads it.
+func TestWholeSlicesLeave(t *testing.T) {
+	f := PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: 2, LatenessMs: 60_000, SkewMs: 2000}
+	t.Cleanup(func() { Close(t.Name()) })
+	const start = int64(1_795_954_000_000)
+	var held, other any
+	var left []string
+	give := func(b *sources.Batch, of *any) {
+		b.Held = of
+		f.StartBundle(nil, nil)
+		f.ProcessElement(b, func(at beam.EventTime, group int64, p Packet) {
+			left = append(left, fmt.Sprintf("%d: %d events of group %d", int64(at)-start, p.Table.Count(), group))
+		}, func(l DeadLetter) { left = append(left, fmt.Sprint("letter ", l.Offset)) })
+	}
+	record := func(offset, at int64) sources.Record {
+		return sources.Record{Offset: offset, Time: start, Newest: start, Latest: start, PipelineTime: start + at, Events: []metric.Event{{Metric: "m", Value: 1}}}
+	}
+	bad := record(3, 1500)
+	bad.Unreadable = metric.Fault{Code: metric.CodeNotJSON}
+	give(&sources.Batch{Kind: sources.Started, PipelineTime: start + 200}, &held)
+	give(&sources.Batch{Records: []sources.Record{record(0, 2300), record(1, 300), record(2, 1400), bad, record(4, 1999)}}, &held)
+	give(&sources.Batch{Records: []sources.Record{record(5, 300)}}, &other)
+	if len(left) > 0 {
+		t.Errorf("%q left before its slice was whole", left)
+	}
+	mine := KeyGroup("m", 2)
+	for _, c := range []struct {
+		until int64
+		want  []string
+	}{
+		{999, nil},
+		{1000, []string{fmt.Sprintf("999: %d events of group 0", 1-mine), fmt.Sprintf("999: %d events of group 1", mine)}},
+		{1000, nil},
+		{2000, []string{fmt.Sprintf("1999: 2 events of group %d", mine), "letter 3"}},
+		{math.MaxInt64 - start, []string{fmt.Sprintf("2999: 1 events of group %d", mine)}},
+	} {
+		left = nil
+		give(&sources.Batch{Kind: sources.Passed, PipelineTime: start + c.until}, &held)
+		if !slices.Equal(left, c.want) {
+			t.Errorf("up to %d: %q, want %q", c.until, left, c.want)
+		}
 	}
 }

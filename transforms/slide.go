@@ -22,6 +22,7 @@ type SlideOptions struct {
 	Run       string
 	SliceMs   int64
 	KeyGroups int
+	Keys      Keys
 	RetainMs  int64 // How long slices are kept: the longest window and its lateness.
 	AheadMs   int64 // How far event time may be ahead of pipeline time.
 	BoundMs   int64 // How far pipeline time is behind the clock at best.
@@ -95,7 +96,8 @@ func (f *SlideFn) group(sp state.Provider, id int64) (*keyGroup, error) {
 }
 
 // ProcessElement takes over the packet of one slice; ts is the slice's last millisecond.
-func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers.Provider, group int64, p Packet, _ func(Evaluation)) error {
+func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers.Provider, key int64, p Packet, _ func(Evaluation)) error {
+	group := f.Options.Keys.group(key)
 	end := int64(ts) + 1
 	k, err := f.group(sp, group)
 	if err != nil {
@@ -145,7 +147,8 @@ func (f *SlideFn) arm(tp timers.Provider, k *keyGroup, done, next int64) {
 }
 
 // OnTimer evaluates what is due up to the slice that the timer was set for, and sets the next timer.
-func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, sp state.Provider, tp timers.Provider, group int64, _ timers.Context, emit func(Evaluation)) error {
+func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, sp state.Provider, tp timers.Provider, key int64, _ timers.Context, emit func(Evaluation)) error {
+	group := f.Options.Keys.group(key)
 	end := int64(ts) + f.Options.TimerEarlyMs
 	k, err := f.group(sp, group)
 	if err != nil {

@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"slices"
 
@@ -33,19 +31,7 @@ func (s *servers) findJob(ctx context.Context, url string) (*api, error) {
 }
 
 func (a *api) get(ctx context.Context, path string, answer any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.URL+"/jobs/"+a.job+path, nil)
-	if err != nil {
-		return err
-	}
-	res, err := a.HTTP.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close() //nolint:errcheck // It was only read.
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("cannot ask Flink for %s: %s", path, res.Status)
-	}
-	return json.NewDecoder(res.Body).Decode(answer)
+	return a.Get(ctx, "/jobs/"+a.job+path, answer)
 }
 
 // checkpoint is one that Flink remembers; it forgets all but the newest ten.

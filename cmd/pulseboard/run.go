@@ -455,7 +455,7 @@ func (a *app) supervise(ctx context.Context, start pipeline.Start) {
 
 // startFlink runs the job in a Flink of this machine, whose workers are this program.
 func (a *app) startFlink(ctx context.Context, program, socket string) {
-	c := pipeline.DefaultFlink()
+	c := pipeline.DefaultLocalFlink()
 	c.Kafka, c.Redis, c.Worker = a.kafka, a.redis, program
 	c.Slice, c.Bound = a.options.slice, a.options.bound
 	c.Parallelism, c.Checkpoint = a.options.workers, a.options.interval

@@ -4,12 +4,14 @@
 #   flink.sh jobmanager  [-Dkey=value …]
 #   flink.sh taskmanager [-Dkey=value …]
 #   flink.sh jobserver   --flink-master=jobmanager:8081 [--job-port=8099 …]
+#   flink.sh zookeeper   where several JobManagers elect one
 #
-# FLINK_LIB is the folder of the jars, FLINK_CONF that of flink-conf.yaml.
+# FLINK_LIB is the folder of the jars, FLINK_CONF that of flink-conf.yaml, FLINK_STATE where a TaskManager,
+# and nobody else, has its state while it runs, on a disk.
 set -eu
 lib=${FLINK_LIB:-/opt/flink/lib}
 conf=${FLINK_CONF:-/opt/flink/conf}
-role=${1:?jobmanager, taskmanager or jobserver}
+role=${1:?jobmanager, taskmanager, jobserver or zookeeper}
 shift
 
 # Warnings on the standard error. An end at once when memory is full: the rest goes on without it.
@@ -36,18 +38,26 @@ jobmanager)
   ;;
 taskmanager)
   t=taskmanager.memory
+  # What is here is of a process that has ended: its state is in the checkpoints.
+  state=${FLINK_STATE:?a folder on a disk, for this TaskManager alone}
+  rm -rf "$state"/*
   # shellcheck disable=SC2086
-  exec $java -Xmx"$(sum $t.task.heap.size $t.framework.heap.size)" \
+  exec $java -javaagent:"$lib/pulseboard-flink.jar" -Xmx"$(sum $t.task.heap.size $t.framework.heap.size)" \
     -XX:MaxDirectMemorySize="$(sum $t.task.off-heap.size $t.framework.off-heap.size $t.network.max)" \
     -XX:MaxMetaspaceSize="$(sum $t.jvm-metaspace.size)" -cp "$lib/*" \
-    org.apache.flink.runtime.taskexecutor.TaskManagerRunner --configDir "$conf" "$@"
+    org.apache.flink.runtime.taskexecutor.TaskManagerRunner --configDir "$conf" -Dstate.backend.rocksdb.localdir="$state" "$@"
   ;;
 jobserver)
   # shellcheck disable=SC2086
   exec $java -Xmx256m -cp "$lib/*" org.apache.beam.runners.flink.FlinkJobServerDriver --flink-conf-dir="$conf" "$@"
   ;;
+zookeeper)
+  # Of zoo.cfg in the folder of the configuration; it came with Flink's jars.
+  # shellcheck disable=SC2086
+  exec $java -Xmx128m -cp "$lib/*" org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.quorum.QuorumPeerMain "$conf/zoo.cfg"
+  ;;
 *)
-  echo "flink.sh: $role is none of jobmanager, taskmanager and jobserver" >&2
+  echo "flink.sh: $role is none of jobmanager, taskmanager, jobserver and zookeeper" >&2
   exit 2
   ;;
 esac

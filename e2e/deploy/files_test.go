@@ -41,7 +41,7 @@ func TestCommandsParse(t *testing.T) {
 				t.Errorf("%s: flink.sh does not know %s", name, s.Command[0])
 			}
 			for _, v := range sorted(s.Environment) {
-				if !strings.Contains(script, "${"+v+":-") {
+				if !strings.Contains(script, "${"+v+":") {
 					t.Errorf("%s: flink.sh does not read %s", name, v)
 				}
 			}
@@ -76,6 +76,9 @@ func TestComposeNamesWhatExists(t *testing.T) {
 					t.Errorf("%s: %s is not in the image, where flink.sh looks for it", name, target)
 				}
 				continue
+			}
+			if source == "" {
+				continue // Of each container its own.
 			}
 			used[source] = true
 			if _, ok := c.Volumes[source]; !ok {

@@ -135,6 +135,9 @@ func (m *machine) folders(name, instance, text string) string {
 	at := map[string]string{"/opt/pulseboard/bin": made, "/var/log/pulseboard": m.folder("log"), "/tmp": m.folder("tmp", instance), secretsFolder: m.folder("secrets")}
 	for target, source := range m.compose.Services[name].mounts(m.t) {
 		at[target] = m.folder("volumes", source)
+		if source == "" {
+			at[target] = m.folder("own", instance, target)
+		}
 		if strings.HasPrefix(source, ".") {
 			at[target] = filepath.Join(m.dir, "files", instance, target)
 		}

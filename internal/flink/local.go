@@ -51,7 +51,10 @@ func (c LocalConfig) environ() []string {
 var ErrNoJars = errors.New("Flink cannot be started") //nolint:staticcheck // A name begins the text.
 
 // jarsNeeded are what every folder of jars must have: Beam's runner, and the classes of deploy/flink.
-func jarsNeeded() []string { return []string{"beam-runners-flink-*.jar", "pulseboard-flink.jar"} }
+func jarsNeeded() []string { return []string{"beam-runners-flink-*.jar", ownJar} }
+
+// ownJar has the classes of deploy/flink.
+const ownJar = "pulseboard-flink.jar"
 
 // FindJava returns the path of java and checks the folder of jars.
 func FindJava(jars string) (string, error) {
@@ -96,7 +99,13 @@ heartbeat.interval: 1000
 heartbeat.timeout: 5000
 taskmanager.memory.network.min: 32m
 taskmanager.memory.network.max: 32m
-taskmanager.memory.managed.size: 16m
+# State is on disk, and a checkpoint writes what is new; this is RocksDB's memory, of all slots.
+state.backend.type: rocksdb
+state.backend.incremental: true
+state.backend.rocksdb.localdir: %[3]s/rocksdb
+taskmanager.memory.managed.size: %[4]dm
+# What a full buffer does not send goes after this; the default of 100 ms is that much of each result's delay, twice.
+execution.buffer-timeout.interval: 2 ms
 `
 
 // StartLocal starts it and returns when it takes jobs.
@@ -117,6 +126,10 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 			return nil, fmt.Errorf("cannot make a folder for Flink: %w", err)
 		}
 	}
+	// What is there is of a process that has ended: its state is in the checkpoints.
+	if err := os.RemoveAll(filepath.Join(dir, "rocksdb")); err != nil {
+		return nil, fmt.Errorf("cannot remove what a Flink before has left: %w", err)
+	}
 	ports, err := freePorts(ctx, 4)
 	if err != nil {
 		return nil, err
@@ -125,7 +138,7 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(localConf, ports[0], c.Slots, dir)
+	text := fmt.Sprintf(localConf, ports[0], c.Slots, dir, 256*c.Slots)
 	if c.From != "" {
 		// The option of a submission is ignored by a Flink in the job server's own process.
 		text += "execution.savepoint.path: " + c.From + "\n"
@@ -144,6 +157,7 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 		Env: append(c.environ(), secretVariable+"="+string(secret)),
 		Args: append(heap,
 			"--add-opens=java.base/java.net=ALL-UNNAMED", // For OneMachine.
+			"-javaagent:"+filepath.Join(c.Jars, ownJar),
 			"-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Djava.io.tmpdir="+filepath.Join(dir, "tmp"),
 			"-cp", filepath.Join(c.Jars, "*"), "pulseboard.flink.OneMachine",
 			"--flink-master=[local]", "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", ports[1]), fmt.Sprintf("--artifact-port=%d", ports[2]),

@@ -12,18 +12,27 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
-// Client asks the REST API of a JobManager.
+// Client asks the REST API of JobManagers.
 type Client struct {
-	URL  string // Such as http://jobmanager:8081.
-	HTTP *http.Client
+	urls []string
+	http *http.Client
+	mu   sync.Mutex
+	last int // Who answered last.
 }
 
-// NewClient returns a client with deadlines, which has the secret of a Flink of one machine; "" = none.
-func NewClient(url string, secret Secret) *Client {
-	return &Client{URL: strings.TrimRight(url, "/"), HTTP: &http.Client{Timeout: requestTimeout, Transport: transport{secret}}}
+// NewClient returns a client with deadlines, which has the secret of a Flink of one machine; "" = none. The
+// URLs, such as http://jobmanager:8081, are separated by commas where several JobManagers elect one: each
+// answers for the one that leads.
+func NewClient(urls string, secret Secret) *Client {
+	c := &Client{http: &http.Client{Timeout: requestTimeout, Transport: transport{secret}}}
+	for u := range strings.SplitSeq(urls, ",") {
+		c.urls = append(c.urls, strings.TrimRight(strings.TrimSpace(u), "/"))
+	}
+	return c
 }
 
 const (
@@ -101,7 +110,7 @@ func (c *Client) Find(ctx context.Context, name string) (Job, error) {
 		}
 	}
 	if best < 0 {
-		return Job{}, fmt.Errorf("%w at %s: %q", ErrNoJob, c.URL, name)
+		return Job{}, fmt.Errorf("%w at %s: %q", ErrNoJob, strings.Join(c.urls, ","), name)
 	}
 	return jobs[best], nil
 }
@@ -130,6 +139,15 @@ func (c *Client) Failure(ctx context.Context, id string) (string, error) {
 	err := c.do(ctx, http.MethodGet, "/jobs/"+id+"/exceptions", nil, &out)
 	return out.Root, err
 }
+
+// OfAnotherJob reports whether a job could not begin because of the state that it was given: it is of a
+// version of Pulseboard with another form, or of a job with another number of key groups.
+func OfAnotherJob(failure string) bool {
+	return strings.Contains(failure, "Cannot map checkpoint/savepoint state") || strings.Contains(failure, "maximum parallelism")
+}
+
+// AboutAnotherJob is what to do then.
+const AboutAnotherJob = "the state is of another version of Pulseboard, or of a job with another --key-groups: begin without it, and windows are read anew from Kafka"
 
 // Cancel ends a job and waits for its end. Its retained checkpoints stay.
 func (c *Client) Cancel(ctx context.Context, id string) error {
@@ -199,42 +217,63 @@ func (c *Client) wait(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
+// Get asks for what has no method here; path begins with /.
+func (c *Client) Get(ctx context.Context, path string, answer any) error {
+	return c.do(ctx, http.MethodGet, path, nil, answer)
+}
+
 func (c *Client) do(ctx context.Context, method, path string, body, answer any) error {
-	fail := func(err error) error {
-		return fmt.Errorf("cannot ask Flink at %s: %s %s: %w", c.URL, method, path, err)
-	}
-	var content io.Reader
+	var content []byte
 	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return fail(err)
+		var err error
+		if content, err = json.Marshal(body); err != nil {
+			return err
 		}
-		content = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, content)
+	c.mu.Lock()
+	first := c.last
+	c.mu.Unlock()
+	var errs []error
+	for i := range c.urls {
+		n := (first + i) % len(c.urls)
+		reached, err := c.ask(ctx, c.urls[n]+path, method, content, answer)
+		if err == nil {
+			c.mu.Lock()
+			c.last = n
+			c.mu.Unlock()
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("cannot ask Flink at %s: %s %s: %w", c.urls[n], method, path, err))
+		if reached {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ask asks one JobManager. reached is false when another may be asked: this one does not answer, or knows of no leader.
+func (c *Client) ask(ctx context.Context, url, method string, body []byte, answer any) (reached bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		return fail(err)
+		return true, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := c.HTTP.Do(req)
+	res, err := c.http.Do(req)
 	if err != nil {
-		return fail(err)
+		return false, err
 	}
 	defer res.Body.Close() //nolint:errcheck // It was only read.
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		return fail(err)
+		return false, err
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
-		return fail(fmt.Errorf("%s: %s", res.Status, reason(text)))
+		return res.StatusCode != http.StatusServiceUnavailable, fmt.Errorf("%s: %s", res.Status, reason(text))
 	}
 	if answer == nil {
-		return nil
+		return true, nil
 	}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return fail(err)
-	}
-	return nil
+	return true, json.Unmarshal(text, answer)
 }
 
 // reason shortens what Flink answers: a list of Java traces.

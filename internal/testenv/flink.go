@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -13,25 +14,42 @@ import (
 
 // FlinkCluster is a Flink of several processes, started as deploy/ starts them.
 type FlinkCluster struct {
-	JobManager   *Server
+	JobManager   *Server // The first one.
+	JobManagers  []*Server
 	TaskManagers []*Server
 	JobServer    *Server
+	ZooKeeper    *Server // Where there are several JobManagers.
 
 	jobs  string
-	rest  string
+	rests []string
 	state string
 }
 
-// StartFlink starts a JobManager, TaskManagers and Beam's job server, and waits for all of them.
+// FlinkSize says how many processes a Flink has.
+type FlinkSize struct {
+	TaskManagers int
+	Slots        int // Of each TaskManager; 0 = 2.
+	JobManagers  int // With more than one ZooKeeper says who leads; 0 = 1.
+}
+
+// StartFlink starts one JobManager, TaskManagers and Beam's job server, and waits for all of them.
 func StartFlink(t *testing.T, taskManagers int) *FlinkCluster {
 	t.Helper()
+	return StartFlinkOf(t, FlinkSize{TaskManagers: taskManagers})
+}
+
+// StartFlinkOf is StartFlink of any size.
+func StartFlinkOf(t *testing.T, size FlinkSize) *FlinkCluster {
+	t.Helper()
+	size.JobManagers, size.Slots = max(1, size.JobManagers), cmp.Or(size.Slots, 2)
 	deploy := filepath.Join(root(t), "deploy", "flink")
 	dir := t.TempDir()
-	p := Ports(t, 5)
-	f := &FlinkCluster{jobs: address(p + 2), rest: "http://" + address(p+1), state: filepath.Join(dir, "state")}
+	p := Ports(t, 4+2*size.JobManagers)
+	rpc := func(i int) int { return p + 4 + 2*i }
+	f := &FlinkCluster{jobs: address(p), state: filepath.Join(dir, "state")}
 	// What must differ where all processes share a machine. Of a key that stands twice the last counts.
 	conf := filepath.Join(dir, "conf")
-	f.configure(t, filepath.Join(deploy, "flink-conf.yaml"), conf, fmt.Sprintf(`
+	lines := fmt.Sprintf(`
 jobmanager.rpc.address: 127.0.0.1
 jobmanager.rpc.port: %d
 jobmanager.bind-host: 127.0.0.1
@@ -41,19 +59,40 @@ rest.address: 127.0.0.1
 rest.bind-address: 127.0.0.1
 rest.port: %d
 io.tmp.dirs: %s
-`, p, p+1, filepath.Join(dir, "tmp")))
+taskmanager.numberOfTaskSlots: %d
+`, rpc(0), rpc(0)+1, filepath.Join(dir, "tmp"), size.Slots)
+	if size.JobManagers > 1 {
+		lines += fmt.Sprintf(`
+high-availability.type: zookeeper
+high-availability.zookeeper.quorum: 127.0.0.1:%d
+high-availability.storageDir: file://%s/ha
+high-availability.cluster-id: /pulseboard
+high-availability.zookeeper.client.session-timeout: 5000
+`, p+3, f.state)
+	}
+	f.configure(t, filepath.Join(deploy, "flink-conf.yaml"), conf, lines)
 	start := func(name, role string, args ...string) *Server {
 		s := newServer(t, dir, name, filepath.Join(deploy, "flink.sh"), append([]string{role}, args...)...)
-		s.config.Env = append(os.Environ(), "FLINK_LIB="+FlinkJars(), "FLINK_CONF="+conf)
+		s.config.Env = append(os.Environ(), "FLINK_LIB="+FlinkJars(), "FLINK_CONF="+conf, "FLINK_STATE="+filepath.Join(dir, "rocksdb", name))
 		s.Start()
 		return s
 	}
-	f.JobManager = start("jobmanager", "jobmanager")
-	for i := range taskManagers {
+	if size.JobManagers > 1 {
+		write(t, filepath.Join(conf, "zoo.cfg"), fmt.Sprintf("tickTime=1000\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n", filepath.Join(dir, "zk"), p+3))
+		f.ZooKeeper = start("zookeeper", "zookeeper")
+		f.ZooKeeper.until("ZooKeeper", func(ctx context.Context) error { return dial(ctx, address(p+3)) })
+	}
+	for i := range size.JobManagers {
+		f.rests = append(f.rests, "http://"+address(rpc(i)+1))
+		f.JobManagers = append(f.JobManagers, start(fmt.Sprintf("jobmanager-%d", i+1), "jobmanager", fmt.Sprintf("-Djobmanager.rpc.port=%d", rpc(i)),
+			fmt.Sprintf("-Dhigh-availability.jobmanager.port=%d", rpc(i)), fmt.Sprintf("-Drest.port=%d", rpc(i)+1), fmt.Sprintf("-Drest.bind-port=%d", rpc(i)+1)))
+	}
+	f.JobManager = f.JobManagers[0]
+	for i := range size.TaskManagers {
 		f.TaskManagers = append(f.TaskManagers, start(fmt.Sprintf("taskmanager-%d", i+1), "taskmanager"))
 	}
-	f.JobServer = start("jobserver", "jobserver", "--flink-master="+address(p+1), "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", p+2),
-		fmt.Sprintf("--artifact-port=%d", p+3), fmt.Sprintf("--expansion-port=%d", p+4), "--artifacts-dir="+filepath.Join(dir, "artifacts"))
+	f.JobServer = start("jobserver", "jobserver", "--flink-master="+address(rpc(0)+1), "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", p),
+		fmt.Sprintf("--artifact-port=%d", p+1), fmt.Sprintf("--expansion-port=%d", p+2), "--artifacts-dir="+filepath.Join(dir, "artifacts"))
 	f.Ready()
 	return f
 }
@@ -75,7 +114,7 @@ func (f *FlinkCluster) configure(t *testing.T, from, to, lines string) {
 
 // Ready waits until all processes answer.
 func (f *FlinkCluster) Ready() {
-	client := flink.NewClient(f.rest, "")
+	client := flink.NewClient(f.REST(), "")
 	f.JobManager.until("Flink's TaskManagers", func(ctx context.Context) error {
 		n, err := client.TaskManagers(ctx)
 		if err == nil && n != len(f.TaskManagers) {
@@ -89,8 +128,8 @@ func (f *FlinkCluster) Ready() {
 // Endpoint returns the address of the job server, host:port.
 func (f *FlinkCluster) Endpoint() string { return f.jobs }
 
-// REST returns the URL of Flink's REST API.
-func (f *FlinkCluster) REST() string { return f.rest }
+// REST returns the URLs of Flink's REST API, as --rest takes them.
+func (f *FlinkCluster) REST() string { return strings.Join(f.rests, ",") }
 
 // State returns the folder of checkpoints and savepoints.
 func (f *FlinkCluster) State() string { return f.state }
