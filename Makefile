@@ -18,7 +18,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build sbom vulns web generate test test-go test-web test-real flink bench-flink bench-fanout bin/bench-centrifuge race mutants verify verify-foreign lint bench clean e2e tour
+.PHONY: run build sbom vulns web generate test test-go test-web test-real flink flink-s3 bench-flink bench-fanout bin/bench-centrifuge race mutants verify verify-foreign lint bench clean e2e tour
 
 run: build
 	./bin/pulseboard run
@@ -83,6 +83,13 @@ JARS  = $(MVN) -q -B dependency:copy-dependencies -DincludeScope=runtime
 
 flink: $(DATA)/flink/lib/pulseboard-flink.jar
 
+# Checkpoints on a storage that speaks S3: 97 MB that only clusters need.
+flink-s3: $(DATA)/flink/plugins/s3/.complete
+
+$(DATA)/flink/plugins/s3/.complete: Makefile
+	$(MVN) -q -B dependency:copy -Dartifact=org.apache.flink:flink-s3-fs-presto:1.19.0 -DoutputDirectory=$(abspath $(@D))
+	@touch $@
+
 $(DATA)/flink/lib/.complete: deploy/flink/pom.xml
 	$(JARS) -f $< -DoutputDirectory=$(abspath $(@D))
 	@touch $@
@@ -112,7 +119,7 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find
 REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/clock ./e2e/deploy ./internal/testenv
 REAL_TIME  ?= 30m
 test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete
-	$(MAKE) flink DATA=.real
+	$(MAKE) flink flink-s3 DATA=.real
 	PULSEBOARD_PROGRAMS=$(abspath bin) PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout $(REAL_TIME) $(REAL_FLAGS) $(REAL_TESTS)
 
 # What takes too long for each change, about two hours; its output is committed under bench/results.

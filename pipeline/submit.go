@@ -237,7 +237,9 @@ func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker stri
 		// checkpoint's barrier, its watermark goes out at once and its elements later.
 		"finish_bundle_before_checkpointing": true,
 		"checkpointing_interval":             c.Checkpoint.Milliseconds(),
-		"externalized_checkpoints_enabled":   true, "retain_externalized_checkpoints_on_cancellation": true,
+		// A storage that is away for a minute costs time after the next failure; a restart would cost results now.
+		"fail_on_checkpointing_errors":     false,
+		"externalized_checkpoints_enabled": true, "retain_externalized_checkpoints_on_cancellation": true,
 	}
 	if c.Savepoint != "" {
 		options["savepoint_path"] = c.Savepoint

@@ -11,6 +11,7 @@
 set -eu
 lib=${FLINK_LIB:-/opt/flink/lib}
 conf=${FLINK_CONF:-/opt/flink/conf}
+export FLINK_PLUGINS_DIR="$lib/../plugins" # File systems such as S3, each with classes of its own.
 role=${1:?jobmanager, taskmanager, jobserver or zookeeper}
 shift
 

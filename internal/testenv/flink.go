@@ -28,8 +28,9 @@ type FlinkCluster struct {
 // FlinkSize says how many processes a Flink has.
 type FlinkSize struct {
 	TaskManagers int
-	Slots        int // Of each TaskManager; 0 = 2.
-	JobManagers  int // With more than one ZooKeeper says who leads; 0 = 1.
+	Slots        int    // Of each TaskManager; 0 = 2.
+	JobManagers  int    // With more than one ZooKeeper says who leads; 0 = 1.
+	Settings     string // Further lines of flink-conf.yaml, in place of those of the same keys.
 }
 
 // StartFlink starts one JobManager, TaskManagers and Beam's job server, and waits for all of them.
@@ -70,7 +71,7 @@ high-availability.cluster-id: /pulseboard
 high-availability.zookeeper.client.session-timeout: 5000
 `, p+3, f.state)
 	}
-	f.configure(t, filepath.Join(deploy, "flink-conf.yaml"), conf, lines)
+	f.configure(t, filepath.Join(deploy, "flink-conf.yaml"), conf, lines+size.Settings)
 	start := func(name, role string, args ...string) *Server {
 		s := newServer(t, dir, name, filepath.Join(deploy, "flink.sh"), append([]string{role}, args...)...)
 		s.config.Env = append(os.Environ(), "FLINK_LIB="+FlinkJars(), "FLINK_CONF="+conf, "FLINK_STATE="+filepath.Join(dir, "rocksdb", name))
