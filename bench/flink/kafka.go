@@ -33,7 +33,7 @@ auto.create.topics.enable=false
 log.cleaner.enable=false
 log.index.size.max.bytes=1048576
 log.segment.bytes=33554432
-log.retention.bytes=67108864
+log.retention.bytes=268435456
 log.retention.check.interval.ms=10000
 log.segment.delete.delay.ms=1000
 `

@@ -41,17 +41,22 @@ type load struct {
 	count int64           // Events, while measuring.
 }
 
-// ledger is what was sent of a metric, by second since begin.
+// ledger is what was sent of a metric, by slice since begin.
 type ledger struct{ counts, sums []int64 }
 
 // template is a record without its times.
 type template struct {
-	json []byte
-	at   []int // Where the times are.
-	sum  int64
+	json   []byte
+	at     []int // Where the times are.
+	values []int // Where the values are, that are others in each record; none = they repeat.
+	sum    int64
 }
 
-const timePlace = 1_000_000_000_000 // As many digits as any time of this age.
+// As many digits as any time of this age, and as any value of those that do not repeat.
+const (
+	timePlace  = 1_000_000_000_000
+	valuePlace = 100_000_000
+)
 
 func metricName(m int) string { return fmt.Sprintf("flink.m%03d", m) }
 
@@ -64,22 +69,32 @@ func (o *options) templates(m int) []template {
 		events := make([]metric.Event, o.batch)
 		for i := range events {
 			v := r.Int64N(1000) + 1
+			if o.fresh {
+				v = valuePlace
+			}
 			out[n].sum += v
 			host := "h" + strconv.Itoa((n*o.batch+i)%o.series)
 			events[i] = metric.Event{Value: float64(v), Time: timePlace, Tags: metric.NewTags(map[string]string{"host": host, "region": "eu"})}
 		}
 		out[n].json = metric.AppendRecord(nil, metricName(m), events)
-		const field = `"event_time":`
-		for from := 0; ; {
-			i := bytes.Index(out[n].json[from:], []byte(field))
-			if i < 0 {
-				break
-			}
-			from += i + len(field)
-			out[n].at = append(out[n].at, from)
+		out[n].at = places(out[n].json, `"event_time":`)
+		if o.fresh {
+			out[n].values = places(out[n].json, `"value":`)
 		}
 	}
 	return out
+}
+
+// places are where the values of a field begin.
+func places(json []byte, field string) (at []int) {
+	for from := 0; ; {
+		i := bytes.Index(json[from:], []byte(field))
+		if i < 0 {
+			return at
+		}
+		from += i + len(field)
+		at = append(at, from)
+	}
 }
 
 func startLoad(ctx context.Context, o *options, addr string) *load {
@@ -101,7 +116,7 @@ func startLoad(ctx context.Context, o *options, addr string) *load {
 		p := balancer.Balance(kafka.Message{Key: []byte(metricName(m))}, ids...)
 		metrics[p] = append(metrics[p], m)
 	}
-	l.begin = time.Now().Truncate(time.Second).Add(time.Second)
+	l.begin = time.Now().Add(-o.past).Truncate(time.Second).Add(time.Second)
 	for p, ms := range metrics {
 		if len(ms) > 0 {
 			l.senders.Go(func() {
@@ -174,14 +189,24 @@ func (l *load) record(k int, at time.Time) kafka.Record {
 	for _, i := range text.at {
 		copy(value[i:], ms)
 	}
-	second := int((at.UnixMilli() - l.begin.UnixMilli()) / 1000)
+	sum := text.sum
+	if len(text.values) > 0 {
+		sum = 0
+		r := rand.New(rand.NewPCG(uint64(k), 7)) //nolint:gosec // Load, no secret.
+		for _, i := range text.values {
+			v := valuePlace + r.Int64N(9*valuePlace)
+			strconv.AppendInt(value[i:i], v, 10)
+			sum += v
+		}
+	}
+	slice := int((at.UnixMilli() - l.begin.UnixMilli()) / l.o.sliceMs())
 	l.mu.Lock()
 	s := &l.sent[m]
-	for len(s.counts) <= second {
+	for len(s.counts) <= slice {
 		s.counts, s.sums = append(s.counts, 0), append(s.sums, 0)
 	}
-	s.counts[second] += int64(l.o.batch)
-	s.sums[second] += text.sum
+	s.counts[slice] += int64(l.o.batch)
+	s.sums[slice] += sum
 	l.mu.Unlock()
 	id := binary.BigEndian.AppendUint64([]byte(l.prefix), uint64(k))
 	return kafka.Record{
@@ -204,13 +229,14 @@ func (l *load) note(dues []time.Time, sent time.Time) {
 	l.count += int64(len(dues) * l.o.batch)
 }
 
-// within returns what was sent of a metric with times in [from, to), whole seconds in ms.
+// within returns what was sent of a metric with times in [from, to), ms, where slices begin.
 func (l *load) within(m int, from, to int64) (count, sum int64) {
 	begin := l.begin.UnixMilli()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := &l.sent[m]
-	for i := max(0, (from-begin)/1000); i < min(int64(len(s.counts)), (to-begin)/1000); i++ {
+	slice := l.o.sliceMs()
+	for i := max(0, (from-begin)/slice); i < min(int64(len(s.counts)), (to-begin)/slice); i++ {
 		count += s.counts[i]
 		sum += s.sums[i]
 	}

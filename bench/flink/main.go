@@ -37,8 +37,12 @@ type options struct {
 	heap, more                string
 
 	rate, batch, metrics, series, queries int
+	slice, past                           time.Duration
+	fresh                                 bool
 	warmUp, length, every                 time.Duration
 }
+
+func (o *options) sliceMs() int64 { return o.slice.Milliseconds() }
 
 func (o *options) parse(env service.Env) error {
 	f := conf.New("flink", about)
@@ -54,7 +58,10 @@ func (o *options) parse(env service.Env) error {
 	f.IntVar(&o.batch, "batch", 100, "`events` in a record")
 	f.IntVar(&o.metrics, "metrics", 100, "`number` of metrics")
 	f.IntVar(&o.series, "series", 50, "`number` of series of each")
-	f.IntVar(&o.queries, "queries", 200, "`number` of queries: counts and sums over 5 s to 10 min, every second")
+	f.IntVar(&o.queries, "queries", 200, "`number` of queries: counts and sums over 5 s to 10 min, every slice")
+	f.DurationVar(&o.slice, "slice", time.Second, "`length` of a slice, and the interval at which each query is computed")
+	f.DurationVar(&o.past, "past", 0, "`duration` of load of the past before anything, as fast as it goes")
+	f.BoolVar(&o.fresh, "fresh-values", false, "values do not repeat: whole numbers of nine digits")
 	f.DurationVar(&o.warmUp, "warmup", time.Minute, "`duration` of the load before anything is measured, once every query is current")
 	f.DurationVar(&o.length, "for", time.Minute, "`duration` of measuring")
 	f.DurationVar(&o.every, "every", 30*time.Second, "`interval` of the lines about delay and memory")

@@ -52,7 +52,7 @@ func prepare(ctx context.Context, o options, s *servers) (*bench, error) {
 		return nil, err
 	}
 	queries := o.asked()
-	if err := publish(ctx, redis, queries); err != nil {
+	if err := publish(ctx, redis, o.sliceMs(), queries); err != nil {
 		return nil, err
 	}
 	rest, err := s.startJob(ctx, &o, kafka, redis)
@@ -85,7 +85,7 @@ const (
 
 // measure warms up, measures, and waits for the last windows.
 func (b *bench) measure(ctx context.Context, progress io.Writer) error {
-	if err := b.wait(ctx, "every query's first results", patience, func() bool { return b.watch.current(currentAge) == len(b.watch.queries) }); err != nil {
+	if err := b.wait(ctx, "every query's first results", patience+b.o.past, func() bool { return b.watch.current(currentAge) == len(b.watch.queries) }); err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(progress, "every query is current; warming up for %v\n", b.o.warmUp)

@@ -33,7 +33,7 @@ const jobName = "pulseboard"
 // startJob starts Flink and the job on it and returns the URL of Flink's REST API.
 func (s *servers) startJob(ctx context.Context, o *options, kafka, redis string) (string, error) {
 	job := []string{
-		"--kafka", kafka, "--redis", redis, "--parallelism", fmt.Sprint(o.parallelism),
+		"--kafka", kafka, "--redis", redis, "--parallelism", fmt.Sprint(o.parallelism), "--slice", o.slice.String(),
 		"--worker-metrics-addr", "127.0.0.1:0", "--worker-logs", filepath.Join(s.dir, "workers"),
 	}
 	job = append(job, strings.Fields(o.more)...)

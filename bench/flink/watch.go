@@ -40,9 +40,7 @@ func (o *options) asked() map[string]*query {
 	return out
 }
 
-const refresh = 1000 // ms.
-
-func publish(ctx context.Context, redis string, queries map[string]*query) error {
+func publish(ctx context.Context, redis string, refresh int64, queries map[string]*query) error {
 	store, err := registry.Open(ctx, redisconn.At(redis))
 	if err != nil {
 		return err
@@ -57,9 +55,10 @@ func publish(ctx context.Context, redis string, queries map[string]*query) error
 
 // watch gets each message from Redis.
 type watch struct {
-	load  *load
-	store *results.Store
-	sub   *redisconn.Listener
+	load    *load
+	refresh int64 // ms.
+	store   *results.Store
+	sub     *redisconn.Listener
 
 	mu       sync.Mutex
 	queries  map[string]*query
@@ -78,7 +77,7 @@ func startWatch(ctx context.Context, redis string, queries map[string]*query, l 
 	if err != nil {
 		return nil, err
 	}
-	w := &watch{load: l, store: store, queries: queries}
+	w := &watch{load: l, refresh: l.o.sliceMs(), store: store, queries: queries}
 	w.sub = store.Subscribe(ctx, w.message, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -115,8 +114,8 @@ func (w *watch) message(key, text string) {
 	}
 	w.delays = append(w.delays, now.Sub(time.UnixMilli(r.WindowEnd)))
 	w.ends = append(w.ends, r.WindowEnd)
-	if before != nil && r.WindowEnd > before.WindowEnd+refresh {
-		w.missing += int(r.WindowEnd-before.WindowEnd)/refresh - 1
+	if before != nil && r.WindowEnd > before.WindowEnd+w.refresh {
+		w.missing += int((r.WindowEnd-before.WindowEnd)/w.refresh) - 1
 	}
 	if fault := w.fault(q); fault != "" {
 		w.wrong++
@@ -172,7 +171,7 @@ func (w *watch) end() {
 }
 
 // expected is how many messages those windows should have.
-func (w *watch) expected() int { return len(w.queries) * int(w.to/refresh-w.from/refresh) }
+func (w *watch) expected() int { return len(w.queries) * int(w.to/w.refresh-w.from/w.refresh) }
 
 // lately returns the delays since the last call.
 func (w *watch) lately() quantiles {
