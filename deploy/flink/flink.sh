@@ -7,13 +7,19 @@
 #   flink.sh zookeeper   where several JobManagers elect one
 #
 # FLINK_LIB is the folder of the jars, FLINK_CONF that of flink-conf.yaml, FLINK_STATE where a TaskManager,
-# and nobody else, has its state while it runs, on a disk.
+# and nobody else, has its state while it runs, on a disk. FLINK_PROPERTIES are further lines of
+# flink-conf.yaml, as Flink's own image has them: of a key that stands twice the last counts.
 set -eu
 lib=${FLINK_LIB:-/opt/flink/lib}
 conf=${FLINK_CONF:-/opt/flink/conf}
 export FLINK_PLUGINS_DIR="$lib/../plugins" # File systems such as S3, each with classes of its own.
 role=${1:?jobmanager, taskmanager, jobserver or zookeeper}
 shift
+if [ -n "${FLINK_PROPERTIES:-}" ] && [ "$role" != zookeeper ]; then
+  more=$(mktemp -d) # The folder itself may be one that nobody can write.
+  { cat "$conf/flink-conf.yaml" && printf '\n%s\n' "$FLINK_PROPERTIES"; } >"$more/flink-conf.yaml"
+  conf=$more
+fi
 
 # Warnings on the standard error. An end at once when memory is full: the rest goes on without it.
 java="java -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -Dorg.slf4j.simpleLogger.defaultLogLevel=${FLINK_LOG_LEVEL:-warn}"
@@ -26,7 +32,7 @@ java="$java --add-opens=java.base/sun.nio.ch=ALL-UNNAMED"
 sum() {
   total=0
   for key in "$@"; do
-    total=$((total + $(sed -n "s/^$key: *\([0-9]*\)m$/\1/p" "$conf/flink-conf.yaml")))
+    total=$((total + $(sed -n "s/^$key: *\([0-9]*\)m$/\1/p" "$conf/flink-conf.yaml" | tail -n 1)))
   done
   echo "${total}m"
 }

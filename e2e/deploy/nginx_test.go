@@ -25,7 +25,7 @@ func TestNginxAnswersPrograms(t *testing.T) {
 	if !ok {
 		t.Skip("nginx is not installed: it is in Debian's package nginx-light")
 	}
-	conf, err := os.ReadFile("../../deploy/nginx.conf")
+	conf, err := os.ReadFile("../../deploy/nginx/nginx.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
