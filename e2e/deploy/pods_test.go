@@ -135,13 +135,12 @@ func TestPodsOfOurs(t *testing.T) {
 					if err == nil {
 						return
 					}
-					// One that has ended has no command any more.
-					if command, gone := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.Pid())); gone != nil || len(command) == 0 || ctx.Err() != nil {
-						t.Fatalf("%v; its log: %s", err, log)
-					}
 					select {
 					case <-every.C:
+					case <-p.Done():
+						t.Fatalf("it has ended; its log: %s", log)
 					case <-ctx.Done():
+						t.Fatalf("waited too long: %v; its log: %s", err, log)
 					}
 				}
 			}
@@ -176,7 +175,7 @@ func TestPodsOfOurs(t *testing.T) {
 					want = "/healthz" // What it sees of the others is no reason to hold up what is rolled out.
 				}
 				if probe.HTTPGet == nil || probe.HTTPGet.Path != want || w.number(probe.HTTPGet.Port) != w.ports()[0] {
-					t.Errorf("the %s probe is %+v, want %s", name, probe, want)
+					t.Errorf("the %s probe asks %+v, want %s", name, probe.HTTPGet, want)
 					continue
 				}
 				until(func(ctx context.Context) error {

@@ -85,6 +85,9 @@ func Start(t *testing.T, log *Buffer, path string, args ...string) *Program {
 // Pid returns the process id.
 func (p *Program) Pid() int { return p.cmd.Process.Pid }
 
+// Done is closed when it has ended.
+func (p *Program) Done() <-chan struct{} { return p.done }
+
 // Kill is kill -9, and waits for the end.
 func (p *Program) Kill() {
 	_ = p.cmd.Process.Kill() // It may have ended by itself, which its log says.
