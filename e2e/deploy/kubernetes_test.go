@@ -71,6 +71,9 @@ func TestManifestsAreThoseOfCompose(t *testing.T) {
 		}
 		delete(c.Services, composeName(w.Component))
 	}
+	if n := m.workload(t, "submit").Replicas; n != 0 {
+		t.Errorf("submit has %d replicas by the manifest: an apply during an upgrade would start it too early", n)
+	}
 	// By reference, or of the cluster's own.
 	if left := sorted(c.Services); !slices.Equal(left, []string{"gateway-2", "kafka", "postgres", "prometheus", "redis", "tokens"}) {
 		t.Errorf("of compose.yaml these are not in the manifests: %v", left)
