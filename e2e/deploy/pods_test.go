@@ -60,7 +60,7 @@ func TestPodsOfOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := readManifests(t, kubernetesBase)
-	kafka := testenv.Kafka(t)
+	kafka := testenv.Kafka(t, testenv.Topic{Name: "metric-events", Partitions: 16}, testenv.Topic{Name: "metric-dead-letters", Partitions: 1})
 	redis := miniredis.RunT(t)
 	redis.RequireAuth(secretText("redis"))
 	asked := make(chan string, 100)

@@ -2,6 +2,9 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -181,9 +184,52 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// Prometheus, in the namespace monitoring, may ask what that of compose.yaml asks, and nothing else.
+// relabeled returns the job of a port of a pod by deploy/kubernetes/prometheus.yml, "" when it is not asked.
+func relabeled(t *testing.T, component, portName string) string {
+	t.Helper()
+	var c struct {
+		ScrapeConfigs []struct {
+			RelabelConfigs []struct {
+				SourceLabels []string `yaml:"source_labels"`
+				Regex        string   `yaml:"regex"`
+				Action       string   `yaml:"action"`
+				TargetLabel  string   `yaml:"target_label"`
+				Replacement  string   `yaml:"replacement"`
+			} `yaml:"relabel_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	readYAML(t, "kubernetes/prometheus.yml", &c)
+	labels := map[string]string{
+		"__meta_kubernetes_pod_label_app_kubernetes_io_component": component,
+		"__meta_kubernetes_pod_container_port_name":               portName,
+		"__meta_kubernetes_pod_name":                              component + "-x",
+	}
+	for _, r := range c.ScrapeConfigs[0].RelabelConfigs {
+		value := labels[r.SourceLabels[0]]
+		if value == "" {
+			t.Errorf("prometheus.yml looks at %v", r.SourceLabels)
+		}
+		matches := r.Regex == "" || regexp.MustCompile("^(?:"+r.Regex+")$").MatchString(value)
+		switch {
+		case r.Action == "keep" && !matches:
+			return ""
+		case r.Action == "" && matches && r.Replacement != "":
+			labels[r.TargetLabel] = r.Replacement
+		case r.Action == "" && matches:
+			labels[r.TargetLabel] = value
+		}
+	}
+	return labels["job"]
+}
+
+// Prometheus, in the namespace monitoring, may ask what that of compose.yaml asks, and nothing
+// else; and knows it by the same names of jobs.
 func TestPrometheusReachesPods(t *testing.T) {
 	config := read(t, "deploy", "prometheus", "prometheus.yml")
+	jobs := map[string]bool{}
+	for _, job := range regexp.MustCompile(`job_name: (\w+)`).FindAllStringSubmatch(config, -1) {
+		jobs[job[1]] = false
+	}
 	want := map[string][]int{}
 	add := func(component, number string) {
 		n, err := strconv.Atoi(number)
@@ -219,9 +265,34 @@ func TestPrometheusReachesPods(t *testing.T) {
 				}
 			}
 		}
+		for _, p := range w.container().Ports {
+			job := relabeled(t, w.Component, p.Name)
+			if asks := slices.Contains(want[w.Component], p.ContainerPort); asks != (job != "") {
+				t.Errorf("the port %s of %s has the job %q; compose.yaml's Prometheus asks it: %v", p.Name, w.Component, job, asks)
+			}
+			if job == w.Component || job == "pipeline" && p.Name == "worker" {
+				jobs[job] = true
+			}
+		}
 		slices.Sort(may)
 		if slices.Sort(want[w.Component]); !slices.Equal(may, want[w.Component]) {
 			t.Errorf("Prometheus may ask %s at %v, and that of compose.yaml does at %v", w.Component, may, want[w.Component])
+		}
+	}
+	for job, there := range jobs {
+		if !there {
+			t.Errorf("the job %s is not there", job)
+		}
+	}
+	if promtool, ok := installed("promtool"); ok {
+		// Debian's is built without a client of Kubernetes.
+		text := regexp.MustCompile(`kubernetes_sd_configs: .*`).ReplaceAllString(read(t, "deploy", "kubernetes", "prometheus.yml"), `static_configs: [{targets: ["a:1"]}]`)
+		file := filepath.Join(t.TempDir(), "prometheus.yml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), promtool, "check", "config", "--syntax-only", file).CombinedOutput(); err != nil { //nolint:gosec // Debian's.
+			t.Errorf("%v: %s", err, out)
 		}
 	}
 }
