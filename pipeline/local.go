@@ -131,7 +131,7 @@ func (l *LocalFlink) setAside(cause string) {
 	if flink.OfAnotherJob(cause) {
 		about = flink.AboutAnotherJob
 	}
-	l.config.Log.Error("the job could not begin with a checkpoint; it is set aside: "+about, "checkpoint", dir, "error", line)
+	l.config.Log.Error("the job could not begin with a checkpoint; it is set aside", "next", about, "checkpoint", dir, "error", line)
 	if err := os.Rename(filepath.Join(dir, "_metadata"), filepath.Join(dir, "_metadata.unusable")); err != nil {
 		l.config.Log.Error("the checkpoint cannot be set aside", "error", err)
 	}

@@ -28,6 +28,7 @@ import (
 
 	"pulseboard/internal/flink"
 	"pulseboard/internal/kafkaconn"
+	"pulseboard/internal/memory"
 	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/results"
@@ -122,10 +123,12 @@ func RunWorker(ctx context.Context, args []string) error {
 		log.Error("a worker cannot begin", "error", err)
 		return err
 	}
+	// Of the memory around it Java has a part that nobody here knows, so it follows from the state that is allowed.
+	limit := memory.LimitHeap(memory.Process(o.StateBytes))
 	if err := equip(ctx, o, log); err != nil {
 		return err
 	}
-	log.Info("a worker begins", "id", id, "run", o.Run)
+	log.Info("a worker begins", "id", id, "run", o.Run, "heap", memory.Text(limit), "state", memory.Text(o.StateBytes))
 	beam.Init() // In a worker it serves, and ends the process when the TaskManager is gone.
 	return errors.New("the worker has left its TaskManager")
 }

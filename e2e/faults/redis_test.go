@@ -341,6 +341,9 @@ func TestRedisAway(t *testing.T) {
 	}
 	before := pids()
 	worker := workerMetrics(t, logs, before[2])
+	if limit := sample(t, worker, "go_gc_gomemlimit_bytes"); limit != 2*(2<<30)+(128<<20) {
+		t.Errorf("the heap of a worker is bounded by %.0f bytes, and its state by 2 GiB", limit)
+	}
 	if away := sample(t, worker, "pulseboard_sink_redis_away"); away != 0 {
 		t.Errorf("pulseboard_sink_redis_away is %v before", away)
 	}

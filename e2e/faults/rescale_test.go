@@ -105,7 +105,7 @@ func (o *operator) jobNamed(name string) (id string) {
 				return nil
 			}
 		}
-		return fmt.Errorf("Flink has %+v", list.Jobs) //nolint:staticcheck // A name begins the text.
+		return fmt.Errorf("the jobs are %+v", list.Jobs)
 	})
 	return id
 }

@@ -70,6 +70,9 @@ func (s Shares) Collector() prometheus.Collector {
 // the heap grow to twice what lives.
 func State(process int64) int64 { return max((process-program)/2, 32*mib) }
 
+// Process is how much memory a pipeline's process needs with so much state.
+func Process(state int64) int64 { return 2*state + program }
+
 // program is what a pipeline's process takes that holds nothing.
 const program = 128 * mib
 
