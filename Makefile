@@ -18,7 +18,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build sbom vulns web generate test test-go test-web test-real flink flink-s3 bench-flink bench-fanout bin/bench-centrifuge race mutants verify verify-foreign lint bench clean e2e tour
+.PHONY: run build sbom vulns web generate test test-go test-web test-real flink flink-s3 bench-flink soak bench-fanout bin/bench-centrifuge race mutants verify verify-foreign lint bench clean e2e tour
 
 run: build
 	./bin/pulseboard run
@@ -140,6 +140,12 @@ bench-flink: build .real/kafka/lib/.complete
 	$(GO) run ./bench/flink --pipeline .real/pipeline --rate 20000 --for 20m --every 1m
 	$(GO) run ./bench/flink --pipeline .real/pipeline --rate 100000 --for 2m --flink-heap 1g
 	for p in 1 2; do $(GO) run ./bench/flink --pipeline .real/pipeline --taskmanagers 2 --parallelism $$p --for 2m; done
+
+# The pipeline on Flink for two hours, with what lives in its heap: does anything grow?
+soak: build .real/kafka/lib/.complete
+	$(MAKE) flink DATA=.real
+	cp bin/pipeline .real/pipeline
+	$(GO) run ./bench/flink --pipeline .real/pipeline --rate 20000 --for 2h --every 5m --live
 
 # The gateway's fan-out and that of centrifuge, a module of its own that nothing else needs, with the same frames,
 # in turn: about seven minutes on a quiet machine; needs redis-server. make bench-fanout FANOUT="--connections 500 --for 10s"

@@ -2,10 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"time"
 )
 
 // heap is what a JVM with the serial collector says of itself in its file of
@@ -49,6 +54,40 @@ func (h *heap) look(pid int) {
 }
 
 func (h *heap) begin() { h.baseFull, h.baseYoung, h.baseGCTime = h.full, h.young, h.gcSeconds }
+
+// live is what of a JVM's heap is in use.
+type live struct{ bytes, tables int64 }
+
+// lookLive has the JVM collect all of its heap, and counts what is left: bytes, and tables of state, each of
+// which is a column family of RocksDB.
+func lookLive(ctx context.Context, pid int) (l live, err error) {
+	out, err := exec.CommandContext(ctx, "jcmd", strconv.Itoa(pid), "GC.class_histogram").Output() //nolint:gosec // A process of ours.
+	if err != nil {
+		return l, fmt.Errorf("cannot count what lives in a JVM: %w", err)
+	}
+	for line := range strings.Lines(string(out)) { // "  12:  345  6789  class", and at the end "Total 123 4567".
+		switch fields := strings.Fields(line); {
+		case len(fields) == 3 && fields[0] == "Total":
+			l.bytes, err = strconv.ParseInt(fields[2], 10, 64)
+		case len(fields) >= 4 && fields[3] == "org.rocksdb.ColumnFamilyHandle":
+			l.tables, err = strconv.ParseInt(fields[1], 10, 64)
+		}
+		if err != nil {
+			return l, fmt.Errorf("cannot read %q: %w", line, err)
+		}
+	}
+	return l, nil
+}
+
+// slope is by how much the values rise in an hour, by least squares.
+func slope(at []time.Duration, values []float64) float64 {
+	n, sumX, sumY, sumXX, sumXY := float64(len(at)), 0.0, 0.0, 0.0, 0.0
+	for i, d := range at {
+		x, y := d.Hours(), values[i]
+		sumX, sumY, sumXX, sumXY = sumX+x, sumY+y, sumXX+x*x, sumXY+x*y
+	}
+	return (n*sumXY - sumX*sumY) / (n*sumXX - sumX*sumX)
+}
 
 // counters reads the numbers of a file of performance counters (HotSpot's
 // perfMemory.hpp): a head, then entries of name and value.

@@ -38,7 +38,7 @@ type options struct {
 
 	rate, batch, metrics, series, queries int
 	slice, past                           time.Duration
-	fresh                                 bool
+	fresh, live                           bool
 	warmUp, length, every                 time.Duration
 }
 
@@ -62,6 +62,7 @@ func (o *options) parse(env service.Env) error {
 	f.DurationVar(&o.slice, "slice", time.Second, "`length` of a slice, and the interval at which each query is computed")
 	f.DurationVar(&o.past, "past", 0, "`duration` of load of the past before anything, as fast as it goes")
 	f.BoolVar(&o.fresh, "fresh-values", false, "values do not repeat: whole numbers of nine digits")
+	f.BoolVar(&o.live, "live", false, "with each line, count what lives in Java's heap after a full collection, which stops it for a moment; needs jcmd")
 	f.DurationVar(&o.warmUp, "warmup", time.Minute, "`duration` of the load before anything is measured, once every query is current")
 	f.DurationVar(&o.length, "for", time.Minute, "`duration` of measuring")
 	f.DurationVar(&o.every, "every", 30*time.Second, "`interval` of the lines about delay and memory")

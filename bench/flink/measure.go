@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -39,6 +40,7 @@ type row struct {
 	state    float64         // Bytes, as the workers count them; 0 = not told.
 	series   float64         // Held by the workers.
 	heaps    map[int]float64 // Of the workers.
+	live     map[int]live    // Of the JVMs that run subtasks, when asked for.
 }
 
 // prepare starts everything, and the load, and returns when every query is current.
@@ -226,10 +228,19 @@ func (b *bench) askCheckpoints(ctx context.Context) {
 }
 
 func (b *bench) addRow(ctx context.Context) {
-	r := row{at: time.Since(b.since), delay: b.watch.lately(), heaps: map[int]float64{}}
+	r := row{at: time.Since(b.since), delay: b.watch.lately(), heaps: map[int]float64{}, live: map[int]live{}}
 	for _, a := range b.accounts.all {
-		if !a.gone {
-			r.accounts = append(r.accounts, *a)
+		if a.gone {
+			continue
+		}
+		r.accounts = append(r.accounts, *a)
+		if b.o.live && (a.name == javaName || strings.HasPrefix(a.name, taskManager)) {
+			l, err := lookLive(ctx, a.pid)
+			if err != nil {
+				b.note(err.Error())
+				continue
+			}
+			r.live[a.pid] = l
 		}
 	}
 	for pid, f := range b.askWorkers(ctx) {

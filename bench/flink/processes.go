@@ -110,7 +110,7 @@ func (a *accounts) name(pid, parent int) string {
 	case by.name == ownName && strings.Contains(command, "redis-server"):
 		return "redis-server"
 	case by.name == localName && strings.Contains(command, "pulseboard.flink.OneMachine"):
-		return "Java"
+		return javaName
 	}
 	return "" // One between fork and exec, or a helper that ends at once.
 }
@@ -118,6 +118,8 @@ func (a *accounts) name(pid, parent int) string {
 const (
 	workerPrefix = "Go worker of "
 	localName    = "pipeline"
+	javaName     = "Java"         // With all of Flink.
+	taskManager  = "TaskManager " // And its number.
 )
 
 // begin makes what was used so far the base.

@@ -163,13 +163,13 @@ func (b *bench) reportCPU(p printer) {
 
 func (b *bench) reportCheckpoints(p printer) {
 	var took []time.Duration
-	var sizes []int64
+	var sizes, written []int64
 	failed := 0
 	for _, id := range slices.Sorted(maps.Keys(b.checkpoints)) {
 		switch c := b.checkpoints[id]; c.Status {
 		case "COMPLETED":
 			took = append(took, time.Duration(c.DurationMs)*time.Millisecond)
-			sizes = append(sizes, c.Bytes)
+			sizes, written = append(sizes, c.Bytes), append(written, c.Written)
 		case "FAILED":
 			failed++
 		}
@@ -179,8 +179,10 @@ func (b *bench) reportCheckpoints(p printer) {
 		p.line("Checkpoints: none was completed, %d failed.\n", failed)
 		return
 	}
-	p.table([]string{"checkpoints completed, failed", "duration p50", "p95", "max", "size first, last, MB"}, [][]string{{
+	slices.Sort(written)
+	p.table([]string{"checkpoints completed, failed", "duration p50", "p95", "max", "size first, last, MB", "of it written: median, most, MB"}, [][]string{{
 		fmt.Sprintf("%d, %d", q.n, failed), ms(q.p50), ms(q.p95), ms(q.max), fmt.Sprintf("%.1f, %.1f", float64(sizes[0])/1e6, float64(sizes[len(sizes)-1])/1e6),
+		fmt.Sprintf("%.1f, %.1f", float64(written[len(written)/2])/1e6, float64(written[len(written)-1])/1e6),
 	}})
 }
 
@@ -206,7 +208,39 @@ func (b *bench) reportRows(p printer) {
 		}
 		rows = append(rows, cells)
 	}
+	defer b.reportLive(p)
 	p.table(append([]string{"after", "p50", "p95", "max", "checkpoint, MB", "state of workers, MB, series"}, names...), rows)
+}
+
+// reportLive tells what lives in the heaps, line by line, and by how much it grows.
+func (b *bench) reportLive(p printer) {
+	if !b.o.live {
+		return
+	}
+	var rows [][]string
+	for _, a := range b.accounts.all {
+		var at []time.Duration
+		var bytes []float64
+		text := []string{a.name}
+		for _, r := range b.rows {
+			if l, ok := r.live[a.pid]; ok {
+				at, bytes = append(at, r.at), append(bytes, float64(l.bytes)/1e6)
+				text = append(text, fmt.Sprintf("%.2f, %d", float64(l.bytes)/1e6, l.tables))
+			}
+		}
+		if len(at) > 2 {
+			text = append(text, fmt.Sprintf("%.2f MB/h", slope(at, bytes)))
+			rows = append(rows, text)
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	head := []string{"live heap, MB, and tables of state"}
+	for _, r := range b.rows {
+		head = append(head, r.at.Round(time.Second).String())
+	}
+	p.table(append(head, "grows by"), rows)
 }
 
 // text is empty when nothing came.

@@ -41,6 +41,7 @@ type checkpoint struct {
 	At         int64  `json:"trigger_timestamp"`
 	DurationMs int64  `json:"end_to_end_duration"`
 	Bytes      int64  `json:"state_size"`
+	Written    int64  `json:"checkpointed_size"` // What it did not have of those before.
 }
 
 func (a *api) checkpoints(ctx context.Context) ([]checkpoint, error) {

@@ -92,7 +92,7 @@ func (s *servers) startCluster(ctx context.Context, o *options, job []string) (s
 		return "", err
 	}
 	for i := range o.taskManagers {
-		if _, err := start(fmt.Sprintf("TaskManager %d", i+1), "taskmanager"); err != nil {
+		if _, err := start(fmt.Sprintf(taskManager+"%d", i+1), "taskmanager"); err != nil {
 			return "", err
 		}
 	}
