@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -26,12 +27,32 @@ func TestLeadersAreKilled(t *testing.T) {
 	r.current("the start")
 	o.checkpoint()
 	began := o.job()
-	for range 2 { // The one that leads is found by its death: the standby's changes nothing.
+	led := 0
+	for range 2 {
 		for i, m := range cluster.JobManagers {
-			r.fault("JobManager "+string(rune('1'+i))+" of 2: kill -9", func() { m.Kill() })
+			name := "the standby: kill -9"
+			r.fault(fmt.Sprintf("JobManager %d of 2: kill -9", i+1), func() {
+				m.Kill()
+				// The other one asks the leader: without an answer it was that which was killed.
+				if _, err := o.find(); err != nil {
+					led++
+					name = "the leader: kill -9"
+					await(t, "the other one to lead", func() error {
+						j, err := o.find()
+						if err == nil && (j.State != "RUNNING" || j.ID != began.ID) {
+							err = fmt.Errorf("the job is %+v", j)
+						}
+						return err
+					})
+				}
+			})
+			t.Log(name)
 			m.Start()
 			cluster.Ready()
 		}
+	}
+	if led < 3 {
+		t.Errorf("%d of 4 JobManagers that were killed led", led)
 	}
 	if now := o.job(); now.ID != began.ID {
 		t.Errorf("the job is %s now, not %s", now.ID, began.ID)

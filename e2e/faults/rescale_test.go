@@ -46,7 +46,11 @@ func TestKeysAreSpreadEvenly(t *testing.T) {
 	kafka := testenv.StartKafka(t, 1, testenv.Topic{Name: topic, Partitions: 16}, testenv.Topic{Name: "metric-dead-letters", Partitions: 1})
 	server := testenv.StartRedis(t)
 	publish(t, server.Addr())
-	cluster := testenv.StartFlinkOf(t, testenv.FlinkSize{TaskManagers: 1, Slots: 16})
+	cluster := testenv.StartFlinkOf(t, testenv.FlinkSize{TaskManagers: 1, Slots: 16, Settings: `
+taskmanager.memory.network.min: 128m
+taskmanager.memory.network.max: 128m
+taskmanager.memory.managed.size: 4096m
+`}) // Between 16 subtasks of one process there are 256 channels for each shuffle; and RocksDB needs 256m in each.
 	logs := filepath.Join(t.TempDir(), "log")
 	log := new(testenv.Buffer)
 	o := &operator{t: t, path: testenv.Build(t, "pipeline"), rest: cluster.REST(), log: log}

@@ -83,10 +83,14 @@ func (o *operator) refused(text, name string, args ...string) {
 	}
 }
 
+func (o *operator) find() (flink.Job, error) {
+	return flink.NewClient(o.rest, o.secret).Find(o.t.Context(), "pulseboard")
+}
+
 // job is the one that runs.
 func (o *operator) job() flink.Job {
 	o.t.Helper()
-	j, err := flink.NewClient(o.rest, o.secret).Find(o.t.Context(), "pulseboard")
+	j, err := o.find()
 	if err != nil || j.State != "RUNNING" {
 		o.t.Errorf("the job is %+v, %v", j, err)
 	}
