@@ -64,7 +64,7 @@ func (s *Store) follow(ctx context.Context, every time.Duration, channel string,
 			away = false
 		}
 		owed = occasion{}
-		if err := sub.Err(); err != nil && !deaf {
+		if err := sub.Refusal(); err != nil && !deaf {
 			s.log.Warn("changes cannot be heard; they are looked for at intervals", "channel", channel, "every", every, "error", err)
 			deaf = true
 		} else if err == nil && deaf {

@@ -225,11 +225,15 @@ func (l *Listener) Remove(ctx context.Context, name string) {
 	}
 }
 
-// Err is why nothing can be heard, nil when Redis subscribes.
-func (l *Listener) Err() error {
+// Refusal is what Redis answers in place of subscribing, nil when it subscribes or does not answer at all.
+func (l *Listener) Refusal() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.last
+	var refusal redis.Error
+	if errors.As(l.last, &refusal) {
+		return refusal
+	}
+	return nil
 }
 
 // Close ends the subscriptions and waits until nothing will be called again.

@@ -97,6 +97,9 @@ func TestARefusedSubscriptionIsAskedForAgain(t *testing.T) {
 	if n := h.missed.Load(); n != 1 {
 		t.Errorf("missed was called %d times while it is refused", n-1)
 	}
+	if err := l.Refusal(); err == nil || err.Error() != "ERR not yet" {
+		t.Errorf("the refusal is %v", err)
+	}
 	server.SetError("")
 	until(t, "it is subscribed again", func(context.Context) error {
 		if n := h.missed.Load(); n < 2 {
@@ -105,8 +108,16 @@ func TestARefusedSubscriptionIsAskedForAgain(t *testing.T) {
 		return nil
 	})
 	hears(t, c.Client, &h, "b", "2")
+	if err := l.Refusal(); err != nil {
+		t.Errorf("it subscribes, and the refusal is %v", err)
+	}
 	if got := fmt.Sprint(server.PubSubChannels("*")); got != "[a b]" {
 		t.Errorf("subscribed to %s", got)
+	}
+	server.Close()
+	l.Close()
+	if err := l.Refusal(); err != nil { // Nobody refused: it was away, and then nobody listened.
+		t.Errorf("it is closed, and the refusal is %v", err)
 	}
 }
 
