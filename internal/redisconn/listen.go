@@ -46,8 +46,9 @@ const (
 
 // Listen begins with these channels. message gets each message. missed is called
 // when a connection is subscribed to all that was wanted as it was made: messages
-// of these channels, or of one that was added before, may have been missed. Both are called from one goroutine and must not
-// block: what they hold up, Redis would cut off. Listening ends with ctx.
+// of these channels, or of one that was added before, may have been missed. Both
+// are called from one goroutine and must not block: what they hold up, Redis would
+// cut off. Listening ends with ctx.
 func (c *Client) Listen(ctx context.Context, message func(channel, payload string), missed func(), channels ...string) *Listener {
 	return c.listen(ctx, silence, message, missed, channels)
 }
@@ -82,8 +83,8 @@ func (l *Listener) connection(ctx context.Context) error {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	conn := l.client.Subscribe(ctx)
-	// Reading ends with the connection alone. Nothing is lost with it: it was only read.
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	// Reading ends with the connection alone, and the connection with this call. Nothing is lost with it: it was only read.
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
 
 	l.mu.Lock()
 	l.conn = conn

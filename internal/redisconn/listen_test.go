@@ -114,6 +114,12 @@ func TestARefusedSubscriptionIsAskedForAgain(t *testing.T) {
 	if got := fmt.Sprint(server.PubSubChannels("*")); got != "[a b]" {
 		t.Errorf("subscribed to %s", got)
 	}
+	until(t, "connections that are no good are closed", func(context.Context) error {
+		if n := server.CurrentConnectionCount(); n > 4 { // Of the subscriptions, and those of commands.
+			return fmt.Errorf("there are %d", n)
+		}
+		return nil
+	})
 	server.Close()
 	l.Close()
 	if err := l.Refusal(); err != nil { // Nobody refused: it was away, and then nobody listened.
