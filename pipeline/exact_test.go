@@ -237,14 +237,9 @@ func (c *exactCase) check(t *testing.T) (checked, late int, wrong error) {
 	return checked, late, nil
 }
 
-// Every slice of every key group is complete when its timer fires: the count
-// over one slice, evaluated at its end, is what the log says, for each slice of
-// each of 64 key groups.
-func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
-	c := newExactCase(t)
-	if err := pipeline.RunPrism(t.Context(), c.config); err != nil {
-		t.Fatal(err)
-	}
+// mustBeExact fails unless each result is what the log says.
+func (c *exactCase) mustBeExact(t *testing.T) {
+	t.Helper()
 	checked, late, wrong := c.check(t)
 	if wrong != nil {
 		t.Fatal(wrong)
@@ -255,19 +250,24 @@ func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
 	t.Logf("%d results of %d key groups compared, %d late events among them", checked, exactGroups, c.late)
 }
 
+// Every slice of every key group is complete when its timer fires: the count
+// over one slice, evaluated at its end, is what the log says, for each slice of
+// each of 64 key groups.
+func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
+	c := newExactCase(t)
+	if err := pipeline.RunPrism(t.Context(), c.config); err != nil {
+		t.Fatal(err)
+	}
+	c.mustBeExact(t)
+}
+
 // The same with several reader shards, whose watermarks meet in the runner only.
 func TestEverySliceIsCompleteWithSeveralShards(t *testing.T) {
 	c := newExactCase(t)
 	if err := pipeline.RunPrismSharded(t.Context(), c.config, testPartitions); err != nil {
 		t.Fatal(err)
 	}
-	checked, late, wrong := c.check(t)
-	if wrong != nil {
-		t.Fatal(wrong)
-	}
-	if want := 2 * exactGroups * (exactSlices - 2); checked < want || late == 0 {
-		t.Fatalf("%d results were compared, %d of them with late events; want %d", checked, late, want)
-	}
+	c.mustBeExact(t)
 }
 
 // The same with durable state, as runners keep it that survive their processes.
@@ -276,13 +276,7 @@ func TestEverySliceIsCompleteWithDurableState(t *testing.T) {
 	if err := pipeline.RunPrismDurable(t.Context(), c.config); err != nil {
 		t.Fatal(err)
 	}
-	checked, late, wrong := c.check(t)
-	if wrong != nil {
-		t.Fatal(wrong)
-	}
-	if want := 2 * exactGroups * (exactSlices - 2); checked < want || late == 0 {
-		t.Fatalf("%d results were compared, %d of them with late events; want %d", checked, late, want)
-	}
+	c.mustBeExact(t)
 }
 
 // The first test would see a timer that is one millisecond early.
