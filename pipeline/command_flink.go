@@ -70,6 +70,7 @@ func submitCommand(ctx context.Context, env service.Env) error {
 	f.StringVar(&c.Savepoint, "savepoint", c.Savepoint, "`path` of a savepoint or checkpoint to go on from; of another folder, which must be on this machine, the newest below it")
 	f.StringVar(&c.REST, "rest", defaultREST, "`URL` of Flink's REST API, which says whether the job runs already, several with commas where JobManagers elect one; empty = do not ask")
 	f.BoolVar(&c.Keep, "keep", c.Keep, "stay, and submit again from --savepoint whenever Flink has lost the job or given it up, until somebody cancels it")
+	toPrint := f.Bool("print", false, "write the job to the standard output in place of submitting it, nothing when it runs already: for flink.sh application")
 	f.BoolVar(&c.JarsThere, "jars-there", c.JarsThere, "Beam's jars are on the class path of Flink, as in our image: the job server sends none")
 	flinkFlags(f, &c)
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
@@ -80,6 +81,13 @@ func submitCommand(ctx context.Context, env service.Env) error {
 	}
 	if err := c.setLog(env); err != nil {
 		return err
+	}
+	if *toPrint {
+		if c.Keep {
+			return errors.New("--print and --keep exclude each other: in application mode the JobManager keeps the job running")
+		}
+		c.Print = env.Stdout
+		return Submit(ctx, c)
 	}
 	if c.Keep {
 		return KeepRunning(ctx, c)

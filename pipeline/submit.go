@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"pulseboard/internal/flink"
@@ -36,6 +38,7 @@ type FlinkConfig struct {
 	Shards      int           // Of the source; 0 = see shardsFor.
 	Checkpoint  time.Duration // Between checkpoints.
 	Savepoint   string        // Path of a savepoint or checkpoint to begin with, or a folder with some; of a remote Flink only.
+	Print       io.Writer     // Takes the job in place of a job server, nothing when it runs already; nil = the job server does.
 	Keep        bool          // Submit it again whenever it is gone; of a remote Flink only.
 	REST        string        // URL of Flink's REST API, by which a second job of the name is refused; "" = it is not asked.
 	// JarsThere says that Beam's jars are on the class path of Flink itself, with
@@ -115,6 +118,8 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 		case errors.Is(err, flink.ErrNoJob):
 		case err != nil:
 			return fmt.Errorf("cannot see whether the job is running already: %w; name Flink's REST API with --rest, or pass --rest= to submit all the same", err)
+		case !j.Ended() && c.Print != nil:
+			return nil
 		case !j.Ended():
 			return fmt.Errorf("%w: %s, %s; cancel it first, or choose another --job-name", ErrRunning, c.JobName, j.ID)
 		}
@@ -124,7 +129,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 		if err != nil {
 			return err
 		}
-		if newest == "" && !c.Keep {
+		if newest == "" && !c.Keep && c.Print == nil {
 			return fmt.Errorf("no checkpoint or savepoint is below %s: name one, or leave --savepoint out to begin with what Kafka holds", c.Savepoint)
 		}
 		if newest == "" {
@@ -159,6 +164,9 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 	request, err := c.job(ctx, run, lease, shards, start)
 	if err != nil {
 		return err
+	}
+	if c.Print != nil {
+		return c.print(request)
 	}
 	c.Log.Info("the pipeline is submitted", "runner", "flink", "job_server", c.JobServer, "job", c.JobName, "parallelism", c.Parallelism,
 		"shards", shards, "partitions", partitions, "key_groups", c.KeyGroups, "queries", len(set.Entries), "from_if_no_state", start.UTC(), "savepoint", c.Savepoint)
@@ -256,6 +264,16 @@ func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker stri
 		return nil, fmt.Errorf("cannot write the options for Flink: %w", err)
 	}
 	return &jobpb.PrepareJobRequest{Pipeline: model, PipelineOptions: st, JobName: c.JobName}, nil
+}
+
+// print writes the job for pulseboard.flink.Application.
+func (c *FlinkConfig) print(request *jobpb.PrepareJobRequest) error {
+	b, err := proto.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("cannot write the job: %w", err)
+	}
+	_, err = c.Print.Write(b)
+	return err
 }
 
 // How long the job server may take: it may have to send its jars to Flink.

@@ -4,6 +4,7 @@
 #   flink.sh jobmanager  [-Dkey=value …]
 #   flink.sh taskmanager [-Dkey=value …]
 #   flink.sh jobserver   --flink-master=jobmanager:8081 [--job-port=8099 …]
+#   flink.sh application [-Dkey=value …] -- /opt/pulseboard/pipeline submit …   a JobManager for this job alone
 #   flink.sh zookeeper   where several JobManagers elect one
 #
 # FLINK_LIB is the folder of the jars, FLINK_CONF that of flink-conf.yaml, FLINK_STATE where a TaskManager,
@@ -13,7 +14,7 @@ set -eu
 lib=${FLINK_LIB:-/opt/flink/lib}
 conf=${FLINK_CONF:-/opt/flink/conf}
 export FLINK_PLUGINS_DIR="$lib/../plugins" # File systems such as S3, each with classes of its own.
-role=${1:?jobmanager, taskmanager, jobserver or zookeeper}
+role=${1:?jobmanager, taskmanager, jobserver, application or zookeeper}
 shift
 if [ -n "${FLINK_PROPERTIES:-}" ] && [ "$role" != zookeeper ]; then
   more=$(mktemp -d) # The folder itself may be one that nobody can write.
@@ -48,6 +49,10 @@ jobmanager)
   exec $directs -Xmx"$(sum jobmanager.memory.heap.size)" -cp "$lib/*" \
     org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint --configDir "$conf" "$@"
   ;;
+application)
+  # shellcheck disable=SC2086
+  exec $directs -Xmx"$(sum jobmanager.memory.heap.size)" -cp "$lib/*" pulseboard.flink.Application --configDir "$conf" "$@"
+  ;;
 taskmanager)
   t=taskmanager.memory
   # What is here is of a process that has ended: its state is in the checkpoints.
@@ -69,7 +74,7 @@ zookeeper)
   exec $directs -Xmx128m -cp "$lib/*" org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.quorum.QuorumPeerMain "$conf/zoo.cfg"
   ;;
 *)
-  echo "flink.sh: $role is none of jobmanager, taskmanager, jobserver and zookeeper" >&2
+  echo "flink.sh: $role is none of jobmanager, taskmanager, jobserver, application and zookeeper" >&2
   exit 2
   ;;
 esac

@@ -17,7 +17,7 @@ type FlinkCluster struct {
 	JobManager   *Server // The first one.
 	JobManagers  []*Server
 	TaskManagers []*Server
-	JobServer    *Server
+	JobServer    *Server // nil in application mode.
 	ZooKeeper    *Server // Where there are several JobManagers.
 
 	jobs  string
@@ -31,6 +31,9 @@ type FlinkSize struct {
 	Slots        int    // Of each TaskManager; 0 = 2.
 	JobManagers  int    // With more than one ZooKeeper says who leads; 0 = 1.
 	Settings     string // Further lines of flink-conf.yaml, in place of those of the same keys.
+	// Application writes the job, given the addresses of Flink's REST API: JobManagers are of application mode
+	// then, and there is no job server.
+	Application func(rest string) []string
 }
 
 // StartFlink starts one JobManager, TaskManagers and Beam's job server, and waits for all of them.
@@ -85,15 +88,23 @@ high-availability.zookeeper.client.session-timeout: 5000
 	}
 	for i := range size.JobManagers {
 		f.rests = append(f.rests, "http://"+address(rpc(i)+1))
-		f.JobManagers = append(f.JobManagers, start(fmt.Sprintf("jobmanager-%d", i+1), "jobmanager", fmt.Sprintf("-Djobmanager.rpc.port=%d", rpc(i)),
-			fmt.Sprintf("-Dhigh-availability.jobmanager.port=%d", rpc(i)), fmt.Sprintf("-Drest.port=%d", rpc(i)+1), fmt.Sprintf("-Drest.bind-port=%d", rpc(i)+1)))
+	}
+	role, job := "jobmanager", []string(nil)
+	if size.Application != nil {
+		role, job = "application", append([]string{"--"}, size.Application(f.REST())...)
+	}
+	for i := range size.JobManagers {
+		f.JobManagers = append(f.JobManagers, start(fmt.Sprintf("jobmanager-%d", i+1), role, append([]string{fmt.Sprintf("-Djobmanager.rpc.port=%d", rpc(i)),
+			fmt.Sprintf("-Dhigh-availability.jobmanager.port=%d", rpc(i)), fmt.Sprintf("-Drest.port=%d", rpc(i)+1), fmt.Sprintf("-Drest.bind-port=%d", rpc(i)+1)}, job...)...))
 	}
 	f.JobManager = f.JobManagers[0]
 	for i := range size.TaskManagers {
 		f.TaskManagers = append(f.TaskManagers, start(fmt.Sprintf("taskmanager-%d", i+1), "taskmanager"))
 	}
-	f.JobServer = start("jobserver", "jobserver", "--flink-master="+address(rpc(0)+1), "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", p),
-		fmt.Sprintf("--artifact-port=%d", p+1), fmt.Sprintf("--expansion-port=%d", p+2), "--artifacts-dir="+filepath.Join(dir, "artifacts"))
+	if size.Application == nil {
+		f.JobServer = start("jobserver", "jobserver", "--flink-master="+address(rpc(0)+1), "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", p),
+			fmt.Sprintf("--artifact-port=%d", p+1), fmt.Sprintf("--expansion-port=%d", p+2), "--artifacts-dir="+filepath.Join(dir, "artifacts"))
+	}
 	f.Ready()
 	return f
 }
@@ -123,7 +134,9 @@ func (f *FlinkCluster) Ready() {
 		}
 		return err
 	})
-	f.JobServer.until("Beam's job server", func(ctx context.Context) error { return dial(ctx, f.jobs) })
+	if f.JobServer != nil {
+		f.JobServer.until("Beam's job server", func(ctx context.Context) error { return dial(ctx, f.jobs) })
+	}
 }
 
 // Endpoint returns the address of the job server, host:port.
