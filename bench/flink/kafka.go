@@ -19,7 +19,7 @@ const (
 )
 
 // One broker. Retention is short because a run of 20 minutes at 100,000 events/s
-// writes 10 GB, and nothing is read twice.
+// writes 10 GB, and nothing is read twice; all of a load of the past is kept.
 const kafkaProperties = `process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=@CONTROLLER
@@ -33,7 +33,7 @@ auto.create.topics.enable=false
 log.cleaner.enable=false
 log.index.size.max.bytes=1048576
 log.segment.bytes=33554432
-log.retention.bytes=268435456
+log.retention.bytes=@RETENTION
 log.retention.check.interval.ms=10000
 log.segment.delete.delay.ms=1000
 `
@@ -43,13 +43,17 @@ const kafkaLog = `<?xml version="1.0" encoding="UTF-8"?>
 <Loggers><Root level="WARN"><AppenderRef ref="C"/></Root></Loggers></Configuration>`
 
 // startKafka starts a broker with the topics and returns its address.
-func (s *servers) startKafka(ctx context.Context, jars string) (addr string, err error) {
+func (s *servers) startKafka(ctx context.Context, jars string, keepAll bool) (addr string, err error) {
 	free, err := addresses(ctx, 2)
 	if err != nil {
 		return "", err
 	}
 	log, properties := filepath.Join(s.dir, "log4j2.xml"), filepath.Join(s.dir, "server.properties")
-	text := strings.NewReplacer("@BROKER", free[0], "@CONTROLLER", free[1], "@DIR", filepath.Join(s.dir, "kafka")).Replace(kafkaProperties)
+	retention := "268435456"
+	if keepAll {
+		retention = "-1"
+	}
+	text := strings.NewReplacer("@BROKER", free[0], "@CONTROLLER", free[1], "@DIR", filepath.Join(s.dir, "kafka"), "@RETENTION", retention).Replace(kafkaProperties)
 	for path, text := range map[string]string{log: kafkaLog, properties: text} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return "", err

@@ -38,7 +38,7 @@ type options struct {
 
 	rate, batch, metrics, series, queries int
 	slice, past                           time.Duration
-	fresh, live                           bool
+	fresh, live, faults                   bool
 	warmUp, length, every                 time.Duration
 }
 
@@ -63,6 +63,7 @@ func (o *options) parse(env service.Env) error {
 	f.DurationVar(&o.past, "past", 0, "`duration` of load of the past before anything, as fast as it goes")
 	f.BoolVar(&o.fresh, "fresh-values", false, "values do not repeat: whole numbers of nine digits")
 	f.BoolVar(&o.live, "live", false, "with each line, count what lives in Java's heap after a full collection, which stops it for a moment; needs jcmd")
+	f.BoolVar(&o.faults, "faults", false, "after measuring kill the worker, then Java, each with SIGKILL, and tell how long results stay away")
 	f.DurationVar(&o.warmUp, "warmup", time.Minute, "`duration` of the load before anything is measured, once every query is current")
 	f.DurationVar(&o.length, "for", time.Minute, "`duration` of measuring")
 	f.DurationVar(&o.every, "every", 30*time.Second, "`interval` of the lines about delay and memory")
@@ -74,6 +75,9 @@ func (o *options) parse(env service.Env) error {
 	}
 	if most := 2 * o.metrics * len(windows()); o.queries < 1 || o.queries > most {
 		return fmt.Errorf("--queries is %d: it must be 1 to %d with that many metrics", o.queries, most)
+	}
+	if o.faults && o.taskManagers > 0 {
+		return errors.New("--faults is for Flink in one Java process: e2e/faults has those of a cluster")
 	}
 	if o.length < time.Second || o.every < time.Second {
 		return errors.New("--for and --every must be 1s or more")

@@ -28,6 +28,7 @@ type bench struct {
 		workers  map[int]workerFigures // By pid.
 		restarts string
 	}
+	recoveries []recovery
 	lastFaults []string
 	notes      []string // What could not be measured.
 }
@@ -45,7 +46,7 @@ type row struct {
 
 // prepare starts everything, and the load, and returns when every query is current.
 func prepare(ctx context.Context, o options, s *servers) (*bench, error) {
-	kafka, err := s.startKafka(ctx, o.jars)
+	kafka, err := s.startKafka(ctx, o.jars, o.past > 0)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +131,9 @@ func (b *bench) measure(ctx context.Context, progress io.Writer) error {
 	b.watch.end()
 	b.lookIn(ctx, false)
 	b.askCheckpoints(ctx)
+	if err := b.kill(ctx); err != nil {
+		return err
+	}
 	b.load.stop()
 	if b.took-b.rows[len(b.rows)-1].at > b.o.every/2 {
 		b.addRow(ctx)

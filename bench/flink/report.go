@@ -27,6 +27,9 @@ func (b *bench) report(out io.Writer) {
 	b.reportCheckpoints(p)
 	b.reportRows(p)
 	b.reportSpread(p)
+	for _, r := range b.recoveries {
+		p.line("kill -9 of %s, with %.0f series in %s MB of its workers: %.0f s until every query had a current result.\n", r.process, b.rows[len(b.rows)-1].series, mb(b.rows[len(b.rows)-1].state), r.took.Seconds())
+	}
 	for _, n := range b.notes {
 		p.line("Not measured: %s", n)
 	}
