@@ -24,6 +24,7 @@ fi
 
 # Warnings on the standard error. An end at once when memory is full: the rest goes on without it.
 java="java -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -Dorg.slf4j.simpleLogger.defaultLogLevel=${FLINK_LOG_LEVEL:-warn}"
+java="$java -Dorg.slf4j.simpleLogger.showDateTime=true -Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX"
 for package in lang lang.reflect net io nio text time util util.concurrent util.concurrent.atomic util.concurrent.locks; do
   java="$java --add-opens=java.base/java.$package=ALL-UNNAMED" # As Flink's own scripts do for Java 17.
 done
