@@ -71,7 +71,7 @@ high-availability.type: zookeeper
 high-availability.zookeeper.quorum: 127.0.0.1:%d
 high-availability.storageDir: file://%s/ha
 high-availability.cluster-id: /pulseboard
-high-availability.zookeeper.client.session-timeout: 5000
+high-availability.zookeeper.client.session-timeout: 3000
 `, p+3, f.state)
 	}
 	f.configure(t, filepath.Join(deploy, "flink-conf.yaml"), conf, lines+size.Settings)
