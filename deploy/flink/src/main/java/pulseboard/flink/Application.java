@@ -12,12 +12,14 @@ import org.apache.beam.sdk.util.construction.PipelineOptionsTranslation;
 import org.apache.flink.client.deployment.application.ApplicationClusterEntryPoint;
 import org.apache.flink.client.program.PackagedProgram;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.PipelineOptionsInternal;
 import org.apache.flink.runtime.entrypoint.ClusterEntrypoint;
 import org.apache.flink.runtime.entrypoint.component.DispatcherResourceManagerComponentFactory;
 import org.apache.flink.runtime.jobgraph.SavepointConfigOptions;
 import org.apache.flink.runtime.resourcemanager.StandaloneResourceManagerFactory;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.DiscardingSink;
+import org.apache.flink.streaming.api.functions.source.SourceFunction;
 
 /**
  * A JobManager for one job, which Flink calls application mode: there is no job server, and nobody
@@ -67,10 +69,10 @@ public final class Application extends ApplicationClusterEntryPoint {
     public static void main(String[] command) throws Exception {
       byte[] written = write(command);
       if (written.length == 0) {
-        // The job runs. Flink wants a job from here all the same, and takes it for that one, as both have the
-        // number that a configuration with several JobManagers fixes: this one is never run.
+        // The job runs. Flink wants a job from here all the same, and takes it for that one, as both have the id
+        // that a configuration with several JobManagers fixes: this one is never run.
         StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment();
-        environment.fromElements(0).addSink(new DiscardingSink<>());
+        environment.addSource(new Idle()).addSink(new DiscardingSink<>());
         environment.execute();
         return;
       }
@@ -97,12 +99,32 @@ public final class Application extends ApplicationClusterEntryPoint {
         Process p = new ProcessBuilder(all).redirectError(ProcessBuilder.Redirect.INHERIT).start();
         byte[] written = p.getInputStream().readAllBytes();
         int code = p.waitFor();
-        if (code == 0) {
+        if (code != 0) {
+          System.err.println("flink.sh application: the command that writes the job ended with code " + code + "; it is run again");
+        } else if (written.length == 0 && !configuration.contains(PipelineOptionsInternal.PIPELINE_FIXED_JOB_ID)) {
+          System.err.println("flink.sh application: a job of this name runs on another Flink, the one that --rest names");
+        } else {
           return written;
         }
-        System.err.println("flink.sh application: the command that writes the job ended with code " + code + "; it is run again");
         Thread.sleep(2000);
       }
+    }
+  }
+
+  /** Should it ever be run, it must not end: Flink would take that for the end of the job, and delete what JobManagers share of it. */
+  private static final class Idle implements SourceFunction<Integer> {
+    private volatile boolean on = true;
+
+    @Override
+    public void run(SourceContext<Integer> context) throws InterruptedException {
+      while (on) {
+        Thread.sleep(1000);
+      }
+    }
+
+    @Override
+    public void cancel() {
+      on = false;
     }
   }
 }
