@@ -29,11 +29,8 @@ for package in lang lang.reflect net io nio text time util util.concurrent util.
   java="$java --add-opens=java.base/java.$package=ALL-UNNAMED" # As Flink's own scripts do for Java 17.
 done
 java="$java --add-opens=java.base/sun.nio.ch=ALL-UNNAMED"
-# A start is what a fault costs, and most of it is compiling. Who only directs stays with Java's first compiler;
-# who works gets the second one ten times later than usual, when the job runs again.
+# A start is what a fault costs, and most of it is compiling: who only directs stays with Java's first compiler.
 directs="$java -XX:TieredStopAtLevel=1"
-works="$java -XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000"
-works="$works -XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
 
 # The memory of a JVM is what flink-conf.yaml gives its parts: heap, direct memory, classes.
 sum() {
@@ -60,7 +57,7 @@ taskmanager)
   state=${FLINK_STATE:?a folder on a disk, for this TaskManager alone}
   rm -rf "$state"/*
   # shellcheck disable=SC2086
-  exec $works -Xmx"$(sum $t.task.heap.size $t.framework.heap.size)" \
+  exec $java -Xmx"$(sum $t.task.heap.size $t.framework.heap.size)" \
     -XX:MaxDirectMemorySize="$(sum $t.task.off-heap.size $t.framework.off-heap.size $t.network.max)" \
     -XX:MaxMetaspaceSize="$(sum $t.jvm-metaspace.size)" -cp "$lib/*" \
     org.apache.flink.runtime.taskexecutor.TaskManagerRunner --configDir "$conf" -Dstate.backend.rocksdb.localdir="$state" "$@"

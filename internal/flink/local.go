@@ -157,8 +157,6 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 		Env: append(c.environ(), secretVariable+"="+string(secret)),
 		Args: append(heap,
 			"--add-opens=java.base/java.net=ALL-UNNAMED", // For OneMachine.
-			// A start is what a fault costs, and most of it is compiling: Java's second compiler begins ten times later than usual.
-			"-XX:Tier4InvocationThreshold=50000", "-XX:Tier4MinInvocationThreshold=6000", "-XX:Tier4CompileThreshold=150000", "-XX:Tier4BackEdgeThreshold=400000",
 			"-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 			"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "-Djava.io.tmpdir="+filepath.Join(dir, "tmp"),
 			"-cp", filepath.Join(c.Jars, "*"), "pulseboard.flink.OneMachine",
