@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +81,54 @@ func TestBadRecordsBecomeDeadLetters(t *testing.T) {
 	want := []string{"not_json m 0/1", "not_json m 0/2", "malformed m 0/3", "malformed m 0/4", "key_mismatch other 0/5", "from_the_future m 0/6"}
 	if !slices.Equal(got, want) {
 		t.Errorf("dead letters are %q, want %q", got, want)
+	}
+}
+
+// Letters of one bundle that are more than a broker takes at once are written one after the other; one that is too
+// large by itself, since its headers come on top of a record of the largest size, without its value.
+func TestManyLargeDeadLetters(t *testing.T) {
+	kafkaAddr, log := newTopic(t)
+	redis := miniredis.RunT(t)
+	const at, letters = exactBegin, 200
+	put := func(ms int64, value string) {
+		log.waiting[0] = append(log.waiting[0], kafka.Record{Time: time.UnixMilli(ms), Key: kafka.NewBytes([]byte("m")), Value: kafka.NewBytes([]byte(value))})
+		log.write()
+	}
+	for range letters {
+		put(at, strings.Repeat("x", 20_000))
+	}
+	put(at, strings.Repeat("y", 1<<20-100))
+	put(at+3000, `{"metric_name":"m","value":0}`)
+	c := testConfig(t, kafkaAddr, redis.Addr())
+	c.Start, c.ToEnd, c.Until = time.UnixMilli(1), true, time.UnixMilli(at+10_000)
+	if err := pipeline.RunPrism(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	sizes := map[int]int{}
+	for offset := int64(0); offset <= letters; {
+		res, err := log.client.Fetch(t.Context(), &kafka.FetchRequest{Topic: "metric-dead-letters", Offset: offset, MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for ; ; n++ {
+			rec, err := res.Records.ReadRecord()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			value, _ := kafka.ReadAll(rec.Value)
+			sizes[len(value)]++
+			offset = rec.Offset + 1
+		}
+		if n == 0 {
+			break
+		}
+	}
+	if want := map[int]int{20_000: letters, 0: 1}; !maps.Equal(sizes, want) {
+		t.Errorf("dead letters by the bytes of their values: %v, want %v", sizes, want)
 	}
 }
 

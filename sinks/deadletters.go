@@ -51,26 +51,49 @@ func (f *DeadLettersFn) FinishBundle(ctx context.Context) {
 	for _, l := range f.letters {
 		deadLetters.WithLabelValues(l.Code).Inc()
 	}
-	if err := f.write(ctx); err != nil {
-		deadLettersLost.Add(float64(len(f.letters)))
-		slog.Error("cannot write dead letters; they are lost", "topic", f.Topic, "letters", len(f.letters), "first_code", f.letters[0].Code, "error", err)
+	ctx, cancel := context.WithTimeout(ctx, letterPatience)
+	defer cancel()
+	if lost, err := f.write(ctx, f.letters); err != nil {
+		deadLettersLost.Add(float64(lost))
+		slog.Error("cannot write dead letters; they are lost", "topic", f.Topic, "letters", lost, "first_code", f.letters[0].Code, "error", err)
 	}
 }
 
 // How long the letters of a bundle may wait for Kafka.
 const letterPatience = 5 * time.Second
 
-func (f *DeadLettersFn) write(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, letterPatience)
-	defer cancel()
+// write writes letters, in as many requests as the topic's max.message.bytes wants. One that is too large by
+// itself, as a record of that size is with its headers, goes without its value: they say where that stands.
+func (f *DeadLettersFn) write(ctx context.Context, letters []transforms.DeadLetter) (lost int, err error) {
+	err = f.produce(ctx, letters)
+	switch {
+	case err == nil:
+		return 0, nil
+	case !errors.Is(err, kafka.MessageSizeTooLarge):
+		return len(letters), err
+	case len(letters) > 1:
+		half := len(letters) / 2
+		lost1, err1 := f.write(ctx, letters[:half])
+		lost2, err2 := f.write(ctx, letters[half:])
+		return lost1 + lost2, errors.Join(err1, err2)
+	case letters[0].Value == nil:
+		return 1, err
+	}
+	l := letters[0]
+	l.Value = nil
+	return f.write(ctx, []transforms.DeadLetter{l})
+}
+
+// produce writes letters in one request, again and again until ctx ends.
+func (f *DeadLettersFn) produce(ctx context.Context, letters []transforms.DeadLetter) error {
 	c, ok := clients.Load(f.Run)
 	if !ok {
 		return errNoClient
 	}
 	client := c.(*kafka.Client)
 	for {
-		records := make([]kafka.Record, 0, len(f.letters))
-		for _, l := range f.letters {
+		records := make([]kafka.Record, 0, len(letters))
+		for _, l := range letters {
 			records = append(records, kafka.Record{
 				Time: time.Now(), Key: kafka.NewBytes(l.Key), Value: kafka.NewBytes(l.Value),
 				Headers: []kafka.Header{
@@ -88,8 +111,8 @@ func (f *DeadLettersFn) write(ctx context.Context) error {
 		if err == nil {
 			err = errors.Join(append([]error{res.Error}, recordErrors(res)...)...)
 		}
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, kafka.MessageSizeTooLarge) {
+			return err
 		}
 		client.Transport.(*kafka.Transport).CloseIdleConnections() // Leaders are learnt anew.
 		select {

@@ -56,6 +56,7 @@ type template struct {
 const (
 	timePlace  = 1_000_000_000_000
 	valuePlace = 100_000_000
+	marked     = 100_000
 )
 
 func metricName(m int) string { return fmt.Sprintf("flink.m%03d", m) }
@@ -70,17 +71,19 @@ func (o *options) templates(m int) []template {
 		for i := range events {
 			v := r.Int64N(1000) + 1
 			if o.fresh {
-				v = valuePlace
+				v = marked
 			}
 			out[n].sum += v
 			host := "h" + strconv.Itoa((n*o.batch+i)%o.series)
 			events[i] = metric.Event{Value: float64(v), Time: timePlace, Tags: metric.NewTags(map[string]string{"host": host, "region": "eu"})}
 		}
 		out[n].json = metric.AppendRecord(nil, metricName(m), events)
-		out[n].at = places(out[n].json, `"event_time":`)
 		if o.fresh {
+			// Nine digits would be written with an exponent.
+			out[n].json = bytes.ReplaceAll(out[n].json, []byte(`"value":`+strconv.Itoa(marked)), []byte(`"value":`+strconv.Itoa(valuePlace)))
 			out[n].values = places(out[n].json, `"value":`)
 		}
+		out[n].at = places(out[n].json, `"event_time":`)
 	}
 	return out
 }
