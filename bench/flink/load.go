@@ -33,6 +33,7 @@ type load struct {
 	failed   chan error
 
 	measuring atomic.Bool
+	next      [partitions]atomic.Int64 // When the next record of each partition is due, epoch ms; 0 = it gets none.
 
 	mu    sync.Mutex
 	sent  []ledger        // By metric.
@@ -122,6 +123,7 @@ func startLoad(ctx context.Context, o *options, addr string) *load {
 	l.begin = time.Now().Add(-o.past).Truncate(time.Second).Add(time.Second)
 	for p, ms := range metrics {
 		if len(ms) > 0 {
+			l.next[p].Store(l.begin.UnixMilli())
 			l.senders.Go(func() {
 				if err := l.send(ctx, p, ms); err != nil {
 					l.failed <- fmt.Errorf("cannot write to Kafka: %w", err)
@@ -130,6 +132,17 @@ func startLoad(ctx context.Context, o *options, addr string) *load {
 		}
 	}
 	return l
+}
+
+// atPresent reports whether all of the past is written.
+func (l *load) atPresent() bool {
+	now := time.Now().Add(-time.Second).UnixMilli()
+	for p := range l.next {
+		if at := l.next[p].Load(); at != 0 && at < now {
+			return false
+		}
+	}
+	return true
 }
 
 // stop ends the sending and waits for it.
@@ -152,6 +165,7 @@ func (l *load) send(ctx context.Context, p int, ms []int) error {
 	defer t.Stop()
 	for i := 0; ; {
 		_, at := due(i)
+		l.next[p].Store(at.UnixMilli())
 		t.Reset(time.Until(at))
 		select {
 		case <-t.C:

@@ -73,7 +73,7 @@ func (o *options) parse(env service.Env) error {
 	if o.rate < 1 || o.batch < 1 || o.batch > 1000 || o.metrics < 1 || o.series < 1 {
 		return errors.New("--rate, --batch (at most 1000), --metrics and --series must be positive")
 	}
-	if most := 2 * o.metrics * len(windows()); o.queries < 1 || o.queries > most {
+	if most := 2 * o.metrics * len(o.windows()); o.queries < 1 || o.queries > most {
 		return fmt.Errorf("--queries is %d: it must be 1 to %d with that many metrics", o.queries, most)
 	}
 	if o.faults && o.taskManagers > 0 {

@@ -58,17 +58,29 @@ func prepare(ctx context.Context, o options, s *servers) (*bench, error) {
 	if err := publish(ctx, redis, o.sliceMs(), queries); err != nil {
 		return nil, err
 	}
-	rest, err := s.startJob(ctx, &o, kafka, redis)
-	if err != nil {
-		return nil, err
-	}
 	b := &bench{o: o, servers: s, accounts: &accounts{servers: s}, checkpoints: map[int64]checkpoint{}}
-	if b.api, err = s.findJob(ctx, rest); err != nil {
-		return nil, err
+	if o.past > 0 {
+		// What is written while the job runs is of now, or too late: it is as old as its timestamps say.
+		b.load = startLoad(ctx, &b.o, kafka)
+		if err := b.wait(ctx, "the load of the past", patience+o.past, b.load.atPresent); err != nil {
+			b.load.stop()
+			return nil, err
+		}
 	}
-	b.load = startLoad(ctx, &b.o, kafka)
-	if b.watch, err = startWatch(ctx, redis, queries, b.load); err != nil {
-		b.load.stop()
+	rest, err := s.startJob(ctx, &o, kafka, redis)
+	if err == nil {
+		b.api, err = s.findJob(ctx, rest)
+	}
+	if err == nil && b.load == nil {
+		b.load = startLoad(ctx, &b.o, kafka)
+	}
+	if err == nil {
+		b.watch, err = startWatch(ctx, redis, queries, b.load)
+	}
+	if err != nil {
+		if b.load != nil {
+			b.load.stop()
+		}
 		return nil, err
 	}
 	s.guard()

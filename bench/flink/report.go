@@ -20,7 +20,7 @@ func (b *bench) report(out io.Writer) {
 	p.line("## %d events/s, %s, parallelism %d\n", b.o.rate, where, b.o.parallelism)
 	p.line("%s; %d cores, Linux. %v after %v of warming up. %d metrics × %d series, records of %d events, %d partitions; %d queries: count and sum over %s s, every %v.%s\n",
 		b.since.UTC().Format("2006-01-02 15:04 UTC"), runtime.NumCPU(), b.took.Round(time.Second), b.o.warmUp, b.o.metrics, b.o.series, b.o.batch, partitions,
-		b.o.queries, strings.Trim(strings.ReplaceAll(fmt.Sprint(windows()), " ", ", "), "[]"), b.o.slice, more(b.o.more))
+		b.o.queries, strings.Trim(strings.ReplaceAll(fmt.Sprint(b.o.windows()), " ", ", "), "[]"), b.o.slice, more(b.o.more))
 	b.reportLoad(p)
 	b.reportResults(p)
 	b.reportCPU(p)

@@ -13,7 +13,14 @@ import (
 	"pulseboard/results"
 )
 
-func windows() []int { return []int{5, 10, 60, 300, 600} } // Seconds.
+// windows are those of the queries, in seconds. One of an hour has the job read all of a load of the past.
+func (o *options) windows() []int {
+	w := []int{5, 10, 60, 300, 600}
+	if o.past > 0 {
+		w = append(w, 3600)
+	}
+	return w
+}
 
 // query is one of those asked, and what came for it.
 type query struct {
@@ -27,7 +34,7 @@ type query struct {
 // with other windows.
 func (o *options) asked() map[string]*query {
 	out := make(map[string]*query, o.queries)
-	w := windows()
+	w := o.windows()
 	for i := range o.queries {
 		m, round := i%o.metrics, i/o.metrics
 		a := metric.Count
