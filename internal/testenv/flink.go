@@ -94,8 +94,10 @@ high-availability.zookeeper.client.session-timeout: 3000
 		role, job = "application", append([]string{"--"}, size.Application(f.REST())...)
 	}
 	for i := range size.JobManagers {
-		f.JobManagers = append(f.JobManagers, start(fmt.Sprintf("jobmanager-%d", i+1), role, append([]string{fmt.Sprintf("-Djobmanager.rpc.port=%d", rpc(i)),
-			fmt.Sprintf("-Dhigh-availability.jobmanager.port=%d", rpc(i)), fmt.Sprintf("-Drest.port=%d", rpc(i)+1), fmt.Sprintf("-Drest.bind-port=%d", rpc(i)+1)}, job...)...))
+		f.JobManagers = append(f.JobManagers, start(fmt.Sprintf("jobmanager-%d", i+1), role, append([]string{
+			fmt.Sprintf("-Djobmanager.rpc.port=%d", rpc(i)),
+			fmt.Sprintf("-Dhigh-availability.jobmanager.port=%d", rpc(i)), fmt.Sprintf("-Drest.port=%d", rpc(i)+1), fmt.Sprintf("-Drest.bind-port=%d", rpc(i)+1),
+		}, job...)...))
 	}
 	f.JobManager = f.JobManagers[0]
 	for i := range size.TaskManagers {
