@@ -96,7 +96,7 @@ $(DATA)/flink/lib/.complete: deploy/flink/pom.xml
 
 $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find deploy/flink/src -type f)
 	$(MVN) -q -B package -f deploy/flink/pom.xml -Dout=$(abspath $(DATA)/flink/build)
-	java -cp "$(DATA)/flink/build/pulseboard-flink.jar:$(DATA)/flink/lib/*" pulseboard.flink.HoldsForgotten $(DATA)/flink/lib/beam-runners-flink-1.19-2.62.0.jar
+	java -cp "$(DATA)/flink/build/pulseboard-flink.jar:$(DATA)/flink/lib/*" pulseboard.flink.HoldsForgotten $(DATA)/flink/lib/beam-runners-flink-*.jar
 	install -m 644 $(DATA)/flink/build/pulseboard-flink.jar $@
 
 .real/kafka/lib/.complete: internal/testenv/pom.xml

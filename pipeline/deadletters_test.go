@@ -58,29 +58,45 @@ func TestBadRecordsBecomeDeadLetters(t *testing.T) {
 		t.Errorf("the window that ends at %d is not among the results with a sum of 71", at+1000)
 	}
 
-	res, err := log.client.Fetch(t.Context(), &kafka.FetchRequest{Topic: "metric-dead-letters", MinBytes: 1, MaxBytes: 1 << 20, MaxWait: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got []string
-	for {
-		rec, err := res.Records.ReadRecord()
-		if errors.Is(err, io.EOF) {
-			break
+	deadLetters(t, log, func(key, _ []byte, headers map[string]string) {
+		got = append(got, fmt.Sprintf("%s %s %s/%s", headers["error"], key, headers["source-partition"], headers["source-offset"]))
+	})
+	want := []string{"not_json m 0/1", "not_json m 0/2", "malformed m 0/3", "malformed m 0/4", "key_mismatch other 0/5", "from_the_future m 0/6"}
+	if !slices.Equal(got, want) {
+		t.Errorf("dead letters are %q, want %q", got, want)
+	}
+}
+
+// deadLetters visits what is in the topic of dead letters.
+func deadLetters(t *testing.T, log *topicLog, visit func(key, value []byte, headers map[string]string)) {
+	t.Helper()
+	for offset, more := int64(0), true; more; {
+		res, err := log.client.Fetch(t.Context(), &kafka.FetchRequest{Topic: "metric-dead-letters", Offset: offset, MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second})
+		if err == nil {
+			err = res.Error
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		headers := map[string]string{}
-		for _, hd := range rec.Headers {
-			headers[hd.Key] = string(hd.Value)
+		more = false
+		for {
+			rec, err := res.Records.ReadRecord()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			headers := map[string]string{}
+			for _, hd := range rec.Headers {
+				headers[hd.Key] = string(hd.Value)
+			}
+			key, _ := kafka.ReadAll(rec.Key)
+			value, _ := kafka.ReadAll(rec.Value)
+			visit(key, value, headers)
+			offset, more = rec.Offset+1, true
 		}
-		key, _ := kafka.ReadAll(rec.Key)
-		got = append(got, fmt.Sprintf("%s %s %s/%s", headers["error"], key, headers["source-partition"], headers["source-offset"]))
-	}
-	want := []string{"not_json m 0/1", "not_json m 0/2", "malformed m 0/3", "malformed m 0/4", "key_mismatch other 0/5", "from_the_future m 0/6"}
-	if !slices.Equal(got, want) {
-		t.Errorf("dead letters are %q, want %q", got, want)
 	}
 }
 
@@ -105,28 +121,7 @@ func TestManyLargeDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	sizes := map[int]int{}
-	for offset := int64(0); offset <= letters; {
-		res, err := log.client.Fetch(t.Context(), &kafka.FetchRequest{Topic: "metric-dead-letters", Offset: offset, MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := 0
-		for ; ; n++ {
-			rec, err := res.Records.ReadRecord()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			value, _ := kafka.ReadAll(rec.Value)
-			sizes[len(value)]++
-			offset = rec.Offset + 1
-		}
-		if n == 0 {
-			break
-		}
-	}
+	deadLetters(t, log, func(_, value []byte, _ map[string]string) { sizes[len(value)]++ })
 	if want := map[int]int{20_000: letters, 0: 1}; !maps.Equal(sizes, want) {
 		t.Errorf("dead letters by the bytes of their values: %v, want %v", sizes, want)
 	}

@@ -59,25 +59,7 @@ func prepare(ctx context.Context, o options, s *servers) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{o: o, servers: s, accounts: &accounts{servers: s}, checkpoints: map[int64]checkpoint{}}
-	if o.past > 0 {
-		// What is written while the job runs is of now, or too late: it is as old as its timestamps say.
-		b.load = startLoad(ctx, &b.o, kafka)
-		if err := b.wait(ctx, "the load of the past", patience+o.past, b.load.atPresent); err != nil {
-			b.load.stop()
-			return nil, err
-		}
-	}
-	rest, err := s.startJob(ctx, &o, kafka, redis)
-	if err == nil {
-		b.api, err = s.findJob(ctx, rest)
-	}
-	if err == nil && b.load == nil {
-		b.load = startLoad(ctx, &b.o, kafka)
-	}
-	if err == nil {
-		b.watch, err = startWatch(ctx, redis, queries, b.load)
-	}
-	if err != nil {
+	if err := b.begin(ctx, kafka, redis, queries); err != nil {
 		if b.load != nil {
 			b.load.stop()
 		}
@@ -85,6 +67,29 @@ func prepare(ctx context.Context, o options, s *servers) (*bench, error) {
 	}
 	s.guard()
 	return b, nil
+}
+
+// begin starts the load and the job. What is written while the job runs is of now, or too late, so a load of the past
+// comes before it.
+func (b *bench) begin(ctx context.Context, kafka, redis string, queries map[string]*query) error {
+	if b.o.past > 0 {
+		b.load = startLoad(ctx, &b.o, kafka)
+		if err := b.wait(ctx, "the load of the past", patience+b.o.past, b.load.atPresent); err != nil {
+			return err
+		}
+	}
+	rest, err := b.servers.startJob(ctx, &b.o, kafka, redis)
+	if err != nil {
+		return err
+	}
+	if b.api, err = b.servers.findJob(ctx, rest); err != nil {
+		return err
+	}
+	if b.load == nil {
+		b.load = startLoad(ctx, &b.o, kafka)
+	}
+	b.watch, err = startWatch(ctx, redis, queries, b.load)
+	return err
 }
 
 func (b *bench) close() {
