@@ -3,6 +3,7 @@ package aggregate
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // block is some slices of one series, packed: an hour of many series must fit
@@ -18,21 +19,29 @@ type block struct {
 }
 
 func pack(scratch []byte, cells []cell) (block, []byte) {
-	b := block{first: cells[0].slice, last: cells[len(cells)-1].slice, cells: len(cells)}
-	scratch = appendCells(scratch[:0], cells)
-	b.packed = make([]byte, len(scratch))
-	copy(b.packed, scratch)
-	return b, scratch
+	p := packer{b: scratch[:0]}
+	for i := range cells {
+		p.add(cells[i].slice, &cells[i].acc)
+	}
+	return block{first: p.first, last: p.slice, cells: p.cells, packed: slices.Clone(p.b)}, p.b
 }
 
-func appendCells(dst []byte, cells []cell) []byte {
-	slice, newest := cells[0].slice, int64(0)
-	for i := range cells {
-		dst = binary.AppendUvarint(dst, uint64(cells[i].slice-slice))
-		dst = appendPackedAcc(dst, &cells[i].acc, &newest)
-		slice = cells[i].slice
+// packer packs slices one by one, in their order.
+type packer struct {
+	b            []byte
+	cells        int
+	first, slice int64
+	newest       int64
+}
+
+func (p *packer) add(slice int64, a *Acc) {
+	if p.cells == 0 {
+		p.first, p.slice = slice, slice
 	}
-	return dst
+	p.b = binary.AppendUvarint(p.b, uint64(slice-p.slice))
+	p.b = appendPackedAcc(p.b, a, &p.newest)
+	p.slice = slice
+	p.cells++
 }
 
 // appendPackedAcc packs an accumulator; newest is the newest event time of the one before.

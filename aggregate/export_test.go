@@ -1,5 +1,7 @@
 package aggregate
 
+import "math"
+
 // SeriesTags returns the tags of all series that the store holds, by metric.
 func (s *Store) SeriesTags() map[string][]string {
 	out := make(map[string][]string)
@@ -9,4 +11,16 @@ func (s *Store) SeriesTags() map[string][]string {
 		}
 	}
 	return out
+}
+
+// Table returns everything that the store holds.
+func (s *Store) Table() Table {
+	t := Table{}
+	for name, m := range s.metrics {
+		for tags, sr := range m.series {
+			key := append(SeriesKey(nil, name), tags...)
+			sr.each(math.MinInt64/2, math.MaxInt64, func(slice int64, a *Acc) { t.acc(slice, key).Merge(a) })
+		}
+	}
+	return t
 }

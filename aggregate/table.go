@@ -4,9 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 )
 
 // Table holds accumulators by slice and series: what a bundle of events, or a
@@ -106,7 +104,6 @@ func CutSeriesKey(series string) (metric, tags string, ok bool) {
 // The first byte of an encoded table. A new form gets a new number, and the
 // decoder goes on reading the old ones, because runners keep tables in state.
 const (
-	tableHistory    = 4 // Series by series, of many slices.
 	tableVersion    = 3
 	tableLoose      = 2 // The form before series stood by metric, for tables of other keys too.
 	tableUnsketched = 1 // The form before there were sketches.
@@ -168,15 +165,12 @@ var ErrTable = errors.New("not an encoded slice table")
 
 // DecodeTable reads what EncodeTable wrote, now or in an earlier version.
 func DecodeTable(b []byte) (Table, error) {
-	if len(b) == 0 || b[0] < tableUnsketched || b[0] > tableHistory {
+	if len(b) == 0 || b[0] < tableUnsketched || b[0] > tableVersion {
 		return nil, fmt.Errorf("%w: unknown version", ErrTable)
 	}
 	version := b[0]
 	r := reader{b: b[1:]}
 	n := r.uvarint()
-	if version == tableHistory {
-		return r.history(n)
-	}
 	t := make(Table, min(n, 1<<12))
 	for range n {
 		slice := r.varint()
@@ -237,74 +231,6 @@ func (r *reader) looseRow(n uint64, sketched bool) map[string]*Acc {
 		row[series] = &accs[len(accs)-1]
 	}
 	return row
-}
-
-// EncodeHistory returns the wire form of a table that reaches over many slices:
-// version, then per metric its name and its series, then per series its tags
-// and its slices as in a block. Where EncodeTable has the tags of a series in
-// each slice, they stand once here.
-func EncodeHistory(t Table) []byte {
-	metrics := make(map[string]map[string][]cell)
-	for _, slice := range slices.Sorted(maps.Keys(t)) {
-		for key, a := range t[slice] {
-			metric, tags, ok := CutSeriesKey(key)
-			if !ok {
-				return EncodeTable(t)
-			}
-			if metrics[metric] == nil {
-				metrics[metric] = make(map[string][]cell)
-			}
-			metrics[metric][tags] = append(metrics[metric][tags], cell{slice, *a})
-		}
-	}
-	b := binary.AppendUvarint([]byte{tableHistory}, uint64(len(metrics)))
-	for metric, series := range metrics {
-		b = binary.AppendUvarint(appendText(b, metric), uint64(len(series)))
-		for tags, cells := range series {
-			b = binary.AppendUvarint(appendText(b, tags), uint64(len(cells)))
-			b = binary.AppendVarint(b, cells[0].slice)
-			b = appendCells(b, cells)
-		}
-	}
-	return b
-}
-
-func (r *reader) history(metrics uint64) (Table, error) {
-	t := make(Table)
-	var key []byte
-	for range metrics {
-		key = SeriesKey(key[:0], r.text())
-		name := len(key)
-		for range r.uvarint() {
-			key = append(key[:name], r.text()...)
-			series := string(key)
-			n, slice, newest := r.uvarint(), r.varint(), int64(0)
-			if r.bad {
-				break
-			}
-			accs := make([]Acc, 0, min(n, 1<<12)) // One allocation for a series.
-			for range n {
-				slice += int64(r.uvarint())
-				accs = append(accs, r.packedAcc(&newest))
-				if r.bad {
-					break
-				}
-				row := t[slice]
-				if row == nil {
-					row = make(map[string]*Acc)
-					t[slice] = row
-				}
-				row[series] = &accs[len(accs)-1]
-			}
-		}
-		if r.bad {
-			break
-		}
-	}
-	if r.bad || len(r.b) > 0 {
-		return nil, fmt.Errorf("%w: wrong length", ErrTable)
-	}
-	return t, nil
 }
 
 // reader reads numbers until one is missing; bad says so, once, at the end.

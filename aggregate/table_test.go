@@ -39,26 +39,24 @@ func kinds() map[string]func(*rand.Rand) float64 {
 }
 
 // Every bit of every accumulator is there again.
-func TestHistoryIsTheTable(t *testing.T) {
+func TestTableIsRead(t *testing.T) {
 	for name, value := range kinds() {
 		table := minute(value)
 		table.AddSketched(3, aggregate.SeriesKey(nil, "late"), 1.5, 3500)
-		for form, encode := range map[string]func(aggregate.Table) []byte{"table": aggregate.EncodeTable, "history": aggregate.EncodeHistory} {
-			got, err := aggregate.DecodeTable(encode(table))
-			if err != nil || !reflect.DeepEqual(got, table) {
-				t.Errorf("%s as %s: %d events, %v; want %d", name, form, got.Count(), err, table.Count())
-			}
+		got, err := aggregate.DecodeTable(aggregate.EncodeTable(table))
+		if err != nil || !reflect.DeepEqual(got, table) {
+			t.Errorf("%s: %d events, %v; want %d", name, got.Count(), err, table.Count())
 		}
 	}
 	loose := aggregate.Table{}
 	loose.Add(1, []byte("\xff"), 1, 1) // No name of a series.
-	if got, err := aggregate.DecodeTable(aggregate.EncodeHistory(loose)); err != nil || !reflect.DeepEqual(got, loose) {
+	if got, err := aggregate.DecodeTable(aggregate.EncodeTable(loose)); err != nil || !reflect.DeepEqual(got, loose) {
 		t.Errorf("other keys: %v, %v", got, err)
 	}
 }
 
-func TestHistoryTruncated(t *testing.T) {
-	b := aggregate.EncodeHistory(minute(kinds()["decimals"]))
+func TestTableTruncated(t *testing.T) {
+	b := aggregate.EncodeTable(minute(kinds()["decimals"]))
 	for n := range b {
 		if n > 2000 && n%97 != 0 {
 			continue
@@ -66,24 +64,5 @@ func TestHistoryTruncated(t *testing.T) {
 		if _, err := aggregate.DecodeTable(b[:n]); err == nil {
 			t.Fatalf("the first %d bytes of %d read as a table", n, len(b))
 		}
-	}
-}
-
-// What state takes of a minute: bytes of one series and second.
-func BenchmarkHistory(b *testing.B) {
-	for name, value := range kinds() {
-		table := minute(value)
-		single := 0
-		for slice, row := range table {
-			single += len(aggregate.EncodeTable(aggregate.Table{slice: row}))
-		}
-		b.Run(name, func(b *testing.B) {
-			var n int
-			for b.Loop() {
-				n = len(aggregate.EncodeHistory(table))
-			}
-			b.ReportMetric(float64(single)/(64*80), "B/packet-cell")
-			b.ReportMetric(float64(n)/(64*80), "B/history-cell")
-		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"pulseboard/internal/conf"
 	"pulseboard/internal/flink"
 	"pulseboard/internal/service"
+	"pulseboard/transforms"
 )
 
 // RunnerFlink is the name of the runner for clusters.
@@ -190,6 +191,9 @@ func statusCommand(ctx context.Context, env service.Env) error {
 	}
 	if cause, err := c.Failure(ctx, j.ID); err == nil && cause != "" {
 		line, _, _ := strings.Cut(cause, "\n")
+		if stateIsUnreadable(cause) {
+			line = transforms.ErrState.Error() // Far below in what Flink says.
+		}
 		_, _ = fmt.Fprintf(w, "last failure\t%s\n", line)
 	}
 	if err := w.Flush(); err != nil {

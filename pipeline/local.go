@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
+	"pulseboard/transforms"
 )
 
 // LocalFlink is a Flink of one Java process with the job, which goes on from
@@ -112,27 +114,49 @@ func (l *LocalFlink) watch(ctx context.Context, java *flink.Local, client *flink
 				l.config.Log.Warn("old checkpoints cannot be deleted", "error", err)
 			}
 		}
-		if j.Ended() {
-			cause, _ := client.Failure(ctx, j.ID) // What can be said of it is said.
-			if !own && l.local.From != "" {
-				l.setAside(cause)
-			}
-			return fmt.Errorf("the job on Flink is %s: %s", j.State, strings.TrimSpace(cause))
+		cause := ""
+		if began := own || l.local.From == ""; j.Ended() || !began || j.State != "RUNNING" {
+			cause, _ = client.Failure(ctx, j.ID) // What can be said of it is said.
 		}
+		switch {
+		case stateIsUnreadable(cause):
+			// Flink would try for ever to begin with what its worker cannot read.
+			cause, _, _ = strings.Cut(transforms.ErrState.Error(), ":") // What follows is for those who have submitted it.
+			l.setAside(cause)
+		case !j.Ended():
+			continue
+		case !own && l.local.From != "":
+			l.setAside(cause)
+		}
+		return fmt.Errorf("the job on Flink is %s: %s", j.State, strings.TrimSpace(cause))
 	}
 }
 
+// stateIsUnreadable reports whether a job failed since a worker could not read the state that it was given.
+func stateIsUnreadable(failure string) bool {
+	return strings.Contains(failure, transforms.ErrState.Error())
+}
+
 // setAside makes the next start leave out a checkpoint that the job could not
-// begin with: an older one may do, and without any the windows are rebuilt from Kafka.
+// begin with, and those that it made of it: an older one may do, and without any
+// the windows are rebuilt from Kafka.
 func (l *LocalFlink) setAside(cause string) {
-	dir := strings.TrimPrefix(l.local.From, "file://")
 	line, _, _ := strings.Cut(cause, "\n")
-	about := "an older one is tried"
+	about := "an older one is tried, or windows are read anew from Kafka"
 	if flink.OfAnotherJob(cause) {
 		about = flink.AboutAnotherJob
 	}
-	l.config.Log.Error("the job could not begin with a checkpoint; it is set aside", "next", about, "checkpoint", dir, "error", line)
-	if err := os.Rename(filepath.Join(dir, "_metadata"), filepath.Join(dir, "_metadata.unusable")); err != nil {
+	from := strings.TrimPrefix(l.local.From, "file://")
+	l.config.Log.Error("the job could not begin with a checkpoint; it is set aside", "next", about, "checkpoint", from, "error", line)
+	all, err := flink.Retained(l.local.Dir)
+	for _, uri := range all { // The newest first.
+		dir := strings.TrimPrefix(uri, "file://")
+		err = errors.Join(err, os.Rename(filepath.Join(dir, "_metadata"), filepath.Join(dir, "_metadata.unusable")))
+		if dir == from {
+			break
+		}
+	}
+	if err != nil {
 		l.config.Log.Error("the checkpoint cannot be set aside", "error", err)
 	}
 }

@@ -1,10 +1,13 @@
 package transforms
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
@@ -17,14 +20,18 @@ import (
 // offsets of the source, the packets of all slices of pipeline time that a window
 // may still need, and how far they were evaluated.
 //
-// Packets are logged as they come. Once in a while those that were evaluated
-// become one history, in which the name of a series stands once for all its
-// slices, in a log of its generation: a generation is cleared as a whole when its
-// turn comes again, so that nothing is written more than twice. The working form, keyGroup, is a
-// cache of it in the process, trusted only while its nonce, which changes with
-// each write, is the one in state: a bundle that is tried again, or a restored
-// checkpoint, finds another, and the cache is built anew. A counter would not
-// do: after a restore it could reach the value of the cache that is not trusted.
+// Packets are logged as they come. Once in a while the slices that are over become
+// one history, in which the name of a series stands once for all its slices, in a
+// log of its generation: a generation is cleared as a whole when its turn comes
+// again, so that nothing is written more than twice. What comes late for slices
+// that a history has already is logged beside the next one.
+//
+// The working form, keyGroup, is a cache of it in the process, trusted only while
+// its nonce, which changes with each write, is the one in state: a bundle that is
+// tried again, or a restored checkpoint, finds another, and the cache is built
+// anew. A counter would not do: after a restore it could reach the value of the
+// cache that is not trusted. What is trusted holds what the packets amount to, so
+// a history is made of it, and no packet is read again.
 
 // generations is how many logs there are. One is being written, the others hold the retention.
 const generations = 8
@@ -52,15 +59,23 @@ type head struct {
 	end        int64 // Evaluated up to here.
 	since      int64
 	generation int64 // The newest that was written.
-	compacted  int64 // The end of the packet at which histories were made last.
+	compacted  int64 // The end of the packet at which a history was made last.
+	packed     int64 // The newest slice that a history has.
 	begun      bool  // generation is known.
+
+	losses aggregate.Losses
 }
 
 const (
-	headVersion    = 2
-	headPacketwise = 1 // Of the form in which the logs held the packets of all slices.
-	nonceLength    = 16
+	headVersion = 3
+	nonceLength = 16
+
+	nothingPacked = math.MinInt64 / 2
 )
+
+func (h *head) numbers() []*int64 {
+	return []*int64{&h.end, &h.since, &h.generation, &h.compacted, &h.packed, &h.losses.Forgotten, &h.losses.Dropped}
+}
 
 func (h head) encode() []byte {
 	b := []byte{headVersion, 0}
@@ -68,53 +83,55 @@ func (h head) encode() []byte {
 		b[1] = 1
 	}
 	b = append(b, h.nonce[:]...)
-	b = binary.AppendVarint(b, h.end)
-	b = binary.AppendVarint(b, h.since)
-	b = binary.AppendVarint(b, h.generation)
-	return binary.AppendVarint(b, h.compacted)
+	for _, v := range h.numbers() {
+		b = binary.AppendVarint(b, *v)
+	}
+	return b
 }
 
-var errState = errors.New("the state of a key group cannot be read")
+// ErrState says that what a job is restored from is of another version, or damaged.
+var ErrState = errors.New("the state of this job cannot be read: cancel it, empty the folder of checkpoints and submit it again " +
+	`(docs/operations.md, "Upgrade"); windows are read anew from Kafka then`)
 
 func decodeHead(b []byte) (h head, err error) {
-	if len(b) < 2+nonceLength || b[0] < headPacketwise || b[0] > headVersion {
-		return h, fmt.Errorf("%w: unknown version", errState)
-	}
-	fields := []*int64{&h.end, &h.since, &h.generation, &h.compacted}
-	if b[0] == headPacketwise {
-		fields = fields[:3]
+	if len(b) < 2+nonceLength || b[0] != headVersion {
+		return h, fmt.Errorf("%w: it is not of version %d", ErrState, headVersion)
 	}
 	h.begun = b[1] == 1
 	h.nonce = [nonceLength]byte(b[2:])
 	b = b[2+nonceLength:]
-	for _, v := range fields {
+	for _, v := range h.numbers() {
 		x, n := binary.Varint(b)
 		if n <= 0 {
-			return h, fmt.Errorf("%w: truncated", errState)
+			return h, fmt.Errorf("%w: truncated", ErrState)
 		}
 		*v, b = x, b[n:]
 	}
 	return h, nil
 }
 
-// encodeLogged is an entry of a log: the end of the slice, then the packet.
-func encodeLogged(end int64, p Packet) []byte {
-	return append(binary.AppendVarint(nil, end), encodePacket(p)...)
+// logged is an entry of a log: what a packet holds, or a history.
+type logged struct {
+	end   int64 // Of the slice of pipeline time; of a history, of the newest one that is in it.
+	since int64
+	table []byte
 }
 
-// encodeHistory is an entry that holds several packets, the last of which ends at end.
-func encodeHistory(end int64, p Packet) []byte {
-	b := binary.AppendVarint(binary.AppendVarint(nil, end), p.CoveredSince)
-	return append(b, aggregate.EncodeHistory(p.Table)...)
+func (l logged) encode() []byte {
+	b := binary.AppendVarint(make([]byte, 0, len(l.table)+2*binary.MaxVarintLen64), l.end)
+	return append(binary.AppendVarint(b, l.since), l.table...)
 }
 
-func decodeLogged(b []byte) (end int64, p Packet, err error) {
-	end, n := binary.Varint(b)
-	if n <= 0 {
-		return 0, p, fmt.Errorf("%w: truncated", errState)
+func decodeLogged(b []byte) (l logged, err error) {
+	for _, v := range []*int64{&l.end, &l.since} {
+		x, n := binary.Varint(b)
+		if n <= 0 {
+			return l, fmt.Errorf("%w: truncated", ErrState)
+		}
+		*v, b = x, b[n:]
 	}
-	p, err = decodePacket(b[n:])
-	return end, p, err
+	l.table = b
+	return l, nil
 }
 
 // load returns the working form of a key group, as state has it.
@@ -144,64 +161,99 @@ func (f *SlideFn) load(sp state.Provider, id int64) (*keyGroup, error) {
 	rebuilds.Inc()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	entries, err := readLogged(sp, &f.Recent)
+	k.head, k.end = h, h.end
+	k.store.RestoreLosses(h.losses)
+	var older []logged
+	for g := range int64(generations) {
+		if older, err = readLogged(sp, f.log(g), older); err != nil {
+			return nil, err
+		}
+	}
+	recent, err := readLogged(sp, &f.Recent, nil)
 	if err != nil {
 		return nil, err
 	}
-	for g := range int64(generations) {
-		older, err := readLogged(sp, f.log(g))
-		if err != nil {
+	for _, l := range older {
+		if err := k.restore(l, false); err != nil {
 			return nil, err
 		}
-		entries = append(entries, older...)
 	}
-	slices.SortFunc(entries, func(a, b logged) int { return int(a.end - b.end) })
-	k.head = h
-	k.end = h.end
-	for _, e := range entries {
-		if e.end > h.end {
-			k.add(e.end, e.packet)
-		} else {
-			k.store.Restore(e.packet.Table)
+	for _, l := range recent {
+		if err := k.restore(l, true); err != nil {
+			return nil, err
 		}
 	}
 	k.since = h.since
 	return k, nil
 }
 
-type logged struct {
-	end    int64
-	packet Packet
+// restore takes over what was logged; recent says that it is in no history yet.
+func (k *keyGroup) restore(l logged, recent bool) error {
+	if aggregate.IsHistory(l.table) {
+		if err := k.store.RestoreHistory(l.table, floorDiv(l.end, k.options.SliceMs)-1); err != nil {
+			return fmt.Errorf("%w: %w", ErrState, err)
+		}
+		return nil
+	}
+	t, err := aggregate.DecodeTable(l.table)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrState, err)
+	case l.end > k.end:
+		k.add(l.end, Packet{CoveredSince: l.since, Table: t})
+		return nil
+	}
+	k.store.Restore(t)
+	if recent {
+		k.keepLate(t)
+	}
+	return nil
 }
 
-func readLogged(sp state.Provider, bag *state.Bag[[]byte]) ([]logged, error) {
+// readLogged appends the entries of a log, by their ends.
+func readLogged(sp state.Provider, bag *state.Bag[[]byte], entries []logged) ([]logged, error) {
 	texts, _, err := bag.Read(sp)
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]logged, 0, len(texts))
 	for _, text := range texts {
-		end, p, err := decodeLogged(text)
+		l, err := decodeLogged(text)
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, logged{end, p})
+		entries = append(entries, l)
 	}
+	slices.SortStableFunc(entries, func(a, b logged) int { return cmp.Compare(a.end, b.end) })
 	return entries, nil
 }
 
-// append writes a packet into the log, before the working form takes it over.
+// keep logs a packet, gives it to the working form, and writes what state has to say of both.
+func (f *SlideFn) keep(sp state.Provider, k *keyGroup, end int64, p Packet) error {
+	err := f.append(sp, end, p)
+	k.add(end, p)
+	if err == nil {
+		err = f.compact(sp, k, end)
+	}
+	if err == nil {
+		err = f.save(sp, k)
+	}
+	if err != nil {
+		k.head.nonce = newNonce() // It has what the state has not.
+	}
+	return err
+}
+
 func (f *SlideFn) append(sp state.Provider, end int64, p Packet) error {
-	return f.Recent.Add(sp, encodeLogged(end, p))
+	return f.Recent.Add(sp, logged{end, p.CoveredSince, p.encodedTable()}.encode())
 }
 
 // compactEvery is how many slices lie between two histories of a key group, when
 // Options say nothing else.
 const compactEvery = 64
 
-// compact makes a history of the packets that were evaluated, when it is time.
-// Each key group has a slice of its own for it, so that they do not all do it at
-// once. What it writes is true only of the head that save writes after it.
+// compact makes a history of the slices that are over, when it is time. Each key
+// group has a slice of its own for it, so that they do not all do it at once. What
+// it writes is true only of the head that save writes after it.
 func (f *SlideFn) compact(sp state.Provider, k *keyGroup, end int64) error {
 	every := f.Options.CompactEvery
 	if every == 0 {
@@ -215,47 +267,59 @@ func (f *SlideFn) compact(sp state.Provider, k *keyGroup, end int64) error {
 		return nil
 	}
 	k.head.compacted = end
-	entries, err := readLogged(sp, &f.Recent)
+	was := k.head.packed
+	k.head.packed = max(was, floorDiv(k.end, f.Options.SliceMs)-1)
+	log, err := f.generation(sp, k)
 	if err != nil {
 		return err
+	}
+	add := func(bag *state.Bag[[]byte], table []byte) error {
+		return bag.Add(sp, logged{k.end, k.since, table}.encode())
+	}
+	if len(k.late) > 0 {
+		if err := add(log, aggregate.EncodeTable(k.late)); err != nil {
+			return err
+		}
+		k.late = nil
+	}
+	if history, cells := k.store.AppendHistory(nil, was, k.head.packed); cells > 0 {
+		if err := add(log, history); err != nil {
+			return err
+		}
 	}
 	if err := f.Recent.Clear(sp); err != nil {
 		return err
 	}
-	history := logged{packet: Packet{Table: aggregate.Table{}}}
-	for _, e := range entries {
-		if e.end > k.end {
-			// It counts in windows that are not evaluated yet.
-			if err := f.append(sp, e.end, e.packet); err != nil {
-				return err
-			}
-			continue
+	// What is not over, of producers whose clocks are ahead,
+	if ahead, cells := k.store.AppendHistory(nil, k.head.packed, math.MaxInt64); cells > 0 {
+		if err := add(&f.Recent, ahead); err != nil {
+			return err
 		}
-		history.end = max(history.end, e.end)
-		history.packet.CoveredSince = max(history.packet.CoveredSince, e.packet.CoveredSince)
-		history.packet.Table.Merge(e.packet.Table)
 	}
-	return f.keep(sp, k, history)
+	// and what counts in windows that are not evaluated yet.
+	for _, end := range slices.Sorted(maps.Keys(k.pending)) {
+		if err := f.append(sp, end, Packet{CoveredSince: k.since, Table: k.pending[end]}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// keep writes a history into the log of its generation.
-func (f *SlideFn) keep(sp state.Provider, k *keyGroup, history logged) error {
-	if len(history.packet.Table) == 0 {
-		return nil
-	}
+// generation returns the log of the generation that is written now, and clears those whose turn has come again.
+func (f *SlideFn) generation(sp state.Provider, k *keyGroup) (*state.Bag[[]byte], error) {
 	// One generation more than the retention needs: the one that is being written.
 	length := k.options.RetainMs/(generations-1) + 1
-	g := floorDiv(history.end, length)
+	g := floorDiv(k.end, length)
 	for k.head.begun && k.head.generation < g {
 		k.head.generation = max(k.head.generation+1, g-generations+1)
 		if err := f.log(k.head.generation).Clear(sp); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if !k.head.begun {
 		k.head.generation, k.head.begun = g, true
 	}
-	return f.log(g).Add(sp, encodeHistory(history.end, history.packet))
+	return f.log(g), nil
 }
 
 // staleSlices is how far the evaluation may be ahead of what state says of it. It
@@ -266,7 +330,12 @@ const staleSlices = 32
 
 // save writes what else has changed, and a new nonce.
 func (f *SlideFn) save(sp state.Provider, k *keyGroup) error {
-	k.head.end, k.head.since = k.end, k.since
-	_, _ = rand.Read(k.head.nonce[:]) // It does not fail.
+	k.head.end, k.head.since, k.head.losses = k.end, k.since, k.store.Losses()
+	k.head.nonce = newNonce()
 	return f.Head.Write(sp, k.head.encode())
+}
+
+func newNonce() (n [nonceLength]byte) {
+	_, _ = rand.Read(n[:]) // It does not fail.
+	return n
 }

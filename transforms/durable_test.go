@@ -2,9 +2,11 @@ package transforms
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -170,6 +172,94 @@ func TestStateIsWholeAfterFailures(t *testing.T) {
 	}
 }
 
+// everything returns what a working form holds, by series and slice.
+func everything(k *keyGroup, slices int64) map[string][]aggregate.Acc {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	windows := make([]aggregate.Range, slices)
+	for i := range windows {
+		windows[i] = aggregate.Range{From: int64(i), To: int64(i) + 1}
+	}
+	out := map[string][]aggregate.Acc{}
+	b := k.store.Build("m", "each", slices, slices, func(tags string) (string, bool) { return tags, true })
+	b.Run(windows, func(group string, accs []aggregate.Acc) {
+		for _, a := range accs {
+			a.Sketch = nil // It is used again.
+			out[group] = append(out[group], a)
+		}
+	})
+	k.store.Abandon(b)
+	return out
+}
+
+// Events of clocks that are behind, some of them by more than lies between two histories,
+// and ahead: whatever is lost, the working form holds each once.
+func TestStateHoldsWhatIsLateAndAhead(t *testing.T) {
+	o := SlideOptions{Run: "late", SliceMs: 1000, KeyGroups: 1, RetainMs: 400_000, AheadMs: 3000, Durable: true, CompactEvery: 9}
+	twin := o
+	twin.Run, twin.Durable = "late, never lost", false
+	f, g := newSlideFn(o), newSlideFn(twin)
+	defer Close(o.Run)
+	defer Close(twin.Run)
+	packet := func(second int64) Packet {
+		r := rand.New(rand.NewPCG(uint64(second), 2)) // The same whenever it is read again.
+		p := Packet{Table: aggregate.Table{}}
+		for range r.IntN(9) {
+			at := max(0, second-r.Int64N(1+r.Int64N(60))+r.Int64N(4))
+			p.Table.Add(at, fmt.Append(aggregate.SeriesKey(nil, "m"), "s", r.IntN(3)), float64(r.IntN(1000)), at*1000+r.Int64N(1000))
+		}
+		return p
+	}
+	ignore := func(Evaluation) {}
+	step := func(f *SlideFn, st *runnerState, second int64) {
+		end := (second + 1) * 1000
+		if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, packet(second), ignore); err != nil {
+			t.Fatal(err)
+		}
+		if second%3 != 0 { // Now and then several slices wait.
+			if err := f.OnTimer(context.Background(), beam.EventTime(end), st, noTimers{}, 0, timers.Context{}, ignore); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 7))
+	st, compared := newRunnerState(), 0
+	checkpoint, checkpointAt, passed := st.checkpoint(), int64(0), int64(0)
+	for second := int64(1); second <= 300; second++ {
+		step(f, st, second)
+		if second > passed {
+			step(g, newRunnerState(), second)
+			passed = second
+		}
+		switch r.IntN(10) {
+		case 0, 1:
+			checkpoint, checkpointAt = st.checkpoint(), second
+		case 2:
+			keyGroups.Delete(keyGroupID{o.Run, 0})
+			st, second = checkpoint.checkpoint(), checkpointAt
+		case 3:
+			st, second = checkpoint.checkpoint(), checkpointAt
+		case 4:
+			if second != passed || second%3 == 0 {
+				continue
+			}
+			keyGroups.Delete(keyGroupID{o.Run, 0})
+			k, err := f.load(st, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.advance(passed*1000 + 1000) // As far as the twin: state may be some slices behind.
+			if got, want := everything(k, 310), everything(sharedGroup(0, twin), 310); !reflect.DeepEqual(got, want) {
+				t.Fatalf("after %d slices state holds\n%v\nwant\n%v", second, got, want)
+			}
+			compared++
+		}
+	}
+	if compared < 5 {
+		t.Errorf("compared only %d times", compared)
+	}
+}
+
 // A bundle that is tried again finds a new working form, while the old one has a history
 // on its way: what is announced after it is newer.
 func TestARetryOvertakesNoHistory(t *testing.T) {
@@ -230,38 +320,49 @@ func TestARetryOvertakesNoHistory(t *testing.T) {
 
 // State as it was written, byte by byte: a job is restored from it.
 func TestStateGolden(t *testing.T) {
-	h := head{nonce: [nonceLength]byte([]byte("0123456789abcdef")), end: 2000, since: -1, generation: 7, begun: true}
-	if got, err := decodeHead([]byte("\x01\x010123456789abcdef\xa0\x1f\x01\x0e")); err != nil || got != h {
-		t.Errorf("the head before there were histories reads as %+v, %v", got, err)
+	h := head{
+		nonce: newNonce(), end: 2000, since: -1, generation: 7, compacted: 1000, packed: 9, begun: true,
+		losses: aggregate.Losses{Forgotten: 3, Dropped: 4},
 	}
-	h.compacted = 1000
-	if got, want := string(h.encode()), "\x02\x010123456789abcdef\xa0\x1f\x01\x0e\xd0\x0f"; got != want {
+	if got, want := string(h.encode()), "\x03\x01"+string(h.nonce[:])+"\xa0\x1f\x01\x0e\xd0\x0f\x12\x06\x08"; got != want {
 		t.Errorf("the head is %q, was %q", got, want)
 	}
 	if got, err := decodeHead(h.encode()); err != nil || got != h {
 		t.Errorf("the head reads as %+v, %v", got, err)
 	}
-	p := Packet{CoveredSince: 5, Table: aggregate.Table{}}
-	p.Table.AddSketched(3, aggregate.SeriesKey(nil, "m"), 1, 900)
-	const logged = "\xd0\x0f\n\x03\x01\x06\x01\x01m\x01\x00\x03\x88\x0e\t\x01\x80\xf1\x04\x01"
-	// As it was written before series stood by metric.
-	const loose = "\xd0\x0f\x0a\x02\x01\x06\x01\x02\x01m\x01\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\xf0?\x88\x0e\x01\x80\xf1\x04\x01"
-	if got := string(encodeLogged(1000, p)); got != logged {
-		t.Errorf("an entry is %q, was %q", got, logged)
-	}
-	const history = "\xd0\x0f\n\x04\x01\x01m\x01\x00\x01\x06\x00\x03\x88\x0e\t\x01\x80\xf1\x04\x01"
-	if got := string(encodeHistory(1000, p)); got != history {
-		t.Errorf("a history is %q, was %q", got, history)
-	}
-	for _, golden := range []string{logged, loose, history} {
-		end, got, err := decodeLogged([]byte(golden))
-		if err != nil || end != 1000 || got.CoveredSince != 5 || got.Table.Count() != 1 {
-			t.Errorf("an entry reads as %d, %+v, %v", end, got, err)
+	for _, bad := range []string{"", "\x04\x01\x00\x00\x00", "\x02\x010123456789abcdef\xa0\x1f\x01\x0e\xd0\x0f", "\x03\x010123456789abcdef\xa0"} {
+		if _, err := decodeHead([]byte(bad)); !errors.Is(err, ErrState) {
+			t.Errorf("%q as a head: %v", bad, err)
 		}
 	}
-	for _, bad := range []string{"", "\x03\x01\x00\x00\x00", "\x02\x010123456789abcdef\xa0\x1f\x01\x0e", "\x01\x010123456789abcdef\xa0"} {
-		if _, err := decodeHead([]byte(bad)); err == nil {
-			t.Errorf("%q reads as a head", bad)
+
+	o := SlideOptions{SliceMs: 1000, RetainMs: 40_000}
+	store := aggregate.NewStore(aggregate.Options{Retain: 40})
+	table := aggregate.Table{}
+	table.AddSketched(3, aggregate.SeriesKey(nil, "m"), 1, 900)
+	store.Merge(table)
+	const packet = "\xd0\x0f\n\x03\x01\x06\x01\x01m\x01\x00\x03\x88\x0e\t\x01\x80\xf1\x04\x01"
+	if got := string(logged{1000, 5, aggregate.EncodeTable(table)}.encode()); got != packet {
+		t.Errorf("a packet is %q, was %q", got, packet)
+	}
+	const history = "\xd0\x0f\n\x05\x01m\x01\x00\x01\x06\x00\x03\x88\x0e\t\x01\x80\xf1\x04\x01\x00"
+	text, cells := store.AppendHistory(nil, nothingPacked, 3)
+	if got := string(logged{1000, 5, text}.encode()); got != history || cells != 1 {
+		t.Errorf("a history is %q of %d slices, was %q", got, cells, history)
+	}
+	for _, golden := range []string{packet, history} {
+		l, err := decodeLogged([]byte(golden))
+		if err != nil || l.end != 1000 || l.since != 5 {
+			t.Errorf("an entry reads as %+v, %v", l, err)
+		}
+		k := newKeyGroup(0, o, newLive())
+		k.end = 2000
+		if err := k.restore(l, true); err != nil || k.store.Series() != 1 {
+			t.Errorf("%q restores %d series, %v", golden, k.store.Series(), err)
+		}
+		l.table = l.table[:len(l.table)-1]
+		if err := newKeyGroup(0, o, newLive()).restore(l, true); !errors.Is(err, ErrState) {
+			t.Errorf("a damaged entry: %v", err)
 		}
 	}
 }

@@ -43,6 +43,7 @@ type keyGroup struct {
 	advanced  time.Time            // When advance was called last.
 	armed     int64                // For when its timer is set.
 	head      head                 // As the state that this is a cache of has it; see durable.go.
+	late      aggregate.Table      // What came after the history that should have had it, since the newest one.
 
 	publishing sync.WaitGroup // Histories that are on their way, without the lock.
 }
@@ -62,7 +63,7 @@ func newKeyGroup(id int, o SlideOptions, l *live) *keyGroup {
 			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: l.budgetOf(&o),
 		}, o.SliceMs)),
 		pending: make(map[int64]aggregate.Table), progress: make(map[string]*progress),
-		told: make(map[string]int64),
+		told: make(map[string]int64), head: head{packed: nothingPacked},
 	}
 }
 
@@ -78,7 +79,7 @@ func (k *keyGroup) add(end int64, p Packet) {
 	if end <= k.end {
 		// Cannot happen while the timer's instant is right; if it does, nothing is lost.
 		latePackets.Inc()
-		k.store.Merge(p.Table)
+		k.take(p.Table)
 		k.arrived(end)
 		return
 	}
@@ -87,6 +88,27 @@ func (k *keyGroup) add(end int64, p Packet) {
 		return
 	}
 	k.pending[end] = p.Table
+}
+
+// take adds a table to the store, which must not be used any more then.
+func (k *keyGroup) take(t aggregate.Table) {
+	k.store.Merge(t)
+	k.keepLate(t)
+}
+
+// keepLate keeps what a table has of slices that are in a history already.
+func (k *keyGroup) keepLate(t aggregate.Table) {
+	if !k.options.Durable {
+		return
+	}
+	for slice, row := range t {
+		if slice <= k.head.packed {
+			if k.late == nil {
+				k.late = aggregate.Table{}
+			}
+			k.late.Merge(aggregate.Table{slice: row})
+		}
+	}
 }
 
 // advance evaluates all windows that are due up to to. Of each query the newest
@@ -99,7 +121,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 	for k.end < to {
 		k.end += k.options.SliceMs
 		if t, ok := k.pending[k.end]; ok {
-			k.store.Merge(t)
+			k.take(t)
 			delete(k.pending, k.end)
 		}
 		k.arrived(k.end)

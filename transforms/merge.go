@@ -29,6 +29,7 @@ func (f *MergeFn) AddInput(acc, p Packet) Packet { return f.MergeAccumulators(ac
 func (*MergeFn) MergeAccumulators(a, b Packet) Packet {
 	a.CoveredSince = max(a.CoveredSince, b.CoveredSince)
 	a.Table.Merge(b.Table)
+	a.encoded = nil
 	return a
 }
 

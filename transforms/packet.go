@@ -17,6 +17,8 @@ import (
 type Packet struct {
 	CoveredSince int64 // Epoch ms; see sources.Position. The highest of several counts.
 	Table        aggregate.Table
+
+	encoded []byte // Table as it came, to be logged; nil = it did not come from elsewhere, or has changed.
 }
 
 func init() {
@@ -26,8 +28,7 @@ func init() {
 }
 
 func encodePacket(p Packet) []byte {
-	b := binary.AppendVarint(nil, p.CoveredSince)
-	return append(b, aggregate.EncodeTable(p.Table)...)
+	return append(binary.AppendVarint(nil, p.CoveredSince), aggregate.EncodeTable(p.Table)...)
 }
 
 var errPacket = errors.New("cannot read a packet: truncated")
@@ -38,7 +39,14 @@ func decodePacket(b []byte) (Packet, error) {
 		return Packet{}, errPacket
 	}
 	t, err := aggregate.DecodeTable(b[n:])
-	return Packet{since, t}, err
+	return Packet{CoveredSince: since, Table: t, encoded: b[n:]}, err
+}
+
+func (p *Packet) encodedTable() []byte {
+	if p.encoded != nil {
+		return p.encoded
+	}
+	return aggregate.EncodeTable(p.Table)
 }
 
 // Keys are the keys of key groups in Beam, where the runner's hash would not spread their

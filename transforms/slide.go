@@ -106,19 +106,10 @@ func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	before := k.end
-	if f.Options.Durable {
-		if err := f.append(sp, end, p); err != nil {
-			return err
-		}
-	}
-	k.add(end, p)
-	if f.Options.Durable {
-		if err := f.compact(sp, k, end); err != nil {
-			return err
-		}
-		if err := f.save(sp, k); err != nil {
-			return err
-		}
+	if !f.Options.Durable {
+		k.add(end, p)
+	} else if err := f.keep(sp, k, end, p); err != nil {
+		return err
 	}
 	if before == 0 || k.end < before {
 		// The first packet of a key group, by pipeline time, sets the timer that loops from then on.

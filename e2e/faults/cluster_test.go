@@ -38,7 +38,20 @@ func TestClusterLosesNothing(t *testing.T) {
 	}
 	r.fault("job server: kill -9", func() { cluster.JobServer.Kill(); cluster.JobServer.Start() })
 	r.fault("submitting client: kill -9", func() { client.Kill(); client = testenv.Start(t, log, path, args...) })
-	r.fault("JobManager: kill -9", func() { cluster.JobManager.Kill(); cluster.JobManager.Start() })
+	o := &operator{t: t, path: path, rest: cluster.REST(), log: log}
+	before := o.job().ID
+	r.fault("JobManager: kill -9", func() {
+		cluster.JobManager.Kill()
+		cluster.JobManager.Start()
+		// TaskManagers go on with the old job until they miss its heartbeats: only then anything is late.
+		await(t, "the job to be submitted again", func() error {
+			j, err := o.find()
+			if err == nil && (j.State != "RUNNING" || j.ID == before) {
+				err = fmt.Errorf("the job is %+v", j)
+			}
+			return err
+		})
+	})
 	for i := range kafka.Addrs() {
 		r.fault(fmt.Sprintf("broker %d of 3: kill -9", i+1), func() { kafka.Broker(i).Kill() })
 		r.fault(fmt.Sprintf("broker %d of 3: back", i+1), func() { kafka.Restart(i) })

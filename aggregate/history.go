@@ -1,0 +1,150 @@
+package aggregate
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// historyVersion is the first byte of an encoded history; see tableVersion.
+const historyVersion = 5
+
+// IsHistory reports whether AppendHistory wrote b, and not EncodeTable.
+func IsHistory(b []byte) bool { return len(b) > 0 && b[0] == historyVersion }
+
+// AppendHistory appends the slices above after and up to to of every series, and
+// returns how many there are: a version, then per metric its name and how many
+// series it has, then per series its tags, how many slices, the first of them, and
+// these as in a block. A name stands once for all its slices, and what is packed
+// in memory is packed alike here.
+func (s *Store) AppendHistory(dst []byte, after, to int64) (b []byte, cells int) {
+	dst = append(dst, historyVersion)
+	var body, packed []byte
+	for _, m := range s.metrics {
+		body = body[:0]
+		count := 0
+		for _, sr := range m.series {
+			p := packer{b: packed[:0]}
+			sr.each(after, to, p.add)
+			packed = p.b
+			if p.cells == 0 {
+				continue
+			}
+			count++
+			cells += p.cells
+			body = binary.AppendUvarint(appendText(body, sr.tags), uint64(p.cells))
+			body = binary.AppendVarint(body, p.first)
+			body = append(body, packed...)
+		}
+		if count > 0 {
+			dst = binary.AppendUvarint(appendText(dst, m.name), uint64(count))
+			dst = append(dst, body...)
+		}
+	}
+	return append(dst, 0), cells // No metric has an empty name: that was the last one.
+}
+
+// each calls f with the slices of a series above after and up to to, rising. The
+// accumulator is valid until f returns.
+func (sr *series) each(after, to int64, f func(slice int64, a *Acc)) {
+	var u unpack
+	from, _ := slices.BinarySearchFunc(sr.sealed, after+1, func(b block, slice int64) int { return int(b.last - slice) })
+	for _, b := range sr.sealed[from:] {
+		if b.first > to {
+			return
+		}
+		for u.open(b); u.next(); {
+			if u.cell.slice > after && u.cell.slice <= to {
+				f(u.cell.slice, &u.cell.acc)
+			}
+		}
+	}
+	for i := range sr.open {
+		if c := &sr.open[i]; c.slice > after && c.slice <= to {
+			f(c.slice, &c.acc)
+		}
+	}
+}
+
+// RestoreHistory adds what AppendHistory wrote, in one go: series may take the
+// whole budget for it. newest is the newest slice that the store had passed then.
+// The slices of a series stay packed when they are newer than all that it has.
+func (s *Store) RestoreHistory(b []byte, newest int64) error {
+	if !IsHistory(b) {
+		return fmt.Errorf("%w: unknown version of a history", ErrTable)
+	}
+	s.allowed = s.options.Budget.whole()
+	defer func() { s.allowed = s.options.Budget.settle(s.account) }()
+	r := reader{b: b[1:]}
+	var u unpack
+	for name := r.text(); name != ""; name = r.text() {
+		m := s.metric(name)
+		for range r.uvarint() {
+			tags := r.text()
+			n, first := r.uvarint(), r.varint()
+			if r.bad || n > uint64(len(r.b)) { // Each takes several bytes.
+				r.bad = true
+				break
+			}
+			if n > 0 {
+				s.restore(m, tags, block{first: first, cells: int(n)}, &r, &u)
+			}
+		}
+	}
+	if r.bad || len(r.b) > 0 {
+		return fmt.Errorf("%w: wrong length", ErrTable)
+	}
+	s.newest, s.begun = max(s.newest, newest), true
+	s.sweep()
+	return nil
+}
+
+// restore adds a block of a series, whose slices are the next that r reads.
+func (s *Store) restore(m *metricSeries, tags string, b block, r *reader, u *unpack) {
+	sr := m.series[tags]
+	packed := sr == nil || len(sr.open) == 0 && (len(sr.sealed) == 0 || sr.sealed[len(sr.sealed)-1].last < b.first)
+	b.packed = r.b
+	for u.open(b); u.next(); {
+		if u.bad {
+			r.bad = true
+			return
+		}
+		slice, a := u.cell.slice, &u.cell.acc
+		if !s.begun {
+			s.first, s.newest, s.begun = slice, slice, true
+		}
+		s.first, s.newest = min(s.first, slice), max(s.newest, slice)
+		if !packed {
+			s.add(m.name, tags, slice, s.stepOf(slice), a)
+		} else if s.surveyed() {
+			m.traffic.add(slice, s.stepOf(slice), a)
+		}
+	}
+	b.last, b.packed = u.cell.slice, slices.Clone(r.b[:len(r.b)-len(u.b)])
+	r.b = u.b
+	if !packed {
+		return
+	}
+	if sr == nil {
+		sr = s.addSeries(m, tags)
+	}
+	before := sr.size()
+	sr.sealed = append(sr.sealed, b)
+	sr.packed += blockBytes(b)
+	grown := sr.size() - before
+	for _, f := range sr.feeds {
+		sr.each(b.first-1, math.MaxInt64, func(slice int64, a *Acc) { grown += f.group.add(slice, a) })
+	}
+	s.charge(grown)
+}
+
+// Losses are the newest slices of which a store has lost something: forgotten to
+// save memory, and dropped since there was no room for another metric.
+type Losses struct{ Forgotten, Dropped int64 }
+
+// Losses returns what RestoreLosses needs, for windows that lack something to say so after a restore too.
+func (s *Store) Losses() Losses { return Losses{s.lost, s.dropped} }
+
+// RestoreLosses comes before what is restored: metrics know then that they may have begun before.
+func (s *Store) RestoreLosses(l Losses) { s.lost, s.dropped = l.Forgotten, l.Dropped }
