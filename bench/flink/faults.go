@@ -19,6 +19,10 @@ func (b *bench) kill(ctx context.Context) error {
 	if !b.o.faults {
 		return nil
 	}
+	measured := time.Now().UnixMilli() // What was measured must not wait for what is killed.
+	if err := b.wait(ctx, "the last windows that are measured", patience, func() bool { return b.watch.reached(measured) == len(b.watch.queries) }); err != nil {
+		return err
+	}
 	for _, name := range []string{workerPrefix + javaName, javaName} {
 		pid := 0 // As of the end of measuring: CPU time after that is not asked for.
 		for _, a := range b.accounts.all {
