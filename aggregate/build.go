@@ -146,12 +146,3 @@ func (s *Store) Adopt(b *Build) *Selector {
 	s.charge(b.selector.size() - before)
 	return b.selector
 }
-
-// Abandon gives up a build whose selector nobody wants any more. It may still be running.
-func (s *Store) Abandon(b *Build) {
-	if m := s.metrics[b.metric]; m != nil && b.fresh {
-		delete(m.builds, b.selector)
-		b.selector.gone = true
-		m.detach()
-	}
-}

@@ -158,9 +158,6 @@ func (s *Sketch) At(rank int64) float64 {
 	return math.NaN()
 }
 
-// Clone returns a copy that shares nothing.
-func (s *Sketch) Clone() *Sketch { return &Sketch{bins: slices.Clone(s.bins), count: s.count} }
-
 // Reset empties s and keeps its memory.
 func (s *Sketch) Reset() { s.bins, s.count = s.bins[:0], 0 }
 

@@ -8,8 +8,7 @@ import (
 )
 
 // Table holds accumulators by slice and series: what a bundle of events, or a
-// slice of pipeline time, amounts to. A series is any string; the store reads
-// the metric out of it (see SeriesKey).
+// slice of pipeline time, amounts to. The keys of series begin as SeriesKey says.
 type Table map[int64]map[string]*Acc
 
 // Add counts one event of a series, given as bytes so that a known series costs no allocation.
@@ -83,6 +82,9 @@ func SeriesKey(dst []byte, metric string) []byte {
 	return append(dst, metric...)
 }
 
+// maxName is the longest name of a metric that CutSeriesKey reads, in bytes.
+const maxName = 1<<14 - 1
+
 // CutSeriesKey splits what SeriesKey began: the metric, and the tags that were appended.
 func CutSeriesKey(series string) (metric, tags string, ok bool) {
 	// Names have at most 200 characters: one or two bytes of length.
@@ -101,13 +103,8 @@ func CutSeriesKey(series string) (metric, tags string, ok bool) {
 	return series[w : w+n], series[w+n:], true
 }
 
-// The first byte of an encoded table. A new form gets a new number, and the
-// decoder goes on reading the old ones, because runners keep tables in state.
-const (
-	tableVersion    = 3
-	tableLoose      = 2 // The form before series stood by metric, for tables of other keys too.
-	tableUnsketched = 1 // The form before there were sketches.
-)
+// tableVersion is the first byte of an encoded table. Another form gets another number.
+const tableVersion = 3
 
 // EncodeTable returns the wire form: version, then per slice its index and its
 // metrics, then per metric its name and its series, then per series its tags,
@@ -122,7 +119,7 @@ func EncodeTable(t Table) []byte {
 		for key := range row {
 			metric, _, ok := CutSeriesKey(key)
 			if !ok {
-				return encodeLoose(t)
+				panic(fmt.Sprintf("%q is in a table, and no key of a series", key))
 			}
 			byMetric[metric] = append(byMetric[metric], key)
 		}
@@ -146,29 +143,14 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// encodeLoose is the form for tables whose keys are no names of series.
-func encodeLoose(t Table) []byte {
-	b := []byte{tableLoose}
-	b = binary.AppendUvarint(b, uint64(len(t)))
-	for slice, row := range t {
-		b = binary.AppendVarint(b, slice)
-		b = binary.AppendUvarint(b, uint64(len(row)))
-		for series, a := range row {
-			b = appendAcc(appendText(b, series), a)
-		}
-	}
-	return b
-}
-
 // ErrTable is the error of bytes that are no encoded table.
 var ErrTable = errors.New("not an encoded slice table")
 
-// DecodeTable reads what EncodeTable wrote, now or in an earlier version.
+// DecodeTable reads what EncodeTable wrote.
 func DecodeTable(b []byte) (Table, error) {
-	if len(b) == 0 || b[0] < tableUnsketched || b[0] > tableVersion {
+	if len(b) == 0 || b[0] != tableVersion {
 		return nil, fmt.Errorf("%w: unknown version", ErrTable)
 	}
-	version := b[0]
 	r := reader{b: b[1:]}
 	n := r.uvarint()
 	t := make(Table, min(n, 1<<12))
@@ -178,11 +160,7 @@ func DecodeTable(b []byte) (Table, error) {
 		if r.bad {
 			break
 		}
-		if version == tableVersion {
-			t[slice] = r.row(m)
-		} else {
-			t[slice] = r.looseRow(m, version != tableUnsketched)
-		}
+		t[slice] = r.row(m)
 	}
 	if r.bad || len(r.b) > 0 {
 		return nil, fmt.Errorf("%w: wrong length", ErrTable)
@@ -195,7 +173,12 @@ func (r *reader) row(metrics uint64) map[string]*Acc {
 	var key []byte
 	newest := int64(0)
 	for range metrics {
-		key = SeriesKey(key[:0], r.text())
+		metric := r.text()
+		if len(metric) > maxName {
+			r.bad = true
+			break
+		}
+		key = SeriesKey(key[:0], metric)
 		name := len(key)
 		n := r.uvarint()
 		if r.bad {
@@ -211,24 +194,6 @@ func (r *reader) row(metrics uint64) map[string]*Acc {
 			accs = append(accs, a)
 			row[string(key)] = &accs[len(accs)-1]
 		}
-	}
-	return row
-}
-
-func (r *reader) looseRow(n uint64, sketched bool) map[string]*Acc {
-	row := make(map[string]*Acc, min(n, 1<<16))
-	accs := make([]Acc, 0, min(n, 1<<16)) // One allocation for a row.
-	for range n {
-		series := r.text()
-		a := r.acc()
-		if sketched {
-			a.Sketch = r.sketch()
-		}
-		if r.bad {
-			break
-		}
-		accs = append(accs, a)
-		row[series] = &accs[len(accs)-1]
 	}
 	return row
 }

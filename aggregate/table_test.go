@@ -48,11 +48,6 @@ func TestTableIsRead(t *testing.T) {
 			t.Errorf("%s: %d events, %v; want %d", name, got.Count(), err, table.Count())
 		}
 	}
-	loose := aggregate.Table{}
-	loose.Add(1, []byte("\xff"), 1, 1) // No name of a series.
-	if got, err := aggregate.DecodeTable(aggregate.EncodeTable(loose)); err != nil || !reflect.DeepEqual(got, loose) {
-		t.Errorf("other keys: %v, %v", got, err)
-	}
 }
 
 func TestTableTruncated(t *testing.T) {

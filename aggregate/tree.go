@@ -40,9 +40,6 @@ func NewTree(span int64) *Tree {
 	return &Tree{chunks: make([]chunk, n), nodes: make([]Acc, 2*n)}
 }
 
-// Span returns how many slices the tree holds, or a few more.
-func (t *Tree) Span() int64 { return int64(len(t.chunks)-1) * chunkSlices }
-
 // Add merges a into a slice. A slice that is older than the tree holds is left out.
 func (t *Tree) Add(slice int64, a *Acc) {
 	if !t.load(slice, a) {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"pulseboard/internal/clock"
 )
 
 // layout is the widgets of a dashboard at one version. It is never changed.
@@ -125,7 +127,7 @@ func (b *board) follow(ctx context.Context, h *hub) {
 		}
 		if err := b.load(ctx, h); err != nil && ctx.Err() == nil {
 			h.log.Debug("a dashboard cannot be read", "dashboard", b.id, "error", err)
-			if !pause(ctx, retryAfter) {
+			if !clock.Sleep(ctx, retryAfter) {
 				return
 			}
 			signal(b.reload)

@@ -313,7 +313,7 @@ func (f *feed) run(ctx context.Context, h *hub) {
 			h.log.Error("no results can be received; the widget waits", "error", err)
 			told = true
 		}
-		if !pause(ctx, retryAfter) {
+		if !clock.Sleep(ctx, retryAfter) {
 			return
 		}
 	}
@@ -336,7 +336,7 @@ func (f *feed) run(ctx context.Context, h *hub) {
 			}
 			f.failRead()
 			f.ask()
-			if !pause(ctx, retryAfter) {
+			if !clock.Sleep(ctx, retryAfter) {
 				return
 			}
 		}
@@ -359,16 +359,4 @@ func (f *feed) read(ctx context.Context, h *hub) error {
 		h.notify(f, true)
 	}
 	return nil
-}
-
-// pause waits, and reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
+	"pulseboard/internal/clock"
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/results"
@@ -331,7 +332,7 @@ func (h *hub) probe(ctx context.Context) {
 	first, cancel := context.WithTimeout(ctx, probeEvery)
 	_ = h.horizon.ask(first, h.results, h.now) // The next one says what is wrong.
 	cancel()
-	for pause(ctx, probeEvery) {
+	for clock.Sleep(ctx, probeEvery) {
 		attempt, cancel := context.WithTimeout(ctx, probeEvery)
 		err := h.horizon.ask(attempt, h.results, h.now)
 		cancel()
@@ -359,7 +360,7 @@ func (h *hub) probe(ctx context.Context) {
 // compareTops finds results whose message never came: a lost message that was
 // the last one is missed by nobody else.
 func (h *hub) compareTops(ctx context.Context, every func() time.Duration, which func(*feed) bool) {
-	for pause(ctx, every()) {
+	for clock.Sleep(ctx, every()) {
 		feeds := slices.DeleteFunc(h.allFeeds(), func(f *feed) bool { return !which(f) })
 		if len(feeds) == 0 {
 			continue

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"time"
+
+	"pulseboard/internal/clock"
 )
 
 // limitsPoll is how often the gateway asks which queries are cut.
@@ -26,7 +28,7 @@ func (h *hub) followLimits(ctx context.Context) {
 		} else if ctx.Err() == nil {
 			h.log.Debug("what is limited cannot be read", "error", err)
 		}
-		if !pause(ctx, limitsPoll) {
+		if !clock.Sleep(ctx, limitsPoll) {
 			return
 		}
 	}

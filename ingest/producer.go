@@ -494,15 +494,3 @@ func (p *producer) metadata(ctx context.Context, topic string) (kafka.Topic, err
 	}
 	return kafka.Topic{}, fmt.Errorf("Kafka at %s says nothing of the topic %s", p.at, topic) //nolint:staticcheck // A name begins the text.
 }
-
-// pause waits, and reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -66,7 +66,7 @@ func (p *packer) pack(batch *metric.Batch, l metric.Limits, arrival int64, rejec
 		r.counted++
 		r.bytes += size
 		if e.Time != 0 {
-			if code := l.Check(e.Time, arrival); code != "" {
+			if code := l.Check(e.Time, arrival, arrival); code != "" {
 				reject(batch.Index[i], timeFault(code, e.Time, arrival, l))
 				continue
 			}

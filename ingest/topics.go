@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"pulseboard/internal/clock"
 )
 
 // ensureTopics makes what is missing and is content with what is there.
@@ -69,7 +71,7 @@ func (p *producer) awaitLeaders(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if !pause(ctx, backoff) {
+		if !clock.Sleep(ctx, backoff) {
 			return err
 		}
 		backoff = min(2*backoff, longestBackoff)

@@ -46,15 +46,16 @@ type Limits struct {
 	Ahead time.Duration // Newer than this is from the future.
 }
 
-// DefaultLimits are those of architecture.md, "Time".
+// DefaultLimits are those of docs/semantics.md, "Time".
 func DefaultLimits() Limits { return Limits{Late: time.Minute, Ahead: 2 * time.Second} }
 
-// Check returns the code of an event time that is out of bounds, else "".
-func (l Limits) Check(eventTime, arrival int64) string {
+// Check returns the code of an event time, epoch ms, that is out of bounds, else "": it is too late by the
+// newest timestamp, and from the future by the latest. Where one clock gives both they are the same.
+func (l Limits) Check(eventTime, newest, latest int64) string {
 	switch {
-	case eventTime > arrival+l.Ahead.Milliseconds():
+	case eventTime > latest+l.Ahead.Milliseconds():
 		return CodeFromTheFuture
-	case eventTime < arrival-l.Late.Milliseconds():
+	case eventTime < newest-l.Late.Milliseconds():
 		return CodeTooLate
 	}
 	return ""

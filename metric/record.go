@@ -6,6 +6,9 @@ import (
 	"strconv"
 )
 
+// IDHeader is the header of a Kafka record by which it is known again when it is written twice.
+const IDHeader = "id"
+
 // DecodeRecord reads the value of a Kafka record: one event, or events of one
 // metric as {"metric_name":"…","events":[{"value":…,"tags":{…},"event_time":…},…]}.
 // An error is a *Fault of the whole; all else is a fault of one event.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"pulseboard/metric"
+	"pulseboard/results"
 	"pulseboard/sinks"
 	"pulseboard/sources"
 	"pulseboard/transforms"
@@ -54,7 +56,7 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 
 	// PCollection<KV<KeyGroup, Packet>>, PCollection<DeadLetter>: fused with the source.
 	packets, letters := transforms.PreAggregate(s, transforms.PreAggregateFn{
-		Run: run, SliceMs: slice, KeyGroups: c.KeyGroups, Keys: groupKeys, LatenessMs: c.Lateness.Milliseconds(), SkewMs: c.Skew.Milliseconds(),
+		Run: run, SliceMs: slice, KeyGroups: c.KeyGroups, Keys: groupKeys, Limits: metric.Limits{Late: c.Lateness, Ahead: c.Skew},
 		Counted: c.packetBytes(r) > 0,
 	}, batches)
 
@@ -116,7 +118,7 @@ func (c *Config) slideOptions(r runner, run string) transforms.SlideOptions {
 	o := transforms.SlideOptions{
 		Run: run, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
 		// A window as long as the longest, and a chart of it.
-		RetainMs:        (c.MaxWindow + transforms.HistoryLength*c.Slice + c.Lateness + 2*c.Skew).Milliseconds(),
+		RetainMs:        (c.MaxWindow + results.HistoryLength*c.Slice + c.Lateness + 2*c.Skew).Milliseconds(),
 		SeriesPerMetric: c.SeriesPerMetric,
 		StateBytes:      c.StateBytes - c.StateBytes/shareOfReading - c.StateBytes/shareOfPackets - c.StateBytes/shareOfIDs,
 		ReadBytes:       c.StateBytes / shareOfReading,

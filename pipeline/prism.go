@@ -204,7 +204,7 @@ func from(key string, refreshMs []int64, resume transforms.Resume) int64 {
 }
 
 // reachMs is how far back the histories of a key reach that are read again.
-func reachMs(refreshMs []int64) int64 { return transforms.HistoryLength * slices.Min(refreshMs) }
+func reachMs(refreshMs []int64) int64 { return results.HistoryLength * slices.Min(refreshMs) }
 
 // startTime is from when on records must be read so that every window which
 // Redis lacks is whole: for each query its window before the end that Redis has,

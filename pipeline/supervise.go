@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/clock"
 	"pulseboard/internal/memory"
 )
 
@@ -113,7 +114,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			s.set(func() { s.began = time.Time{} })
 			s.restarts.WithLabelValues(reason).Inc()
 			s.log.Error("the pipeline process begins anew", "reason", reason, "error", why)
-			if !pause(ctx, shortestDelay) {
+			if !clock.Sleep(ctx, shortestDelay) {
 				return nil
 			}
 			continue
@@ -138,20 +139,10 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		})
 		s.restarts.WithLabelValues(reason).Inc()
 		s.log.Error("the pipeline process ended; it is started again", "reason", reason, "error", why, "after", lived.Round(time.Millisecond), "in", wait.Round(time.Millisecond))
-		if !pause(ctx, wait) {
+		if !clock.Sleep(ctx, wait) {
 			return nil
 		}
 		delay = min(2*delay, longestDelay)
-	}
-}
-
-// pause waits; false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }
 

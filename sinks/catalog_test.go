@@ -132,17 +132,17 @@ func value(t *testing.T, m prometheus.Metric) float64 {
 	return d.GetCounter().GetValue() + d.GetGauge().GetValue()
 }
 
-// clock is a Redis whose clock stands at a second.
-type clock struct{ *miniredis.Miniredis }
+// setClock is a Redis whose clock stands at a second.
+type setClock struct{ *miniredis.Miniredis }
 
-func newClock(t *testing.T) clock {
+func newClock(t *testing.T) setClock {
 	t.Helper()
-	c := clock{miniredis.RunT(t)}
+	c := setClock{miniredis.RunT(t)}
 	c.at(100)
 	return c
 }
 
-func (c clock) at(second int64) { c.SetTime(time.Unix(second, 0)) }
+func (c setClock) at(second int64) { c.SetTime(time.Unix(second, 0)) }
 
 // Only what changed is written, with the time of Redis, and in full what there is to know.
 func TestCatalogueHoldsWhatArrives(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pulseboard/internal/clock"
 	"pulseboard/results"
 	"pulseboard/transforms"
 )
@@ -128,8 +129,8 @@ func (r refilling) Write(ctx context.Context, pubs []results.Publication) error 
 			return err
 		}
 		pubs = pubs[n:]
-		if err := sleep(ctx, time.Since(began)); err != nil {
-			return err
+		if !clock.Sleep(ctx, time.Since(began)) {
+			return ctx.Err()
 		}
 	}
 	return nil
@@ -156,22 +157,11 @@ func (r refilling) giveWay(ctx context.Context) error {
 		if !busy {
 			return ctx.Err()
 		}
-		if err := sleep(ctx, look); err != nil {
-			return err
+		if !clock.Sleep(ctx, look) {
+			return ctx.Err()
 		}
 	}
 	return ctx.Err()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Done implements transforms.Refilling.

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unsafe"
 
+	"pulseboard/internal/clock"
 	"pulseboard/metric"
 )
 
@@ -60,7 +61,7 @@ const roomEvery = 5 * time.Millisecond
 // nothing may always fetch: else it would hold the others, and what they hold.
 func (r *reader) room(ctx context.Context, own *ahead) bool {
 	for r.options.ReadBytes > 0 && own.answers.Load() > 0 && r.held() > r.options.ReadBytes-r.options.ReadBytes/textsShare {
-		if !wait(ctx, roomEvery) {
+		if !clock.Sleep(ctx, roomEvery) {
 			return false
 		}
 	}

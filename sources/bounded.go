@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"pulseboard/internal/clock"
 )
 
 // Extent is the records of one partition from Start to End, without End.
@@ -95,7 +97,7 @@ func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*
 		}
 		readErrors.WithLabelValues("fetch").Inc()
 		r.broker.forgetLeaders()
-		if !wait(ctx, 100*time.Millisecond) {
+		if !clock.Sleep(ctx, 100*time.Millisecond) {
 			return ctx.Err()
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"pulseboard/internal/clock"
 	"pulseboard/internal/kafkaconn"
 )
 
@@ -421,7 +422,7 @@ func AwaitTopic(ctx context.Context, brokers kafkaconn.Endpoint, topic string, l
 		if n%tell == 0 {
 			log.Warn("the topic is not there yet: waiting for it; ingest makes it when it starts, or make it yourself", "topic", topic, "kafka", brokers)
 		}
-		if wait(ctx, every); ctx.Err() != nil {
+		if clock.Sleep(ctx, every); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"unsafe"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-)
 
-// idHeader names the header that makes a record known again when it is written twice.
-const idHeader = "id"
+	"pulseboard/internal/clock"
+	"pulseboard/metric"
+)
 
 // recordID is 128 bits of hash of a header id: two different ids are taken for
 // one with a probability of about 1e-25 when a hundred million are remembered.
@@ -27,7 +27,7 @@ func idOf(rec *kgo.Record) (id recordID, ok bool) {
 		return id, false
 	}
 	for i := range rec.Headers {
-		if h := &rec.Headers[i]; h.Key == idHeader && len(h.Value) > 0 {
+		if h := &rec.Headers[i]; h.Key == metric.IDHeader && len(h.Value) > 0 {
 			return recordID{maphash.Bytes(idSeeds[0], h.Value), maphash.Bytes(idSeeds[1], h.Value)}, true
 		}
 	}
@@ -133,7 +133,7 @@ func (r *reader) remember(ctx context.Context, partition int32, offset int64) *s
 		readErrors.WithLabelValues("pre-read").Inc()
 		slog.Warn("cannot read back the ids of records; trying again", "topic", r.options.Topic, "partition", partition, "before_offset", offset, "error", err)
 		r.broker.forgetLeaders()
-		wait(ctx, delay)
+		clock.Sleep(ctx, delay)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"pulseboard/internal/clock"
 	"pulseboard/metric"
 )
 
@@ -121,7 +122,7 @@ func (r *reader) fetchLoop(ctx context.Context, f found, queue chan<- answer, ow
 		if errors.Is(err, kerr.OffsetOutOfRange) || errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.InconsistentTopicID) {
 			r.findAgain(ctx, c)
 		}
-		wait(ctx, delay)
+		clock.Sleep(ctx, delay)
 		delay = min(2*delay, slowest)
 	}
 }

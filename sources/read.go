@@ -2,6 +2,7 @@ package sources
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -93,7 +94,7 @@ func (r *Record) place() int64 { return max(r.Offset, r.marker) }
 
 func init() {
 	register.Function1x1(encodeBatch)
-	register.Function1x1(decodeBatch)
+	register.Function1x2(decodeBatch)
 	beam.RegisterCoder(reflect.TypeFor[*Batch](), encodeBatch, decodeBatch)
 	beam.RegisterDoFn(&seedFn{})
 	beam.RegisterDoFn(&HoldFn{})
@@ -102,11 +103,26 @@ func init() {
 	register.Emitter2[int64, []byte]()
 }
 
-// A batch has no wire form: the consumer is fused with the source. The SDK
-// still encodes a few elements as samples for people, hence the cheap coder.
+// Verdict returns the event time of one of the record's events, epoch ms, and the code
+// of the fault that keeps it from counting, "" = it counts.
+func (r *Record) Verdict(e *metric.Event, l metric.Limits) (eventTime int64, code string) {
+	eventTime = e.Time
+	if eventTime == 0 {
+		eventTime = r.Time
+	}
+	if len(r.Key) > 0 && string(r.Key) != e.Metric {
+		return eventTime, metric.CodeKeyMismatch
+	}
+	return eventTime, l.Check(eventTime, r.Newest, r.Latest)
+}
+
+// A batch has no wire form: the runner fuses its consumer with the source. The SDK still encodes a few
+// elements, to show them, hence the coder. It does not decode: a runner that does not fuse would lose every event.
 func encodeBatch(b *Batch) []byte { return fmt.Appendf(nil, "%d records", len(b.Records)) }
 
-func decodeBatch([]byte) *Batch { return &Batch{} }
+var errBatch = errors.New("a batch of records has no wire form: the runner must fuse the step after ReadKafka with it")
+
+func decodeBatch([]byte) (*Batch, error) { return nil, errBatch }
 
 // Read reads a topic. The result must be consumed by a stage that shuffles:
 // Prism spins a whole core while a bundle of a stage without outputs runs.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"pulseboard/internal/clock"
 )
 
 // readers are kept for the whole process, since the SDK may call any DoFn
@@ -134,7 +136,7 @@ func (r *reader) discover(ctx context.Context, pos Position) {
 			return
 		}
 	}
-	for wait(ctx, discoverEvery) {
+	for clock.Sleep(ctx, discoverEvery) {
 		ids, err := r.broker.partitions(ctx)
 		if err != nil || r.options.ToEnd {
 			continue // The fetch loops report what is wrong with the broker.
@@ -174,7 +176,7 @@ func (r *reader) startAll(ctx context.Context, pos Position) []found {
 			readErrors.WithLabelValues("start").Inc()
 			slog.Warn("cannot look up where to begin reading; trying again", "topic", r.options.Topic, "error", err)
 		}
-		if !wait(ctx, delay) {
+		if !clock.Sleep(ctx, delay) {
 			return nil
 		}
 	}
@@ -210,16 +212,4 @@ func (r *reader) lookUp(ctx context.Context, pos Position) ([]found, error) {
 		fs = append(fs, f)
 	}
 	return fs, nil
-}
-
-// wait waits for d and returns true, or false when ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

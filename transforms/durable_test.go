@@ -188,7 +188,8 @@ func everything(k *keyGroup, slices int64) map[string][]aggregate.Acc {
 			out[group] = append(out[group], a)
 		}
 	})
-	k.store.Abandon(b)
+	k.store.Adopt(b)
+	k.store.Drop("m", "each")
 	return out
 }
 

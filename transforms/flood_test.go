@@ -28,7 +28,7 @@ func newFlood(t *testing.T, o SlideOptions, demands ...Demand) *flood {
 	t.Helper()
 	o.SliceMs, o.KeyGroups, o.RetainMs, o.AheadMs = 1000, floodGroups, 3_600_000, 3000
 	fl := &flood{live: newLive(), end: 1_763_892_000_000}
-	fl.f = PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: floodGroups, LatenessMs: 60_000, SkewMs: 2000}
+	fl.f = PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: floodGroups, Limits: metric.DefaultLimits()}
 	runs.Store(t.Name(), fl.live)
 	t.Cleanup(func() { runs.Delete(t.Name()) })
 	qs, bad := Compile(demands, 1000, floodGroups)

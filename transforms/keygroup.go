@@ -213,7 +213,7 @@ func (k *keyGroup) activate() {
 		if k.progress[q.key] != nil {
 			continue
 		}
-		if _, held := k.store.Oldest(q.metric); held {
+		if k.store.SeriesOf(q.metric) > 0 {
 			continue
 		}
 		b := k.build(q)
@@ -228,7 +228,7 @@ const slackSlices = 32
 
 func (k *keyGroup) build(q *query) *aggregate.Build {
 	span := (q.spanMs+k.options.AheadMs)/k.options.SliceMs + 2 + slackSlices
-	keep := (q.windowMs + HistoryLength*slices.Max(q.refreshMs)) / k.options.SliceMs
+	keep := (q.windowMs + results.HistoryLength*slices.Max(q.refreshMs)) / k.options.SliceMs
 	return k.store.Build(q.metric, q.selector, span, keep, q.match)
 }
 

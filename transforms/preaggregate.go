@@ -19,13 +19,12 @@ import (
 // slice of pipeline time and key group, which leave when the slice is whole. It is
 // fused with the source, which goes on from the end of a slice after a fault.
 type PreAggregateFn struct {
-	Run        string
-	SliceMs    int64
-	KeyGroups  int
-	Keys       Keys
-	LatenessMs int64 // An event older than the newest timestamp in its partition less this is dropped, and counted.
-	SkewMs     int64 // An event newer than that plus this is a dead letter.
-	Counted    bool  // Packets are counted from here to their key groups, which are all in this process.
+	Run       string
+	SliceMs   int64
+	KeyGroups int
+	Keys      Keys
+	Limits    metric.Limits // An event that is too late is dropped, and counted; one from the future is a dead letter.
+	Counted   bool          // Packets are counted from here to their key groups, which are all in this process.
 
 	held    *held
 	key     []byte
@@ -135,21 +134,17 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 	}
 	for i := range rec.Events {
 		e := &rec.Events[i]
-		at := e.Time
-		if at == 0 {
-			at = rec.Time
-		}
-		switch {
-		case len(rec.Key) > 0 && string(rec.Key) != e.Metric:
-			f.buryEvent(rec, e, metric.CodeKeyMismatch, "the record's key is not the metric_name")
-		case at > rec.Latest+f.SkewMs:
+		switch at, code := rec.Verdict(e, f.Limits); code {
+		case metric.CodeKeyMismatch:
+			f.buryEvent(rec, e, code, "the record's key is not the metric_name")
+		case metric.CodeFromTheFuture:
 			if at < since {
 				// Nobody knows how far ahead of what was not read it is; no complete window has it.
 				beforeStart.Inc()
 				continue
 			}
-			f.buryEvent(rec, e, metric.CodeFromTheFuture, "event_time is ahead of the newest timestamp in its partition")
-		case at < rec.Newest-f.LatenessMs:
+			f.buryEvent(rec, e, code, "event_time is ahead of the newest timestamp in its partition")
+		case metric.CodeTooLate:
 			tooLate.add(e.Metric, 1)
 		default:
 			f.key = e.Tags.AppendKey(aggregate.SeriesKey(f.key[:0], e.Metric))

@@ -15,7 +15,7 @@ import (
 // Of an event that is ahead of what a start has read, nobody knows whether it was so when it came: it is
 // left out when no complete window has it, and a dead letter else.
 func TestAheadOfWhatAStartHasRead(t *testing.T) {
-	f := PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: 1, LatenessMs: 60_000, SkewMs: 2000}
+	f := PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: 1, Limits: metric.DefaultLimits()}
 	t.Cleanup(func() { Close(t.Name()) })
 	f.StartBundle(nil, nil)
 	const start = int64(1_795_954_000_000)
@@ -47,7 +47,7 @@ func TestAheadOfWhatAStartHasRead(t *testing.T) {
 // Packets and dead letters leave with their slice when it is whole, slice by slice; what is
 // of a slice that is not stays with who reads it.
 func TestWholeSlicesLeave(t *testing.T) {
-	f := PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: 2, LatenessMs: 60_000, SkewMs: 2000}
+	f := PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: 2, Limits: metric.DefaultLimits()}
 	t.Cleanup(func() { Close(t.Name()) })
 	const start = int64(1_795_954_000_000)
 	var held, other any

@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"cmp"
 	"slices"
 
 	"pulseboard/aggregate"
@@ -74,22 +75,12 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 		qs.byGroup[g] = append(qs.byGroup[g], c)
 	}
 	for _, group := range qs.byGroup {
-		slices.SortFunc(group, func(a, b *query) int { return compare(a.key, b.key) })
+		slices.SortFunc(group, func(a, b *query) int { return cmp.Compare(a.key, b.key) })
 		for _, q := range group {
 			q.spanMs = spans[q.selector]
 		}
 	}
 	return qs, bad
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // extractor returns what computes a valid aggregation.

@@ -108,11 +108,8 @@ func (f *selectFn) ProcessElement(b *sources.Batch, emit func(string, Sample)) {
 		rec := &b.Records[i]
 		for j := range rec.Events {
 			e := &rec.Events[j]
-			at := e.Time
-			if at == 0 {
-				at = rec.Time
-			}
-			if len(rec.Key) > 0 && string(rec.Key) != e.Metric || f.Options.Limits.Check(at, rec.Newest) != "" {
+			at, code := rec.Verdict(e, f.Options.Limits)
+			if code != "" {
 				continue
 			}
 			for _, s := range f.queries[e.Metric] {

@@ -120,7 +120,7 @@ func (k *keyGroup) refill(ctx context.Context, key string, to Refilling) error {
 				tips[r] = end
 			}
 		}
-		windows = min(max(roundValues/max(groups, 1), firstWindows/3), HistoryLength)
+		windows = min(max(roundValues/max(groups, 1), firstWindows/3), results.HistoryLength)
 	}
 	return ctx.Err()
 }

@@ -30,7 +30,7 @@ var mutants = []mutant{
 	},
 	{
 		"a table is merged twice", "transforms/keygroup.go",
-		"\t\t\tk.store.Merge(t)\n\t\t\tdelete(k.pending, k.end)", "\t\t\tk.store.Merge(t)\n\t\t\tif k.end/k.options.SliceMs%7 == 0 {\n\t\t\t\tk.store.Merge(t)\n\t\t\t}\n\t\t\tdelete(k.pending, k.end)",
+		"\t\t\tk.take(t)\n\t\t\tdelete(k.pending, k.end)", "\t\t\tk.take(t)\n\t\t\tif k.end/k.options.SliceMs%7 == 0 {\n\t\t\t\tk.store.Merge(t)\n\t\t\t}\n\t\t\tdelete(k.pending, k.end)",
 	},
 	{
 		"windows begin a slice late", "transforms/queries.go",
@@ -45,24 +45,24 @@ var mutants = []mutant{
 		"return (k.since == 0 || start >= k.since) && ", "return ",
 	},
 	{
-		"too late events count", "transforms/preaggregate.go",
-		"case at < rec.Newest-f.LatenessMs:", "case at < rec.Newest-f.LatenessMs-100_000:",
+		"too late events count", "sources/read.go",
+		"l.Check(eventTime, r.Newest, r.Latest)", "l.Check(eventTime, r.Newest-100_000, r.Latest)",
 	},
 	{
-		"events of the future count", "transforms/preaggregate.go",
-		"case at > rec.Latest+f.SkewMs:", "case at > rec.Latest+f.SkewMs+100_000:",
+		"events of the future count", "sources/read.go",
+		"l.Check(eventTime, r.Newest, r.Latest)", "l.Check(eventTime, r.Newest, r.Latest+100_000)",
 	},
 	{
-		"late events are lost", "transforms/preaggregate.go",
-		"case at < rec.Newest-f.LatenessMs:", "case at < rec.Newest-f.LatenessMs/4:",
+		"late events are lost", "sources/read.go",
+		"l.Check(eventTime, r.Newest, r.Latest)", "l.Check(eventTime, r.Newest+l.Late.Milliseconds()*3/4, r.Latest)",
 	},
 	{
 		"a clock that is ahead counts", "sources/wrongclock.go",
 		"limit += o.SkewMs", "limit += math.MaxInt64 / 2",
 	},
 	{
-		"how late an event is counts from its producer's clock", "transforms/preaggregate.go",
-		"case at < rec.Newest-f.LatenessMs:", "case at < rec.Time-f.LatenessMs:",
+		"how late an event is counts from its producer's clock", "sources/read.go",
+		"l.Check(eventTime, r.Newest, r.Latest)", "l.Check(eventTime, r.Time, r.Latest)",
 	},
 	{
 		"what is aborted counts", "sources/transactions.go",

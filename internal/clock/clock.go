@@ -1,5 +1,5 @@
-// Package clock notices that the clock of this machine was set, or that it went on
-// while the machine slept.
+// Package clock waits, and notices that the clock of this machine was set, or that it
+// went on while the machine slept.
 package clock
 
 import (
@@ -75,3 +75,18 @@ func Elapsed(from, to time.Time) time.Duration { return to.Round(0).Sub(from.Rou
 
 // Longer is the time between two moments by the clock that says more.
 func Longer(from, to time.Time) time.Duration { return max(to.Sub(from), Elapsed(from, to)) }
+
+// Sleep waits, and reports false when ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 	"golang.org/x/sync/semaphore"
 
+	"pulseboard/internal/clock"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -171,7 +172,7 @@ func (s *audience) ramp(ctx context.Context) error {
 	begin := time.Now()
 	for i, c := range s.clients {
 		due := begin.Add(time.Duration(i) * every)
-		if !sleep(ctx, time.Until(due)) || s.hands.Acquire(ctx, 1) != nil {
+		if !clock.Sleep(ctx, time.Until(due)) || s.hands.Acquire(ctx, 1) != nil {
 			break
 		}
 		join := func() {
@@ -207,7 +208,7 @@ func (s *audience) join(ctx context.Context, c *client, due time.Time) {
 			return
 		}
 		var refused *refusal
-		if errors.As(err, &refused) && refused.final() || !sleep(ctx, c.wait()) {
+		if errors.As(err, &refused) && refused.final() || !clock.Sleep(ctx, c.wait()) {
 			break
 		}
 		c.attempt++
@@ -304,7 +305,7 @@ func (s *audience) comeBack(c *client) {
 		}
 	}()
 	c.resumed = true
-	for sleep(ctx, c.wait()) {
+	for clock.Sleep(ctx, c.wait()) {
 		c.attempt++
 		if s.hands.Acquire(ctx, 1) != nil {
 			return
@@ -413,7 +414,7 @@ func (s *audience) await(ctx context.Context, patience, limit time.Duration) (be
 			before, still = come, time.Now().Add(patience)
 		}
 		now := time.Now()
-		if behind == 0 || now.After(still) || now.After(end) || !sleep(ctx, 20*time.Millisecond) {
+		if behind == 0 || now.After(still) || now.After(end) || !clock.Sleep(ctx, 20*time.Millisecond) {
 			return behind
 		}
 	}
@@ -599,21 +600,6 @@ func handshakeError(base string, res *http.Response, err error) error {
 		text = "no source port is left: give more addresses with --gateway, or widen net.ipv4.ip_local_port_range"
 	}
 	return fmt.Errorf("cannot reach the gateway at %s: %w; %s", base, err, text)
-}
-
-// sleep waits, and reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // lossText lists why connections were lost.

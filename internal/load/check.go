@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"pulseboard/internal/clock"
 )
 
 // CheckReport compares what dashboards show with what was acknowledged.
@@ -73,7 +75,7 @@ func check(ctx context.Context, a *api, gateway string, c *Config, paths [][2]st
 					}
 					break
 				}
-				if !sleep(ctx, 100*time.Millisecond) {
+				if !clock.Sleep(ctx, 100*time.Millisecond) {
 					return nil, ctx.Err()
 				}
 			}

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pulseboard/internal/clock"
 	"pulseboard/internal/service"
 )
 
@@ -79,7 +80,7 @@ func (e *events) run(ctx, life context.Context) {
 	begin := time.Now()
 	for n := int64(0); ; n++ {
 		q := request{number: n, due: begin.Add(time.Duration(float64(n) * every))}
-		if !sleep(ctx, time.Until(q.due)) {
+		if !clock.Sleep(ctx, time.Until(q.due)) {
 			break
 		}
 		if i := int(n % int64(len(order))); i == 0 {
@@ -148,7 +149,7 @@ func (e *events) send(life context.Context, q request) {
 		}
 		wait := max(retryAfter, min(longestWait, shortestWait<<min(try, 10)))
 		wait += rand.N(wait/2 + 1) //nolint:gosec // It spreads load.
-		if time.Now().Add(wait).After(limit) || !sleep(life, wait) {
+		if time.Now().Add(wait).After(limit) || !clock.Sleep(life, wait) {
 			e.doubt(q, status, answer, err)
 			return
 		}

@@ -3,6 +3,8 @@ package load
 import (
 	"context"
 	"time"
+
+	"pulseboard/internal/clock"
 )
 
 // How often this process looks how late it is itself.
@@ -12,7 +14,7 @@ const probeEvery = 10 * time.Millisecond
 // the load's own machine must not be blamed on who is loaded. It is an open loop
 // too: while it is held up, all moments that pass are late.
 func probe(ctx context.Context, measuring func() bool, late *histogram) {
-	for due := time.Now().Add(probeEvery); sleep(ctx, time.Until(due)); due = due.Add(probeEvery) {
+	for due := time.Now().Add(probeEvery); clock.Sleep(ctx, time.Until(due)); due = due.Add(probeEvery) {
 		if measuring() {
 			late.record(time.Since(due))
 		}

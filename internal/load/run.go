@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"pulseboard/internal/clock"
 )
 
 // ErrInterrupted says that a run was ended before its time.
@@ -128,7 +130,7 @@ func (r *run) load(ctx context.Context) (*Report, error) {
 			defer close(sent)
 			r.events.run(sending, running)
 		}()
-		sleep(running, c.Warmup)
+		clock.Sleep(running, c.Warmup)
 	} else {
 		close(sent)
 	}
@@ -239,7 +241,7 @@ func (r *run) connect(ctx context.Context) error {
 		return err
 	}
 	limit := time.Now().Add(settleTime)
-	for s.whole.Load() < s.open.Load() && time.Now().Before(limit) && sleep(ctx, 20*time.Millisecond) {
+	for s.whole.Load() < s.open.Load() && time.Now().Before(limit) && clock.Sleep(ctx, 20*time.Millisecond) {
 	}
 	if s.open.Load() == 0 && ctx.Err() == nil {
 		return s.whyNone()
@@ -248,7 +250,7 @@ func (r *run) connect(ctx context.Context) error {
 		r.note(fmt.Sprintf("%d of %d connections did not have all their snapshots %v after the last one was opened", open-whole, open, settleTime))
 	}
 	r.say("%d connections are open; warming up for %v", s.open.Load(), c.Warmup)
-	sleep(ctx, c.Warmup)
+	clock.Sleep(ctx, c.Warmup)
 	r.connected, r.heapUp = r.look(append(own(), c.Pids...)), r.heaps(ctx)
 	return nil
 }
@@ -276,7 +278,7 @@ func (r *run) measure(ctx context.Context) {
 	begin := time.Now()
 	r.setMeasuring(true)
 	for n, left := 1, c.For; left > 0 && ctx.Err() == nil; n, left = n+1, c.For-time.Since(begin) {
-		if !sleep(ctx, min(left, progressTime)) || time.Since(begin) >= c.For {
+		if !clock.Sleep(ctx, min(left, progressTime)) || time.Since(begin) >= c.For {
 			break
 		}
 		r.say("%s", r.progressLine(time.Since(begin)))
