@@ -69,25 +69,3 @@ func (a *Acc) Reset() {
 
 // Sketched reports whether the sketch holds every event: only then is a percentile whole.
 func (a *Acc) Sketched() bool { return a.Sketch.Count() == a.Count }
-
-// Extract computes one aggregation. It returns false where there is no value:
-// the average, the minimum and the maximum of no events.
-type Extract func(a *Acc) (float64, bool)
-
-// Extractor returns the aggregation of that name: sum, avg, max, min or count.
-// Percentiles have parameters, see Percentile.
-func Extractor(name string) (Extract, bool) {
-	switch name {
-	case "sum":
-		return sum, true
-	case "avg":
-		return avg, true
-	case "max":
-		return maximum, true
-	case "min":
-		return minimum, true
-	case "count":
-		return count, true
-	}
-	return nil, false
-}

@@ -156,11 +156,7 @@ func aggregation(o object) metric.Aggregation {
 	s, ok := o.stringMember("aggregation")
 	a := metric.Aggregation(s)
 	if _, there := o.value("aggregation"); !there {
-		names := make([]string, 0, 8)
-		for _, x := range metric.Aggregations() {
-			names = append(names, string(x))
-		}
-		o.faults.add(o.pointer("aggregation"), codeRequired, "aggregation is missing: use one of %s, or a percentile such as p95", strings.Join(names, ", "))
+		o.faults.add(o.pointer("aggregation"), codeRequired, "aggregation is missing: %s", metric.AggregationsForPeople())
 	}
 	if ok {
 		if err := a.Validate(); err != nil {

@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"pulseboard/aggregate"
 )
 
 // Aggregation names what is computed over a window: one of Aggregations, or a
 // percentile p0 to p100, such as p50 or p99.9.
 type Aggregation string
 
-// The aggregations that are served besides percentiles.
+// Some of the aggregations of aggregate.Aggregations, for those who ask for one of them.
 const (
 	Sum   Aggregation = "sum"
 	Avg   Aggregation = "avg"
@@ -22,7 +24,13 @@ const (
 )
 
 // Aggregations returns all aggregations but percentiles, in the order in which they are shown to people.
-func Aggregations() []Aggregation { return []Aggregation{Sum, Avg, Max, Min, Count} }
+func Aggregations() []Aggregation {
+	all := make([]Aggregation, 0, 8)
+	for _, a := range aggregate.Aggregations() {
+		all = append(all, Aggregation(a.Name))
+	}
+	return all
+}
 
 var errPercentile = errors.New("a percentile is p0 to p100, written with at most six decimals and without needless zeros, such as p50 or p99.9")
 
@@ -34,11 +42,16 @@ func (a Aggregation) Validate() error {
 	if len(a) > 1 && a[0] == 'p' && (a[1] >= '0' && a[1] <= '9' || a[1] == '.' || a[1] == '-') {
 		return fmt.Errorf("unknown aggregation %q: %w", string(a), errPercentile)
 	}
-	names := make([]string, 0, 5)
-	for _, x := range Aggregations() {
-		names = append(names, string(x))
+	return fmt.Errorf("unknown aggregation %q: %s", string(a), AggregationsForPeople())
+}
+
+// AggregationsForPeople says which ones there are.
+func AggregationsForPeople() string {
+	names := make([]string, 0, 8)
+	for _, a := range Aggregations() {
+		names = append(names, string(a))
 	}
-	return fmt.Errorf("unknown aggregation %q: use one of %s, or a percentile such as p95", string(a), strings.Join(names, ", "))
+	return "use one of " + strings.Join(names, ", ") + ", or a percentile such as p95"
 }
 
 const maxDecimals = 6

@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { listMetrics, messageOf } from "../../api/client";
 import type { Metric, Widget, WidgetCost } from "../../api/types";
+import { AGGREGATIONS } from "../../model/aggregations";
 import { CHARTS } from "../../model/dashboard";
 import { nameOf, type PathText } from "../../model/draft";
 import { formatOne } from "../../model/number";
@@ -10,7 +11,6 @@ import { filterOf, getAt, OPERATORS, rowsOf, setAt, shapeFault, tabOf, TABS, typ
 import { Field, SelectField, TextField } from "../../ui/field";
 import { Combo, Multi, NumberField, Rows, walk, type Choice } from "./fields";
 
-const AGGREGATIONS = ["avg", "sum", "max", "min", "count", "percentile"];
 const LEVELS = ["ok", "warn", "crit"];
 const CATALOG_WAIT_MS = 150;
 /** A metric may arrive while the drawer is open. */
@@ -189,7 +189,7 @@ function Query({ form }: { readonly form: Form }) {
       <SelectField
         label="Aggregation"
         value={percentile === undefined ? aggregation : "percentile"}
-        options={AGGREGATIONS.map((one) => [one, one])}
+        options={[...AGGREGATIONS, "percentile"].map((one) => [one, one])}
         onValue={(value) => form.set("aggregation", value === "percentile" ? "p95" : value)}
         {...(percentile === undefined ? form.at("aggregation") : {})}
       />

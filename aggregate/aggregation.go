@@ -1,0 +1,50 @@
+package aggregate
+
+// Aggregation is something that a window can be asked for by a name.
+type Aggregation struct {
+	Name    string
+	Extract Extract
+}
+
+//go:generate go run ../tools/aggregations ..
+
+// Aggregations returns all but percentiles, which have a number (see Percentile), in the order in which people
+// are shown them. A further one is a line here and a function; what lists their names is generated from this table.
+func Aggregations() []Aggregation {
+	return []Aggregation{
+		{"sum", sum},
+		{"avg", avg},
+		{"max", maximum},
+		{"min", minimum},
+		{"count", count},
+	}
+}
+
+// Extract computes one aggregation. It returns false where there is no value:
+// the average, the minimum and the maximum of no events.
+type Extract func(a *Acc) (float64, bool)
+
+// Extractor returns the aggregation of that name.
+func Extractor(name string) (Extract, bool) {
+	for _, a := range Aggregations() {
+		if a.Name == name {
+			return a.Extract, true
+		}
+	}
+	return nil, false
+}
+
+// sum of no events is 0. A sum that overflowed is infinite, which a result shows as null.
+func sum(a *Acc) (float64, bool) { return a.Sum, true }
+
+// avg of no events is absent.
+func avg(a *Acc) (float64, bool) { return a.Sum / float64(max(a.Count, 1)), a.Count > 0 }
+
+// maximum of no events is absent.
+func maximum(a *Acc) (float64, bool) { return a.Max, a.Count > 0 }
+
+// minimum of no events is absent.
+func minimum(a *Acc) (float64, bool) { return a.Min, a.Count > 0 }
+
+// count of no events is 0.
+func count(a *Acc) (float64, bool) { return float64(a.Count), true }
