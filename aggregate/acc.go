@@ -9,10 +9,20 @@ type Acc struct {
 	Max    float64
 	Newest int64 // Event time of the newest event, epoch ms.
 
-	// Sketch holds the values for percentiles, of as many events as were added
-	// with AddSketched: none while no query wants them. It belongs to this Acc alone.
-	Sketch *Sketch
+	// What only some queries need, of as many events as were added with the need: none while no query
+	// wants it. It belongs to this Acc alone.
+	Sketch  *Sketch  // The values, for percentiles.
+	Moments *Moments // For the standard deviation.
 }
+
+// Needs says what accumulators must hold besides count, sum, min, max and newest.
+type Needs uint8
+
+// What is needed by some aggregations.
+const (
+	NeedSketch Needs = 1 << iota
+	NeedMoments
+)
 
 // Add counts one event.
 func (a *Acc) Add(value float64, eventTime int64) {
@@ -27,13 +37,21 @@ func (a *Acc) Add(value float64, eventTime int64) {
 	a.Newest = max(a.Newest, eventTime)
 }
 
-// AddSketched counts one event, and its value for percentiles.
-func (a *Acc) AddSketched(value float64, eventTime int64) {
+// AddFor counts one event, also in what is needed.
+func (a *Acc) AddFor(n Needs, value float64, eventTime int64) {
 	a.Add(value, eventTime)
-	if a.Sketch == nil {
-		a.Sketch = new(Sketch)
+	if n&NeedSketch != 0 {
+		if a.Sketch == nil {
+			a.Sketch = new(Sketch)
+		}
+		a.Sketch.Add(value)
 	}
-	a.Sketch.Add(value)
+	if n&NeedMoments != 0 {
+		if a.Moments == nil {
+			a.Moments = new(Moments)
+		}
+		a.Moments.Add(value)
+	}
 }
 
 // Merge adds the events of b to a. b is not changed, and shares nothing with a afterwards.
@@ -47,6 +65,12 @@ func (a *Acc) Merge(b *Acc) {
 		}
 		a.Sketch.Merge(b.Sketch)
 	}
+	if b.Moments != nil {
+		if a.Moments == nil {
+			a.Moments = new(Moments)
+		}
+		a.Moments.Merge(b.Moments)
+	}
 	if a.Count == 0 {
 		a.Count, a.Sum, a.Min, a.Max, a.Newest = b.Count, b.Sum, b.Min, b.Max, b.Newest
 		return
@@ -58,14 +82,26 @@ func (a *Acc) Merge(b *Acc) {
 	a.Newest = max(a.Newest, b.Newest)
 }
 
-// Reset makes a the accumulator of no events, and keeps the memory of its sketch.
+// Reset makes a the accumulator of no events, and keeps the memory of what it holds by need.
 func (a *Acc) Reset() {
-	s := a.Sketch
-	if s != nil {
-		s.Reset()
+	if a.Sketch != nil {
+		a.Sketch.Reset()
 	}
-	*a = Acc{Sketch: s}
+	if a.Moments != nil {
+		*a.Moments = Moments{}
+	}
+	*a = Acc{Sketch: a.Sketch, Moments: a.Moments}
 }
 
-// Sketched reports whether the sketch holds every event: only then is a percentile whole.
-func (a *Acc) Sketched() bool { return a.Sketch.Count() == a.Count }
+// Has reports whether what is needed holds every event: only then is what needs it whole.
+func (a *Acc) Has(n Needs) bool {
+	return (n&NeedSketch == 0 || a.Sketch.Count() == a.Count) && (n&NeedMoments == 0 || a.Moments.count() == a.Count)
+}
+
+// needed is how many bytes a holds besides itself.
+func (a *Acc) needed() int64 {
+	if a.Moments == nil {
+		return int64(a.Sketch.Size())
+	}
+	return int64(a.Sketch.Size()) + momentsSize
+}

@@ -4,6 +4,7 @@ package aggregate
 type Aggregation struct {
 	Name    string
 	Extract Extract
+	Needs   Needs
 }
 
 //go:generate go run ../tools/aggregations ..
@@ -12,26 +13,26 @@ type Aggregation struct {
 // are shown them. A further one is a line here and a function; what lists their names is generated from this table.
 func Aggregations() []Aggregation {
 	return []Aggregation{
-		{"sum", sum},
-		{"avg", avg},
-		{"max", maximum},
-		{"min", minimum},
-		{"count", count},
+		{"sum", sum, 0},
+		{"avg", avg, 0},
+		{"max", maximum, 0},
+		{"min", minimum, 0},
+		{"count", count, 0},
 	}
 }
 
 // Extract computes one aggregation. It returns false where there is no value:
-// the average, the minimum and the maximum of no events.
+// the average, the extremes and the deviation of no events.
 type Extract func(a *Acc) (float64, bool)
 
-// Extractor returns the aggregation of that name.
-func Extractor(name string) (Extract, bool) {
+// Named returns the aggregation of that name.
+func Named(name string) (Aggregation, bool) {
 	for _, a := range Aggregations() {
 		if a.Name == name {
-			return a.Extract, true
+			return a, true
 		}
 	}
-	return nil, false
+	return Aggregation{}, false
 }
 
 // sum of no events is 0. A sum that overflowed is infinite, which a result shows as null.

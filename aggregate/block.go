@@ -9,9 +9,9 @@ import (
 // block is some slices of one series, packed: an hour of many series must fit
 // into memory. It is never changed, so that a reader may hold it without a lock.
 //
-// Per slice: how far its index is above the one before, the count and whether
-// there is a sketch, how far its newest event is above that of the one before,
-// the sum, minimum and maximum (of one event its value only), the sketch.
+// Per slice: how far its index is above the one before, the count and whether there
+// are moments and a sketch, how far its newest event is above that of the one before,
+// the sum, minimum and maximum (of one event its value only), the moments, the sketch.
 type block struct {
 	first, last int64 // Slices.
 	cells       int
@@ -44,11 +44,21 @@ func (p *packer) add(slice int64, a *Acc) {
 	p.cells++
 }
 
+// The lowest bits of the head of a packed accumulator, below its count.
+const (
+	hasSketch  = 1
+	hasMoments = 2
+	headBits   = 2
+)
+
 // appendPackedAcc packs an accumulator; newest is the newest event time of the one before.
 func appendPackedAcc(dst []byte, a *Acc, newest *int64) []byte {
-	head := uint64(a.Count) << 1
+	head := uint64(a.Count) << headBits
 	if a.Sketch.Count() > 0 {
-		head |= 1
+		head |= hasSketch
+	}
+	if a.Moments.count() > 0 {
+		head |= hasMoments
 	}
 	dst = binary.AppendUvarint(dst, head)
 	dst = binary.AppendVarint(dst, a.Newest-*newest)
@@ -57,27 +67,48 @@ func appendPackedAcc(dst []byte, a *Acc, newest *int64) []byte {
 	if a.Count != 1 {
 		dst = appendFloat(dst, a.Min)
 		dst = appendFloat(dst, a.Max)
+		if head&hasMoments != 0 { // Those of one event follow from its value.
+			dst = binary.AppendVarint(dst, a.Count-a.Moments.Count)
+			dst = appendFloat(dst, a.Moments.Mean)
+			dst = appendFloat(dst, a.Moments.Squares)
+		}
 	}
-	if head&1 == 1 {
+	if head&hasSketch != 0 {
 		dst = a.Sketch.append(dst)
 	}
 	return dst
 }
 
-// packedAcc reads what appendPackedAcc wrote.
-func (r *reader) packedAcc(newest *int64) (a Acc) {
+// reused is memory for what an accumulator holds by need, which is used for one after the other.
+type reused struct {
+	sketch  Sketch
+	moments Moments
+}
+
+// packedAcc reads what appendPackedAcc wrote into a; what it holds by need is in m, or new where that is nil.
+func (r *reader) packedAcc(a *Acc, newest *int64, m *reused) {
 	head := r.uvarint()
 	*newest += r.varint()
-	a.Count, a.Newest = int64(head>>1), *newest
+	*a = Acc{Count: int64(head >> headBits), Newest: *newest}
 	a.Sum = r.packedFloat()
 	a.Min, a.Max = a.Sum, a.Sum
 	if a.Count != 1 {
 		a.Min, a.Max = r.packedFloat(), r.packedFloat()
 	}
-	if head&1 == 1 {
-		a.Sketch = r.sketch()
+	if m == nil && head&(hasMoments|hasSketch) != 0 {
+		m = new(reused)
 	}
-	return a
+	if head&hasMoments != 0 {
+		a.Moments = &m.moments
+		*a.Moments = Moments{Count: 1, Mean: a.Sum}
+		if a.Count != 1 {
+			*a.Moments = Moments{a.Count - r.varint(), r.packedFloat(), r.packedFloat()}
+		}
+	}
+	if head&hasSketch != 0 {
+		a.Sketch = &m.sketch
+		r.into(a.Sketch)
+	}
 }
 
 // unpack gives the slices of a block one by one.
@@ -86,8 +117,8 @@ type unpack struct {
 	slice  int64
 	left   int
 	newest int64
-	cell   cell // The current one; its sketch is used again for the next.
-	sketch Sketch
+	cell   cell // The current one.
+	memory reused
 }
 
 // open begins with a block.
@@ -103,19 +134,7 @@ func (u *unpack) next() bool {
 	}
 	u.left--
 	u.slice += int64(u.uvarint())
-	head := u.uvarint()
-	u.newest += u.varint()
-	a := &u.cell.acc
-	a.Count, a.Newest, a.Sketch = int64(head>>1), u.newest, nil
-	a.Sum = u.packedFloat()
-	a.Min, a.Max = a.Sum, a.Sum
-	if a.Count != 1 {
-		a.Min, a.Max = u.packedFloat(), u.packedFloat()
-	}
-	if head&1 == 1 {
-		u.into(&u.sketch)
-		a.Sketch = &u.sketch
-	}
+	u.packedAcc(&u.cell.acc, &u.newest, &u.memory)
 	u.cell.slice = u.slice
 	return true
 }

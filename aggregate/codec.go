@@ -6,10 +6,10 @@ import (
 	"math"
 )
 
-const accVersion = 1
+const accVersion = 2
 
 // AppendAcc appends the wire form of an accumulator: a version, then count,
-// sum, min, max, newest event time and sketch.
+// sum, min, max, newest event time, sketch and moments.
 func AppendAcc(dst []byte, a *Acc) []byte { return appendAcc(append(dst, accVersion), a) }
 
 func appendAcc(b []byte, a *Acc) []byte {
@@ -19,9 +19,16 @@ func appendAcc(b []byte, a *Acc) []byte {
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Max))
 	b = binary.AppendVarint(b, a.Newest)
 	if a.Sketch == nil {
-		return append(b, 0)
+		b = append(b, 0)
+	} else {
+		b = a.Sketch.append(b)
 	}
-	return a.Sketch.append(b)
+	b = binary.AppendUvarint(b, uint64(a.Moments.count()))
+	if a.Moments.count() > 0 {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Moments.Mean))
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(a.Moments.Squares))
+	}
+	return b
 }
 
 var errAcc = errors.New("not an encoded accumulator")
@@ -34,6 +41,9 @@ func DecodeAcc(b []byte) (Acc, error) {
 	r := reader{b: b[1:]}
 	a := r.acc()
 	a.Sketch = r.sketch()
+	if n := r.uvarint(); n > 0 {
+		a.Moments = &Moments{int64(n), r.float(), r.float()}
+	}
 	if r.bad || len(r.b) > 0 {
 		return Acc{}, errAcc
 	}

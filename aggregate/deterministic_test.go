@@ -31,7 +31,7 @@ func nearLimits(r *rand.Rand, length int64) log {
 		for range r.IntN(8) {
 			tags := fmt.Sprintf("a=%d,b=%d", phase*5+r.IntN(9), r.IntN(3))
 			slice := at - int64(r.IntN(3)*r.IntN(8))
-			l[at].AddSketched(slice, key(fmt.Sprint("m", r.IntN(2)), tags), float64(r.IntN(1000))*0.1, slice*1000)
+			l[at].AddFor(aggregate.NeedSketch, slice, key(fmt.Sprint("m", r.IntN(2)), tags), float64(r.IntN(1000))*0.1, slice*1000)
 		}
 	}
 	return l

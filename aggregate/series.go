@@ -12,7 +12,7 @@ type series struct {
 	sealed []block // Rising.
 	packed int64   // Bytes in them.
 	open   []cell  // Rising by slice, none twice, all above the sealed ones.
-	sketch int64   // Bytes in the sketches of these.
+	needed int64   // Bytes that these hold by need.
 	feeds  []feed
 }
 
@@ -56,13 +56,13 @@ func (sr *series) add(slice int64, a *Acc, scratch *[]byte) {
 		sr.open = slices.Insert(sr.open, i, cell{slice: slice})
 	}
 	acc := &sr.open[i].acc
-	if a.Sketch == nil {
+	if a.Sketch == nil && a.Moments == nil {
 		acc.Merge(a)
 		return
 	}
-	before := acc.Sketch.Size()
+	before := acc.needed()
 	acc.Merge(a)
-	sr.sketch += int64(acc.Sketch.Size() - before)
+	sr.needed += acc.needed() - before
 }
 
 // seal packs the older ones of the open slices.
@@ -72,7 +72,7 @@ func (sr *series) seal(scratch *[]byte) {
 	sr.sealed = append(sr.sealed, b)
 	sr.packed += blockBytes(b)
 	for i := range sr.open[:blockCells] {
-		sr.sketch -= int64(sr.open[i].acc.Sketch.Size())
+		sr.needed -= sr.open[i].acc.needed()
 	}
 	sr.open = slices.Delete(sr.open, 0, blockCells)
 }
@@ -132,7 +132,7 @@ func (sr *series) oldest() int64 {
 // asked for before and after each change.
 func (sr *series) size() int64 {
 	return seriesSize + allocated(len(sr.tags)) + int64(cap(sr.open))*cellSize +
-		int64(cap(sr.sealed))*blockSize + int64(cap(sr.feeds))*feedSize + sr.packed + sr.sketch
+		int64(cap(sr.sealed))*blockSize + int64(cap(sr.feeds))*feedSize + sr.packed + sr.needed
 }
 
 const (

@@ -43,7 +43,7 @@ func TestPercentilesAgainstSortedValues(t *testing.T) {
 		values := randomValues(r, 1+r.IntN(600))
 		parts := make([]aggregate.Acc, 1+r.IntN(20))
 		for _, v := range values {
-			parts[r.IntN(len(parts))].AddSketched(v, 1)
+			parts[r.IntN(len(parts))].AddFor(aggregate.NeedSketch, v, 1)
 		}
 		for len(parts) > 1 {
 			i := r.IntN(len(parts) - 1)
@@ -61,7 +61,7 @@ func TestPercentilesAgainstSortedValues(t *testing.T) {
 				t.Fatalf("seed %d: p%d of %d values is %v, want %v", seed, of, len(values), got, want)
 			}
 		}
-		if !parts[0].Sketched() {
+		if !parts[0].Has(aggregate.NeedSketch) {
 			t.Fatalf("seed %d: the sketch holds %d of %d", seed, parts[0].Sketch.Count(), parts[0].Count)
 		}
 	}
@@ -70,7 +70,7 @@ func TestPercentilesAgainstSortedValues(t *testing.T) {
 func TestPercentileRanks(t *testing.T) {
 	var a aggregate.Acc
 	for v := range 101 {
-		a.AddSketched(float64(v+1), 1)
+		a.AddFor(aggregate.NeedSketch, float64(v+1), 1)
 	}
 	for _, c := range []struct {
 		of, outOf uint64
@@ -91,10 +91,10 @@ func TestPercentileRanks(t *testing.T) {
 // Merging into an accumulator must leave the other one alone, now and later.
 func TestMergeSharesNothing(t *testing.T) {
 	var a, b aggregate.Acc
-	b.AddSketched(1, 1)
+	b.AddFor(aggregate.NeedSketch, 1, 1)
 	a.Merge(&b)
-	a.AddSketched(2, 2)
-	a.AddSketched(1, 2)
+	a.AddFor(aggregate.NeedSketch, 2, 2)
+	a.AddFor(aggregate.NeedSketch, 1, 2)
 	if b.Count != 1 || b.Sketch.Count() != 1 {
 		t.Errorf("b holds %d events, its sketch %d", b.Count, b.Sketch.Count())
 	}
@@ -107,7 +107,7 @@ func TestMergeSharesNothing(t *testing.T) {
 func FuzzDecodeTable(f *testing.F) {
 	table := aggregate.Table{}
 	for i, v := range []float64{0, 1, -1, math.MaxFloat64, 5e-324, -12.5} {
-		table.AddSketched(int64(i/2), key("m", "x"), v, int64(i))
+		table.AddFor(aggregate.NeedSketch, int64(i/2), key("m", "x"), v, int64(i))
 	}
 	f.Add(aggregate.EncodeTable(table))
 	f.Add([]byte("\x01\x01\x06\x01\x02\x01m\x02\x00\x00\x00\x00\x00\x00\x08@\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\x00@\xd0\x0f"))
@@ -163,7 +163,7 @@ func BenchmarkSketchMerge(b *testing.B) {
 func BenchmarkSketchPercentile(b *testing.B) {
 	var a aggregate.Acc
 	for _, v := range benchmarkValues(10_000) {
-		a.AddSketched(v, 0)
+		a.AddFor(aggregate.NeedSketch, v, 0)
 	}
 	p95 := aggregate.Percentile(95, 100)
 	b.ReportAllocs()

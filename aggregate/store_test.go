@@ -75,7 +75,7 @@ func TestStoreAgainstOracle(t *testing.T) {
 			table := aggregate.Table{}
 			for range r.IntN(6) {
 				e := event{now - r.Int64N(late), string([]byte{'a' + byte(r.IntN(3)), 'w' + byte(r.IntN(3))}), float64(r.IntN(2000)-1000) / 8}
-				table.AddSketched(e.slice, key("m", e.tags), e.value, e.slice*1000)
+				table.AddFor(aggregate.NeedSketch, e.slice, key("m", e.tags), e.value, e.slice*1000)
 				events = append(events, e)
 			}
 			s.Merge(table)
@@ -119,7 +119,7 @@ func checkMedian(t *testing.T, group string, a *aggregate.Acc, events []event, f
 	}
 	slices.Sort(values)
 	want := values[(len(values)-1)/2]
-	if got, ok := aggregate.Percentile(50, 100)(a); !ok || !a.Sketched() || math.Abs(got-want) > aggregate.SketchError*math.Abs(want) {
+	if got, ok := aggregate.Percentile(50, 100)(a); !ok || !a.Has(aggregate.NeedSketch) || math.Abs(got-want) > aggregate.SketchError*math.Abs(want) {
 		t.Fatalf("median of group %s [%d,%d) is %v of %d, want %v of %d", group, from, to, got, a.Sketch.Count(), want, len(values))
 	}
 }
@@ -149,7 +149,7 @@ func TestBuildWhileEventsCome(t *testing.T) {
 		table := aggregate.Table{}
 		for range n {
 			e := event{now - r.Int64N(40), string([]byte{'a' + byte(r.IntN(20)), 'w'}), float64(r.IntN(1000))}
-			table.AddSketched(e.slice, key("m", e.tags), e.value, e.slice*1000)
+			table.AddFor(aggregate.NeedSketch, e.slice, key("m", e.tags), e.value, e.slice*1000)
 			events = append(events, e)
 		}
 		s.Merge(table)
@@ -243,10 +243,10 @@ func TestTableCodec(t *testing.T) {
 
 // A table as it was encoded, byte by byte: runners hold tables in state.
 func TestTableGolden(t *testing.T) {
-	const golden = "\x03\x01\x06\x01\x01m\x01\x00\x05\xd0\x0f\x19\t\x11\x02\x80\xf1\x04\x01F\x01"
+	const golden = "\x04\x01\x06\x01\x01m\x01\x00\t\xd0\x0f\x19\t\x11\x02\x80\xf1\x04\x01F\x01"
 	table := aggregate.Table{}
-	table.AddSketched(3, key("m", ""), 1, 900)
-	table.AddSketched(3, key("m", ""), 2, 1000)
+	table.AddFor(aggregate.NeedSketch, 3, key("m", ""), 1, 900)
+	table.AddFor(aggregate.NeedSketch, 3, key("m", ""), 2, 1000)
 	if got := string(aggregate.EncodeTable(table)); got != golden {
 		t.Errorf("encoded form is %q, was %q", got, golden)
 	}
@@ -254,10 +254,10 @@ func TestTableGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := got[3][string(key("m", ""))]; a.Count != 2 || a.Sum != 3 || !a.Sketched() {
+	if a := got[3][string(key("m", ""))]; a.Count != 2 || a.Sum != 3 || !a.Has(aggregate.NeedSketch) {
 		t.Errorf("it reads as %+v", a)
 	}
-	if _, err := aggregate.DecodeTable([]byte("\x02" + golden[1:])); !errors.Is(err, aggregate.ErrTable) {
+	if _, err := aggregate.DecodeTable([]byte("\x03" + golden[1:])); !errors.Is(err, aggregate.ErrTable) {
 		t.Errorf("a table of another version: %v", err)
 	}
 }

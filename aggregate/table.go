@@ -16,9 +16,9 @@ func (t Table) Add(slice int64, series []byte, value float64, eventTime int64) {
 	t.acc(slice, series).Add(value, eventTime)
 }
 
-// AddSketched is Add for series of which percentiles are wanted.
-func (t Table) AddSketched(slice int64, series []byte, value float64, eventTime int64) {
-	t.acc(slice, series).AddSketched(value, eventTime)
+// AddFor is Add for series of which more is needed.
+func (t Table) AddFor(n Needs, slice int64, series []byte, value float64, eventTime int64) {
+	t.acc(slice, series).AddFor(n, value, eventTime)
 }
 
 func (t Table) acc(slice int64, series []byte) *Acc {
@@ -69,7 +69,7 @@ func (t Table) Count() int64 {
 func (t Table) Bytes() (n int64) {
 	for _, row := range t {
 		for series, a := range row {
-			n += int64(len(series)) + accSize + mapSlot + int64(a.Sketch.Size())
+			n += int64(len(series)) + accSize + mapSlot + a.needed()
 		}
 	}
 	return n
@@ -104,7 +104,7 @@ func CutSeriesKey(series string) (metric, tags string, ok bool) {
 }
 
 // tableVersion is the first byte of an encoded table. Another form gets another number.
-const tableVersion = 3
+const tableVersion = 4
 
 // EncodeTable returns the wire form: version, then per slice its index and its
 // metrics, then per metric its name and its series, then per series its tags,
@@ -187,11 +187,11 @@ func (r *reader) row(metrics uint64) map[string]*Acc {
 		accs := make([]Acc, 0, min(n, 1<<16)) // One allocation for a metric.
 		for range n {
 			key = append(key[:name], r.text()...)
-			a := r.packedAcc(&newest)
+			accs = append(accs, Acc{})
+			r.packedAcc(&accs[len(accs)-1], &newest, nil)
 			if r.bad {
 				return row
 			}
-			accs = append(accs, a)
 			row[string(key)] = &accs[len(accs)-1]
 		}
 	}

@@ -42,7 +42,7 @@ func kinds() map[string]func(*rand.Rand) float64 {
 func TestTableIsRead(t *testing.T) {
 	for name, value := range kinds() {
 		table := minute(value)
-		table.AddSketched(3, aggregate.SeriesKey(nil, "late"), 1.5, 3500)
+		table.AddFor(aggregate.NeedSketch, 3, aggregate.SeriesKey(nil, "late"), 1.5, 3500)
 		got, err := aggregate.DecodeTable(aggregate.EncodeTable(table))
 		if err != nil || !reflect.DeepEqual(got, table) {
 			t.Errorf("%s: %d events, %v; want %d", name, got.Count(), err, table.Count())

@@ -23,8 +23,8 @@ type Tree struct {
 	next   int64 // The chunk after the newest one held.
 	begun  bool
 
-	cells    int  // Capacity of all chunks together.
-	sketched bool // Some slice has a sketch.
+	cells  int  // Capacity of all chunks together.
+	needed bool // Some slice holds something by need.
 }
 
 // chunk is the slices with events of a chunk, rising.
@@ -61,7 +61,7 @@ func (t *Tree) load(slice int64, a *Acc) bool {
 	if at < t.next-n {
 		return false
 	}
-	t.sketched = t.sketched || a.Sketch != nil
+	t.needed = t.needed || a.Sketch != nil || a.Moments != nil
 	c := &t.chunks[mod(at, n)]
 	before := cap(*c)
 	c.merge(slice, a)
@@ -239,26 +239,22 @@ func (t *Tree) copyFrom(o *Tree) {
 		}
 		t.cells += len(c)
 	}
-	t.sketched = o.sketched
+	t.needed = o.needed
 	t.build()
 }
 
 // size is about how many bytes of memory t takes.
 func (t *Tree) size() int64 {
 	n := int64(unsafe.Sizeof(*t)) + int64(len(t.nodes))*accSize + int64(len(t.chunks))*int64(unsafe.Sizeof(chunk{})) + int64(t.cells)*cellSize
-	if !t.sketched {
+	if !t.needed {
 		return n
 	}
 	for i := range t.nodes {
-		if s := t.nodes[i].Sketch; s != nil {
-			n += int64(s.Size())
-		}
+		n += t.nodes[i].needed()
 	}
 	for _, c := range t.chunks {
 		for i := range c {
-			if s := c[i].acc.Sketch; s != nil {
-				n += int64(s.Size())
-			}
+			n += c[i].acc.needed()
 		}
 	}
 	return n

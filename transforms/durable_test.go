@@ -115,7 +115,7 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 		p := Packet{Table: aggregate.Table{}}
 		for range 5 {
 			key := metric.NewTags(map[string]string{"host": fmt.Sprint("h", r.IntN(3))}).AppendKey(aggregate.SeriesKey(nil, "m"))
-			p.Table.AddSketched(second, key, float64(r.IntN(100)), second*1000+500)
+			p.Table.AddFor(aggregate.NeedSketch, second, key, float64(r.IntN(100)), second*1000+500)
 		}
 		return p
 	}
@@ -340,13 +340,13 @@ func TestStateGolden(t *testing.T) {
 	o := SlideOptions{SliceMs: 1000, RetainMs: 40_000}
 	store := aggregate.NewStore(aggregate.Options{Retain: 40})
 	table := aggregate.Table{}
-	table.AddSketched(3, aggregate.SeriesKey(nil, "m"), 1, 900)
+	table.AddFor(aggregate.NeedSketch, 3, aggregate.SeriesKey(nil, "m"), 1, 900)
 	store.Merge(table)
-	const packet = "\xd0\x0f\n\x03\x01\x06\x01\x01m\x01\x00\x03\x88\x0e\t\x01\x80\xf1\x04\x01"
+	const packet = "\xd0\x0f\n\x04\x01\x06\x01\x01m\x01\x00\x05\x88\x0e\t\x01\x80\xf1\x04\x01"
 	if got := string(logged{1000, 5, aggregate.EncodeTable(table)}.encode()); got != packet {
 		t.Errorf("a packet is %q, was %q", got, packet)
 	}
-	const history = "\xd0\x0f\n\x05\x01m\x01\x00\x01\x06\x00\x03\x88\x0e\t\x01\x80\xf1\x04\x01\x00"
+	const history = "\xd0\x0f\n\x06\x01m\x01\x00\x01\x06\x00\x05\x88\x0e\t\x01\x80\xf1\x04\x01\x00"
 	text, cells := store.AppendHistory(nil, nothingPacked, 3)
 	if got := string(logged{1000, 5, text}.encode()); got != history || cells != 1 {
 		t.Errorf("a history is %q of %d slices, was %q", got, cells, history)

@@ -272,7 +272,7 @@ func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *wind
 	start := end - q.windowMs
 	r := &metric.Result{
 		Key: q.key, WindowStart: start, WindowEnd: end, PrevEnd: p.last, Due: due,
-		Complete: k.covers(q, start) && !w.unsketched, Matched: matched, Series: []metric.SeriesValue{},
+		Complete: k.covers(q, start) && !w.lacking, Matched: matched, Series: []metric.SeriesValue{},
 	}
 	if matched > 0 && len(w.values) == 0 && !q.grouped {
 		w.add(q, "", new(aggregate.Acc)) // Its series was forgotten; the sum of nothing is still 0.

@@ -307,15 +307,19 @@ func TestCoveredSince(t *testing.T) {
 }
 
 // A percentile is whole only when every event of the window was collected for it.
-func TestPercentile(t *testing.T) {
+func TestPercentile(t *testing.T) { askedForLater(t, "p50", aggregate.NeedSketch, 3, 0.03) }
+
+// askedForLater asks for what needs more than slices have, and gets it, whole, of 1 to 5.
+func askedForLater(t *testing.T, a metric.Aggregation, needs aggregate.Needs, want, tolerance float64) {
+	t.Helper()
 	h := newHost(t, demand(metric.Count, 2, 1000))
-	h.slice("0=1", "0=2", "0=3") // Before anybody asked for a percentile.
-	h.demand(demand("p50", 2, 1000))
+	h.slice("0=1", "0=2", "0=3") // Before anybody asked for it.
+	h.demand(demand(a, 2, 1000))
 	h.at += 1000
 	p := Packet{Table: aggregate.Table{}}
 	key := aggregate.SeriesKey(nil, "m")
 	for v := range 5 {
-		p.Table.AddSketched(1, key, float64(v+1), 1500)
+		p.Table.AddFor(needs, 1, key, float64(v+1), 1500)
 	}
 	h.k.add(h.at, p)
 	h.advance()
@@ -328,8 +332,8 @@ func TestPercentile(t *testing.T) {
 	}
 	h.slice()
 	r := h.pubs[0].Result
-	if !r.Complete || r.Series[0].Count != 5 || math.Abs(*r.Series[0].Value-3) > 0.03 {
-		t.Errorf("of 1 to 5 the median is %v, complete %v", *r.Series[0].Value, r.Complete)
+	if !r.Complete || r.Series[0].Count != 5 || math.Abs(*r.Series[0].Value-want) > tolerance {
+		t.Errorf("of 1 to 5 the %s is %v, complete %v", a, *r.Series[0].Value, r.Complete)
 	}
 }
 

@@ -149,14 +149,18 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 		default:
 			f.key = e.Tags.AppendKey(aggregate.SeriesKey(f.key[:0], e.Metric))
 			p := f.packet(rec.PipelineTime, KeyGroup(e.Metric, f.KeyGroups), since)
-			if f.queries != nil && f.queries.sketched[e.Metric] {
-				p.Table.AddSketched(floorDiv(at, f.SliceMs), f.key, e.Value, at)
-			} else {
-				p.Table.Add(floorDiv(at, f.SliceMs), f.key, e.Value, at)
-			}
+			p.Table.AddFor(f.needs(e.Metric), floorDiv(at, f.SliceMs), f.key, e.Value, at)
 			counted.Inc()
 		}
 	}
+}
+
+// needs returns what the queries need of the slices of a metric.
+func (f *PreAggregateFn) needs(metric string) aggregate.Needs {
+	if f.queries == nil {
+		return 0
+	}
+	return f.queries.needs[metric]
 }
 
 func (f *PreAggregateFn) bury(rec *sources.Record, l DeadLetter) {

@@ -16,8 +16,8 @@ type Demand struct {
 
 // Queries is an immutable compiled set of queries.
 type Queries struct {
-	byGroup  [][]*query
-	sketched map[string]bool // The metrics of which percentiles are wanted.
+	byGroup [][]*query
+	needs   map[string]aggregate.Needs // Of metrics, what their slices must hold.
 }
 
 type query struct {
@@ -32,8 +32,7 @@ type query struct {
 	spanMs    int64   // How far back the selector must reach, over all queries that share it.
 	match     aggregate.Match
 	extract   aggregate.Extract
-	// percentile: the value is whole only if the sketches hold every event.
-	percentile bool
+	needs     aggregate.Needs // The value is whole only if these hold every event.
 }
 
 // slices returns the slices of the window that ends at end.
@@ -44,7 +43,7 @@ func (q *query) slices(end int64) aggregate.Range {
 // Compile sorts demands by key group. One that breaks a rule is left out and
 // returned among the bad ones: it must not hurt the others.
 func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad []error) {
-	qs = &Queries{byGroup: make([][]*query, keyGroups), sketched: make(map[string]bool)}
+	qs = &Queries{byGroup: make([][]*query, keyGroups), needs: make(map[string]aggregate.Needs)}
 	spans := make(map[string]int64)
 	for _, d := range demands {
 		q := d.Query.Normal()
@@ -57,7 +56,7 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 			sliceMs: sliceMs, windowMs: int64(q.WindowSeconds) * 1000, delayMs: int64(q.DelaySeconds) * 1000,
 			match: matcher(q),
 		}
-		c.extract, c.percentile = extractor(q.Aggregation)
+		c.extract, c.needs = extractor(q.Aggregation)
 		for _, r := range d.RefreshMs {
 			// A refresh is a multiple of the slice; a shorter or odd one is raised.
 			c.refreshMs = append(c.refreshMs, max(sliceMs, (r+sliceMs-1)/sliceMs*sliceMs))
@@ -67,9 +66,7 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 		}
 		slices.Sort(c.refreshMs)
 		c.refreshMs = slices.Compact(c.refreshMs)
-		if c.percentile {
-			qs.sketched[c.metric] = true
-		}
+		qs.needs[c.metric] |= c.needs
 		spans[c.selector] = max(spans[c.selector], c.windowMs+c.delayMs)
 		g := KeyGroup(q.Metric, keyGroups)
 		qs.byGroup[g] = append(qs.byGroup[g], c)
@@ -83,13 +80,13 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 	return qs, bad
 }
 
-// extractor returns what computes a valid aggregation.
-func extractor(a metric.Aggregation) (extract aggregate.Extract, percentile bool) {
+// extractor returns what computes a valid aggregation, and what that needs.
+func extractor(a metric.Aggregation) (aggregate.Extract, aggregate.Needs) {
 	if of, outOf, ok := a.Percentile(); ok {
-		return aggregate.Percentile(of, outOf), true
+		return aggregate.Percentile(of, outOf), aggregate.NeedSketch
 	}
-	extract, _ = aggregate.Extractor(string(a))
-	return extract, false
+	named, _ := aggregate.Named(string(a))
+	return named.Extract, named.Needs
 }
 
 // otherName stands for every tag of the series that a limit turned away.

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"pulseboard/aggregate"
 	"pulseboard/metric"
 	"pulseboard/results"
 	"pulseboard/sources"
@@ -77,9 +78,9 @@ type selectFn struct {
 }
 
 type selection struct {
-	key    string
-	query  metric.Query
-	sketch bool
+	key   string
+	query metric.Query
+	needs aggregate.Needs
 }
 
 func init() {
@@ -96,8 +97,8 @@ func (f *selectFn) Setup() error {
 		if err != nil {
 			return err
 		}
-		_, _, percentile := q.Aggregation.Percentile()
-		f.queries[q.Metric] = append(f.queries[q.Metric], selection{key, q, percentile})
+		_, needs := extractor(q.Aggregation)
+		f.queries[q.Metric] = append(f.queries[q.Metric], selection{key, q, needs})
 	}
 	return nil
 }
@@ -115,7 +116,7 @@ func (f *selectFn) ProcessElement(b *sources.Batch, emit func(string, Sample)) {
 			for _, s := range f.queries[e.Metric] {
 				if s.query.Filter.Match(e.Tags) {
 					key := s.key + separator + string(e.Tags.Pick(s.query.GroupBy).AppendKey(nil))
-					emit(key, Sample{e.Value, at, s.sketch, s.query.WindowSeconds})
+					emit(key, Sample{e.Value, at, s.needs, s.query.WindowSeconds})
 				}
 			}
 		}
@@ -197,7 +198,7 @@ func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) b
 		return // Setup has parsed it.
 	}
 	q := &query{key: key}
-	q.extract, q.percentile = extractor(m.Aggregation)
+	q.extract, q.needs = extractor(m.Aggregation)
 	var values windowValues
 	var p Part
 	n := 0

@@ -63,10 +63,10 @@ func SlidingAccumulators(s beam.Scope, samples beam.PCollection, length, period 
 
 // Sample is a value and its event time, epoch ms.
 type Sample struct {
-	Value    float64
-	Time     int64
-	Sketched bool // Its percentiles are wanted.
-	Window   int  // Seconds; of the query that it is for, where there are several.
+	Value  float64
+	Time   int64
+	Needs  aggregate.Needs
+	Window int // Seconds; of the query that it is for, where there are several.
 }
 
 // Accumulator is what a window of a key amounts to.
@@ -95,11 +95,7 @@ func (*AccumulateFn) CreateAccumulator() Accumulator { return Accumulator{} }
 
 // AddInput counts one value.
 func (*AccumulateFn) AddInput(a Accumulator, v Sample) Accumulator {
-	if v.Sketched {
-		a.Acc.AddSketched(v.Value, v.Time)
-	} else {
-		a.Acc.Add(v.Value, v.Time)
-	}
+	a.Acc.AddFor(v.Needs, v.Value, v.Time)
 	return a
 }
 
@@ -132,11 +128,11 @@ func init() {
 
 // ProcessElement is called by the SDK.
 func (f *extractFn) ProcessElement(key string, a Accumulator, emit func(string, float64)) {
-	extract, ok := aggregate.Extractor(f.Aggregation)
+	named, ok := aggregate.Named(f.Aggregation)
 	if !ok {
 		return
 	}
-	if v, ok := extract(&a.Acc); ok {
+	if v, ok := named.Extract(&a.Acc); ok {
 		emit(key, v)
 	}
 }

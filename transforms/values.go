@@ -11,11 +11,11 @@ import (
 
 // windowValues is the values of one window of one query, by group.
 type windowValues struct {
-	values     []groupValue
-	newest     int64 // Event time, over all groups, also those that were left out.
-	count      int64
-	unsketched bool // A percentile lacks events that came before it was collected.
-	truncated  int
+	values    []groupValue
+	newest    int64 // Event time, over all groups, also those that were left out.
+	count     int64
+	lacking   bool // Events that came before what the query needs was collected.
+	truncated int
 }
 
 type groupValue struct {
@@ -37,7 +37,7 @@ func (w *windowValues) add(q *query, group string, a *aggregate.Acc) {
 			w.newest = a.Newest
 		}
 		w.count += a.Count
-		w.unsketched = w.unsketched || q.percentile && !a.Sketched()
+		w.lacking = w.lacking || !a.Has(q.needs)
 	}
 	w.values = append(w.values, v)
 	if len(w.values) >= pruneAt {

@@ -74,7 +74,7 @@ var mutants = []mutant{
 	},
 	{
 		"an unfinished percentile counts as whole", "transforms/keygroup.go",
-		"Complete: k.covers(q, start) && !w.unsketched,", "Complete: k.covers(q, start),",
+		"Complete: k.covers(q, start) && !w.lacking,", "Complete: k.covers(q, start),",
 	},
 }
 
