@@ -18,6 +18,7 @@ func Aggregations() []Aggregation {
 		{"max", maximum, 0},
 		{"min", minimum, 0},
 		{"count", count, 0},
+		{"stddev", stddev, NeedMoments},
 	}
 }
 

@@ -309,6 +309,8 @@ func TestCoveredSince(t *testing.T) {
 // A percentile is whole only when every event of the window was collected for it.
 func TestPercentile(t *testing.T) { askedForLater(t, "p50", aggregate.NeedSketch, 3, 0.03) }
 
+func TestStddev(t *testing.T) { askedForLater(t, "stddev", aggregate.NeedMoments, math.Sqrt2, 1e-9) }
+
 // askedForLater asks for what needs more than slices have, and gets it, whole, of 1 to 5.
 func askedForLater(t *testing.T, a metric.Aggregation, needs aggregate.Needs, want, tolerance float64) {
 	t.Helper()

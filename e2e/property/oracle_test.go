@@ -150,6 +150,13 @@ func check(aggregation string, got *float64, c *content) error {
 		want, tolerance = sum, 1e-9*math.Abs(sum)+1e-12*abs
 	case "avg":
 		want, tolerance = sum/float64(n), (1e-9*math.Abs(sum)+1e-12*abs)/float64(n)
+	case "stddev":
+		for _, v := range c.values {
+			d := v - sum/float64(n)
+			want += d * d / float64(n)
+		}
+		want = math.Sqrt(want)
+		tolerance = 1e-9 * (want + abs/float64(n))
 	default:
 		p, err := strconv.ParseFloat(aggregation[1:], 64)
 		if err != nil {

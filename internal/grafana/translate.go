@@ -269,7 +269,7 @@ func (t *translation) function(e *metricsql.FuncExpr) (series, error) {
 			}
 		}
 		return s, nil
-	case "avg_over_time", "max_over_time", "min_over_time", "sum_over_time", "count_over_time":
+	case "avg_over_time", "max_over_time", "min_over_time", "sum_over_time", "count_over_time", "stddev_over_time":
 		s, err := arg(0)
 		s.kind, s.over = overTime, metric.Aggregation(strings.TrimSuffix(name, "_over_time"))
 		return s, err

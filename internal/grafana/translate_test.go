@@ -57,6 +57,7 @@ func TestTranslate(t *testing.T) {
 		{expr: `sum(sum_over_time(x[1m30s]))`, key: `x:sum:90s`},
 		{expr: `sum by (a) (count_over_time(x[1m]))`, key: `x:count:60s by (a)`},
 		{expr: `quantile_over_time(0.99, x[5m])`, key: `x:p99:300s`, notes: []string{labels}},
+		{expr: `stddev_over_time(x[5m])`, key: `x:stddev:300s`, notes: []string{labels}},
 		{expr: `last_over_time(x[5m])`, key: `x:avg:300s`, notes: []string{"the average of the window in place", labels}},
 
 		// Counters and histograms.
@@ -156,6 +157,7 @@ func TestNotTranslated(t *testing.T) {
 		`sum(floor(x))`:                         "cannot be left out there",
 		`sum without (a) (x)`:                   "without",
 		`stddev(x)`:                             "stddev() over series has no counterpart",
+		`sum(stddev_over_time(x[5m]))`:          "a widget has one aggregation",
 		`deriv(x[5m])`:                          "deriv() has no counterpart",
 		`absent(x)`:                             "absent() has no counterpart",
 		`max_over_time(x[1h:5m])`:               "a subquery",
