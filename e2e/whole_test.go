@@ -325,7 +325,7 @@ func redisClient(t *testing.T, addr string) *redis.Client {
 
 // overtaken is how long before the end of a window a record may have been
 // stamped that counts in the next one only: the clock of an idle partition ran
-// on while the record was on its way (architecture.md, "Time").
+// on while the record was on its way (ARCHITECTURE.md, "Time").
 const overtaken = 500
 
 // explains reports whether the log gives v for a window. One that was evaluated

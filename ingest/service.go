@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,14 +48,14 @@ type Config struct {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	setDefault(&c.Topic, "metric-events")
-	setDefault(&c.DeadLetter, "metric-dead-letters")
-	setDefault(&c.Partitions, 16)
-	setDefault(&c.Limits, metric.DefaultLimits())
-	setDefault(&c.MaxBody, 16<<20)
-	setDefault(&c.MaxEvents, 50_000)
-	setDefault(&c.MaxPending, 256<<20)
-	setDefault(&c.Patience, 10*time.Second)
+	c.Topic = cmp.Or(c.Topic, metric.Topic)
+	c.DeadLetter = cmp.Or(c.DeadLetter, metric.DeadLetterTopic)
+	c.Partitions = cmp.Or(c.Partitions, 16)
+	c.Limits = cmp.Or(c.Limits, metric.DefaultLimits())
+	c.MaxBody = cmp.Or(c.MaxBody, 16<<20)
+	c.MaxEvents = cmp.Or(c.MaxEvents, 50_000)
+	c.MaxPending = cmp.Or(c.MaxPending, 256<<20)
+	c.Patience = cmp.Or(c.Patience, 10*time.Second)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -67,13 +68,6 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("cannot make the ingest service: requests may hold %d bytes in all, less than one of %d", c.MaxPending, c.MaxBody)
 	}
 	return c, nil
-}
-
-func setDefault[T comparable](v *T, value T) {
-	var zero T
-	if *v == zero {
-		*v = value
-	}
 }
 
 // Service is one stateless ingest node.

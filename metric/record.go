@@ -6,6 +6,12 @@ import (
 	"strconv"
 )
 
+// The topics of Kafka, by default.
+const (
+	Topic           = "metric-events"
+	DeadLetterTopic = "metric-dead-letters"
+)
+
 // IDHeader is the header of a Kafka record by which it is known again when it is written twice.
 const IDHeader = "id"
 

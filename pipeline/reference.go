@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" //nolint:staticcheck // Deprecated for jobs that grow beyond it. The reference is bounded, and requirements.md A11 wants it there.
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" //nolint:staticcheck // Deprecated for jobs that grow beyond it. The reference is bounded.
 
 	"pulseboard/internal/prism"
 	"pulseboard/metric"

@@ -17,6 +17,7 @@ import (
 	"pulseboard/internal/health"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
+	"pulseboard/metric"
 )
 
 const about = `
@@ -65,8 +66,8 @@ func parse(env service.Env) (options, error) {
 	o.edge.Flags(f.FlagSet)
 	o.edge.ProxyFlags(f.FlagSet)
 	kafkaconn.Flags(f, &o.config.Kafka, "`addresses` of Kafka brokers, host:port, separated by commas", "127.0.0.1:9092")
-	f.StringVar(&o.config.Topic, "topic", "metric-events", "`topic` of the events")
-	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", "metric-dead-letters", "`topic` of the pipeline's dead letters, made here with the other")
+	f.StringVar(&o.config.Topic, "topic", metric.Topic, "`topic` of the events")
+	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", metric.DeadLetterTopic, "`topic` of the pipeline's dead letters, made here with the other")
 	f.BoolVar(&o.ensure, "create-topics", true, "make topics that are missing, with the broker's default replication; --create-topics=false leaves them to others")
 	f.IntVar(&o.config.Partitions, "partitions", 16, "`number` of partitions of the events' topic when it is made")
 	f.DurationVar(&o.config.Limits.Late, "lateness", time.Minute, "oldest event time that is taken, a `duration` before arrival; the same as the pipeline's")

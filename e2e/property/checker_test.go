@@ -27,7 +27,7 @@ type checker struct {
 
 // overtakenMs is how long before its time a record may have been stamped that
 // counts a slice later: the clock of its idle partition ran on while the record
-// was on its way (architecture.md, "Time").
+// was on its way (ARCHITECTURE.md, "Time").
 const overtakenMs = 1500
 
 func (c *checker) run() error {

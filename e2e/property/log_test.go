@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// What the pipeline is started with; protocol.md and architecture.md state the rest.
+// What the pipeline is started with; docs/protocol.md and docs/semantics.md state the rest.
 const (
 	boundMs    = 1000
 	latenessMs = 60_000

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"pulseboard/metric"
 )
 
 // KafkaConfig says where the broker listens and what it keeps. Zero values
@@ -43,12 +46,12 @@ const (
 )
 
 func (c *KafkaConfig) validate() error {
-	setDefault(&c.Addr, "127.0.0.1:0")
-	setDefault(&c.Topic, "metric-events")
-	setDefault(&c.DeadLetters, "metric-dead-letters")
-	setDefault(&c.Partitions, 16)
-	setDefault(&c.MaxBytes, 1<<30)
-	setDefault(&c.MaxAge, defaultMaxAge)
+	c.Addr = cmp.Or(c.Addr, "127.0.0.1:0")
+	c.Topic = cmp.Or(c.Topic, metric.Topic)
+	c.DeadLetters = cmp.Or(c.DeadLetters, metric.DeadLetterTopic)
+	c.Partitions = cmp.Or(c.Partitions, 16)
+	c.MaxBytes = cmp.Or(c.MaxBytes, 1<<30)
+	c.MaxAge = cmp.Or(c.MaxAge, defaultMaxAge)
 	switch {
 	case c.Dir == "":
 		return errors.New("no Dir is set")
@@ -58,13 +61,6 @@ func (c *KafkaConfig) validate() error {
 		return errors.New("the number of partitions and the bounds must be above 0")
 	}
 	return nil
-}
-
-func setDefault[T comparable](v *T, value T) {
-	var zero T
-	if *v == zero {
-		*v = value
-	}
 }
 
 // Kafka is a broker in this process. It listens on loopback, without access control.
