@@ -52,9 +52,7 @@ func openJSON(s *Service, c *gin.Context) (incoming, *refusal) {
 func (r *jsonRequest) decode(text []byte) (batch *metric.Batch, no *refusal) {
 	r.decoder = r.s.decoders.Get().(*metric.Decoder)
 	var err error
-	if other := r.s.config.DecodeJSON; other != nil && !r.lines {
-		batch, err = other(text, r.s.config.MaxEvents)
-	} else if r.lines {
+	if r.lines {
 		batch, err = r.decoder.Lines(text, r.s.config.MaxEvents)
 	} else {
 		batch, err = r.decoder.Request(text, r.s.config.MaxEvents)

@@ -39,12 +39,10 @@ type Config struct {
 	TrustedProxies []string
 	// Patience is how long a request may wait for Kafka; 0 = 10 s.
 	Patience time.Duration
-	// DecodeJSON reads JSON that is not NDJSON instead of metric.Decoder, for bench/ingest to compare with; nil = it does not.
-	DecodeJSON func(body []byte, limit int) (*metric.Batch, error)
-	Guard      *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
-	Audit      *audit.Log            // Keeps a record of refusals; nil = nobody does.
-	Metrics    prometheus.Registerer // nil = nowhere.
-	Log        *slog.Logger          // nil = slog.Default().
+	Guard    *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
+	Audit    *audit.Log            // Keeps a record of refusals; nil = nobody does.
+	Metrics  prometheus.Registerer // nil = nowhere.
+	Log      *slog.Logger          // nil = slog.Default().
 }
 
 func (c Config) withDefaults() (Config, error) {

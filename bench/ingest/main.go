@@ -30,22 +30,21 @@ import (
 const about = `
 ingest starts an embedded broker and ingest nodes, sends them events one node
 after the other, and prints how many a node took for a second of its CPU time.
-One of the nodes decodes with encoding/json; --against adds one of another commit.`
+--against adds nodes of other commits.`
 
 func main() { os.Exit(service.Main("ingest", run)) } //nolint:forbidigo // It is main.
 
 type bench struct {
-	batches  conf.List
-	against  conf.List
-	senders  int
-	rounds   int
-	length   time.Duration
-	format   string
-	encoding bool
-	profile  string
-	out      io.Writer
-	dir      string
-	self     string
+	batches conf.List
+	against conf.List
+	senders int
+	rounds  int
+	length  time.Duration
+	format  string
+	profile string
+	out     io.Writer
+	dir     string
+	self    string
 }
 
 func run(ctx context.Context, env service.Env) error {
@@ -65,7 +64,6 @@ func run(ctx context.Context, env service.Env) error {
 	f.IntVar(&b.rounds, "rounds", 3, "`number` of turns of each node")
 	f.DurationVar(&b.length, "for", 4*time.Second, "`duration` of a turn")
 	f.StringVar(&b.format, "format", "json", "`form` of the requests: json, ndjson or influx")
-	f.BoolVar(&b.encoding, "encoding-json", true, "also measure a node that decodes with encoding/json")
 	f.StringVar(&b.profile, "profile", "", "`folder` for CPU profiles of the node of this commit; \"\" = none")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
@@ -115,9 +113,6 @@ func (b *bench) variants(ctx context.Context) ([]variant, error) {
 	}
 	for _, path := range b.against {
 		all = append(all, variant{name: filepath.Base(path), path: path})
-	}
-	if b.encoding && b.format == "json" {
-		all = append(all, variant{name: "encoding/json", path: b.self, args: []string{"node", ""}})
 	}
 	return all, nil
 }

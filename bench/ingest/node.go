@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -16,11 +15,9 @@ import (
 	"pulseboard/internal/conf"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
-	"pulseboard/metric"
 )
 
-// node is an ingest node in this program: with a profile, or, without, one that
-// decodes with encoding/json.
+// node is an ingest node in this program, which writes a CPU profile.
 func node(ctx context.Context, env service.Env) error {
 	profile := env.Args[1]
 	var kafka conf.List
@@ -33,9 +30,6 @@ func node(ctx context.Context, env service.Env) error {
 	}
 	log := slog.New(slog.DiscardHandler)
 	cfg := ingest.Config{Kafka: kafkaconn.At(kafka...), Metrics: service.NewMetrics(), Log: log}
-	if profile == "" {
-		cfg.DecodeJSON = encodingJSON
-	}
 	s, err := ingest.New(cfg)
 	if err != nil {
 		return err
@@ -51,17 +45,15 @@ func node(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	if profile != "" {
-		file, err := os.Create(filepath.Join(profile, fmt.Sprintf("cpu-%d.pprof", time.Now().UnixNano()))) //nolint:gosec // The caller names it.
-		if err != nil {
-			return err
-		}
-		defer file.Close() //nolint:errcheck // A profile that was not written shows.
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+	file, err := os.Create(filepath.Join(profile, fmt.Sprintf("cpu-%d.pprof", time.Now().UnixNano()))) //nolint:gosec // The caller names it.
+	if err != nil {
+		return err
 	}
+	defer file.Close() //nolint:errcheck // A profile that was not written shows.
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
 	_, _ = fmt.Fprintln(env.Stdout, "addr="+ln.Addr().String())
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, ctx := errgroup.WithContext(ctx)
@@ -71,35 +63,4 @@ func node(ctx context.Context, env service.Env) error {
 	})
 	g.Go(func() error { return s.Run(running) })
 	return g.Wait()
-}
-
-// encodingJSON decodes as most services do, for bodies without a fault.
-func encodingJSON(body []byte, _ int) (*metric.Batch, error) {
-	type event struct {
-		Name  string          `json:"metric_name"`
-		Value *float64        `json:"value"`
-		Tags  metric.Tags     `json:"tags"`
-		Time  json.RawMessage `json:"event_time"`
-	}
-	var events []event
-	if body[0] == '[' {
-		if err := json.Unmarshal(body, &events); err != nil {
-			return nil, err
-		}
-	} else {
-		events = make([]event, 1)
-		if err := json.Unmarshal(body, &events[0]); err != nil {
-			return nil, err
-		}
-	}
-	b := &metric.Batch{N: len(events)}
-	for i, e := range events {
-		var ms int64
-		if err := json.Unmarshal(e.Time, &ms); err != nil || e.Value == nil || metric.ValidateName(e.Name) != nil {
-			return nil, fmt.Errorf("event %d is not as this measurement sends them: %w", i, err)
-		}
-		b.Events = append(b.Events, metric.Event{Metric: e.Name, Value: *e.Value, Tags: e.Tags, Time: ms})
-		b.Index = append(b.Index, i)
-	}
-	return b, nil
 }
