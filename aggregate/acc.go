@@ -59,6 +59,21 @@ func (a *Acc) Merge(b *Acc) {
 	if b.Count == 0 {
 		return
 	}
+	if b.Sketch != nil || b.Moments != nil {
+		a.mergeNeeded(b)
+	}
+	if a.Count == 0 {
+		a.Count, a.Sum, a.Min, a.Max, a.Newest = b.Count, b.Sum, b.Min, b.Max, b.Newest
+		return
+	}
+	a.Count += b.Count
+	a.Sum += b.Sum
+	a.Min = min(a.Min, b.Min)
+	a.Max = max(a.Max, b.Max)
+	a.Newest = max(a.Newest, b.Newest)
+}
+
+func (a *Acc) mergeNeeded(b *Acc) {
 	if b.Sketch != nil {
 		if a.Sketch == nil {
 			a.Sketch = new(Sketch)
@@ -71,15 +86,6 @@ func (a *Acc) Merge(b *Acc) {
 		}
 		a.Moments.Merge(b.Moments)
 	}
-	if a.Count == 0 {
-		a.Count, a.Sum, a.Min, a.Max, a.Newest = b.Count, b.Sum, b.Min, b.Max, b.Newest
-		return
-	}
-	a.Count += b.Count
-	a.Sum += b.Sum
-	a.Min = min(a.Min, b.Min)
-	a.Max = max(a.Max, b.Max)
-	a.Newest = max(a.Newest, b.Newest)
 }
 
 // Reset makes a the accumulator of no events, and keeps the memory of what it holds by need.
