@@ -65,8 +65,8 @@ func SlidingAccumulators(s beam.Scope, samples beam.PCollection, length, period 
 type Sample struct {
 	Value  float64
 	Time   int64
-	Needs  aggregate.Needs
-	Window int // Seconds; of the query that it is for, where there are several.
+	Needs  aggregate.Needs // Of the aggregation that it is for.
+	Window int             // Seconds; of the query that it is for, where there are several.
 }
 
 // Accumulator is what a window of a key amounts to.
