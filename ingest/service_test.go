@@ -210,7 +210,7 @@ func (n *node) read(partition int, rec *kafka.Record) stored {
 			s.traceparent = string(h.Value)
 		}
 	}
-	batch, err := metric.DecodeRecord(value)
+	batch, err := new(metric.Decoder).Record(value)
 	if err != nil || len(batch.Faults) > 0 {
 		n.t.Fatalf("the record %s cannot be read: %v %v", value, err, batch.Faults)
 	}

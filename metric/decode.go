@@ -32,20 +32,9 @@ type IndexedFault struct {
 // ErrTooMany is returned when there are more events than allowed.
 var ErrTooMany = errors.New("too many events")
 
-// DecodeRequest reads the JSON body of POST /ingest: one event, an array of
-// events, or {"events":[…]}. A syntax error anywhere is a *Fault of the whole;
-// more than limit events are ErrTooMany; all else is a fault of one event.
-func DecodeRequest(body []byte, limit int) (*Batch, error) {
-	return new(Decoder).Request(body, limit)
-}
-
-// DecodeLines reads the NDJSON body of POST /ingest, one event a line. A line
-// that is not JSON is a fault of that event alone; empty lines do not count.
-func DecodeLines(body []byte, limit int) (*Batch, error) {
-	return new(Decoder).Lines(body, limit)
-}
-
-// Lines is DecodeLines. What it returns is valid as long as that of Request.
+// Lines reads the NDJSON body of POST /ingest, one event a line. A line that is not
+// JSON is a fault of that event alone; empty lines do not count; more than limit
+// events are ErrTooMany. What it returns is valid as long as that of Request.
 func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 	d.begin(limit)
 	d.again()
@@ -118,8 +107,10 @@ func (d *Decoder) Remembered() int64 { return d.remembered }
 // fields are the members of an event as JSON text, nil where absent.
 type fields struct{ name, value, tags, time []byte }
 
-// Request is DecodeRequest. What it returns is valid until the next call, and as
-// long as body stays as it is.
+// Request reads the JSON body of POST /ingest: one event, an array of events, or
+// {"events":[…]}. A syntax error anywhere is a *Fault of the whole; more than limit
+// events are ErrTooMany; all else is a fault of one event. What it returns is valid
+// until the next call, and as long as body stays as it is.
 func (d *Decoder) Request(body []byte, limit int) (*Batch, error) {
 	d.begin(limit)
 	d.again()

@@ -77,7 +77,7 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 			if form == "%s" && c.event == "[]" {
 				continue // An empty array holds no event.
 			}
-			b, err := metric.DecodeRequest(fmt.Appendf(nil, form, c.event), 10)
+			b, err := new(metric.Decoder).Request(fmt.Appendf(nil, form, c.event), 10)
 			if err != nil || b.N != 1 || len(b.Events)+len(b.Faults) != 1 {
 				t.Errorf(form+": %+v, %v", c.event, b, err)
 				continue
@@ -91,7 +91,7 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 			}
 		}
 		// A bad event among good ones spoils none.
-		b, err := metric.DecodeRequest([]byte("["+good+","+c.event+","+good+"]"), 10)
+		b, err := new(metric.Decoder).Request([]byte("["+good+","+c.event+","+good+"]"), 10)
 		if err != nil || b.N != 3 || b.Index[0] != 0 || b.Index[len(b.Index)-1] != 2 {
 			t.Errorf("among good ones %s: %+v, %v", c.event, b, err)
 		}
@@ -99,7 +99,7 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 }
 
 func TestDecodeLines(t *testing.T) {
-	b, err := metric.DecodeLines([]byte("{\"metric_name\":\"m\",\"value\":1}\r\n\n  \n{\"metric_name\":\"m\",\"value\":NaN}\n"+
+	b, err := new(metric.Decoder).Lines([]byte("{\"metric_name\":\"m\",\"value\":1}\r\n\n  \n{\"metric_name\":\"m\",\"value\":NaN}\n"+
 		"{\"metric_name\":\"m\",\"value\":2} x\n{}\n{\"metric_name\":\"n\",\"value\":3}"), 5)
 	if err != nil {
 		t.Fatal(err)
@@ -112,10 +112,10 @@ func TestDecodeLines(t *testing.T) {
 	if b.N != 5 || !slices.Equal(codes, want) || !slices.Equal(b.Index, []int{0, 4}) || b.Events[1].Metric != "n" {
 		t.Errorf("got %+v", b)
 	}
-	if _, err := metric.DecodeLines([]byte("{}\n{}\n{}"), 2); !errors.Is(err, metric.ErrTooMany) {
+	if _, err := new(metric.Decoder).Lines([]byte("{}\n{}\n{}"), 2); !errors.Is(err, metric.ErrTooMany) {
 		t.Errorf("three lines of two: %v", err)
 	}
-	if b, err := metric.DecodeLines([]byte("\n \n"), 2); err != nil || b.N != 0 {
+	if b, err := new(metric.Decoder).Lines([]byte("\n \n"), 2); err != nil || b.N != 0 {
 		t.Errorf("empty lines: %+v, %v", b, err)
 	}
 }
@@ -129,7 +129,7 @@ func manyTags(n int) string {
 }
 
 func TestDecodeRequestValues(t *testing.T) {
-	b, err := metric.DecodeRequest([]byte(`{"events":[
+	b, err := new(metric.Decoder).Request([]byte(`{"events":[
 		{"metric_name":"a","value":-0,"tags":{"z":"1","a":"\u00e9\n"},"event_time":"2026-11-23T11:00:00.1239+01:00"},
 		{"metric_name":"b","value":1.7976931348623157e308,"event_time":1763892000000.9}]}`), 2)
 	if err != nil {
@@ -146,7 +146,7 @@ func TestDecodeRequestValues(t *testing.T) {
 
 func TestDecodeRequestAsAWhole(t *testing.T) {
 	for body, n := range map[string]int{`[]`: 0, `{"events":[]}`: 0, "\t[]\n": 0, `{"events":[{"metric_name":"m","value":1}],"x":1}`: 1} {
-		if b, err := metric.DecodeRequest([]byte(body), 10); err != nil || b.N != n || len(b.Faults) != 0 {
+		if b, err := new(metric.Decoder).Request([]byte(body), 10); err != nil || b.N != n || len(b.Faults) != 0 {
 			t.Errorf("%s: %+v, %v", body, b, err)
 		}
 	}
@@ -154,12 +154,12 @@ func TestDecodeRequestAsAWhole(t *testing.T) {
 		``, ` `, `{`, `[`, `[{"metric_name":"m","value":1}`, `[{"metric_name":"m","value":NaN}]`, `[{"metric_name":"m","value":1},]`,
 		`{"metric_name":"m","value":1} x`, `{"metric_name":"m","value":1}{}`, `nul`, `[{"metric_name":"m","value":01}]`, "[{\"metric_name\":\"\x01\"}]",
 	} {
-		_, err := metric.DecodeRequest([]byte(body), 10)
+		_, err := new(metric.Decoder).Request([]byte(body), 10)
 		if f, ok := errors.AsType[*metric.Fault](err); !ok || f.Code != metric.CodeMalformed || f.Detail == "" {
 			t.Errorf("%q: %v", body, err)
 		}
 	}
-	if _, err := metric.DecodeRequest([]byte(`[{},{},{}]`), 2); !errors.Is(err, metric.ErrTooMany) {
+	if _, err := new(metric.Decoder).Request([]byte(`[{},{},{}]`), 2); !errors.Is(err, metric.ErrTooMany) {
 		t.Errorf("three events of two: %v", err)
 	}
 }
@@ -181,7 +181,7 @@ func TestDecodeRecord(t *testing.T) {
 		{`[1]`, metric.CodeMalformed, 0, 0},
 		{`"x"`, metric.CodeMalformed, 0, 0},
 	} {
-		b, err := metric.DecodeRecord([]byte(c.value))
+		b, err := new(metric.Decoder).Record([]byte(c.value))
 		if f, ok := errors.AsType[*metric.Fault](err); ok != (c.code != "") || ok && f.Code != c.code {
 			t.Errorf("%s: %v, want code %q", c.value, err, c.code)
 			continue
@@ -230,7 +230,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	f.Add([]byte(`[{"metric_name":"m","value":1e999},{},null,{"tags":{"a":1}}]`))
 	f.Add([]byte(`{"metric_name":"m","metric_name":null,"events":[],"value":1}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b, err := metric.DecodeRequest(body, 1000)
+		b, err := new(metric.Decoder).Request(body, 1000)
 		if errors.Is(err, metric.ErrTooMany) {
 			return
 		}
@@ -247,7 +247,7 @@ func FuzzDecodeRequest(f *testing.F) {
 			if metric.ValidateName(e.Metric) != nil || math.IsInf(e.Value, 0) || math.IsNaN(e.Value) || len(e.Tags) > metric.MaxTags {
 				t.Fatalf("%q: accepted %+v", body, e)
 			}
-			back, err := metric.DecodeRecord(metric.AppendRecord(nil, e.Metric, []metric.Event{e}))
+			back, err := new(metric.Decoder).Record(metric.AppendRecord(nil, e.Metric, []metric.Event{e}))
 			if err != nil || len(back.Events) != 1 || !reflect.DeepEqual(back.Events[0], e) {
 				t.Fatalf("%q: %+v reads back as %+v, %v", body, e, back, err)
 			}
@@ -267,7 +267,7 @@ func BenchmarkDecodeRequest(b *testing.B) {
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
-		batch, err := metric.DecodeRequest(body, 50_000)
+		batch, err := new(metric.Decoder).Request(body, 50_000)
 		if err != nil || len(batch.Faults) > 0 {
 			b.Fatal(err, batch)
 		}

@@ -15,12 +15,9 @@ const (
 // IDHeader is the header of a Kafka record by which it is known again when it is written twice.
 const IDHeader = "id"
 
-// DecodeRecord reads the value of a Kafka record: one event, or events of one
+// Record reads the value of a Kafka record: one event, or events of one
 // metric as {"metric_name":"…","events":[{"value":…,"tags":{…},"event_time":…},…]}.
 // An error is a *Fault of the whole; all else is a fault of one event.
-func DecodeRecord(value []byte) (*Batch, error) { return new(Decoder).Record(value) }
-
-// Record is DecodeRecord.
 func (d *Decoder) Record(value []byte) (*Batch, error) {
 	d.begin(math.MaxInt)
 	if d.quickRecord(value) {

@@ -31,7 +31,7 @@ func TestAheadOfWhatAStartHasRead(t *testing.T) {
 			slicesOf = append(slicesOf, slice)
 		}
 	}, func(l DeadLetter) {
-		b, err := metric.DecodeRecord(l.Value)
+		b, err := new(metric.Decoder).Record(l.Value)
 		if err != nil || l.Code != metric.CodeFromTheFuture {
 			t.Errorf("%+v: %v", l, err)
 			return

@@ -16,6 +16,9 @@ import (
 // added to window/period windows, so its cost grows with their length; in
 // return any runner does it, also the direct one. A key without events in a
 // window has no result there.
+//
+// SlidingSum and its kind are for pipelines of others, and for those who learn
+// Beam here; Pulseboard itself uses SlidingAccumulators, for pipeline --reference.
 
 // SlidingSum returns, per key and window, the sum of the values: of
 // PCollection<KV<string, float64>> with event-time timestamps another one, each
