@@ -127,8 +127,14 @@ var ErrKey = errors.New("not a metric key")
 // ParseKey(q.Key()) gives q.Normal() and no other text gives it.
 func ParseKey(key string) (Query, error) {
 	q, ok := parseKey(key)
-	if !ok || q.Validate() != nil || q.Key() != key {
-		return Query{}, fmt.Errorf("%w: %.300q", ErrKey, key)
+	if !ok {
+		return Query{}, fmt.Errorf(`%w: %.300q; write it as METRIC:AGGREGATION:SECONDSs, with delay 5s, {tag="value"} and by (tag) after that, as far as they are wanted`, ErrKey, key)
+	}
+	if err := q.Validate(); err != nil {
+		return Query{}, fmt.Errorf("%w: %.300q: %w", ErrKey, key, err)
+	}
+	if own := q.Key(); own != key {
+		return Query{}, fmt.Errorf("%w: %.300q; the key of this query is %.300q", ErrKey, key, own)
 	}
 	return q, nil
 }
