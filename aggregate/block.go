@@ -85,6 +85,20 @@ type reused struct {
 	moments Moments
 }
 
+func (m *reused) takeSketch() *Sketch {
+	if m == nil {
+		return new(Sketch)
+	}
+	return &m.sketch
+}
+
+func (m *reused) takeMoments() *Moments {
+	if m == nil {
+		return new(Moments)
+	}
+	return &m.moments
+}
+
 // packedAcc reads what appendPackedAcc wrote into a; what it holds by need is in m, or new where that is nil.
 func (r *reader) packedAcc(a *Acc, newest *int64, m *reused) {
 	head := r.uvarint()
@@ -95,18 +109,15 @@ func (r *reader) packedAcc(a *Acc, newest *int64, m *reused) {
 	if a.Count != 1 {
 		a.Min, a.Max = r.packedFloat(), r.packedFloat()
 	}
-	if m == nil && head&(hasMoments|hasSketch) != 0 {
-		m = new(reused)
-	}
 	if head&hasMoments != 0 {
-		a.Moments = &m.moments
+		a.Moments = m.takeMoments()
 		*a.Moments = Moments{Count: 1, Mean: a.Sum}
 		if a.Count != 1 {
 			*a.Moments = Moments{a.Count - r.varint(), r.packedFloat(), r.packedFloat()}
 		}
 	}
 	if head&hasSketch != 0 {
-		a.Sketch = &m.sketch
+		a.Sketch = m.takeSketch()
 		r.into(a.Sketch)
 	}
 }

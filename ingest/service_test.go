@@ -164,29 +164,7 @@ func (n *node) stored() []stored {
 	client := &kafka.Client{Addr: kafka.TCP(n.kafka.ListenAddrs()...)}
 	var out []stored
 	for p := range 16 {
-		for offset := int64(0); ; {
-			res, err := client.Fetch(n.t.Context(), &kafka.FetchRequest{Topic: "metric-events", Partition: p, Offset: offset, MaxBytes: 8 << 20, MaxWait: time.Millisecond})
-			if err == nil {
-				err = res.Error
-			}
-			if err != nil {
-				n.t.Fatal(err)
-			}
-			for {
-				rec, err := res.Records.ReadRecord()
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					n.t.Fatal(err)
-				}
-				out = append(out, n.read(p, rec))
-				offset = rec.Offset + 1
-			}
-			if offset >= res.HighWatermark {
-				break
-			}
-		}
+		testenv.ReadPartition(n.t, client, "metric-events", p, func(rec *kafka.Record) { out = append(out, n.read(p, rec)) })
 	}
 	return out
 }

@@ -3,7 +3,6 @@ package metric
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -36,7 +35,10 @@ var errPercentile = errors.New("a percentile is p0 to p100, written with at most
 
 // Validate says which aggregations there are when a is none of them.
 func (a Aggregation) Validate() error {
-	if _, _, ok := a.Percentile(); ok || slices.Contains(Aggregations(), a) {
+	if _, named := aggregate.Named(string(a)); named {
+		return nil
+	}
+	if _, _, ok := a.Percentile(); ok {
 		return nil
 	}
 	if len(a) > 1 && a[0] == 'p' && (a[1] >= '0' && a[1] <= '9' || a[1] == '.' || a[1] == '-') {

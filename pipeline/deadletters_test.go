@@ -1,9 +1,7 @@
 package pipeline_test
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -15,6 +13,7 @@ import (
 
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
+	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
 )
@@ -71,33 +70,15 @@ func TestBadRecordsBecomeDeadLetters(t *testing.T) {
 // deadLetters visits what is in the topic of dead letters.
 func deadLetters(t *testing.T, log *topicLog, visit func(key, value []byte, headers map[string]string)) {
 	t.Helper()
-	for offset, more := int64(0), true; more; {
-		res, err := log.client.Fetch(t.Context(), &kafka.FetchRequest{Topic: "metric-dead-letters", Offset: offset, MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second})
-		if err == nil {
-			err = res.Error
+	testenv.ReadPartition(t, log.client, "metric-dead-letters", 0, func(rec *kafka.Record) {
+		headers := map[string]string{}
+		for _, hd := range rec.Headers {
+			headers[hd.Key] = string(hd.Value)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		more = false
-		for {
-			rec, err := res.Records.ReadRecord()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			headers := map[string]string{}
-			for _, hd := range rec.Headers {
-				headers[hd.Key] = string(hd.Value)
-			}
-			key, _ := kafka.ReadAll(rec.Key)
-			value, _ := kafka.ReadAll(rec.Value)
-			visit(key, value, headers)
-			offset, more = rec.Offset+1, true
-		}
-	}
+		key, _ := kafka.ReadAll(rec.Key)
+		value, _ := kafka.ReadAll(rec.Value)
+		visit(key, value, headers)
+	})
 }
 
 // Letters of one bundle that are more than a broker takes at once are written one after the other; one that is too

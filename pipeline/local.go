@@ -115,7 +115,7 @@ func (l *LocalFlink) watch(ctx context.Context, java *flink.Local, client *flink
 			}
 		}
 		cause := ""
-		if began := own || l.local.From == ""; j.Ended() || !began || j.State != "RUNNING" {
+		if began := own || l.local.From == ""; !began || j.State != "RUNNING" {
 			cause, _ = client.Failure(ctx, j.ID) // What can be said of it is said.
 		}
 		switch {

@@ -173,6 +173,9 @@ func (f *SlideFn) load(sp state.Provider, id int64) (*keyGroup, error) {
 	if err != nil {
 		return nil, err
 	}
+	byEnd := func(a, b logged) int { return cmp.Compare(a.end, b.end) }
+	slices.SortStableFunc(older, byEnd)
+	slices.SortStableFunc(recent, byEnd)
 	for _, l := range older {
 		if err := k.restore(l, false); err != nil {
 			return nil, err
@@ -210,7 +213,7 @@ func (k *keyGroup) restore(l logged, recent bool) error {
 	return nil
 }
 
-// readLogged appends the entries of a log, by their ends.
+// readLogged appends the entries of a log, in no order.
 func readLogged(sp state.Provider, bag *state.Bag[[]byte], entries []logged) ([]logged, error) {
 	texts, _, err := bag.Read(sp)
 	if err != nil {
@@ -223,7 +226,6 @@ func readLogged(sp state.Provider, bag *state.Bag[[]byte], entries []logged) ([]
 		}
 		entries = append(entries, l)
 	}
-	slices.SortStableFunc(entries, func(a, b logged) int { return cmp.Compare(a.end, b.end) })
 	return entries, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/internal/flink"
 	"pulseboard/internal/testenv"
 )
 
@@ -49,13 +50,7 @@ func TestApplicationMode(t *testing.T) {
 						m.Start()
 					}
 					// What runs without a leader goes on for some seconds.
-					await(t, "the job to run again", func() error {
-						j, err := o.find()
-						if err == nil && (j.State != "RUNNING" || (j.ID == began.ID) == (managers == 1)) {
-							err = fmt.Errorf("the job is %+v, and was %s", j, began.ID)
-						}
-						return err
-					})
+					o.awaitJob("the job to run again", func(j flink.Job) bool { return (j.ID == began.ID) != (managers == 1) })
 				})
 				if managers > 1 {
 					m.Start()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/internal/flink"
 	"pulseboard/internal/testenv"
 )
 
@@ -44,13 +45,7 @@ func TestClusterLosesNothing(t *testing.T) {
 		cluster.JobManager.Kill()
 		cluster.JobManager.Start()
 		// TaskManagers go on with the old job until they miss its heartbeats: only then anything is late.
-		await(t, "the job to be submitted again", func() error {
-			j, err := o.find()
-			if err == nil && (j.State != "RUNNING" || j.ID == before) {
-				err = fmt.Errorf("the job is %+v", j)
-			}
-			return err
-		})
+		o.awaitJob("the job to be submitted again", func(j flink.Job) bool { return j.ID != before })
 	})
 	for i := range kafka.Addrs() {
 		r.fault(fmt.Sprintf("broker %d of 3: kill -9", i+1), func() { kafka.Broker(i).Kill() })

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/internal/flink"
 	"pulseboard/internal/testenv"
 )
 
@@ -37,13 +38,7 @@ func TestLeadersAreKilled(t *testing.T) {
 				if _, err := o.find(); err != nil {
 					led++
 					name = "the leader: kill -9"
-					await(t, "the other one to lead", func() error {
-						j, err := o.find()
-						if err == nil && (j.State != "RUNNING" || j.ID != began.ID) {
-							err = fmt.Errorf("the job is %+v", j)
-						}
-						return err
-					})
+					o.awaitJob("the other one to lead", func(j flink.Job) bool { return j.ID == began.ID })
 				}
 			})
 			t.Log(name)

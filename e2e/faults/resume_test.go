@@ -97,6 +97,18 @@ func (o *operator) job() flink.Job {
 	return j
 }
 
+// awaitJob waits until a job that is the one meant runs.
+func (o *operator) awaitJob(what string, meant func(flink.Job) bool) {
+	o.t.Helper()
+	await(o.t, what, func() error {
+		j, err := o.find()
+		if err == nil && (j.State != "RUNNING" || !meant(j)) {
+			err = fmt.Errorf("the job is %+v", j)
+		}
+		return err
+	})
+}
+
 func (o *operator) checkpoints() flink.Checkpoints {
 	o.t.Helper()
 	cp, err := flink.NewClient(o.rest, o.secret).Checkpoints(o.t.Context(), o.job().ID)

@@ -3,9 +3,7 @@ package ingest_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -244,35 +242,14 @@ func (r *rig) duplicates() (records, repeated int) {
 	client := &kafka.Client{Addr: kafka.TCP(strings.Split(r.broker.addr, ",")...), Timeout: 10 * time.Second, Transport: transport}
 	seen := map[string]bool{}
 	for p := range partitions {
-		for offset, end := int64(0), int64(-1); offset != end; {
-			res, err := client.Fetch(r.t.Context(), &kafka.FetchRequest{Topic: topic, Partition: p, Offset: offset, MaxBytes: 1 << 20, MaxWait: time.Second, MinBytes: 1})
-			if err == nil {
-				err = res.Error
+		testenv.ReadPartition(r.t, client, topic, p, func(rec *kafka.Record) {
+			id := fmt.Sprint(p, string(rec.Headers[0].Value))
+			if seen[id] {
+				repeated++
 			}
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			end = res.HighWatermark
-			for {
-				rec, err := res.Records.ReadRecord()
-				if errors.Is(err, io.EOF) {
-					break
-				}
-				if err != nil {
-					r.t.Fatal(err)
-				}
-				if rec.Offset < offset {
-					continue
-				}
-				offset = rec.Offset + 1
-				id := fmt.Sprint(p, string(rec.Headers[0].Value))
-				if seen[id] {
-					repeated++
-				}
-				seen[id] = true
-				records++
-			}
-		}
+			seen[id] = true
+			records++
+		})
 	}
 	return records, repeated
 }
