@@ -99,7 +99,7 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find
 	java -cp "$(DATA)/flink/build/pulseboard-flink.jar:$(DATA)/flink/lib/*" pulseboard.flink.HoldsForgotten $(DATA)/flink/lib/beam-runners-flink-*.jar
 	install -m 644 $(DATA)/flink/build/pulseboard-flink.jar $@
 
-.real/kafka/lib/.complete: internal/testenv/pom.xml
+.real/kafka/lib/.complete: e2e/testenv/pom.xml
 	$(JARS) -f $< -DoutputDirectory=$(abspath $(@D))
 	@touch $@
 
@@ -117,7 +117,7 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find
 
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
 # needs a JDK, Maven, Python, redis-server, PostgreSQL and nginx.
-REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/clock ./e2e/deploy ./internal/testenv
+REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/clock ./e2e/deploy ./e2e/testenv
 REAL_TIME  ?= 45m
 test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete
 	$(MAKE) flink flink-s3 DATA=.real

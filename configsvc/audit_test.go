@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/audit"
-	"pulseboard/internal/testenv"
 )
 
 func TestEditsAreKept(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/service"
-	"pulseboard/internal/testenv"
 )
 
 func TestEveryPathAnswersPrograms(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // Who may do what: reading needs view, changing needs edit.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // Installations in one Redis, kept apart by a prefix, by the number of a database and

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // one is a dashboard with one widget, and the function that tells its newest sum.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // Nothing of the program, or of what it starts, listens off loopback; what is not

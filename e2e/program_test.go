@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // built is the folder of the program, "" when it was there, or no test has needed it.

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // All parts behind one address answer as each alone, and the page only for its own paths.

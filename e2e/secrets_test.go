@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/auth"
-	"pulseboard/internal/testenv"
 )
 
 // Distinctive, so that they are found wherever they stand.

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"testing"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // With tokens pulseboard may be reached from elsewhere, asks for one, and its

@@ -9,9 +9,9 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/gateway"
 	"pulseboard/internal/auth"
-	"pulseboard/internal/testenv"
 )
 
 // by reads a metric of the gateway by the value of its label, without zeros.

@@ -10,9 +10,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/gateway"
 	"pulseboard/internal/service"
-	"pulseboard/internal/testenv"
 	"pulseboard/web"
 )
 

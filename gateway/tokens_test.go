@@ -14,9 +14,9 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/gateway"
 	"pulseboard/internal/auth"
-	"pulseboard/internal/testenv"
 )
 
 // upgrade dials with the header Authorization.

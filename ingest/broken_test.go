@@ -18,9 +18,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/ingest"
 	"pulseboard/internal/kafkaconn"
-	"pulseboard/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "write the answers of testdata/broken anew")

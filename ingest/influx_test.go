@@ -16,8 +16,8 @@ import (
 	"github.com/influxdata/influxdb-client-go/v2/api/write"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/ingest"
-	"pulseboard/internal/testenv"
 )
 
 // write sends lines and returns the status and the body of the answer.

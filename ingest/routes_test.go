@@ -6,10 +6,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/ingest"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
-	"pulseboard/internal/testenv"
 )
 
 func TestEveryPathAnswersPrograms(t *testing.T) {

@@ -23,9 +23,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/ingest"
 	"pulseboard/internal/kafkaconn"
-	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 )
 

@@ -15,11 +15,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/ingest"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
-	"pulseboard/internal/testenv"
 )
 
 // begin sends the head and the first bytes of a body of 16 MiB, from an address

@@ -1,5 +1,5 @@
 package metric
 
 // Canary is the metric of the events that Pulseboard sends through itself
-// (internal/canary). It is aggregated like any other, and not in the catalogue.
+// (clients/canary). It is aggregated like any other, and not in the catalogue.
 const Canary = "pulseboard.canary"

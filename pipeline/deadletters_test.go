@@ -11,9 +11,9 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/segmentio/kafka-go"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
-	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
 )

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // Beam tells of each plan and step: of a failed run one page is enough.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 	"pulseboard/results"
 )
 

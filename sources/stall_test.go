@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/kafkaconn"
-	"pulseboard/internal/testenv"
 )
 
 // lateConn hands over what it received a while later, as on a busy machine, or

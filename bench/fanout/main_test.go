@@ -14,8 +14,8 @@ import (
 	"pulseboard/bench/fanout/proc"
 	"pulseboard/bench/fanout/reader"
 	"pulseboard/bench/fanout/setting"
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/service"
-	"pulseboard/internal/testenv"
 )
 
 func TestFlagsThatCannotBe(t *testing.T) {

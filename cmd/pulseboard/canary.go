@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"pulseboard/clients/canary"
 	"pulseboard/internal/auth"
-	"pulseboard/internal/canary"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/health"
 	"pulseboard/internal/service"

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"pulseboard/clients/dashcode"
 	"pulseboard/configsvc"
 	"pulseboard/internal/conf"
-	"pulseboard/internal/dashcode"
 	"pulseboard/internal/service"
 )
 

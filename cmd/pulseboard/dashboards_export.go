@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 
+	"pulseboard/clients/dashcode"
 	"pulseboard/configsvc"
 	"pulseboard/internal/conf"
-	"pulseboard/internal/dashcode"
 	"pulseboard/internal/service"
 )
 

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"os"
 
+	"pulseboard/clients/grafana"
 	"pulseboard/configsvc"
 	"pulseboard/internal/conf"
-	"pulseboard/internal/grafana"
 	"pulseboard/internal/service"
 )
 

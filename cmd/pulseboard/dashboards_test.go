@@ -517,7 +517,7 @@ func TestExitCodes(t *testing.T) {
 func TestImportedDashboardsCanBeApplied(t *testing.T) {
 	server := startConfigService(t, 3600)
 	dir := t.TempDir()
-	fixtures := []string{"../../internal/grafana/testdata/shop.json", "../../internal/grafana/testdata/old.json"}
+	fixtures := []string{"../../clients/grafana/testdata/shop.json", "../../clients/grafana/testdata/old.json"}
 	say(t, append([]string{"import-grafana", "--dir", dir}, fixtures...)).want(t, 1, "wrote "+filepath.Join(dir, "shop.yaml"), "wrote "+filepath.Join(dir, "old-panels.yaml"))
 	say(t, []string{"validate", dir}).want(t, 0, "2 good dashboards")
 	say(t, []string{"apply", "--server", server, dir}).want(t, 0, "2 created")

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"pulseboard/clients/load"
 	"pulseboard/internal/conf"
-	"pulseboard/internal/load"
 	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 )

@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/load"
+	"pulseboard/clients/load"
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/service"
-	"pulseboard/internal/testenv"
 )
 
 // startProgram runs the real program, all of it, and returns its address, that of

@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/catalog"
+	"pulseboard/clients/dashcode"
+	"pulseboard/clients/demo"
 	"pulseboard/configsvc"
 	examples "pulseboard/deploy/dashboards"
 	"pulseboard/gateway"
@@ -24,8 +26,6 @@ import (
 	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
-	"pulseboard/internal/dashcode"
-	"pulseboard/internal/demo"
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/flink"
 	"pulseboard/internal/health"

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/redisconn"
-	"pulseboard/internal/testenv"
 	"pulseboard/limits"
 	"pulseboard/registry"
 )

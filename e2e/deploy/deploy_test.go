@@ -20,7 +20,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // All of compose.yaml, as local processes: events go in and come out at nginx, a

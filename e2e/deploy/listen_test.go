@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // Each service by itself has the one port that its flag names, on loopback.

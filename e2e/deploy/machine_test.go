@@ -18,8 +18,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/segmentio/kafka-go"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/embedded"
-	"pulseboard/internal/testenv"
 )
 
 // machine is this one in place of the containers: each address of compose.yaml

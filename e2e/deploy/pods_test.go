@@ -18,8 +18,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/auth"
-	"pulseboard/internal/testenv"
 )
 
 // volume lays files out as kubelet does: links, in a folder that everybody may write to but where

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/flink"
-	"pulseboard/internal/testenv"
 )
 
 // In application mode nobody submits the job: a JobManager that begins to lead has it written. Of one alone the job

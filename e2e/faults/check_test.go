@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/segmentio/kafka-go"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
 )

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // Checkpoints alone must lose nothing. Flink's runner ends the bundle that is open

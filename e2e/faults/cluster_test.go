@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/flink"
-	"pulseboard/internal/testenv"
 )
 
 // A cluster, with three brokers: each acknowledged event is counted once in

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/flink"
-	"pulseboard/internal/testenv"
 )
 
 // Of two JobManagers the leading one is killed, and comes back; then the other one. The job is the

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // Flink on one machine, and all that it starts, stays on loopback, and gives other

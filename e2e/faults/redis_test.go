@@ -16,8 +16,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/redisconn"
-	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
 )

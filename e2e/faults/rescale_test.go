@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/flink"
-	"pulseboard/internal/testenv"
 )
 
 // A job is spread over more subtasks, and over fewer again: nothing is lost, and each subtask has as

@@ -21,9 +21,9 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/flink"
 	"pulseboard/internal/redisconn"
-	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
 )

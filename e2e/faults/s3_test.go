@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // Checkpoints, savepoints and what JobManagers leave for each other are in a storage that speaks S3,

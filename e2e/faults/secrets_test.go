@@ -15,12 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/ingest"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/flink"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
-	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"

@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/redisconn"
-	"pulseboard/internal/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
 )

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // The same beside producers that others have written, on a real Kafka: librdkafka and

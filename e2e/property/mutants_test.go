@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // mutant is a mistake in one place of the source.

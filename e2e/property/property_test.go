@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/redisconn"
-	"pulseboard/internal/testenv"
 	"pulseboard/registry"
 )
 

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // senders send events to ingest. Each of their requests has a key, and is sent again

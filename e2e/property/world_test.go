@@ -11,7 +11,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 	"pulseboard/metric"
 	"pulseboard/registry"
 )

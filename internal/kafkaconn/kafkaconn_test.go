@@ -12,9 +12,9 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/kafkaconn"
-	"pulseboard/internal/testenv"
 )
 
 const hidden = "hunter-2-hidden"

@@ -7,8 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/kafkaconn"
-	"pulseboard/internal/testenv"
 )
 
 // A topic that Kafka compacts is refused, one with the clocks of producers told of,

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/redisconn"
-	"pulseboard/internal/testenv"
 )
 
 const hidden = "hunter-2-hidden"

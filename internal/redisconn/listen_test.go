@@ -14,8 +14,8 @@ import (
 	msrv "github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/redisconn"
-	"pulseboard/internal/testenv"
 )
 
 // heard is what a Listener has told.

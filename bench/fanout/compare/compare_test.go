@@ -10,8 +10,8 @@ import (
 
 	"pulseboard/bench/fanout/proc"
 	"pulseboard/bench/fanout/setting"
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/service"
-	"pulseboard/internal/testenv"
 )
 
 func parseText(args string) error {

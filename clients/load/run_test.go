@@ -19,10 +19,10 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulseboard/clients/load"
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/auth"
-	"pulseboard/internal/load"
 	"pulseboard/internal/secret"
-	"pulseboard/internal/testenv"
 )
 
 // dashboards is how many the config service has.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"pulseboard/clients/dashcode"
 	"pulseboard/configsvc"
-	"pulseboard/internal/dashcode"
 )
 
 func golden(t *testing.T, name string, got []byte) {

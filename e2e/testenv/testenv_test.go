@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/segmentio/kafka-go"
 
-	"pulseboard/internal/testenv"
+	"pulseboard/e2e/testenv"
 )
 
 // Three brokers take records when one of them is killed, and when it is back.

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"pulseboard/clients/dashcode"
 	"pulseboard/configsvc"
-	"pulseboard/internal/dashcode"
 	"pulseboard/metric"
 )
 

@@ -15,12 +15,12 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"pulseboard/clients/load"
 	"pulseboard/configsvc"
 	"pulseboard/gateway"
 	"pulseboard/ingest"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/kafkaconn"
-	"pulseboard/internal/load"
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
