@@ -6,7 +6,7 @@ import (
 )
 
 // OwnTags begins the tags of dashboards that programs keep for themselves: drafts
-// under somebody's hands ("pulseboard:draft", web/src/live/scratch.ts), and that of the
+// under somebody's hands ("pulseboard:draft", web/src/pages/edit/scratch.ts), and that of the
 // canary. Lists leave them out, unless they are asked for such a tag.
 const OwnTags = "pulseboard:"
 

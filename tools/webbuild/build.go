@@ -41,16 +41,10 @@ func build(dir string, out io.Writer) error {
 		MinifySyntax:      true,
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
-		JSX:               api.JSXTransform,
-		JSXFactory:        "jsxElement",
-		JSXFragment:       "jsxGroup",
-		Inject:            []string{"src/ui/jsx.ts"},
-		TsconfigRaw:       `{"compilerOptions":{"target":"ES2022","verbatimModuleSyntax":true}}`, // Else its jsx holds.
 		Charset:           api.CharsetUTF8,
 		LegalComments:     api.LegalCommentsEndOfFile,
 		Define:            map[string]string{"process.env.NODE_ENV": `"production"`},
 		Metafile:          true,
-		Plugins:           []api.Plugin{shakePlot()},
 	})
 	if err := messagesError(pageEntry, result.Errors); err != nil {
 		return err

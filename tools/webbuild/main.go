@@ -51,7 +51,7 @@ func run(ctx context.Context, dir string, test bool, out io.Writer) error {
 // checkPackages turns the wall of resolve errors of a missing npm install
 // into one line that says what to do.
 func checkPackages(dir string) error {
-	for _, name := range []string{"preact", "uplot"} {
+	for _, name := range []string{"preact", "@preact/signals", "uplot"} {
 		_, err := os.Stat(filepath.Join(dir, "node_modules", filepath.FromSlash(name), "package.json"))
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("cannot find the npm package %s in %s: run 'npm ci --omit=dev' in %s first (needs Node 20 or newer), or 'make web'",

@@ -1,6 +1,6 @@
 // What the scenarios share. They see the page as its visitors do, by roles and
-// labels; only to look for gaps and doubles they read the page's own points,
-// through the event "pulseboard" that each live session announces itself with.
+// labels; only to look for gaps and doubles they read the page's own points. The
+// page exposes nothing for that: keepStreams catches its streams in the browser.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
@@ -65,16 +65,27 @@ export async function useBrowser(t) {
 }
 
 /**
+ * Keeps the newest stream of each widget in window.streams, by the widget's id.
+ * The store puts each one into a Map (web/src/live/store.ts).
+ */
+function keepStreams() {
+  const streams = new Map();
+  window.streams = streams;
+  const { set } = Map.prototype;
+  Map.prototype.set = function (key, value) {
+    if (typeof key === "string" && typeof value?.resumePoint === "function") set.call(streams, key, value);
+    return set.call(this, key, value);
+  };
+}
+
+/**
  * A page of a visitor of its own. The test fails when the browser complains
  * about anything that expected does not match.
  */
 export async function visit(t, browser, address, { expected = /^$/, init, ...options } = {}) {
   const context = await browser.newContext({ viewport: WIDE, locale: "en-GB", ...options });
   context.setDefaultTimeout(PATIENCE_MS);
-  await context.addInitScript(() => {
-    window.sessions = [];
-    window.addEventListener("pulseboard", (event) => window.sessions.unshift(event.detail));
-  });
+  await context.addInitScript(keepStreams);
   if (init !== undefined) await context.addInitScript(init);
   const page = await context.newPage();
   const complaints = [];
@@ -229,7 +240,7 @@ export function reading(page, title, chart, text) {
 /** The page's own points of a widget, oldest first. */
 export function points(page, widgetId) {
   return page.evaluate((id) => {
-    const stream = window.sessions.flatMap((session) => [...session.store.all()]).find((one) => one.id === id);
+    const stream = window.streams.get(id);
     if (stream === undefined) return [];
     const { ring, columns } = stream;
     const values = columns.map((_, column) => [...ring.columnView(column)]);

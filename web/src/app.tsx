@@ -2,17 +2,16 @@ import { keeper } from "./api/token";
 import { DashboardPage } from "./pages/dashboard";
 import { ListPage } from "./pages/list";
 import { NotFoundPage } from "./pages/not-found";
-import { route } from "./router";
-import { use } from "./signal";
+import { route } from "./ui/router";
 import { lazy } from "./ui/lazy";
 import { NewerPage } from "./ui/newer-page";
 import { Toast } from "./ui/toast";
 import { TokenDialog } from "./ui/token-dialog";
 
-const StatusPage = lazy(async () => (await import("./pages/seldom")).StatusPage);
+const StatusPage = lazy(async () => (await import("./pages/status")).StatusPage);
 
 export function App() {
-  const asking = use(keeper.asking);
+  const asking = keeper.asking.value;
   return (
     <>
       <NewerPage />
@@ -24,7 +23,7 @@ export function App() {
 }
 
 function Page() {
-  const at = use(route);
+  const at = route.value;
   switch (at.page) {
     case "list":
       return <ListPage />;

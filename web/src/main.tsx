@@ -1,7 +1,7 @@
 import { render } from "preact";
 import { keeper, TOKEN_KEY } from "./api/token";
 import { App } from "./app";
-import { startRouter } from "./router";
+import { startRouter } from "./ui/router";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/edit.css";

@@ -1,4 +1,4 @@
-import { signal, type ReadonlySignal } from "../signal";
+import { signal, type ReadonlySignal } from "@preact/signals";
 
 export const TOKEN_KEY = "pulseboard.token";
 

@@ -1,5 +1,3 @@
-import type { Tags } from "../live/protocol";
-
 export type Chart = "line" | "gauge" | "stat" | "table" | "heatmap";
 
 export interface Position {
@@ -124,5 +122,3 @@ export interface VersionEntry {
   readonly title: string;
   readonly widget_count: number;
 }
-
-export type { Tags };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ServerClock } from "./clock";
 import { freshness, type Flow } from "./freshness";
-import { golden } from "./golden";
+import { golden } from "../../testing/golden";
 import { DashboardStore } from "./store";
 
 const T = 1763892060000;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { goldenText } from "./golden";
+import { goldenText } from "../../testing/golden";
 import { parseServerMessage, type HelloMessage } from "./protocol";
 
 test("every golden message of the server is read", () => {

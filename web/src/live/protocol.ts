@@ -1,9 +1,10 @@
 // The messages of WS /stream/{dashboard_id}, subprotocol pulseboard.v1.
 // Times are epoch milliseconds of the server.
 
+import type { Tags } from "../model/series";
+
 export const SUBPROTOCOL = "pulseboard.v1";
 
-export type Tags = Readonly<Record<string, string>>;
 export type Values = readonly (number | null)[];
 export type ServerState = "waiting" | "live" | "late" | "stale" | "degraded" | "limited";
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Freshness } from "./freshness";
 import { LiveSession } from "./session";
-import { TestWorld } from "./test-world";
+import { TestWorld } from "../../testing/world";
 
 // What a session asks of a browser. Pages that are drawn are in web/e2e.
 const windowEvents = new EventTarget();

@@ -1,9 +1,10 @@
-import { signal, type ReadonlySignal, type Signal } from "../signal";
+import { signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import { keeper } from "../api/token";
+import type { Tags } from "../model/series";
 import { CLOSED_TOKEN } from "./backoff";
 import { ServerClock } from "./clock";
 import { freshness, type Flow, type Freshness } from "./freshness";
-import type { HelloMessage, ServerMessage, Tags } from "./protocol";
+import type { HelloMessage, ServerMessage } from "./protocol";
 import { measurePulse, type Pulse } from "./pulse";
 import { Scheduler } from "./scheduler";
 import { StreamSocket, type SocketStatus, type SocketWorld } from "./socket";
@@ -90,8 +91,6 @@ export class LiveSession {
   }
 
   start(): void {
-    // For end-to-end tests, which count the points that the page has.
-    dispatchEvent(new CustomEvent("pulseboard", { detail: this }));
     this.#socket.start();
     this.#unfollow = keeper.token.subscribe((token) => {
       // It may come long after the dialog was closed.

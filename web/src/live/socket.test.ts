@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { backoff, backoffBound, isFinal } from "./backoff";
-import { golden, goldenText } from "./golden";
+import { golden, goldenText } from "../../testing/golden";
 import type { ServerMessage } from "./protocol";
 import { StreamSocket, type SocketStatus } from "./socket";
-import { TestWorld } from "./test-world";
+import { TestWorld } from "../../testing/world";
 
 function started() {
   const world = new TestWorld();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { freshness } from "./freshness";
-import { golden } from "./golden";
+import { golden } from "../../testing/golden";
 import type { HelloMessage, Point, SnapshotMessage, Values } from "./protocol";
 import { DashboardStore, type WidgetStream } from "./store";
 

@@ -1,5 +1,5 @@
 import { parseMetricKey } from "../model/metric-key";
-import { seriesKey } from "../model/series";
+import { seriesKey, type Tags } from "../model/series";
 import type {
   DashboardMessage,
   ResumePoint,
@@ -9,7 +9,6 @@ import type {
   ServerState,
   SnapshotMessage,
   StreamWidget,
-  Tags,
   UpdateEntry,
   WelcomeMessage,
   WidgetsMessage,

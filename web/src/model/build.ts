@@ -1,5 +1,5 @@
 // A page that is open for weeks must not speak to a server that has become another one.
-import { signal, type Signal } from "../signal";
+import { signal, type Signal } from "@preact/signals";
 
 /** The part of a browser that is used, so that tests can stand in for it. */
 export interface BuildWorld {

@@ -1,7 +1,19 @@
-import type { Tags } from "../live/protocol";
-import { compareSeries, seriesKey } from "./series";
+import { compareSeries, seriesKey, type Tags } from "./series";
 
 export type Theme = "light" | "dark";
+
+/** Colours of the theme in use, for what draws on a canvas. */
+export interface ThemeColors {
+  readonly name: Theme;
+  readonly text: string;
+  readonly muted: string;
+  readonly grid: string;
+  readonly panel: string;
+  readonly accent: string;
+  readonly ok: string;
+  readonly warn: string;
+  readonly crit: string;
+}
 
 /**
  * Okabe and Ito's eight colours, which people with any colour vision can tell

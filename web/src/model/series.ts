@@ -1,4 +1,5 @@
-import type { Tags } from "../live/protocol";
+/** The tags of a series, by key. */
+export type Tags = Readonly<Record<string, string>>;
 
 /** Canonical text of a series' tags: equal tags, equal text. */
 export function seriesKey(tags: Tags): string {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseRoute } from "../router";
 import { formatMoment, formatTime, setZone, zoneDate } from "./format";
 import { importable } from "./import";
 import { isChosen, valuesOf } from "./series";
@@ -23,22 +22,6 @@ test("a picker offers what the series have, as people count, and what was chosen
   assert.deepEqual(valuesOf("host", "", streams), ["h2", "h10"]);
   assert.deepEqual(valuesOf("host", "h1", streams), ["h1", "h2", "h10"]);
   assert.deepEqual(valuesOf("zone", "", streams), []);
-});
-
-test("addresses of pages", () => {
-  const cases: [string, ReturnType<typeof parseRoute>][] = [
-    ["/", { page: "list" }],
-    ["/status", { page: "status" }],
-    ["/d/a%2Fb", { page: "dashboard", id: "a/b" }],
-    ["/d/a/w/b/", { page: "dashboard", id: "a", widget: "b" }],
-    ["/d/a/w", { page: "unknown" }],
-    ["/d/%zz", { page: "unknown" }],
-    ["/elsewhere", { page: "unknown" }],
-  ];
-  for (const [path, want] of cases) {
-    const got = parseRoute(path);
-    for (const [name, value] of Object.entries(want)) assert.equal(got[name as keyof typeof got], value, `${path}: ${name}`);
-  }
 });
 
 test("times are written in the chosen zone", () => {

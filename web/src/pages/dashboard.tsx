@@ -8,8 +8,7 @@ import { pageBuild } from "../model/build";
 import { rangeMs, widgetPosition } from "../model/dashboard";
 import { arrange } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
-import { dashboardPath, editPath, getQuery, navigate, setQuery } from "../router";
-import { use } from "../signal";
+import { dashboardPath, editPath, getQuery, navigate, setQuery } from "../ui/router";
 import { Icon } from "../ui/icon";
 import { lazy } from "../ui/lazy";
 import { LivePill } from "../ui/pill";
@@ -23,8 +22,8 @@ import { NotFoundPage } from "./not-found";
 
 const RETRY_MS = 3000;
 
-const Inspect = lazy(async () => (await import("./seldom")).Inspect);
-const EditMode = lazy(async () => (await import("./seldom")).EditMode);
+const Inspect = lazy(async () => (await import("./inspect")).Inspect);
+const EditMode = lazy(async () => (await import("./edit/edit")).EditMode);
 
 interface DashboardPageProps {
   readonly id: string;
@@ -130,7 +129,7 @@ function useDashboard(id: string, session: LiveSession): Loaded {
   const [missing, setMissing] = useState(false);
   const [problem, setProblem] = useState("");
   const [attempt, setAttempt] = useState(0);
-  const streamed = use(session.version);
+  const streamed = session.version.value;
   const known = dashboard?.value.version ?? 0;
 
   const adopt = (next: Versioned<Dashboard>): void => {
@@ -168,10 +167,10 @@ function useDashboard(id: string, session: LiveSession): Loaded {
 
 /** What all drawings of the page share; they follow it without being made anew. */
 function useSharedView(session: LiveSession): RefObject<SharedView | null> {
-  const range = use(session.range);
-  const choice = use(session.choice);
-  const name = use(theme);
-  const zone = use(utc);
+  const range = session.range.value;
+  const choice = session.choice.value;
+  const name = theme.value;
+  const zone = utc.value;
   const colors = useMemo(() => new ColorRegistry(), [session]);
   const view = useRef<SharedView | null>(null);
   view.current = useMemo(() => ({ rangeMs: range, theme: themeColors(name), colors, choice }), [range, name, colors, choice]);

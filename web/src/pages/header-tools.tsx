@@ -3,14 +3,13 @@ import type { Dashboard, Variable } from "../api/types";
 import type { LiveSession } from "../live/session";
 import { DEFAULT_RANGE, RANGES, rangeMs } from "../model/dashboard";
 import { valuesOf } from "../model/series";
-import { getQuery, setQuery } from "../router";
-import { use } from "../signal";
+import { getQuery, setQuery } from "../ui/router";
 import { copy } from "../ui/copy";
 import { Icon } from "../ui/icon";
 import { toggleZone, utc } from "../ui/zone";
 
 export function PauseButton({ session }: { readonly session: LiveSession }) {
-  const paused = use(session.paused);
+  const paused = session.paused.value;
   const text = paused ? "Go on with live values" : "Pause";
   const toggle = (): void => {
     session.setPaused(!paused);
@@ -47,7 +46,7 @@ export function Ranges({ session }: { readonly session: LiveSession }) {
 }
 
 export function ZoneButton() {
-  const inUtc = use(utc);
+  const inUtc = utc.value;
   const text = `Times are in ${inUtc ? "UTC" : "the zone of this device"}`;
   return (
     <button type="button" class="button button-quiet" title={text} onClick={toggleZone}>
@@ -71,8 +70,8 @@ export function useChoice(variables: readonly Variable[], session: LiveSession):
 /** One picker for each variable: which of the series that have its tag are shown. */
 export function Variables({ variables, session }: VariablesProps) {
   // Read again when there may be other series.
-  use(session.revision);
-  const choice = use(session.choice);
+  void session.revision.value;
+  const choice = session.choice.value;
   return (
     <div class="variables">
       {variables.map(({ name, tag }) => {

@@ -4,8 +4,7 @@ import type { Dashboard, Widget } from "../api/types";
 import type { LiveSession } from "../live/session";
 import { widgetConfig } from "../model/dashboard";
 import { formatDuration, formatMoment } from "../model/format";
-import { dashboardPath } from "../router";
-import { use } from "../signal";
+import { dashboardPath } from "../ui/router";
 import { copy } from "../ui/copy";
 import { STATES, useDrawing, WidgetFrame, type SharedView } from "../widgets/frame";
 import { pointsTable } from "../widgets/points";
@@ -47,8 +46,8 @@ interface PartProps {
 }
 
 function Facts({ widget, session }: PartProps) {
-  use(session.pulse); // As often as the pill, or as the age of what is old.
-  const { freshness, detail, partial } = use(session.status(widget.widget_id));
+  void session.pulse.value; // As often as the pill, or as the age of what is old.
+  const { freshness, detail, partial } = session.status(widget.widget_id).value;
   const { metricKey, windowMs, delayMs, refreshMs, newestEvent, ring } = session.store.stream(widget.widget_id);
   const ago = (time: number | null): string => {
     if (time === null || Number.isNaN(time)) return "none yet";
@@ -79,7 +78,7 @@ function Facts({ widget, session }: PartProps) {
 function Points({ widget, session, view }: PartProps & { readonly view: RefObject<SharedView | null> }) {
   const body = useRef<HTMLDivElement>(null);
   const text = JSON.stringify(widget);
-  const { freshness } = use(session.status(widget.widget_id));
+  const { freshness } = session.status(widget.widget_id).value;
   useDrawing(widgetConfig(widget), text, pointsTable, session, view, body, `${widget.widget_id}#`);
   return (
     <section class="widget points-box" aria-label="Points" data-state={freshness}>

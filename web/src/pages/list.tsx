@@ -4,8 +4,7 @@ import { keeper } from "../api/token";
 import type { DashboardSummary } from "../api/types";
 import { formatAge } from "../model/format";
 import { importable } from "../model/import";
-import { navigate } from "../router";
-import { use } from "../signal";
+import { navigate } from "../ui/router";
 import { Dialog } from "../ui/dialog";
 import { TextField } from "../ui/field";
 import { Icon } from "../ui/icon";
@@ -47,7 +46,7 @@ export function ListPage() {
   const [tags, setTags] = useState<readonly string[]>([]);
   const [reload, setReload] = useState(0);
   const first = useRef(true);
-  const token = use(keeper.token);
+  const token = keeper.token.value;
 
   useEffect(() => {
     document.title = "Dashboards · Pulseboard";

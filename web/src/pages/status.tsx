@@ -7,7 +7,6 @@ import { pageBuild } from "../model/build";
 import { formatAge, formatMoment } from "../model/format";
 import { catalogueTells, partsOf, standsStill, type Checks, type Part } from "../model/health";
 import { formatOne } from "../model/number";
-import { use } from "../signal";
 import { LivePill } from "../ui/pill";
 import { TopBar } from "../ui/topbar";
 
@@ -176,7 +175,7 @@ function Way({ told, metrics, known }: WayProps) {
 
 /** As often as the pill. */
 function StreamParts({ session, told, metrics }: Omit<WayProps, "known"> & { readonly session: LiveSession }) {
-  use(session.pulse);
+  void session.pulse.value;
   const { own, known } = streamParts(session);
   return (
     <>

@@ -1,9 +1,8 @@
 import { pageBuild } from "../model/build";
-import { use } from "../signal";
 
 /** The server has a newer page, and this one does not load it by itself: something is not saved. */
 export function NewerPage() {
-  if (!use(pageBuild.outdated)) return null;
+  if (!pageBuild.outdated.value) return null;
   return (
     <p class="notice newer-page" role="alert">
       The server has a newer version of this page. What is not saved stays in this browser.{" "}

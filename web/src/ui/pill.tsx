@@ -2,7 +2,6 @@ import type { ComponentChildren } from "preact";
 import type { Pulse } from "../live/pulse";
 import type { LiveSession } from "../live/session";
 import { formatTime } from "../model/format";
-import { use } from "../signal";
 
 function endedText(code: number, reason: string): string {
   switch (code) {
@@ -47,7 +46,7 @@ function spokenText(pulse: Pulse): string {
 
 /** Says at any time whether the values on the page are live. */
 export function LivePill({ session }: { readonly session: LiveSession }) {
-  const pulse = use(session.pulse);
+  const pulse = session.pulse.value;
   let retry: ComponentChildren = null;
   if ((pulse.kind === "reconnecting" && pulse.seconds > 0) || pulse.kind === "ended") {
     retry = (

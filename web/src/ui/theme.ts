@@ -1,7 +1,6 @@
-import { signal } from "../signal";
-import type { Theme } from "../model/palette";
-import { getQuery, setQuery } from "../router";
-import type { ThemeColors } from "../widgets/widget";
+import { signal } from "@preact/signals";
+import type { Theme, ThemeColors } from "../model/palette";
+import { getQuery, setQuery } from "./router";
 import { onOtherTab, remember, remembered } from "./memory";
 
 export type ThemeChoice = "auto" | Theme;

@@ -1,4 +1,4 @@
-import { signal, use } from "../signal";
+import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 const SHOWN_MS = 10_000;
@@ -17,7 +17,7 @@ export function toast(next: Message): void {
 
 /** What just happened, for ten seconds. */
 export function Toast() {
-  const shown = use(message);
+  const shown = message.value;
   const close = (): void => {
     message.value = null;
   };

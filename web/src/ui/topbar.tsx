@@ -1,13 +1,12 @@
 import type { ComponentChildren } from "preact";
 import { keeper } from "../api/token";
-import { use } from "../signal";
 import { Icon, Mark, type IconName } from "./icon";
 import { nextTheme, themeChoice, type ThemeChoice } from "./theme";
 
 const THEME_ICONS: Readonly<Record<ThemeChoice, IconName>> = { auto: "auto", light: "sun", dark: "moon" };
 
 function ThemeButton() {
-  const choice = use(themeChoice);
+  const choice = themeChoice.value;
   const text = `Theme: ${choice === "auto" ? "as the system" : choice}`;
   return (
     <button type="button" class="button button-icon" onClick={nextTheme} aria-label={text} title={text}>
@@ -18,8 +17,8 @@ function ThemeButton() {
 
 /** Only where there is a token to forget, or where one was asked for in vain. */
 function SignButton() {
-  const token = use(keeper.token);
-  const declined = use(keeper.declined);
+  const token = keeper.token.value;
+  const declined = keeper.declined.value;
   if (token !== "") {
     const out = (): void => {
       keeper.forget();

@@ -1,6 +1,6 @@
-import { signal } from "../signal";
+import { signal } from "@preact/signals";
 import { setZone } from "../model/format";
-import { getQuery, setQuery } from "../router";
+import { getQuery, setQuery } from "./router";
 
 /** Times are shown in UTC; else in the browser's zone. */
 export const utc = signal(getQuery("tz") === "utc");

@@ -8,7 +8,6 @@ import { widgetConfig, type WidgetConfig } from "../model/dashboard";
 import { formatAge } from "../model/format";
 import { COLUMNS } from "../model/layout";
 import { isChosen, missingText, seriesLabel } from "../model/series";
-import { use } from "../signal";
 import { Icon, type IconName } from "../ui/icon";
 import { rendererFor } from "./registry";
 import { setText, type RendererFactory, type WidgetView } from "./widget";
@@ -42,7 +41,7 @@ export function WidgetFrame({ widget, position, session, view, inspect, onEdit, 
   const title = useId();
   useDrawing(config, text, make, session, view, body, config.id, words, setFailure);
 
-  const status = use(session.status(config.id));
+  const status = session.status(config.id).value;
   const broken = failure !== "" || config.chart === null;
   const missing = useMissingChoice(config.id, session);
   const state = broken || missing !== "" ? "error" : status.freshness;
@@ -158,8 +157,8 @@ interface CoverProps {
 
 /** Why nothing of what was chosen is shown, when the widget has series and none of them is that. */
 function useMissingChoice(id: string, session: LiveSession): string {
-  const choice = use(session.choice);
-  use(session.revision);
+  const choice = session.choice.value;
+  void session.revision.value;
   const { columns, total, truncated } = session.store.stream(id);
   return columns.length === 0 || columns.some((tags) => isChosen(tags, choice)) ? "" : missingText(seriesLabel(choice, ""), total, truncated);
 }

@@ -1,22 +1,8 @@
-import type { ColorRegistry, Theme } from "../model/palette";
-import type { Tags } from "../live/protocol";
-import { compareSeries, isChosen, seriesLabel } from "../model/series";
-import type { WidgetConfig } from "../model/dashboard";
 import { lowerBound } from "../live/ring";
 import type { WidgetStream } from "../live/store";
-
-/** Colours of the theme in use, for what draws on a canvas. */
-export interface ThemeColors {
-  readonly name: Theme;
-  readonly text: string;
-  readonly muted: string;
-  readonly grid: string;
-  readonly panel: string;
-  readonly accent: string;
-  readonly ok: string;
-  readonly warn: string;
-  readonly crit: string;
-}
+import type { WidgetConfig } from "../model/dashboard";
+import type { ColorRegistry, ThemeColors } from "../model/palette";
+import { compareSeries, isChosen, seriesLabel, type Tags } from "../model/series";
 
 /** All that one drawing may depend on. */
 export interface WidgetView {

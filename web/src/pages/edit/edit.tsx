@@ -2,7 +2,7 @@ import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboard, messageOf, undelete, validateDashboard, type Versioned } from "../../api/client";
 import type { Chart, Dashboard, ProblemDetail, Validation, Widget } from "../../api/types";
-import { newId, Scratch } from "../../live/scratch";
+import { newId, Scratch } from "./scratch";
 import type { LiveSession } from "../../live/session";
 import { pageBuild } from "../../model/build";
 import { CHARTS, widgetPosition } from "../../model/dashboard";
@@ -11,8 +11,7 @@ import { formatTime } from "../../model/format";
 import { freePosition, type Placed } from "../../model/layout";
 import { advance, redo, timeline, undo } from "../../model/undo";
 import { newWidget, SIZES } from "../../model/widget-form";
-import { dashboardPath, getQuery, guardLeaving, navigate, setQuery } from "../../router";
-import { use } from "../../signal";
+import { dashboardPath, getQuery, guardLeaving, navigate, setQuery } from "../../ui/router";
 import { Dialog } from "../../ui/dialog";
 import { Icon } from "../../ui/icon";
 import { remember, remembered } from "../../ui/memory";
@@ -58,7 +57,7 @@ export function EditMode({ session, dashboard, view, onSaved }: EditModeProps) {
   const [conflict, setConflict] = useState<Versioned<Dashboard> | "deleted" | null>(null);
   const { of, verdict, warnings, cost } = useChecks(draft);
   const { sessionOf, scratch } = useLive(session, dashboard.value, of, verdict.widgets);
-  const trouble = use(scratch.problem);
+  const trouble = scratch.problem.value;
   const free = useRef(false);
 
   /** A new widget has no metric yet; that is a fault once it is to be saved. */
@@ -383,7 +382,7 @@ function useLive(session: LiveSession, saved: Dashboard, checked: Draft, faults:
   const scratch = useMemo(() => new Scratch(), []);
   useEffect(() => () => scratch.close(), []);
   // The server's time comes with the stream.
-  const known = use(session.version) > 0;
+  const known = session.version.value > 0;
   useEffect(() => {
     if (known) Scratch.sweep(session.serverNow()).catch(() => {}); // The next editor tries again.
   }, [known]);
@@ -392,8 +391,8 @@ function useLive(session: LiveSession, saved: Dashboard, checked: Draft, faults:
   useEffect(() => {
     scratch.show(checked.title, checked.widgets.filter((one) => isNamed(one) && !faults.has(one.widget_id) && !isSaved(one)));
   }, [checked, queries]);
-  const other = use(scratch.session);
-  const paused = use(session.paused);
+  const other = scratch.session.value;
+  const paused = session.paused.value;
   useEffect(() => {
     if (paused !== other.paused.value) other.setPaused(paused);
   }, [paused, other]);

@@ -4,7 +4,7 @@ import "./line.css";
 import type { WidgetConfig } from "../../model/dashboard";
 import { formatAxisTime, formatShare, formatTime, zoneDate } from "../../model/format";
 import { formatAll, formatAxis, formatBound } from "../../model/number";
-import { seriesColor, seriesDash } from "../../model/palette";
+import { seriesColor, seriesDash, type ThemeColors } from "../../model/palette";
 import { BYTE_STEPS, settle, TIME_STEPS, valueRange, type Range } from "../../model/range";
 import { levelWord } from "../../model/thresholds";
 import {
@@ -18,7 +18,6 @@ import {
   type Renderer,
   type Selection,
   type Slice,
-  type ThemeColors,
   type WidgetView,
 } from "../widget";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ConnectionEvents } from "./socket";
+import type { ConnectionEvents } from "../src/live/socket";
 
 /** A world in which time passes only when a test says so. */
 export class TestWorld {

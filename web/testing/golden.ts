@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseServerMessage, type ServerMessage } from "./protocol";
+import { parseServerMessage, type ServerMessage } from "../src/live/protocol";
 
 /** Text of a golden message; tests run in the folder web. */
 export function goldenText(name: string): string {

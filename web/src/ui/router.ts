@@ -1,4 +1,4 @@
-import { signal } from "./signal";
+import { signal } from "@preact/signals";
 
 export type Route =
   | { readonly page: "list" | "status" | "unknown" }

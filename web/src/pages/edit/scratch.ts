@@ -1,9 +1,9 @@
-import { signal, type Signal } from "../signal";
-import { ApiError, changeDashboard, createDashboard, deleteDashboard, listDashboards, messageOf, streamAddress } from "../api/client";
-import type { Widget } from "../api/types";
-import { DRAFT_TAG } from "../model/draft";
-import { LiveSession } from "./session";
-import { browserWorld } from "./socket";
+import { signal, type Signal } from "@preact/signals";
+import { ApiError, changeDashboard, createDashboard, deleteDashboard, listDashboards, messageOf, streamAddress } from "../../api/client";
+import type { Widget } from "../../api/types";
+import { DRAFT_TAG } from "../../model/draft";
+import { LiveSession } from "../../live/session";
+import { browserWorld } from "../../live/socket";
 
 const TOUCH_MS = 20 * 60_000;
 const STALE_MS = 60 * 60_000;
