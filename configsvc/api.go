@@ -16,6 +16,7 @@ import (
 
 	"pulseboard/internal/auth"
 	"pulseboard/internal/bodies"
+	"pulseboard/internal/httpapi"
 	"pulseboard/internal/service"
 )
 
@@ -25,21 +26,10 @@ type api struct{ *Service }
 var _ ServerInterface = api{}
 
 func (s *Service) routes(m *metrics) http.Handler {
-	gin.SetMode(gin.ReleaseMode)
-	e := gin.New()
-	// nil has no address that could be wrong.
-	_ = e.SetTrustedProxies(nil)
-	e.HandleMethodNotAllowed = true
-	e.RedirectTrailingSlash = false
-	e.Use(m.count, gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, what any) {
-		s.log.Error("a request ended in a panic", "method", c.Request.Method, "path", c.Request.URL.Path, "panic", what)
-		fail(c, service.NewProblem(http.StatusInternalServerError, "the config service made a mistake with this request; its log says more"))
-	}))
-	e.Use(limitTime, joinLists)
-	e.NoRoute(func(c *gin.Context) {
-		service.NotFound(c.Writer, c.Request, "/openapi.yaml lists what there is")
+	e := httpapi.New(httpapi.Config{
+		Name: "the config service", Log: s.log, NotFound: service.Nothing("/openapi.yaml lists what there is"), Count: m.count,
 	})
-	e.NoMethod(func(c *gin.Context) { service.NotAllowed(c.Writer, c.Request) })
+	e.Use(limitTime, joinLists)
 	e.Use(func(c *gin.Context) {
 		defer func() {
 			if b, ok := c.Value(bodyName).(*bodies.Body); ok {
@@ -59,7 +49,7 @@ func (s *Service) routes(m *metrics) http.Handler {
 	RegisterHandlersWithOptions(e, api{s}, GinServerOptions{
 		Middlewares: []MiddlewareFunc{s.admit},
 		ErrorHandler: func(c *gin.Context, err error, status int) {
-			fail(c, service.NewProblem(status, parameterText(c, err)))
+			httpapi.Fail(c, status, parameterText(c, err))
 		},
 	})
 	for _, r := range e.Routes() {
@@ -85,12 +75,6 @@ func parameterText(c *gin.Context, err error) string {
 	return fmt.Sprintf("%s is %.100q: it must be a whole number", name, value)
 }
 
-// fail answers with a problem document.
-func fail(c *gin.Context, p service.Problem) {
-	c.Abort()
-	p.Write(c.Writer)
-}
-
 // How long a request waits for the database, and when it may be repeated, in seconds.
 const (
 	databaseTimeout = 10 * time.Second
@@ -111,27 +95,27 @@ func (s *Service) failStore(c *gin.Context, err error) {
 	var full *FullError
 	switch {
 	case errors.Is(err, ErrNotFound):
-		fail(c, service.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no dashboard %.60q", c.Param("id"))))
+		httpapi.Fail(c, http.StatusNotFound, fmt.Sprintf("there is no dashboard %.60q", c.Param("id")))
 	case errors.As(err, &conflict):
 		failStale(c, conflict.Current)
 	case errors.As(err, &full):
-		fail(c, service.NewProblem(http.StatusRequestEntityTooLarge, "there is no room for the dashboard: "+full.Error()))
+		httpapi.Fail(c, http.StatusRequestEntityTooLarge, "there is no room for the dashboard: "+full.Error())
 	case errors.Is(err, ErrExists):
-		fail(c, service.NewProblem(http.StatusConflict, "a dashboard with this dashboard_id exists: change it with PUT, or leave the id out to get a new one",
-			service.ProblemError{Pointer: "/dashboard_id", Code: codeDuplicate, Detail: ErrExists.Error()}))
+		httpapi.Fail(c, http.StatusConflict, "a dashboard with this dashboard_id exists: change it with PUT, or leave the id out to get a new one",
+			service.ProblemError{Pointer: "/dashboard_id", Code: codeDuplicate, Detail: ErrExists.Error()})
 	case errors.Is(c.Request.Context().Err(), context.Canceled):
 		// The client is gone; the status is for the metrics.
 		c.AbortWithStatus(http.StatusServiceUnavailable)
 	default:
 		s.log.Error("the database failed", "error", err)
 		c.Header("Retry-After", retryAfter)
-		fail(c, service.NewProblem(http.StatusServiceUnavailable, "the database cannot be used now; nothing was changed, or it is not known: read the dashboard again before repeating a change. /readyz says what is wrong"))
+		httpapi.Fail(c, http.StatusServiceUnavailable, "the database cannot be used now; nothing was changed, or it is not known: read the dashboard again before repeating a change. /readyz says what is wrong")
 	}
 }
 
 func failStale(c *gin.Context, current int64) {
 	c.Header("ETag", etag(current))
-	fail(c, service.NewProblem(http.StatusPreconditionFailed, fmt.Sprintf("the dashboard was changed by someone else and has version %d now: read it again, then repeat the change with If-Match: %s", current, etag(current))))
+	httpapi.Fail(c, http.StatusPreconditionFailed, fmt.Sprintf("the dashboard was changed by someone else and has version %d now: read it again, then repeat the change with If-Match: %s", current, etag(current)))
 }
 
 // answer is a document with what the service has to say about the request.
@@ -151,7 +135,7 @@ func reply(c *gin.Context, status int, d Dashboard, warnings []Warning) {
 func (s *Service) body(c *gin.Context, types ...string) (v any, ok bool) {
 	if t, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || !slices.Contains(types, t) {
 		c.Header("Accept", types[len(types)-1])
-		fail(c, service.NewProblem(http.StatusUnsupportedMediaType, "the body must be JSON: send it with Content-Type: "+types[0]))
+		httpapi.Fail(c, http.StatusUnsupportedMediaType, "the body must be JSON: send it with Content-Type: "+types[0])
 		return nil, false
 	}
 	client := s.proxies.Client(c.Request)
@@ -165,17 +149,17 @@ func (s *Service) body(c *gin.Context, types ...string) (v any, ok bool) {
 		return nil, false
 	case errors.Is(err, bodies.ErrFull), errors.Is(err, bodies.ErrAddress), errors.Is(err, bodies.ErrToken):
 		c.Header("Retry-After", "1")
-		fail(c, service.NewProblem(http.StatusTooManyRequests, err.Error()+": send the request again later; nothing was changed"))
+		httpapi.Fail(c, http.StatusTooManyRequests, err.Error()+": send the request again later; nothing was changed")
 		return nil, false
 	case errors.Is(err, service.ErrSlowBody):
-		fail(c, service.NewProblem(http.StatusRequestTimeout, err.Error()+"; nothing was changed"))
+		httpapi.Fail(c, http.StatusRequestTimeout, err.Error()+"; nothing was changed")
 		return nil, false
 	case err != nil:
-		fail(c, service.NewProblem(http.StatusBadRequest, "the body could not be read to its end"))
+		httpapi.Fail(c, http.StatusBadRequest, "the body could not be read to its end")
 		return nil, false
 	}
 	if v, err = parseJSON(b); err != nil {
-		fail(c, service.NewProblem(http.StatusBadRequest, "the body is not JSON: "+syntaxText(b, err)))
+		httpapi.Fail(c, http.StatusBadRequest, "the body is not JSON: "+syntaxText(b, err))
 		return nil, false
 	}
 	return v, true
@@ -195,7 +179,7 @@ func syntaxText(b []byte, err error) string {
 }
 
 func failTooLarge(c *gin.Context, what string) {
-	fail(c, service.NewProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("%s is larger than %d bytes: split the dashboard", what, maxDocument)))
+	httpapi.Fail(c, http.StatusRequestEntityTooLarge, fmt.Sprintf("%s is larger than %d bytes: split the dashboard", what, maxDocument))
 }
 
 // accepted answers when a document broke a rule or is too large; ok is false then.
@@ -208,7 +192,7 @@ func (s *Service) accepted(c *gin.Context, d Dashboard, f *faults) (ok bool) {
 		if n > 1 {
 			detail = fmt.Sprintf("%d rules are broken: see errors", n)
 		}
-		fail(c, service.NewProblem(http.StatusUnprocessableEntity, detail, f.errors...))
+		httpapi.Fail(c, http.StatusUnprocessableEntity, detail, f.errors...)
 		return false
 	}
 	// What was decoded from JSON can be encoded.

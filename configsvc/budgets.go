@@ -11,7 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/catalog"
-	"pulseboard/internal/service"
+	"pulseboard/internal/httpapi"
 	"pulseboard/limits"
 	"pulseboard/metric"
 )
@@ -95,7 +95,7 @@ func (a api) GetLimits(c *gin.Context) {
 	b, ok := a.budgets()
 	if !ok {
 		c.Header("Retry-After", "2")
-		fail(c, service.NewProblem(http.StatusServiceUnavailable, "the pipeline has not said what its budgets are: try again in a moment; if it stays so, check that Redis and the pipeline run"))
+		httpapi.Fail(c, http.StatusServiceUnavailable, "the pipeline has not said what its budgets are: try again in a moment; if it stays so, check that Redis and the pipeline run")
 		return
 	}
 	out := limitsAnswer{Share: b.Share, Budgets: []limits.Use{}, Used: []limits.Use{}, Cut: []limitedCut{}}

@@ -8,7 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/catalog"
-	"pulseboard/internal/service"
+	"pulseboard/internal/httpapi"
 )
 
 // Catalogue knows the metrics that arrive. A *catalog.Catalogue is one.
@@ -34,7 +34,7 @@ func (a api) ListMetrics(c *gin.Context, params ListMetricsParams) {
 	}
 	if !a.metrics.Loaded() {
 		c.Header("Retry-After", "2")
-		fail(c, service.NewProblem(http.StatusServiceUnavailable, "the catalogue of metrics has not been read from Redis yet: try again in a moment; if it stays so, check that Redis runs"))
+		httpapi.Fail(c, http.StatusServiceUnavailable, "the catalogue of metrics has not been read from Redis yet: try again in a moment; if it stays so, check that Redis runs")
 		return
 	}
 	found, err := a.metrics.Search(value(params.Query), size, value(params.Cursor))
@@ -43,7 +43,7 @@ func (a api) ListMetrics(c *gin.Context, params ListMetricsParams) {
 		return
 	}
 	if err != nil {
-		fail(c, service.NewProblem(http.StatusBadRequest, err.Error()))
+		httpapi.Fail(c, http.StatusBadRequest, err.Error())
 		return
 	}
 	p := MetricPage{Metrics: make([]Metric, 0, len(found.Entries)), Total: found.Total}

@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gin-gonic/gin"
+	"pulseboard/internal/httpapi"
 
-	"pulseboard/internal/service"
+	"github.com/gin-gonic/gin"
 )
 
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
@@ -30,12 +30,12 @@ func (m matcher) matches(version int64) bool {
 // answer was given.
 func parseIfMatch(c *gin.Context, header *string) (m matcher, ok bool) {
 	if header == nil || strings.Trim(*header, " \t,") == "" {
-		fail(c, service.NewProblem(http.StatusPreconditionRequired,
-			`this change needs If-Match with the ETag of the version it is made for, such as If-Match: "7" (If-Match: * for whatever there is), so that nobody's change is overwritten unseen`))
+		httpapi.Fail(c, http.StatusPreconditionRequired,
+			`this change needs If-Match with the ETag of the version it is made for, such as If-Match: "7" (If-Match: * for whatever there is), so that nobody's change is overwritten unseen`)
 		return m, false
 	}
 	if m, ok = parseTags(*header); !ok {
-		fail(c, service.NewProblem(http.StatusBadRequest, fmt.Sprintf(`If-Match is %.100q: it must be * or ETags with their quotes, such as "7"`, *header)))
+		httpapi.Fail(c, http.StatusBadRequest, fmt.Sprintf(`If-Match is %.100q: it must be * or ETags with their quotes, such as "7"`, *header))
 	}
 	return m, ok
 }

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/gin-gonic/gin"
+	"pulseboard/internal/httpapi"
 
-	"pulseboard/internal/service"
+	"github.com/gin-gonic/gin"
 )
 
 // pageSize reads the parameter limit; when ok is false, the answer was given.
@@ -18,7 +18,7 @@ func pageSize(c *gin.Context, limit *Limit) (n int, ok bool) {
 		return defaultPage, true
 	}
 	if *limit < 1 || *limit > maxPage {
-		fail(c, service.NewProblem(http.StatusBadRequest, fmt.Sprintf("limit is %d: it must be a whole number from 1 to %d", *limit, maxPage)))
+		httpapi.Fail(c, http.StatusBadRequest, fmt.Sprintf("limit is %d: it must be a whole number from 1 to %d", *limit, maxPage))
 		return 0, false
 	}
 	return *limit, true
@@ -32,7 +32,7 @@ func short(c *gin.Context, texts map[string]*string) (ok bool) {
 			limit = maxCursor
 		}
 		if n := utf8.RuneCountInString(value(text)); n > limit {
-			fail(c, service.NewProblem(http.StatusBadRequest, fmt.Sprintf("%s has %d characters: at most %d", name, n, limit)))
+			httpapi.Fail(c, http.StatusBadRequest, fmt.Sprintf("%s has %d characters: at most %d", name, n, limit))
 			return false
 		}
 	}
@@ -40,7 +40,7 @@ func short(c *gin.Context, texts map[string]*string) (ok bool) {
 }
 
 func failCursor(c *gin.Context) {
-	fail(c, service.NewProblem(http.StatusBadRequest, "cursor is not one that this service gave for this list: begin again without it"))
+	httpapi.Fail(c, http.StatusBadRequest, "cursor is not one that this service gave for this list: begin again without it")
 }
 
 func value[T any](p *T) (v T) {
@@ -57,7 +57,7 @@ func (a api) ListDashboards(c *gin.Context, params ListDashboardsParams) {
 		return
 	}
 	if len(value(params.Tag)) > maxTags {
-		fail(c, service.NewProblem(http.StatusBadRequest, fmt.Sprintf("tag is given %d times: at most %d", len(*params.Tag), maxTags)))
+		httpapi.Fail(c, http.StatusBadRequest, fmt.Sprintf("tag is given %d times: at most %d", len(*params.Tag), maxTags))
 		return
 	}
 	q := ListQuery{

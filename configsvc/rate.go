@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"pulseboard/internal/httpapi"
+
 	"github.com/gin-gonic/gin"
 	"golang.org/x/time/rate"
-
-	"pulseboard/internal/service"
 )
 
 // rates bounds how many edits a second one editor makes: a token, or an address
@@ -104,7 +104,7 @@ func (s *Service) limitEdits(c *gin.Context) (ok bool) {
 	s.audit.RefuseRequest(c.Request, "rate")
 	seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
 	c.Header("Retry-After", seconds)
-	fail(c, service.NewProblem(http.StatusTooManyRequests, fmt.Sprintf(
-		"more than %g edits a second come from one token, or one address: try again in %s s; several widgets can be changed in one PATCH of the dashboard", s.rates.perSecond, seconds)))
+	httpapi.Fail(c, http.StatusTooManyRequests, fmt.Sprintf(
+		"more than %g edits a second come from one token, or one address: try again in %s s; several widgets can be changed in one PATCH of the dashboard", s.rates.perSecond, seconds))
 	return false
 }

@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/gin-gonic/gin"
+	"pulseboard/internal/httpapi"
 
-	"pulseboard/internal/service"
+	"github.com/gin-gonic/gin"
 )
 
 // ListVersions answers GET /dashboards/{id}/versions.
@@ -71,9 +71,9 @@ func (a api) version(c *gin.Context, id string, version Version) (d Dashboard, o
 	d, err := a.store.GetVersion(c.Request.Context(), id, version)
 	switch {
 	case errors.Is(err, ErrNotFound) && version == newest.Version:
-		fail(c, service.NewProblem(http.StatusNotFound, fmt.Sprintf("version %d is the deletion of the dashboard: one before it can be read and restored", version)))
+		httpapi.Fail(c, http.StatusNotFound, fmt.Sprintf("version %d is the deletion of the dashboard: one before it can be read and restored", version))
 	case errors.Is(err, ErrNotFound):
-		fail(c, service.NewProblem(http.StatusNotFound, fmt.Sprintf("the dashboard has no version %d, or it was a deletion, or is older than those that are kept", version)))
+		httpapi.Fail(c, http.StatusNotFound, fmt.Sprintf("the dashboard has no version %d, or it was a deletion, or is older than those that are kept", version))
 	case err != nil:
 		a.failStore(c, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/internal/auth"
+	"pulseboard/internal/httpapi"
 	"pulseboard/results"
 )
 
@@ -89,7 +90,7 @@ func (s *streams) openEvents(c *gin.Context) {
 	conn, buffered, err := c.Writer.Hijack()
 	if err != nil {
 		leave()
-		problem(c, http.StatusHTTPVersionNotSupported, "events are streamed over HTTP/1.1")
+		httpapi.Fail(c, http.StatusHTTPVersionNotSupported, "events are streamed over HTTP/1.1")
 		return
 	}
 	if err := limitBuffer(conn); err != nil {
@@ -119,7 +120,7 @@ func (s *streams) exists(c *gin.Context) bool {
 	case err != nil:
 		s.hub.unavailable(c, "the dashboard cannot be read at the moment", err)
 	case !ok:
-		problem(c, http.StatusNotFound, "there is no such dashboard")
+		httpapi.Fail(c, http.StatusNotFound, "there is no such dashboard")
 	}
 	return err == nil && ok
 }
@@ -134,7 +135,7 @@ func maxHz(c *gin.Context) (every time.Duration, ok bool) {
 		every, ok = interval(hz)
 	}
 	if !ok {
-		problem(c, http.StatusBadRequest, "max_hz is "+strconv.Quote(text)+": it must be a number above 0, such as 0.5")
+		httpapi.Fail(c, http.StatusBadRequest, "max_hz is "+strconv.Quote(text)+": it must be a number above 0, such as 0.5")
 	}
 	return every, ok
 }
@@ -146,7 +147,7 @@ func mostPoints(c *gin.Context) (points int, ok bool) {
 	}
 	points, err := strconv.Atoi(text)
 	if err != nil || points < 1 || points > results.HistoryLength {
-		problem(c, http.StatusBadRequest, fmt.Sprintf("points is %q: it must be a whole number, 1 to %d", text, results.HistoryLength))
+		httpapi.Fail(c, http.StatusBadRequest, fmt.Sprintf("points is %q: it must be a whole number, 1 to %d", text, results.HistoryLength))
 		return 0, false
 	}
 	return points, true

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 
+	"pulseboard/internal/httpapi"
+
 	"github.com/gin-gonic/gin"
 )
 
@@ -42,12 +44,12 @@ func (s *streams) enter(c *gin.Context) (leave func(), ok bool) {
 	switch reason {
 	case refusedAddress:
 		h.audit.RefuseRequest(c.Request, "rate")
-		problem(c, http.StatusTooManyRequests, fmt.Sprintf(
+		httpapi.Fail(c, http.StatusTooManyRequests, fmt.Sprintf(
 			"%s has %d streams open, the most that one address may have: see --max-connections-per-address, and --trusted-proxies if that is a proxy", address, limit))
 	case refusedClosing:
-		problem(c, http.StatusServiceUnavailable, "this gateway is ending")
+		httpapi.Fail(c, http.StatusServiceUnavailable, "this gateway is ending")
 	default:
-		problem(c, http.StatusServiceUnavailable, fmt.Sprintf("this gateway has %d streams open, all that it may have: see --max-connections", h.places.most))
+		httpapi.Fail(c, http.StatusServiceUnavailable, fmt.Sprintf("this gateway has %d streams open, all that it may have: see --max-connections", h.places.most))
 	}
 	return nil, false
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	_ "embed" // For the API's description.
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"pulseboard/internal/auth"
+	"pulseboard/internal/httpapi"
 	"pulseboard/internal/service"
 )
 
@@ -28,12 +28,6 @@ const (
 )
 
 func routes(h *hub, cfg Config) (http.Handler, error) {
-	gin.SetMode(gin.ReleaseMode)
-	r := gin.New()
-	// nil has no address that could be wrong: who a client is, proxies tells.
-	_ = r.SetTrustedProxies(nil)
-	r.HandleMethodNotAllowed = true
-	r.RedirectTrailingSlash = false
 	proxies, err := service.ParseProxies(cfg.TrustedProxies)
 	if err != nil {
 		return nil, err
@@ -42,10 +36,11 @@ func routes(h *hub, cfg Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Use(gin.CustomRecoveryWithWriter(nil, func(c *gin.Context, fault any) {
-		cfg.Log.Error("a request failed", "route", c.FullPath(), "fault", fmt.Sprint(fault))
-		problem(c, http.StatusInternalServerError, "the gateway made a mistake; it is in its log")
-	}))
+	page := cfg.Page
+	if page == nil {
+		page = service.Nothing("/openapi.yaml lists what there is")
+	}
+	r := httpapi.New(httpapi.Config{Name: "the gateway", Log: cfg.Log, NotFound: page})
 	s := &streams{hub: h, log: cfg.Log, origins: origins, proxies: proxies}
 	s.upgrader = websocket.Upgrader{
 		ReadBufferSize: readBufferSize, WriteBufferSize: writeBufferSize, WriteBufferPool: &sync.Pool{},
@@ -53,26 +48,9 @@ func routes(h *hub, cfg Config) (http.Handler, error) {
 	}
 	r.GET("/stream/:id", s.open)
 	r.GET("/stream/:id/events", s.openEvents)
-	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		r.Handle(method, "/dashboards/:id/widgets/:wid/snapshot", h.guard.Gin(auth.View), h.getSnapshot)
-		r.Handle(method, "/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapi) })
-	}
-	r.NoMethod(func(c *gin.Context) { service.NotAllowed(c.Writer, c.Request) })
-	r.NoRoute(func(c *gin.Context) {
-		if cfg.Page == nil {
-			service.NotFound(c.Writer, c.Request, "/openapi.yaml lists what there is")
-			return
-		}
-		// Gin has set 404 beforehand; the page decides by itself.
-		c.Status(http.StatusOK)
-		cfg.Page.ServeHTTP(c.Writer, c.Request)
-	})
+	httpapi.Read(r, "/dashboards/:id/widgets/:wid/snapshot", httpapi.Admit(h.guard, auth.View), h.getSnapshot)
+	httpapi.Document(r, openapi)
 	return r, nil
-}
-
-func problem(c *gin.Context, status int, detail string) {
-	service.NewProblem(status, detail).Write(c.Writer)
-	c.Abort()
 }
 
 // streams opens WebSocket connections.
@@ -87,7 +65,7 @@ type streams struct {
 func (s *streams) open(c *gin.Context) {
 	if !websocket.IsWebSocketUpgrade(c.Request) {
 		c.Header("Upgrade", "websocket")
-		problem(c, http.StatusUpgradeRequired, "this address is a WebSocket stream, subprotocol "+subprotocol+"; for readers without WebSocket there is /stream/{dashboard_id}/events")
+		httpapi.Fail(c, http.StatusUpgradeRequired, "this address is a WebSocket stream, subprotocol "+subprotocol+"; for readers without WebSocket there is /stream/{dashboard_id}/events")
 		return
 	}
 	if s.foreign(c) {

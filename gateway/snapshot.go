@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulseboard/internal/httpapi"
 	"pulseboard/metric"
 	"pulseboard/results"
 )
@@ -31,7 +32,7 @@ func (h *hub) getSnapshot(c *gin.Context) {
 		return
 	}
 	if !ok {
-		problem(c, http.StatusNotFound, "there is no such dashboard")
+		httpapi.Fail(c, http.StatusNotFound, "there is no such dashboard")
 		return
 	}
 	doc, _, err := parseDocument(text)
@@ -57,13 +58,13 @@ func (h *hub) getSnapshot(c *gin.Context) {
 		c.JSON(http.StatusOK, b)
 		return
 	}
-	problem(c, http.StatusNotFound, "the dashboard has no such widget")
+	httpapi.Fail(c, http.StatusNotFound, "the dashboard has no such widget")
 }
 
 func (h *hub) unavailable(c *gin.Context, detail string, err error) {
 	h.log.Warn("a snapshot cannot be given", "dashboard", c.Param("id"), "widget", c.Param("wid"), "error", err)
 	c.Header("Retry-After", "1")
-	problem(c, http.StatusServiceUnavailable, detail)
+	httpapi.Fail(c, http.StatusServiceUnavailable, detail)
 }
 
 // current returns the newest result of a widget, nil when there is none, and

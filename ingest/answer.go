@@ -3,6 +3,7 @@ package ingest
 import (
 	"slices"
 
+	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
 
@@ -26,13 +27,12 @@ type answer struct {
 	NotAcknowledgedRanges [][2]int `json:"not_acknowledged_ranges,omitempty"`
 }
 
-// problem is an RFC 9457 document with the answer's members added.
+// problem is a problem document with the answer's members added.
 type problem struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
+	service.Problem
 	*answer
+
+	Errors []eventError `json:"errors"` // Both have some: the answer's count.
 }
 
 // verdicts gathers the faults of a request's events.

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/internal/bodies"
+	"pulseboard/internal/httpapi"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -31,37 +32,17 @@ const (
 )
 
 func (s *Service) routes() http.Handler {
-	gin.SetMode(gin.ReleaseMode)
-	e := gin.New()
-	// nil has no address that could be wrong.
-	_ = e.SetTrustedProxies(nil)
-	e.HandleMethodNotAllowed = true
-	e.RedirectTrailingSlash = false
-	e.Use(s.metrics.count, gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, what any) {
-		s.config.Log.Error("a request ended in a panic", "path", c.Request.URL.Path, "panic", what)
-		fail(c, http.StatusInternalServerError, "ingest made a mistake with this request; its log says more")
-	}))
-	e.NoRoute(func(c *gin.Context) {
-		service.NotFound(c.Writer, c.Request, "events go to POST /ingest, and in the line protocol of InfluxDB to POST /write or /api/v2/write")
-	})
-	e.NoMethod(func(c *gin.Context) {
-		service.NotAllowed(c.Writer, c.Request)
+	e := httpapi.New(httpapi.Config{
+		Name: "ingest", Log: s.config.Log, Count: s.metrics.count,
+		NotFound: service.Nothing("events go to POST /ingest, and in the line protocol of InfluxDB to POST /write or /api/v2/write"),
 	})
 	for _, f := range formats() {
 		for _, path := range f.paths {
 			e.POST(path, s.serve(f))
 		}
 	}
-	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		e.Handle(method, "/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openAPI) })
-	}
+	httpapi.Document(e, openAPI)
 	return e
-}
-
-// fail answers with a problem document.
-func fail(c *gin.Context, status int, detail string, errs ...service.ProblemError) {
-	c.Abort()
-	service.NewProblem(status, detail, errs...).Write(c.Writer)
 }
 
 func setRetryAfter(c *gin.Context, seconds int) { c.Header("Retry-After", strconv.Itoa(seconds)) }

@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/internal/auth"
+	"pulseboard/internal/httpapi"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 )
@@ -104,7 +105,7 @@ func (r *jsonRequest) answer(c *gin.Context, o *outcome) {
 	}
 	// Before the body, since Gin sets its own only when there is none.
 	c.Header("Content-Type", "application/problem+json")
-	c.JSON(status, problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, answer: o.answer})
+	c.JSON(status, problem{Problem: service.NewProblem(status, detail), answer: o.answer, Errors: o.Errors})
 }
 
 // allAccepted is the answer to nearly all requests.
@@ -119,5 +120,5 @@ func refuseJSON(c *gin.Context, r *refusal) {
 	if r.fault != nil {
 		errs = []service.ProblemError{{Code: r.fault.Code, Detail: r.fault.Detail}}
 	}
-	fail(c, r.status, r.detail, errs...)
+	httpapi.Fail(c, r.status, r.detail, errs...)
 }

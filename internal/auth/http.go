@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/gin-gonic/gin"
-
 	"pulseboard/internal/service"
 )
 
@@ -70,13 +68,4 @@ func Challenge(h http.Header, err error) (status int, detail string) {
 	h.Set("WWW-Authenticate", challenge)
 	h.Set("Cache-Control", "no-store")
 	return status, d.Detail()
-}
-
-// Gin is Admit as a middleware of one route or many.
-func (g *Guard) Gin(need Scope) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if !g.Admit(c.Writer, c.Request, need) {
-			c.Abort()
-		}
-	}
 }
