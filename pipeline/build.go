@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"runtime"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -13,58 +12,55 @@ import (
 	"pulseboard/transforms"
 )
 
-// runner is what differs between runners.
-type runner struct {
-	name   string
-	shards int // Of the source; never more than there are partitions: one without any would hold the watermark.
-	// keys spreads so many keys over its workers; nil = it has one.
-	keys func(n int) []int64
-	// hold: timers are dropped where the watermark is at the end of time, see sources.HoldFn.
-	hold bool
-	// durable: it keeps state over the loss of a process.
-	durable bool
-	// late is how long after a slice its elements are still taken, should the
-	// watermark have overtaken them; each key group has a timer for each slice as long.
-	late time.Duration
-	// timerEarly is how long before the end of a slice its timer is set.
-	timerEarly time.Duration
+// Traits is what the graph must know of the runner that executes it.
+type Traits struct {
+	// Name of the runner, for logs.
+	Name string
+	// Shards of the source. At most as many as there are partitions: a shard without one would hold the watermark.
+	Shards int
+	// Keys returns n keys that the runner spreads evenly over its workers; nil = all keys are in one process.
+	Keys func(n int) []int64
+	// Hold says that the runner drops timers of the source once the watermark of the stage before it is at the end
+	// of time, see sources.HoldFn.
+	Hold bool
+	// Durable says that the runner keeps state over the loss of a process.
+	Durable bool
+	// Late is how long after the end of a slice its elements are still taken, should the watermark have overtaken
+	// them. Each key group has a timer for each slice that long.
+	Late time.Duration
+	// TimerEarly is how long before the end of a slice its timer is set: such that it fires after the panes of that
+	// slice and before those of the next.
+	TimerEarly time.Duration
 }
 
-// onPrism is the runner for one machine.
-func onPrism(shards int) runner { return runner{name: "prism", shards: shards, timerEarly: 0} }
-
-// prismShards: what shards do beside each other is little, since each partition is fetched and decoded by itself.
-func prismShards(partitions int) int { return max(1, min(runtime.GOMAXPROCS(0)/2, 4, partitions)) }
-
-// Build adds the whole job to s. run names it within the process; start is from
-// when on records are read.
-func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
+// Build adds the whole job to s. run names it within the process; records are read from start on.
+func Build(s beam.Scope, c Config, t Traits, run string, start time.Time) {
 	slice := c.Slice.Milliseconds()
 	var groupKeys, shardKeys []int64
-	if r.keys != nil {
-		groupKeys, shardKeys = r.keys(c.KeyGroups), r.keys(r.shards)
+	if t.Keys != nil {
+		groupKeys, shardKeys = t.Keys(c.KeyGroups), t.Keys(t.Shards)
 	}
 
 	// PCollection<*sources.Batch>: decoded records with their pipeline time.
 	batches := sources.Read(s, sources.Options{
-		Run: run, Topic: c.Topic, Shards: r.shards, Keys: shardKeys, Hold: r.hold && !c.ToEnd,
+		Run: run, Topic: c.Topic, Shards: t.Shards, Keys: shardKeys, Hold: t.Hold && !c.ToEnd,
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
 		SliceMs: slice, BoundMs: c.Bound.Milliseconds(), SkewMs: c.Skew.Milliseconds(), LateMs: c.Lateness.Milliseconds(), ClockMs: c.clockMs, AlignMs: c.Align.Milliseconds(),
-		LeadMs: c.leadMs(r), DedupeMs: c.Dedupe.Milliseconds(),
-		PacketBytes: c.packetBytes(r), ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
+		LeadMs: c.leadMs(t), DedupeMs: c.Dedupe.Milliseconds(),
+		PacketBytes: c.packetBytes(t), ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
 	})
 
 	// PCollection<KV<KeyGroup, Packet>>, PCollection<DeadLetter>: fused with the source.
 	packets, letters := transforms.PreAggregate(s, transforms.PreAggregateFn{
 		Run: run, SliceMs: slice, KeyGroups: c.KeyGroups, Keys: groupKeys, Limits: metric.Limits{Late: c.Lateness, Ahead: c.Skew},
-		Counted: c.packetBytes(r) > 0,
+		Counted: c.packetBytes(t) > 0,
 	}, batches)
 
 	// PCollection<KV<KeyGroup, Packet>>: one per key group and slice of pipeline time.
-	merged := transforms.MergeSlices(s, c.Slice, r.late, packets)
+	merged := transforms.MergeSlices(s, c.Slice, t.Late, packets)
 
 	// PCollection<Evaluation>: the results of the windows that are due.
-	options := c.slideOptions(r, run)
+	options := c.slideOptions(t, run)
 	options.Keys = groupKeys
 	evaluations := transforms.Slide(s, options, merged)
 
@@ -74,8 +70,8 @@ func Build(s beam.Scope, c Config, r runner, run string, start time.Time) {
 
 // leadMs: a runner with several workers has its own backpressure, and here the
 // source knows only the key groups of its own process.
-func (c *Config) leadMs(r runner) int64 {
-	if r.keys != nil {
+func (c *Config) leadMs(t Traits) int64 {
+	if t.Keys != nil {
 		return 0
 	}
 	return c.lead().Milliseconds()
@@ -89,8 +85,8 @@ const (
 )
 
 // packetBytes: where the source knows only the key groups of its own process, the runner holds it back.
-func (c *Config) packetBytes(r runner) int64 {
-	if c.leadMs(r) == 0 {
+func (c *Config) packetBytes(t Traits) int64 {
+	if c.leadMs(t) == 0 {
 		return 0
 	}
 	return c.StateBytes / shareOfPackets
@@ -114,7 +110,7 @@ func (c *Config) lead() time.Duration {
 	return max(2*transforms.JumpSlices*c.Slice, 2*c.Align)
 }
 
-func (c *Config) slideOptions(r runner, run string) transforms.SlideOptions {
+func (c *Config) slideOptions(t Traits, run string) transforms.SlideOptions {
 	o := transforms.SlideOptions{
 		Run: run, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
 		// A window as long as the longest, and a chart of it.
@@ -123,12 +119,12 @@ func (c *Config) slideOptions(r runner, run string) transforms.SlideOptions {
 		StateBytes:      c.StateBytes - c.StateBytes/shareOfReading - c.StateBytes/shareOfPackets - c.StateBytes/shareOfIDs,
 		ReadBytes:       c.StateBytes / shareOfReading,
 		IDBytes:         c.StateBytes / shareOfIDs,
-		PacketBytes:     c.packetBytes(r),
+		PacketBytes:     c.packetBytes(t),
 		LeadMs:          c.lead().Milliseconds(),
 		AheadMs:         (c.Bound + c.Skew).Milliseconds(),
 		BoundMs:         c.Bound.Milliseconds(),
-		TimerEarlyMs:    r.timerEarly.Milliseconds(),
-		Durable:         r.durable,
+		TimerEarlyMs:    t.TimerEarly.Milliseconds(),
+		Durable:         t.Durable,
 		CatchUp:         max(c.CatchUp, 0),
 	}
 	if c.CatchUp == 0 {

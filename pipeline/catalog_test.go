@@ -14,7 +14,7 @@ import (
 	"pulseboard/catalog"
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
-	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/prism"
 )
 
 // until reads the catalogue until it is as wanted. It calls meanwhile before each look.
@@ -71,7 +71,7 @@ func TestCatalogueOfARun(t *testing.T) {
 	c.Slice, c.Retain, c.KeyGroups = 250*time.Millisecond, 5*time.Second, 2
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- pipeline.RunPrism(ctx, c) }()
+	go func() { ended <- prism.Run(ctx, c) }()
 	defer func() {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {

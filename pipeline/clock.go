@@ -9,6 +9,7 @@ import (
 
 	"pulseboard/internal/clock"
 	"pulseboard/internal/service"
+	"pulseboard/pipeline/supervisor"
 	"pulseboard/results"
 	"pulseboard/sources"
 )
@@ -18,9 +19,6 @@ import (
 // its supervisor starts it anew: what is read again is judged by the clock as it is then
 // (docs/adr/0025-a-clock-that-is-set.md).
 
-// exitClock is how a process ends for that: with success another time ("temporary failure" of sysexits.h).
-const exitClock = 75
-
 // followClock returns a context that ends with the reason when the run must begin anew.
 func followClock(ctx context.Context, c Config, run string) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -28,7 +26,7 @@ func followClock(ctx context.Context, c Config, run string) (context.Context, co
 		if err := noteStep(ctx, c, since, back); err != nil {
 			c.Log.Error("what a clock that was ahead has published cannot be noted, and stays unless it is of the future when the pipeline begins anew", "error", err)
 		}
-		cancel(&service.Exit{Code: exitClock, Err: fmt.Errorf("%w: the pipeline begins anew", why)})
+		cancel(&service.Exit{Code: supervisor.ExitAnew, Err: fmt.Errorf("%w: the pipeline begins anew", why)})
 	}
 	sources.OnSetBack(run, func(why error, since time.Time) { anew(why, since, true) })
 	go clock.Watch(ctx, func(by time.Duration, since time.Time) {

@@ -92,5 +92,5 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// newRun names a run of the job within its process.
-func newRun() string { return rand.Text() }
+// NewRun names a run of the job within its processes.
+func NewRun() string { return rand.Text() }

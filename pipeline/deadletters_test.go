@@ -16,6 +16,7 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/prism"
 )
 
 // Malformed records stop nothing: they go to the dead-letter topic with their
@@ -44,7 +45,7 @@ func TestBadRecordsBecomeDeadLetters(t *testing.T) {
 	c := testConfig(t, kafkaAddr, redis.Addr())
 	c.Start, c.ToEnd, c.Until = time.UnixMilli(1), true, time.UnixMilli(at+10_000)
 	c.CatchUp, c.Lead = -1, c.Slice // Slice by slice.
-	if err := pipeline.RunPrism(t.Context(), c); err != nil {
+	if err := prism.Run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	h := history(t, redis.Addr(), q.Key(), 1000)
@@ -98,7 +99,7 @@ func TestManyLargeDeadLetters(t *testing.T) {
 	put(at+3000, `{"metric_name":"m","value":0}`)
 	c := testConfig(t, kafkaAddr, redis.Addr())
 	c.Start, c.ToEnd, c.Until = time.UnixMilli(1), true, time.UnixMilli(at+10_000)
-	if err := pipeline.RunPrism(t.Context(), c); err != nil {
+	if err := prism.Run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	sizes := map[int]int{}
@@ -122,12 +123,12 @@ func TestConfigErrorsNameTheFix(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Errorf("the defaults are refused: %v", err)
 	}
-	if err := pipeline.RunPrism(t.Context(), c); err == nil || !strings.Contains(err.Error(), "cannot reach Kafka at 127.0.0.1:1") || !strings.Contains(err.Error(), "--kafka") {
+	if err := prism.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "cannot reach Kafka at 127.0.0.1:1") || !strings.Contains(err.Error(), "--kafka") {
 		t.Errorf("without Kafka: %v", err)
 	}
 	kafkaAddr, _ := newTopic(t)
 	c.Kafka = kafkaconn.At(kafkaAddr)
-	if err := pipeline.RunPrism(t.Context(), c); err == nil || !strings.Contains(err.Error(), "cannot reach Redis at 127.0.0.1:1") || !strings.Contains(err.Error(), "--redis") {
+	if err := prism.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "cannot reach Redis at 127.0.0.1:1") || !strings.Contains(err.Error(), "--redis") {
 		t.Errorf("without Redis: %v", err)
 	}
 }

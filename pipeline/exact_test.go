@@ -17,6 +17,7 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/prism"
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/transforms"
@@ -250,12 +251,23 @@ func (c *exactCase) mustBeExact(t *testing.T) {
 	t.Logf("%d results of %d key groups compared, %d late events among them", checked, exactGroups, c.late)
 }
 
+// runWith runs the job on Prism as if that had other traits.
+func runWith(t *testing.T, c pipeline.Config, change func(*pipeline.Traits)) error {
+	t.Helper()
+	traits := func(partitions int) pipeline.Traits {
+		r := prism.Traits(partitions)
+		change(&r)
+		return r
+	}
+	return pipeline.Run(t.Context(), c, traits, prism.Execute)
+}
+
 // Every slice of every key group is complete when its timer fires: the count
 // over one slice, evaluated at its end, is what the log says, for each slice of
 // each of 64 key groups.
 func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
 	c := newExactCase(t)
-	if err := pipeline.RunPrism(t.Context(), c.config); err != nil {
+	if err := prism.Run(t.Context(), c.config); err != nil {
 		t.Fatal(err)
 	}
 	c.mustBeExact(t)
@@ -264,7 +276,7 @@ func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
 // The same with several reader shards, whose watermarks meet in the runner only.
 func TestEverySliceIsCompleteWithSeveralShards(t *testing.T) {
 	c := newExactCase(t)
-	if err := pipeline.RunPrismSharded(t.Context(), c.config, testPartitions); err != nil {
+	if err := runWith(t, c.config, func(r *pipeline.Traits) { r.Shards = testPartitions }); err != nil {
 		t.Fatal(err)
 	}
 	c.mustBeExact(t)
@@ -273,7 +285,7 @@ func TestEverySliceIsCompleteWithSeveralShards(t *testing.T) {
 // The same with durable state, as runners keep it that survive their processes.
 func TestEverySliceIsCompleteWithDurableState(t *testing.T) {
 	c := newExactCase(t)
-	if err := pipeline.RunPrismDurable(t.Context(), c.config); err != nil {
+	if err := runWith(t, c.config, func(r *pipeline.Traits) { r.Durable = true }); err != nil {
 		t.Fatal(err)
 	}
 	c.mustBeExact(t)
@@ -282,7 +294,7 @@ func TestEverySliceIsCompleteWithDurableState(t *testing.T) {
 // The first test would see a timer that is one millisecond early.
 func TestATimerOneMillisecondEarlyIsSeen(t *testing.T) {
 	c := newExactCase(t)
-	if err := pipeline.RunPrismWithTimersEarly(t.Context(), c.config, time.Millisecond); err != nil {
+	if err := runWith(t, c.config, func(r *pipeline.Traits) { r.TimerEarly = time.Millisecond }); err != nil {
 		t.Fatal(err)
 	}
 	if checked, _, wrong := c.check(t); wrong == nil {
@@ -294,7 +306,7 @@ func TestATimerOneMillisecondEarlyIsSeen(t *testing.T) {
 func TestCatchingUpGivesTheSameResults(t *testing.T) {
 	c := newExactCase(t)
 	c.config.CatchUp, c.config.Lead = 0, 0
-	if err := pipeline.RunPrism(t.Context(), c.config); err != nil {
+	if err := prism.Run(t.Context(), c.config); err != nil {
 		t.Fatal(err)
 	}
 	checked, late, wrong := c.check(t)

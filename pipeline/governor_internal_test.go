@@ -41,7 +41,7 @@ func govern(t *testing.T, m *miniredis.Miniredis, windows ...int) *governed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reg.Close() })
-	run := newRun()
+	run := NewRun()
 	t.Cleanup(func() { transforms.Close(run) })
 	g, err := newGovernor(t.Context(), &c, run, reg, setOf(windows...))
 	if err != nil {

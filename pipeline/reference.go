@@ -82,7 +82,7 @@ func RunReference(ctx context.Context, c ReferenceConfig) error {
 		}
 		defer store.Close() //nolint:errcheck // Nothing is buffered in it.
 	}
-	run := newRun()
+	run := NewRun()
 	out := sinks.OpenOrdered(run, store, c.JSON, c.bounded())
 	defer out.Close()
 	sources.Connect(run, c.Kafka)
@@ -136,7 +136,7 @@ func longest(keys []string) time.Duration {
 }
 
 func (c *ReferenceConfig) build(ctx context.Context, run string, keys []string) (*beam.Pipeline, error) {
-	initBeam()
+	InitBeam()
 	p, s := beam.NewPipelineWithRoot()
 	o := transforms.ReferenceOptions{
 		Keys: keys, PeriodMs: c.Period.Milliseconds(), Limits: metric.Limits{Late: c.Lateness, Ahead: c.Skew}, Prefix: RefPrefix,
@@ -188,7 +188,7 @@ func (c *ReferenceConfig) execute(ctx context.Context, p *beam.Pipeline) error {
 		if c.Runner == RunnerDirect {
 			_, err = direct.Execute(ctx, p)
 		} else {
-			_, err = prism.Execute(context.WithoutCancel(ctx), p) // See execute.
+			_, err = prism.Execute(context.WithoutCancel(ctx), p) // See the runner.
 		}
 		ended <- err
 	}()

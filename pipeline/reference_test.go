@@ -16,6 +16,7 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/prism"
 )
 
 // referenceCase is the topic of exactCase, and queries whose delay is longer than
@@ -82,7 +83,7 @@ func TestFastPathEqualsTextbookForm(t *testing.T) {
 		publishQueries(t, redis.Addr(), 2000, queries...)
 		config := c.config
 		config.Redis = redisconn.At(redis.Addr())
-		if err := pipeline.RunPrism(t.Context(), config); err != nil {
+		if err := prism.Run(t.Context(), config); err != nil {
 			t.Fatal(err)
 		}
 		got := values{}

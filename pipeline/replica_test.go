@@ -13,7 +13,7 @@ import (
 	"pulseboard/e2e/testenv"
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
-	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/prism"
 	"pulseboard/results"
 )
 
@@ -38,7 +38,7 @@ func TestALaggingReplicaIsPromoted(t *testing.T) {
 	c := testConfig(t, kafkaAddr, door.Addr())
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- pipeline.RunPrism(ctx, c) }()
+	go func() { ended <- prism.Run(ctx, c) }()
 	defer func() {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {

@@ -7,19 +7,19 @@ import (
 	"path/filepath"
 	"slices"
 
-	"pulseboard/internal/flink"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 )
 
-// api asks Flink for what internal/flink has no use for.
+// api asks Flink for what flinkapi has no use for.
 type api struct {
-	*flink.Client
+	*flinkapi.Client
 
 	job string // Its id.
 }
 
 // findJob waits until the job runs: a local Flink begins after it was given the job.
 func (s *servers) findJob(ctx context.Context, url string) (*api, error) {
-	a := &api{Client: flink.NewClient(url, flink.SecretIn(filepath.Join(s.dir, "flink")))}
+	a := &api{Client: flinkapi.NewClient(url, flinkapi.SecretIn(filepath.Join(s.dir, "flink")))}
 	return a, s.all[len(s.all)-1].until(ctx, "the job", func(ctx context.Context) error {
 		j, err := a.Find(ctx, jobName)
 		if err == nil && j.State != "RUNNING" {

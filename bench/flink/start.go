@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"pulseboard/internal/embedded"
-	"pulseboard/internal/flink"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 )
 
 // startRedis returns the address of an empty redis-server.
@@ -102,7 +102,7 @@ func (s *servers) startCluster(ctx context.Context, o *options, job []string) (s
 		return "", err
 	}
 	url := "http://" + free[1]
-	client := flink.NewClient(url, "")
+	client := flinkapi.NewClient(url, "")
 	err = manager.until(ctx, "Flink's TaskManagers", func(ctx context.Context) error {
 		n, err := client.TaskManagers(ctx)
 		if err == nil && n != o.taskManagers {

@@ -4,8 +4,8 @@ package main
 import (
 	"os"
 
+	"pulseboard/cmd/pipeline/command"
 	"pulseboard/internal/service"
-	"pulseboard/pipeline"
 )
 
-func main() { os.Exit(service.Main("pipeline", pipeline.Main)) }
+func main() { os.Exit(service.Main("pipeline", command.Main)) }

@@ -8,9 +8,10 @@ import (
 	"os"
 	"strings"
 
+	pipeline "pulseboard/cmd/pipeline/command"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
-	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/flink"
 )
 
 func main() { os.Exit(service.Main("pulseboard", command)) }
@@ -31,8 +32,8 @@ Commands:
 `
 
 func command(ctx context.Context, env service.Env) error {
-	if pipeline.IsWorker(env.Args) {
-		return pipeline.RunWorker(ctx, env.Args) // Started by Flink, for "pulseboard run --runner flink".
+	if flink.IsWorker(env.Args) {
+		return flink.RunWorker(ctx, env.Args) // Started by Flink, for "pulseboard run --runner flink".
 	}
 	name := ""
 	if len(env.Args) > 0 {

@@ -27,7 +27,6 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/embedded"
-	"pulseboard/internal/flink"
 	"pulseboard/internal/health"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
@@ -35,6 +34,8 @@ import (
 	"pulseboard/internal/scrape"
 	"pulseboard/internal/service"
 	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/flink"
+	"pulseboard/pipeline/supervisor"
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/web"
@@ -126,7 +127,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	}
 	switch o.runner {
 	case "prism":
-	case pipeline.RunnerFlink:
+	case flink.Name:
 		if _, err := flink.FindJava(o.flink); err != nil {
 			return nil, err
 		}
@@ -428,7 +429,7 @@ func (a *app) startPipeline(ctx context.Context) error {
 	a.group.cleanup(ctx, "pipeline socket", func() { _ = os.RemoveAll(socketDir) })
 	socket := filepath.Join(socketDir, "pipeline")
 	a.pipeline, a.holder = scrape.New(socket), rand.Text()
-	if a.options.runner == pipeline.RunnerFlink {
+	if a.options.runner == flink.Name {
 		a.startFlink(ctx, program, socket)
 		return nil
 	}
@@ -439,15 +440,15 @@ func (a *app) startPipeline(ctx context.Context) error {
 			"--slice", a.options.slice.String(), "--bound", a.options.bound.String(), "--log-level", a.options.level.String(),
 		}),
 	}
-	a.supervise(ctx, func(_ context.Context, starved int) (pipeline.Process, error) {
+	a.supervise(ctx, func(_ context.Context, starved int) (supervisor.Process, error) {
 		c.Env = a.pipelineEnv(starved)
 		return embedded.StartChild(c)
 	})
 	return nil
 }
 
-func (a *app) supervise(ctx context.Context, start pipeline.Start) {
-	s := pipeline.NewSupervisor(a.log("supervisor"), start)
+func (a *app) supervise(ctx context.Context, start supervisor.Start) {
+	s := supervisor.New(a.log("supervisor"), start)
 	a.metrics.MustRegister(s.Collectors()...)
 	a.ready.Add(health.Check{Name: "pipeline-process", Probe: s.Healthy})
 	a.group.start(ctx, "pipeline", s.Run)
@@ -455,18 +456,18 @@ func (a *app) supervise(ctx context.Context, start pipeline.Start) {
 
 // startFlink runs the job in a Flink of this machine, whose workers are this program.
 func (a *app) startFlink(ctx context.Context, program, socket string) {
-	c := pipeline.DefaultLocalFlink()
+	c := flink.DefaultLocal()
 	c.Kafka, c.Redis, c.Worker = a.kafka, a.redis, program
 	c.Slice, c.Bound = a.options.slice, a.options.bound
 	c.Parallelism, c.Checkpoint = a.options.workers, a.options.interval
 	c.WorkerMetrics, c.WorkerLogs = "unix:"+socket, filepath.Join(a.options.dir, "flink", "log")
 	c.LogLevel, c.Log = a.options.level.String(), a.log("pipeline")
-	local := flink.LocalConfig{Jars: a.options.flink, Dir: filepath.Join(a.options.dir, "flink"), Output: a.env.Stderr}
+	local := flink.JavaConfig{Jars: a.options.flink, Dir: filepath.Join(a.options.dir, "flink"), Output: a.env.Stderr}
 	if a.memory.Pipeline > 0 {
 		c.StateBytes = memory.State(a.memory.Pipeline)
 	}
-	a.supervise(ctx, func(ctx context.Context, _ int) (pipeline.Process, error) {
-		return pipeline.StartLocalFlink(ctx, c, local)
+	a.supervise(ctx, func(ctx context.Context, _ int) (supervisor.Process, error) {
+		return flink.StartLocal(ctx, c, local)
 	})
 }
 

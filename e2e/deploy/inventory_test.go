@@ -32,6 +32,7 @@ import (
 	"pulseboard/internal/scrape"
 	frame "pulseboard/internal/service"
 	"pulseboard/pipeline"
+	"pulseboard/pipeline/supervisor"
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/sinks"
@@ -280,7 +281,7 @@ func services(t *testing.T) map[string]collectors {
 	})
 	make1("run", func(c *collectors) error {
 		c.MustRegister(embedded.Collectors()...)
-		c.MustRegister(pipeline.NewSupervisor(log, nil).Collectors()...)
+		c.MustRegister(supervisor.New(log, nil).Collectors()...)
 		c.MustRegister(memory.Shares{}.Collector())
 		return nil
 	})

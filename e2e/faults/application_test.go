@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"pulseboard/e2e/testenv"
-	"pulseboard/internal/flink"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 )
 
 // In application mode nobody submits the job: a JobManager that begins to lead has it written. Of one alone the job
@@ -50,7 +50,7 @@ func TestApplicationMode(t *testing.T) {
 						m.Start()
 					}
 					// What runs without a leader goes on for some seconds.
-					o.awaitJob("the job to run again", func(j flink.Job) bool { return (j.ID == began.ID) != (managers == 1) })
+					o.awaitJob("the job to run again", func(j flinkapi.Job) bool { return (j.ID == began.ID) != (managers == 1) })
 				})
 				if managers > 1 {
 					m.Start()

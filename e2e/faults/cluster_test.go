@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"pulseboard/e2e/testenv"
-	"pulseboard/internal/flink"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 )
 
 // A cluster, with three brokers: each acknowledged event is counted once in
@@ -45,7 +45,7 @@ func TestClusterLosesNothing(t *testing.T) {
 		cluster.JobManager.Kill()
 		cluster.JobManager.Start()
 		// TaskManagers go on with the old job until they miss its heartbeats: only then anything is late.
-		o.awaitJob("the job to be submitted again", func(j flink.Job) bool { return j.ID != before })
+		o.awaitJob("the job to be submitted again", func(j flinkapi.Job) bool { return j.ID != before })
 	})
 	for i := range kafka.Addrs() {
 		r.fault(fmt.Sprintf("broker %d of 3: kill -9", i+1), func() { kafka.Broker(i).Kill() })

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"pulseboard/e2e/testenv"
-	"pulseboard/internal/flink"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 )
 
 // Of two JobManagers the leading one is killed, and comes back; then the other one. The job is the
@@ -38,7 +38,7 @@ func TestLeadersAreKilled(t *testing.T) {
 				if _, err := o.find(); err != nil {
 					led++
 					name = "the leader: kill -9"
-					o.awaitJob("the other one to lead", func(j flink.Job) bool { return j.ID == began.ID })
+					o.awaitJob("the other one to lead", func(j flinkapi.Job) bool { return j.ID == began.ID })
 				}
 			})
 			t.Log(name)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"pulseboard/e2e/testenv"
-	"pulseboard/internal/flink"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 )
 
 // A job is spread over more subtasks, and over fewer again: nothing is lost, and each subtask has as
@@ -142,5 +142,5 @@ func (o *operator) read(job string) (out []vertex, err error) {
 }
 
 func (o *operator) get(path string, answer any) error {
-	return flink.NewClient(o.rest, o.secret).Get(o.t.Context(), path, answer)
+	return flinkapi.NewClient(o.rest, o.secret).Get(o.t.Context(), path, answer)
 }

@@ -22,9 +22,9 @@ import (
 	"time"
 
 	"pulseboard/e2e/testenv"
-	"pulseboard/internal/flink"
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 	"pulseboard/registry"
 )
 
@@ -50,7 +50,7 @@ type operator struct {
 	path   string
 	rest   string
 	log    *testenv.Buffer // All that they print.
-	secret flink.Secret    // Of a Flink of one machine.
+	secret flinkapi.Secret // Of a Flink of one machine.
 }
 
 // try returns what a command answers, and its complaint when it fails.
@@ -83,12 +83,12 @@ func (o *operator) refused(text, name string, args ...string) {
 	}
 }
 
-func (o *operator) find() (flink.Job, error) {
-	return flink.NewClient(o.rest, o.secret).Find(o.t.Context(), "pulseboard")
+func (o *operator) find() (flinkapi.Job, error) {
+	return flinkapi.NewClient(o.rest, o.secret).Find(o.t.Context(), "pulseboard")
 }
 
 // job is the one that runs.
-func (o *operator) job() flink.Job {
+func (o *operator) job() flinkapi.Job {
 	o.t.Helper()
 	j, err := o.find()
 	if err != nil || j.State != "RUNNING" {
@@ -98,7 +98,7 @@ func (o *operator) job() flink.Job {
 }
 
 // awaitJob waits until a job that is the one meant runs.
-func (o *operator) awaitJob(what string, meant func(flink.Job) bool) {
+func (o *operator) awaitJob(what string, meant func(flinkapi.Job) bool) {
 	o.t.Helper()
 	await(o.t, what, func() error {
 		j, err := o.find()
@@ -109,9 +109,9 @@ func (o *operator) awaitJob(what string, meant func(flink.Job) bool) {
 	})
 }
 
-func (o *operator) checkpoints() flink.Checkpoints {
+func (o *operator) checkpoints() flinkapi.Checkpoints {
 	o.t.Helper()
-	cp, err := flink.NewClient(o.rest, o.secret).Checkpoints(o.t.Context(), o.job().ID)
+	cp, err := flinkapi.NewClient(o.rest, o.secret).Checkpoints(o.t.Context(), o.job().ID)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func (o *operator) checkpoints() flink.Checkpoints {
 }
 
 // checkpoint waits until the job has completed a checkpoint of its own.
-func (o *operator) checkpoint() (newest flink.Checkpoint) {
+func (o *operator) checkpoint() (newest flinkapi.Checkpoint) {
 	o.t.Helper()
 	await(o.t, "a checkpoint", func() error {
 		cp := o.checkpoints()
@@ -254,7 +254,7 @@ func TestSavepointsAndResume(t *testing.T) {
 		cluster.Ready()
 		o.refused("no such job", "status")
 		var err error
-		if path, err = flink.Newest(cluster.State()); err != nil {
+		if path, err = flinkapi.Newest(cluster.State()); err != nil {
 			t.Fatal(err)
 		}
 		o.do("submit", from(cluster.State())...)
@@ -548,7 +548,7 @@ func TestKilledBetweenWriteAndCheckpoint(t *testing.T) {
 	if rest == nil {
 		t.Fatal("the log does not name the REST API")
 	}
-	o := &operator{t: t, rest: rest[1], log: log, secret: flink.SecretIn(dir)}
+	o := &operator{t: t, rest: rest[1], log: log, secret: flinkapi.SecretIn(dir)}
 
 	last := o.checkpoint()
 	known := r.watch.newest() // At least as new as what the checkpoint knows of.

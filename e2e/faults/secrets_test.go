@@ -18,10 +18,10 @@ import (
 	"pulseboard/e2e/testenv"
 	"pulseboard/ingest"
 	"pulseboard/internal/conf"
-	"pulseboard/internal/flink"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 	"pulseboard/registry"
 	"pulseboard/results"
 )
@@ -106,7 +106,7 @@ func TestFlinkHoldsNoSecret(t *testing.T) {
 		return err == nil && r != nil && len(r.Series) == 1 && r.Series[0].Value != nil && *r.Series[0].Value == sent
 	})
 	until("a checkpoint", func() bool {
-		all, err := flink.Retained(filepath.Join(dir, "checkpoints"))
+		all, err := flinkapi.Retained(filepath.Join(dir, "checkpoints"))
 		return err == nil && len(all) > 0
 	})
 
@@ -139,7 +139,7 @@ func TestFlinkHoldsNoSecret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Authorization", "Bearer "+string(flink.SecretIn(dir)))
+		req.Header.Set("Authorization", "Bearer "+string(flinkapi.SecretIn(dir)))
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)

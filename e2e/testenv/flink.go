@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"pulseboard/internal/flink"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 )
 
 // FlinkCluster is a Flink of several processes, started as deploy/ starts them.
@@ -128,7 +128,7 @@ func (f *FlinkCluster) configure(t *testing.T, from, to, lines string) {
 
 // Ready waits until all processes answer.
 func (f *FlinkCluster) Ready() {
-	client := flink.NewClient(f.REST(), "")
+	client := flinkapi.NewClient(f.REST(), "")
 	f.JobManager.until("Flink's TaskManagers", func(ctx context.Context) error {
 		n, err := client.TaskManagers(ctx)
 		if err == nil && n != len(f.TaskManagers) {

@@ -11,7 +11,7 @@ import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.Status;
 
 /** What tells our own program from those of other users of the machine. */
 final class Secret {
-  /** Set by internal/flink, which makes a new one at each start. */
+  /** Set by pipeline/runners/flink, which makes a new one at each start. */
   static final String VARIABLE = "PULSEBOARD_FLINK_SECRET";
 
   private static final Metadata.Key<String> HEADER = Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);

@@ -5,20 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"pulseboard/internal/embedded"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 )
 
-// LocalConfig says how to run Flink and Beam's job server in one Java process.
-type LocalConfig struct {
+// JavaConfig says how to run Flink and Beam's job server in one Java process.
+type JavaConfig struct {
 	Jars   string   // Folder of the jars, see Find.
 	Dir    string   // For configuration and checkpoints.
 	Slots  int      // 0 = 2.
@@ -29,18 +28,18 @@ type LocalConfig struct {
 	From string
 }
 
-// Local is a running one. Its servers are on loopback, and take nothing from who
+// javaProcess is a running one. Its servers are on loopback, and take nothing from who
 // does not know its secret.
-type Local struct {
+type javaProcess struct {
 	*embedded.Child
 
 	jobServer string
 	rest      string
-	secret    Secret
+	secret    flinkapi.Secret
 }
 
 // environ is Env, or this process's.
-func (c LocalConfig) environ() []string {
+func (c JavaConfig) environ() []string {
 	if c.Env == nil {
 		return os.Environ()
 	}
@@ -108,8 +107,8 @@ taskmanager.memory.managed.size: %[4]dm
 execution.buffer-timeout.interval: 2 ms
 `
 
-// StartLocal starts it and returns when it takes jobs.
-func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
+// startJava starts it and returns when it takes jobs.
+func startJava(ctx context.Context, c JavaConfig) (*javaProcess, error) {
 	java, err := FindJava(c.Jars)
 	if err != nil {
 		return nil, err
@@ -134,7 +133,7 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := newSecret(dir)
+	secret, err := flinkapi.NewSecret(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -150,11 +149,11 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 	if c.Heap != "" {
 		heap = []string{"-Xmx" + c.Heap}
 	}
-	l := &Local{jobServer: fmt.Sprintf("127.0.0.1:%d", ports[1]), rest: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), secret: secret}
+	l := &javaProcess{jobServer: fmt.Sprintf("127.0.0.1:%d", ports[1]), rest: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), secret: secret}
 	l.Child, err = embedded.StartChild(embedded.ChildConfig{
 		Name: "flink", Path: java, Output: c.Output, Dir: dir, Grace: 3 * time.Second,
 		// Not an argument, which everybody can see; the workers inherit it.
-		Env: append(c.environ(), secretVariable+"="+string(secret)),
+		Env: append(c.environ(), flinkapi.SecretVariable+"="+string(secret)),
 		Args: append(heap,
 			"--add-opens=java.base/java.net=ALL-UNNAMED", // For OneMachine.
 			"-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -175,9 +174,12 @@ func StartLocal(ctx context.Context, c LocalConfig) (*Local, error) {
 }
 
 // How long Java may take to begin.
-const startTime = time.Minute
+const (
+	startTime = time.Minute
+	pollEvery = 100 * time.Millisecond
+)
 
-func (l *Local) ready(ctx context.Context) error {
+func (l *javaProcess) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	var d net.Dialer
@@ -199,96 +201,17 @@ func (l *Local) ready(ctx context.Context) error {
 }
 
 // JobServer returns host:port of Beam's job server.
-func (l *Local) JobServer() string { return l.jobServer }
+func (l *javaProcess) JobServer() string { return l.jobServer }
 
 // REST returns the URL of Flink's REST API.
-func (l *Local) REST() string { return l.rest }
+func (l *javaProcess) REST() string { return l.rest }
 
 // Secret returns what all its servers ask for.
-func (l *Local) Secret() Secret { return l.secret }
+func (l *javaProcess) Secret() flinkapi.Secret { return l.secret }
 
 // Client returns a client of the REST API that has the secret.
-func (l *Local) Client() *Client {
-	return NewClient(l.rest, l.secret)
-}
-
-// Retained returns the retained checkpoints and the savepoints anywhere below a
-// folder, as URIs, newest first. Only whole ones have metadata.
-func Retained(dir string) ([]string, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	type found struct {
-		path string
-		at   time.Time
-	}
-	var all []found
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Name() != metadata {
-			return skipGone(err)
-		}
-		info, err := d.Info()
-		if err == nil {
-			all = append(all, found{"file://" + filepath.Dir(path), info.ModTime()})
-		}
-		return skipGone(err)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cannot look for checkpoints: %w", err)
-	}
-	slices.SortFunc(all, func(a, b found) int { return b.at.Compare(a.at) })
-	paths := make([]string, len(all))
-	for i, f := range all {
-		paths[i] = f.path
-	}
-	return paths, nil
-}
-
-// metadata is the file that Flink writes last.
-const metadata = "_metadata"
-
-// skipGone forgives what was deleted meanwhile.
-func skipGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// Newest returns what to begin with: path itself when it names a checkpoint or a
-// savepoint, as Flink does, or is on no disk; of a folder the newest below it,
-// "" when there is none.
-func Newest(path string) (string, error) {
-	dir, name := strings.TrimPrefix(path, "file://"), filepath.Base(path)
-	if !filepath.IsAbs(dir) || strings.HasPrefix(name, "chk-") || strings.HasPrefix(name, "savepoint-") {
-		return path, nil
-	}
-	all, err := Retained(dir)
-	if err != nil || len(all) == 0 {
-		return "", err
-	}
-	return all[0], nil
-}
-
-// Forget deletes the checkpoints of all jobs but the newest, which is the one
-// that goes on.
-func Forget(dir string) error {
-	all, err := Retained(dir)
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	keep := filepath.Dir(strings.TrimPrefix(all[0], "file://"))
-	jobs, err := filepath.Glob(filepath.Join(filepath.Dir(keep), "*"))
-	if err != nil {
-		return err
-	}
-	for _, j := range jobs {
-		if j != keep {
-			err = errors.Join(err, os.RemoveAll(j))
-		}
-	}
-	return err
+func (l *javaProcess) Client() *flinkapi.Client {
+	return flinkapi.NewClient(l.rest, l.secret)
 }
 
 // freePorts takes ports together, so that they differ.

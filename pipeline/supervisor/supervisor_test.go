@@ -1,4 +1,4 @@
-package pipeline
+package supervisor
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func (p *process) Err() error            { return p.err }
 func (p *process) Close() error          { p.stopped = true; return nil }
 
 func supervisor(start Start) *Supervisor {
-	s := NewSupervisor(slog.New(slog.DiscardHandler), start)
+	s := New(slog.New(slog.DiscardHandler), start)
 	s.jitter = func() float64 { return 0.5 }
 	s.kills = func() (int64, bool) { return 0, true }
 	return s

@@ -8,7 +8,7 @@ import (
 func TestEvenKeys(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 16, 128, 256} {
 		const most = 128
-		keys := EvenKeys(n, most)
+		keys := evenKeys(n, most)
 		if got := slices.Compact(slices.Sorted(slices.Values(keys))); len(got) != n {
 			t.Errorf("%d keys, of which %d differ", n, len(got))
 		}

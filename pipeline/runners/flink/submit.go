@@ -1,4 +1,4 @@
-package pipeline
+package flink
 
 import (
 	"context"
@@ -19,17 +19,16 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"pulseboard/internal/flink"
 	"pulseboard/internal/service"
-	"pulseboard/results"
-	"pulseboard/sources"
+	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 )
 
-// FlinkConfig says how to run the job on Flink.
-type FlinkConfig struct {
-	Config
+// Config says how to run the job on Flink.
+type Config struct {
+	pipeline.Config
 
-	secret flink.Secret // Of a Flink of this machine, "" = none.
+	secret flinkapi.Secret // Of a Flink of this machine, "" = none.
 
 	JobServer   string // host:port of Beam's job server.
 	JobName     string // By which the job is found again.
@@ -54,20 +53,20 @@ type FlinkConfig struct {
 	LogLevel      string
 }
 
-// DefaultFlink returns the documented defaults.
-func DefaultFlink() FlinkConfig {
-	f := FlinkConfig{
-		Config: Default(), JobServer: "127.0.0.1:8099", JobName: "pulseboard", Parallelism: 1,
+// Default returns the documented defaults.
+func Default() Config {
+	f := Config{
+		Config: pipeline.Default(), JobServer: "127.0.0.1:8099", JobName: "pulseboard", Parallelism: 1,
 		Checkpoint: 5 * time.Second, BundleTime: 20 * time.Millisecond, WorkerLogs: os.TempDir(), LogLevel: "INFO",
 	}
-	f.KeyGroups = FlinkKeyGroups
+	f.KeyGroups = KeyGroups
 	return f
 }
 
-// DefaultLocalFlink returns those of one machine.
-func DefaultLocalFlink() FlinkConfig {
-	f := DefaultFlink()
-	f.KeyGroups = LocalFlinkKeyGroups
+// DefaultLocal returns those of one machine.
+func DefaultLocal() Config {
+	f := Default()
+	f.KeyGroups = LocalKeyGroups
 	return f
 }
 
@@ -75,20 +74,24 @@ func DefaultLocalFlink() FlinkConfig {
 // machines evenly, by keys that are chosen for Flink's hash. Flink has as many of its own: a
 // job can be spread over so many subtasks, for the life of its state.
 const (
-	FlinkKeyGroups      = 128
-	LocalFlinkKeyGroups = 16
+	KeyGroups      = 128
+	LocalKeyGroups = 16
 )
 
-// onFlink is the runner for clusters, and for one machine that keeps its state.
-func onFlink(shards, keyGroups int) runner {
-	return runner{
-		name: "flink", shards: shards, keys: func(n int) []int64 { return flink.EvenKeys(n, keyGroups) },
-		durable: true, hold: true, late: 2 * time.Minute, timerEarly: time.Millisecond,
+// traits are those of a job with so many reader shards.
+//
+// Its timers are set a millisecond before the end of their slices: at the end they would fire with those of the
+// next. Should a watermark overtake elements, they are taken for two minutes more, and counted
+// (pulseboard_pipeline_late_packets_total): Flink's runner would drop them without a word.
+func (c *Config) traits(shards int) pipeline.Traits {
+	return pipeline.Traits{
+		Name: Name, Shards: shards, Keys: func(n int) []int64 { return evenKeys(n, c.KeyGroups) },
+		Durable: true, Hold: true, Late: 2 * time.Minute, TimerEarly: time.Millisecond,
 	}
 }
 
 // Validate reports everything that is wrong, before anything is connected to.
-func (c *FlinkConfig) Validate() error {
+func (c *Config) Validate() error {
 	errs := []error{c.Config.Validate()}
 	bad := func(wrong bool, format string, args ...any) {
 		if wrong {
@@ -103,19 +106,22 @@ func (c *FlinkConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Name is the value of --runner.
+const Name = "flink"
+
 // ErrRunning is returned for a job whose name one that is running has.
 var ErrRunning = errors.New("a job of this name is running already")
 
 // Submit gives the job to Flink and returns when Flink has it: it goes on
 // without the caller. Without REST it returns when the job server has it.
-func Submit(ctx context.Context, c FlinkConfig) error {
+func Submit(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	client := flink.NewClient(c.REST, c.secret)
+	client := flinkapi.NewClient(c.REST, c.secret)
 	if c.REST != "" {
 		switch j, err := client.Find(ctx, c.JobName); {
-		case errors.Is(err, flink.ErrNoJob):
+		case errors.Is(err, flinkapi.ErrNoJob):
 		case err != nil:
 			return fmt.Errorf("cannot see whether the job is running already: %w; name Flink's REST API with --rest, or pass --rest= to submit all the same", err)
 		case !j.Ended() && c.Print != nil:
@@ -125,7 +131,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 		}
 	}
 	if c.Savepoint != "" {
-		newest, err := flink.Newest(c.Savepoint)
+		newest, err := flinkapi.Newest(c.Savepoint)
 		if err != nil {
 			return err
 		}
@@ -137,31 +143,15 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 		}
 		c.Savepoint = newest
 	}
-	partitions, err := sources.Partitions(ctx, c.Kafka, c.Topic)
+	plan, err := pipeline.NewPlan(ctx, c.Config)
 	if err != nil {
 		return err
-	}
-	if err := c.Kafka.CheckTopic(ctx, c.Topic, c.Log); err != nil {
-		return err
-	}
-	lease, err := awaitLease(ctx, c.Config)
-	if err != nil {
-		return err
-	}
-	run := newRun()
-	set, resume, err := lookUp(ctx, c.Config)
-	if err != nil {
-		return err
-	}
-	start := c.Start
-	if start.IsZero() {
-		start = startTime(set, resume, c.Config, time.Now())
 	}
 	shards := c.Shards
 	if shards == 0 {
-		shards = shardsFor(c.Parallelism, partitions)
+		shards = shardsFor(c.Parallelism, plan.Partitions)
 	}
-	request, err := c.job(ctx, run, lease, shards, start)
+	request, err := c.job(ctx, plan, shards)
 	if err != nil {
 		return err
 	}
@@ -169,7 +159,7 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 		return c.print(request)
 	}
 	c.Log.Info("the pipeline is submitted", "runner", "flink", "job_server", c.JobServer, "job", c.JobName, "parallelism", c.Parallelism,
-		"shards", shards, "partitions", partitions, "key_groups", c.KeyGroups, "queries", len(set.Entries), "from_if_no_state", start.UTC(), "savepoint", c.Savepoint)
+		"shards", shards, "partitions", plan.Partitions, "key_groups", c.KeyGroups, "queries", plan.Queries, "from_if_no_state", plan.Start.UTC(), "savepoint", c.Savepoint)
 	since := time.Now()
 	job, err := c.give(ctx, request)
 	if err != nil || c.REST == "" {
@@ -179,12 +169,12 @@ func Submit(ctx context.Context, c FlinkConfig) error {
 }
 
 // job is what is given to Flink.
-func (c *FlinkConfig) job(ctx context.Context, run string, lease results.Lease, shards int, start time.Time) (*jobpb.PrepareJobRequest, error) {
-	initBeam()
+func (c *Config) job(ctx context.Context, plan pipeline.Plan, shards int) (*jobpb.PrepareJobRequest, error) {
+	pipeline.InitBeam()
 	p, s := beam.NewPipelineWithRoot()
-	Build(s, c.Config, onFlink(shards, c.KeyGroups), run, start)
+	pipeline.Build(s, c.Config, c.traits(shards), plan.Run, plan.Start)
 	worker, err := json.Marshal(workerOptions{
-		Run: run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, Lease: lease, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
+		Run: plan.Run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, Lease: plan.Lease, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
 		Metrics: c.WorkerMetrics, Edge: c.WorkerEdge, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
 		StateBytes: c.StateBytes, BudgetShare: c.BudgetShare,
 	})
@@ -206,7 +196,7 @@ func shardsFor(parallelism, partitions int) int {
 // request is what the SDK's own runner would send, but with the options where
 // Flink's runner looks for them: that one hides all but a few among those of Go
 // (apache/beam#36539), and bundles then last ten seconds, without checkpoints.
-func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker string) (*jobpb.PrepareJobRequest, error) {
+func (c *Config) request(ctx context.Context, p *beam.Pipeline, worker string) (*jobpb.PrepareJobRequest, error) {
 	edges, _, err := p.Build()
 	if err != nil {
 		return nil, fmt.Errorf("the pipeline is wrong: %w", err)
@@ -267,7 +257,7 @@ func (c *FlinkConfig) request(ctx context.Context, p *beam.Pipeline, worker stri
 }
 
 // print writes the job for pulseboard.flink.Application.
-func (c *FlinkConfig) print(request *jobpb.PrepareJobRequest) error {
+func (c *Config) print(request *jobpb.PrepareJobRequest) error {
 	b, err := proto.Marshal(request)
 	if err != nil {
 		return fmt.Errorf("cannot write the job: %w", err)
@@ -280,7 +270,7 @@ func (c *FlinkConfig) print(request *jobpb.PrepareJobRequest) error {
 const submitTimeout = 2 * time.Minute
 
 // give returns the job server's id of the job.
-func (c *FlinkConfig) give(ctx context.Context, request *jobpb.PrepareJobRequest) (id string, err error) {
+func (c *Config) give(ctx context.Context, request *jobpb.PrepareJobRequest) (id string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
 	err = c.withJobServer(func(client jobpb.JobServiceClient) error {
@@ -298,7 +288,7 @@ func (c *FlinkConfig) give(ctx context.Context, request *jobpb.PrepareJobRequest
 	return id, nil
 }
 
-func (c *FlinkConfig) withJobServer(do func(jobpb.JobServiceClient) error) error {
+func (c *Config) withJobServer(do func(jobpb.JobServiceClient) error) error {
 	conn, err := grpc.NewClient(c.JobServer, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(c.secret))
 	if err != nil {
 		return err
@@ -309,7 +299,7 @@ func (c *FlinkConfig) withJobServer(do func(jobpb.JobServiceClient) error) error
 
 // accepted waits until Flink has the job, or the job server says why not: it
 // gives the job on after it has answered.
-func (c *FlinkConfig) accepted(ctx context.Context, rest *flink.Client, id string, since time.Time) error {
+func (c *Config) accepted(ctx context.Context, rest *flinkapi.Client, id string, since time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
 	t := time.NewTicker(watchEvery)
@@ -332,7 +322,7 @@ func (c *FlinkConfig) accepted(ctx context.Context, rest *flink.Client, id strin
 }
 
 // refused returns why the job server could not give the job to Flink, nil as far as it could.
-func (c *FlinkConfig) refused(ctx context.Context, id string) error {
+func (c *Config) refused(ctx context.Context, id string) error {
 	refused, reason := false, "its log says why"
 	_ = c.withJobServer(func(client jobpb.JobServiceClient) error {
 		s, err := client.GetState(ctx, &jobpb.GetJobStateRequest{JobId: id})
@@ -351,8 +341,8 @@ func (c *FlinkConfig) refused(ctx context.Context, id string) error {
 	if !refused {
 		return nil // The job may be there all the same, also when nothing answers.
 	}
-	if flink.OfAnotherJob(reason) {
-		return fmt.Errorf("cannot go on from %s: %s (name an empty folder, or none, with --savepoint); Flink says: %s", c.Savepoint, flink.AboutAnotherJob, reason)
+	if flinkapi.OfAnotherJob(reason) {
+		return fmt.Errorf("cannot go on from %s: %s (name an empty folder, or none, with --savepoint); Flink says: %s", c.Savepoint, flinkapi.AboutAnotherJob, reason)
 	}
 	return fmt.Errorf("the job server at %s could not give the job to Flink: %s", c.JobServer, reason)
 }
@@ -361,16 +351,16 @@ func (c *FlinkConfig) refused(ctx context.Context, id string) error {
 // ends or somebody has ended the job: a JobManager that comes back without its
 // jobs gets it again, from the newest checkpoint. (One with high availability
 // configured brings its jobs back itself, and needs none of this.)
-func KeepRunning(ctx context.Context, c FlinkConfig) error {
+func KeepRunning(ctx context.Context, c Config) error {
 	if c.REST == "" {
 		return errors.New("--keep needs --rest: it is how it sees that the job is gone")
 	}
-	rest := flink.NewClient(c.REST, c.secret)
+	rest := flinkapi.NewClient(c.REST, c.secret)
 	const shortest, longest = time.Second, 30 * time.Second
 	delay, seen := shortest, false
 	for {
 		j, err := rest.Find(ctx, c.JobName)
-		switch gone := errors.Is(err, flink.ErrNoJob); {
+		switch gone := errors.Is(err, flinkapi.ErrNoJob); {
 		case gone, err == nil && j.Ended() && (!seen || j.State == "FAILED"):
 			err = Submit(ctx, c)
 			if err == nil {

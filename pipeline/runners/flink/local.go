@@ -1,4 +1,4 @@
-package pipeline
+package flink
 
 import (
 	"context"
@@ -11,24 +11,24 @@ import (
 	"time"
 
 	"pulseboard/internal/embedded"
-	"pulseboard/internal/flink"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 	"pulseboard/transforms"
 )
 
-// LocalFlink is a Flink of one Java process with the job, which goes on from
+// Local is a Flink of one Java process with the job, which goes on from
 // the newest checkpoint that an earlier one left in its folder.
-type LocalFlink struct {
-	config FlinkConfig
-	local  flink.LocalConfig
+type Local struct {
+	config Config
+	local  JavaConfig
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // Read after done.
 }
 
-// StartLocalFlink starts it in the background: what goes wrong, also at the
+// StartLocal starts it in the background: what goes wrong, also at the
 // start, ends it, and the next may find the fault gone.
-func StartLocalFlink(ctx context.Context, c FlinkConfig, local flink.LocalConfig) (*LocalFlink, error) {
-	if _, err := flink.FindJava(local.Jars); err != nil {
+func StartLocal(ctx context.Context, c Config, local JavaConfig) (*Local, error) {
+	if _, err := FindJava(local.Jars); err != nil {
 		return nil, err
 	}
 	dir, err := filepath.Abs(local.Dir)
@@ -40,7 +40,7 @@ func StartLocalFlink(ctx context.Context, c FlinkConfig, local flink.LocalConfig
 	// The workers inherit it. The job itself holds no password.
 	local.Env = embedded.Environ(slices.Concat(c.Kafka.Environ(), c.Redis.Environ())...)
 	ctx, cancel := context.WithCancel(ctx)
-	l := &LocalFlink{config: c, local: local, cancel: cancel, done: make(chan struct{})}
+	l := &Local{config: c, local: local, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
 		l.err = l.run(ctx)
@@ -49,27 +49,27 @@ func StartLocalFlink(ctx context.Context, c FlinkConfig, local flink.LocalConfig
 }
 
 // Done is closed when it has ended.
-func (l *LocalFlink) Done() <-chan struct{} { return l.done }
+func (l *Local) Done() <-chan struct{} { return l.done }
 
 // Err says why. It waits for that.
-func (l *LocalFlink) Err() error {
+func (l *Local) Err() error {
 	<-l.done
 	return l.err
 }
 
 // Close ends it; its checkpoints stay.
-func (l *LocalFlink) Close() error {
+func (l *Local) Close() error {
 	l.cancel()
 	<-l.done
 	return nil
 }
 
-func (l *LocalFlink) run(ctx context.Context) error {
+func (l *Local) run(ctx context.Context) error {
 	var err error
-	if l.local.From, err = flink.Newest(l.local.Dir); err != nil {
+	if l.local.From, err = flinkapi.Newest(l.local.Dir); err != nil {
 		return err
 	}
-	java, err := flink.StartLocal(ctx, l.local)
+	java, err := startJava(ctx, l.local)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (l *LocalFlink) run(ctx context.Context) error {
 const watchEvery = 500 * time.Millisecond
 
 // watch returns when Java or the job ends. Any failure within the job Flink mends itself.
-func (l *LocalFlink) watch(ctx context.Context, java *flink.Local, client *flink.Client) error {
+func (l *Local) watch(ctx context.Context, java *javaProcess, client *flinkapi.Client) error {
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
 	forgot := false
@@ -110,7 +110,7 @@ func (l *LocalFlink) watch(ctx context.Context, java *flink.Local, client *flink
 		own := err == nil && cp.Counts.Completed > 0
 		if own && !forgot {
 			forgot = true
-			if err := flink.Forget(filepath.Join(l.local.Dir, "checkpoints")); err != nil {
+			if err := flinkapi.Forget(filepath.Join(l.local.Dir, "checkpoints")); err != nil {
 				l.config.Log.Warn("old checkpoints cannot be deleted", "error", err)
 			}
 		}
@@ -140,15 +140,15 @@ func stateIsUnreadable(failure string) bool {
 // setAside makes the next start leave out a checkpoint that the job could not
 // begin with, and those that it made of it: an older one may do, and without any
 // the windows are rebuilt from Kafka.
-func (l *LocalFlink) setAside(cause string) {
+func (l *Local) setAside(cause string) {
 	line, _, _ := strings.Cut(cause, "\n")
 	about := "an older one is tried, or windows are read anew from Kafka"
-	if flink.OfAnotherJob(cause) {
-		about = flink.AboutAnotherJob
+	if flinkapi.OfAnotherJob(cause) {
+		about = flinkapi.AboutAnotherJob
 	}
 	from := strings.TrimPrefix(l.local.From, "file://")
 	l.config.Log.Error("the job could not begin with a checkpoint; it is set aside", "next", about, "checkpoint", from, "error", line)
-	all, err := flink.Retained(l.local.Dir)
+	all, err := flinkapi.Retained(l.local.Dir)
 	for _, uri := range all { // The newest first.
 		dir := strings.TrimPrefix(uri, "file://")
 		err = errors.Join(err, os.Rename(filepath.Join(dir, "_metadata"), filepath.Join(dir, "_metadata.unusable")))

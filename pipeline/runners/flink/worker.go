@@ -1,4 +1,4 @@
-package pipeline
+package flink
 
 import (
 	"context"
@@ -26,11 +26,12 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"pulseboard/internal/flink"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
 	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
+	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 	"pulseboard/results"
 )
 
@@ -85,7 +86,7 @@ func RunWorker(ctx context.Context, args []string) error {
 	if err := flag.CommandLine.Parse(args); err != nil {
 		return err
 	}
-	grpcx.Dial = dialWith(flink.SecretOfEnvironment())
+	grpcx.Dial = dialWith(flinkapi.SecretOfEnvironment())
 	id := flag.Lookup("id").Value.String()
 	info, err := tools.ProvisionInfo(grpcx.WriteWorkerID(ctx, id), *provision)
 	if err != nil {
@@ -134,7 +135,7 @@ func RunWorker(ctx context.Context, args []string) error {
 }
 
 // dialWith is how the SDK connects to the TaskManager: as by default, and with a secret.
-func dialWith(secret flink.Secret) func(context.Context, string, time.Duration) (*grpc.ClientConn, error) {
+func dialWith(secret flinkapi.Secret) func(context.Context, string, time.Duration) (*grpc.ClientConn, error) {
 	return func(ctx context.Context, addr string, timeout time.Duration) (*grpc.ClientConn, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
@@ -152,11 +153,11 @@ func dialWith(secret flink.Secret) func(context.Context, string, time.Duration) 
 func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c := Config{
+	c := pipeline.Config{
 		Kafka: o.Kafka, Topic: o.Topic, Redis: o.Redis, Slice: time.Duration(o.SliceMs) * time.Millisecond, KeyGroups: o.KeyGroups,
 		StateBytes: o.StateBytes, BudgetShare: o.BudgetShare, Log: log, Metrics: metrics,
 	}
-	if err := registerMetrics(metrics); err != nil {
+	if err := pipeline.RegisterMetrics(metrics); err != nil {
 		return err
 	}
 	if o.Metrics != "" {
@@ -167,7 +168,7 @@ func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
 	// A worker that is started while Redis is away waits for it: without the
 	// queries there is nothing to compute, and what is read meanwhile stays in Kafka.
 	for delay := 50 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-		_, err := attach(ctx, c, o.Run, o.Lease)
+		err := pipeline.Attach(ctx, c, o.Run, o.Lease)
 		if err == nil {
 			return nil
 		}
@@ -220,7 +221,7 @@ func workerLog(o workerOptions, id string) (*slog.Logger, error) {
 const metricsPorts = 16
 
 func serveMetrics(ctx context.Context, o workerOptions, metrics *prometheus.Registry, log *slog.Logger) error {
-	server, err := service.NewServer(service.ServerConfig{Edge: o.Edge, Metrics: ofServing(o.Metrics, metrics), Log: log})
+	server, err := service.NewServer(service.ServerConfig{Edge: o.Edge, Metrics: pipeline.OfServing(o.Metrics, metrics), Log: log})
 	if err != nil {
 		return err
 	}
@@ -243,7 +244,7 @@ func serveMetrics(ctx context.Context, o workerOptions, metrics *prometheus.Regi
 func listenNear(ctx context.Context, addr string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if strings.HasPrefix(addr, "unix:") || err != nil || port == "0" {
-		return listen(ctx, addr)
+		return pipeline.Listen(ctx, addr)
 	}
 	first, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package flink speaks to Flink: its REST API, and a Flink in one Java process
-// for a single machine.
-package flink
+// Package flinkapi asks a Flink for its jobs, checkpoints and savepoints, over its REST API and on disk.
+package flinkapi
 
 import (
 	"bytes"

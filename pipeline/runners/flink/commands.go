@@ -1,4 +1,4 @@
-package pipeline
+package flink
 
 import (
 	"context"
@@ -11,42 +11,18 @@ import (
 	"time"
 
 	"pulseboard/internal/conf"
-	"pulseboard/internal/flink"
 	"pulseboard/internal/service"
+	"pulseboard/pipeline/runners/flink/flinkapi"
+	"pulseboard/pipeline/supervisor"
 	"pulseboard/transforms"
 )
 
-// RunnerFlink is the name of the runner for clusters.
-const RunnerFlink = "flink"
-
-// flinkCommand returns what a name of a subcommand stands for, nil when it is none.
-func flinkCommand(name string) func(context.Context, service.Env) error {
+// Command returns what a name of a subcommand stands for, nil when it is none.
+func Command(name string) func(context.Context, service.Env) error {
 	return map[string]func(context.Context, service.Env) error{
-		"submit": submitCommand, "flink-local": localCommand,
+		"submit": SubmitCommand, "flink-local": localCommand,
 		"status": statusCommand, "cancel": cancelCommand, "savepoint": savepointCommand,
 	}[name]
-}
-
-func first(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return args[0]
-}
-
-// isFlink reports whether the arguments or the environment name the runner flink.
-func isFlink(env service.Env) bool {
-	runner := env.Getenv(conf.EnvName("runner"))
-	for i, a := range env.Args {
-		name, value, ok := strings.Cut(strings.TrimLeft(a, "-"), "=")
-		if name != "runner" || !strings.HasPrefix(a, "-") {
-			continue
-		}
-		if runner = value; !ok {
-			runner = first(env.Args[i+1:])
-		}
-	}
-	return runner == RunnerFlink
 }
 
 const aboutSubmit = `
@@ -61,11 +37,12 @@ To go on from a savepoint, or from a retained checkpoint of a job that is gone:
 --savepoint file:///…/chk-42. Of a folder, such as that of all checkpoints of
 the job, the newest one is taken; keep other jobs' out of it.`
 
-func submitCommand(ctx context.Context, env service.Env) error {
-	c := DefaultFlink()
+// SubmitCommand is pipeline submit.
+func SubmitCommand(ctx context.Context, env service.Env) error {
+	c := Default()
 	f := conf.New("pipeline submit", aboutSubmit)
-	jobFlags(f, &c.Config)
-	runner := RunnerFlink
+	c.Config.Flags(f)
+	runner := Name
 	f.StringVar(&runner, "runner", runner, "`name` of the Beam runner, flink")
 	f.StringVar(&c.JobServer, "job-endpoint", c.JobServer, "`address` of Beam's job server, host:port")
 	f.StringVar(&c.Savepoint, "savepoint", c.Savepoint, "`path` of a savepoint or checkpoint to go on from; of another folder, which must be on this machine, the newest below it")
@@ -77,7 +54,7 @@ func submitCommand(ctx context.Context, env service.Env) error {
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
-	if runner != RunnerFlink {
+	if runner != Name {
 		return fmt.Errorf("--runner is %q: pipeline submit knows flink only; without submit it runs on prism", runner)
 	}
 	if err := c.setLog(env); err != nil {
@@ -108,10 +85,10 @@ its newest checkpoint, in --dir. "pulseboard run --runner flink" does the same.
   pipeline flink-local --kafka k1:9092 --redis r1:6379 --flink-jars .pulseboard/flink/lib --dir /var/lib/pulseboard/flink`
 
 func localCommand(ctx context.Context, env service.Env) error {
-	c := DefaultLocalFlink()
-	local := flink.LocalConfig{Output: env.Stderr}
+	c := DefaultLocal()
+	local := JavaConfig{Output: env.Stderr}
 	f := conf.New("pipeline flink-local", aboutLocal)
-	jobFlags(f, &c.Config)
+	c.Config.Flags(f)
 	flinkFlags(f, &c)
 	f.StringVar(&local.Jars, "flink-jars", ".pulseboard/flink/lib", "`folder` of Flink's jars, where make flink puts them")
 	f.StringVar(&local.Dir, "dir", ".pulseboard/flink", "`folder` of checkpoints and logs, for one at a time")
@@ -122,10 +99,10 @@ func localCommand(ctx context.Context, env service.Env) error {
 	if err := c.setLog(env); err != nil {
 		return err
 	}
-	return NewSupervisor(c.Log, func(ctx context.Context, _ int) (Process, error) { return StartLocalFlink(ctx, c, local) }).Run(ctx)
+	return supervisor.New(c.Log, func(ctx context.Context, _ int) (supervisor.Process, error) { return StartLocal(ctx, c, local) }).Run(ctx)
 }
 
-func (c *FlinkConfig) setLog(env service.Env) error {
+func (c *Config) setLog(env service.Env) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		return fmt.Errorf("--log-level is %q: it must be DEBUG, INFO, WARN or ERROR", c.LogLevel)
@@ -135,7 +112,7 @@ func (c *FlinkConfig) setLog(env service.Env) error {
 }
 
 // flinkFlags are those of every job on Flink.
-func flinkFlags(f *conf.Flags, c *FlinkConfig) {
+func flinkFlags(f *conf.Flags, c *Config) {
 	f.StringVar(&c.JobName, "job-name", c.JobName, "`name` by which status, cancel and savepoint find the job")
 	f.StringVar(&c.Worker, "worker", self(), "`path` of this program on the machines of the TaskManagers")
 	f.IntVar(&c.Parallelism, "parallelism", c.Parallelism, "`number` of subtasks, at most that of the slots")
@@ -159,13 +136,13 @@ func self() string {
 const defaultREST = "http://127.0.0.1:8081"
 
 // jobOf parses the flags of a command about a running job and finds it.
-func jobOf(ctx context.Context, env service.Env, f *conf.Flags) (*flink.Client, flink.Job, error) {
+func jobOf(ctx context.Context, env service.Env, f *conf.Flags) (*flinkapi.Client, flinkapi.Job, error) {
 	url := f.String("rest", defaultREST, "`URL` of Flink's REST API, several with commas where JobManagers elect one")
-	name := f.String("job-name", DefaultFlink().JobName, "`name` that the job was submitted with")
+	name := f.String("job-name", Default().JobName, "`name` that the job was submitted with")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
-		return nil, flink.Job{}, err
+		return nil, flinkapi.Job{}, err
 	}
-	c := flink.NewClient(*url, flink.SecretOfEnvironment())
+	c := flinkapi.NewClient(*url, flinkapi.SecretOfEnvironment())
 	j, err := c.Find(ctx, *name)
 	return c, j, err
 }

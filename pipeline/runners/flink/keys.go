@@ -5,11 +5,11 @@ import (
 	"math/bits"
 )
 
-// EvenKeys returns n keys of which Flink puts as many into each of its key groups, or
+// evenKeys returns n keys of which Flink puts as many into each of its key groups, or
 // into key groups that lie as far apart as they can: every parallelism that divides n gets the
 // same number of them in each subtask. A subtask has the key groups from
 // its number × maxParallelism / parallelism on.
-func EvenKeys(n, maxParallelism int) []int64 {
+func evenKeys(n, maxParallelism int) []int64 {
 	keys := make([]int64, n)
 	free := make([][]int, maxParallelism) // By Flink's key group, who waits for a key of it.
 	for i := range n {

@@ -1,4 +1,4 @@
-package pipeline
+package flink
 
 import (
 	"log/slog"
@@ -7,7 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/flink"
+	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/flink/flinkapi"
 	"pulseboard/transforms"
 )
 
@@ -29,9 +30,9 @@ func TestACheckpointIsSetAsideWithThoseAfterIt(t *testing.T) {
 		}
 		uri[name] = "file://" + path
 	}
-	l := &LocalFlink{config: FlinkConfig{Config: Config{Log: slog.New(slog.DiscardHandler)}}, local: flink.LocalConfig{Dir: dir, From: uri["older/chk-4"]}}
+	l := &Local{config: Config{Config: pipeline.Config{Log: slog.New(slog.DiscardHandler)}}, local: JavaConfig{Dir: dir, From: uri["older/chk-4"]}}
 	l.setAside("what Flink says")
-	if got, err := flink.Newest(dir); err != nil || got != uri["older/chk-3"] {
+	if got, err := flinkapi.Newest(dir); err != nil || got != uri["older/chk-3"] {
 		t.Errorf("the newest is %q, %v; want %q", got, err, uri["older/chk-3"])
 	}
 }

@@ -1,4 +1,5 @@
-package pipeline
+// Package supervisor keeps a pipeline process running.
+package supervisor
 
 import (
 	"context"
@@ -17,6 +18,10 @@ import (
 	"pulseboard/internal/clock"
 	"pulseboard/internal/memory"
 )
+
+// ExitAnew is the exit code of a process that asks to be started again at once, since a clock was set
+// or the machine slept: EX_TEMPFAIL of sysexits.h.
+const ExitAnew = 75
 
 // Process is a running pipeline process.
 type Process interface {
@@ -55,8 +60,8 @@ const (
 	loop = 3
 )
 
-// NewSupervisor returns one that has not started anything.
-func NewSupervisor(log *slog.Logger, start Start) *Supervisor {
+// New returns one that has not started anything.
+func New(log *slog.Logger, start Start) *Supervisor {
 	return &Supervisor{
 		log: log, start: start, kills: memory.Kills, jitter: rand.Float64,
 		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -167,7 +172,7 @@ func judge(err error, counted bool, kills int64) (reason string, why error) {
 		return "killed", fmt.Errorf("killed by SIGKILL: out of memory? The kernel's log says: %w", err)
 	case ok && status.Signaled():
 		return "killed", err
-	case exit.ExitCode() == exitClock:
+	case exit.ExitCode() == ExitAnew:
 		return "clock", err
 	case strings.Contains(err.Error(), "out of memory"): // Go says so before it ends by itself.
 		return "memory", err

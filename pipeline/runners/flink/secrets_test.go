@@ -1,4 +1,4 @@
-package pipeline
+package flink
 
 import (
 	"bytes"
@@ -16,7 +16,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"pulseboard/internal/conf"
-	"pulseboard/results"
+	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/prism"
 )
 
 // holds looks for a text as it is, and in base64, as Beam writes DoFns.
@@ -44,14 +45,14 @@ func TestJobHoldsNoSecret(t *testing.T) {
 		"PULSEBOARD_REDIS_SENTINEL_PASSWORD": "sentinel-password-0123456789",
 		"PULSEBOARD_KAFKA_SASL":              "SCRAM-SHA-512", "PULSEBOARD_KAFKA_USER": "kafka-user", "PULSEBOARD_KAFKA_PASSWORD": "kafka-password-0123456789",
 	}
-	c := DefaultFlink()
+	c := Default()
 	f := conf.New("test", "")
-	jobFlags(f, &c.Config)
+	c.Config.Flags(f)
 	if err := f.Parse([]string{"--kafka", "k1:9092", "--topic", "a-topic-to-be-found"}, func(name string) string { return secrets[name] }, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	c.Worker = "/worker"
-	request, err := c.job(t.Context(), "a-run-to-be-found", results.Lease{}, 2, time.Now())
+	request, err := c.job(t.Context(), pipeline.Plan{Run: "a-run-to-be-found", Start: time.Now()}, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func TestJobHoldsNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, s := beam.NewPipelineWithRoot()
-	Build(s, c.Config, onPrism(1), "a-run-to-be-found", time.Now())
+	pipeline.Build(s, c.Config, prism.Traits(1), "a-run-to-be-found", time.Now())
 	edges, _, err := p.Build()
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package flink
+package flinkapi
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func TestSecret(t *testing.T) {
 	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil { //nolint:gosec // It is the test.
 		t.Fatal(err)
 	}
-	s, err := newSecret(dir)
+	s, err := NewSecret(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package flink
+package flinkapi
 
 import (
 	"context"
@@ -14,15 +14,15 @@ import (
 // credentials.PerRPCCredentials it goes with each call of gRPC. "" = none.
 type Secret string
 
-// secretVariable hands it to Java and by that to the workers.
-const secretVariable = "PULSEBOARD_FLINK_SECRET" //nolint:gosec // A name.
+// SecretVariable hands it to Java and by that to the workers.
+const SecretVariable = "PULSEBOARD_FLINK_SECRET" //nolint:gosec // A name.
 
 // SecretOfEnvironment returns that of the Flink that has started this process, or
 // that somebody has put there.
-func SecretOfEnvironment() Secret { return Secret(os.Getenv(secretVariable)) }
+func SecretOfEnvironment() Secret { return Secret(os.Getenv(SecretVariable)) }
 
-// newSecret leaves it in a file too, for operators who ask the REST API by hand.
-func newSecret(dir string) (Secret, error) {
+// NewSecret makes one, and leaves it in a file too, for operators who ask the REST API by hand.
+func NewSecret(dir string) (Secret, error) {
 	s := rand.Text()
 	path := secretFile(dir)
 	// Not the mode that an older file has.
