@@ -7,7 +7,7 @@ type Aggregation struct {
 	Needs   Needs
 }
 
-//go:generate go run ../tools/aggregations ..
+//go:generate go run ../tools/lists ..
 
 // Aggregations returns all but percentiles, which have a number (see Percentile), in the order in which people
 // are shown them. A further one is a line here and a function; what lists their names is generated from this table.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"pulseboard/charts"
 	"pulseboard/metric"
 )
 
@@ -254,7 +255,7 @@ func toFilter(doc map[string]any) (metric.Filter, error) {
 
 func display(o object) Display {
 	d := Display{
-		Chart:       o.oneOf("chart", charts(), defaultChart),
+		Chart:       o.oneOf("chart", charts.Names(), charts.Names()[0]),
 		Title:       o.text("title", maxTitle, ""),
 		Unit:        o.text("unit", maxUnit, ""),
 		Position:    position(o.object("position")),

@@ -168,7 +168,7 @@ func TestErrorsNameTheThingAndTheFix(t *testing.T) {
 		`{"widgets":[{"metric_name":"m","aggregation":"avg","window_seconds":0}]}`:    "window_seconds is 0: it must be 1 to 3600",
 		`{"widgets":[{"metric_name":"m","aggregation":"median","window_seconds":1}]}`: `unknown aggregation "median": use one of sum, avg, max, min, count`,
 		withWidget(`"refresh_interval_seconds":0.6`):                                  "refresh_interval_seconds is 0.6: it must be a multiple of the slice of 0.25 s, for example 0.5",
-		withWidget(`"display_config":{"chart":"pie"}`):                                `chart is "pie": use one of line, gauge, heatmap, table, stat`,
+		withWidget(`"display_config":{"chart":"pie"}`):                                `chart is "pie": use one of line, gauge, stat, table, heatmap`,
 	} {
 		_, f := decodeText(t, body)
 		if len(f.errors) != 1 || !strings.Contains(f.errors[0].Detail, want) {

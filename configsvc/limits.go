@@ -27,7 +27,6 @@ const (
 const (
 	defaultTitle         = "Untitled"
 	defaultRefreshMs     = 1000
-	defaultChart         = "line"
 	defaultScale         = "linear"
 	defaultColors        = "okabe-ito"
 	defaultSeriesShown   = 20
@@ -36,6 +35,5 @@ const (
 	defaultPage, maxPage = 50, 200
 )
 
-func charts() []string { return []string{"line", "gauge", "heatmap", "table", "stat"} }
 func scales() []string { return []string{"linear", "log"} }
 func levels() []string { return []string{"ok", "warn", "crit"} }

@@ -24,7 +24,7 @@ test("missing tags, new series, too many series", { timeout: 120_000 }, async (t
   await frame(page, "Line").getByText("a", { exact: true }).waitFor();
 
   await t.test("a series without the tag is named so", async () => {
-    await frame(page, "Line").getByText("no host", { exact: true }).waitFor();
+    await frame(page, "Line").getByText("without host", { exact: true }).waitFor();
     await frame(page, "Line").getByText("a", { exact: true }).waitFor();
     await frame(page, "Table").getByRole("row").filter({ hasText: "–" }).first().waitFor();
   });

@@ -81,7 +81,7 @@ test("drafts", { timeout: 180_000 }, async (t) => {
     await toolbar(page).getByRole("button", { name: "Dashboard" }).click();
     await drawer(page).getByLabel("Title", { exact: true }).fill("Another title");
     await toolbar(page).getByText("Unsaved").waitFor();
-    await drawer(page).getByRole("button", { name: "Take version 1 into the draft" }).click();
+    await drawer(page).getByRole("button", { name: "Use version 1" }).click();
     await toolbar(page).getByRole("button", { name: "Done" }).waitFor();
     await toolbar(page).getByRole("button", { name: "Undo" }).click();
     assert.equal(await drawer(page).getByLabel("Title", { exact: true }).inputValue(), "Another title");
@@ -139,12 +139,34 @@ test("what cannot be saved is said where it stands", { timeout: 120_000 }, async
   await t.test("a rule of the service: at its field, and counted at its tab", async () => {
     await drawer(page).getByRole("combobox", { name: "Metric" }).fill("e2e.faults");
     await page.keyboard.press("Tab");
-    await drawer(page).getByLabel("Window, s").fill("0");
+    await drawer(page).getByLabel("Window, seconds").fill("0");
     await drawer(page).getByRole("tab", { name: "Query 1 to mend" }).waitFor();
-    const field = drawer(page).getByLabel("Window, s");
+    const field = drawer(page).getByLabel("Window, seconds");
     assert.equal(await field.getAttribute("aria-invalid"), "true");
     await field.fill("60");
     await drawer(page).getByRole("tab", { name: "Query", exact: true }).waitFor();
+  });
+
+  await t.test("a choice shows what holds, and a threshold begins empty and outside of the document", async () => {
+    await tab(page, "Display");
+    for (const [label, text] of [["Chart", "Line chart"], ["Scale", "linear"]]) {
+      const chosen = await drawer(page).getByRole("combobox", { name: label }).evaluate((select) => select.selectedOptions[0]?.textContent);
+      assert.equal(chosen, text, label);
+    }
+    await tab(page, "Thresholds");
+    await drawer(page).getByRole("button", { name: "Add a threshold" }).click();
+    const from = drawer(page).getByLabel("From");
+    assert.equal(await from.inputValue(), "");
+    const thresholds = async () => {
+      await tab(page, "JSON");
+      const { display_config } = JSON.parse(await drawer(page).getByRole("textbox").inputValue());
+      await tab(page, "Thresholds");
+      return display_config.thresholds;
+    };
+    assert.deepEqual(await thresholds(), []);
+    await drawer(page).getByRole("button", { name: "Add a threshold" }).click();
+    await from.fill("5");
+    assert.deepEqual(await thresholds(), [{ at: 5, level: "warn" }]);
   });
 
   await t.test("JSON that is none, or cannot be drawn, is not taken over", async () => {

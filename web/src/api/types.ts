@@ -1,5 +1,3 @@
-export type Chart = "line" | "gauge" | "stat" | "table" | "heatmap";
-
 export interface Position {
   readonly x: number;
   readonly y: number;

@@ -1,5 +1,6 @@
-import type { Axis, Chart, DisplayConfig, Position, Widget } from "../api/types";
+import type { Axis, DisplayConfig, Position, Widget } from "../api/types";
 import { formatDuration } from "./format";
+import { arrange, type Placed } from "./layout";
 import { thresholdSteps, type Step } from "./thresholds";
 
 export interface ValueAxis {
@@ -12,8 +13,8 @@ export interface ValueAxis {
 /** display_config with nothing left open: what a renderer is given. */
 export interface WidgetConfig {
   readonly id: string;
-  readonly chart: Chart | null;
-  readonly chartName: string;
+  /** The name of a type of widget; a newer server may have types that this page has not. */
+  readonly chart: string;
   readonly title: string;
   /** Aggregation and window: "avg · 1 min". */
   readonly subtitle: string;
@@ -30,23 +31,15 @@ export interface WidgetConfig {
   readonly filter: string;
 }
 
-export const CHARTS: readonly Chart[] = ["line", "gauge", "stat", "table", "heatmap"];
-
-function isChart(name: string): name is Chart {
-  return (CHARTS as readonly string[]).includes(name);
-}
-
 function valueAxis(axis: Axis | undefined): ValueAxis {
   return { label: axis?.label ?? "", log: axis?.scale === "log", min: axis?.min ?? null, max: axis?.max ?? null };
 }
 
 export function widgetConfig(widget: Widget): WidgetConfig {
   const display: DisplayConfig = widget.display_config ?? {};
-  const name = display.chart ?? "line";
   return {
     id: widget.widget_id,
-    chart: isChart(name) ? name : null,
-    chartName: name,
+    chart: display.chart ?? "line",
     title: display.title || widget.metric_name,
     subtitle: `${widget.aggregation} · ${formatDuration(widget.window_seconds)}`,
     unit: display.unit ?? "",
@@ -65,6 +58,11 @@ export function widgetConfig(widget: Widget): WidgetConfig {
 /** Where a widget goes whose document does not say. */
 export function widgetPosition(widget: Widget): Position {
   return widget.display_config?.position ?? { x: 0, y: 10_000, w: 6, h: 4 };
+}
+
+/** Where all widgets are, with nothing that overlaps or floats. */
+export function placedOf(widgets: readonly Widget[]): Placed[] {
+  return arrange(widgets.map((widget) => ({ id: widget.widget_id, position: widgetPosition(widget) })));
 }
 
 /** Time ranges of the header, in ms; 0 is everything there is. */

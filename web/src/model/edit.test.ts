@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Dashboard, Position, Widget } from "../api/types";
+import { edited, startEditing, type EditorAction } from "./editor";
 import { changesOf, draftOf, parseKept, queryOf, savingOf, verdictOf, type Draft } from "./draft";
 import { arrange, COLUMNS, moveTo, nudge, resizeTo, type Placed } from "./layout";
 import { advance, redo, timeline, undo } from "./undo";
@@ -187,4 +188,71 @@ test("members are read and set by path, and copies share the rest", () => {
   assert.deepEqual(setAt({ a: 1, b: 2 }, "a", undefined), { b: 2 });
   assert.deepEqual(["filter/host", "display_config/title", "display_config/thresholds/0/at", "metric_name"].map(tabOf), ["Query", "Display", "Thresholds", "Query"]);
   assert.equal(newWidget(A, "stat", { x: 0, y: 0, w: 3, h: 2 }).display_config?.chart, "stat");
+});
+
+test("the editor: what is added, duplicated, moved and removed can be undone, and opens or closes the drawer", () => {
+  const dashboard = { dashboard_id: "d", title: "Web", version: 3, widgets: [{ ...newWidget("a", "line", { x: 0, y: 0, w: 6, h: 4 }), metric_name: "m" }] };
+  let state = startEditing(dashboard, null, null);
+  const see = (): string => `${state.line.now.widgets.map(({ widget_id }) => widget_id).join(" ")}, open ${state.open}`;
+  const run = (action: EditorAction): void => {
+    state = edited(state, action);
+  };
+  run({ type: "add", id: "b", chart: "gauge", size: [3, 3] });
+  assert.equal(see(), "a b, open b");
+  assert.deepEqual(state.line.now.widgets[1]?.display_config?.position, { x: 6, y: 0, w: 3, h: 3 });
+  run({ type: "duplicate", id: "c", of: state.line.now.widgets[0] as Widget });
+  assert.equal(see(), "a b c, open c");
+  assert.deepEqual(state.line.now.widgets[2]?.display_config, { chart: "line", title: "m (copy)", unit: "", position: { x: 6, y: 3, w: 6, h: 4 }, thresholds: [] });
+  run({ type: "remove", widget: state.line.now.widgets[2] as Widget });
+  assert.equal(see(), "a b, open null");
+  const before = state;
+  run({ type: "arrange", placed: [at("a", 0, 0, 6, 4), at("b", 6, 0, 3, 3)] });
+  assert.equal(state, before, "nothing moved, and there is nothing to undo");
+  run({ type: "arrange", placed: [at("a", 0, 0, 6, 4), at("b", 9, 0, 3, 3)] });
+  assert.equal(state.line.past.length, before.line.past.length + 1);
+  for (let i = 0; i < 4; i++) run({ type: "undo" });
+  assert.equal(see(), "a, open null");
+  assert.equal(state.line.past.length, 0);
+});
+
+test("the editor: steps of one field are undone together until the focus leaves it; a change takes a problem away", () => {
+  let state = startEditing({ dashboard_id: "d", title: "", version: 1, widgets: [] }, null, null);
+  const type = (title: string): void => {
+    state = edited(state, { type: "change", draft: { ...state.line.now, title }, step: "title" });
+  };
+  state = edited(state, { type: "failed", problem: "refused" });
+  type("W");
+  assert.equal(state.problem, "");
+  type("We");
+  state = edited(state, { type: "end-step" });
+  assert.equal(edited(state, { type: "end-step" }), state);
+  type("Web");
+  state = edited(state, { type: "undo" });
+  assert.equal(state.line.now.title, "We");
+  state = edited(state, { type: "undo" });
+  assert.equal(state.line.now.title, "");
+});
+
+test("the editor: a draft that was found, a conflict, and what is saved meanwhile", () => {
+  const base = { dashboard_id: "d", title: "Base", version: 1, widgets: [] };
+  const theirs = { ...base, title: "Theirs", version: 2 };
+  let state = startEditing(theirs, { base, at: 5, draft: { ...draftOf(base), title: "Mine" } }, null);
+  assert.deepEqual([state.base.version, state.line.now.title, state.restored], [1, "Mine", 5]);
+  state = edited(edited(state, { type: "saving" }), { type: "conflict", with: theirs });
+  assert.deepEqual([state.busy, state.conflict], [false, theirs]);
+  state = edited(state, { type: "take-theirs" });
+  assert.deepEqual([state.base.version, state.line.now.title, state.conflict], [2, "Theirs", null]);
+  state = edited(state, { type: "undo" });
+  assert.deepEqual([state.base.version, state.line.now.title], [2, "Mine"]);
+  state = edited(state, { type: "discard" });
+  assert.deepEqual([state.line.now.title, state.restored], ["Theirs", null]);
+  state = edited(state, { type: "follow", dashboard: { ...theirs, title: "Newer", version: 3 } });
+  assert.deepEqual([state.base.version, state.line.now.title, state.line.past.length], [3, "Newer", 0]);
+});
+
+test("the editor: what cannot be saved opens, and says what is missing", () => {
+  const widget = newWidget("a", "line", { x: 0, y: 0, w: 6, h: 4 });
+  const state = edited(startEditing({ dashboard_id: "d", title: "", version: 1, widgets: [widget] }, null, null), { type: "incomplete", widget });
+  assert.deepEqual([state.open, state.strict, state.busy], ["a", true, false]);
+  assert.match(state.problem, /“New widget” has something to mend/);
 });

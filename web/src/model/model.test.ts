@@ -65,7 +65,7 @@ test("series have one name whatever the order of their tags", () => {
   assert.notEqual(seriesKey({ a: "1,b=2" }), seriesKey({ a: "1", b: "2" }));
   assert.equal(seriesLabel({ region: "eu", host: "a" }, "avg"), "a · eu");
   assert.equal(seriesLabel({ core: "3" }, "avg"), "core 3");
-  assert.equal(seriesLabel({ host: "" }, "avg"), "no host");
+  assert.equal(seriesLabel({ host: "" }, "avg"), "without host");
   assert.equal(seriesLabel({}, "avg"), "avg");
 });
 
@@ -166,5 +166,5 @@ test("a widget's document may leave almost everything open", () => {
   assert.equal(config.subtitle, "sum · 5 min");
   assert.equal(config.limit, 20);
   assert.deepEqual(config.y, { label: "", log: false, min: null, max: null });
-  assert.equal(widgetConfig({ ...WIDGET, display_config: { chart: "pie" } }).chart, null);
+  assert.equal(widgetConfig({ ...WIDGET, display_config: { chart: "pie" } }).chart, "pie");
 });

@@ -16,7 +16,7 @@ export function seriesLabel(tags: Tags, fallback: string): string {
 
 /** A bare number says nothing without its tag: core 3. */
 function labelOf(key: string, value: string): string {
-  if (value === "") return `no ${key}`;
+  if (value === "") return `without ${key}`;
   return /^[\d.]+$/.test(value) ? `${key} ${value}` : value;
 }
 

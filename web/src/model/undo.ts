@@ -20,6 +20,11 @@ export function advance<T>(line: Timeline<T>, now: T, step = ""): Timeline<T> {
   return { past: joined ? line.past : [...line.past, line.now].slice(-STEPS), now, future: [], step };
 }
 
+/** The next step is one of its own, also when it has the same name. */
+export function endStep<T>(line: Timeline<T>): Timeline<T> {
+  return { ...line, step: "" };
+}
+
 export function undo<T>(line: Timeline<T>): Timeline<T> {
   const now = line.past.at(-1);
   return now === undefined ? line : { past: line.past.slice(0, -1), now, future: [line.now, ...line.future], step: "" };

@@ -1,10 +1,7 @@
-import type { Chart, Position, Widget } from "../api/types";
+import type { Position, Widget } from "../api/types";
 import { isObject, type JsonObject } from "./merge-patch";
 
-/** How large a new widget is. */
-export const SIZES: Readonly<Record<Chart, readonly [w: number, h: number]>> = { line: [6, 4], gauge: [3, 3], stat: [3, 2], table: [4, 4], heatmap: [6, 4] };
-
-export function newWidget(widget_id: string, chart: Chart, position: Position): Widget {
+export function newWidget(widget_id: string, chart: string, position: Position): Widget {
   return {
     widget_id,
     metric_name: "",

@@ -5,8 +5,7 @@ import type { Dashboard } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
 import { pageBuild } from "../model/build";
-import { rangeMs, widgetPosition } from "../model/dashboard";
-import { arrange } from "../model/layout";
+import { placedOf, rangeMs } from "../model/dashboard";
 import { ColorRegistry } from "../model/palette";
 import { dashboardPath, editPath, getQuery, navigate, setQuery } from "../ui/router";
 import { Icon } from "../ui/icon";
@@ -38,6 +37,8 @@ export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
     made.paused.value = getQuery("paused") === "1";
     return made;
   }, [id]);
+  /** While the dashboard is edited: the session of what is not saved yet. */
+  const [preview, setPreview] = useState<LiveSession | null>(null);
   const [kiosk, setKiosk] = useState(getQuery("kiosk") === "1");
   useEffect(() => {
     session.start();
@@ -72,7 +73,7 @@ export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
         <Kiosk title={title} session={session} onLeave={() => showKiosk(false)} />
       ) : (
         <TopBar title={dashboard === null ? "…" : title}>
-          <LivePill session={session} />
+          <LivePill session={session} preview={preview} />
           <PauseButton session={session} />
           <Ranges session={session} />
           <ZoneButton />
@@ -107,7 +108,7 @@ export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
         {dashboard === null ? null : widget !== undefined ? (
           <Inspect key={widget} dashboard={dashboard.value} id={widget} session={session} view={view} />
         ) : edit ? (
-          <EditMode session={session} dashboard={dashboard} view={view} onSaved={set} />
+          <EditMode session={session} dashboard={dashboard} view={view} onSaved={set} onPreview={setPreview} />
         ) : (
           <Grid dashboard={dashboard.value} session={session} view={view} onEdit={(one) => navigate(editPath(id, one))} />
         )}
@@ -188,7 +189,7 @@ interface GridProps {
 
 function Grid({ dashboard, session, view, onEdit }: GridProps) {
   const byId = new Map(dashboard.widgets.map((widget) => [widget.widget_id, widget]));
-  const placed = arrange(dashboard.widgets.map((widget) => ({ id: widget.widget_id, position: widgetPosition(widget) })));
+  const placed = placedOf(dashboard.widgets);
   if (placed.length === 0) {
     return (
       <div class="empty">

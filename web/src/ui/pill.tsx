@@ -44,9 +44,17 @@ function spokenText(pulse: Pulse): string {
   return pulse.kind === "reconnecting" ? "Connection lost, reconnecting" : pillText(pulse);
 }
 
+interface LivePillProps {
+  readonly session: LiveSession;
+  /** Another one whose values are on the page; it counts while the first has none. */
+  readonly preview?: LiveSession | null;
+}
+
 /** Says at any time whether the values on the page are live. */
-export function LivePill({ session }: { readonly session: LiveSession }) {
-  const pulse = session.pulse.value;
+export function LivePill({ session, preview = null }: LivePillProps) {
+  const own = session.pulse.value;
+  const other = preview?.pulse.value;
+  const pulse = own.kind === "quiet" && (other?.kind === "live" || other?.kind === "late") ? other : own;
   let retry: ComponentChildren = null;
   if ((pulse.kind === "reconnecting" && pulse.seconds > 0) || pulse.kind === "ended") {
     retry = (

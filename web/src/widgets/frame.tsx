@@ -9,7 +9,7 @@ import { formatAge } from "../model/format";
 import { COLUMNS } from "../model/layout";
 import { isChosen, missingText, seriesLabel } from "../model/series";
 import { Icon, type IconName } from "../ui/icon";
-import { rendererFor } from "./registry";
+import { WIDGET_TYPES } from "./types";
 import { setText, type RendererFactory, type WidgetView } from "./widget";
 
 /** The words of a drawing are written anew at most this often. */
@@ -26,14 +26,15 @@ interface FrameProps {
   /** Address of the page that shows it alone; absent on that page. */
   readonly inspect?: string;
   onEdit?(widget: Widget): void;
+  onDuplicate?(widget: Widget): void;
   onRemove?(widget: Widget): void;
 }
 
 /** Title, state and tools of a widget around its drawing. */
-export function WidgetFrame({ widget, position, session, view, inspect, onEdit, onRemove }: FrameProps) {
+export function WidgetFrame({ widget, position, session, view, inspect, onEdit, onDuplicate, onRemove }: FrameProps) {
   const text = JSON.stringify(widget);
   const config = useMemo(() => widgetConfig(widget), [text]);
-  const make = config.chart === null ? null : rendererFor(config.chart);
+  const make = WIDGET_TYPES.get(config.chart)?.make ?? null;
   const [failure, setFailure] = useState("");
   const article = useRef<HTMLElement>(null);
   const body = useRef<HTMLDivElement>(null);
@@ -42,7 +43,7 @@ export function WidgetFrame({ widget, position, session, view, inspect, onEdit, 
   useDrawing(config, text, make, session, view, body, config.id, words, setFailure);
 
   const status = session.status(config.id).value;
-  const broken = failure !== "" || config.chart === null;
+  const broken = failure !== "" || make === null;
   const missing = useMissingChoice(config.id, session);
   const state = broken || missing !== "" ? "error" : status.freshness;
   const tool = (name: string, icon: IconName, run: () => void) => (
@@ -58,7 +59,7 @@ export function WidgetFrame({ widget, position, session, view, inspect, onEdit, 
         if (event.key === "Escape") event.currentTarget.removeAttribute("data-full");
       }}
       data-state={state}
-      data-chart={config.chartName}
+      data-chart={config.chart}
       aria-labelledby={title}
       style={placement(position)}
     >
@@ -78,6 +79,7 @@ export function WidgetFrame({ widget, position, session, view, inspect, onEdit, 
           )}
           {tool("Full screen", "full", () => toggleFull(article.current))}
           {onEdit && tool("Edit", "edit", () => onEdit(widget))}
+          {onDuplicate && tool("Duplicate", "copy", () => onDuplicate(widget))}
           {onRemove && tool("Remove", "trash", () => onRemove(widget))}
         </div>
       </div>
@@ -166,7 +168,7 @@ function useMissingChoice(id: string, session: LiveSession): string {
 /** What stands in the place of a drawing that cannot be. */
 function Cover({ config, status: { freshness, detail }, failure, missing }: CoverProps) {
   let cover: readonly [title: string, text: ComponentChildren];
-  if (config.chart === null) cover = ["Unknown chart", `This page cannot draw “${config.chartName}”.`];
+  if (!WIDGET_TYPES.has(config.chart)) cover = ["Unknown chart", `This page cannot draw “${config.chart}”.`];
   else if (failure !== "") cover = ["This widget cannot be drawn", failure];
   else if (missing !== "") cover = ["Nothing to show", missing];
   else if (freshness === "skeleton") return <div class="widget-skeleton" aria-hidden="true" />;

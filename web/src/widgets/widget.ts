@@ -3,6 +3,7 @@ import type { WidgetStream } from "../live/store";
 import type { WidgetConfig } from "../model/dashboard";
 import type { ColorRegistry, ThemeColors } from "../model/palette";
 import { compareSeries, isChosen, seriesLabel, type Tags } from "../model/series";
+import type { FormField } from "./fields";
 
 /** All that one drawing may depend on. */
 export interface WidgetView {
@@ -29,6 +30,17 @@ export interface Renderer {
 }
 
 export type RendererFactory = (config: WidgetConfig) => Renderer;
+
+/** A type of widget, all that the page knows of it. Its name, as documents have it, is that of its folder (see types.ts). */
+export interface WidgetType {
+  /** What people call it. */
+  readonly label: string;
+  /** Of a new one, in columns and rows of the grid. */
+  readonly size: readonly [w: number, h: number];
+  /** The members of display_config that change its drawing, besides title and unit. */
+  readonly fields: readonly FormField[];
+  readonly make: RendererFactory;
+}
 
 /** The part of a stream that lies in the view's time range. */
 export interface Slice {

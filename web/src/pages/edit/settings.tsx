@@ -5,7 +5,7 @@ import { draftOf, type Draft, type PathText } from "../../model/draft";
 import { formatMoment } from "../../model/format";
 import { Icon } from "../../ui/icon";
 import { TextField } from "../../ui/field";
-import { Panel } from "./drawer";
+import { Panel } from "./panel";
 import { Multi, Rows } from "./fields";
 
 interface SettingsProps {
@@ -27,7 +27,7 @@ export function Settings({ id, draft, faults, onChange, onDelete, onClose }: Set
         <TextField class="full" label="Title" value={title} error={error("title")} onValue={(text) => onChange({ ...draft, title: text }, "title")} />
         <Multi class="full" label="Tags" placeholder="team-a" values={tags} choices={[]} error={error("tags")} onValues={(next) => onChange({ ...draft, tags: next })} />
         <Rows
-          legend="Variables: tags that viewers choose values of"
+          legend="Variables: viewers choose among the shown series by a tag; no query changes"
           rows={variables}
           what="variable"
           fresh={{ name: "", tag: "" }}
@@ -83,8 +83,8 @@ function History({ id, onTake }: { readonly id: string; onTake(draft: Draft): vo
               </small>
             </span>
             {action === "deleted" ? null : (
-              <button type="button" class="button" aria-label={`Take version ${version} into the draft`} onClick={() => void take(version)}>
-                Take
+              <button type="button" class="button" onClick={() => void take(version)}>
+                Use version {version}
               </button>
             )}
           </li>

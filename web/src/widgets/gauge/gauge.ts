@@ -3,7 +3,8 @@ import type { WidgetConfig } from "../../model/dashboard";
 import { formatAxis, formatNumber, formatOne, scaleFor } from "../../model/number";
 import { fullScale } from "../../model/range";
 import { levelOf, levelWord, type Level } from "../../model/thresholds";
-import { headline, setText, type Renderer, type WidgetView } from "../widget";
+import { FROM, TO } from "../fields";
+import { headline, setText, type Renderer, type WidgetType, type WidgetView } from "../widget";
 
 const SVG = "http://www.w3.org/2000/svg";
 const CENTER = 100;
@@ -12,9 +13,12 @@ const RADIUS = 78;
 const SPAN = 120;
 
 /** One value on an arc, with its thresholds around it. */
-export function gauge(config: WidgetConfig): Renderer {
-  return new Gauge(config);
-}
+export const widgetType: WidgetType = {
+  label: "Gauge",
+  size: [3, 3],
+  fields: [FROM, TO],
+  make: (config) => new Gauge(config),
+};
 
 function svg<K extends keyof SVGElementTagNameMap>(parent: Element, tag: K, attributes: Record<string, string>): SVGElementTagNameMap[K] {
   const element = document.createElementNS(SVG, tag);

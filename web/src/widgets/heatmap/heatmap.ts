@@ -4,6 +4,7 @@ import { formatAxisTime, formatShare, formatTime } from "../../model/format";
 import { formatAll, formatAxis, formatOne } from "../../model/number";
 import { lookupTable } from "../../model/palette";
 import { roundRange, TIME_STEPS, type Range } from "../../model/range";
+import { FROM, LIMIT, TO } from "../fields";
 import {
   append,
   CANVAS_FONT,
@@ -16,6 +17,7 @@ import {
   type Renderer,
   type Selection,
   type Slice,
+  type WidgetType,
   type WidgetView,
 } from "../widget";
 
@@ -25,9 +27,17 @@ const RIGHT = 16;
 const MIN_CELL = 3;
 
 /** Time to the right, a row per series, the value as colour. */
-export function heatmap(config: WidgetConfig): Renderer {
-  return new Heatmap(config);
-}
+export const widgetType: WidgetType = {
+  label: "Heat map",
+  size: [6, 4],
+  fields: [
+    { path: "display_config/color_scheme", label: "Colours", width: "third", kind: [["viridis", "viridis"], ["cividis", "cividis"]], fallback: "viridis" },
+    FROM,
+    TO,
+    LIMIT,
+  ],
+  make: (config) => new Heatmap(config),
+};
 
 class Heatmap implements Renderer {
   #canvas: HTMLCanvasElement | null = null;

@@ -7,6 +7,7 @@ import { formatAll, formatAxis, formatBound } from "../../model/number";
 import { seriesColor, seriesDash, type ThemeColors } from "../../model/palette";
 import { BYTE_STEPS, settle, TIME_STEPS, valueRange, type Range } from "../../model/range";
 import { levelWord } from "../../model/thresholds";
+import { FROM, LIMIT, TIME_LABEL, TO, VALUE_LABEL } from "../fields";
 import {
   append,
   CANVAS_FONT,
@@ -18,6 +19,7 @@ import {
   type Renderer,
   type Selection,
   type Slice,
+  type WidgetType,
   type WidgetView,
 } from "../widget";
 
@@ -35,9 +37,19 @@ interface LegendRow {
 }
 
 /** Lines over time, with thresholds, gaps and a legend that shows the newest values. */
-export function lineChart(config: WidgetConfig): Renderer {
-  return new LineChart(config);
-}
+export const widgetType: WidgetType = {
+  label: "Line chart",
+  size: [6, 4],
+  fields: [
+    TIME_LABEL,
+    VALUE_LABEL,
+    { path: "display_config/y_axis/scale", label: "Scale", width: "third", kind: [["linear", "linear"], ["log", "logarithmic"]], fallback: "linear" },
+    FROM,
+    TO,
+    LIMIT,
+  ],
+  make: (config) => new LineChart(config),
+};
 
 /** Sets the cursor, of the charts that follow too: setCursor takes that as its third argument, which its types do not say. */
 function publishCursor({ setCursor }: { setCursor(at: { left: number; top: number }, fire?: boolean, publish?: boolean): void }, at: { left: number; top: number }): void {

@@ -3,12 +3,15 @@ import type { WidgetConfig } from "../../model/dashboard";
 import { formatAll, formatNumber, formatOne, scaleFor } from "../../model/number";
 import { valueRange } from "../../model/range";
 import { levelOf, levelWord } from "../../model/thresholds";
-import { append, fitCanvas, headline, setText, visibleSlice, type Renderer, type Slice, type WidgetView } from "../widget";
+import { append, fitCanvas, headline, setText, visibleSlice, type Renderer, type Slice, type WidgetType, type WidgetView } from "../widget";
 
 /** One large number and its recent course. */
-export function stat(config: WidgetConfig): Renderer {
-  return new Stat(config);
-}
+export const widgetType: WidgetType = {
+  label: "Number",
+  size: [3, 2],
+  fields: [],
+  make: (config) => new Stat(config),
+};
 
 class Stat implements Renderer {
   #root: HTMLElement | null = null;

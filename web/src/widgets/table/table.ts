@@ -6,7 +6,8 @@ import { fullScale } from "../../model/range";
 import { compareSeries } from "../../model/series";
 import { levelOf, levelWord } from "../../model/thresholds";
 import { RowWindow } from "../rows";
-import { append, newestValue, selectSeries, setText, show, visibleSlice, type Renderer, type ShownSeries, type WidgetView } from "../widget";
+import { LIMIT, TO } from "../fields";
+import { append, newestValue, selectSeries, setText, show, visibleSlice, type Renderer, type ShownSeries, type WidgetType, type WidgetView } from "../widget";
 
 interface Row {
   readonly series: ShownSeries;
@@ -21,9 +22,12 @@ const ROW_HEIGHT = 32;
 type SortKey = { readonly kind: "tag"; readonly tag: string } | { readonly kind: "value" | "low" | "high" };
 
 /** The newest value of each series, with the lowest and highest of the time range. */
-export function table(config: WidgetConfig): Renderer {
-  return new Table(config);
-}
+export const widgetType: WidgetType = {
+  label: "Table",
+  size: [4, 4],
+  fields: [{ ...TO, label: "Bars are full at" }, LIMIT],
+  make: (config) => new Table(config),
+};
 
 class Table implements Renderer {
   #root: HTMLElement | null = null;

@@ -1,0 +1,84 @@
+import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboard, messageOf, undelete, type Versioned } from "../../api/client";
+import type { Dashboard, Widget } from "../../api/types";
+import { draftOf, savingOf } from "../../model/draft";
+import type { EditorAction, EditorState } from "../../model/editor";
+import { navigate } from "../../ui/router";
+import { toast } from "../../ui/toast";
+
+interface Editing {
+  readonly state: EditorState;
+  /** The dashboard as it is saved, by whomever. */
+  readonly dashboard: Dashboard;
+  dispatch(action: EditorAction): void;
+  /** Whether a widget cannot be saved as it is. */
+  isFaulty(widget: Widget): boolean;
+  /** Leaves the editor without asking; to the dashboard when there is no address. */
+  leave(to?: string): void;
+  /** The draft is saved or given up: it is no longer kept in the browser. */
+  forget(): void;
+  onSaved(dashboard: Versioned<Dashboard>): void;
+}
+
+/** What the editor asks of the service. */
+export function requestsOf({ state, dashboard, dispatch, isFaulty, leave, forget, onSaved }: Editing) {
+  const { dashboard_id: id } = dashboard;
+  const draft = state.line.now;
+
+  /** Somebody else was faster: shows what they did. */
+  const meet = async (): Promise<void> => {
+    try {
+      dispatch({ type: "conflict", with: (await getDashboard(id)).value });
+    } catch (failure) {
+      if (failure instanceof ApiError && failure.status === 404) dispatch({ type: "conflict", with: "deleted" });
+      else dispatch({ type: "failed", problem: messageOf(failure) });
+    }
+  };
+
+  /** Saves over from: the version that the draft was made from, or a newer one that is to be overwritten. */
+  const save = async (from: Dashboard, to?: string): Promise<void> => {
+    if (state.busy) return;
+    const faulty = draft.widgets.find(isFaulty);
+    if (faulty !== undefined) {
+      dispatch({ type: "incomplete", widget: faulty });
+      return;
+    }
+    dispatch({ type: "saving" });
+    const saving = savingOf(draftOf(from), draft);
+    try {
+      if (saving.kind !== "nothing") {
+        onSaved(await changeDashboard(saving.kind === "all" ? "PUT" : "PATCH", id, saving.kind === "widgets" ? "/widgets" : "", `"${from.version}"`, saving.body));
+      }
+      forget();
+      leave(to);
+    } catch (failure) {
+      if (failure instanceof ApiError && (failure.conflict || failure.status === 404)) await meet();
+      else dispatch({ type: "failed", problem: messageOf(failure) });
+    }
+  };
+
+  const saveCopy = async (): Promise<void> => {
+    try {
+      const { value } = await createDashboard({ ...draft, title: `${draft.title} (copy)`.slice(0, 200) });
+      forget();
+      leave(`/d/${value.dashboard_id}`);
+    } catch (failure) {
+      dispatch({ type: "failed", problem: messageOf(failure) });
+    }
+  };
+
+  const remove = async (): Promise<void> => {
+    const { version } = dashboard;
+    try {
+      await deleteDashboard(id, `"${version}"`);
+      forget();
+      leave("/");
+      const again = `/d/${encodeURIComponent(id)}`;
+      const run = (): void => void undelete(id, version).then(() => navigate(again), (error: unknown) => toast({ text: messageOf(error) }));
+      toast({ text: `“${state.base.title}” is deleted for everyone.`, action: { name: "Undo", run } });
+    } catch (failure) {
+      dispatch({ type: "failed", problem: messageOf(failure) });
+    }
+  };
+
+  return { save, saveCopy, remove };
+}

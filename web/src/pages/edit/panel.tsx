@@ -1,0 +1,38 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useRef } from "preact/hooks";
+
+interface PanelProps {
+  readonly title: string;
+  readonly children: ComponentChildren;
+  onClose(): void;
+}
+
+/** The drawer's frame. It is no dialog: the grid beside it stays in use. */
+export function Panel({ title, children, onClose }: PanelProps) {
+  const heading = useId();
+  const panel = useRef<HTMLElement>(null);
+  useEffect(() => {
+    (panel.current?.querySelector<HTMLElement>("[autofocus]") ?? panel.current)?.focus();
+  }, []);
+  return (
+    <aside
+      class="drawer"
+      ref={panel}
+      tabIndex={-1}
+      aria-labelledby={heading}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") onClose();
+      }}
+    >
+      <div class="drawer-head">
+        <h2 class="drawer-title" id={heading}>
+          {title}
+        </h2>
+        <button type="button" class="button button-quiet" onClick={onClose}>
+          Close
+        </button>
+      </div>
+      {children}
+    </aside>
+  );
+}

@@ -1,0 +1,139 @@
+import { useEffect, useState } from "preact/hooks";
+import { listMetrics, messageOf } from "../../api/client";
+import type { Metric } from "../../api/types";
+import { AGGREGATIONS } from "../../model/aggregations";
+import { isObject } from "../../model/merge-patch";
+import { formatOne } from "../../model/number";
+import { filterOf, OPERATORS, rowsOf, type Operator } from "../../model/widget-form";
+import { SelectField } from "../../ui/field";
+import type { FormField } from "../../widgets/fields";
+import { Combo, Multi, NumberField, Rows, type Choice } from "./fields";
+import { FormFields, listOf, textOf, useRows, type Form } from "./form";
+
+const CATALOG_WAIT_MS = 150;
+/** A metric may arrive while the drawer is open. */
+const CATALOG_EVERY_MS = 5000;
+/** Metrics asked for at once. */
+const CATALOG_PAGE = 200;
+
+const TIMES: readonly FormField[] = [
+  { path: "window_seconds", label: "Window, seconds", width: "third", kind: "number", hint: "that each value covers" },
+  { path: "refresh_interval_seconds", label: "Refresh, seconds", width: "third", kind: "number", hint: "from value to value", fallback: "1" },
+  { path: "delay_seconds", label: "Delay, seconds", width: "third", kind: "number", hint: "to wait for late events", fallback: "0" },
+];
+
+/** What arrives in the pipeline: everything while that is little, else what has the name in its own. */
+function useMetrics(name: string): { readonly metrics: readonly Metric[]; readonly problem: string } {
+  const [metrics, setMetrics] = useState<readonly Metric[]>([]);
+  const [many, setMany] = useState(false);
+  const [problem, setProblem] = useState("");
+  const query = many ? name : "";
+  useEffect(() => {
+    const abort = new AbortController();
+    const read = (): void => {
+      listMetrics(query, CATALOG_PAGE, abort.signal).then(
+        (page) => {
+          setProblem("");
+          setMetrics(page.metrics);
+          if (page.total > CATALOG_PAGE) setMany(true);
+          timer = setTimeout(read, CATALOG_EVERY_MS);
+        },
+        (error: unknown) => {
+          if (!abort.signal.aborted) setProblem(`The list of metrics cannot be read: ${messageOf(error)}`);
+        },
+      );
+    };
+    let timer = setTimeout(read, query === "" ? 0 : CATALOG_WAIT_MS);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [query]);
+  return { metrics, problem };
+}
+
+export function Query({ form }: { readonly form: Form }) {
+  const name = textOf(form.get("metric_name"));
+  const { metrics, problem } = useMetrics(name);
+  const metric = metrics.find((one) => one.metric_name === name);
+  const aggregation = textOf(form.get("aggregation"));
+  const percentile = /^p([\d.]*)$/.exec(aggregation)?.[1];
+  const tags = (metric?.tags ?? []).map(({ key, values }): Choice => ({ value: key, note: `${values.length} values` }));
+  const { error, hint } = form.at("metric_name");
+  return (
+    <>
+      <Combo
+        class="full"
+        label="Metric"
+        placeholder="shop.orders"
+        autoFocus={name === ""}
+        value={name}
+        error={error}
+        hint={hint ?? (problem || (metric === undefined ? "" : metricNote(metric)))}
+        choices={metrics.map((one) => ({ value: one.metric_name, note: metricNote(one) }))}
+        onValue={(value) => form.set("metric_name", value.trim())}
+      />
+      <SelectField
+        label="Aggregation"
+        value={percentile === undefined ? aggregation : "percentile"}
+        options={[...AGGREGATIONS, "percentile"].map((one) => [one, one])}
+        onValue={(value) => form.set("aggregation", value === "percentile" ? "p95" : value)}
+        {...(percentile === undefined ? form.at("aggregation") : {})}
+      />
+      {percentile === undefined ? (
+        <span />
+      ) : (
+        <NumberField
+          label="Percentile"
+          value={percentile === "" ? null : Number(percentile)}
+          onValue={(value) => form.set("aggregation", `p${value ?? ""}`)}
+          {...form.at("aggregation")}
+        />
+      )}
+      <FormFields form={form} fields={TIMES} />
+      <Filter metric={metric} tags={tags} form={form} />
+      <Multi
+        class="full"
+        label="A line for each value of"
+        placeholder="tag"
+        values={listOf(form.get("group_by"))}
+        choices={tags}
+        onValues={(values) => form.set("group_by", values)}
+        {...form.at("group_by")}
+      />
+    </>
+  );
+}
+
+function metricNote({ series, last_value, stale }: Metric): string {
+  return `${series.toLocaleString("en")} series, ${stale ? "no events now" : `mean now ${formatOne(last_value, "")}`}`;
+}
+
+interface FilterProps {
+  readonly metric: Metric | undefined;
+  readonly tags: readonly Choice[];
+  readonly form: Form;
+}
+
+function Filter({ metric, tags, form }: FilterProps) {
+  const [rows, change] = useRows(form, "filter", (filter) => rowsOf(isObject(filter) ? filter : {}), filterOf);
+  return (
+    <Rows legend="Only events where" rows={rows} what="condition" fresh={{ tag: "", op: "is", values: [] }} error={form.at("filter").error} onRows={change}>
+      {(row, set) => {
+        const values = (metric?.tags.find(({ key }) => key === row.tag)?.values ?? []).map((value): Choice => ({ value }));
+        return (
+          <>
+            <Combo label="Tag" value={row.tag} choices={tags} onValue={(tag) => set({ tag: tag.trim() })} />
+            <SelectField label="Holds when it" value={row.op} options={OPERATORS} onValue={(op) => set({ op: op as Operator })} />
+            {row.op === "is" || row.op === "not" ? (
+              <Multi class="full" label="Values" values={row.values} choices={values} onValues={(next) => set({ values: next })} />
+            ) : null}
+            {row.op === "prefix" ? (
+              <Combo class="full" label="Beginning" value={row.values[0] ?? ""} choices={values} onValue={(text) => set({ values: text === "" ? [] : [text] })} />
+            ) : null}
+          </>
+        );
+      }}
+    </Rows>
+  );
+}
