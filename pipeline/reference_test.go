@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +15,9 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/direct"
 	"pulseboard/pipeline/runners/prism"
+	"pulseboard/textbook"
 )
 
 // referenceCase is the topic of exactCase, and queries whose delay is longer than
@@ -96,10 +97,10 @@ func TestFastPathEqualsTextbookForm(t *testing.T) {
 		}
 		return got
 	}
-	reference := func(runner string) values {
+	reference := func(execute pipeline.Execute) values {
 		var out bytes.Buffer
-		err := pipeline.RunReference(t.Context(), pipeline.ReferenceConfig{
-			Config: c.config, Queries: queries, Period: 2 * time.Second, Runner: runner, JSON: &out,
+		err := textbook.Run(t.Context(), textbook.Config{
+			Config: c.config, Queries: queries, Period: 2 * time.Second, Execute: execute, JSON: &out,
 			From: time.UnixMilli(first), To: time.UnixMilli(last),
 		})
 		if err != nil {
@@ -123,10 +124,10 @@ func TestFastPathEqualsTextbookForm(t *testing.T) {
 	}
 	runs := map[string]func() values{
 		"fast path again": fast,
-		"direct":          func() values { return reference(pipeline.RunnerDirect) },
-		"direct again":    func() values { return reference(pipeline.RunnerDirect) },
-		"prism":           func() values { return reference(pipeline.RunnerPrism) },
-		"prism again":     func() values { return reference(pipeline.RunnerPrism) },
+		"direct":          func() values { return reference(direct.Execute) },
+		"direct again":    func() values { return reference(direct.Execute) },
+		"prism":           func() values { return reference(prism.Execute) },
+		"prism again":     func() values { return reference(prism.Execute) },
 	}
 	for name, run := range runs {
 		if err := want.compareWith(run()); err != nil {
@@ -142,11 +143,11 @@ func TestReferenceToRedis(t *testing.T) {
 	redis := miniredis.RunT(t)
 	q := metric.Query{Metric: "m", Aggregation: metric.Count, WindowSeconds: 2}
 	publishQueries(t, redis.Addr(), 1000, q)
-	c := pipeline.ReferenceConfig{Config: testConfig(t, kafkaAddr, redis.Addr()), Period: time.Second, Runner: pipeline.RunnerPrism}
+	c := textbook.Config{Config: testConfig(t, kafkaAddr, redis.Addr()), Period: time.Second, Execute: prism.Execute}
 	c.Lateness = time.Second
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- pipeline.RunReference(ctx, c) }()
+	go func() { ended <- textbook.Run(ctx, c) }()
 	var h []*metric.Result
 	whole := func() (rs []*metric.Result) {
 		for _, r := range h {
@@ -166,7 +167,7 @@ func TestReferenceToRedis(t *testing.T) {
 		case <-time.After(50 * time.Millisecond):
 			log.add("m", time.Now().UnixMilli(), 0, 700)
 			log.write()
-			h = history(t, redis.Addr(), pipeline.RefPrefix+q.Key(), 1000)
+			h = history(t, redis.Addr(), textbook.Prefix+q.Key(), 1000)
 		}
 	}
 	for _, r := range whole() {
@@ -177,15 +178,5 @@ func TestReferenceToRedis(t *testing.T) {
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
-	}
-}
-
-func TestReferenceRefuses(t *testing.T) {
-	c := pipeline.ReferenceConfig{Config: testConfig(t, "127.0.0.1:1", "127.0.0.1:1"), Runner: "spark", From: time.UnixMilli(2), To: time.UnixMilli(1)}
-	err := pipeline.RunReference(t.Context(), c)
-	for _, part := range []string{"--runner is \"spark\"", "--refresh", "--from"} {
-		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("the error is %v: it should speak of %s", err, part)
-		}
 	}
 }

@@ -18,8 +18,10 @@ import (
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
+	"pulseboard/pipeline/runners/direct"
 	"pulseboard/pipeline/runners/flink"
 	"pulseboard/pipeline/runners/prism"
+	"pulseboard/textbook"
 )
 
 const about = `
@@ -65,7 +67,7 @@ func Main(ctx context.Context, env service.Env) error {
 	}
 	f := conf.New("pipeline", about)
 	c.Flags(f)
-	ref := pipeline.ReferenceConfig{Period: time.Second, Runner: pipeline.RunnerPrism}
+	ref, runner := textbook.Config{Period: time.Second}, prism.Name
 	reference := f.Bool("reference", false, "the textbook form, see docs/reference.md; the flags below are for it only")
 	f.Func("query", "`metric key` to compute, may be given more than once; none = all of the registry", func(s string) error {
 		q, err := metric.ParseKey(s)
@@ -73,7 +75,7 @@ func Main(ctx context.Context, env service.Env) error {
 		return err
 	})
 	f.DurationVar(&ref.Period, "refresh", ref.Period, "`interval`: a window ends at each multiple of it since the epoch")
-	f.StringVar(&ref.Runner, "runner", ref.Runner, "`name` of the Beam runner: prism; flink, the same as pipeline submit; or direct, which is for the bounded reads of --reference")
+	f.StringVar(&runner, "runner", runner, "`name` of the Beam runner: prism; flink, the same as pipeline submit; or direct, which is for the bounded reads of --reference")
 	f.Func("from", "`time` after which windows end, RFC 3339 or epoch milliseconds; empty = since the first record", setTime(&ref.From))
 	f.Func("to", "`time` up to which windows end; empty = to the end of the topic, and on prism without --from for ever", setTime(&ref.To))
 	output := f.String("output", "json", "`where` results go: json, lines on the standard output, or redis, under ref:<metric key>")
@@ -96,6 +98,14 @@ func Main(ctx context.Context, env service.Env) error {
 	}
 	if *reference {
 		ref.Config = c
+		switch runner {
+		case prism.Name:
+			ref.Execute = prism.Execute
+		case direct.Name:
+			ref.Execute, ref.ToEnd = direct.Execute, true
+		default:
+			return fmt.Errorf("--runner is %q: it must be prism or direct", runner)
+		}
 		switch *output {
 		case "json":
 			ref.JSON = env.Stdout
@@ -103,7 +113,7 @@ func Main(ctx context.Context, env service.Env) error {
 		default:
 			return fmt.Errorf("--output is %q: it must be json or redis", *output)
 		}
-		return pipeline.RunReference(ctx, ref)
+		return textbook.Run(ctx, ref)
 	}
 	if err := c.Validate(); err != nil {
 		return err

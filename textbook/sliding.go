@@ -1,4 +1,4 @@
-package transforms
+package textbook
 
 import (
 	"reflect"
@@ -10,15 +10,6 @@ import (
 
 	"pulseboard/aggregate"
 )
-
-// The textbook form of sliding windows: Beam's SlidingWindows over event time
-// and CombinePerKey, with the accumulators of the fast path. Each event is
-// added to window/period windows, so its cost grows with their length; in
-// return any runner does it, also the direct one. A key without events in a
-// window has no result there.
-//
-// SlidingSum and its kind are for pipelines of others, and for those who learn
-// Beam here; Pulseboard itself uses SlidingAccumulators, for pipeline --reference.
 
 // SlidingSum returns, per key and window, the sum of the values: of
 // PCollection<KV<string, float64>> with event-time timestamps another one, each

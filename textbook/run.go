@@ -1,4 +1,4 @@
-package pipeline
+package textbook
 
 import (
 	"context"
@@ -9,46 +9,36 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" //nolint:staticcheck // Deprecated for jobs that grow beyond it. The reference is bounded.
 
-	"pulseboard/internal/prism"
 	"pulseboard/metric"
+	"pulseboard/pipeline"
 	"pulseboard/registry"
 	"pulseboard/results"
-	"pulseboard/sinks"
 	"pulseboard/sources"
-	"pulseboard/transforms"
 )
 
-// ReferenceConfig is the textbook form of the job: Kafka → SlidingWindows +
+// Config is the textbook form of the job: Kafka → SlidingWindows +
 // CombinePerKey → Redis or JSON lines. See docs/reference.md.
-type ReferenceConfig struct {
-	Config
-	Queries []metric.Query // None: those that the registry in Redis has now.
-	Period  time.Duration  // A window ends at each multiple of it since the epoch.
-	Runner  string         // RunnerPrism or RunnerDirect.
-	From    time.Time      // Results of windows that end after this; zero = from the first record on.
-	To      time.Time      // And not after this; zero = to the end of the topic, or on Prism without From for ever.
-	JSON    io.Writer      // Where results are written, one a line; nil = to Redis, under RefPrefix.
+type Config struct {
+	pipeline.Config
+	Queries []metric.Query   // None: those that the registry in Redis has now.
+	Period  time.Duration    // A window ends at each multiple of it since the epoch.
+	Execute pipeline.Execute // Of a runner.
+	From    time.Time        // Results of windows that end after this; zero = from the first record on.
+	To      time.Time        // And not after this; zero = to the end of the topic, or without From and ToEnd for ever.
+	JSON    io.Writer        // Where results are written, one a line; nil = to Redis, under Prefix.
 }
 
-// What the reference differs in.
-const (
-	RunnerPrism  = "prism"
-	RunnerDirect = "direct"
-	RefPrefix    = "ref:" // Of its metric keys in Redis.
-)
+// Prefix is that of its metric keys in Redis.
+const Prefix = "ref:"
 
-func (c *ReferenceConfig) bounded() bool {
-	return c.ToEnd || c.Runner == RunnerDirect || !c.From.IsZero() || !c.To.IsZero()
+func (c *Config) bounded() bool {
+	return c.ToEnd || !c.From.IsZero() || !c.To.IsZero()
 }
 
 // Validate reports everything that is wrong, before anything is connected to.
-func (c *ReferenceConfig) Validate() error {
+func (c *Config) Validate() error {
 	errs := []error{c.Config.Validate()}
-	if c.Runner != RunnerPrism && c.Runner != RunnerDirect {
-		errs = append(errs, fmt.Errorf("--runner is %q: it must be %s or %s", c.Runner, RunnerPrism, RunnerDirect))
-	}
 	if c.Period < time.Millisecond {
 		errs = append(errs, fmt.Errorf("--refresh is %v: it must be 1ms or more", c.Period))
 	}
@@ -63,8 +53,8 @@ func (c *ReferenceConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// RunReference runs the textbook form until its bounds are reached, else until ctx ends.
-func RunReference(ctx context.Context, c ReferenceConfig) error {
+// Run runs the textbook form until its bounds are reached, else until ctx ends.
+func Run(ctx context.Context, c Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -82,8 +72,8 @@ func RunReference(ctx context.Context, c ReferenceConfig) error {
 		}
 		defer store.Close() //nolint:errcheck // Nothing is buffered in it.
 	}
-	run := NewRun()
-	out := sinks.OpenOrdered(run, store, c.JSON, c.bounded())
+	run := pipeline.NewRun()
+	out := OpenOrdered(run, store, c.JSON, c.bounded())
 	defer out.Close()
 	sources.Connect(run, c.Kafka)
 	defer sources.Close(run)
@@ -91,13 +81,13 @@ func RunReference(ctx context.Context, c ReferenceConfig) error {
 	if err != nil {
 		return err
 	}
-	if err := c.execute(ctx, p); err != nil {
+	if err := pipeline.Await(ctx, p, c.Execute); err != nil {
 		return err
 	}
 	return out.Write(ctx)
 }
 
-func (c *ReferenceConfig) keys(ctx context.Context) ([]string, error) {
+func (c *Config) keys(ctx context.Context) ([]string, error) {
 	var keys []string
 	for _, q := range c.Queries {
 		keys = append(keys, q.Key())
@@ -135,11 +125,11 @@ func longest(keys []string) time.Duration {
 	return d
 }
 
-func (c *ReferenceConfig) build(ctx context.Context, run string, keys []string) (*beam.Pipeline, error) {
-	InitBeam()
+func (c *Config) build(ctx context.Context, run string, keys []string) (*beam.Pipeline, error) {
+	pipeline.InitBeam()
 	p, s := beam.NewPipelineWithRoot()
-	o := transforms.ReferenceOptions{
-		Keys: keys, PeriodMs: c.Period.Milliseconds(), Limits: metric.Limits{Late: c.Lateness, Ahead: c.Skew}, Prefix: RefPrefix,
+	o := Options{
+		Keys: keys, PeriodMs: c.Period.Milliseconds(), Limits: metric.Limits{Late: c.Lateness, Ahead: c.Skew}, Prefix: Prefix,
 	}
 	if c.JSON != nil {
 		o.Prefix = ""
@@ -173,32 +163,10 @@ func (c *ReferenceConfig) build(ctx context.Context, run string, keys []string) 
 		o.SinceMs = source.StartMs + source.SkewMs
 		batches = sources.Read(s, source)
 	}
-	evaluations, err := transforms.Reference(s, o, batches)
+	evaluations, err := Compute(s, o, batches)
 	if err != nil {
 		return nil, err
 	}
-	sinks.WriteOrdered(s, run, evaluations)
+	WriteOrdered(s, run, evaluations)
 	return p, nil
-}
-
-func (c *ReferenceConfig) execute(ctx context.Context, p *beam.Pipeline) error {
-	ended := make(chan error, 1)
-	go func() {
-		var err error
-		if c.Runner == RunnerDirect {
-			_, err = direct.Execute(ctx, p)
-		} else {
-			_, err = prism.Execute(context.WithoutCancel(ctx), p) // See the runner.
-		}
-		ended <- err
-	}()
-	select {
-	case err := <-ended:
-		if err != nil {
-			return fmt.Errorf("the job failed: %w", err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

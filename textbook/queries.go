@@ -1,7 +1,8 @@
-package transforms
+package textbook
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -15,12 +16,11 @@ import (
 
 	"pulseboard/aggregate"
 	"pulseboard/metric"
-	"pulseboard/results"
 	"pulseboard/sources"
 )
 
-// ReferenceOptions are serialised into the pipeline.
-type ReferenceOptions struct {
+// Options are serialised into the pipeline.
+type Options struct {
 	Keys     []string // Metric keys.
 	PeriodMs int64    // A window ends at each multiple since the epoch.
 	Limits   metric.Limits
@@ -30,10 +30,10 @@ type ReferenceOptions struct {
 	Prefix   string
 }
 
-// Reference computes queries in the textbook form: PCollection<Evaluation> of
+// Compute computes queries in the textbook form: PCollection<metric.Result> of
 // PCollection<*sources.Batch>, one result per query and window that has events.
-func Reference(s beam.Scope, o ReferenceOptions, batches beam.PCollection) (beam.PCollection, error) {
-	s = s.Scope("Reference")
+func Compute(s beam.Scope, o Options, batches beam.PCollection) (beam.PCollection, error) {
+	s = s.Scope("Compute")
 	var lengths []int
 	for _, key := range o.Keys {
 		q, err := metric.ParseKey(key)
@@ -59,7 +59,7 @@ func Reference(s beam.Scope, o ReferenceOptions, batches beam.PCollection) (beam
 		accs := SlidingAccumulators(s, timed, length, period)
 		// PCollection<KV<string, Part>>: the key is the query's.
 		parts := beam.ParDo(s, &partFn{}, accs)
-		// PCollection<Evaluation>
+		// PCollection<metric.Result>
 		made := beam.ParDo(s, &resultFn{Options: o, ShiftMs: shift}, beam.GroupByKey(s, parts))
 		all = append(all, beam.WindowInto(s, window.NewGlobalWindows(), made))
 	}
@@ -72,7 +72,7 @@ func Reference(s beam.Scope, o ReferenceOptions, batches beam.PCollection) (beam
 // selectFn decides about each event as PreAggregateFn does, and emits it once
 // for every query that it belongs to.
 type selectFn struct {
-	Options ReferenceOptions
+	Options Options
 
 	queries map[string][]selection // By metric.
 }
@@ -156,7 +156,12 @@ func init() {
 	register.Emitter2[string, Part]()
 	register.Iter1[Part]()
 	beam.RegisterDoFn(&resultFn{})
+	register.Function1x2(encodeResult)
+	register.Function1x2(decodeResult)
+	beam.RegisterCoder(reflect.TypeFor[metric.Result](), encodeResult, decodeResult)
 }
+
+var errPart = errors.New("cannot read a part: truncated")
 
 func encodePart(p Part) []byte {
 	b := binary.AppendUvarint(nil, uint64(len(p.Group)))
@@ -166,11 +171,21 @@ func encodePart(p Part) []byte {
 func decodePart(b []byte) (Part, error) {
 	n, w := binary.Uvarint(b)
 	if w <= 0 || uint64(len(b)-w) < n {
-		return Part{}, errPacket
+		return Part{}, errPart
 	}
 	b = b[w:]
 	a, err := decodeAccumulator(b[n:])
 	return Part{string(b[:n]), a}, err
+}
+
+func encodeResult(r metric.Result) ([]byte, error) { return r.Encode() }
+
+func decodeResult(b []byte) (metric.Result, error) {
+	r, err := metric.DecodeResult(b)
+	if err != nil {
+		return metric.Result{}, err
+	}
+	return *r, nil
 }
 
 type partFn struct{}
@@ -183,12 +198,12 @@ func (*partFn) ProcessElement(key string, a Accumulator, emit func(string, Part)
 
 // resultFn puts the series of a query and a window together.
 type resultFn struct {
-	Options ReferenceOptions
+	Options Options
 	ShiftMs int64
 }
 
 // ProcessElement is called by the SDK.
-func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) bool, emit func(Evaluation)) {
+func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) bool, emit func(metric.Result)) {
 	end := int64(w.(window.IntervalWindow).End) - f.ShiftMs
 	if end <= f.Options.FromMs || f.Options.ToMs > 0 && end > f.Options.ToMs {
 		return
@@ -197,30 +212,16 @@ func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) b
 	if err != nil {
 		return // Setup has parsed it.
 	}
-	q := &query{key: key}
-	q.extract, q.needs = extractor(m.Aggregation)
 	var values windowValues
 	var p Part
-	n := 0
 	for parts(&p) {
-		values.add(q, p.Group, &p.Acc.Acc)
-		n++
+		values.add(p)
 	}
-	values.finish()
 	start := end - int64(m.WindowSeconds)*1000
-	r := &metric.Result{
+	r := metric.Result{
 		Key: f.Options.Prefix + key, WindowStart: start, WindowEnd: end, PrevEnd: end - f.Options.PeriodMs, Due: []int64{f.Options.PeriodMs},
-		NewestEvent: &values.newest, Complete: start >= f.Options.SinceMs, Matched: n, Truncated: values.truncated,
+		NewestEvent: &values.newest, Complete: start >= f.Options.SinceMs, Matched: len(values.groups),
 	}
-	named := new(progress)
-	named.name(values.values)
-	r.SeriesVersion = named.version
-	for i, v := range values.values {
-		s := metric.SeriesValue{Tags: named.tags[i], Count: v.count}
-		if v.ok {
-			s.Value = metric.Finite(v.x)
-		}
-		r.Series = append(r.Series, s)
-	}
-	emit(Evaluation{Publications: []results.Publication{{Result: r, Announce: true}}})
+	r.Series, r.Truncated, r.SeriesVersion = values.series(m.Aggregation)
+	emit(r)
 }

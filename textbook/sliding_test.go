@@ -1,4 +1,4 @@
-package transforms_test
+package textbook_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" //nolint:staticcheck // The textbook form must run there too.
 
 	"pulseboard/internal/prism"
-	"pulseboard/transforms"
+	"pulseboard/textbook"
 )
 
 // windowed is one result, as a test keeps it.
@@ -71,16 +71,16 @@ type slidingForm struct {
 func same(x float64, _ int) float64 { return x }
 
 var slidingForms = []slidingForm{
-	{"sum", transforms.SlidingSum, func(x, v float64, _ int) float64 { return x + v }, same},
-	{"avg", transforms.SlidingAvg, func(x, v float64, _ int) float64 { return x + v }, func(x float64, n int) float64 { return x / float64(n) }},
-	{"count", transforms.SlidingCount, func(x, _ float64, _ int) float64 { return x + 1 }, same},
-	{"max", transforms.SlidingMax, func(x, v float64, n int) float64 {
+	{"sum", textbook.SlidingSum, func(x, v float64, _ int) float64 { return x + v }, same},
+	{"avg", textbook.SlidingAvg, func(x, v float64, _ int) float64 { return x + v }, func(x float64, n int) float64 { return x / float64(n) }},
+	{"count", textbook.SlidingCount, func(x, _ float64, _ int) float64 { return x + 1 }, same},
+	{"max", textbook.SlidingMax, func(x, v float64, n int) float64 {
 		if n == 0 {
 			return v
 		}
 		return math.Max(x, v)
 	}, same},
-	{"min", transforms.SlidingMin, func(x, v float64, n int) float64 {
+	{"min", textbook.SlidingMin, func(x, v float64, n int) float64 {
 		if n == 0 {
 			return v
 		}
