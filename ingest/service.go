@@ -26,12 +26,14 @@ import (
 // Config is what the service needs. Zero values mean the defaults, except Kafka.
 type Config struct {
 	Kafka      kafkaconn.Endpoint
-	Topic      string        // "" = metric-events.
-	DeadLetter string        // Topic that EnsureTopics makes for the pipeline; "" = metric-dead-letters.
-	Partitions int           // Of Topic when EnsureTopics makes it; 0 = 16.
-	Limits     metric.Limits // How far event time may be from arrival; zero = metric.DefaultLimits.
-	MaxBody    int64         // Bytes of a body, decompressed; 0 = 16 MiB.
-	MaxEvents  int           // In a request; 0 = 50,000.
+	Topic      string // "" = metric-events.
+	DeadLetter string // Topic that EnsureTopics makes for the pipeline; "" = metric-dead-letters.
+	Partitions int    // Of Topic when EnsureTopics makes it; 0 = 16.
+	// ForeignTopics has Open make no topics: others have made them.
+	ForeignTopics bool
+	Limits        metric.Limits // How far event time may be from arrival; zero = metric.DefaultLimits.
+	MaxBody       int64         // Bytes of a body, decompressed; 0 = 16 MiB.
+	MaxEvents     int           // In a request; 0 = 50,000.
 	// MaxPending bounds the bodies of all requests under way, in bytes; 0 = 256 MiB.
 	MaxPending int64
 	// TrustedProxies are the addresses or CIDR ranges of proxies whose X-Forwarded-For

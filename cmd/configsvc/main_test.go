@@ -83,6 +83,7 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 	for want, args := range map[string][]string{
 		"cannot reach Redis at " + redis: {"--redis", redis, "--database", db},
 		"PostgreSQL database x at":       {"--database", "postgres://127.0.0.1:1/x"},
+		"--scopes edit --file":           {"--addr", "0.0.0.0:0"},
 		"--slice is 1ns":                 {"--slice", "1ns"},
 		"--max-window is 0":              {"--max-window", "0"},
 		"unexpected argument":            {"serve"},

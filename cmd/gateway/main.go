@@ -4,25 +4,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"runtime/debug"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"pulseboard/gateway"
-	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
-	"pulseboard/internal/health"
+	"pulseboard/internal/host"
 	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
-	"pulseboard/registry"
-	"pulseboard/results"
-	"pulseboard/web"
 )
 
 const about = `
@@ -55,53 +48,40 @@ loopback only.`
 func main() { os.Exit(service.Main("gateway", run)) }
 
 type options struct {
-	addr             string
-	redis            redisconn.Endpoint
-	tokens           string
-	audit            string
-	edge             service.Edge
-	heartbeat, slice time.Duration
-	maxConnections   int
-	maxPerAddress    int
-	level            slog.Level
+	host   host.Options
+	redis  redisconn.Endpoint
+	config gateway.Config
 }
 
 func parse(env service.Env) (options, error) {
 	var o options
 	f := conf.New("gateway", about)
-	f.StringVar(&o.addr, "addr", "127.0.0.1:8083", "`host:port` to listen on")
-	auth.TokensFlag(f.FlagSet, &o.tokens)
-	audit.Flag(f.FlagSet, &o.audit)
-	o.edge.Flags(f.FlagSet)
-	o.edge.ProxyFlags(f.FlagSet)
+	o.host.Flags(f, "127.0.0.1:8083", slog.LevelInfo, auth.View)
 	redisconn.Flags(f, &o.redis, "127.0.0.1:6379", "Redis that holds results and dashboards")
-	f.IntVar(&o.maxConnections, "max-connections", 20_000, "most streams at a time, a `number`; more are answered 503")
-	f.IntVar(&o.maxPerAddress, "max-connections-per-address", 0, "most streams of one address, a `number`; more are answered 429; 0 = a quarter of --max-connections,\nand all but an eighth for this machine and for trusted proxies that name nobody")
-	f.DurationVar(&o.heartbeat, "heartbeat", 5*time.Second, "longest silence of a stream, a `duration`")
-	f.DurationVar(&o.slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
-	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
+	f.IntVar(&o.config.MaxConnections, "max-connections", 20_000, "most streams at a time, a `number`; more are answered 503")
+	f.IntVar(&o.config.MaxPerAddress, "max-connections-per-address", 0, "most streams of one address, a `number`; more are answered 429; 0 = a quarter of --max-connections,\nand all but an eighth for this machine and for trusted proxies that name nobody")
+	f.DurationVar(&o.config.Heartbeat, "heartbeat", 5*time.Second, "longest silence of a stream, a `duration`")
+	f.DurationVar(&o.config.Slice, "slice", time.Second, "the pipeline's slice, the `duration` that refresh intervals are multiples of; the same as the pipeline's")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return o, err
 	}
-	if err := auth.CheckAddr("--addr", o.addr, o.tokens, auth.View); err != nil {
-		return o, err
+	if c := o.config; c.Slice <= 0 || c.Slice%time.Millisecond != 0 {
+		return o, fmt.Errorf("--slice is %v: it must be whole milliseconds above 0, such as 250ms or 1s", c.Slice)
 	}
-	if o.slice <= 0 || o.slice%time.Millisecond != 0 {
-		return o, fmt.Errorf("--slice is %v: it must be whole milliseconds above 0, such as 250ms or 1s", o.slice)
+	if c := o.config; c.Heartbeat < 100*time.Millisecond || c.Heartbeat > time.Minute {
+		return o, fmt.Errorf("--heartbeat is %v: it must be 100ms to 1m", c.Heartbeat)
 	}
-	if o.heartbeat < 100*time.Millisecond || o.heartbeat > time.Minute {
-		return o, fmt.Errorf("--heartbeat is %v: it must be 100ms to 1m", o.heartbeat)
+	if o.config.MaxConnections < 1 {
+		return o, fmt.Errorf("--max-connections is %d: it must be at least 1", o.config.MaxConnections)
 	}
-	if o.maxConnections < 1 {
-		return o, fmt.Errorf("--max-connections is %d: it must be at least 1", o.maxConnections)
+	if o.config.MaxPerAddress < 0 {
+		return o, fmt.Errorf("--max-connections-per-address is %d: it must be at least 0", o.config.MaxPerAddress)
 	}
-	if o.maxPerAddress < 0 {
-		return o, fmt.Errorf("--max-connections-per-address is %d: it must be at least 0", o.maxPerAddress)
-	}
+	o.host.Streams = o.config.MaxConnections
 	return o, nil
 }
 
-func run(ctx context.Context, env service.Env) (err error) {
+func run(ctx context.Context, env service.Env) error {
 	o, err := parse(env)
 	if err != nil {
 		return err
@@ -111,61 +91,12 @@ func run(ctx context.Context, env service.Env) (err error) {
 		// does not costs little more collecting.
 		debug.SetGCPercent(50)
 	}
-	log := service.Logger(env.Stderr, o.level, "gateway")
-	metrics := service.NewMetrics()
-	proxies, err := service.ParseProxies(o.edge.Proxies)
-	if err != nil {
-		return err
-	}
-	record, err := audit.Open(audit.Config{Path: o.audit, Address: proxies.Address, Service: "gateway", Stdout: env.Stdout, Metrics: metrics, Log: log})
-	if err != nil {
-		return err
-	}
-	guard, err := auth.Open(o.tokens, auth.Config{Audit: record, Metrics: metrics, Log: log})
-	if err != nil {
-		return err
-	}
-	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Tokens: o.tokens != "", Refused: record.RefuseRequest, Streams: o.maxConnections, Metrics: metrics, Log: log})
-	if err != nil {
-		return err
-	}
-
-	ln, err := service.Listen(ctx, o.addr)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = ln.Close() }() // Closed already when serving has begun.
-
-	store, err := results.Open(ctx, o.redis)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	reg, err := registry.Open(ctx, o.redis, registry.WithLog(log))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = reg.Close() }() // Nothing is under way any more.
-
-	svc, err := gateway.New(gateway.Config{
-		Results: store, Dashboards: reg, Page: web.Handler(), Build: web.Build(), Origins: o.edge.Origins, MaxConnections: o.maxConnections,
-		MaxPerAddress: o.maxPerAddress, TrustedProxies: o.edge.Proxies,
-		Heartbeat: o.heartbeat, Slice: o.slice, Guard: guard, Audit: record, Metrics: metrics, Log: log,
+	return host.Run(ctx, env, "gateway", o.host, func(ctx context.Context, h *host.Host) error {
+		s, err := gateway.Open(ctx, h, o.redis, o.config)
+		if err != nil {
+			return err
+		}
+		h.ServeAlone(ctx, s.Handler())
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-
-	ready, err := health.New(metrics, log, svc.Checks()...)
-	if err != nil {
-		return err
-	}
-	log.Info("listening", "addr", ln.Addr().String())
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return server.Serve(ctx, ln, service.Mux(svc.Handler(), metrics, ready)) })
-	g.Go(func() error { return svc.Run(ctx) })
-	g.Go(func() error { return guard.Run(ctx) })
-	g.Go(func() error { return ready.Run(ctx) })
-	g.Go(func() error { return record.Run(ctx) })
-	return g.Wait()
 }

@@ -122,19 +122,19 @@ func readToken(file string) (string, error) {
 
 // startCanary sends events through the whole, as its own producer and client.
 func (a *app) startCanary(ctx context.Context) error {
-	secret := a.guard.AddInMemory("canary", auth.Ingest, auth.Edit)
-	address := a.options.edge.URL(a.addr)
+	secret := a.Guard.AddInMemory("canary", auth.Ingest, auth.Edit)
+	address := a.Edge.URL(a.addr)
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
 	c, err := canary.New(canary.Config{
 		Ingest: address, Config: address, Gateway: address, Instance: host + "/" + a.addr,
-		Token: func() (string, error) { return secret, nil }, TLS: a.server.ClientTLS(), Metrics: a.metrics, Log: a.log("canary"),
+		Token: func() (string, error) { return secret, nil }, TLS: a.Server.ClientTLS(), Metrics: a.Metrics, Log: a.Log("canary"),
 	})
 	if err != nil {
 		return err
 	}
-	a.group.start(ctx, "canary", c.Run)
+	a.Start(ctx, "canary", c.Run)
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 
 // lockFolder makes the folder and holds it for this process: two brokers on one
 // folder would spoil it. The lock ends with the process, however it ends.
-func lockFolder(dir string) (release func(), err error) {
+func lockFolder(dir string) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("cannot make the data folder %s: %w; choose another with --data-dir", dir, err)
 	}
@@ -39,5 +39,5 @@ func lockFolder(dir string) (release func(), err error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("cannot write %s: %w", path, err)
 	}
-	return func() { _ = f.Close() }, nil
+	return f.Close, nil
 }

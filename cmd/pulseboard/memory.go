@@ -15,7 +15,7 @@ func (a *app) shareMemory() {
 	}
 	a.memory, a.memoryFrom = memory.Share(total.Bytes), total.From
 	memory.LimitHeap(a.memory.Own)
-	a.metrics.MustRegister(a.memory.Collector())
+	a.Metrics.MustRegister(a.memory.Collector())
 }
 
 // tellMemory is a line for who starts the program.

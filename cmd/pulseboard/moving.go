@@ -13,6 +13,23 @@ import (
 	"pulseboard/results"
 )
 
+// watchResults adds the checks that Redis answers and that results come, over
+// connections of their own.
+func (a *app) watchResults(ctx context.Context) error {
+	reg, err := registry.Open(ctx, a.redis, registry.WithLog(a.Log("checks")))
+	if err != nil {
+		return err
+	}
+	a.Cleanup(ctx, "registry of the checks", reg.Close)
+	res, err := results.Open(ctx, a.redis)
+	if err != nil {
+		return err
+	}
+	a.Cleanup(ctx, "results of the checks", res.Close)
+	a.Ready.Add(redisCheck(res), newResults(reg, res, a.options.slice).check())
+	return nil
+}
+
 // redisCheck is the check that Redis answers. A gateway of its own is ready without
 // (docs/adr/0021-what-was-committed-stands-elsewhere-too.md); this program is all there is.
 func redisCheck(s *results.Store) health.Check {

@@ -16,18 +16,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"pulseboard/catalog"
 	"pulseboard/clients/dashcode"
 	"pulseboard/clients/demo"
 	"pulseboard/configsvc"
 	examples "pulseboard/deploy/dashboards"
 	"pulseboard/gateway"
 	"pulseboard/ingest"
-	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/health"
+	"pulseboard/internal/host"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
 	"pulseboard/internal/redisconn"
@@ -36,8 +35,6 @@ import (
 	"pulseboard/pipeline"
 	"pulseboard/pipeline/runners/flink"
 	"pulseboard/pipeline/supervisor"
-	"pulseboard/registry"
-	"pulseboard/results"
 	"pulseboard/web"
 )
 
@@ -71,10 +68,7 @@ Send an event:
     -d '{"metric_name":"hello.world","value":1}'`
 
 type runOptions struct {
-	addr     string
-	tokens   string
-	audit    string
-	edge     service.Edge
+	host     host.Options
 	dir      string
 	noDemo   bool
 	noCanary bool
@@ -83,7 +77,6 @@ type runOptions struct {
 	kafka    kafkaconn.Endpoint
 	redis    redisconn.Endpoint
 	database configsvc.Database
-	level    slog.Level
 	runner   string
 	flink    string
 	workers  int
@@ -94,11 +87,8 @@ type runOptions struct {
 func parseRun(env service.Env) (*runOptions, error) {
 	o := &runOptions{}
 	f := conf.New("pulseboard run", aboutRun)
-	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`host:port` of page, API, ingest and streams; port 0 takes a free one")
-	auth.TokensFlag(f.FlagSet, &o.tokens)
-	audit.Flag(f.FlagSet, &o.audit)
-	o.edge.Flags(f.FlagSet)
-	o.edge.ProxyFlags(f.FlagSet)
+	o.host.Flags(f, "127.0.0.1:8080", slog.LevelWarn, auth.Ingest, auth.Edit)
+	o.host.Streams = maxStreams
 	f.StringVar(&o.dir, "data-dir", ".pulseboard", "`folder` of events and dashboards, for one pulseboard at a time")
 	f.BoolVar(&o.noDemo, "no-demo", false, "do not show this machine's own figures")
 	f.BoolVar(&o.noCanary, "no-canary", false, "do not send an event a second through everything to see that all is well, see pulseboard canary --help")
@@ -112,11 +102,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	f.IntVar(&o.workers, "parallelism", 1, "`number` of Flink's subtasks")
 	f.DurationVar(&o.interval, "checkpoint-interval", 5*time.Second, "`time` between Flink's checkpoints")
 	f.Int64Var(&o.memory, "memory", 0, "`bytes` that all of it may use together, shared out among its processes; 0 = what its memory group has, else half of the machine")
-	f.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` of the log: DEBUG, INFO, WARN or ERROR")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
-		return nil, err
-	}
-	if err := auth.CheckAddr("--addr", o.addr, o.tokens, auth.Ingest, auth.Edit); err != nil {
 		return nil, err
 	}
 	if o.slice < 50*time.Millisecond || o.slice > time.Second || time.Second%o.slice != 0 {
@@ -148,62 +134,37 @@ func run(ctx context.Context, env service.Env) error {
 	if err := memory.CheckAddressSpace(); err != nil {
 		return err
 	}
-	metrics := service.NewMetrics()
-	proxies, err := service.ParseProxies(o.edge.Proxies)
-	if err != nil {
-		return err
-	}
-	record, err := audit.Open(audit.Config{Path: o.audit, Address: proxies.Address, Service: "pulseboard", Stdout: env.Stdout, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "audit")})
-	if err != nil {
-		return err
-	}
-	guard, err := auth.Open(o.tokens, auth.Config{Audit: record, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "tokens")})
-	if err != nil {
-		return err
-	}
-	server, err := service.NewServer(service.ServerConfig{
-		Edge: o.edge, Tokens: o.tokens != "", Refused: record.RefuseRequest, Streams: maxStreams, Metrics: metrics, Log: service.Logger(env.Stderr, o.level, "http"),
+	return host.Run(ctx, env, "pulseboard", o.host, func(ctx context.Context, h *host.Host) error {
+		release, err := lockFolder(o.dir)
+		if err != nil {
+			return err
+		}
+		h.Cleanup(ctx, "data folder", release)
+		a := &app{Host: h, options: o, addr: reachable(h.Listener.Addr())}
+		a.shareMemory()
+		if err := a.start(ctx); err != nil {
+			return err
+		}
+		a.greet()
+		h.Cleanup(ctx, "everything", func() error {
+			_, _ = fmt.Fprintln(env.Stdout, "Ending…")
+			return nil
+		})
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	// The address first: its fault is the most likely, and nothing is running yet.
-	ln, err := service.Listen(ctx, o.addr)
-	if err != nil {
-		return err
-	}
-	defer ln.Close() //nolint:errcheck // Closed already when serving has begun.
-	release, err := lockFolder(o.dir)
-	if err != nil {
-		return err
-	}
-	defer release()
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	a := &app{
-		options: o, env: env, addr: reachable(ln.Addr()), metrics: metrics, guard: guard, audit: record, server: server,
-		group: &group{log: service.Logger(env.Stderr, o.level, "pulseboard"), fail: fail},
-	}
-	defer a.group.stop()
-	a.shareMemory()
-	if err := a.start(ctx, ln); err != nil {
-		return err
-	}
+}
+
+// greet says on the standard output where everything is.
+func (a *app) greet() {
 	who := "no tokens: open to everybody on this machine"
-	if o.tokens != "" {
-		who = "asks for a token of " + o.tokens
+	if a.Tokens != "" {
+		who = "asks for a token of " + a.Tokens
 	}
-	_, _ = fmt.Fprintf(env.Stdout, "Pulseboard is running: %s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
-		o.edge.URL(a.addr), ln.Addr(), who, a.kafka, a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
+	_, _ = fmt.Fprintf(a.Env.Stdout, "Pulseboard is running: %s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
+		a.Edge.URL(a.addr), a.Listener.Addr(), who, a.kafka, a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
 	if _, built := web.Dist(); !built {
-		_, _ = fmt.Fprintln(env.Stdout, "The page is not built into this program: install Node and run make build. The API works.")
+		_, _ = fmt.Fprintln(a.Env.Stdout, "The page is not built into this program: install Node and run make build. The API works.")
 	}
-	<-ctx.Done()
-	_, _ = fmt.Fprintln(env.Stdout, "Ending…")
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	return nil
 }
 
 // reachable is where this machine finds a listener, which may be on all addresses.
@@ -216,14 +177,10 @@ func reachable(at net.Addr) string {
 
 // app is what the parts share while they are started.
 type app struct {
+	*host.Host
+
 	options *runOptions
-	env     service.Env
-	group   *group
-	metrics *prometheus.Registry
-	guard   *auth.Guard // Nil without tokens.
-	audit   *audit.Log  // Nil without --audit-log.
-	server  *service.Server
-	addr    string // Where this machine finds it.
+	addr    string // Where this machine finds the server.
 
 	memory     memory.Shares
 	memoryFrom string
@@ -234,22 +191,11 @@ type app struct {
 	redisKind string
 	pipeline  *scrape.Scraper
 	holder    string // Under which the pipeline's processes write results, one after the other.
-	ready     *health.Set
 	mux       *http.ServeMux
 }
 
-func (a *app) log(name string) *slog.Logger {
-	return service.Logger(a.env.Stderr, a.options.level, name)
-}
-
-func (a *app) start(ctx context.Context, ln net.Listener) error {
+func (a *app) start(ctx context.Context) error {
 	a.mux = http.NewServeMux()
-	var err error
-	if a.ready, err = health.New(a.metrics, a.log("health")); err != nil {
-		return err
-	}
-	a.group.start(ctx, "audit log", a.audit.Run)
-	a.group.start(ctx, "tokens", a.guard.Run)
 	for _, part := range []func(context.Context) error{
 		a.startKafka, a.startRedis, a.startConfig, a.startPipeline, a.startGateway, a.startIngest,
 	} {
@@ -257,25 +203,22 @@ func (a *app) start(ctx context.Context, ln net.Listener) error {
 			return err
 		}
 	}
-	a.ready.Add(health.Pipeline(a.pipeline)...)
-	a.ready.Add(health.Disk("data-dir", a.options.dir))
+	a.Ready.Add(health.Pipeline(a.pipeline)...)
+	a.Ready.Add(health.Disk("data-dir", a.options.dir))
 	if !a.options.noCanary {
-		a.ready.Add(health.Canary(a.metrics))
+		a.Ready.Add(health.Canary(a.Metrics))
 	}
 	a.mux.Handle("/healthz", service.Alive())
-	a.mux.Handle("/readyz", a.ready)
-	a.mux.Handle("/metrics", service.Metrics(prometheus.Gatherers{a.metrics, a.pipeline}))
-	a.group.start(ctx, "http", func(ctx context.Context) error { return a.server.Serve(ctx, ln, service.Strict(a.mux)) })
+	a.mux.Handle("/readyz", a.Ready)
+	a.mux.Handle("/metrics", service.Metrics(prometheus.Gatherers{a.Metrics, a.pipeline}))
+	a.Serve(ctx, service.Strict(a.mux))
 	if !a.options.noDemo {
 		a.startDemo(ctx)
 	}
-	if !a.options.noCanary {
-		if err := a.startCanary(ctx); err != nil {
-			return err
-		}
+	if a.options.noCanary {
+		return nil
 	}
-	a.group.start(ctx, "checks", a.ready.Run)
-	return nil
+	return a.startCanary(ctx)
 }
 
 func (a *app) startKafka(ctx context.Context) error {
@@ -283,12 +226,12 @@ func (a *app) startKafka(ctx context.Context) error {
 		a.kafka, a.kafkaKind = a.options.kafka, "external"
 		return nil
 	}
-	k, err := embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: filepath.Join(a.options.dir, "kafka"), Log: a.log("kafka")})
+	k, err := embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: filepath.Join(a.options.dir, "kafka"), Log: a.Log("kafka")})
 	if err != nil {
 		return err
 	}
-	a.metrics.MustRegister(embedded.Collectors()...)
-	a.group.cleanup(ctx, "kafka", k.Close)
+	a.Metrics.MustRegister(embedded.Collectors()...)
+	a.Cleanup(ctx, "kafka", func() error { k.Close(); return nil })
 	a.kafka, a.kafkaKind = kafkaconn.At(k.Addr()), "embedded, "+filepath.Join(a.options.dir, "kafka")+"; open to everybody on this machine"
 	return nil
 }
@@ -298,19 +241,19 @@ func (a *app) startRedis(ctx context.Context) error {
 		a.redis, a.redisKind = a.options.redis, "external"
 		return nil
 	}
-	redis := embedded.RedisConfig{Dir: a.options.dir, Log: a.log("redis")}
+	redis := embedded.RedisConfig{Dir: a.options.dir, Log: a.Log("redis")}
 	if a.memory.Redis > 0 {
 		redis.MaxMemory = strconv.FormatInt(a.memory.Redis, 10)
 	}
-	if a.options.level <= slog.LevelInfo {
-		redis.Output = a.env.Stderr // It tells of every start; its last lines are in the error of one that fails.
+	if a.Level <= slog.LevelInfo {
+		redis.Output = a.Env.Stderr // It tells of every start; its last lines are in the error of one that fails.
 	}
 	r, err := embedded.StartRedis(ctx, redis)
 	if err != nil {
 		return err
 	}
 	a.redis, a.redisKind = redisconn.At(r.Addr()), r.Kind()
-	a.group.start(ctx, "redis", func(ctx context.Context) error { return a.keepRedis(ctx, redis, r) })
+	a.Start(ctx, "redis", func(ctx context.Context) error { return a.keepRedis(ctx, redis, r) })
 	return nil
 }
 
@@ -350,36 +293,8 @@ func (a *app) startConfig(ctx context.Context) error {
 	if database.IsZero() {
 		database = configsvc.SQLite(filepath.Join(a.options.dir, "pulseboard.db"))
 	}
-	store, err := configsvc.OpenStore(ctx, database)
-	if err != nil {
-		return err
-	}
-	a.group.cleanup(ctx, "database", func() { _ = store.Close() })
-	reg, err := registry.Open(ctx, a.redis, registry.WithLog(a.log("registry")))
-	if err != nil {
-		return err
-	}
-	a.group.cleanup(ctx, "registry", func() { _ = reg.Close() })
-	installation, err := store.Installation(ctx)
-	if err != nil {
-		return err
-	}
-	mirror, err := reg.NewMirror(ctx, installation)
-	if err != nil {
-		return err
-	}
-	live, err := catalog.Open(ctx, a.redis)
-	if err != nil {
-		return err
-	}
-	a.group.cleanup(ctx, "catalogue in Redis", func() { _ = live.Close() })
-	catalogue := catalog.NewCatalogue(live, a.log("catalogue"))
-	a.metrics.MustRegister(catalogue.Collectors()...)
-	a.group.start(ctx, "catalogue", catalogue.Watch)
-	s, err := configsvc.New(configsvc.Config{
-		Store: store, Registry: mirror, Limits: reg, EditRate: configsvc.DefaultEditRate,
-		SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
-		Catalogue: catalogue, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("config"),
+	s, err := configsvc.Open(ctx, a.Host, database, a.redis, configsvc.Config{
+		EditRate: configsvc.DefaultEditRate, SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
 	})
 	if err != nil {
 		return err
@@ -389,14 +304,9 @@ func (a *app) startConfig(ctx context.Context) error {
 			return err
 		}
 	}
-	a.group.start(ctx, "config service", s.Run)
-	a.mux.Handle("/dashboards", s.Handler())
-	a.mux.Handle("/dashboards/", s.Handler())
-	a.mux.Handle("/metrics/catalog", s.Handler())
-	a.mux.Handle("/limits", s.Handler())
-	a.mux.Handle("/openapi.yaml", s.Handler())
-	a.mux.Handle("/docs", s.Handler())
-	a.ready.Add(s.Checks()...)
+	for _, path := range []string{"/dashboards", "/dashboards/", "/metrics/catalog", "/limits", "/openapi.yaml", "/docs"} {
+		a.mux.Handle(path, s.Handler())
+	}
 	return nil
 }
 
@@ -426,7 +336,7 @@ func (a *app) startPipeline(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot make a folder for the pipeline's socket: %w", err)
 	}
-	a.group.cleanup(ctx, "pipeline socket", func() { _ = os.RemoveAll(socketDir) })
+	a.Cleanup(ctx, "pipeline socket", func() error { return os.RemoveAll(socketDir) })
 	socket := filepath.Join(socketDir, "pipeline")
 	a.pipeline, a.holder = scrape.New(socket), rand.Text()
 	if a.options.runner == flink.Name {
@@ -434,10 +344,10 @@ func (a *app) startPipeline(ctx context.Context) error {
 		return nil
 	}
 	c := embedded.ChildConfig{
-		Name: "pipeline", Path: program, Output: a.env.Stderr, Expendable: pipelineExpendable,
+		Name: "pipeline", Path: program, Output: a.Env.Stderr, Expendable: pipelineExpendable,
 		Args: slices.Concat([]string{"pipeline"}, a.kafka.Arguments(), a.redis.Arguments(), []string{
 			"--metrics-addr", "unix:" + socket,
-			"--slice", a.options.slice.String(), "--bound", a.options.bound.String(), "--log-level", a.options.level.String(),
+			"--slice", a.options.slice.String(), "--bound", a.options.bound.String(), "--log-level", a.Level.String(),
 		}),
 	}
 	a.supervise(ctx, func(_ context.Context, starved int) (supervisor.Process, error) {
@@ -448,10 +358,10 @@ func (a *app) startPipeline(ctx context.Context) error {
 }
 
 func (a *app) supervise(ctx context.Context, start supervisor.Start) {
-	s := supervisor.New(a.log("supervisor"), start)
-	a.metrics.MustRegister(s.Collectors()...)
-	a.ready.Add(health.Check{Name: "pipeline-process", Probe: s.Healthy})
-	a.group.start(ctx, "pipeline", s.Run)
+	s := supervisor.New(a.Log("supervisor"), start)
+	a.Metrics.MustRegister(s.Collectors()...)
+	a.Ready.Add(health.Check{Name: "pipeline-process", Probe: s.Healthy})
+	a.Start(ctx, "pipeline", s.Run)
 }
 
 // startFlink runs the job in a Flink of this machine, whose workers are this program.
@@ -461,8 +371,8 @@ func (a *app) startFlink(ctx context.Context, program, socket string) {
 	c.Slice, c.Bound = a.options.slice, a.options.bound
 	c.Parallelism, c.Checkpoint = a.options.workers, a.options.interval
 	c.WorkerMetrics, c.WorkerLogs = "unix:"+socket, filepath.Join(a.options.dir, "flink", "log")
-	c.LogLevel, c.Log = a.options.level.String(), a.log("pipeline")
-	local := flink.JavaConfig{Jars: a.options.flink, Dir: filepath.Join(a.options.dir, "flink"), Output: a.env.Stderr}
+	c.LogLevel, c.Log = a.Level.String(), a.Log("pipeline")
+	local := flink.JavaConfig{Jars: a.options.flink, Dir: filepath.Join(a.options.dir, "flink"), Output: a.Env.Stderr}
 	if a.memory.Pipeline > 0 {
 		c.StateBytes = memory.State(a.memory.Pipeline)
 	}
@@ -472,46 +382,23 @@ func (a *app) startFlink(ctx context.Context, program, socket string) {
 }
 
 func (a *app) startGateway(ctx context.Context) error {
-	reg, err := registry.Open(ctx, a.redis, registry.WithLog(a.log("gateway")))
+	s, err := gateway.Open(ctx, a.Host, a.redis, gateway.Config{MaxConnections: maxStreams, Slice: a.options.slice})
 	if err != nil {
 		return err
 	}
-	a.group.cleanup(ctx, "gateway registry", func() { _ = reg.Close() })
-	res, err := results.Open(ctx, a.redis)
-	if err != nil {
-		return err
-	}
-	a.group.cleanup(ctx, "gateway results", func() { _ = res.Close() })
-	s, err := gateway.New(gateway.Config{
-		MaxConnections: maxStreams, Origins: a.options.edge.Origins, TrustedProxies: a.options.edge.Proxies,
-		Dashboards: reg, Results: res, Slice: a.options.slice, Page: web.Handler(), Build: web.Build(), Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("gateway"),
-	})
-	if err != nil {
-		return err
-	}
-	a.ready.Add(redisCheck(res), newResults(reg, res, a.options.slice).check())
-	a.group.start(ctx, "gateway", s.Run)
 	a.mux.Handle("/", s.Handler())
 	a.mux.Handle("/dashboards/{id}/widgets/{wid}/snapshot", s.Handler())
-	a.ready.Add(s.Checks()...)
-	return nil
+	return a.watchResults(ctx)
 }
 
 func (a *app) startIngest(ctx context.Context) error {
-	s, err := ingest.New(ingest.Config{
-		Kafka: a.kafka, TrustedProxies: a.options.edge.Proxies, Guard: a.guard, Audit: a.audit, Metrics: a.metrics, Log: a.log("ingest"),
-	})
+	s, err := ingest.Open(ctx, a.Host, ingest.Config{Kafka: a.kafka})
 	if err != nil {
 		return err
 	}
-	if err := s.EnsureTopics(ctx); err != nil {
-		return err
-	}
-	a.group.start(ctx, "ingest", s.Run)
 	for _, path := range ingest.Paths() {
 		a.mux.Handle(path, s.Handler())
 	}
-	a.ready.Add(s.Checks()...)
 	return nil
 }
 
@@ -526,10 +413,10 @@ func (a *app) startDemo(ctx context.Context) {
 		"windows computed": "pulseboard_pipeline_results_total",
 		"frames sent":      "pulseboard_gateway_frames_total",
 	}
-	all := prometheus.Gatherers{a.metrics, a.pipeline}
-	a.group.start(ctx, "demo", func(ctx context.Context) error {
+	all := prometheus.Gatherers{a.Metrics, a.pipeline}
+	a.Start(ctx, "demo", func(ctx context.Context) error {
 		demo.Run(ctx, demo.Config{
-			IngestURL: a.options.edge.URL(a.addr) + "/ingest", TLS: a.server.ClientTLS(), Token: a.guard.AddInMemory("demo", auth.Ingest), Host: host, Every: time.Second, Log: a.log("demo"),
+			IngestURL: a.Edge.URL(a.addr) + "/ingest", TLS: a.Server.ClientTLS(), Token: a.Guard.AddInMemory("demo", auth.Ingest), Host: host, Every: time.Second, Log: a.Log("demo"),
 			Rates: func(context.Context) (map[string]float64, error) { return totals(all, names) },
 		})
 		return nil

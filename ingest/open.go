@@ -1,0 +1,28 @@
+package ingest
+
+import (
+	"context"
+
+	"pulseboard/internal/host"
+)
+
+// Open makes ingest a part of a process, which serves its Handler. The topics are
+// there when it returns: made, unless cfg leaves them to others.
+func Open(ctx context.Context, h *host.Host, cfg Config) (*Service, error) {
+	cfg.TrustedProxies, cfg.Guard, cfg.Audit, cfg.Metrics, cfg.Log = h.Edge.Proxies, h.Guard, h.Audit, h.Metrics, h.Log("ingest")
+	s, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	prepare := s.EnsureTopics
+	if cfg.ForeignTopics {
+		prepare = s.Healthy
+	}
+	if err := prepare(ctx); err != nil {
+		return nil, err
+	}
+	cfg.Log.Info("events go to Kafka", "kafka", cfg.Kafka, "topic", s.config.Topic)
+	h.Start(ctx, "ingest", s.Run)
+	h.Ready.Add(s.Checks()...)
+	return s, nil
+}
