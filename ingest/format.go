@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -9,21 +11,41 @@ import (
 	"pulseboard/metric"
 )
 
-// format is one way of sending events. A further one is a file that has one of
-// these, and a line in formats: what is between the reading of a body and the
-// answer is the same for all.
+// format is one way of sending events. A further one is a file with one of these,
+// and a line in formats: what lies between the reading of a body and the answer is
+// the same for all, and routes and help follow from the list. openapi.yaml and
+// deploy/nginx/nginx.conf have its paths too, and tests compare them.
 type format struct {
-	name  string // Of the metrics' label.
-	paths []string
-	hint  string // What a body holds, for who sends none.
-	token func(*http.Request) string
-	// open judges the head of a request, and says how the rest is handled.
+	name    string   // Label of the metrics.
+	paths   []string // Each takes POST.
+	about   string   // What the paths take, for the help of the command.
+	hint    string   // What a body holds, for the answer to an empty one.
+	schemes []string // Of the header Authorization, in which a token may come.
+	// open checks the head of a request. What it returns handles the body.
 	open func(*Service, *gin.Context) (incoming, *refusal)
 	// refuse answers a request of which nothing was stored.
 	refuse func(*gin.Context, *refusal)
 }
 
 func formats() []*format { return []*format{jsonFormat(), influxFormat()} }
+
+// Paths are those that events are sent to, of all formats.
+func Paths() []string {
+	var all []string
+	for _, f := range formats() {
+		all = append(all, f.paths...)
+	}
+	return all
+}
+
+// Usage lists the paths and what they take, a line for each format, for the help of commands.
+func Usage() string {
+	var b strings.Builder
+	for _, f := range formats() {
+		fmt.Fprintf(&b, "  %-22s POST: %s; Authorization: %s TOKEN\n", strings.Join(f.paths, ", "), f.about, strings.Join(f.schemes, " or "))
+	}
+	return b.String()
+}
 
 // incoming is a request of one format.
 type incoming interface {
@@ -82,7 +104,7 @@ func (s *Service) serve(f *format) gin.HandlerFunc {
 }
 
 func (s *Service) handle(f *format, counts *formatMetrics, c *gin.Context) *refusal {
-	grant, err := s.config.Guard.CheckRequest(c.Request, f.token(c.Request), auth.Ingest)
+	grant, err := s.config.Guard.CheckRequest(c.Request, auth.Token(c.Request, f.schemes...), auth.Ingest)
 	if err != nil {
 		return refuse(auth.Challenge(c.Writer.Header(), err))
 	}

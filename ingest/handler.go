@@ -34,7 +34,7 @@ const (
 func (s *Service) routes() http.Handler {
 	e := httpapi.New(httpapi.Config{
 		Name: "ingest", Log: s.config.Log, Count: s.metrics.count,
-		NotFound: service.Nothing("events go to POST /ingest, and in the line protocol of InfluxDB to POST /write or /api/v2/write"),
+		NotFound: service.Nothing("events go by POST to " + strings.Join(Paths(), ", ")),
 	})
 	for _, f := range formats() {
 		for _, path := range f.paths {

@@ -9,11 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 
-	"pulseboard/internal/auth"
 	"pulseboard/metric"
 )
 
@@ -21,9 +21,20 @@ import (
 // InfluxDB send it; docs/ingest.md says what becomes of a line. Answers are in
 // the form of InfluxDB 2; those of /write also have the member error of InfluxDB 1.
 func influxFormat() *format {
+	decoders := &sync.Pool{New: newInfluxDecoder}
 	return &format{
-		name: "influx", paths: []string{influxV1, "/api/v2/write"}, hint: "send lines such as cpu,host=a usage_idle=93.5 1763892000000000000",
-		token: auth.InfluxToken, open: openInflux, refuse: refuseInflux,
+		name: "influx", paths: []string{influxV1, "/api/v2/write"}, schemes: []string{"Bearer", "Token"},
+		about: "lines of InfluxDB, as Telegraf and the clients of InfluxDB send them",
+		hint:  "send lines such as cpu,host=a usage_idle=93.5 1763892000000000000",
+		open: func(s *Service, c *gin.Context) (incoming, *refusal) {
+			unit := c.Query("precision")
+			perMs, ms, ok := precision(unit)
+			if !ok {
+				return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the precision %.20q is not known: it must be ns, us, ms, s, m or h", unit))
+			}
+			return &influxRequest{s: s, decoders: decoders, perMs: perMs, ms: ms}, nil
+		},
+		refuse: refuseInflux,
 	}
 }
 
@@ -51,6 +62,7 @@ func precision(name string) (perMs, ms int64, ok bool) {
 
 type influxRequest struct {
 	s         *Service
+	decoders  *sync.Pool // Of *influxDecoder.
 	perMs, ms int64
 	decoder   *influxDecoder
 
@@ -59,17 +71,8 @@ type influxRequest struct {
 	names []string // When there are faults.
 }
 
-func openInflux(s *Service, c *gin.Context) (incoming, *refusal) {
-	unit := c.Query("precision")
-	perMs, ms, ok := precision(unit)
-	if !ok {
-		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the precision %.20q is not known: it must be ns, us, ms, s, m or h", unit))
-	}
-	return &influxRequest{s: s, perMs: perMs, ms: ms}, nil
-}
-
 func (r *influxRequest) decode(text []byte) (*metric.Batch, *refusal) {
-	r.decoder = r.s.influx.Get().(*influxDecoder)
+	r.decoder = r.decoders.Get().(*influxDecoder)
 	batch, err := r.decoder.read(text, r.s.config.MaxEvents, r.perMs, r.ms)
 	if err != nil {
 		return nil, r.s.tooMany()
@@ -82,7 +85,7 @@ func (r *influxRequest) release(faults bool) {
 	if faults {
 		r.names = slices.Clone(r.decoder.names)
 	}
-	r.s.influx.Put(r.decoder)
+	r.decoders.Put(r.decoder)
 	r.decoder = nil
 }
 
@@ -154,16 +157,17 @@ func influxAnswer(c *gin.Context, status int, message string, line int64) {
 	c.JSON(status, a)
 }
 
-// influxDecoder reads lines. Like metric.Decoder it remembers names and tags, since
-// events have most of them in common.
+// influxDecoder reads lines. Like metric.Decoder it remembers names and tags from one
+// request to the next, since events have most of them in common.
 type influxDecoder struct {
 	batch metric.Batch
 	names []string // Of the values, by index; "" for a line that is none.
 	timed bool     // Every line has a time.
 	line  int64    // Of the first syntax error, 0 = there is none.
 
-	known map[string]influxName
-	tags  map[string]influxTags // By the text of appendPair.
+	known      map[string]influxName
+	tags       map[string]influxTags // By the text of appendPair.
+	remembered int                   // Bytes of both, about.
 
 	// Scratch space.
 	measurement, name, pairs []byte
@@ -179,21 +183,22 @@ type influxTags struct {
 	fault *metric.Fault
 }
 
-// How many names, and tags, are remembered from one request to the next.
-const maxRemembered = 10_000
+const (
+	// maxRemembered is how many bytes the names and tags of a decoder may take at the
+	// beginning of a request: some 20,000 of usual length.
+	maxRemembered = 4 << 20
+	// What an entry takes besides its texts, and each of its tags.
+	rememberedEntry = 120
+	rememberedTag   = 32
+)
 
-func newInfluxDecoder() any {
-	return &influxDecoder{known: map[string]influxName{}, tags: map[string]influxTags{}}
-}
+func newInfluxDecoder() any { return new(influxDecoder) }
 
 func (d *influxDecoder) begin() {
 	d.batch = metric.Batch{Events: d.batch.Events[:0], Index: d.batch.Index[:0]}
 	d.names, d.timed, d.line = d.names[:0], true, 0
-	if len(d.known) > maxRemembered {
-		clear(d.known)
-	}
-	if len(d.tags) > maxRemembered {
-		clear(d.tags)
+	if d.known == nil || d.remembered > maxRemembered {
+		d.known, d.tags, d.remembered = map[string]influxName{}, map[string]influxTags{}, 0
 	}
 }
 
@@ -356,6 +361,7 @@ func (d *influxDecoder) metric(field []byte) influxName {
 			n = influxName{fmt.Sprintf("%.220q", n.name), &metric.Fault{Code: metric.CodeNameInvalid, Detail: err.Error()}}
 		}
 		d.known[string(d.name)] = n
+		d.remembered += rememberedEntry + len(d.name) + len(n.name)
 	}
 	return n
 }
@@ -379,6 +385,7 @@ func (d *influxDecoder) readTags(lines *lineprotocol.Decoder) (influxTags, error
 	if !ok {
 		t = makeTags(d.pairs)
 		d.tags[string(d.pairs)] = t
+		d.remembered += rememberedEntry + 2*len(d.pairs) + rememberedTag*len(t.tags) // The texts of keys and values too.
 	}
 	return t, nil
 }

@@ -2,8 +2,10 @@ package ingest
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,4 +63,30 @@ func FuzzInflux(f *testing.F) {
 			t.Fatalf("%q: %+v reads back from %q as %+v, %v", text, events, again.Bytes(), back.Events, err)
 		}
 	})
+}
+
+// What never comes again does not stay: names and tags of many requests take a
+// bounded amount of memory.
+func TestInfluxDecoderForgets(t *testing.T) {
+	d := newInfluxDecoder().(*influxDecoder)
+	value := strings.Repeat("v", 200)
+	most := 0
+	for request := range 40 {
+		var lines strings.Builder
+		for i := range 1000 {
+			fmt.Fprintf(&lines, "m%d_%d,tag=%s%d_%d value=1\n", request, i, value, request, i)
+		}
+		before := d.remembered
+		if _, err := d.read([]byte(lines.String()), 1000, 1, 1); err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, d.remembered)
+		if before > maxRemembered && len(d.tags) != 1000 {
+			t.Fatalf("with %d bytes from before, %d tags are kept", before, len(d.tags))
+		}
+	}
+	const request = 1000 * 1000 // Bytes, at most.
+	if most < maxRemembered || most > maxRemembered+request {
+		t.Errorf("up to %d bytes were kept", most)
+	}
 }

@@ -6,10 +6,10 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 
-	"pulseboard/internal/auth"
 	"pulseboard/internal/httpapi"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
@@ -22,21 +22,29 @@ const (
 
 // jsonFormat is POST /ingest of protocol.md.
 func jsonFormat() *format {
+	decoders := &sync.Pool{New: func() any { return new(metric.Decoder) }}
 	return &format{
-		name: "json", paths: []string{"/ingest"}, hint: `send an event, an array of events or {"events":[…]}`,
-		token: auth.Bearer, open: openJSON, refuse: refuseJSON,
+		name: "json", paths: []string{"/ingest"}, schemes: []string{"Bearer"},
+		about: `JSON, an event, an array or {"events":[…]}, or NDJSON, an event a line (application/x-ndjson)`,
+		hint:  `send an event, an array of events or {"events":[…]}`,
+		open: func(s *Service, c *gin.Context) (incoming, *refusal) {
+			lines, no := jsonLines(c)
+			return &jsonRequest{s: s, decoders: decoders, lines: lines}, no
+		},
+		refuse: refuseJSON,
 	}
 }
 
 type jsonRequest struct {
-	s       *Service
-	lines   bool
-	keyed   bool // The client can repeat it safely.
-	decoder *metric.Decoder
+	s        *Service
+	decoders *sync.Pool // Of *metric.Decoder.
+	lines    bool
+	keyed    bool // The client can repeat it safely.
+	decoder  *metric.Decoder
 }
 
-func openJSON(s *Service, c *gin.Context) (incoming, *refusal) {
-	lines := false
+// jsonLines reports by the Content-Type whether a body is NDJSON.
+func jsonLines(c *gin.Context) (lines bool, no *refusal) {
 	switch given := c.GetHeader("Content-Type"); given {
 	case jsonType:
 	case linesType:
@@ -44,14 +52,14 @@ func openJSON(s *Service, c *gin.Context) (incoming, *refusal) {
 	default:
 		t, _, err := mime.ParseMediaType(given)
 		if lines = t == linesType; err != nil || t != jsonType && !lines {
-			return nil, refuse(http.StatusUnsupportedMediaType, fmt.Sprintf("the Content-Type is %.80q: it must be %s or %s", given, jsonType, linesType))
+			return false, refuse(http.StatusUnsupportedMediaType, fmt.Sprintf("the Content-Type is %.80q: it must be %s or %s", given, jsonType, linesType))
 		}
 	}
-	return &jsonRequest{s: s, lines: lines}, nil
+	return lines, nil
 }
 
 func (r *jsonRequest) decode(text []byte) (batch *metric.Batch, no *refusal) {
-	r.decoder = r.s.decoders.Get().(*metric.Decoder)
+	r.decoder = r.decoders.Get().(*metric.Decoder)
 	var err error
 	if r.lines {
 		batch, err = r.decoder.Lines(text, r.s.config.MaxEvents)
@@ -72,7 +80,7 @@ func (r *jsonRequest) decode(text []byte) (batch *metric.Batch, no *refusal) {
 
 func (r *jsonRequest) release(bool) {
 	if r.decoder != nil {
-		r.s.decoders.Put(r.decoder)
+		r.decoders.Put(r.decoder)
 		r.decoder = nil
 	}
 }

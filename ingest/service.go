@@ -77,8 +77,6 @@ type Service struct {
 	budget   *bodies.Budget
 	proxies  *service.Proxies
 	metrics  *metrics
-	decoders sync.Pool // Of *metric.Decoder.
-	influx   sync.Pool // Of *influxDecoder.
 	packers  sync.Pool // Of *packer.
 	gzips    sync.Pool // Of *gzip.Reader.
 	zstds    sync.Pool // Of *zstd.Decoder.
@@ -104,8 +102,6 @@ func New(cfg Config) (*Service, error) {
 		config: cfg, producer: newProducer(cfg, m), budget: bodies.New(cfg.MaxPending, m.pending), proxies: proxies, metrics: m, now: time.Now,
 	}
 	m.pendingLimit.Set(float64(cfg.MaxPending))
-	s.decoders.New = func() any { return new(metric.Decoder) }
-	s.influx.New = newInfluxDecoder
 	s.packers.New = newPacker
 	s.gzips.New = func() any { return new(gzip.Reader) }
 	s.zstds.New = func() any {
@@ -143,13 +139,4 @@ func (s *Service) Checks() []health.Check {
 		}
 		return s.producer.last.err(time.Now())
 	}}}
-}
-
-// Paths are those that events are sent to, of all formats.
-func Paths() []string {
-	var all []string
-	for _, f := range formats() {
-		all = append(all, f.paths...)
-	}
-	return all
 }

@@ -17,7 +17,8 @@ import (
 	"pulseboard/metric"
 )
 
-const about = `
+func about() string {
+	return `
 ingest takes events over HTTP and answers when Kafka has acknowledged them.
 
   ingest --kafka k1:9092,k2:9092 --addr 0.0.0.0:8081 --tokens tokens.yaml
@@ -26,20 +27,18 @@ ingest takes events over HTTP and answers when Kafka has acknowledged them.
     -d '{"metric_name":"api.request.latency","value":12.5,"tags":{"host":"a"}}'
 
 It serves
-  /ingest        POST: an event, an array or {"events":[…]}, or one event a line (application/x-ndjson)
-  /write, /api/v2/write
-                 POST: lines of InfluxDB, as Telegraf and the clients of InfluxDB send them
-  /openapi.yaml  the whole API
-  /metrics       Prometheus metrics
-  /healthz       200 while it serves
-  /readyz        200 while Kafka takes events, else 503 with what is wrong
+` + ingest.Usage() + `  /openapi.yaml          the whole API
+  /metrics               Prometheus metrics
+  /healthz               200 while it serves
+  /readyz                200 while Kafka takes events, else 503 with what is wrong
 
 Nodes keep nothing: any number may run behind a load balancer. 200 means stored
 by all in-sync replicas; 503 says which events are not acknowledged, 429 that
 this node has as much waiting as it may hold.
 
-With --tokens, they ask for a token with the scope ingest (Authorization: Bearer
-TOKEN, for lines also Token TOKEN). Without, anybody may send, so it listens on loopback only.`
+With --tokens, they ask for a token with the scope ingest. Without, anybody may
+send, so it listens on loopback only.`
+}
 
 func main() { os.Exit(service.Main("ingest", run)) }
 
@@ -50,7 +49,7 @@ type options struct {
 
 func parse(env service.Env) (options, error) {
 	var o options
-	f := conf.New("ingest", about)
+	f := conf.New("ingest", about())
 	o.host.Flags(f, "127.0.0.1:8081", slog.LevelInfo, auth.Ingest)
 	kafkaconn.Flags(f, &o.config.Kafka, "`addresses` of Kafka brokers, host:port, separated by commas", "127.0.0.1:9092")
 	f.StringVar(&o.config.Topic, "topic", metric.Topic, "`topic` of the events")

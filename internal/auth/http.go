@@ -9,26 +9,19 @@ import (
 	"pulseboard/internal/service"
 )
 
-// Bearer returns the token of a request's Authorization header, "" when there is
-// none. Other schemes are passed over: they are those of a proxy before us.
-func Bearer(r *http.Request) string {
-	return credentials(r, "Bearer")
-}
+// Bearer returns the token of a request's Authorization header, "" when there is none.
+func Bearer(r *http.Request) string { return Token(r, "Bearer") }
 
-// InfluxToken is Bearer, also in the scheme Token, as the clients of InfluxDB send it.
-func InfluxToken(r *http.Request) string {
-	if token := credentials(r, "Token"); token != "" {
-		return token
+// Token returns the token of a request's Authorization header when it has one of the
+// schemes, "" otherwise: others are those of a proxy before us.
+func Token(r *http.Request, schemes ...string) string {
+	given, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	for _, scheme := range schemes {
+		if strings.EqualFold(scheme, given) {
+			return strings.TrimSpace(token)
+		}
 	}
-	return Bearer(r)
-}
-
-func credentials(r *http.Request, want string) string {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, want) {
-		return ""
-	}
-	return strings.TrimSpace(token)
+	return ""
 }
 
 // Admit lets a request pass whose token has the scope, or answers it and returns false.
