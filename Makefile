@@ -170,7 +170,7 @@ lint:
 
 # The parts; the whole is measured as bench/README.md says.
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./aggregate ./metric ./transforms ./sources ./results
+	$(GO) test -run '^$$' -bench . -benchmem ./aggregate ./wire ./transforms ./sources ./results
 
 clean:
 	rm -rf bin web/node_modules

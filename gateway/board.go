@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pulseboard/internal/clock"
+	"pulseboard/wire"
 )
 
 // layout is the widgets of a dashboard at one version. It is never changed.
@@ -16,6 +17,16 @@ type layout struct {
 	version   int64
 	variables []variable
 	widgets   []widget // The index in the stream is that in the slice.
+	stream    []wire.StreamWidget
+}
+
+func newLayout(version int64, variables []variable, widgets []widget) *layout {
+	l := &layout{version: version, variables: variables, widgets: widgets, stream: make([]wire.StreamWidget, len(widgets))}
+	for i := range widgets {
+		w := &widgets[i]
+		l.stream[i] = wire.StreamWidget{Index: i, WidgetID: w.id, MetricKey: w.key, KeyID: w.keyID, RefreshMs: w.refreshMs}
+	}
+	return l
 }
 
 type widget struct {
@@ -163,7 +174,7 @@ func (b *board) load(ctx context.Context, h *hub) error {
 	for _, fault := range bad {
 		h.log.Warn("a widget is left out", "dashboard", b.id, "fault", fault)
 	}
-	b.set(text, &layout{version: doc.version, variables: doc.variables, widgets: h.place(b, doc.specs)})
+	b.set(text, newLayout(doc.version, doc.variables, h.place(b, doc.specs)))
 	return nil
 }
 

@@ -11,11 +11,12 @@ import (
 
 	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
+	"pulseboard/wire"
 )
 
 // Limits of a connection.
 const (
-	helloLimit    = maxFrame         // Bytes of a hello: it may name 200 widgets and where each was.
+	helloLimit    = wire.MaxFrame    // Bytes of a hello: it may name 200 widgets and where each was.
 	messageLimit  = 4 << 10          // Bytes of any later message.
 	progressLimit = 60 * time.Second // Without progress for as long, a client is sent away.
 	pingEvery     = 20 * time.Second
@@ -50,7 +51,7 @@ type client struct {
 	hello    hello
 	at       *position // Where it is in step with its board; nil = teller knows where it stands.
 	teller   teller
-	untold   place // Where the list of the layout's widgets goes on.
+	untold   wire.Place // Where the list of the layout's widgets goes on.
 	paused   bool
 	resyncs  resyncs
 	updated  time.Time   // When the last update was composed, for hello.every.
@@ -82,7 +83,7 @@ func (c *client) read() {
 		text, err := c.link.read()
 		if err != nil && !errors.Is(err, errNotText) {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				c.end(closeOverloaded, "no sign of life", shortestReconnect)
+				c.end(wire.CloseOverloaded, "no sign of life", shortestReconnect)
 				c.awaitClose()
 			}
 			return
@@ -102,16 +103,16 @@ func (c *client) take(text []byte, isText bool) bool {
 	if c.isEnding() {
 		return c.link.linger() == nil // Only the closing handshake is waited for.
 	}
-	m, err := parseClientMessage(text)
+	m, err := wire.ReadClientMessage(text)
 	if err != nil || !isText || !utf8.Valid(text) {
-		c.end(closeProtocol, "a message is not JSON text", 0)
+		c.end(wire.CloseProtocol, "a message is not JSON text", 0)
 		return true
 	}
-	c.handle(m)
+	c.handle(&m)
 	return true
 }
 
-func (c *client) handle(m clientMessage) {
+func (c *client) handle(m *wire.ClientMessage) {
 	c.mu.Lock()
 	greeted := c.board != nil
 	c.mu.Unlock()
@@ -123,11 +124,11 @@ func (c *client) handle(m clientMessage) {
 			var err error
 			if grant, err = c.hub.guard.Check(m.Token, auth.View); err != nil {
 				c.hub.guard.Report(c.from, err)
-				c.end(closeToken, err.Error(), 0)
+				c.end(wire.CloseToken, err.Error(), 0)
 				return
 			}
 		}
-		c.greet(m.hello(), grant)
+		c.greet(newHello(m), grant)
 	case !greeted:
 		return
 	case m.Type == "pause":
@@ -223,11 +224,11 @@ func (c *client) look(now time.Time) {
 		}
 		return
 	case denied != nil:
-		c.endLocked(closeToken, denied.Error(), 0)
+		c.endLocked(wire.CloseToken, denied.Error(), 0)
 	case c.board == nil && now.Sub(c.joined) >= c.hub.helloWait:
-		c.endLocked(closeNoHello, "no hello came", 0)
+		c.endLocked(wire.CloseNoHello, "no hello came", 0)
 	case c.board != nil && c.teller.layout == nil && now.Sub(c.greeted) > welcomeTimeout:
-		c.endLocked(closeOverloaded, "the dashboard cannot be read at the moment", 2*time.Second)
+		c.endLocked(wire.CloseOverloaded, "the dashboard cannot be read at the moment", 2*time.Second)
 	case c.board != nil && now.Sub(c.pingedAt) >= pingEvery:
 		c.ping, c.pingedAt = true, now
 	// Before heartbeat_ms are over, so that no silence is longer.
@@ -311,7 +312,7 @@ func (c *client) sayGoodbye() {
 func (c *client) fail(err error) {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		c.hub.metrics.closed(closeOverloaded)
+		c.hub.metrics.closed(wire.CloseOverloaded)
 	}
 	c.link.close() // Wakes the reading goroutine, which cleans up.
 }
@@ -352,25 +353,25 @@ func (c *client) compose(s *scratch, now time.Time) (action, []*message) {
 		l, gone := c.board.current()
 		switch {
 		case gone:
-			c.endLocked(closeNoDashboard, "there is no such dashboard", 0)
+			c.endLocked(wire.CloseNoDashboard, "there is no such dashboard", 0)
 		case l == nil:
 		case c.teller.layout == nil:
 			c.adopt(l)
-			s.text, c.untold = appendWelcome(s.text, now, c.hub, c.dashboard, l, s.full)
+			s.text, c.untold = wire.AppendWelcome(s.text, c.welcome(now, l), s.full)
 			return actFrame, nil
 		case c.teller.layout != l:
 			c.adopt(l)
-			s.text, c.untold = appendDashboard(s.text, l, s.full)
+			s.text, c.untold = wire.AppendDashboard(s.text, l.version, l.stream, s.full)
 			return actFrame, nil
-		case c.untold.widget < len(l.widgets):
-			s.text, c.untold = appendWidgetsMessage(s.text, l, c.untold, s.full)
+		case c.untold.Widget < len(l.widgets):
+			s.text, c.untold = wire.AppendWidgets(s.text, l.stream, c.untold, s.full)
 			return actFrame, nil
 		}
 	}
 	switch {
 	case c.ending != nil:
 		c.ended = true
-		s.text = appendClose(s.text, *c.ending)
+		s.text = wire.AppendClose(s.text, c.ending.code, c.ending.reason, c.ending.reconnectAfter.Milliseconds())
 		s.retry = c.ending.reconnectAfter
 		return actClose, nil
 	case c.ping:
@@ -383,10 +384,17 @@ func (c *client) compose(s *scratch, now time.Time) (action, []*message) {
 		}
 	}
 	if c.beat {
-		s.text = appendHeartbeat(s.text, now)
+		s.text = wire.AppendHeartbeat(s.text, now.UnixMilli())
 		return actFrame, nil
 	}
 	return actNothing, nil
+}
+
+func (c *client) welcome(now time.Time, l *layout) *wire.WelcomeMessage {
+	return &wire.WelcomeMessage{
+		ServerTime: now.UnixMilli(), HeartbeatMs: c.hub.heartbeat.Milliseconds(), Build: c.hub.build,
+		Dashboard: wire.DashboardVersion{ID: c.dashboard, Version: l.version}, Widgets: l.stream,
+	}
 }
 
 func (c *client) adopt(l *layout) {

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"pulseboard/internal/clock"
-	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // Messages that wait while the history is read. All of them are in the history
@@ -36,8 +36,8 @@ type feed struct {
 	mu sync.Mutex
 	// points rise by end. Only append and reslice change the slice, so that a
 	// part that was handed out stays as it was.
-	points         []point
-	latest         *metric.Result
+	points         []wire.Point
+	latest         *wire.Result
 	loaded         bool
 	generation     int    // How often everything was let go of, see takeBack.
 	obeyed         string // The id of what was taken back last.
@@ -51,12 +51,12 @@ type feed struct {
 	late    bool
 	away    bool
 	limited string // Why the pipeline does not compute it; "" = it does.
-	state   state
+	state   wire.State
 }
 
 // pending is a message that came while the history was read.
 type pending struct {
-	result *metric.Result
+	result *wire.Result
 	reads  int // Reads begun before it came: a later read has seen all that it says.
 }
 
@@ -64,7 +64,7 @@ func newFeed(s spec, sliceMs int64, h *horizon) *feed {
 	f := &feed{
 		horizon: h, key: s.key, refreshMs: s.refreshMs,
 		windowMs: int64(s.query.WindowSeconds) * 1000, delayMs: int64(s.query.DelaySeconds) * 1000,
-		obeyed: h.takenBack().ID, made: time.Now(), reload: make(chan struct{}, 1), boards: make(map[*board]struct{}), state: stateWaiting,
+		obeyed: h.takenBack().ID, made: time.Now(), reload: make(chan struct{}, 1), boards: make(map[*board]struct{}), state: wire.StateWaiting,
 	}
 	f.stale = staleAfter(f.refreshMs, sliceMs, f.delayMs)
 	return f
@@ -75,7 +75,7 @@ func (f *feed) stream() results.Stream { return results.Stream{Key: f.key, Refre
 // receive takes a message of the key's channel and reports whether there is a
 // new point. A message that shows that another was missed waits until the
 // history was read again.
-func (f *feed) receive(r *metric.Result, now time.Time) bool {
+func (f *feed) receive(r *wire.Result, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.loaded && !f.reading && !f.misses(r) {
@@ -92,12 +92,12 @@ func (f *feed) receive(r *metric.Result, now time.Time) bool {
 // misses reports whether r says that an end of this feed came before it that is
 // not here. prev_end is that of the key, whose other refresh intervals do not
 // matter: only the multiples of this feed's do.
-func (f *feed) misses(r *metric.Result) bool {
+func (f *feed) misses(r *wire.Result) bool {
 	return r.PrevEnd-r.PrevEnd%f.refreshMs > f.last()
 }
 
 // add appends r when it is due here and newer than all.
-func (f *feed) add(r *metric.Result, now time.Time) bool {
+func (f *feed) add(r *wire.Result, now time.Time) bool {
 	if r.WindowEnd <= f.last() || !slices.Contains(r.Due, f.refreshMs) || f.horizon.hides(r.WindowEnd, now) {
 		return false
 	}
@@ -108,19 +108,19 @@ func (f *feed) add(r *metric.Result, now time.Time) bool {
 	return true
 }
 
-func (f *feed) append(r *metric.Result, filled bool) {
-	var known *seriesList
+func (f *feed) append(r *wire.Result, filled bool) {
+	var known *wire.SeriesList
 	if n := len(f.points); n > 0 {
-		known = f.points[n-1].list
+		known = f.points[n-1].List
 	}
 	if len(f.points) == results.HistoryLength {
 		f.points = f.points[1:]
 	}
 	if n := len(f.points); n == cap(f.points) && n > results.HistoryLength/2 {
 		// append would leave room for half as many again, which are never there.
-		f.points = append(make([]point, 0, results.HistoryLength+spare), f.points...)
+		f.points = append(make([]wire.Point, 0, results.HistoryLength+spare), f.points...)
 	}
-	f.points = append(f.points, newPoint(r, known, filled))
+	f.points = append(f.points, wire.NewPoint(r, known, filled))
 	f.latest = r
 }
 
@@ -143,7 +143,7 @@ func (f *feed) beginRead() (after int64) {
 
 // endRead takes what was read, oldest first, then the messages that came
 // meanwhile. It reports whether there is anything new to tell.
-func (f *feed) endRead(rs []*metric.Result, now time.Time) bool {
+func (f *feed) endRead(rs []*wire.Result, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading = false
@@ -186,17 +186,17 @@ func (f *feed) failRead() {
 
 func (f *feed) last() int64 {
 	if n := len(f.points); n > 0 {
-		return f.points[n-1].end
+		return f.points[n-1].End
 	}
 	return 0
 }
 
 // view is what is there at one moment.
 type view struct {
-	points     []point
+	points     []wire.Point
 	loaded     bool
 	generation int
-	state      state
+	state      wire.State
 	limited    string
 }
 
@@ -207,13 +207,13 @@ func (f *feed) view() view {
 }
 
 // currentState returns the state and what there is to say of it.
-func (f *feed) currentState() (s state, detail string) {
+func (f *feed) currentState() (s wire.State, detail string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.state == stateLimited {
+	if f.state == wire.StateLimited {
 		return f.state, f.limited
 	}
-	return f.state, f.state.detail(f.stale)
+	return f.state, stateDetail(f.state, f.stale)
 }
 
 func (f *feed) newestEnd() int64 {
@@ -231,19 +231,19 @@ func (f *feed) awaitsFirst() bool {
 
 // newest returns the newest result, nil before the first, and its state by
 // time alone: whether Redis is away does not change what was true a moment ago.
-func (f *feed) newest(now time.Time) (*metric.Result, state, bool) {
+func (f *feed) newest(now time.Time) (*wire.Result, wire.State, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.latest, f.stateByTime(now), f.loaded
 }
 
 // after returns the points newer than end, oldest first.
-func (v view) after(end int64) []point { return pointsAfter(v.points, end) }
+func (v view) after(end int64) []wire.Point { return pointsAfter(v.points, end) }
 
-func pointsAfter(points []point, end int64) []point {
+func pointsAfter(points []wire.Point, end int64) []wire.Point {
 	n := len(points)
 	// Nearly always the newest or none.
-	for n > 0 && points[n-1].end > end {
+	for n > 0 && points[n-1].End > end {
 		n--
 	}
 	return points[n:]
@@ -251,11 +251,11 @@ func pointsAfter(points []point, end int64) []point {
 
 // has reports whether end is one of the points.
 func (v view) has(end int64) bool {
-	_, ok := slices.BinarySearchFunc(v.points, end, func(p point, end int64) int {
+	_, ok := slices.BinarySearchFunc(v.points, end, func(p wire.Point, end int64) int {
 		switch {
-		case p.end < end:
+		case p.End < end:
 			return -1
-		case p.end > end:
+		case p.End > end:
 			return 1
 		}
 		return 0
@@ -276,24 +276,24 @@ func (f *feed) check(now time.Time, away bool) bool {
 func (f *feed) refreshState(now time.Time) {
 	f.state = f.stateByTime(now)
 	if f.away {
-		f.state = stateDegraded
+		f.state = wire.StateDegraded
 	}
 }
 
-func (f *feed) stateByTime(now time.Time) state {
+func (f *feed) stateByTime(now time.Time) wire.State {
 	switch {
 	case f.limited != "":
-		return stateLimited
+		return wire.StateLimited
 	case f.latest == nil:
-		return stateWaiting
+		return wire.StateWaiting
 	case clock.Longer(f.arrived, now) > f.stale:
-		return stateStale
+		return wire.StateStale
 	case f.latest.Matched == 0:
-		return stateWaiting
+		return wire.StateWaiting
 	case f.late:
-		return stateLate
+		return wire.StateLate
 	}
-	return stateLive
+	return wire.StateLive
 }
 
 // How soon something that failed because Redis is away is tried again.

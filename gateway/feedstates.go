@@ -1,6 +1,10 @@
 package gateway
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/wire"
+)
 
 // feedStates counts the feeds by state when metrics are read: a state is true of
 // a moment, and nobody else needs their number.
@@ -17,7 +21,7 @@ func feedStatesDesc() *prometheus.Desc {
 
 // Collect looks at each feed.
 func (c feedStates) Collect(out chan<- prometheus.Metric) {
-	n := map[state]int{stateWaiting: 0, stateLive: 0, stateLate: 0, stateStale: 0, stateDegraded: 0, stateLimited: 0}
+	n := map[wire.State]int{wire.StateWaiting: 0, wire.StateLive: 0, wire.StateLate: 0, wire.StateStale: 0, wire.StateDegraded: 0, wire.StateLimited: 0}
 	for _, f := range c.hub.allFeeds() {
 		n[f.view().state]++
 	}

@@ -21,6 +21,7 @@ import (
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 const (
@@ -131,12 +132,12 @@ func (w *world) show(version int, widgets ...string) {
 
 // result is that of key at end; values belong to the hosts h0, h1, … or to no tag.
 func (w *world) result(key string, end int64, values ...float64) results.Publication {
-	r := &metric.Result{
+	r := &wire.Result{
 		Key: key, WindowStart: end - 5000, WindowEnd: end, PrevEnd: w.prev[key], Due: []int64{1000}, NewestEvent: &end,
 		Complete: true, Matched: len(values), SeriesVersion: fmt.Sprintf("v%d", len(values)),
 	}
 	for i := range values {
-		s := metric.SeriesValue{Value: &values[i], Count: 1}
+		s := wire.SeriesValue{Value: &values[i], Count: 1}
 		if strings.Contains(key, " by ") {
 			s.Tags = metric.Tags{{Key: "host", Value: fmt.Sprintf("h%d", i)}}
 		}

@@ -72,7 +72,7 @@ func (f *feed) takeBack(now time.Time) bool {
 // hasAny reports whether results that were taken back are among the points.
 func (f *feed) hasAny(taken results.TakenBack) bool {
 	newer := pointsAfter(f.points, taken.Since)
-	return len(newer) > 0 && taken.Has(newer[0].end)
+	return len(newer) > 0 && taken.Has(newer[0].End)
 }
 
 // goBack owes a stream the snapshots of widgets whose points were taken back.

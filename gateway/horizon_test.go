@@ -9,6 +9,7 @@ import (
 
 	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 func counter() prometheus.Counter {
@@ -19,9 +20,9 @@ func testFeed(refreshMs int64) *feed {
 	return newFeed(spec{key: "m:count:1s", refreshMs: refreshMs, query: metric.Query{Metric: "m", Aggregation: metric.Count, WindowSeconds: 1}}, 1000, &horizon{hidden: counter()})
 }
 
-func resultAt(end time.Time, refreshMs int64) *metric.Result {
+func resultAt(end time.Time, refreshMs int64) *wire.Result {
 	ms := end.UnixMilli() / refreshMs * refreshMs
-	return &metric.Result{Key: "m:count:1s", WindowStart: ms - 1000, WindowEnd: ms, PrevEnd: ms - refreshMs, Due: []int64{refreshMs}, Complete: true, Matched: 1}
+	return &wire.Result{Key: "m:count:1s", WindowStart: ms - 1000, WindowEnd: ms, PrevEnd: ms - refreshMs, Due: []int64{refreshMs}, Complete: true, Matched: 1}
 }
 
 // What a clock that is ahead has published is not shown, from a message or from a history; and once
@@ -30,7 +31,7 @@ func TestNothingOfTheFutureIsShown(t *testing.T) {
 	now := time.Now()
 	f := testFeed(1000)
 	f.beginRead()
-	f.endRead([]*metric.Result{resultAt(now.Add(-time.Second), 1000), resultAt(now.Add(2*time.Hour), 1000)}, now)
+	f.endRead([]*wire.Result{resultAt(now.Add(-time.Second), 1000), resultAt(now.Add(2*time.Hour), 1000)}, now)
 	if len(f.points) != 1 {
 		t.Fatalf("%d points of a history that has one of the future", len(f.points))
 	}
@@ -41,21 +42,21 @@ func TestNothingOfTheFutureIsShown(t *testing.T) {
 	}
 	// The clocks of all are two hours ahead for a while.
 	ahead := now.Add(2 * time.Hour)
-	if !f.receive(late, ahead) || f.check(ahead, false) && f.state != stateLive {
+	if !f.receive(late, ahead) || f.check(ahead, false) && f.state != wire.StateLive {
 		t.Errorf("by a clock that is ahead: %v", f.state)
 	}
-	t1 := &teller{layout: &layout{widgets: []widget{{feed: f}}}, cursors: []cursor{{told: told{end: f.last(), state: stateLive}}}}
+	t1 := &teller{layout: &layout{widgets: []widget{{feed: f}}}, cursors: []cursor{{told: told{end: f.last(), state: wire.StateLive}}}}
 	if t1.goBack() {
 		t.Error("a stream goes back for nothing")
 	}
-	if !f.check(now.Add(time.Second), false) || f.last() != 0 || f.state != stateWaiting {
+	if !f.check(now.Add(time.Second), false) || f.last() != 0 || f.state != wire.StateWaiting {
 		t.Errorf("set back: newest %d, %v", f.last(), f.state)
 	}
 	if !t1.goBack() || t1.cursors[0].need != needAll || t1.goBack() {
 		t.Errorf("a stream that was told of it: %+v", t1.cursors[0])
 	}
 	f.beginRead()
-	f.endRead([]*metric.Result{resultAt(now, 1000)}, now.Add(time.Second))
+	f.endRead([]*wire.Result{resultAt(now, 1000)}, now.Add(time.Second))
 	s := new(scratch)
 	if !t1.snapshot(s) || t1.cursors[0].end != resultAt(now, 1000).WindowEnd {
 		t.Errorf("the snapshot is %s", s.text)
@@ -71,7 +72,7 @@ func TestASlowClockHidesNothing(t *testing.T) {
 	f := testFeed(1000)
 	f.horizon.behind.Store(time.Minute.Milliseconds())
 	f.beginRead()
-	f.endRead([]*metric.Result{resultAt(now.Add(time.Minute), 1000)}, now)
+	f.endRead([]*wire.Result{resultAt(now.Add(time.Minute), 1000)}, now)
 	if len(f.points) != 1 {
 		t.Error("it is hidden")
 	}
@@ -82,13 +83,13 @@ func TestAfterANightNothingIsLive(t *testing.T) {
 	now := time.Now()
 	f := testFeed(1000)
 	f.beginRead()
-	f.endRead([]*metric.Result{resultAt(now, 1000)}, now)
-	if f.check(now, false); f.state != stateLive {
+	f.endRead([]*wire.Result{resultAt(now, 1000)}, now)
+	if f.check(now, false); f.state != wire.StateLive {
 		t.Fatalf("it is %v", f.state)
 	}
 	// The wall clock alone has gone on: such a time has no monotonic part.
 	f.arrived = f.arrived.Round(0)
-	if f.check(now.Round(0).Add(8*time.Hour), false); f.state != stateStale {
+	if f.check(now.Round(0).Add(8*time.Hour), false); f.state != wire.StateStale {
 		t.Errorf("after a night it is %v", f.state)
 	}
 }
@@ -96,7 +97,7 @@ func TestAfterANightNothingIsLive(t *testing.T) {
 // What was taken back goes from the pages that show it, also where they show nothing of the future.
 func TestWhatWasTakenBackGoes(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
-	ends := func(from, to int) (rs []*metric.Result) {
+	ends := func(from, to int) (rs []*wire.Result) {
 		for i := from; i <= to; i++ {
 			rs = append(rs, resultAt(now.Add(time.Duration(i)*time.Second), 1000))
 		}
@@ -138,7 +139,7 @@ func TestWhatWasTakenBackGoes(t *testing.T) {
 		t.Error("it goes twice")
 	}
 	// slow comes so late that its newest point is there again, back was away meanwhile.
-	back.adopt(l, map[string]resumePoint{"w": {Key: f.key, WindowEnd: now.Add(4 * time.Second).UnixMilli()}}, nil)
+	back.adopt(l, map[string]wire.ResumePoint{"w": {Key: f.key, WindowEnd: now.Add(4 * time.Second).UnixMilli()}}, nil)
 	for name, tl := range map[string]*teller{"told": &told, "slow": &slow, "back": &back} {
 		if s.reset(); tl.update(s, now) {
 			t.Errorf("%s: %s", name, s.text)
@@ -152,7 +153,7 @@ func TestWhatWasTakenBackGoes(t *testing.T) {
 	}
 	// Of another time than what was taken back: goes on where it was.
 	var on teller
-	on.adopt(l, map[string]resumePoint{"w": {Key: f.key, WindowEnd: now.UnixMilli()}}, nil)
+	on.adopt(l, map[string]wire.ResumePoint{"w": {Key: f.key, WindowEnd: now.UnixMilli()}}, nil)
 	if s.reset(); !on.snapshot(s) || !bytes.Contains(s.text, []byte(`"reset":false`)) {
 		t.Errorf("the snapshot is %s; it must go on", s.text)
 	}

@@ -14,8 +14,8 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/clock"
 	"pulseboard/internal/redisconn"
-	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // Times that nobody needs to change.
@@ -73,7 +73,7 @@ type hub struct {
 func newHub(cfg Config, m *metrics) *hub {
 	h := &hub{
 		results: cfg.Results, dashboards: cfg.Dashboards, guard: cfg.Guard, audit: cfg.Audit, metrics: m, log: cfg.Log, now: cfg.now,
-		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, build: cfg.Build, fullFrame: cfg.maxFrame - frameEnd, helloWait: cfg.HelloTimeout,
+		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, build: cfg.Build, fullFrame: cfg.maxFrame - wire.MessageEnd, helloWait: cfg.HelloTimeout,
 		horizon: &horizon{hidden: m.hidden},
 		readers: semaphore.NewWeighted(concurrentReads),
 		boards:  make(map[string]*board), feeds: make(map[results.Stream]*feed),
@@ -94,7 +94,7 @@ func (h *hub) receive(key, payload string) {
 	if len(feeds) == 0 {
 		return
 	}
-	r, err := metric.DecodeResult(payload)
+	r, err := wire.DecodeResult(payload)
 	if err != nil {
 		h.log.Warn("a message is no result", "channel", key, "error", err)
 		return
@@ -395,7 +395,7 @@ func (h *hub) drain(ctx context.Context) {
 	h.mu.Unlock()
 	spread := time.Second + time.Duration(len(clients))*time.Millisecond
 	for _, c := range clients {
-		c.end(closeRestart, "the gateway restarts", shortestReconnect+rand.N(spread))
+		c.end(wire.CloseRestart, "the gateway restarts", shortestReconnect+rand.N(spread))
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()

@@ -1,29 +1,13 @@
 package gateway
 
 import (
-	"encoding/json"
 	"slices"
+
+	"pulseboard/wire"
 )
 
 // choice is what a client chose: for variables by their name, the values to be shown.
 type choice map[string][]string
-
-// parseChoice reads vars of a hello: a value, or several, for each name. What is
-// neither is no choice.
-func parseChoice(raw map[string]json.RawMessage) choice {
-	c := make(choice, len(raw))
-	for name, text := range raw {
-		var one string
-		var many []string
-		if json.Unmarshal(text, &one) == nil {
-			many = []string{one}
-		} else if json.Unmarshal(text, &many) != nil {
-			continue
-		}
-		c.add(name, many...)
-	}
-	return c
-}
 
 // add adds values; the empty one stands for all.
 func (c choice) add(name string, values ...string) {
@@ -62,7 +46,7 @@ type condition struct {
 // are here anyway.
 type lens struct {
 	conditions []condition
-	from, to   *seriesList // The list that was seen last, and what is shown of it.
+	from, to   *wire.SeriesList // The list that was seen last, and what is shown of it.
 	columns    []int
 }
 
@@ -74,18 +58,18 @@ func (l *lens) equal(o *lens) bool {
 	return slices.EqualFunc(l.conditions, o.conditions, func(a, b condition) bool { return a.tag == b.tag && slices.Equal(a.values, b.values) })
 }
 
-func (l *lens) see(points []point) []point {
-	shown := make([]point, len(points))
+func (l *lens) see(points []wire.Point) []wire.Point {
+	shown := make([]wire.Point, len(points))
 	for i := range points {
 		p := points[i]
-		if p.list != l.from {
-			l.choose(p.list)
+		if p.List != l.from {
+			l.choose(p.List)
 		}
 		values := make([]float64, len(l.columns))
 		for to, from := range l.columns {
-			values[to] = p.values[from]
+			values[to] = p.Values[from]
 		}
-		p.list, p.values = l.to, values
+		p.List, p.Values = l.to, values
 		shown[i] = p
 	}
 	return shown
@@ -93,11 +77,11 @@ func (l *lens) see(points []point) []point {
 
 // choose finds the series of list that are shown. Their version names the whole
 // list, of which they are the same part each time.
-func (l *lens) choose(list *seriesList) {
-	l.from, l.to, l.columns = list, &seriesList{version: list.version}, l.columns[:0]
-	for i, tags := range list.tags {
+func (l *lens) choose(list *wire.SeriesList) {
+	l.from, l.to, l.columns = list, &wire.SeriesList{Version: list.Version}, l.columns[:0]
+	for i, tags := range list.Tags {
 		if !slices.ContainsFunc(l.conditions, func(c condition) bool { return !slices.Contains(c.values, tags.Get(c.tag)) }) {
-			l.to.tags = append(l.to.tags, tags)
+			l.to.Tags = append(l.to.Tags, tags)
 			l.columns = append(l.columns, i)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // Whatever a client says, it is an error or a message whose parts can be used.
@@ -23,11 +24,11 @@ func FuzzClientMessage(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		m, err := parseClientMessage(text)
+		m, err := wire.ReadClientMessage(text)
 		if (err == nil) != json.Valid(text) {
 			t.Fatalf("valid JSON: %t, error: %v", json.Valid(text), err)
 		}
-		h := m.hello()
+		h := newHello(&m)
 		if h.every < 0 || h.every > 24*time.Hour {
 			t.Errorf("frames every %v", h.every)
 		}
@@ -40,8 +41,8 @@ func FuzzClientMessage(f *testing.F) {
 		}
 		// Parts that are as they should be are taken as they are, whatever the others are.
 		var whole struct {
-			Type   string                 `json:"type"`
-			Resume map[string]resumePoint `json:"resume"`
+			Type   string                      `json:"type"`
+			Resume map[string]wire.ResumePoint `json:"resume"`
 		}
 		if json.Unmarshal(text, &whole) != nil || err != nil || hasOtherCase(text) {
 			return

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // told1 is what an update says, "index=end" each.
@@ -37,8 +38,8 @@ func TestLastWidgetsHaveTheirTurn(t *testing.T) {
 	l := &layout{}
 	publish := func(i int, end int64) {
 		value := float64(end)
-		l.widgets[i].feed.append(&metric.Result{
-			WindowStart: end - 1000, WindowEnd: end, Due: []int64{1000}, Complete: true, SeriesVersion: "v", Series: []metric.SeriesValue{{Value: &value}},
+		l.widgets[i].feed.append(&wire.Result{
+			WindowStart: end - 1000, WindowEnd: end, Due: []int64{1000}, Complete: true, SeriesVersion: "v", Series: []wire.SeriesValue{{Value: &value}},
 		}, false)
 	}
 	for i := range 3 {
@@ -66,43 +67,5 @@ func TestLastWidgetsHaveTheirTurn(t *testing.T) {
 	}
 	if got, want := strings.Join(said, "; "), "0=2000 more; 1=2000 more; 2=2000; 0=5000; 0=6000"; got != want {
 		t.Errorf("said %s, want %s", got, want)
-	}
-}
-
-// Keys in pieces are the keys, whatever is in them.
-func TestKeysInPieces(t *testing.T) {
-	keys := []string{"m:sum:1s", strings.Repeat("é", 300), strings.Repeat("\"<\\", 200), "short", strings.Repeat("日", 99), ""}
-	l := &layout{}
-	for _, key := range keys {
-		l.widgets = append(l.widgets, widget{spec: spec{id: "w", key: key}})
-	}
-	for _, full := range []int{40, 100, 101, 102, 103, 250, 5000} {
-		got := make([]string, len(keys))
-		text, at := appendDashboard(nil, l, full)
-		for frames := 1; ; frames++ {
-			var m struct {
-				Widgets []struct {
-					Index int    `json:"index"`
-					Key   string `json:"metric_key"`
-				} `json:"widgets"`
-				More bool `json:"more"`
-			}
-			if err := json.Unmarshal(text, &m); err != nil {
-				t.Fatalf("%s: %v", text, err)
-			}
-			for _, w := range m.Widgets {
-				got[w.Index] += w.Key
-			}
-			if frames > 2000 || m.More != (at.widget < len(keys)) {
-				t.Fatalf("%d frames, more %t at %+v", frames, m.More, at)
-			}
-			if !m.More {
-				break
-			}
-			text, at = appendWidgetsMessage(text[:0], l, at, full)
-		}
-		if fmt.Sprint(got) != fmt.Sprint(keys) {
-			t.Errorf("frames of %d bytes: the keys are %q, want %q", full, got, keys)
-		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"pulseboard/gateway"
 	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // shape is a dashboard and the results of its widgets.
@@ -124,7 +125,7 @@ func (st *stage) go1(point int) {
 	st.end += 1000
 	pubs := make([]results.Publication, 0, len(st.widgets))
 	for w, q := range st.widgets {
-		r := &metric.Result{
+		r := &wire.Result{
 			Key: q.Key(), WindowStart: st.end - 60_000, WindowEnd: st.end, PrevEnd: st.prev[q.Key()], Due: []int64{1000}, NewestEvent: &st.end,
 			Complete: true, Matched: 1, SeriesVersion: fmt.Sprint("v", point),
 		}
@@ -136,7 +137,7 @@ func (st *stage) go1(point int) {
 		}
 		for i, tags := range series {
 			value := st.random.NormFloat64() * 1000 / 7
-			r.Series = append(r.Series, metric.SeriesValue{Tags: tags, Value: &value, Count: 1})
+			r.Series = append(r.Series, wire.SeriesValue{Tags: tags, Value: &value, Count: 1})
 			if i < 8000 {
 				truth[tagText(asMap(tags))] = fmt.Sprint(value)
 			}

@@ -14,13 +14,13 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/httpapi"
 	"pulseboard/internal/service"
+	"pulseboard/wire"
 )
 
 //go:embed openapi.yaml
 var openapi []byte
 
 const (
-	subprotocol = "pulseboard.v1"
 	// Small, because every connection has one; frames of clients are small.
 	readBufferSize  = 512
 	writeBufferSize = 4096
@@ -44,7 +44,7 @@ func routes(h *hub, cfg Config) (http.Handler, error) {
 	s := &streams{hub: h, log: cfg.Log, origins: origins, proxies: proxies}
 	s.upgrader = websocket.Upgrader{
 		ReadBufferSize: readBufferSize, WriteBufferSize: writeBufferSize, WriteBufferPool: &sync.Pool{},
-		Subprotocols: []string{subprotocol}, CheckOrigin: func(*http.Request) bool { return true }, Error: refuse, // open has looked.
+		Subprotocols: []string{wire.Subprotocol}, CheckOrigin: func(*http.Request) bool { return true }, Error: refuse, // open has looked.
 	}
 	r.GET("/stream/:id", s.open)
 	r.GET("/stream/:id/events", s.openEvents)
@@ -65,7 +65,7 @@ type streams struct {
 func (s *streams) open(c *gin.Context) {
 	if !websocket.IsWebSocketUpgrade(c.Request) {
 		c.Header("Upgrade", "websocket")
-		httpapi.Fail(c, http.StatusUpgradeRequired, "this address is a WebSocket stream, subprotocol "+subprotocol+"; for readers without WebSocket there is /stream/{dashboard_id}/events")
+		httpapi.Fail(c, http.StatusUpgradeRequired, "this address is a WebSocket stream, subprotocol "+wire.Subprotocol+"; for readers without WebSocket there is /stream/{dashboard_id}/events")
 		return
 	}
 	if s.foreign(c) {

@@ -15,6 +15,7 @@ import (
 	"pulseboard/internal/health"
 	"pulseboard/limits"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // Dashboards are the documents that the config service publishes; it is what
@@ -92,7 +93,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.now = time.Now
 	}
 	if c.maxFrame == 0 {
-		c.maxFrame = maxFrame
+		c.maxFrame = wire.MaxFrame
 	}
 	switch {
 	case c.Results == nil || c.Dashboards == nil:

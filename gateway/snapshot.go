@@ -7,20 +7,20 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/internal/httpapi"
-	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // snapshotBody is the answer of GET …/snapshot.
 type snapshotBody struct {
-	State       state                `json:"state"`
-	Detail      string               `json:"detail,omitempty"` // Why it is limited.
-	WindowStart *int64               `json:"window_start,omitempty"`
-	WindowEnd   *int64               `json:"window_end,omitempty"`
-	NewestEvent *int64               `json:"newest_event"`
-	Complete    bool                 `json:"complete"`
-	Series      []metric.SeriesValue `json:"series"`
-	Truncated   int                  `json:"truncated,omitempty"` // Series that did not leave the pipeline: those with lower values.
+	State       wire.State         `json:"state"`
+	Detail      string             `json:"detail,omitempty"` // Why it is limited.
+	WindowStart *int64             `json:"window_start,omitempty"`
+	WindowEnd   *int64             `json:"window_end,omitempty"`
+	NewestEvent *int64             `json:"newest_event"`
+	Complete    bool               `json:"complete"`
+	Series      []wire.SeriesValue `json:"series"`
+	Truncated   int                `json:"truncated,omitempty"` // Series that did not leave the pipeline: those with lower values.
 }
 
 func (h *hub) getSnapshot(c *gin.Context) {
@@ -52,7 +52,7 @@ func (h *hub) getSnapshot(c *gin.Context) {
 		h.metrics.snapshots.WithLabelValues("http").Inc()
 		c.Header("Cache-Control", "no-store")
 		b := newSnapshotBody(r, st)
-		if st == stateLimited {
+		if st == wire.StateLimited {
 			b.Detail = h.whyLimited(s.key)
 		}
 		c.JSON(http.StatusOK, b)
@@ -69,7 +69,7 @@ func (h *hub) unavailable(c *gin.Context, detail string, err error) {
 
 // current returns the newest result of a widget, nil when there is none, and
 // its state: from memory where somebody watches it, else from Redis.
-func (h *hub) current(ctx context.Context, s spec) (*metric.Result, state, error) {
+func (h *hub) current(ctx context.Context, s spec) (*wire.Result, wire.State, error) {
 	h.mu.Lock()
 	f := h.feeds[results.Stream{Key: s.key, RefreshMs: s.refreshMs}]
 	h.mu.Unlock()
@@ -88,7 +88,7 @@ func (h *hub) current(ctx context.Context, s spec) (*metric.Result, state, error
 	now := h.now()
 	f.beginRead()
 	if r != nil {
-		f.endRead([]*metric.Result{r}, now)
+		f.endRead([]*wire.Result{r}, now)
 	}
 	r, st, _ := f.newest(now)
 	return r, st, nil
@@ -101,13 +101,13 @@ func (h *hub) whyLimited(key string) string {
 }
 
 // newSnapshotBody withholds the values of what is stale or limited.
-func newSnapshotBody(r *metric.Result, st state) snapshotBody {
-	b := snapshotBody{State: st, Series: []metric.SeriesValue{}}
+func newSnapshotBody(r *wire.Result, st wire.State) snapshotBody {
+	b := snapshotBody{State: st, Series: []wire.SeriesValue{}}
 	if r == nil {
 		return b
 	}
 	b.WindowStart, b.WindowEnd, b.NewestEvent, b.Complete = &r.WindowStart, &r.WindowEnd, r.NewestEvent, r.Complete
-	if st != stateStale && st != stateLimited && r.Series != nil {
+	if st != wire.StateStale && st != wire.StateLimited && r.Series != nil {
 		b.Series, b.Truncated = r.Series, r.Truncated
 	}
 	return b

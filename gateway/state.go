@@ -3,18 +3,8 @@ package gateway
 import (
 	"fmt"
 	"time"
-)
 
-// state is what a widget may claim (protocol.md, "States").
-type state string
-
-const (
-	stateWaiting  state = "waiting"
-	stateLive     state = "live"
-	stateLate     state = "late"
-	stateStale    state = "stale"
-	stateDegraded state = "degraded"
-	stateLimited  state = "limited" // It is beyond a budget and not computed.
+	"pulseboard/wire"
 )
 
 // Results whose window end is further behind than this, beyond the query's
@@ -26,17 +16,18 @@ func staleAfter(refreshMs, sliceMs, delayMs int64) time.Duration {
 	return time.Duration(2*max(refreshMs, sliceMs)+1000+delayMs) * time.Millisecond
 }
 
-func (s state) detail(stale time.Duration) string {
+// stateDetail says why a widget is in a state, "" where the state says it all.
+func stateDetail(s wire.State, stale time.Duration) string {
 	switch s {
-	case stateWaiting:
+	case wire.StateWaiting:
 		return "no event has matched yet"
-	case stateLate:
+	case wire.StateLate:
 		return fmt.Sprintf("results come more than %v behind", lateAfter)
-	case stateStale:
+	case wire.StateStale:
 		return fmt.Sprintf("no newer window for %.4g s", stale.Seconds())
-	case stateDegraded:
+	case wire.StateDegraded:
 		return "Redis cannot be reached"
-	case stateLive, stateLimited:
+	case wire.StateLive, wire.StateLimited:
 	}
 	return ""
 }

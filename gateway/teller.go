@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"pulseboard/wire"
 )
 
 // told is what a stream was last told of one widget.
@@ -11,7 +13,7 @@ type told struct {
 	end        int64     // The window end sent last.
 	version    string    // The series version sent last.
 	values     []float64 // The values at end, in the order of version; nil = not comparable.
-	state      state
+	state      wire.State
 	generation int // Of the feed.
 }
 
@@ -36,8 +38,8 @@ const (
 type cursor struct {
 	told
 	need    need
-	partway bool        // Of points that were missed, some were sent.
-	resume  resumePoint // For the first snapshot.
+	partway bool             // Of points that were missed, some were sent.
+	resume  wire.ResumePoint // For the first snapshot.
 }
 
 // teller finds what there is to say of a dashboard's widgets. It has no queue:
@@ -55,14 +57,14 @@ type teller struct {
 // listing is a list of series that goes on in the next frame.
 type listing struct {
 	index int
-	list  *seriesList
+	list  *wire.SeriesList
 	next  int
 }
 
 // adopt takes a layout. What is known of a widget holds as long as it shows the
 // same feed. resume is where an earlier connection ended, choice what its
 // client chose of the dashboard's variables.
-func (t *teller) adopt(l *layout, resume map[string]resumePoint, choice choice) {
+func (t *teller) adopt(l *layout, resume map[string]wire.ResumePoint, choice choice) {
 	known := make(map[string]int, len(t.cursors))
 	for i := range t.cursors {
 		known[t.layout.widgets[i].id] = i
@@ -98,7 +100,7 @@ func (t *teller) owe(n need) {
 }
 
 // see returns points as this stream shows them.
-func (t *teller) see(i int, points []point) []point {
+func (t *teller) see(i int, points []wire.Point) []wire.Point {
 	if l := lensOf(t.lenses, i); l != nil {
 		return l.see(points)
 	}
@@ -152,29 +154,29 @@ func (t *teller) sendOwed(s *scratch, i int) bool {
 // sendPoints makes a snapshot of points, or as many of them as it holds, the
 // frame, and moves the cursor to it. sent is false when their list of series
 // needs frames of its own, the first of which is made instead.
-func (t *teller) sendPoints(s *scratch, i int, v view, points []point, reset bool) (n int, sent bool) {
+func (t *teller) sendPoints(s *scratch, i int, v view, points []wire.Point, reset bool) (n int, sent bool) {
 	cur, w := &t.cursors[i], &t.layout.widgets[i]
 	points = t.see(i, points)
-	m := snapshot{index: i, state: v.state, limited: v.limited, reset: reset, points: points, since: noTime, full: s.full}
+	m := wire.Snapshot{Index: i, State: v.state, Detail: v.limited, Reset: reset, Points: points, CoveredSince: wire.NoTime, Full: s.full}
 	if len(v.points) > 0 {
-		m.since = coveredSince(v.points, w.feed.windowMs)
+		m.CoveredSince = wire.CoveredSince(v.points, w.feed.windowMs)
 	}
-	var list *seriesList
-	s.text, list, n = m.append(s.text, cur.version)
+	var list *wire.SeriesList
+	s.text, list, n = m.Append(s.text, cur.version)
 	if n == 0 && len(points) > 0 {
 		t.sendSeries(s, i, list)
 		return 0, false
 	}
-	*cur = cursor{told: told{end: cur.end, state: v.state, version: list.version, generation: v.generation}}
+	*cur = cursor{told: told{end: cur.end, state: v.state, version: list.Version, generation: v.generation}}
 	if n > 0 {
 		newest := &points[n-1]
-		cur.end = newest.end
-		if newest.list.version == list.version {
-			cur.values = newest.values
+		cur.end = newest.End
+		if newest.List.Version == list.Version {
+			cur.values = newest.Values
 		}
 	}
 	if n < len(points) {
-		cur.state = stateStale
+		cur.state = wire.StateStale
 	} else {
 		s.snapshots++
 	}
@@ -182,7 +184,7 @@ func (t *teller) sendPoints(s *scratch, i int, v view, points []point, reset boo
 }
 
 // sendSeries makes a list of series, or its first part, the frame.
-func (t *teller) sendSeries(s *scratch, i int, l *seriesList) {
+func (t *teller) sendSeries(s *scratch, i int, l *wire.SeriesList) {
 	t.listing = &listing{index: i, list: l}
 	t.goOnWithSeries(s)
 }
@@ -194,10 +196,10 @@ func (t *teller) goOnWithSeries(s *scratch) bool {
 	if l == nil {
 		return false
 	}
-	s.text, l.next = appendSeriesMessage(s.text, l.index, l.list, l.next, s.full)
-	if l.next == len(l.list.tags) {
+	s.text, l.next = wire.AppendSeries(s.text, l.index, l.list, l.next, s.full)
+	if l.next == len(l.list.Tags) {
 		cur := &t.cursors[l.index]
-		cur.version, cur.values = l.list.version, nil
+		cur.version, cur.values = l.list.Version, nil
 		t.listing = nil
 	}
 	return true
@@ -209,11 +211,11 @@ func (t *teller) tellState(s *scratch) bool {
 		cur, w := &t.cursors[i], &t.layout.widgets[i]
 		state, detail := w.feed.currentState()
 		// A widget that waits for its snapshot gets its state with it, unless nothing may come for long.
-		if state == cur.state || (cur.need != needNothing || cur.partway) && state != stateDegraded {
+		if state == cur.state || (cur.need != needNothing || cur.partway) && state != wire.StateDegraded {
 			continue
 		}
 		cur.state = state
-		s.text = appendState(s.text, i, state, detail)
+		s.text = wire.AppendState(s.text, i, state, detail)
 		return true
 	}
 	return false
@@ -256,16 +258,16 @@ func (t *teller) updateFrom(s *scratch, now time.Time, first int) bool {
 				return true
 			}
 			t.skipped += skipped
-			cur.end = missed[len(missed)-1].end
+			cur.end = missed[len(missed)-1].End
 		}
 		newest := &t.see(i, points[len(points)-1:])[0]
-		if newest.list.version != cur.version {
-			t.sendSeries(s, i, newest.list)
+		if newest.List.Version != cur.version {
+			t.sendSeries(s, i, newest.List)
 			return true
 		}
-		s.entries = append(s.entries, entry{
-			index: i, point: *newest, windowMs: w.feed.windowMs,
-			unchanged: cur.values != nil && sameValues(cur.values, newest.values),
+		s.entries = append(s.entries, wire.Entry{
+			Index: i, Point: *newest, WindowMs: w.feed.windowMs,
+			Unchanged: cur.values != nil && wire.SameValues(cur.values, newest.Values),
 		})
 	}
 	t.rest = 0
@@ -273,16 +275,16 @@ func (t *teller) updateFrom(s *scratch, now time.Time, first int) bool {
 		return false
 	}
 	var n int
-	if s.text, n = appendUpdate(s.text, now, s.entries, t.skipped, s.full); n < len(s.entries) {
-		t.rest = s.entries[n].index
+	if s.text, n = wire.AppendUpdate(s.text, now.UnixMilli(), s.entries, t.skipped, s.full); n < len(s.entries) {
+		t.rest = s.entries[n].Index
 	}
 	s.updates, s.skipped = n, t.skipped
 	t.skipped = 0
 	for i := range s.entries[:n] {
 		e := &s.entries[i]
-		cur := &t.cursors[e.index]
-		cur.end, cur.values = e.point.end, e.point.values
-		w := &t.layout.widgets[e.index]
+		cur := &t.cursors[e.Index]
+		cur.end, cur.values = e.Point.End, e.Point.Values
+		w := &t.layout.widgets[e.Index]
 		s.age(e, w.refreshMs, w.feed.delayMs)
 	}
 	return true
@@ -290,9 +292,9 @@ func (t *teller) updateFrom(s *scratch, now time.Time, first int) bool {
 
 // skips counts the results that a client could have had as updates, and says
 // whether others are among them that no message told of in time.
-func skips(missed []point) (skipped int, filled bool) {
+func skips(missed []wire.Point) (skipped int, filled bool) {
 	for i := range missed {
-		if missed[i].filled {
+		if missed[i].Backfilled {
 			filled = true
 		} else {
 			skipped++
@@ -313,12 +315,12 @@ type message struct {
 }
 
 // age takes the times of an update that is sent.
-func (m *message) age(e *entry, refreshMs, delayMs int64) {
-	if end := e.point.end + delayMs; m.oldestEnd == 0 || end < m.oldestEnd {
+func (m *message) age(e *wire.Entry, refreshMs, delayMs int64) {
+	if end := e.Point.End + delayMs; m.oldestEnd == 0 || end < m.oldestEnd {
 		m.oldestEnd = end
 	}
 	// An older event was news to an earlier window: its age would only say how rare events are.
-	if n := e.point.newest; n >= e.point.end-refreshMs && (m.oldestEvent == 0 || n < m.oldestEvent) {
+	if n := e.Point.Newest; n >= e.Point.End-refreshMs && (m.oldestEvent == 0 || n < m.oldestEvent) {
 		m.oldestEvent = n
 	}
 }
@@ -326,7 +328,7 @@ func (m *message) age(e *entry, refreshMs, delayMs int64) {
 // scratch is what composing needs, used again for the next frame.
 type scratch struct {
 	message
-	entries []entry
+	entries []wire.Entry
 	full    int // Bytes at which a frame takes no more.
 }
 

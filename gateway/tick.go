@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"pulseboard/wire"
 )
 
 // Most streams of a dashboard are told the same at the same moment. So the
@@ -78,10 +80,10 @@ func (t *teller) catchUp() (loaded bool) {
 		if !v.loaded {
 			continue
 		}
-		*cur = cursor{told: told{state: v.state, version: noSeries, generation: v.generation}}
+		*cur = cursor{told: told{state: v.state, version: wire.NoSeries, generation: v.generation}}
 		if n := len(v.points); n > 0 {
 			newest := &v.points[n-1]
-			cur.end, cur.version, cur.values = newest.end, newest.list.version, newest.values
+			cur.end, cur.version, cur.values = newest.End, newest.List.Version, newest.Values
 		}
 		loaded = true
 	}
@@ -128,7 +130,7 @@ func (t *teller) awaited() bool {
 	}
 	for i := range t.cursors {
 		cur, f := &t.cursors[i], t.layout.widgets[i].feed
-		if cur.need == needNothing && cur.state == stateLive && f.newestEnd() <= cur.end && cur.end+f.refreshMs+f.delayMs <= newest {
+		if cur.need == needNothing && cur.state == wire.StateLive && f.newestEnd() <= cur.end && cur.end+f.refreshMs+f.delayMs <= newest {
 			return true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"pulseboard/internal/service"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // How many rejected events are named with their reason.
@@ -37,12 +38,12 @@ type problem struct {
 
 // verdicts gathers the faults of a request's events.
 type verdicts struct {
-	faults  []metric.IndexedFault
+	faults  []wire.IndexedFault
 	unknown []int // Indexes of events that were not acknowledged.
 }
 
 func (v *verdicts) reject(index int, f metric.Fault) {
-	v.faults = append(v.faults, metric.IndexedFault{Index: index, Fault: f})
+	v.faults = append(v.faults, wire.IndexedFault{Index: index, Fault: f})
 }
 
 // miss rejects the events of a record that Kafka did not acknowledge.
@@ -55,7 +56,7 @@ func (v *verdicts) miss(r *record) {
 
 // answer is that of a request of n events.
 func (v *verdicts) answer(n int) *answer {
-	slices.SortFunc(v.faults, func(a, b metric.IndexedFault) int { return a.Index - b.Index })
+	slices.SortFunc(v.faults, func(a, b wire.IndexedFault) int { return a.Index - b.Index })
 	indexes := make([]int, 0, len(v.faults))
 	a := &answer{Accepted: n - len(v.faults), Rejected: len(v.faults), Errors: []eventError{}}
 	for _, f := range v.faults {

@@ -5,7 +5,7 @@ import (
 	"hash/crc32"
 	"strconv"
 
-	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // traceHeader is the header of W3C Trace Context, as it came over HTTP.
@@ -44,7 +44,7 @@ func appendBatch(dst []byte, records []*record) []byte {
 
 func appendRecord(dst []byte, r *record, time, offset int64) []byte {
 	idLength := len(r.id) + 1 + digits(r.chunk)
-	headers, bytes := int64(1), headerBytes(metric.IDHeader, idLength)
+	headers, bytes := int64(1), headerBytes(wire.IDHeader, idLength)
 	if r.traceparent != "" {
 		headers, bytes = 2, bytes+headerBytes(traceHeader, len(r.traceparent))
 	}
@@ -56,7 +56,7 @@ func appendRecord(dst []byte, r *record, time, offset int64) []byte {
 	dst = append(binary.AppendVarint(dst, int64(len(r.metric))), r.metric...)
 	dst = append(binary.AppendVarint(dst, int64(len(r.value))), r.value...)
 	dst = binary.AppendVarint(dst, headers)
-	dst = append(binary.AppendVarint(dst, int64(len(metric.IDHeader))), metric.IDHeader...)
+	dst = append(binary.AppendVarint(dst, int64(len(wire.IDHeader))), wire.IDHeader...)
 	dst = append(append(binary.AppendVarint(dst, int64(idLength)), r.id...), '-')
 	dst = strconv.AppendInt(dst, int64(r.chunk), 10)
 	if r.traceparent != "" {

@@ -9,6 +9,7 @@ import (
 
 	"pulseboard/internal/auth"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // format is one way of sending events. A further one is a file with one of these,
@@ -50,7 +51,7 @@ func Usage() string {
 // incoming is a request of one format.
 type incoming interface {
 	// decode reads a body that is not empty. What it returns is valid until release.
-	decode(text []byte) (*metric.Batch, *refusal)
+	decode(text []byte) (*wire.Batch, *refusal)
 	// id is what the ids of the records begin with.
 	id(key string, text []byte) string
 	// release gives back what decode has used, before Kafka is waited for: requests

@@ -20,6 +20,7 @@ import (
 	"pulseboard/internal/httpapi"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 //go:embed openapi.yaml
@@ -118,7 +119,7 @@ func (s *Service) unreadable(err error, what string) *refusal {
 }
 
 // store brings the good events of batch to Kafka, and calls packed when they are in records.
-func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(faults bool), batch *metric.Batch, id string) (*outcome, *refusal) {
+func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(faults bool), batch *wire.Batch, id string) (*outcome, *refusal) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.Patience)
 	defer cancel()
 	v := &verdicts{faults: batch.Faults}

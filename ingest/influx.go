@@ -15,6 +15,7 @@ import (
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // influxFormat is the line protocol of InfluxDB, as Telegraf and the clients of
@@ -71,7 +72,7 @@ type influxRequest struct {
 	names []string // When there are faults.
 }
 
-func (r *influxRequest) decode(text []byte) (*metric.Batch, *refusal) {
+func (r *influxRequest) decode(text []byte) (*wire.Batch, *refusal) {
 	r.decoder = r.decoders.Get().(*influxDecoder)
 	batch, err := r.decoder.read(text, r.s.config.MaxEvents, r.perMs, r.ms)
 	if err != nil {
@@ -157,10 +158,10 @@ func influxAnswer(c *gin.Context, status int, message string, line int64) {
 	c.JSON(status, a)
 }
 
-// influxDecoder reads lines. Like metric.Decoder it remembers names and tags from one
+// influxDecoder reads lines. Like wire.Decoder it remembers names and tags from one
 // request to the next, since events have most of them in common.
 type influxDecoder struct {
-	batch metric.Batch
+	batch wire.Batch
 	names []string // Of the values, by index; "" for a line that is none.
 	timed bool     // Every line has a time.
 	line  int64    // Of the first syntax error, 0 = there is none.
@@ -195,7 +196,7 @@ const (
 func newInfluxDecoder() any { return new(influxDecoder) }
 
 func (d *influxDecoder) begin() {
-	d.batch = metric.Batch{Events: d.batch.Events[:0], Index: d.batch.Index[:0]}
+	d.batch = wire.Batch{Events: d.batch.Events[:0], Index: d.batch.Index[:0]}
 	d.names, d.timed, d.line = d.names[:0], true, 0
 	if d.known == nil || d.remembered > maxRemembered {
 		d.known, d.tags, d.remembered = map[string]influxName{}, map[string]influxTags{}, 0
@@ -203,13 +204,13 @@ func (d *influxDecoder) begin() {
 }
 
 // read turns each field of each line into an event. What it returns is valid until the next call.
-func (d *influxDecoder) read(text []byte, limit int, perMs, ms int64) (*metric.Batch, error) {
+func (d *influxDecoder) read(text []byte, limit int, perMs, ms int64) (*wire.Batch, error) {
 	d.begin()
 	lines := lineprotocol.NewDecoderWithBytes(text)
 	for lines.Next() {
 		events, faults, n := len(d.batch.Events), len(d.batch.Faults), d.batch.N
 		err := d.point(lines, limit, perMs, ms)
-		if errors.Is(err, metric.ErrTooMany) {
+		if errors.Is(err, wire.ErrTooMany) {
 			return nil, err
 		}
 		if err != nil {
@@ -219,7 +220,7 @@ func (d *influxDecoder) read(text []byte, limit int, perMs, ms int64) (*metric.B
 			d.broken(err)
 		}
 		if d.batch.N > limit {
-			return nil, metric.ErrTooMany
+			return nil, wire.ErrTooMany
 		}
 	}
 	return &d.batch, nil
@@ -238,12 +239,12 @@ func (d *influxDecoder) broken(err error) {
 }
 
 func (d *influxDecoder) fault(name string, f *metric.Fault) {
-	d.batch.Faults = append(d.batch.Faults, metric.IndexedFault{Index: d.batch.N, Fault: *f})
+	d.batch.Faults = append(d.batch.Faults, wire.IndexedFault{Index: d.batch.N, Fault: *f})
 	d.names = append(d.names, name)
 	d.batch.N++
 }
 
-// point reads a line; an error is one of its syntax, or metric.ErrTooMany.
+// point reads a line; an error is one of its syntax, or wire.ErrTooMany.
 func (d *influxDecoder) point(lines *lineprotocol.Decoder, limit int, perMs, ms int64) error {
 	measurement, err := lines.Measurement()
 	if err != nil {
@@ -267,7 +268,7 @@ func (d *influxDecoder) point(lines *lineprotocol.Decoder, limit int, perMs, ms 
 			return err
 		}
 		if d.batch.N > limit {
-			return metric.ErrTooMany // A single line may have millions.
+			return wire.ErrTooMany // A single line may have millions.
 		}
 	}
 	stamp, err := lines.TimeBytes()
@@ -287,9 +288,9 @@ func (d *influxDecoder) point(lines *lineprotocol.Decoder, limit int, perMs, ms 
 	}
 	// Faults come by index: those of this line's events go between those of its other values.
 	for _, i := range d.batch.Index[events:] {
-		d.batch.Faults = append(d.batch.Faults, metric.IndexedFault{Index: i, Fault: *fault})
+		d.batch.Faults = append(d.batch.Faults, wire.IndexedFault{Index: i, Fault: *fault})
 	}
-	slices.SortFunc(d.batch.Faults[faults:], func(a, b metric.IndexedFault) int { return a.Index - b.Index })
+	slices.SortFunc(d.batch.Faults[faults:], func(a, b wire.IndexedFault) int { return a.Index - b.Index })
 	d.batch.Events, d.batch.Index = d.batch.Events[:events], d.batch.Index[:events]
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // Whatever comes: each value gets one verdict, what is accepted is valid, and
@@ -22,7 +23,7 @@ func FuzzInflux(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d := newInfluxDecoder().(*influxDecoder)
 		b, err := d.read(text, 1000, 1_000_000, 1)
-		if errors.Is(err, metric.ErrTooMany) {
+		if errors.Is(err, wire.ErrTooMany) {
 			return
 		}
 		if len(b.Events)+len(b.Faults) != b.N || len(b.Index) != len(b.Events) || len(d.names) != b.N {

@@ -13,6 +13,7 @@ import (
 	"pulseboard/internal/httpapi"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 
 // jsonFormat is POST /ingest of protocol.md.
 func jsonFormat() *format {
-	decoders := &sync.Pool{New: func() any { return new(metric.Decoder) }}
+	decoders := &sync.Pool{New: func() any { return new(wire.Decoder) }}
 	return &format{
 		name: "json", paths: []string{"/ingest"}, schemes: []string{"Bearer"},
 		about: `JSON, an event, an array or {"events":[…]}, or NDJSON, an event a line (application/x-ndjson)`,
@@ -37,10 +38,10 @@ func jsonFormat() *format {
 
 type jsonRequest struct {
 	s        *Service
-	decoders *sync.Pool // Of *metric.Decoder.
+	decoders *sync.Pool // Of *wire.Decoder.
 	lines    bool
 	keyed    bool // The client can repeat it safely.
-	decoder  *metric.Decoder
+	decoder  *wire.Decoder
 }
 
 // jsonLines reports by the Content-Type whether a body is NDJSON.
@@ -58,8 +59,8 @@ func jsonLines(c *gin.Context) (lines bool, no *refusal) {
 	return lines, nil
 }
 
-func (r *jsonRequest) decode(text []byte) (batch *metric.Batch, no *refusal) {
-	r.decoder = r.decoders.Get().(*metric.Decoder)
+func (r *jsonRequest) decode(text []byte) (batch *wire.Batch, no *refusal) {
+	r.decoder = r.decoders.Get().(*wire.Decoder)
 	var err error
 	if r.lines {
 		batch, err = r.decoder.Lines(text, r.s.config.MaxEvents)
@@ -68,7 +69,7 @@ func (r *jsonRequest) decode(text []byte) (batch *metric.Batch, no *refusal) {
 	}
 	var fault *metric.Fault
 	switch {
-	case errors.Is(err, metric.ErrTooMany):
+	case errors.Is(err, wire.ErrTooMany):
 		return nil, r.s.tooMany()
 	case errors.As(err, &fault):
 		return nil, &refusal{status: http.StatusBadRequest, detail: "the body is not JSON: " + fault.Detail, fault: fault}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // Bounds of a record, of protocol.md, "Kafka".
@@ -50,7 +51,7 @@ func newPacker() any { return &packer{open: make(map[string]*record)} }
 // first event of each, and leaves out those whose time is out of bounds. Which
 // chunk an event is in depends on nothing but the body, so that the same request
 // has the same chunks again.
-func (p *packer) pack(batch *metric.Batch, l metric.Limits, arrival int64, reject func(int, metric.Fault)) []*record {
+func (p *packer) pack(batch *wire.Batch, l metric.Limits, arrival int64, reject func(int, metric.Fault)) []*record {
 	clear(p.open)
 	p.n = 0
 	var r *record
@@ -80,7 +81,7 @@ func (p *packer) pack(batch *metric.Batch, l metric.Limits, arrival int64, rejec
 	full := make([]*record, 0, p.n)
 	for _, r := range p.records[:p.n] {
 		if len(r.events) > 0 {
-			r.value = metric.EndRecord(r.value)
+			r.value = wire.EndRecord(r.value)
 			full = append(full, r)
 		}
 	}
@@ -93,7 +94,7 @@ func (p *packer) begin(name string) *record {
 	}
 	r := p.records[p.n]
 	*r = record{
-		metric: name, chunk: p.n, value: metric.BeginRecord(r.value[:0], name), events: r.events[:0],
+		metric: name, chunk: p.n, value: wire.BeginRecord(r.value[:0], name), events: r.events[:0],
 		bytes: len(`{"metric_name":"","events":[]}`) + len(name),
 	}
 	p.n++
@@ -123,7 +124,7 @@ func (p *packer) trim() {
 
 // eventBytes is at least what the event takes in a record.
 func eventBytes(e *metric.Event) int {
-	n := len(`{"value":,"tags":{},"event_time":},`) + metric.MaxValueText + 15
+	n := len(`{"value":,"tags":{},"event_time":},`) + wire.MaxValueText + 15
 	for i := range e.Tags {
 		n += len(`"":"",`) + len(e.Tags[i].Key) + 6*len(e.Tags[i].Value) // A control character takes six.
 	}

@@ -21,6 +21,7 @@ import (
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // Config is what the service needs. Zero values mean the defaults, except Kafka.
@@ -48,8 +49,8 @@ type Config struct {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	c.Topic = cmp.Or(c.Topic, metric.Topic)
-	c.DeadLetter = cmp.Or(c.DeadLetter, metric.DeadLetterTopic)
+	c.Topic = cmp.Or(c.Topic, wire.Topic)
+	c.DeadLetter = cmp.Or(c.DeadLetter, wire.DeadLetterTopic)
 	c.Partitions = cmp.Or(c.Partitions, 16)
 	c.Limits = cmp.Or(c.Limits, metric.DefaultLimits())
 	c.MaxBody = cmp.Or(c.MaxBody, 16<<20)

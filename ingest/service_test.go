@@ -27,6 +27,7 @@ import (
 	"pulseboard/ingest"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // node is an ingest service over HTTP with a Kafka broker of its own.
@@ -188,7 +189,7 @@ func (n *node) read(partition int, rec *kafka.Record) stored {
 			s.traceparent = string(h.Value)
 		}
 	}
-	batch, err := new(metric.Decoder).Record(value)
+	batch, err := new(wire.Decoder).Record(value)
 	if err != nil || len(batch.Faults) > 0 {
 		n.t.Fatalf("the record %s cannot be read: %v %v", value, err, batch.Faults)
 	}

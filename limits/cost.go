@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // Resource is what queries need.
@@ -143,7 +144,7 @@ func Sum(queries []Query) Amounts {
 func (q *Query) Cost() Amounts {
 	var a Amounts
 	a[Trees] = q.treeBytes(q.SpanSlices)
-	values := float64(min(q.Size.Groups, metric.MaxSeries))
+	values := float64(min(q.Size.Groups, wire.MaxSeries))
 	effort := float64(q.Size.Groups)
 	if q.Percentile {
 		effort *= sketchEffort

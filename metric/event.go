@@ -1,6 +1,10 @@
 package metric
 
-import "time"
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
 
 // Event is one measurement.
 type Event struct {
@@ -10,24 +14,27 @@ type Event struct {
 	Time   int64 // Event time, epoch ms. 0 = absent: the arrival time counts.
 }
 
-// The codes of faults, in protocol.md, "POST /ingest" and "Kafka".
+// The codes of faults, in docs/protocol.md, "POST /ingest" and "Kafka".
 const (
-	CodeMalformed         = "malformed"
-	CodeNameMissing       = "metric_name_missing"
-	CodeNameInvalid       = "metric_name_invalid"
-	CodeValueMissing      = "value_missing"
-	CodeValueNotFinite    = "value_not_finite"
-	CodeTagsInvalid       = "tags_invalid"
-	CodeTooManyTags       = "too_many_tags"
-	CodeEventTimeInvalid  = "event_time_invalid"
-	CodeFromTheFuture     = "from_the_future"
-	CodeTooLate           = "too_late"
-	CodeNotJSON           = "not_json"
-	CodeKeyMismatch       = "key_mismatch"
-	CodeNotAcknowledged   = "not_acknowledged"
-	earliestEventTimeMs   = 946_684_800_000     // 2000-01-01.
-	latestEventTimeMs     = 253_402_300_800_000 // The year 10000.
-	maxTimeTextCharacters = 64
+	CodeMalformed        = "malformed"
+	CodeNameMissing      = "metric_name_missing"
+	CodeNameInvalid      = "metric_name_invalid"
+	CodeValueMissing     = "value_missing"
+	CodeValueNotFinite   = "value_not_finite"
+	CodeTagsInvalid      = "tags_invalid"
+	CodeTooManyTags      = "too_many_tags"
+	CodeEventTimeInvalid = "event_time_invalid"
+	CodeFromTheFuture    = "from_the_future"
+	CodeTooLate          = "too_late"
+	CodeNotJSON          = "not_json"
+	CodeKeyMismatch      = "key_mismatch"
+	CodeNotAcknowledged  = "not_acknowledged"
+)
+
+// Event times lie in [EarliestTime, LatestTime), epoch ms.
+const (
+	EarliestTime = 946_684_800_000     // 2000-01-01.
+	LatestTime   = 253_402_300_800_000 // The year 10000.
 )
 
 // Fault says why an event cannot be counted.
@@ -59,4 +66,34 @@ func (l Limits) Check(eventTime, newest, latest int64) string {
 		return CodeTooLate
 	}
 	return ""
+}
+
+// CheckTags says what is wrong with tags that are sorted by key, as they come in
+// formats other than JSON; nil = nothing.
+func CheckTags(t Tags) *Fault {
+	for i := range t {
+		key, value := t[i].Key, t[i].Value
+		switch {
+		case !ValidTagKey(key):
+			return &Fault{CodeTagsInvalid, ValidateTagKey(key).Error()}
+		case i > 0 && t[i-1].Key == key:
+			return &Fault{CodeTagsInvalid, fmt.Sprintf("the tag %s is there twice", key)}
+		case !utf8.ValidString(value):
+			return &Fault{CodeTagsInvalid, fmt.Sprintf("the value of tag %s is not valid UTF-8", key)}
+		case len(value) > MaxTagValue:
+			return &Fault{CodeTagsInvalid, fmt.Sprintf("the value of tag %s has %d bytes; at most %d are allowed", key, len(value), MaxTagValue)}
+		}
+	}
+	if len(t) > MaxTags {
+		return &Fault{CodeTooManyTags, fmt.Sprintf("%d tags; at most %d are allowed", len(t), MaxTags)}
+	}
+	return nil
+}
+
+// TimeFault says what is wrong with an event time in epoch milliseconds by itself; nil = nothing.
+func TimeFault(ms int64) *Fault {
+	if ms < EarliestTime || ms >= LatestTime {
+		return &Fault{CodeEventTimeInvalid, fmt.Sprintf("the time %d ms since 1970 is not between the years 2000 and 10000: is the precision right?", ms)}
+	}
+	return nil
 }

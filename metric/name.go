@@ -2,7 +2,7 @@ package metric
 
 import "fmt"
 
-// Limits of names, tags and values (protocol.md, "POST /ingest").
+// Limits of names, tags and values (docs/protocol.md, "POST /ingest").
 const (
 	MaxName     = 200
 	MaxTags     = 16
@@ -15,13 +15,14 @@ func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 
 // ValidateName checks a metric name: 1–200 characters of [A-Za-z0-9_.:/-], first a letter or _.
 func ValidateName(name string) error {
-	if validName(name) {
+	if ValidName(name) {
 		return nil
 	}
 	return fmt.Errorf("metric_name %.220q must have 1 to %d characters of A-Z a-z 0-9 _ . : / - and begin with a letter or _", name, MaxName)
 }
 
-func validName[S string | []byte](name S) bool {
+// ValidName reports whether ValidateName finds nothing.
+func ValidName[S string | []byte](name S) bool {
 	if len(name) == 0 || len(name) > MaxName || !isLetter(name[0]) && name[0] != '_' {
 		return false
 	}
@@ -37,13 +38,14 @@ func validName[S string | []byte](name S) bool {
 
 // ValidateTagKey checks a tag's key: 1–64 characters of [A-Za-z0-9_.-].
 func ValidateTagKey(key string) error {
-	if validTagKey(key) {
+	if ValidTagKey(key) {
 		return nil
 	}
 	return fmt.Errorf("tag key %.80q must have 1 to %d characters of A-Z a-z 0-9 _ . -", key, MaxTagKey)
 }
 
-func validTagKey[S string | []byte](key S) bool {
+// ValidTagKey reports whether ValidateTagKey finds nothing.
+func ValidTagKey[S string | []byte](key S) bool {
 	if len(key) == 0 || len(key) > MaxTagKey {
 		return false
 	}

@@ -241,7 +241,7 @@ func parseKeyTerm(s string) (t Term, rest string, ok bool) {
 
 func cutWord(s string) (word, rest string) {
 	n := 0
-	for n < len(s) && validTagKey(s[n:n+1]) {
+	for n < len(s) && ValidTagKey(s[n:n+1]) {
 		n++
 	}
 	return s[:n], s[n:]

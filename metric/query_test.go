@@ -211,29 +211,3 @@ func TestTagsKeyKeepsDifferentTagsApart(t *testing.T) {
 		}
 	}
 }
-
-func TestResultGolden(t *testing.T) {
-	newest, value := int64(1763892059871), 12.5
-	r := metric.Result{
-		Key: "api.request.latency:avg:60s by (host)", WindowStart: 1763892000000, WindowEnd: 1763892060000, PrevEnd: 1763892059000,
-		Due: []int64{1000, 60000}, NewestEvent: &newest, Complete: true, Matched: 3, SeriesVersion: "8f3a",
-		Series: []metric.SeriesValue{{Tags: metric.NewTags(map[string]string{"host": "a"}), Value: &value, Count: 210}},
-	}
-	const golden = `{"key":"api.request.latency:avg:60s by (host)","window_start":1763892000000,"window_end":1763892060000,"prev_end":1763892059000,"due":[1000,60000],` +
-		`"newest_event":1763892059871,"complete":true,"matched":3,"series_version":"8f3a","series":[{"tags":{"host":"a"},"value":12.5,"count":210}],"truncated":0}`
-	b, err := r.Encode()
-	if err != nil || string(b) != golden {
-		t.Fatalf("encoded as\n%s, %v; want\n%s", b, err, golden)
-	}
-	back, err := metric.DecodeResult(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again, _ := back.Encode(); string(again) != golden {
-		t.Errorf("decoded and encoded again:\n%s", again)
-	}
-	waiting := metric.Result{Key: "m:sum:5s"}
-	if b, _ := waiting.Encode(); !strings.Contains(string(b), `"newest_event":null`) || !strings.Contains(string(b), `"series":[]`) {
-		t.Errorf("an empty result is %s", b)
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/pipeline/runners/prism"
+	"pulseboard/wire"
 )
 
 // until reads the catalogue until it is as wanted. It calls meanwhile before each look.
@@ -63,7 +64,7 @@ func TestCatalogueOfARun(t *testing.T) {
 			events = append(events, metric.Event{Metric: name, Value: float64(2 * i), Tags: tags, Time: now})
 		}
 		log.waiting[0] = append(log.waiting[0], kafka.Record{
-			Time: time.UnixMilli(now), Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(metric.AppendRecord(nil, name, events)),
+			Time: time.UnixMilli(now), Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(wire.AppendRecord(nil, name, events)),
 		})
 		log.write()
 	}

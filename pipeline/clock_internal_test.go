@@ -9,8 +9,8 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"pulseboard/internal/redisconn"
-	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // A start takes back what a clock has published that was ahead: what is of the future, and after a clock that
@@ -40,7 +40,7 @@ func TestAStartTakesBack(t *testing.T) {
 			stream := results.Stream{Key: "m:count:1s", RefreshMs: 1000}
 			for i := int64(-3); i <= 3; i++ {
 				end := now.UnixMilli() + 1000*i
-				r := &metric.Result{Key: stream.Key, WindowStart: end - 1000, WindowEnd: end, Due: []int64{1000}, Complete: true}
+				r := &wire.Result{Key: stream.Key, WindowStart: end - 1000, WindowEnd: end, Due: []int64{1000}, Complete: true}
 				if _, err := store.Publish(t.Context(), []results.Publication{{Result: r}}); err != nil {
 					t.Fatal(err)
 				}

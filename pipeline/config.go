@@ -13,6 +13,7 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/limits"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // Config holds every size of the job.
@@ -55,7 +56,7 @@ type Config struct {
 // Default returns the documented defaults.
 func Default() Config {
 	return Config{
-		Topic: metric.Topic, DeadLetters: metric.DeadLetterTopic,
+		Topic: wire.Topic, DeadLetters: wire.DeadLetterTopic,
 		Slice: time.Second, Bound: 200 * time.Millisecond, Lateness: time.Minute, Skew: 2 * time.Second,
 		Dedupe: 2 * time.Minute, Align: 10 * time.Second, MaxWindow: time.Hour, KeyGroups: DefaultKeyGroups,
 		Holder: rand.Text(), SeriesPerMetric: 20_000, StateBytes: 2 << 30, BudgetShare: limits.DefaultShare,

@@ -17,6 +17,7 @@ import (
 	"pulseboard/metric"
 	"pulseboard/pipeline"
 	"pulseboard/pipeline/runners/prism"
+	"pulseboard/wire"
 )
 
 // Malformed records stop nothing: they go to the dead-letter topic with their
@@ -49,7 +50,7 @@ func TestBadRecordsBecomeDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := history(t, redis.Addr(), q.Key(), 1000)
-	i := slices.IndexFunc(h, func(r *metric.Result) bool { return r.WindowEnd == at+1000 })
+	i := slices.IndexFunc(h, func(r *wire.Result) bool { return r.WindowEnd == at+1000 })
 	if i < 0 || len(h[i].Series) != 1 || *h[i].Series[0].Value != 1+2+4+64 {
 		for _, r := range h {
 			b, err := r.Encode()

@@ -21,6 +21,7 @@ import (
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/transforms"
+	"pulseboard/wire"
 )
 
 // logged is one event as it lies on the topic; the oracle needs no more.
@@ -72,7 +73,7 @@ func (l *topicLog) add(name string, recordTime int64, ages ...int64) {
 		l.events = append(l.events, logged{name, e.Time, e.Value, l.newest[p] - testBound})
 	}
 	l.waiting[p] = append(l.waiting[p], kafka.Record{
-		Time: time.UnixMilli(recordTime), Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(metric.AppendRecord(nil, name, events)),
+		Time: time.UnixMilli(recordTime), Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(wire.AppendRecord(nil, name, events)),
 	})
 }
 
@@ -132,7 +133,7 @@ func publishQueries(t *testing.T, redisAddr string, refreshMs int64, qs ...metri
 	return store
 }
 
-func history(t *testing.T, redisAddr, key string, refreshMs int64) []*metric.Result {
+func history(t *testing.T, redisAddr, key string, refreshMs int64) []*wire.Result {
 	t.Helper()
 	store, err := results.Open(t.Context(), redisconn.At(redisAddr))
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/transforms"
+	"pulseboard/wire"
 )
 
 type noTimers struct{}
@@ -68,7 +69,7 @@ func (g *governed) publish(end int64, windows ...int) {
 	g.t.Helper()
 	var pubs []results.Publication
 	for _, w := range windows {
-		pubs = append(pubs, results.Publication{Result: &metric.Result{Key: windowKey(w), WindowStart: end - int64(w)*1000, WindowEnd: end, Due: []int64{1000}, Series: []metric.SeriesValue{}}})
+		pubs = append(pubs, results.Publication{Result: &wire.Result{Key: windowKey(w), WindowStart: end - int64(w)*1000, WindowEnd: end, Due: []int64{1000}, Series: []wire.SeriesValue{}}})
 	}
 	if _, err := g.results.Publish(g.t.Context(), pubs); err != nil {
 		g.t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"pulseboard/pipeline/runners/direct"
 	"pulseboard/pipeline/runners/prism"
 	"pulseboard/textbook"
+	"pulseboard/wire"
 )
 
 // referenceCase is the topic of exactCase, and queries whose delay is longer than
@@ -47,7 +48,7 @@ func referenceCase(t *testing.T) (*exactCase, []metric.Query) {
 // values of one run, by key, window end and tags.
 type values map[string]float64
 
-func (v values) take(r *metric.Result) {
+func (v values) take(r *wire.Result) {
 	for _, s := range r.Series {
 		if s.Count == 0 {
 			continue // The textbook form has no result where there are no events.
@@ -108,7 +109,7 @@ func TestFastPathEqualsTextbookForm(t *testing.T) {
 		}
 		got := values{}
 		for dec := json.NewDecoder(&out); dec.More(); {
-			r := new(metric.Result)
+			r := new(wire.Result)
 			if err := dec.Decode(r); err != nil {
 				t.Fatal(err)
 			}
@@ -148,8 +149,8 @@ func TestReferenceToRedis(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- textbook.Run(ctx, c) }()
-	var h []*metric.Result
-	whole := func() (rs []*metric.Result) {
+	var h []*wire.Result
+	whole := func() (rs []*wire.Result) {
 		for _, r := range h {
 			if r.Complete {
 				rs = append(rs, r)

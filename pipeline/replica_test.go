@@ -15,6 +15,7 @@ import (
 	"pulseboard/metric"
 	"pulseboard/pipeline/runners/prism"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // A replica that lags by some seconds takes the place of its master within a moment: its
@@ -32,7 +33,7 @@ func TestALaggingReplicaIsPromoted(t *testing.T) {
 	send := func() {
 		now := time.Now().UnixMilli()
 		sent[now/1000]++
-		log.waiting[0] = append(log.waiting[0], kafka.Record{Time: time.UnixMilli(now), Key: kafka.NewBytes([]byte("m")), Value: kafka.NewBytes(metric.AppendRecord(nil, "m", []metric.Event{{Metric: "m", Value: 1, Time: now}}))})
+		log.waiting[0] = append(log.waiting[0], kafka.Record{Time: time.UnixMilli(now), Key: kafka.NewBytes([]byte("m")), Value: kafka.NewBytes(wire.AppendRecord(nil, "m", []metric.Event{{Metric: "m", Value: 1, Time: now}}))})
 		log.write()
 	}
 	c := testConfig(t, kafkaAddr, door.Addr())
@@ -54,7 +55,7 @@ func TestALaggingReplicaIsPromoted(t *testing.T) {
 		return s
 	}
 	before, after := open(master), open(replica)
-	history := func(s *results.Store, q metric.Query) []*metric.Result {
+	history := func(s *results.Store, q metric.Query) []*wire.Result {
 		rs, err := s.History(t.Context(), q.Key(), 1000, 0, 600)
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"pulseboard/pipeline"
 	"pulseboard/registry"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // An end that was announced for a refresh interval which nobody wants any more
@@ -33,7 +34,7 @@ func TestResumeKnowsIntervalsOfThePast(t *testing.T) {
 	defer store.Close() //nolint:errcheck // It was only used for this.
 	publish := func(key string, end, due int64) {
 		t.Helper()
-		r := &metric.Result{Key: key, WindowStart: end - 2000, WindowEnd: end, Due: []int64{due}, Complete: true}
+		r := &wire.Result{Key: key, WindowStart: end - 2000, WindowEnd: end, Due: []int64{due}, Complete: true}
 		if _, err := store.Publish(t.Context(), []results.Publication{{Result: r, Announce: true}}); err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +86,7 @@ func TestResumeFromWhereAHistoryLacksSomething(t *testing.T) {
 			}
 			defer store.Close() //nolint:errcheck // It was only used for this.
 			for refresh, before := range c.tips {
-				r := &metric.Result{Key: q.Key(), WindowStart: newest - before - 2000, WindowEnd: newest - before, Due: []int64{refresh}, Complete: true}
+				r := &wire.Result{Key: q.Key(), WindowStart: newest - before - 2000, WindowEnd: newest - before, Due: []int64{refresh}, Complete: true}
 				if _, err := store.Publish(t.Context(), []results.Publication{{Result: r}}); err != nil {
 					t.Fatal(err)
 				}

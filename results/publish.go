@@ -9,14 +9,14 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // Publication is a result on its way to Redis. Result.Due names the histories
 // that it belongs to. Without Announce it goes into them only: a window end
 // that was filled in later.
 type Publication struct {
-	Result   *metric.Result
+	Result   *wire.Result
 	Announce bool
 }
 

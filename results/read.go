@@ -9,7 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // Stream names one history: a metric key at one refresh interval.
@@ -22,7 +22,7 @@ type Stream struct {
 // window end is after a given one, epoch ms, oldest first: the newest limit of
 // them when there are more. Entries that cannot be read are left out, so that
 // one bad entry does not hide the others.
-func (s *Store) History(ctx context.Context, key string, refreshMs, after int64, limit int) ([]*metric.Result, error) {
+func (s *Store) History(ctx context.Context, key string, refreshMs, after int64, limit int) ([]*wire.Result, error) {
 	from := "-"
 	if after > 0 {
 		from = "(" + strconv.FormatInt(after, 10) + "-0"
@@ -31,10 +31,10 @@ func (s *Store) History(ctx context.Context, key string, refreshMs, after int64,
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the history of %q: %w", key, err)
 	}
-	out := make([]*metric.Result, 0, len(entries))
+	out := make([]*wire.Result, 0, len(entries))
 	for _, e := range slices.Backward(entries) {
 		text, _ := e.Values["r"].(string)
-		if r, err := metric.DecodeResult(text); err == nil {
+		if r, err := wire.DecodeResult(text); err == nil {
 			out = append(out, r)
 		}
 	}
@@ -43,7 +43,7 @@ func (s *Store) History(ctx context.Context, key string, refreshMs, after int64,
 
 // Latest returns the newest result of a metric key at one refresh interval,
 // nil when there is none.
-func (s *Store) Latest(ctx context.Context, key string, refreshMs int64) (*metric.Result, error) {
+func (s *Store) Latest(ctx context.Context, key string, refreshMs int64) (*wire.Result, error) {
 	rs, err := s.History(ctx, key, refreshMs, 0, 1)
 	if err != nil || len(rs) == 0 {
 		return nil, err
@@ -83,7 +83,7 @@ type Tip struct {
 
 // Complete reports whether the result says that it is.
 func (t Tip) Complete() bool {
-	r, err := metric.DecodeResult(t.text)
+	r, err := wire.DecodeResult(t.text)
 	return err == nil && r.Complete
 }
 

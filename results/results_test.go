@@ -11,8 +11,8 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"pulseboard/internal/redisconn"
-	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 const key = `m:sum:5s {host="a b"} by (x)`
@@ -28,7 +28,7 @@ func open(t *testing.T, addr string) *results.Store {
 }
 
 func publication(key string, end int64, announce bool, due ...int64) results.Publication {
-	return results.Publication{Announce: announce, Result: &metric.Result{Key: key, WindowStart: end - 5000, WindowEnd: end, Due: due, Complete: true}}
+	return results.Publication{Announce: announce, Result: &wire.Result{Key: key, WindowStart: end - 5000, WindowEnd: end, Due: due, Complete: true}}
 }
 
 func ends(t *testing.T, s *results.Store, key string, refresh, after int64, limit int) []int64 {
@@ -168,7 +168,7 @@ func TestSubscriber(t *testing.T) {
 	s := open(t, redis.Addr())
 	box := &inbox{ends: map[string][]int64{}, changed: make(chan struct{}, 1)}
 	sub := s.Subscribe(t.Context(), func(key, payload string) {
-		r, err := metric.DecodeResult(payload)
+		r, err := wire.DecodeResult(payload)
 		if err != nil {
 			t.Error(err)
 			return

@@ -15,6 +15,7 @@ import (
 	"pulseboard/catalog"
 	"pulseboard/metric"
 	"pulseboard/transforms"
+	"pulseboard/wire"
 )
 
 // cataloguer publishes which metrics the key groups of this process hold, in a
@@ -355,7 +356,7 @@ func (*cataloguer) encode(h *heldMetric, now time.Time, room int64) (text []byte
 func entryOf(s *aggregate.Summary, now time.Time) catalog.Entry {
 	e := catalog.Entry{
 		Metric: s.Metric, Series: s.Series, Overflow: s.Overflow, MoreTags: s.MoreTags, Tags: make([]catalog.Tag, 0, len(s.Tags)),
-		LastEvent: s.NewestEvent, LastMean: metric.Finite(s.LastMean), LastMinute: s.LastMinute, Updated: now.UnixMilli(),
+		LastEvent: s.NewestEvent, LastMean: wire.Finite(s.LastMean), LastMinute: s.LastMinute, Updated: now.UnixMilli(),
 	}
 	for _, t := range s.Tags {
 		e.Tags = append(e.Tags, catalog.Tag(t))

@@ -15,9 +15,9 @@ import (
 
 	"pulseboard/e2e/testenv"
 	"pulseboard/internal/redisconn"
-	"pulseboard/metric"
 	"pulseboard/results"
 	"pulseboard/transforms"
+	"pulseboard/wire"
 )
 
 // stage is a publisher whose results come from the test, and a Redis of which
@@ -73,8 +73,8 @@ func (s *stage) count(cmd string) int {
 	return s.sent[cmd]
 }
 
-func result(key string, end int64) *metric.Result {
-	return &metric.Result{Key: key, WindowStart: end - 1000, WindowEnd: end, PrevEnd: end - 1000, Due: []int64{1000}, Complete: true, Series: []metric.SeriesValue{}}
+func result(key string, end int64) *wire.Result {
+	return &wire.Result{Key: key, WindowStart: end - 1000, WindowEnd: end, PrevEnd: end - 1000, Due: []int64{1000}, Complete: true, Series: []wire.SeriesValue{}}
 }
 
 func (s *stage) live(end int64, keys ...string) {
@@ -198,7 +198,7 @@ func TestPauses(t *testing.T) {
 		t.Errorf("a slow Redis gets steps of %d", n)
 	}
 	wide := result("a:sum:1s by (x)", 1000)
-	wide.Series = make([]metric.SeriesValue, 5000)
+	wide.Series = make([]wire.SeriesValue, 5000)
 	for i := range pubs {
 		pubs[i].Result = wide
 	}

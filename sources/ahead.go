@@ -8,6 +8,7 @@ import (
 
 	"pulseboard/internal/clock"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // ahead is what a partition holds of records that are fetched and not emitted,
@@ -24,7 +25,7 @@ const (
 	eventSize  = int64(unsafe.Sizeof(metric.Event{})) + 16 // And its index.
 )
 
-func (h *ahead) put(a *answer, d *metric.Decoder, seen *seenIDs) {
+func (h *ahead) put(a *answer, d *wire.Decoder, seen *seenIDs) {
 	h.answers.Add(1)
 	h.bytes.Add(a.bytes)
 	h.texts.Store(d.Remembered())
@@ -46,8 +47,8 @@ const (
 	leastTexts, mostTexts int64 = 256 << 10, 4 << 20
 )
 
-func (r *reader) decoder() *metric.Decoder {
-	d := new(metric.Decoder)
+func (r *reader) decoder() *wire.Decoder {
+	d := new(wire.Decoder)
 	if r.options.ReadBytes > 0 {
 		d.MaxRemembered = min(max(r.options.ReadBytes/textsShare/usualPartitions, leastTexts), mostTexts)
 	}

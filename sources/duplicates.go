@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pulseboard/internal/clock"
-	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // recordID is 128 bits of hash of a header id: two different ids are taken for
@@ -27,7 +27,7 @@ func idOf(rec *kgo.Record) (id recordID, ok bool) {
 		return id, false
 	}
 	for i := range rec.Headers {
-		if h := &rec.Headers[i]; h.Key == metric.IDHeader && len(h.Value) > 0 {
+		if h := &rec.Headers[i]; h.Key == wire.IDHeader && len(h.Value) > 0 {
 			return recordID{maphash.Bytes(idSeeds[0], h.Value), maphash.Bytes(idSeeds[1], h.Value)}, true
 		}
 	}

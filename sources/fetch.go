@@ -12,6 +12,7 @@ import (
 
 	"pulseboard/internal/clock"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // answer is what an answer to a fetch, or a part of it, says of a partition.
@@ -42,7 +43,7 @@ type cursor struct {
 	stretch   stretch // The last one that was ahead.
 	topic     [16]byte
 	epoch     int32            // Of the leader that took the record before offset; -1 = not known.
-	decoder   *metric.Decoder  // It knows the tags of a partition after a while.
+	decoder   *wire.Decoder    // It knows the tags of a partition after a while.
 	open      map[int64]*begun // Transactions without a marker yet, by the id of their producer.
 	complete  bool             // open has all: also those that began before the read did.
 	back      int64            // While it is not: where to look for those, see Offset.From; -1 = not known.

@@ -14,6 +14,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // Options say what to read and how. All of it is serialised into the pipeline.
@@ -81,7 +82,7 @@ type Record struct {
 	Key          []byte
 	Value        []byte // Kept only where a fault needs it.
 	Events       []metric.Event
-	Faults       []metric.IndexedFault
+	Faults       []wire.IndexedFault
 	Unreadable   metric.Fault // Why the whole value could not be read; no Code when it could.
 
 	id     recordID

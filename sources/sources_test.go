@@ -13,7 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
 
 	"pulseboard/internal/kafkaconn"
-	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 func TestPositionCodec(t *testing.T) {
@@ -235,7 +235,7 @@ func TestReadingAheadIsBounded(t *testing.T) {
 		r.ahead.Store(int32(0), &full)
 		r.ahead.Store(int32(1), &empty)
 		a := answer{bytes: 2000}
-		full.put(&a, new(metric.Decoder), nil)
+		full.put(&a, new(wire.Decoder), nil)
 		if !r.room(ctx, &empty) {
 			t.Error("a partition that holds nothing may not fetch")
 		}
@@ -250,7 +250,7 @@ func TestReadingAheadIsBounded(t *testing.T) {
 		if !let.Load() {
 			t.Error("a partition waits though there is room")
 		}
-		full.put(&a, new(metric.Decoder), nil)
+		full.put(&a, new(wire.Decoder), nil)
 		cancel()
 		if r.room(ctx, &full) {
 			t.Error("the end of the reader is not seen")

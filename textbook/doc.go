@@ -16,7 +16,7 @@
 //	  │ ParDo(partFn), GroupByKey          the groups of a query come together
 //	  │ ParDo(resultFn)                    extracts the aggregation
 //	  ▼
-//	PCollection<metric.Result>
+//	PCollection<wire.Result>
 //	  │ WriteOrdered                       in the order of the windows' ends
 //	  ▼
 //	Redis or JSON lines

@@ -10,8 +10,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
-	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // WriteOrderedFn hands results to the Ordered of its run when the bundle ends.
@@ -25,7 +25,7 @@ func init() {
 	beam.RegisterDoFn(&WriteOrderedFn{})
 }
 
-// WriteOrdered ends PCollection<metric.Result>. See OpenOrdered.
+// WriteOrdered ends PCollection<wire.Result>. See OpenOrdered.
 func WriteOrdered(s beam.Scope, run string, evaluations beam.PCollection) {
 	beam.ParDo0(s.Scope("WriteOrdered"), &WriteOrderedFn{Run: run}, evaluations)
 }
@@ -34,7 +34,7 @@ func WriteOrdered(s beam.Scope, run string, evaluations beam.PCollection) {
 func (f *WriteOrderedFn) StartBundle(context.Context) { f.results = nil }
 
 // ProcessElement keeps results until the bundle ends.
-func (f *WriteOrderedFn) ProcessElement(_ context.Context, r metric.Result) error {
+func (f *WriteOrderedFn) ProcessElement(_ context.Context, r wire.Result) error {
 	f.results = append(f.results, results.Publication{Result: &r, Announce: true})
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"pulseboard/aggregate"
 	"pulseboard/metric"
 	"pulseboard/sources"
+	"pulseboard/wire"
 )
 
 // Options are serialised into the pipeline.
@@ -30,7 +31,7 @@ type Options struct {
 	Prefix   string
 }
 
-// Compute computes queries in the textbook form: PCollection<metric.Result> of
+// Compute computes queries in the textbook form: PCollection<wire.Result> of
 // PCollection<*sources.Batch>, one result per query and window that has events.
 func Compute(s beam.Scope, o Options, batches beam.PCollection) (beam.PCollection, error) {
 	s = s.Scope("Compute")
@@ -59,7 +60,7 @@ func Compute(s beam.Scope, o Options, batches beam.PCollection) (beam.PCollectio
 		accs := SlidingAccumulators(s, timed, length, period)
 		// PCollection<KV<string, Part>>: the key is the query's.
 		parts := beam.ParDo(s, &partFn{}, accs)
-		// PCollection<metric.Result>
+		// PCollection<wire.Result>
 		made := beam.ParDo(s, &resultFn{Options: o, ShiftMs: shift}, beam.GroupByKey(s, parts))
 		all = append(all, beam.WindowInto(s, window.NewGlobalWindows(), made))
 	}
@@ -158,7 +159,7 @@ func init() {
 	beam.RegisterDoFn(&resultFn{})
 	register.Function1x2(encodeResult)
 	register.Function1x2(decodeResult)
-	beam.RegisterCoder(reflect.TypeFor[metric.Result](), encodeResult, decodeResult)
+	beam.RegisterCoder(reflect.TypeFor[wire.Result](), encodeResult, decodeResult)
 }
 
 var errPart = errors.New("cannot read a part: truncated")
@@ -178,12 +179,12 @@ func decodePart(b []byte) (Part, error) {
 	return Part{string(b[:n]), a}, err
 }
 
-func encodeResult(r metric.Result) ([]byte, error) { return r.Encode() }
+func encodeResult(r wire.Result) ([]byte, error) { return r.Encode() }
 
-func decodeResult(b []byte) (metric.Result, error) {
-	r, err := metric.DecodeResult(b)
+func decodeResult(b []byte) (wire.Result, error) {
+	r, err := wire.DecodeResult(b)
 	if err != nil {
-		return metric.Result{}, err
+		return wire.Result{}, err
 	}
 	return *r, nil
 }
@@ -203,7 +204,7 @@ type resultFn struct {
 }
 
 // ProcessElement is called by the SDK.
-func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) bool, emit func(metric.Result)) {
+func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) bool, emit func(wire.Result)) {
 	end := int64(w.(window.IntervalWindow).End) - f.ShiftMs
 	if end <= f.Options.FromMs || f.Options.ToMs > 0 && end > f.Options.ToMs {
 		return
@@ -218,7 +219,7 @@ func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) b
 		values.add(p)
 	}
 	start := end - int64(m.WindowSeconds)*1000
-	r := metric.Result{
+	r := wire.Result{
 		Key: f.Options.Prefix + key, WindowStart: start, WindowEnd: end, PrevEnd: end - f.Options.PeriodMs, Due: []int64{f.Options.PeriodMs},
 		NewestEvent: &values.newest, Complete: start >= f.Options.SinceMs, Matched: len(values.groups),
 	}

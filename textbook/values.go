@@ -11,6 +11,7 @@ import (
 
 	"pulseboard/aggregate"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // extractor returns what computes a valid aggregation, and what that needs.
@@ -33,9 +34,9 @@ func (w *windowValues) add(p Part) {
 	w.newest = max(w.newest, p.Acc.Acc.Newest)
 }
 
-// series returns the values in the order of the groups' tags, at most metric.MaxSeries: those with the highest
+// series returns the values in the order of the groups' tags, at most wire.MaxSeries: those with the highest
 // values. truncated is how many were left out; the version changes when the list of series does.
-func (w *windowValues) series(a metric.Aggregation) (values []metric.SeriesValue, truncated int, version string) {
+func (w *windowValues) series(a metric.Aggregation) (values []wire.SeriesValue, truncated int, version string) {
 	extract, _ := extractor(a)
 	value := func(p Part) float64 {
 		if x, ok := extract(&p.Acc.Acc); ok {
@@ -44,9 +45,9 @@ func (w *windowValues) series(a metric.Aggregation) (values []metric.SeriesValue
 		return math.NaN()
 	}
 	byTags := func(a, b Part) int { return strings.Compare(a.Group, b.Group) }
-	if truncated = max(0, len(w.groups)-metric.MaxSeries); truncated > 0 {
+	if truncated = max(0, len(w.groups)-wire.MaxSeries); truncated > 0 {
 		slices.SortFunc(w.groups, func(a, b Part) int { return cmp.Or(cmp.Compare(value(b), value(a)), byTags(a, b)) })
-		w.groups = w.groups[:metric.MaxSeries]
+		w.groups = w.groups[:wire.MaxSeries]
 	}
 	slices.SortFunc(w.groups, byTags)
 	names := fnv.New64a()
@@ -55,7 +56,7 @@ func (w *windowValues) series(a metric.Aggregation) (values []metric.SeriesValue
 		if tags == nil {
 			tags = metric.Tags{}
 		}
-		values = append(values, metric.SeriesValue{Tags: tags, Value: metric.Finite(value(p)), Count: p.Acc.Acc.Count})
+		values = append(values, wire.SeriesValue{Tags: tags, Value: wire.Finite(value(p)), Count: p.Acc.Acc.Count})
 		_, _ = fmt.Fprintf(names, "%d:%s", len(p.Group), p.Group) // A hash takes everything.
 	}
 	return values, truncated, strconv.FormatUint(names.Sum64(), 36)

@@ -14,6 +14,7 @@ import (
 	"pulseboard/metric"
 	"pulseboard/results"
 	"pulseboard/sources"
+	"pulseboard/wire"
 )
 
 // keyGroup is the working form of one key group: the slices of its series, and
@@ -152,7 +153,7 @@ type batch struct {
 	newest       map[string]int // Where the newest result of each key stands.
 }
 
-func (b *batch) add(r *metric.Result) {
+func (b *batch) add(r *wire.Result) {
 	b.newest[r.Key] = len(b.publications)
 	b.publications = append(b.publications, results.Publication{Result: r})
 }
@@ -268,11 +269,11 @@ func (k *keyGroup) covers(q *query, start int64) bool {
 	return (k.since == 0 || start >= k.since) && floorDiv(start, k.options.SliceMs) >= k.store.Horizon(q.metric)
 }
 
-func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *windowValues, matched int) *metric.Result {
+func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *windowValues, matched int) *wire.Result {
 	start := end - q.windowMs
-	r := &metric.Result{
+	r := &wire.Result{
 		Key: q.key, WindowStart: start, WindowEnd: end, PrevEnd: p.last, Due: due,
-		Complete: k.covers(q, start) && !w.lacking, Matched: matched, Series: []metric.SeriesValue{},
+		Complete: k.covers(q, start) && !w.lacking, Matched: matched, Series: []wire.SeriesValue{},
 	}
 	if matched > 0 && len(w.values) == 0 && !q.grouped {
 		w.add(q, "", new(aggregate.Acc)) // Its series was forgotten; the sum of nothing is still 0.
@@ -285,9 +286,9 @@ func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *wind
 	p.name(w.values)
 	r.SeriesVersion = p.version
 	for i, v := range w.values {
-		s := metric.SeriesValue{Tags: p.tags[i], Count: v.count}
+		s := wire.SeriesValue{Tags: p.tags[i], Count: v.count}
 		if v.ok {
-			s.Value = metric.Finite(v.x)
+			s.Value = wire.Finite(v.x)
 		}
 		r.Series = append(r.Series, s)
 	}

@@ -11,6 +11,7 @@ import (
 	"pulseboard/aggregate"
 	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // host is one key group with one slice of pipeline time a second, and what it published.
@@ -234,18 +235,18 @@ func TestFilter(t *testing.T) {
 func TestTopN(t *testing.T) {
 	h := newHost(t, Demand{metric.Query{Metric: "m", Aggregation: metric.Max, WindowSeconds: 1, GroupBy: []string{"host"}}, []int64{1000}})
 	var events []string
-	for i := range metric.MaxSeries + 3 {
+	for i := range wire.MaxSeries + 3 {
 		events = append(events, fmt.Sprintf("0=%d host%03d", 1000-i, i))
 	}
 	h.slice(append(events, "0=5000 zz")...)
 	r := h.pubs[0].Result
-	if len(r.Series) != metric.MaxSeries || r.Truncated != 4 || r.Matched != metric.MaxSeries+4 {
+	if len(r.Series) != wire.MaxSeries || r.Truncated != 4 || r.Matched != wire.MaxSeries+4 {
 		t.Fatalf("%d series, %d truncated, %d matched", len(r.Series), r.Truncated, r.Matched)
 	}
 	if first, last := r.Series[0], r.Series[len(r.Series)-1]; *first.Value != 1000 || *last.Value != 5000 {
 		t.Errorf("kept %v to %v, want the highest, in the order of the tags", *first.Value, *last.Value)
 	}
-	if !slices.IsSortedFunc(r.Series, func(a, b metric.SeriesValue) int { return a.Tags.Compare(b.Tags) }) {
+	if !slices.IsSortedFunc(r.Series, func(a, b wire.SeriesValue) int { return a.Tags.Compare(b.Tags) }) {
 		t.Error("not in the order of the tags")
 	}
 }
@@ -325,7 +326,7 @@ func askedForLater(t *testing.T, a metric.Aggregation, needs aggregate.Needs, wa
 	}
 	h.k.add(h.at, p)
 	h.advance()
-	got := map[int64]*metric.Result{}
+	got := map[int64]*wire.Result{}
 	for _, pub := range h.pubs {
 		got[pub.Result.WindowEnd/1000] = pub.Result
 	}

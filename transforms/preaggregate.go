@@ -13,6 +13,7 @@ import (
 	"pulseboard/aggregate"
 	"pulseboard/metric"
 	"pulseboard/sources"
+	"pulseboard/wire"
 )
 
 // PreAggregateFn decides about each event and adds the good ones to a table per
@@ -170,7 +171,7 @@ func (f *PreAggregateFn) bury(rec *sources.Record, l DeadLetter) {
 
 func (f *PreAggregateFn) buryEvent(rec *sources.Record, e *metric.Event, code, detail string) {
 	f.bury(rec, DeadLetter{
-		Key: rec.Key, Value: metric.AppendRecord(nil, e.Metric, []metric.Event{*e}),
+		Key: rec.Key, Value: wire.AppendRecord(nil, e.Metric, []metric.Event{*e}),
 		Code: code, Detail: detail, Partition: rec.Partition, Offset: rec.Offset,
 	})
 }

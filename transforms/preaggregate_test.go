@@ -10,6 +10,7 @@ import (
 
 	"pulseboard/metric"
 	"pulseboard/sources"
+	"pulseboard/wire"
 )
 
 // Of an event that is ahead of what a start has read, nobody knows whether it was so when it came: it is
@@ -31,7 +32,7 @@ func TestAheadOfWhatAStartHasRead(t *testing.T) {
 			slicesOf = append(slicesOf, slice)
 		}
 	}, func(l DeadLetter) {
-		b, err := new(metric.Decoder).Record(l.Value)
+		b, err := new(wire.Decoder).Record(l.Value)
 		if err != nil || l.Code != metric.CodeFromTheFuture {
 			t.Errorf("%+v: %v", l, err)
 			return

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"pulseboard/aggregate"
-	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // windowValues is the values of one window of one query, by group.
@@ -26,7 +26,7 @@ type groupValue struct {
 }
 
 // How many values are kept, as a multiple of those that leave, before the lowest are left out.
-const pruneAt = 4 * metric.MaxSeries
+const pruneAt = 4 * wire.MaxSeries
 
 // add extracts the value of one group.
 func (w *windowValues) add(q *query, group string, a *aggregate.Acc) {
@@ -47,7 +47,7 @@ func (w *windowValues) add(q *query, group string, a *aggregate.Acc) {
 
 // prune keeps the groups with the highest values, absent ones last, ties by tags.
 func (w *windowValues) prune() {
-	extra := len(w.values) - metric.MaxSeries
+	extra := len(w.values) - wire.MaxSeries
 	if extra <= 0 {
 		return
 	}
@@ -62,7 +62,7 @@ func (w *windowValues) prune() {
 		}
 		return strings.Compare(a.group, b.group)
 	})
-	w.values = w.values[:metric.MaxSeries]
+	w.values = w.values[:wire.MaxSeries]
 	w.truncated += extra
 }
 

@@ -25,6 +25,7 @@ import (
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 const about = `
@@ -113,7 +114,7 @@ func (b *bench) ask(ctx context.Context) error {
 			}
 			entries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{refresh}}
 			b.queries = append(b.queries, q)
-			before = append(before, results.Publication{Result: &metric.Result{
+			before = append(before, results.Publication{Result: &wire.Result{
 				Key: q.Key(), WindowStart: b.begin - int64(window)*1000, WindowEnd: b.begin, Due: []int64{refresh}, Complete: true,
 			}})
 		}
@@ -152,7 +153,7 @@ func (b *bench) fill(ctx context.Context) error {
 				}
 				total += len(events)
 				records = append(records, kafka.Record{
-					Time: time.UnixMilli(t), Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(metric.AppendRecord(nil, name, events)),
+					Time: time.UnixMilli(t), Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(wire.AppendRecord(nil, name, events)),
 					Headers: []kafka.Header{{Key: "id", Value: fmt.Appendf(nil, "%d-%d-%d", at, m, first)}},
 				})
 			}

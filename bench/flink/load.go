@@ -14,6 +14,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // load writes records to Kafka in an open loop: record k is due at begin + k ×
@@ -78,7 +79,7 @@ func (o *options) templates(m int) []template {
 			host := "h" + strconv.Itoa((n*o.batch+i)%o.series)
 			events[i] = metric.Event{Value: float64(v), Time: timePlace, Tags: metric.NewTags(map[string]string{"host": host, "region": "eu"})}
 		}
-		out[n].json = metric.AppendRecord(nil, metricName(m), events)
+		out[n].json = wire.AppendRecord(nil, metricName(m), events)
 		if o.fresh {
 			// Nine digits would be written with an exponent.
 			out[n].json = bytes.ReplaceAll(out[n].json, []byte(`"value":`+strconv.Itoa(marked)), []byte(`"value":`+strconv.Itoa(valuePlace)))

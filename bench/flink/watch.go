@@ -11,6 +11,7 @@ import (
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // windows are those of the queries, in seconds. One of an hour has the job read all of a load of the past.
@@ -27,7 +28,7 @@ type query struct {
 	metric.Query
 
 	number int // Of its metric.
-	last   *metric.Result
+	last   *wire.Result
 }
 
 // asked returns the queries: first a count of each metric, then a sum, and so on
@@ -105,7 +106,7 @@ func (w *watch) close() {
 
 func (w *watch) message(key, text string) {
 	now := time.Now()
-	r, err := metric.DecodeResult(text)
+	r, err := wire.DecodeResult(text)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	q := w.queries[key]

@@ -26,6 +26,7 @@ import (
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 const about = `
@@ -94,7 +95,7 @@ func (b *bench) fill(ctx context.Context) error {
 			for i := first; i < min(first+500, b.series); i++ {
 				events = append(events, metric.Event{Value: 1, Time: at, Tags: metric.NewTags(map[string]string{"id": fmt.Sprint("s", i), "region": fmt.Sprint("r", i%10)})})
 			}
-			records = append(records, kafka.Record{Time: time.UnixMilli(at), Key: kafka.NewBytes([]byte(b.name)), Value: kafka.NewBytes(metric.AppendRecord(nil, b.name, events))})
+			records = append(records, kafka.Record{Time: time.UnixMilli(at), Key: kafka.NewBytes([]byte(b.name)), Value: kafka.NewBytes(wire.AppendRecord(nil, b.name, events))})
 		}
 		res, err := c.Produce(ctx, &kafka.ProduceRequest{Topic: "metric-events", Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...)})
 		if err == nil {

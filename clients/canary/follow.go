@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"pulseboard/wire"
 )
 
 // Between two attempts; more when they fail again and again.
@@ -53,7 +55,7 @@ func (c *Canary) watch(ctx context.Context, opened func()) error {
 	if err := c.bearer(header); err != nil {
 		return err
 	}
-	dialer := websocket.Dialer{Subprotocols: []string{"pulseboard.v1"}, HandshakeTimeout: requestTimeout, Proxy: http.ProxyFromEnvironment, TLSClientConfig: c.config.TLS}
+	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: requestTimeout, Proxy: http.ProxyFromEnvironment, TLSClientConfig: c.config.TLS}
 	conn, res, err := dialer.DialContext(ctx, address, header)
 	if err != nil {
 		if res != nil {
@@ -64,8 +66,8 @@ func (c *Canary) watch(ctx context.Context, opened func()) error {
 	}
 	defer conn.Close()                                          //nolint:errcheck // Nothing is under way.
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // It ends the read.
-	conn.SetReadLimit(256 << 10)                                // No frame is longer.
-	if err := conn.WriteJSON(map[string]string{"type": "hello"}); err != nil {
+	conn.SetReadLimit(wire.MaxFrame)
+	if err := conn.WriteJSON(wire.NewHello()); err != nil {
 		return fmt.Errorf("cannot say hello to the gateway: %w", err)
 	}
 	f := newFrames(c.config.Instance)

@@ -84,10 +84,10 @@ func TestFramesThatEndAStream(t *testing.T) {
 	for _, c := range []struct{ message, want string }{
 		{`{"type":"close","code":4404,"reason":"there is no such dashboard","reconnect_after_ms":0}`, "the gateway closed the stream, 4404: there is no such dashboard"},
 		{`{"type":"dashboard","version":2,"widgets":[]}`, "the canary's dashboard has lost its widget"},
-		{`nothing`, "the gateway sent what is no message"},
-		{`{"type":"update","updates":[[]]}`, "the gateway sent an update without index and end"},
-		{`{"type":"update","updates":[[1,5000,null,"v"]]}`, "the gateway sent values that are none"},
-		{`{"type":"snapshot","index":1,"points":[["x"]]}`, "the gateway sent a point without an end"},
+		{`nothing`, "cannot read a message of the stream"},
+		{`{"type":"update","updates":[[]]}`, "a list has 0 members, 5 are needed"},
+		{`{"type":"update","updates":[[1,5000,null,"v"]]}`, "a list has 4 members, 5 are needed"},
+		{`{"type":"snapshot","index":1,"points":[["x"]]}`, "a list has 1 members, 3 are needed"},
 	} {
 		f := newFrames("me")
 		if _, err := f.read([]byte(welcomed)); err != nil {

@@ -1,6 +1,10 @@
 package load
 
-import "slices"
+import (
+	"slices"
+
+	"pulseboard/wire"
+)
 
 // account is what one client was given of each widget, and what it was owed.
 //
@@ -96,18 +100,18 @@ func (a *account) adopt(l *layout, welcome bool) {
 }
 
 // update takes the results of an update.
-func (a *account) update(results []result, skipped int) {
+func (a *account) update(results []wire.Received, skipped int) {
 	a.frame, a.credit = false, max(0, skipped-a.told)
 	a.told = 0
 	for _, r := range results {
-		a.take(r.index, r.end)
+		a.take(r.Index, r.End)
 	}
 	a.frame, a.credit = false, 0
 }
 
 // snapshot takes the points of one, or of a part of one, and reports whether it
 // was owed since the welcome, and is whole.
-func (a *account) snapshot(index int, reset, more bool, points []result) (whole bool) {
+func (a *account) snapshot(index int, reset, more bool, points []wire.Received) (whole bool) {
 	if index >= len(a.cursors) {
 		a.totals.Unknown += int64(len(points))
 		return false
@@ -125,15 +129,15 @@ func (a *account) snapshot(index int, reset, more bool, points []result) (whole 
 	before := int64(0)
 	for _, p := range points {
 		switch {
-		case p.end <= before:
+		case p.End <= before:
 			a.totals.Reordered++
 			continue
-		case reset && p.end <= cur.last:
-			before = p.end
+		case reset && p.End <= cur.last:
+			before = p.End
 			continue // It replaces what the client has.
 		}
-		before = p.end
-		if a.take(index, p.end) {
+		before = p.End
+		if a.take(index, p.End) {
 			a.totals.InSnapshots++
 			if !owed {
 				a.told++
@@ -144,19 +148,19 @@ func (a *account) snapshot(index int, reset, more bool, points []result) (whole 
 }
 
 // begin takes the first snapshot: history, after whose end results are owed.
-func (a *account) begin(cur *cursor, st *stream, reset bool, points []result) {
+func (a *account) begin(cur *cursor, st *stream, reset bool, points []wire.Received) {
 	before := int64(0)
 	for _, p := range points {
 		switch {
-		case p.end%st.refreshMs != 0:
+		case p.End%st.refreshMs != 0:
 			a.totals.OffGrid++
-		case p.end <= before || p.end <= cur.last && !reset:
+		case p.End <= before || p.End <= cur.last && !reset:
 			a.totals.Reordered++
-		case p.end <= cur.last:
-			before = p.end // It was begun anew.
+		case p.End <= cur.last:
+			before = p.End // It was begun anew.
 		default:
-			st.mark(p.end)
-			before, cur.last = p.end, p.end
+			st.mark(p.End)
+			before, cur.last = p.End, p.End
 		}
 	}
 	cur.first = cur.last

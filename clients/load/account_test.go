@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pulseboard/wire"
 )
 
 // said is a message to a client, in a short form:
@@ -30,7 +32,7 @@ func say(t *testing.T, a *account, l *layout, text string) {
 	case "d":
 		a.adopt(&layout{widgets: slices.Clone(l.widgets)}, false)
 	case "u":
-		var results []result
+		var results []wire.Received
 		skipped := 0
 		for _, w := range words[1:] {
 			if s, ok := strings.CutPrefix(w, "+"); ok {
@@ -38,18 +40,18 @@ func say(t *testing.T, a *account, l *layout, text string) {
 				continue
 			}
 			index, end, _ := strings.Cut(w, ":")
-			results = append(results, result{int(seconds(index) / 1000), seconds(end), noTime})
+			results = append(results, wire.Received{Index: int(seconds(index) / 1000), End: seconds(end), Newest: wire.NoTime})
 		}
 		a.update(results, skipped)
 	case "s", "S":
 		index := int(seconds(strings.TrimSuffix(words[1], ":")) / 1000)
-		var points []result
+		var points []wire.Received
 		more := words[len(words)-1] == "…"
 		for _, w := range words[2:] {
 			if w == "…" {
 				break
 			}
-			points = append(points, result{0, seconds(w), noTime})
+			points = append(points, wire.Received{End: seconds(w), Newest: wire.NoTime})
 		}
 		a.snapshot(index, words[0] == "S", more, points)
 	default:

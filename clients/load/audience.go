@@ -21,6 +21,7 @@ import (
 	"pulseboard/internal/clock"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // audience is all clients, and what they measure together.
@@ -32,7 +33,7 @@ type audience struct {
 	clients    []*client
 
 	buffers  sync.Pool // Of *[]byte.
-	messages sync.Pool // Of *message.
+	messages sync.Pool // Of *wire.Message.
 	hands    *semaphore.Weighted
 	wg       sync.WaitGroup
 	done     chan struct{} // Closed when the clients are to end.
@@ -90,7 +91,7 @@ func newAudience(cfg *Config, ids []string) *audience {
 	}
 	s.cut.Store(1<<62 - 1)
 	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
-	s.messages.New = func() any { return new(message) }
+	s.messages.New = func() any { return new(wire.Message) }
 	for _, id := range ids {
 		s.boards = append(s.boards, &board{id: id})
 	}
@@ -117,24 +118,15 @@ func (b *board) learn(s *audience, texts ...[]byte) (*layout, error) {
 	if b.layout != nil && bytes.Equal(said, b.text) {
 		return b.layout, nil
 	}
-	type told struct {
-		Index     int    `json:"index"`
-		ID        string `json:"widget_id"`
-		Key       string `json:"metric_key"`
-		KeyID     string `json:"key_id"`
-		RefreshMs int64  `json:"refresh_ms"`
-	}
-	var all []told
+	var all []wire.StreamWidget
 	for _, text := range texts {
-		var m struct {
-			Widgets []told `json:"widgets"`
-		}
+		var m wire.WidgetsMessage // What welcome and dashboard have besides does not matter.
 		if err := json.Unmarshal(text, &m); err != nil {
 			return nil, fmt.Errorf("cannot read the widgets of dashboard %s: %w", b.id, err)
 		}
 		for _, w := range m.Widgets {
 			if last := len(all) - 1; last >= 0 && all[last].Index == w.Index {
-				all[last].Key += w.Key // The next piece of a long key.
+				all[last].MetricKey += w.MetricKey // The next piece of a long key.
 			} else {
 				all = append(all, w)
 			}
@@ -143,9 +135,9 @@ func (b *board) learn(s *audience, texts ...[]byte) (*layout, error) {
 	l := new(layout)
 	for _, w := range all {
 		if w.RefreshMs <= 0 {
-			return nil, fmt.Errorf("the refresh interval of widget %s is %d ms", w.ID, w.RefreshMs)
+			return nil, fmt.Errorf("the refresh interval of widget %s is %d ms", w.WidgetID, w.RefreshMs)
 		}
-		l.widgets = append(l.widgets, widget{w.ID, w.KeyID, s.stream(w.Key, w.RefreshMs)})
+		l.widgets = append(l.widgets, widget{w.WidgetID, w.KeyID, s.stream(w.MetricKey, w.RefreshMs)})
 	}
 	b.text, b.layout = said, l
 	return l, nil
@@ -327,21 +319,21 @@ func (s *audience) comeBack(c *client) {
 }
 
 // measure notes how late an update is.
-func (s *audience) measure(c *client, m *message, now time.Time) {
+func (s *audience) measure(c *client, m *wire.Message, now time.Time) {
 	if c.slow || !s.measuring.Load() {
 		return
 	}
 	s.updates.Add(1)
-	s.results.Add(int64(len(m.results)))
-	s.serverToClient.record(now.Sub(time.UnixMilli(m.serverTime)))
+	s.results.Add(int64(len(m.Results)))
+	s.serverToClient.record(now.Sub(time.UnixMilli(m.ServerTime)))
 	// Nearly always all widgets of a frame have the same end.
 	var due, same int64
-	for _, r := range m.results {
-		if r.index >= len(c.account.cursors) {
+	for _, r := range m.Results {
+		if r.Index >= len(c.account.cursors) {
 			continue
 		}
-		st := c.account.layout.widgets[r.index].stream
-		if d := r.end + st.delayMs; d != due {
+		st := c.account.layout.widgets[r.Index].stream
+		if d := r.End + st.delayMs; d != due {
 			if same > 0 {
 				s.endToClient.recordN(now.Sub(time.UnixMilli(due)), same)
 			}
@@ -349,8 +341,8 @@ func (s *audience) measure(c *client, m *message, now time.Time) {
 		}
 		same++
 		// An older event was news to an earlier window.
-		if r.newest != noTime && r.newest >= r.end-st.refreshMs {
-			s.eventToClient.record(now.Sub(time.UnixMilli(r.newest)))
+		if r.Newest != wire.NoTime && r.Newest >= r.End-st.refreshMs {
+			s.eventToClient.record(now.Sub(time.UnixMilli(r.Newest)))
 		}
 	}
 	if same > 0 {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"pulseboard/wire"
 )
 
 // client is one viewer of a dashboard. Its reading goroutine owns it while it is
@@ -58,7 +60,6 @@ const (
 	silence        = 12500 * time.Millisecond // 2.5 heartbeats.
 	firstBackoff   = 500 * time.Millisecond
 	longestBackoff = 15 * time.Second
-	subprotocol    = "pulseboard.v1"
 	handshakeTime  = 20 * time.Second
 )
 
@@ -99,28 +100,18 @@ func (c *client) dial(ctx context.Context) error {
 	return nil
 }
 
-type resumePoint struct {
-	Key string `json:"key"`
-	End int64  `json:"window_end"`
-}
-
-type hello struct {
-	Type   string                 `json:"type"`
-	Token  string                 `json:"token,omitempty"`
-	Resume map[string]resumePoint `json:"resume,omitempty"`
-}
-
-func (c *client) hello() hello {
-	h := hello{Type: "hello", Token: c.set.config.Token.Reveal()}
+func (c *client) hello() wire.HelloMessage {
+	h := wire.NewHello()
+	h.Token = c.set.config.Token.Reveal()
 	for i, cur := range c.account.cursors {
 		if cur.last == 0 {
 			continue
 		}
 		if h.Resume == nil {
-			h.Resume = make(map[string]resumePoint, len(c.account.cursors))
+			h.Resume = make(map[string]wire.ResumePoint, len(c.account.cursors))
 		}
 		w := c.account.layout.widgets[i]
-		h.Resume[w.id] = resumePoint{w.keyID, cur.last}
+		h.Resume[w.id] = wire.ResumePoint{Key: w.keyID, WindowEnd: cur.last}
 	}
 	return h
 }
@@ -228,9 +219,9 @@ func (c *client) receive(op byte, payload []byte) error {
 
 func (c *client) message(b []byte) error {
 	now := time.Now()
-	m := c.set.messages.Get().(*message)
+	m := c.set.messages.Get().(*wire.Message)
 	defer c.set.messages.Put(m)
-	if err := m.parse(b); err != nil {
+	if err := m.Read(b); err != nil {
 		return err
 	}
 	s := c.set
@@ -238,16 +229,16 @@ func (c *client) message(b []byte) error {
 	s.bytes.Add(int64(len(b)))
 	a := &c.account
 	a.cut = s.cut.Load()
-	switch m.kind {
-	case kindWelcome, kindDashboard, kindWidgets:
-		if m.kind != kindWidgets {
-			c.layout, c.welcomed = nil, m.kind == kindWelcome
+	switch m.Kind {
+	case wire.KindWelcome, wire.KindDashboard, wire.KindWidgets:
+		if m.Kind != wire.KindWidgets {
+			c.layout, c.welcomed = nil, m.Kind == wire.KindWelcome
 		}
-		if m.more {
-			c.layout = append(c.layout, bytes.Clone(m.layout))
+		if m.More {
+			c.layout = append(c.layout, bytes.Clone(b))
 			break
 		}
-		l, err := c.dashboard.learn(s, append(c.layout, m.layout)...)
+		l, err := c.dashboard.learn(s, append(c.layout, b)...)
 		if err != nil {
 			return err
 		}
@@ -258,25 +249,25 @@ func (c *client) message(b []byte) error {
 				s.isWhole(c, now)
 			}
 		}
-	case kindSnapshot:
-		if a.snapshot(m.index, m.reset, m.more, m.results) && c.owed > 0 {
+	case wire.KindSnapshot:
+		if a.snapshot(m.Index, m.Reset, m.More, m.Results) && c.owed > 0 {
 			if c.owed--; c.owed == 0 {
 				s.isWhole(c, now)
 			}
 		}
-		if c.resumed && m.reset {
+		if c.resumed && m.Reset {
 			s.resets.Add(1)
 		}
-	case kindUpdate:
-		a.update(m.results, m.skipped)
+	case wire.KindUpdate:
+		a.update(m.Results, m.Skipped)
 		s.measure(c, m, now)
-	case kindClose:
-		c.closing = ending{code: m.code, after: time.Duration(m.reconnectAfter) * time.Millisecond}
-	case kindHeartbeat, kindOther:
+	case wire.KindClose:
+		c.closing = ending{code: m.Code, after: time.Duration(m.ReconnectAfterMs) * time.Millisecond}
+	case wire.KindHeartbeat, wire.KindSeries, wire.KindState, wire.KindUnknown:
 	}
-	for _, r := range m.results {
-		if r.end > c.newest.Load() {
-			c.newest.Store(r.end)
+	for _, r := range m.Results {
+		if r.End > c.newest.Load() {
+			c.newest.Store(r.End)
 		}
 	}
 	if a.layout != nil {
@@ -327,6 +318,6 @@ func newDialer(receiveBuffer int) *websocket.Dialer {
 		NetDialContext:   d.DialContext,
 		HandshakeTimeout: handshakeTime,
 		ReadBufferSize:   1024, WriteBufferSize: 1024,
-		Subprotocols: []string{subprotocol},
+		Subprotocols: []string{wire.Subprotocol},
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"pulseboard/internal/redisconn"
-	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 func goodConfig() Config {
@@ -96,7 +96,7 @@ func TestBodies(t *testing.T) {
 	seen := map[string]int{}
 	texts := map[string]bool{}
 	for i, b := range bodies {
-		batch, err := new(metric.Decoder).Request(b.text, c.Batch)
+		batch, err := new(wire.Decoder).Request(b.text, c.Batch)
 		if err != nil || len(batch.Faults) != 0 || len(batch.Events) != c.Batch {
 			t.Fatalf("body %d: %v, %v, %d events", i, err, batch.Faults, len(batch.Events))
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+
+	"pulseboard/wire"
 )
 
 // Opcodes of RFC 6455.
@@ -17,8 +19,8 @@ const (
 	opPong         = 0xA
 )
 
-// No message of a server is longer (protocol.md, "Parts").
-const maxMessage = 256 << 10
+// No message of a server is longer.
+const maxMessage = wire.MaxFrame
 
 // frames puts the messages of a server together from what was read, whatever the
 // pieces. It holds memory only between the pieces of a frame: the buffers of a

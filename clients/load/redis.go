@@ -11,6 +11,7 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // messages measures how late results are told by Redis: what of the way to the
@@ -37,7 +38,7 @@ func (m *messages) listen(ctx context.Context, keys []string) error {
 			return
 		}
 		now := time.Now()
-		r, err := metric.DecodeResult(text)
+		r, err := wire.DecodeResult(text)
 		if err != nil {
 			return // The gateway says so.
 		}

@@ -22,9 +22,9 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
-	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 const slice = 100 * time.Millisecond
@@ -197,7 +197,7 @@ func (w *world) startPipeline() {
 	})
 }
 
-func (w *world) result(key string, e registry.Entry, end int64, prev map[string]int64) *metric.Result {
+func (w *world) result(key string, e registry.Entry, end int64, prev map[string]int64) *wire.Result {
 	var due []int64
 	for _, refresh := range e.RefreshMs {
 		if end%refresh == 0 {
@@ -208,9 +208,9 @@ func (w *world) result(key string, e registry.Entry, end int64, prev map[string]
 		return nil
 	}
 	value, newest := float64(end), end-1
-	r := &metric.Result{
+	r := &wire.Result{
 		Key: key, WindowStart: end - int64(e.Query.WindowSeconds)*1000, WindowEnd: end, PrevEnd: prev[key], Due: due, NewestEvent: &newest,
-		Complete: true, Matched: 1, SeriesVersion: "1", Series: []metric.SeriesValue{{Value: &value, Count: 1}},
+		Complete: true, Matched: 1, SeriesVersion: "1", Series: []wire.SeriesValue{{Value: &value, Count: 1}},
 	}
 	prev[key] = end
 	return r

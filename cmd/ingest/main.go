@@ -14,7 +14,7 @@ import (
 	"pulseboard/internal/host"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
-	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 func about() string {
@@ -52,8 +52,8 @@ func parse(env service.Env) (options, error) {
 	f := conf.New("ingest", about())
 	o.host.Flags(f, "127.0.0.1:8081", slog.LevelInfo, auth.Ingest)
 	kafkaconn.Flags(f, &o.config.Kafka, "`addresses` of Kafka brokers, host:port, separated by commas", "127.0.0.1:9092")
-	f.StringVar(&o.config.Topic, "topic", metric.Topic, "`topic` of the events")
-	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", metric.DeadLetterTopic, "`topic` of the pipeline's dead letters, made here with the other")
+	f.StringVar(&o.config.Topic, "topic", wire.Topic, "`topic` of the events")
+	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", wire.DeadLetterTopic, "`topic` of the pipeline's dead letters, made here with the other")
 	create := f.Bool("create-topics", true, "make topics that are missing, with the broker's default replication; --create-topics=false leaves them to others")
 	f.IntVar(&o.config.Partitions, "partitions", 16, "`number` of partitions of the events' topic when it is made")
 	f.DurationVar(&o.config.Limits.Late, "lateness", time.Minute, "oldest event time that is taken, a `duration` before arrival; the same as the pipeline's")

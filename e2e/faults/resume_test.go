@@ -26,6 +26,7 @@ import (
 	"pulseboard/metric"
 	"pulseboard/pipeline/runners/flink/flinkapi"
 	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 // await repeats a check until it holds.
@@ -392,7 +393,7 @@ func (r *run) compareHistory(key string, e registry.Entry, stopped, since int64)
 			lost++
 			continue
 		}
-		got, err := metric.DecodeResult(texts[end])
+		got, err := wire.DecodeResult(texts[end])
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -442,7 +443,7 @@ func (r *run) compareHistory(key string, e registry.Entry, stopped, since int64)
 }
 
 // compareGroups says what of a result is not as these values make it.
-func compareGroups(a metric.Aggregation, groups map[string][]float64, got *metric.Result) string {
+func compareGroups(a metric.Aggregation, groups map[string][]float64, got *wire.Result) string {
 	if !got.Complete {
 		return "it is not complete"
 	}

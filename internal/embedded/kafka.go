@@ -18,7 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // KafkaConfig says where the broker listens and what it keeps. Zero values
@@ -47,8 +47,8 @@ const (
 
 func (c *KafkaConfig) validate() error {
 	c.Addr = cmp.Or(c.Addr, "127.0.0.1:0")
-	c.Topic = cmp.Or(c.Topic, metric.Topic)
-	c.DeadLetters = cmp.Or(c.DeadLetters, metric.DeadLetterTopic)
+	c.Topic = cmp.Or(c.Topic, wire.Topic)
+	c.DeadLetters = cmp.Or(c.DeadLetters, wire.DeadLetterTopic)
 	c.Partitions = cmp.Or(c.Partitions, 16)
 	c.MaxBytes = cmp.Or(c.MaxBytes, 1<<30)
 	c.MaxAge = cmp.Or(c.MaxAge, defaultMaxAge)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"pulseboard/wire"
 )
 
 const (
@@ -126,7 +128,12 @@ func (c *conn) message(text []byte, nowUs int64) error {
 			}
 			continue
 		}
-		u, ok := parseUpdate(line)
+		m, _ := c.counts.messages.Get().(*wire.Message)
+		if m == nil {
+			m = new(wire.Message)
+		}
+		u, ok := parseUpdate(m, line)
+		c.counts.messages.Put(m)
 		if !ok {
 			c.counts.Others.Add(1)
 			if fault := faultIn(line); fault != "" {

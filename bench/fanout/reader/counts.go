@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"pulseboard/bench/fanout/proc"
@@ -14,6 +15,7 @@ type Counts struct {
 	Long   atomic.Int64 // Of those, messages that were too long to be held: snapshots.
 
 	recording atomic.Pointer[Recording]
+	messages  sync.Pool // Of *wire.Message.
 }
 
 // Recording counts the results whose window ends are after From, up to To.

@@ -6,12 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"pulseboard/wire"
 )
 
 // golden is a message of protocol.md, as the gateway sends it: without spaces.
 func golden(tb testing.TB, name string) []byte {
 	tb.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "..", "web", "testdata", name))
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "wire", "testdata", "stream", name))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -51,79 +53,10 @@ func TestParseUpdate(t *testing.T) {
 		"nothing":                {nil, update{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := parseUpdate(c.message)
+			got, ok := parseUpdate(new(wire.Message), c.message)
 			if ok != c.ok || ok && got != c.want {
 				t.Errorf("%+v, %v; want %+v, %v", got, ok, c.want, c.ok)
 			}
 		})
 	}
-}
-
-// Whatever update a gateway may send is counted as a decoder of JSON counts it.
-func FuzzParseUpdate(f *testing.F) {
-	f.Add(int64(1763892061150), int64(1763892061000), `[[1,1763892061000,null,"1c",[0]],[2,5,4,"v",null]]`)
-	f.Add(int64(1), int64(2), `[]`)
-	f.Add(int64(0), int64(0), `[[0,0,0,"",[1,2,3],{"start":1,"complete":false}],[3,4,5,"x",[]]]`)
-	f.Fuzz(func(t *testing.T, serverTime, end int64, others string) {
-		var rest [][]any
-		if serverTime < 0 || end < 0 || serverTime > 1e15 || end > 1e15 || json.Unmarshal([]byte(others), &rest) != nil || !entries(rest) {
-			t.Skip()
-		}
-		all := append([][]any{{0, end, nil, "8f3a", []any{1.5}}}, rest...)
-		text, err := json.Marshal(map[string]any{"updates": all})
-		if err != nil {
-			t.Fatal(err)
-		}
-		list := string(text[1 : len(text)-1])
-		message := []byte(`{"type":"update","server_time":` + mustJSON(serverTime) + `,` + list + `,"skipped":0}`)
-		for _, m := range [][]byte{message, pushed(message)} {
-			got, ok := parseUpdate(m)
-			if want := (update{serverTime, end, len(all)}); !ok || got != want {
-				t.Errorf("%s\n%+v, %v; want %+v", m, got, ok, want)
-			}
-		}
-	})
-}
-
-// entries reports whether all are such as protocol.md has: index, times, a
-// version, values, an object.
-func entries(all [][]any) bool {
-	for _, e := range all {
-		if len(e) < 5 || len(e) > 6 {
-			return false
-		}
-		for i, v := range e {
-			switch v := v.(type) {
-			case string:
-				if i != 3 || bytes.ContainsAny([]byte(v), `[],"`) { // It is a hexadecimal number.
-					return false
-				}
-			case []any:
-				for _, x := range v {
-					if _, number := x.(float64); !number && x != nil {
-						return false
-					}
-				}
-				if i != 4 {
-					return false
-				}
-			case map[string]any:
-				if i != 5 || len(v) > 0 {
-					return false
-				}
-			case float64, nil:
-				if i == 3 {
-					return false
-				}
-			default:
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func mustJSON(v any) string {
-	b, _ := json.Marshal(v) // A number.
-	return string(b)
 }

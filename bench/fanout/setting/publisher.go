@@ -13,6 +13,7 @@ import (
 	"pulseboard/bench/fanout/proc"
 	"pulseboard/metric"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // As many bundles of results as Prism makes of a slice: one for each key group.
@@ -121,17 +122,17 @@ func (p *Publisher) bundlesOf(end int64, announce bool) [bundles][]results.Publi
 
 // result is that of a busy metric: its values change every second, and its
 // newest event came just before the end.
-func (p *Publisher) result(k key, end int64) *metric.Result {
+func (p *Publisher) result(k key, end int64) *wire.Result {
 	newest := end - 1 - rand.Int64N(100)
-	r := &metric.Result{
+	r := &wire.Result{
 		Key: k.text, WindowStart: end - windowSeconds*1000, WindowEnd: end, PrevEnd: p.prev, Due: []int64{refreshMs},
 		NewestEvent: &newest, Complete: true, Matched: p.series, SeriesVersion: fmt.Sprintf("%04x", p.series),
-		Series: make([]metric.SeriesValue, p.series),
+		Series: make([]wire.SeriesValue, p.series),
 	}
 	for i := range r.Series {
 		// Three digits after the point, as measured values have.
 		v := math.Round((k.base+10*float64(i)+5*math.Sin(float64(end)/10_000+k.base))*1000+float64(rand.IntN(1000))) / 1000
-		r.Series[i] = metric.SeriesValue{Value: &v, Count: 600}
+		r.Series[i] = wire.SeriesValue{Value: &v, Count: 600}
 		if p.series > 1 {
 			r.Series[i].Tags = metric.Tags{{Key: groupTag, Value: "host-" + strconv.Itoa(i)}}
 		}

@@ -10,9 +10,9 @@ import (
 
 	"pulseboard/internal/embedded"
 	"pulseboard/internal/redisconn"
-	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // Config says how much there is.
@@ -36,7 +36,7 @@ func (c Config) validate() error {
 	}{
 		{"--dashboards", c.Dashboards, 1, 10_000},
 		{"--widgets", c.Widgets, 1, 200},
-		{"--series", c.Series, 1, metric.MaxSeries},
+		{"--series", c.Series, 1, wire.MaxSeries},
 		{"--history", c.History, 0, results.HistoryLength},
 	} {
 		if b.value < b.least || b.value > b.most {

@@ -14,9 +14,9 @@ import (
 	"pulseboard/bench/fanout/reader"
 	"pulseboard/gateway"
 	"pulseboard/internal/redisconn"
-	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 func open(t *testing.T, c Config) *Setting {
@@ -113,7 +113,7 @@ func TestSettingIsAsTheServicesLeaveIt(t *testing.T) {
 }
 
 // awaitHistory waits until a history reaches an end.
-func awaitHistory(t *testing.T, store *results.Store, key string, end int64) []*metric.Result {
+func awaitHistory(t *testing.T, store *results.Store, key string, end int64) []*wire.Result {
 	t.Helper()
 	limit := time.After(time.Minute)
 	for {

@@ -1,8 +1,11 @@
-package metric
+package wire
 
 import (
 	"bytes"
 	"math"
+	"time"
+
+	"pulseboard/metric"
 )
 
 // The quick reader takes events in the form in which nearly all come: the four
@@ -139,7 +142,7 @@ func (d *Decoder) quickEvent(body []byte, i int) int {
 		return -1
 	}
 	r := &d.read
-	r.Event, r.texts = Event{}, texts{}
+	r.Event, r.texts = metric.Event{}, texts{}
 	const hasName, hasValue, hasTags, hasTime = 1, 2, 4, 8
 	has := 0
 	for i = skipSpace(body, i+1); ; {
@@ -196,7 +199,7 @@ func (d *Decoder) quickEvent(body []byte, i int) int {
 
 // event is what quickEvent reads into.
 type event struct {
-	Event
+	metric.Event
 	texts
 }
 
@@ -242,7 +245,7 @@ func (d *Decoder) quickName(body []byte, i int) (string, int) {
 	if s, ok := d.texts[string(text)]; ok && d.lastName == s {
 		return s, end + 1
 	}
-	if !validName(text) {
+	if !metric.ValidName(text) {
 		return "", -1
 	}
 	d.lastName = d.text(text)
@@ -439,7 +442,7 @@ func quickTime(body []byte, i int) (int64, int) {
 		ms = ms*10 + int64(body[i]-'0')
 	}
 	if i == begin || body[begin] == '0' || i < len(body) && (isDigit(body[i]) || body[i] == '.' || body[i] == 'e' || body[i] == 'E') ||
-		ms < earliestEventTimeMs || ms >= latestEventTimeMs {
+		ms < metric.EarliestTime || ms >= metric.LatestTime {
 		return 0, -1
 	}
 	return ms, i
@@ -448,7 +451,7 @@ func quickTime(body []byte, i int) (int64, int) {
 // plainClock reads 2026-11-23T10:00:00.123Z, with or without decimals.
 func plainClock(t []byte) (ms int64, ok bool) {
 	const form = "2000-00-00T00:00:00"
-	if len(t) < len(form)+1 || len(t) > maxTimeTextCharacters || t[len(t)-1] != 'Z' {
+	if len(t) < len(form)+1 || len(t) > maxTimeText || t[len(t)-1] != 'Z' {
 		return 0, false
 	}
 	for i := range len(form) {
@@ -456,14 +459,14 @@ func plainClock(t []byte) (ms int64, ok bool) {
 			return 0, false
 		}
 	}
-	two := func(i int) int64 { return int64(t[i]-'0')*10 + int64(t[i+1]-'0') }
-	year, month, day := two(0)*100+two(2), two(5), two(8)
-	hour, minute, second := two(11), two(14), two(17)
-	if year < 2000 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
+	two := func(i int) int { return int(t[i]-'0')*10 + int(t[i+1]-'0') }
+	year, day := two(0)*100+two(2), two(8)
+	at := time.Date(year, time.Month(two(5)), day, two(11), two(14), two(17), 0, time.UTC)
+	// A day, hour, minute or second beyond its bounds would have been carried over.
+	if year < 2000 || at.Month() != time.Month(two(5)) || at.Day() != day || two(11) > 23 || two(14) > 59 || two(17) > 59 {
 		return 0, false
 	}
-	ms = ((daysSince1970(year, month, day)*24+hour)*60+minute)*60 + second
-	ms *= 1000
+	ms = at.UnixMilli()
 	decimals := t[len(form) : len(t)-1]
 	if len(decimals) == 0 {
 		return ms, true
@@ -480,26 +483,4 @@ func plainClock(t []byte) (ms int64, ok bool) {
 		unit /= 10
 	}
 	return ms, true
-}
-
-func daysIn(year, month int64) int64 {
-	switch month {
-	case 2:
-		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-			return 29
-		}
-		return 28
-	case 4, 6, 9, 11:
-		return 30
-	}
-	return 31
-}
-
-// daysSince1970 counts years that begin in March: the leap day is their last.
-func daysSince1970(year, month, day int64) int64 {
-	if month <= 2 {
-		year--
-		month += 12
-	}
-	return 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 719_469
 }

@@ -1,4 +1,4 @@
-package metric_test
+package wire_test
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 func TestDecodeRequestVerdicts(t *testing.T) {
@@ -77,7 +78,7 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 			if form == "%s" && c.event == "[]" {
 				continue // An empty array holds no event.
 			}
-			b, err := new(metric.Decoder).Request(fmt.Appendf(nil, form, c.event), 10)
+			b, err := new(wire.Decoder).Request(fmt.Appendf(nil, form, c.event), 10)
 			if err != nil || b.N != 1 || len(b.Events)+len(b.Faults) != 1 {
 				t.Errorf(form+": %+v, %v", c.event, b, err)
 				continue
@@ -91,7 +92,7 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 			}
 		}
 		// A bad event among good ones spoils none.
-		b, err := new(metric.Decoder).Request([]byte("["+good+","+c.event+","+good+"]"), 10)
+		b, err := new(wire.Decoder).Request([]byte("["+good+","+c.event+","+good+"]"), 10)
 		if err != nil || b.N != 3 || b.Index[0] != 0 || b.Index[len(b.Index)-1] != 2 {
 			t.Errorf("among good ones %s: %+v, %v", c.event, b, err)
 		}
@@ -99,7 +100,7 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 }
 
 func TestDecodeLines(t *testing.T) {
-	b, err := new(metric.Decoder).Lines([]byte("{\"metric_name\":\"m\",\"value\":1}\r\n\n  \n{\"metric_name\":\"m\",\"value\":NaN}\n"+
+	b, err := new(wire.Decoder).Lines([]byte("{\"metric_name\":\"m\",\"value\":1}\r\n\n  \n{\"metric_name\":\"m\",\"value\":NaN}\n"+
 		"{\"metric_name\":\"m\",\"value\":2} x\n{}\n{\"metric_name\":\"n\",\"value\":3}"), 5)
 	if err != nil {
 		t.Fatal(err)
@@ -112,10 +113,10 @@ func TestDecodeLines(t *testing.T) {
 	if b.N != 5 || !slices.Equal(codes, want) || !slices.Equal(b.Index, []int{0, 4}) || b.Events[1].Metric != "n" {
 		t.Errorf("got %+v", b)
 	}
-	if _, err := new(metric.Decoder).Lines([]byte("{}\n{}\n{}"), 2); !errors.Is(err, metric.ErrTooMany) {
+	if _, err := new(wire.Decoder).Lines([]byte("{}\n{}\n{}"), 2); !errors.Is(err, wire.ErrTooMany) {
 		t.Errorf("three lines of two: %v", err)
 	}
-	if b, err := new(metric.Decoder).Lines([]byte("\n \n"), 2); err != nil || b.N != 0 {
+	if b, err := new(wire.Decoder).Lines([]byte("\n \n"), 2); err != nil || b.N != 0 {
 		t.Errorf("empty lines: %+v, %v", b, err)
 	}
 }
@@ -129,7 +130,7 @@ func manyTags(n int) string {
 }
 
 func TestDecodeRequestValues(t *testing.T) {
-	b, err := new(metric.Decoder).Request([]byte(`{"events":[
+	b, err := new(wire.Decoder).Request([]byte(`{"events":[
 		{"metric_name":"a","value":-0,"tags":{"z":"1","a":"\u00e9\n"},"event_time":"2026-11-23T11:00:00.1239+01:00"},
 		{"metric_name":"b","value":1.7976931348623157e308,"event_time":1763892000000.9}]}`), 2)
 	if err != nil {
@@ -146,7 +147,7 @@ func TestDecodeRequestValues(t *testing.T) {
 
 func TestDecodeRequestAsAWhole(t *testing.T) {
 	for body, n := range map[string]int{`[]`: 0, `{"events":[]}`: 0, "\t[]\n": 0, `{"events":[{"metric_name":"m","value":1}],"x":1}`: 1} {
-		if b, err := new(metric.Decoder).Request([]byte(body), 10); err != nil || b.N != n || len(b.Faults) != 0 {
+		if b, err := new(wire.Decoder).Request([]byte(body), 10); err != nil || b.N != n || len(b.Faults) != 0 {
 			t.Errorf("%s: %+v, %v", body, b, err)
 		}
 	}
@@ -154,12 +155,12 @@ func TestDecodeRequestAsAWhole(t *testing.T) {
 		``, ` `, `{`, `[`, `[{"metric_name":"m","value":1}`, `[{"metric_name":"m","value":NaN}]`, `[{"metric_name":"m","value":1},]`,
 		`{"metric_name":"m","value":1} x`, `{"metric_name":"m","value":1}{}`, `nul`, `[{"metric_name":"m","value":01}]`, "[{\"metric_name\":\"\x01\"}]",
 	} {
-		_, err := new(metric.Decoder).Request([]byte(body), 10)
+		_, err := new(wire.Decoder).Request([]byte(body), 10)
 		if f, ok := errors.AsType[*metric.Fault](err); !ok || f.Code != metric.CodeMalformed || f.Detail == "" {
 			t.Errorf("%q: %v", body, err)
 		}
 	}
-	if _, err := new(metric.Decoder).Request([]byte(`[{},{},{}]`), 2); !errors.Is(err, metric.ErrTooMany) {
+	if _, err := new(wire.Decoder).Request([]byte(`[{},{},{}]`), 2); !errors.Is(err, wire.ErrTooMany) {
 		t.Errorf("three events of two: %v", err)
 	}
 }
@@ -181,7 +182,7 @@ func TestDecodeRecord(t *testing.T) {
 		{`[1]`, metric.CodeMalformed, 0, 0},
 		{`"x"`, metric.CodeMalformed, 0, 0},
 	} {
-		b, err := new(metric.Decoder).Record([]byte(c.value))
+		b, err := new(wire.Decoder).Record([]byte(c.value))
 		if f, ok := errors.AsType[*metric.Fault](err); ok != (c.code != "") || ok && f.Code != c.code {
 			t.Errorf("%s: %v, want code %q", c.value, err, c.code)
 			continue
@@ -199,7 +200,7 @@ func TestDecodeRecord(t *testing.T) {
 func TestRecordRoundTrip(t *testing.T) {
 	const seed = 3
 	r := rand.New(rand.NewPCG(seed, 0))
-	d := new(metric.Decoder)
+	d := new(wire.Decoder)
 	for range 2000 {
 		events := make([]metric.Event, 0, 4)
 		for range 1 + r.IntN(4) {
@@ -216,7 +217,7 @@ func TestRecordRoundTrip(t *testing.T) {
 			}
 			events = append(events, e)
 		}
-		value := metric.AppendRecord(nil, "m.x", events)
+		value := wire.AppendRecord(nil, "m.x", events)
 		b, err := d.Record(value)
 		if err != nil || !reflect.DeepEqual(b.Events, events) {
 			t.Fatalf("seed %d: %s reads as %+v, %v; want %+v", seed, value, b, err, events)
@@ -230,8 +231,8 @@ func FuzzDecodeRequest(f *testing.F) {
 	f.Add([]byte(`[{"metric_name":"m","value":1e999},{},null,{"tags":{"a":1}}]`))
 	f.Add([]byte(`{"metric_name":"m","metric_name":null,"events":[],"value":1}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b, err := new(metric.Decoder).Request(body, 1000)
-		if errors.Is(err, metric.ErrTooMany) {
+		b, err := new(wire.Decoder).Request(body, 1000)
+		if errors.Is(err, wire.ErrTooMany) {
 			return
 		}
 		if (err == nil) != json.Valid(body) && !strings.Contains(fmt.Sprint(err), "depth") {
@@ -247,7 +248,7 @@ func FuzzDecodeRequest(f *testing.F) {
 			if metric.ValidateName(e.Metric) != nil || math.IsInf(e.Value, 0) || math.IsNaN(e.Value) || len(e.Tags) > metric.MaxTags {
 				t.Fatalf("%q: accepted %+v", body, e)
 			}
-			back, err := new(metric.Decoder).Record(metric.AppendRecord(nil, e.Metric, []metric.Event{e}))
+			back, err := new(wire.Decoder).Record(wire.AppendRecord(nil, e.Metric, []metric.Event{e}))
 			if err != nil || len(back.Events) != 1 || !reflect.DeepEqual(back.Events[0], e) {
 				t.Fatalf("%q: %+v reads back as %+v, %v", body, e, back, err)
 			}
@@ -267,7 +268,7 @@ func BenchmarkDecodeRequest(b *testing.B) {
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
-		batch, err := new(metric.Decoder).Request(body, 50_000)
+		batch, err := new(wire.Decoder).Request(body, 50_000)
 		if err != nil || len(batch.Faults) > 0 {
 			b.Fatal(err, batch)
 		}
@@ -283,8 +284,8 @@ func BenchmarkDecodeRecord(b *testing.B) {
 			"host": fmt.Sprintf("web-%02d", i%10), "region": "eu-central-1", "path": "/api/v1/items",
 		})}
 	}
-	value := metric.AppendRecord(nil, "api.request.latency", events)
-	d := new(metric.Decoder)
+	value := wire.AppendRecord(nil, "api.request.latency", events)
+	d := new(wire.Decoder)
 	b.SetBytes(int64(len(value)))
 	b.ReportAllocs()
 	n := 0

@@ -1,4 +1,4 @@
-package load
+package wire
 
 import (
 	"bytes"
@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// golden is the example of each message that all readers of the stream share.
-func golden(tb testing.TB) map[string][]byte {
+// goldenMessages is the example of each message that all readers of the stream share.
+func goldenMessages(tb testing.TB) map[string][]byte {
 	tb.Helper()
-	files, err := filepath.Glob("../../web/testdata/*.json")
+	files, err := filepath.Glob("testdata/stream/*.json")
 	if err != nil || len(files) == 0 {
 		tb.Fatalf("no golden messages: %v", err)
 	}
@@ -31,42 +31,38 @@ func golden(tb testing.TB) map[string][]byte {
 	return out
 }
 
-func TestParseGolden(t *testing.T) {
-	want := map[string]message{
-		"welcome":   {kind: kindWelcome, serverTime: 1763892060150},
-		"dashboard": {kind: kindDashboard},
-		"heartbeat": {kind: kindHeartbeat, serverTime: 1763892066150},
-		"close":     {kind: kindClose, code: 1012, reconnectAfter: 2000},
-		"state":     {kind: kindOther},
-		"series":    {kind: kindOther},
-		"update": {kind: kindUpdate, serverTime: 1763892061150, results: []result{
-			{0, 1763892061000, 1763892060871}, {1, 1763892061000, noTime},
+func TestReadGolden(t *testing.T) {
+	want := map[string]Message{
+		"welcome":   {Kind: KindWelcome, ServerTime: 1763892060150},
+		"dashboard": {Kind: KindDashboard},
+		"heartbeat": {Kind: KindHeartbeat, ServerTime: 1763892066150},
+		"close":     {Kind: KindClose, Code: 1012, ReconnectAfterMs: 2000},
+		"state":     {Kind: KindState},
+		"series":    {Kind: KindSeries},
+		"update": {Kind: KindUpdate, ServerTime: 1763892061150, Results: []Received{
+			{0, 1763892061000, 1763892060871}, {1, 1763892061000, NoTime},
 		}},
-		"update-unchanged": {kind: kindUpdate, serverTime: 1763892062150, results: []result{{0, 1763892062000, 1763892061871}}},
-		"snapshot": {kind: kindSnapshot, reset: true, results: []result{
+		"update-unchanged": {Kind: KindUpdate, ServerTime: 1763892062150, Results: []Received{{0, 1763892062000, 1763892061871}}},
+		"snapshot": {Kind: KindSnapshot, Reset: true, Results: []Received{
 			{0, 1763892058000, 1763892057871}, {0, 1763892059000, 1763892058871}, {0, 1763892060000, 1763892059871},
 		}},
-		"snapshot-resume":  {kind: kindSnapshot, results: []result{{0, 1763892061000, 1763892060871}, {0, 1763892062000, 1763892061871}}},
-		"snapshot-waiting": {kind: kindSnapshot, index: 1, reset: true},
-		"welcome-part":     {kind: kindWelcome, serverTime: 1763892060150, more: true},
-		"widgets":          {kind: kindWidgets},
-		"snapshot-part":    {kind: kindSnapshot, reset: true, more: true, results: []result{{0, 1763892058000, 1763892057871}, {0, 1763892059000, 1763892058871}}},
-		"snapshot-rest":    {kind: kindSnapshot, results: []result{{0, 1763892060000, 1763892059871}}},
-		"series-part":      {kind: kindOther, more: true},
+		"snapshot-resume":  {Kind: KindSnapshot, Results: []Received{{0, 1763892061000, 1763892060871}, {0, 1763892062000, 1763892061871}}},
+		"snapshot-waiting": {Kind: KindSnapshot, Index: 1, Reset: true},
+		"welcome-part":     {Kind: KindWelcome, ServerTime: 1763892060150, More: true},
+		"widgets":          {Kind: KindWidgets},
+		"snapshot-part":    {Kind: KindSnapshot, Reset: true, More: true, Results: []Received{{0, 1763892058000, 1763892057871}, {0, 1763892059000, 1763892058871}}},
+		"snapshot-rest":    {Kind: KindSnapshot, Results: []Received{{0, 1763892060000, 1763892059871}}},
+		"series-part":      {Kind: KindSeries, More: true},
 	}
-	files := golden(t)
+	files := goldenMessages(t)
 	for name, w := range want {
-		var m message
-		if err := m.parse(files[name]); err != nil {
+		var m Message
+		if err := m.Read(files[name]); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if layout := m.layout != nil; layout != (w.kind == kindWelcome || w.kind == kindDashboard || w.kind == kindWidgets) {
-			t.Errorf("%s tells of widgets: %v", name, layout)
-		}
-		m.layout = nil
-		if w.index = m.index; name != "state" && name != "series" && name != "snapshot-waiting" && m.index != 0 {
-			t.Errorf("%s: index %d", name, m.index)
+		if w.Index = m.Index; name != "state" && name != "series" && name != "snapshot-waiting" && m.Index != 0 {
+			t.Errorf("%s: index %d", name, m.Index)
 		}
 		if !reflect.DeepEqual(m, w) {
 			t.Errorf("%s is read as %+v, want %+v", name, m, w)
@@ -74,25 +70,25 @@ func TestParseGolden(t *testing.T) {
 	}
 }
 
-func TestParse(t *testing.T) {
+func TestRead(t *testing.T) {
 	good := map[string]struct {
 		text string
-		want []result
+		want []Received
 	}{
-		"type at the end":        {`{"updates":[[3,20,10,"v",[1]]],"skipped":0,"type":"update"}`, []result{{3, 20, 10}}},
-		"escaped names":          {`{"t\u0079pe":"up\u0064ate","updates":[[3,20,10,"v",null]]}`, []result{{3, 20, 10}}},
-		"strings with brackets":  {`{"type":"update","x":"]}\"[{","updates":[[0,20,10,"\\\"]",[1e3,-2.5,null],{"start":1}]]}`, []result{{0, 20, 10}}},
-		"negative times":         {`{"type":"update","updates":[[0,-20,-10,"v",[]]]}`, []result{{0, -20, -10}}},
+		"type at the end":        {`{"updates":[[3,20,10,"v",[1]]],"skipped":0,"type":"update"}`, []Received{{3, 20, 10}}},
+		"escaped names":          {`{"t\u0079pe":"up\u0064ate","updates":[[3,20,10,"v",null]]}`, []Received{{3, 20, 10}}},
+		"strings with brackets":  {`{"type":"update","x":"]}\"[{","updates":[[0,20,10,"\\\"]",[1e3,-2.5,null],{"start":1}]]}`, []Received{{0, 20, 10}}},
+		"negative times":         {`{"type":"update","updates":[[0,-20,-10,"v",[]]]}`, []Received{{0, -20, -10}}},
 		"nothing in it":          {` { "type" : "update" , "updates" : [ ] } `, nil},
 		"points of an update":    {`{"type":"update","points":[[20,10]],"updates":[]}`, nil},
 		"an unknown type":        {`{"type":"news","updates":[[0,1,2]]}`, nil},
 		"no type":                {`{"updates":[[0,1,2]]}`, nil},
-		"deeply nested, skipped": {`{"type":"update","x":[[[{"y":[{}]}]]],"updates":[[1,2,null,"v",[[]]]]}`, []result{{1, 2, noTime}}},
+		"deeply nested, skipped": {`{"type":"update","x":[[[{"y":[{}]}]]],"updates":[[1,2,null,"v",[[]]]]}`, []Received{{1, 2, NoTime}}},
 	}
 	for name, c := range good {
-		var m message
-		if err := m.parse([]byte(c.text)); err != nil || !slices.Equal(m.results, c.want) {
-			t.Errorf("%s: %v, %v; want %v", name, m.results, err, c.want)
+		var m Message
+		if err := m.Read([]byte(c.text)); err != nil || !slices.Equal(m.Results, c.want) {
+			t.Errorf("%s: %v, %v; want %v", name, m.Results, err, c.want)
 		}
 	}
 	bad := map[string]string{
@@ -111,8 +107,8 @@ func TestParse(t *testing.T) {
 		`{"reset":1}`: "neither true nor false",
 	}
 	for text, want := range bad {
-		var m message
-		if err := m.parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		var m Message
+		if err := m.Read([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
@@ -122,7 +118,7 @@ var errOdd = errors.New("odd")
 
 // oracle reads a frame with encoding/json, slowly. errOdd is for what the two may
 // read differently: names that come twice.
-func oracle(text []byte) (m message, err error) {
+func oracle(text []byte) (m Message, err error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	fields, err := members(dec)
 	if err != nil {
@@ -147,25 +143,25 @@ func oracle(text []byte) (m message, err error) {
 		if json.Unmarshal(raw, &s) != nil || s == nil {
 			return m, errors.New("the type is no string")
 		}
-		m.kind = kindOf([]byte(*s))
+		m.Kind = kindOf([]byte(*s))
 	}
-	whole(fields["server_time"], &m.serverTime)
-	number(fields["index"], &m.index)
-	number(fields["skipped"], &m.skipped)
-	number(fields["code"], &m.code)
-	whole(fields["reconnect_after_ms"], &m.reconnectAfter)
+	whole(fields["server_time"], &m.ServerTime)
+	number(fields["index"], &m.Index)
+	number(fields["skipped"], &m.Skipped)
+	number(fields["code"], &m.Code)
+	whole(fields["reconnect_after_ms"], &m.ReconnectAfterMs)
 	if raw := fields["reset"]; raw != nil {
 		var v *bool
 		if json.Unmarshal(raw, &v) != nil || v == nil {
 			return m, errors.New("reset is no bool")
 		}
-		m.reset = *v
+		m.Reset = *v
 	}
 	name, at := "", 0
-	switch m.kind { //nolint:exhaustive // The others have none.
-	case kindUpdate:
+	switch m.Kind { //nolint:exhaustive // The others have none.
+	case KindUpdate:
 		name = "updates"
-	case kindSnapshot:
+	case KindSnapshot:
 		name, at = "points", 1
 	}
 	if raw := fields[name]; name != "" && raw != nil {
@@ -177,15 +173,15 @@ func oracle(text []byte) (m message, err error) {
 			if len(row)+at < 3 || row == nil {
 				return m, errors.New("too short")
 			}
-			var r result
+			var r Received
 			if at == 0 {
-				number(row[0], &r.index)
+				number(row[0], &r.Index)
 			}
-			whole(row[1-at], &r.end)
-			if r.newest = noTime; !bytes.Equal(row[2-at], []byte("null")) {
-				whole(row[2-at], &r.newest)
+			whole(row[1-at], &r.End)
+			if r.Newest = NoTime; !bytes.Equal(row[2-at], []byte("null")) {
+				whole(row[2-at], &r.Newest)
 			}
-			m.results = append(m.results, r)
+			m.Results = append(m.Results, r)
 		}
 	}
 	return m, err
@@ -216,14 +212,14 @@ func members(dec *json.Decoder) (map[string]json.RawMessage, error) {
 }
 
 // What is JSON is read as encoding/json reads it; what is not does no harm.
-func FuzzParse(f *testing.F) {
-	for _, b := range golden(f) {
+func FuzzRead(f *testing.F) {
+	for _, b := range goldenMessages(f) {
 		f.Add(b)
 	}
 	f.Add([]byte(`{"updates":[[3,20,10,"v",[1]]],"skipped":2,"t\u0079pe":"update"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var got message
-		err := got.parse(text)
+		var got Message
+		err := got.Read(text)
 		if !json.Valid(text) {
 			return
 		}
@@ -234,16 +230,15 @@ func FuzzParse(f *testing.F) {
 		if (err != nil) != (wantErr != nil) {
 			t.Fatalf("%q: %v, but encoding/json: %v", text, err, wantErr)
 		}
-		got.layout = nil
-		if err == nil && (!slices.Equal(got.results, want.results) || got.kind != want.kind || got.serverTime != want.serverTime ||
-			got.index != want.index || got.skipped != want.skipped || got.code != want.code || got.reset != want.reset || got.reconnectAfter != want.reconnectAfter) {
+		if err == nil && (!slices.Equal(got.Results, want.Results) || got.Kind != want.Kind || got.ServerTime != want.ServerTime ||
+			got.Index != want.Index || got.Skipped != want.Skipped || got.Code != want.Code || got.Reset != want.Reset || got.ReconnectAfterMs != want.ReconnectAfterMs) {
 			t.Fatalf("%q is read as %+v, but by encoding/json as %+v", text, got, want)
 		}
 	})
 }
 
 // frameOf is an update of n widgets with one series each, as a gateway writes it.
-func frameOf(n int) []byte {
+func updateOf(n int) []byte {
 	b := []byte(`{"type":"update","server_time":1763892062150,"updates":[`)
 	for i := range n {
 		if i > 0 {
@@ -254,23 +249,23 @@ func frameOf(n int) []byte {
 	return append(b, `],"skipped":0}`...)
 }
 
-func BenchmarkParse(b *testing.B) {
-	frame := frameOf(20)
-	var m message
-	b.SetBytes(int64(len(frame)))
+func BenchmarkRead(b *testing.B) {
+	text := updateOf(20)
+	var m Message
+	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := m.parse(frame); err != nil {
+		if err := m.Read(text); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-func BenchmarkParseWithEncodingJSON(b *testing.B) {
-	frame := frameOf(20)
-	b.SetBytes(int64(len(frame)))
+func BenchmarkReadWithEncodingJSON(b *testing.B) {
+	text := updateOf(20)
+	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		if _, err := oracle(frame); err != nil {
+		if _, err := oracle(text); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package metric
+package wire
 
 import (
 	"bytes"
@@ -8,15 +8,16 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"pulseboard/metric"
 )
 
 // Batch holds the verdict on each of N events that came together.
 type Batch struct {
 	N      int
-	Events []Event        // The good ones. Events may share their Tags: never change them.
+	Events []metric.Event // The good ones. Events may share their Tags: never change them.
 	Index  []int          // Position in the input of each of Events.
 	Faults []IndexedFault // The bad ones.
 
@@ -26,7 +27,7 @@ type Batch struct {
 // IndexedFault is the fault of the event at position Index of the input.
 type IndexedFault struct {
 	Index int
-	Fault
+	metric.Fault
 }
 
 // ErrTooMany is returned when there are more events than allowed.
@@ -51,7 +52,7 @@ func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 		}
 		d.reset(line)
 		if e, f, err := d.line(); err != nil {
-			d.add(Event{}, malformed("the line is not JSON: "+err.Error()))
+			d.add(metric.Event{}, malformed("the line is not JSON: "+err.Error()))
 		} else {
 			d.add(e, f)
 		}
@@ -108,7 +109,7 @@ func (d *Decoder) Remembered() int64 { return d.remembered }
 type fields struct{ name, value, tags, time []byte }
 
 // Request reads the JSON body of POST /ingest: one event, an array of events, or
-// {"events":[…]}. A syntax error anywhere is a *Fault of the whole; more than limit
+// {"events":[…]}. A syntax error anywhere is a *metric.Fault of the whole; more than limit
 // events are ErrTooMany; all else is a fault of one event. What it returns is valid
 // until the next call, and as long as body stays as it is.
 func (d *Decoder) Request(body []byte, limit int) (*Batch, error) {
@@ -231,12 +232,12 @@ func (d *Decoder) request() error {
 		if _, err := d.next(); err != nil {
 			return err
 		}
-		d.add(Event{}, malformed("an event must be a JSON object"))
+		d.add(metric.Event{}, malformed("an event must be a JSON object"))
 	}
 	return d.end()
 }
 
-func (d *Decoder) line() (e Event, fault *Fault, err error) {
+func (d *Decoder) line() (e metric.Event, fault *metric.Fault, err error) {
 	e, fault, err = d.element()
 	if err == nil {
 		err = d.end()
@@ -263,7 +264,7 @@ func (d *Decoder) list() error {
 }
 
 // element reads one event; err is a syntax error.
-func (d *Decoder) element() (e Event, fault *Fault, err error) {
+func (d *Decoder) element() (e metric.Event, fault *metric.Fault, err error) {
 	if d.json.PeekKind() != '{' {
 		if _, err := d.next(); err != nil {
 			return e, nil, err
@@ -322,7 +323,7 @@ func (d *Decoder) object(f *fields) (isList bool, err error) {
 	return isList, d.token()
 }
 
-func (d *Decoder) add(e Event, f *Fault) {
+func (d *Decoder) add(e metric.Event, f *metric.Fault) {
 	if f == nil {
 		d.batch.Events = append(d.batch.Events, e)
 		d.batch.Index = append(d.batch.Index, d.batch.N)
@@ -382,14 +383,14 @@ func (f *fields) set(m member, v []byte) {
 
 // event turns fields into an event, or says the first fault in the order of
 // protocol.md, "POST /ingest".
-func (d *Decoder) event(f *fields) (e Event, fault *Fault) {
+func (d *Decoder) event(f *fields) (e metric.Event, fault *metric.Fault) {
 	tags := d.tagsOf(f.tags)
 	switch {
 	case f.name != nil && f.name[0] != '"':
 		return e, malformed("metric_name must be a string")
 	case f.value != nil && !isNumber(f.value):
 		return e, malformed("value must be a number")
-	case tags.fault != nil && tags.fault.Code == CodeMalformed:
+	case tags.fault != nil && tags.fault.Code == metric.CodeMalformed:
 		return e, tags.fault
 	case f.time != nil && f.time[0] != '"' && !isNumber(f.time):
 		return e, malformed("event_time must be a string or a number")
@@ -412,18 +413,18 @@ func (d *Decoder) event(f *fields) (e Event, fault *Fault) {
 	return e, fault
 }
 
-func (d *Decoder) name(quoted []byte) (string, *Fault) {
+func (d *Decoder) name(quoted []byte) (string, *metric.Fault) {
 	if quoted == nil {
-		return "", &Fault{CodeNameMissing, "metric_name is missing"}
+		return "", newFault(metric.CodeNameMissing, "metric_name is missing")
 	}
 	text, err := d.unquote(quoted)
 	switch {
 	case len(text) == 0:
-		return "", &Fault{CodeNameMissing, "metric_name is empty"}
+		return "", newFault(metric.CodeNameMissing, "metric_name is empty")
 	case err != nil:
-		return "", &Fault{CodeNameInvalid, "metric_name is not valid UTF-8"}
-	case !validName(text):
-		return "", &Fault{CodeNameInvalid, ValidateName(string(text)).Error()}
+		return "", newFault(metric.CodeNameInvalid, "metric_name is not valid UTF-8")
+	case !metric.ValidName(text):
+		return "", newFault(metric.CodeNameInvalid, metric.ValidateName(string(text)).Error())
 	}
 	return d.text(text), nil
 }
@@ -448,9 +449,9 @@ func (d *Decoder) text(b []byte) string {
 }
 
 type tagsVerdict struct {
-	tags  Tags
+	tags  metric.Tags
 	json  string // Of tags; "" when there are none.
-	fault *Fault
+	fault *metric.Fault
 }
 
 type tagMember struct {
@@ -474,7 +475,7 @@ func (d *Decoder) tagsOf(object []byte) tagsVerdict {
 }
 
 // readTags reads an object that is valid JSON.
-func (d *Decoder) readTags(object []byte) (Tags, *Fault) {
+func (d *Decoder) readTags(object []byte) (metric.Tags, *metric.Fault) {
 	d.tagsJSON = reader(d.tagsJSON, object)
 	in := d.tagsJSON
 	d.members = d.members[:0]
@@ -502,7 +503,7 @@ func (d *Decoder) readTags(object []byte) (Tags, *Fault) {
 	return d.judgeTags()
 }
 
-func (d *Decoder) judgeTags() (tags Tags, fault *Fault) {
+func (d *Decoder) judgeTags() (tags metric.Tags, fault *metric.Fault) {
 	slices.SortStableFunc(d.members, func(a, b tagMember) int { return strings.Compare(a.key, b.key) })
 	for i, m := range d.members {
 		if i+1 < len(d.members) && d.members[i+1].key == m.key {
@@ -520,17 +521,17 @@ func (d *Decoder) judgeTags() (tags Tags, fault *Fault) {
 		case len(text) == 0 || fault != nil:
 			// Only a member of the wrong type comes before another fault.
 		case err != nil:
-			fault = &Fault{CodeTagsInvalid, fmt.Sprintf("the value of tag %.80q is not valid UTF-8", m.key)}
-		case len(text) > MaxTagValue:
-			fault = &Fault{CodeTagsInvalid, fmt.Sprintf("the value of tag %.80q has %d bytes; at most %d are allowed", m.key, len(text), MaxTagValue)}
-		case !validTagKey(m.key):
-			fault = &Fault{CodeTagsInvalid, ValidateTagKey(m.key).Error()}
+			fault = newFault(metric.CodeTagsInvalid, fmt.Sprintf("the value of tag %.80q is not valid UTF-8", m.key))
+		case len(text) > metric.MaxTagValue:
+			fault = newFault(metric.CodeTagsInvalid, fmt.Sprintf("the value of tag %.80q has %d bytes; at most %d are allowed", m.key, len(text), metric.MaxTagValue))
+		case !metric.ValidTagKey(m.key):
+			fault = newFault(metric.CodeTagsInvalid, metric.ValidateTagKey(m.key).Error())
 		default:
-			tags = append(tags, Tag{m.key, d.text(text)})
+			tags = append(tags, metric.Tag{Key: m.key, Value: d.text(text)})
 		}
 	}
-	if fault == nil && len(tags) > MaxTags {
-		fault = &Fault{CodeTooManyTags, fmt.Sprintf("%d tags; at most %d are allowed", len(tags), MaxTags)}
+	if fault == nil && len(tags) > metric.MaxTags {
+		fault = newFault(metric.CodeTooManyTags, fmt.Sprintf("%d tags; at most %d are allowed", len(tags), metric.MaxTags))
 	}
 	if fault != nil {
 		return nil, fault
@@ -538,34 +539,6 @@ func (d *Decoder) judgeTags() (tags Tags, fault *Fault) {
 	return slices.Clip(tags), nil
 }
 
-// CheckTags says what is wrong with tags that are sorted by key, as they come in
-// formats other than JSON; nil = nothing.
-func CheckTags(t Tags) *Fault {
-	for i := range t {
-		key, value := t[i].Key, t[i].Value
-		switch {
-		case !validTagKey(key):
-			return &Fault{CodeTagsInvalid, ValidateTagKey(key).Error()}
-		case i > 0 && t[i-1].Key == key:
-			return &Fault{CodeTagsInvalid, fmt.Sprintf("the tag %s is there twice", key)}
-		case !utf8.ValidString(value):
-			return &Fault{CodeTagsInvalid, fmt.Sprintf("the value of tag %s is not valid UTF-8", key)}
-		case len(value) > MaxTagValue:
-			return &Fault{CodeTagsInvalid, fmt.Sprintf("the value of tag %s has %d bytes; at most %d are allowed", key, len(value), MaxTagValue)}
-		}
-	}
-	if len(t) > MaxTags {
-		return &Fault{CodeTooManyTags, fmt.Sprintf("%d tags; at most %d are allowed", len(t), MaxTags)}
-	}
-	return nil
-}
+func malformed(detail string) *metric.Fault { return newFault(metric.CodeMalformed, detail) }
 
-// TimeFault says what is wrong with an event time in epoch milliseconds by itself; nil = nothing.
-func TimeFault(ms int64) *Fault {
-	if ms < earliestEventTimeMs || ms >= latestEventTimeMs {
-		return &Fault{CodeEventTimeInvalid, fmt.Sprintf("the time %d ms since 1970 is not between the years 2000 and 10000: is the precision right?", ms)}
-	}
-	return nil
-}
-
-func malformed(detail string) *Fault { return &Fault{CodeMalformed, detail} }
+func newFault(code, detail string) *metric.Fault { return &metric.Fault{Code: code, Detail: detail} }

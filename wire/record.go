@@ -1,9 +1,13 @@
-package metric
+package wire
 
 import (
 	"bytes"
 	"math"
 	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"pulseboard/metric"
 )
 
 // The topics of Kafka, by default.
@@ -17,7 +21,7 @@ const IDHeader = "id"
 
 // Record reads the value of a Kafka record: one event, or events of one
 // metric as {"metric_name":"…","events":[{"value":…,"tags":{…},"event_time":…},…]}.
-// An error is a *Fault of the whole; all else is a fault of one event.
+// An error is a *metric.Fault of the whole; all else is a fault of one event.
 func (d *Decoder) Record(value []byte) (*Batch, error) {
 	d.begin(math.MaxInt)
 	if d.quickRecord(value) {
@@ -38,7 +42,7 @@ func (d *Decoder) quickRecord(value []byte) bool {
 	}
 	d.inRecord = true
 	// Events of AppendRecord are longer than 50 bytes; more is appended.
-	d.batch.Events, d.batch.Index = make([]Event, 0, len(value)/50+1), make([]int, 0, len(value)/50+1)
+	d.batch.Events, d.batch.Index = make([]metric.Event, 0, len(value)/50+1), make([]int, 0, len(value)/50+1)
 	i, err := d.quickList(value, i+len(middle)-1)
 	if err != nil || i < 0 || string(value[i:]) != "}" {
 		return false
@@ -58,7 +62,7 @@ func (d *Decoder) strictRecord(value []byte) (*Batch, error) {
 			err = d.end()
 		}
 		if err != nil {
-			return nil, &Fault{CodeNotJSON, err.Error()}
+			return nil, newFault(metric.CodeNotJSON, err.Error())
 		}
 		return nil, malformed("a record must hold a JSON object")
 	}
@@ -70,7 +74,7 @@ func (d *Decoder) strictRecord(value []byte) (*Batch, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, &Fault{CodeNotJSON, err.Error()}
+		return nil, newFault(metric.CodeNotJSON, err.Error())
 	case isList:
 		d.nameAll(f.name)
 	default:
@@ -85,7 +89,7 @@ func (d *Decoder) strictRecord(value []byte) (*Batch, error) {
 // the name is that of each event which has no earlier one.
 func (d *Decoder) nameAll(quoted []byte) {
 	var name string
-	var fault *Fault
+	var fault *metric.Fault
 	if quoted != nil && quoted[0] != '"' {
 		fault = malformed("metric_name must be a string")
 	} else {
@@ -102,7 +106,7 @@ func (d *Decoder) nameAll(quoted []byte) {
 		faults[i] = IndexedFault{i, *fault}
 	}
 	for _, f := range d.batch.Faults {
-		if f.Code == CodeMalformed {
+		if f.Code == metric.CodeMalformed {
 			faults[f.Index] = f
 		}
 	}
@@ -112,7 +116,7 @@ func (d *Decoder) nameAll(quoted []byte) {
 // AppendRecord appends the value of a Kafka record that holds events of one
 // metric. Values must be finite and are read back bit for bit; events without a
 // time stay so.
-func AppendRecord(dst []byte, name string, events []Event) []byte {
+func AppendRecord(dst []byte, name string, events []metric.Event) []byte {
 	dst = BeginRecord(dst, name)
 	for i := range events {
 		if i > 0 {
@@ -126,7 +130,7 @@ func AppendRecord(dst []byte, name string, events []Event) []byte {
 // BeginRecord appends what stands before the events of AppendRecord.
 func BeginRecord(dst []byte, name string) []byte {
 	dst = append(dst, `{"metric_name":`...)
-	dst = appendString(dst, name)
+	dst, _ = jsontext.AppendQuote(dst, name) // Of valid UTF-8 it cannot fail.
 	return append(dst, `,"events":[`...)
 }
 
@@ -134,7 +138,7 @@ func BeginRecord(dst []byte, name string) []byte {
 func EndRecord(dst []byte) []byte { return append(dst, "]}"...) }
 
 // AppendRecordEvent appends one of the events of AppendRecord.
-func AppendRecordEvent(dst []byte, e *Event) []byte {
+func AppendRecordEvent(dst []byte, e *metric.Event) []byte {
 	dst = append(dst, `{"value":`...)
 	// The shortest text that reads back as the same bits, -0 included.
 	dst = strconv.AppendFloat(dst, e.Value, 'g', -1, 64)

@@ -1,4 +1,4 @@
-package metric
+package wire
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"pulseboard/metric"
 )
 
 // sample is a result of n series with two tags each; of one without tags when n is 0.
@@ -20,7 +22,7 @@ func sample(n int) *Result {
 	for i := range r.Series {
 		r.Series[i] = SeriesValue{Value: Finite(12.53125 + float64(i)/3), Count: 210 + int64(i)}
 		if n > 0 {
-			r.Series[i].Tags = Tags{{"host", fmt.Sprintf("web-%02d.eu-west-1", i)}, {"region", "eu-west-1"}}
+			r.Series[i].Tags = metric.Tags{{Key: "host", Value: fmt.Sprintf("web-%02d.eu-west-1", i)}, {Key: "region", Value: "eu-west-1"}}
 		}
 	}
 	return r
@@ -38,17 +40,21 @@ func encode(tb testing.TB, r *Result) string {
 // What Encode writes is read quickly, whatever it is.
 func TestQuickReadsWhatEncodeWrites(t *testing.T) {
 	for name, change := range map[string]func(*Result){
-		"usual":                   func(*Result) {},
-		"nothing set":             func(r *Result) { *r = Result{} },
-		"waiting":                 func(r *Result) { r.Matched, r.Series, r.NewestEvent = 0, nil, nil },
-		"incomplete, truncated":   func(r *Result) { r.Complete, r.Truncated = false, 7 },
-		"no value":                func(r *Result) { r.Series[1].Value = nil },
-		"no tags":                 func(r *Result) { r.Series[0].Tags = nil },
-		"one tag, two tags":       func(r *Result) { r.Series[0].Tags = r.Series[0].Tags[:1] },
-		"before 1970":             func(r *Result) { r.WindowStart, *r.NewestEvent = -60_000, -1 },
-		"escapes":                 func(r *Result) { r.Series[0].Tags = Tags{{"path", "a\\b\"<>&\n\t\x00\x7f\u2028"}, {"z", `\"`}} },
-		"beyond ASCII":            func(r *Result) { r.Series[0].Tags = Tags{{"city", "Zürich 東京 🚀"}} },
-		"what looks like members": func(r *Result) { r.Series[0].Tags = Tags{{"a", `":"`}, {"b", `{"tags":`}, {"c", ":"}} },
+		"usual":                 func(*Result) {},
+		"nothing set":           func(r *Result) { *r = Result{} },
+		"waiting":               func(r *Result) { r.Matched, r.Series, r.NewestEvent = 0, nil, nil },
+		"incomplete, truncated": func(r *Result) { r.Complete, r.Truncated = false, 7 },
+		"no value":              func(r *Result) { r.Series[1].Value = nil },
+		"no tags":               func(r *Result) { r.Series[0].Tags = nil },
+		"one tag, two tags":     func(r *Result) { r.Series[0].Tags = r.Series[0].Tags[:1] },
+		"before 1970":           func(r *Result) { r.WindowStart, *r.NewestEvent = -60_000, -1 },
+		"escapes": func(r *Result) {
+			r.Series[0].Tags = metric.Tags{{Key: "path", Value: "a\\b\"<>&\n\t\x00\x7f\u2028"}, {Key: "z", Value: `\"`}}
+		},
+		"beyond ASCII": func(r *Result) { r.Series[0].Tags = metric.Tags{{Key: "city", Value: "Zürich 東京 🚀"}} },
+		"what looks like members": func(r *Result) {
+			r.Series[0].Tags = metric.Tags{{Key: "a", Value: `":"`}, {Key: "b", Value: `{"tags":`}, {Key: "c", Value: ":"}}
+		},
 		"large and small": func(r *Result) {
 			r.Series[0].Value, r.Series[1].Value, r.Series[2].Value = Finite(math.MaxFloat64), Finite(-math.SmallestNonzeroFloat64), Finite(math.Copysign(0, -1))
 		},
@@ -137,10 +143,10 @@ func TestQuickResultIsItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	clear(body)
-	r.Series[0].Tags = append(r.Series[0].Tags, Tag{"zone", "a"})
+	r.Series[0].Tags = append(r.Series[0].Tags, metric.Tag{Key: "zone", Value: "a"})
 	*r.Series[0].Value = 7
 	want := sample(3)
-	want.Series[0].Tags = append(want.Series[0].Tags, Tag{"zone", "a"})
+	want.Series[0].Tags = append(want.Series[0].Tags, metric.Tag{Key: "zone", Value: "a"})
 	*want.Series[0].Value = 7
 	if !reflect.DeepEqual(r, want) {
 		t.Errorf("it became %s, want %s", encode(t, r), encode(t, want))
@@ -163,7 +169,7 @@ func TestQuickResultAllocations(t *testing.T) {
 }
 
 func FuzzQuickResult(f *testing.F) {
-	for _, r := range []*Result{sample(0), sample(3), {}, {Series: []SeriesValue{{Tags: Tags{{"a\"", "ü"}}}}}} {
+	for _, r := range []*Result{sample(0), sample(3), {}, {Series: []SeriesValue{{Tags: metric.Tags{{Key: "a\"", Value: "ü"}}}}}} {
 		f.Add([]byte(encode(f, r)))
 	}
 	f.Add([]byte(`{"key":"","window_start":-0,"window_end":1,"prev_end":0,"due":[],"newest_event":null,"complete":false,"matched":0,"series_version":"","series":[{"tags":{"":"1"},"value":-0,"count":0},{"tags":{},"value":1E+2,"count":0}],"truncated":0}`))

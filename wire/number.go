@@ -1,4 +1,4 @@
-package metric
+package wire
 
 import (
 	"bytes"
@@ -6,25 +6,32 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"pulseboard/metric"
 )
+
+// maxTimeText bounds the text of a time, in bytes.
+const maxTimeText = 64
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func isNumber(json []byte) bool { return json[0] == '-' || isDigit(json[0]) }
 
 // number reads the value of an event.
-func number(json []byte) (float64, *Fault) {
+func number(json []byte) (float64, *metric.Fault) {
 	if json == nil {
-		return 0, &Fault{CodeValueMissing, "value is missing"}
+		return 0, newFault(metric.CodeValueMissing, "value is missing")
 	}
 	v, err := strconv.ParseFloat(string(json), 64)
 	if err != nil {
-		return 0, &Fault{CodeValueNotFinite, fmt.Sprintf("value %.40s is beyond the numbers that 64 bits hold", json)}
+		return 0, newFault(metric.CodeValueNotFinite, fmt.Sprintf("value %.40s is beyond the numbers that 64 bits hold", json))
 	}
 	return v, nil
 }
 
 // time reads an event time, RFC 3339 or a number of milliseconds since the
 // epoch. Fractions of a millisecond are cut off.
-func (d *Decoder) time(json []byte) (int64, *Fault) {
+func (d *Decoder) time(json []byte) (int64, *metric.Fault) {
 	ms, ok := int64(0), false
 	if json[0] == '"' {
 		text, err := d.unquote(json)
@@ -36,15 +43,15 @@ func (d *Decoder) time(json []byte) (int64, *Fault) {
 	}
 	switch {
 	case !ok:
-		return 0, &Fault{CodeEventTimeInvalid, fmt.Sprintf("event_time %.*s is neither RFC 3339 nor milliseconds since 1970", maxTimeTextCharacters, json)}
-	case ms < earliestEventTimeMs:
-		return 0, &Fault{CodeEventTimeInvalid, fmt.Sprintf("event_time %.*s is before the year 2000", maxTimeTextCharacters, json)}
+		return 0, newFault(metric.CodeEventTimeInvalid, fmt.Sprintf("event_time %.*s is neither RFC 3339 nor milliseconds since 1970", maxTimeText, json))
+	case ms < metric.EarliestTime:
+		return 0, newFault(metric.CodeEventTimeInvalid, fmt.Sprintf("event_time %.*s is before the year 2000", maxTimeText, json))
 	}
 	return ms, nil
 }
 
 func clockTime(text []byte) (int64, bool) {
-	if len(text) > maxTimeTextCharacters {
+	if len(text) > maxTimeText {
 		return 0, false
 	}
 	// RFC 3339 allows small letters, time.Time does not.
@@ -65,10 +72,10 @@ func epochTime(json []byte) (int64, bool) {
 		// Exact for any number of decimals.
 		whole, _, _ := bytes.Cut(json, []byte{'.'})
 		ms, err := strconv.ParseInt(string(whole), 10, 64)
-		return ms, err == nil && ms < latestEventTimeMs
+		return ms, err == nil && ms < metric.LatestTime
 	}
 	v, err := strconv.ParseFloat(string(json), 64)
-	if err != nil || math.Abs(v) >= latestEventTimeMs {
+	if err != nil || math.Abs(v) >= metric.LatestTime {
 		return 0, false
 	}
 	return int64(v), true

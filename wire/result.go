@@ -1,8 +1,10 @@
-package metric
+package wire
 
 import (
 	"encoding/json"
 	"math"
+
+	"pulseboard/metric"
 )
 
 // MaxSeries is how many series of a group_by leave the pipeline in one result.
@@ -29,9 +31,9 @@ type Result struct {
 // exactly one, with no tags. A nil Value is absent: nothing in the window, or
 // a number that JSON cannot carry.
 type SeriesValue struct {
-	Tags  Tags     `json:"tags"`
-	Value *float64 `json:"value"`
-	Count int64    `json:"count"`
+	Tags  metric.Tags `json:"tags"`
+	Value *float64    `json:"value"`
+	Count int64       `json:"count"`
 }
 
 // Finite returns a pointer to v, or nil when JSON cannot carry v.

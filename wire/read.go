@@ -1,4 +1,4 @@
-package load
+package wire
 
 import (
 	"bytes"
@@ -8,71 +8,72 @@ import (
 	"math"
 )
 
-// kind is the type of a message of the server.
-type kind uint8
+// Kind is the type of a message of the server.
+type Kind uint8
 
+// The kinds.
 const (
-	kindOther kind = iota // Series, states, and what newer servers say.
-	kindWelcome
-	kindSnapshot
-	kindUpdate
-	kindDashboard
-	kindWidgets
-	kindHeartbeat
-	kindClose
+	KindUnknown Kind = iota // What newer servers send.
+	KindWelcome
+	KindSnapshot
+	KindSeries
+	KindUpdate
+	KindState
+	KindDashboard
+	KindWidgets
+	KindHeartbeat
+	KindClose
 )
 
-func kindOf(name []byte) kind {
+func kindOf(name []byte) Kind {
 	switch string(name) {
 	case "welcome":
-		return kindWelcome
+		return KindWelcome
 	case "snapshot":
-		return kindSnapshot
+		return KindSnapshot
+	case "series":
+		return KindSeries
 	case "update":
-		return kindUpdate
+		return KindUpdate
+	case "state":
+		return KindState
 	case "dashboard":
-		return kindDashboard
+		return KindDashboard
 	case "widgets":
-		return kindWidgets
+		return KindWidgets
 	case "heartbeat":
-		return kindHeartbeat
+		return KindHeartbeat
 	case "close":
-		return kindClose
+		return KindClose
 	}
-	return kindOther
+	return KindUnknown
 }
 
-// noTime stands for a null newest_event.
-const noTime = math.MinInt64
-
-// result is one entry of an update, or one point of a snapshot, whose widget is
+// Received is one entry of an update, or one point of a snapshot, whose widget is
 // then that of the message.
-type result struct {
-	index       int
-	end, newest int64
+type Received struct {
+	Index       int
+	End, Newest int64 // Newest is NoTime where it is null.
 }
 
-// message is what this package needs of a frame. It is used again for the next one.
-type message struct {
-	kind           kind
-	serverTime     int64
-	index          int
-	reset          bool
-	more           bool // It goes on in the next message.
-	skipped        int
-	code           int
-	reconnectAfter int64 // Milliseconds.
-	results        []result
-	layout         []byte // The frame itself, where it tells of widgets.
+// Message is what readers that count results need of a message of the server. It
+// skips what they do not, values above all: encoding/json would take ten times as
+// long. It is used again for the next message.
+type Message struct {
+	Kind             Kind
+	ServerTime       int64
+	Index            int
+	Reset            bool
+	More             bool // It goes on in the next message.
+	Skipped          int
+	Code             int
+	ReconnectAfterMs int64
+	Results          []Received // Of an update, or the points of a snapshot.
 }
 
-// parse reads a frame. It walks over the text once and skips what is not needed,
-// values above all: encoding/json would take ten times as long for a frame, and
-// the clients would be the limit of the load.
-//
-// The text is trusted to be JSON as far as it is skipped.
-func (m *message) parse(b []byte) error {
-	*m = message{results: m.results[:0]}
+// Read reads a message. What it skips is trusted to be JSON.
+func (m *Message) Read(b []byte) error {
+	*m = Message{Results: m.Results[:0]}
 	w := walker{b: b}
 	list := -1 // Where updates or points begin, until the type is known.
 	typed := false
@@ -83,22 +84,22 @@ func (m *message) parse(b []byte) error {
 			typed = true
 			var s []byte
 			if s, err = w.text(); err == nil {
-				m.kind = kindOf(s)
+				m.Kind = kindOf(s)
 			}
 		case "server_time":
-			m.serverTime, err = w.whole()
+			m.ServerTime, err = w.whole()
 		case "index":
-			m.index, err = w.number()
+			m.Index, err = w.number()
 		case "skipped":
-			m.skipped, err = w.number()
+			m.Skipped, err = w.number()
 		case "code":
-			m.code, err = w.number()
+			m.Code, err = w.number()
 		case "reconnect_after_ms":
-			m.reconnectAfter, err = w.whole()
+			m.ReconnectAfterMs, err = w.whole()
 		case "reset":
-			m.reset, err = w.boolean()
+			m.Reset, err = w.boolean()
 		case "more":
-			m.more, err = w.boolean()
+			m.More, err = w.boolean()
 		case "updates", "points":
 			if !typed {
 				list = w.i
@@ -118,35 +119,30 @@ func (m *message) parse(b []byte) error {
 		err = m.list(&w, "")
 	}
 	if err != nil {
-		return fmt.Errorf("cannot read a frame at byte %d: %w", w.i, err)
-	}
-	switch m.kind {
-	case kindWelcome, kindDashboard, kindWidgets:
-		m.layout = b
-	case kindSnapshot, kindUpdate, kindHeartbeat, kindClose, kindOther:
+		return fmt.Errorf("cannot read a message at byte %d: %w", w.i, err)
 	}
 	return nil
 }
 
 // list reads updates of an update or points of a snapshot.
-func (m *message) list(w *walker, name string) error {
+func (m *Message) list(w *walker, name string) error {
 	switch {
-	case m.kind == kindUpdate && name != "points":
+	case m.Kind == KindUpdate && name != "points":
 		return w.array(func() error { return m.entry(w, true) })
-	case m.kind == kindSnapshot && name != "updates":
+	case m.Kind == KindSnapshot && name != "updates":
 		return w.array(func() error { return m.entry(w, false) })
 	}
 	return w.skip()
 }
 
 // entry reads [index, window_end, newest_event, …], without the index in a point.
-func (m *message) entry(w *walker, indexed bool) error {
-	var r result
+func (m *Message) entry(w *walker, indexed bool) error {
+	var r Received
 	var err error
 	next := byte('[')
 	if indexed {
 		if err = w.take(next); err == nil {
-			r.index, err = w.number()
+			r.Index, err = w.number()
 		}
 		next = ','
 	}
@@ -154,17 +150,17 @@ func (m *message) entry(w *walker, indexed bool) error {
 		err = w.take(next)
 	}
 	if err == nil {
-		r.end, err = w.whole()
+		r.End, err = w.whole()
 	}
 	if err == nil {
 		err = w.take(',')
 	}
 	if err == nil && w.null() {
-		r.newest = noTime
+		r.Newest = NoTime
 	} else if err == nil {
-		r.newest, err = w.whole()
+		r.Newest, err = w.whole()
 	}
-	m.results = append(m.results, r)
+	m.Results = append(m.Results, r)
 	if err != nil {
 		return err
 	}

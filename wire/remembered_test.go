@@ -1,4 +1,4 @@
-package metric_test
+package wire_test
 
 import (
 	"fmt"
@@ -6,15 +6,16 @@ import (
 	"testing"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // Tags of which none comes again, and long ones, do not stay in a decoder; the usual ones do.
 func TestRememberedIsBounded(t *testing.T) {
-	d := &metric.Decoder{MaxRemembered: 1 << 20}
+	d := &wire.Decoder{MaxRemembered: 1 << 20}
 	most := int64(0)
 	for i := range 2000 {
 		tags := metric.Tags{{Key: "a", Value: fmt.Sprint(i, strings.Repeat("x", 200))}, {Key: "b", Value: fmt.Sprint(strings.Repeat("y", 200), i)}}
-		b, err := d.Record(metric.AppendRecord(nil, "m", []metric.Event{{Metric: "m", Value: 1, Tags: tags}}))
+		b, err := d.Record(wire.AppendRecord(nil, "m", []metric.Event{{Metric: "m", Value: 1, Tags: tags}}))
 		if err != nil || len(b.Events) != 1 || b.Events[0].Tags[0].Value != tags[0].Value {
 			t.Fatalf("record %d: %+v, %v", i, b, err)
 		}
@@ -23,10 +24,10 @@ func TestRememberedIsBounded(t *testing.T) {
 	if most < 1<<19 || most > 1<<20+4096 {
 		t.Errorf("%d bytes were remembered at most, of 1 MiB", most)
 	}
-	usual := new(metric.Decoder)
+	usual := new(wire.Decoder)
 	for i := range 9000 {
 		tags := metric.Tags{{Key: "host", Value: fmt.Sprint("host-", i)}, {Key: "region", Value: "eu"}}
-		if _, err := usual.Record(metric.AppendRecord(nil, "m", []metric.Event{{Metric: "m", Value: 1, Tags: tags}})); err != nil {
+		if _, err := usual.Record(wire.AppendRecord(nil, "m", []metric.Event{{Metric: "m", Value: 1, Tags: tags}})); err != nil {
 			t.Fatal(err)
 		}
 	}

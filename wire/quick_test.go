@@ -1,4 +1,4 @@
-package metric
+package wire
 
 import (
 	"encoding/json"
@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"pulseboard/metric"
 )
 
 // sameBatch says how two batches differ, "" = not at all.
@@ -53,7 +55,7 @@ func checkQuick(t *testing.T, d *Decoder, body []byte) {
 		if err != nil || len(back.Events) != 1 {
 			t.Fatalf("%q: the record %s: %v, %+v", body, text, err, back)
 		}
-		if diff := sameBatch(&Batch{Events: back.Events}, &Batch{Events: []Event{e}}); diff != "" {
+		if diff := sameBatch(&Batch{Events: back.Events}, &Batch{Events: []metric.Event{e}}); diff != "" {
 			t.Fatalf("%q: the record %s: %s", body, text, diff)
 		}
 		if n := len(text) - len(e.Metric) - len(`{"metric_name":"","events":[]}`); n > eventBytes(&e) {
@@ -64,7 +66,7 @@ func checkQuick(t *testing.T, d *Decoder, body []byte) {
 }
 
 // eventBytes is the bound that ingest makes chunks by.
-func eventBytes(e *Event) int {
+func eventBytes(e *metric.Event) int {
 	n := len(`{"value":,"tags":{},"event_time":},`) + MaxValueText + 15
 	for _, t := range e.Tags {
 		n += len(`"":"",`) + len(t.Key) + 6*len(t.Value)
@@ -109,7 +111,7 @@ func checkOracle(t *testing.T, body []byte, got *Batch, err error) {
 				tags[k] = *v
 			}
 		}
-		if e.Metric != want.Name || math.Float64bits(e.Value) != math.Float64bits(want.Value) || NewTags(tags).Compare(e.Tags) != 0 {
+		if e.Metric != want.Name || math.Float64bits(e.Value) != math.Float64bits(want.Value) || metric.NewTags(tags).Compare(e.Tags) != 0 {
 			t.Fatalf("%q: event %d is %+v, encoding/json says %+v", body, i, e, want)
 		}
 	}
@@ -232,7 +234,7 @@ func FuzzLines(f *testing.F) {
 			case json.Valid([]byte(line)) != (err == nil && one.N == 1) && !strings.Contains(fmt.Sprint(err), "depth"):
 				t.Fatalf("%q", line)
 			case !json.Valid([]byte(line)):
-				want.Faults = append(want.Faults, IndexedFault{n, Fault{Code: CodeMalformed}})
+				want.Faults = append(want.Faults, IndexedFault{n, metric.Fault{Code: metric.CodeMalformed}})
 			case err != nil:
 				return // Deeper than allowed, by one.
 			case len(one.Events) == 1:

@@ -1,0 +1,109 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pulseboard/metric"
+	"pulseboard/wire"
+)
+
+// What is read as a result is written as it is read.
+func FuzzDecodeResult(f *testing.F) {
+	for _, text := range []string{
+		`{"key":"m:avg:60s by (host)","window_start":0,"window_end":60000,"prev_end":59000,"due":[1000,60000],"newest_event":59871,"complete":true,"matched":3,"series_version":"8f3a","series":[{"tags":{"host":"a"},"value":12.5,"count":210},{"tags":{},"value":null,"count":0}],"truncated":0}`,
+		`{"series":[{"tags":{"b":"","a":"1","a":"2"},"value":1e-7}],"newest_event":null,"due":null}`,
+		`{"key":7}`, `{"window_end":1.5}`, `[]`, `null`, `{`, ``,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := wire.DecodeResult(text)
+		if err != nil {
+			return
+		}
+		once, err := r.Encode()
+		if err != nil {
+			t.Fatalf("%+v cannot be written: %v", r, err)
+		}
+		again, err := wire.DecodeResult(once)
+		if err != nil {
+			t.Fatalf("%s cannot be read: %v", once, err)
+		}
+		twice, err := again.Encode()
+		if err != nil || !bytes.Equal(once, twice) {
+			t.Errorf("%s is read as %s: %v", once, twice, err)
+		}
+	})
+}
+
+func BenchmarkDecodeResult(b *testing.B) {
+	text := []byte(`{"key":"http.request.duration:p95:60s {region=\"eu\"}","window_start":1763892000000,"window_end":1763892060000,"prev_end":1763892059000,"due":[1000],"newest_event":1763892059871,"complete":true,"matched":3,"series_version":"8f3a5b1c","series":[{"tags":{},"value":12.53125,"count":210}],"truncated":0}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := wire.DecodeResult(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// golden returns an example of testdata without white space.
+func golden(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", filepath.FromSlash(name)+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, text); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestResultGolden(t *testing.T) {
+	newest, value := int64(1763892059871), 12.5
+	r := wire.Result{
+		Key: "api.request.latency:avg:60s by (host)", WindowStart: 1763892000000, WindowEnd: 1763892060000, PrevEnd: 1763892059000,
+		Due: []int64{1000, 60000}, NewestEvent: &newest, Complete: true, Matched: 3, SeriesVersion: "8f3a",
+		Series: []wire.SeriesValue{{Tags: metric.NewTags(map[string]string{"host": "a"}), Value: &value, Count: 210}},
+	}
+	golden := golden(t, "redis/result")
+	b, err := r.Encode()
+	if err != nil || string(b) != golden {
+		t.Fatalf("encoded as\n%s, %v; want\n%s", b, err, golden)
+	}
+	back, err := wire.DecodeResult(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := back.Encode(); string(again) != golden {
+		t.Errorf("decoded and encoded again:\n%s", again)
+	}
+	waiting := wire.Result{Key: "m:sum:5s"}
+	if b, _ := waiting.Encode(); !strings.Contains(string(b), `"newest_event":null`) || !strings.Contains(string(b), `"series":[]`) {
+		t.Errorf("an empty result is %s", b)
+	}
+}
+
+func TestRecordGolden(t *testing.T) {
+	events := []metric.Event{
+		{Metric: "api.request.latency", Value: 12.5, Tags: metric.NewTags(map[string]string{"host": "a", "region": "eu"}), Time: 1763892059871},
+		{Metric: "api.request.latency", Value: 0.1, Tags: metric.NewTags(map[string]string{"host": "b"})},
+		{Metric: "api.request.latency", Value: -3},
+	}
+	want := golden(t, "kafka/record")
+	b := wire.AppendRecord(nil, "api.request.latency", events)
+	if string(b) != want {
+		t.Fatalf("encoded as\n%s, want\n%s", b, want)
+	}
+	back, err := new(wire.Decoder).Record(b)
+	if err != nil || !reflect.DeepEqual(back.Events, events) || len(back.Faults) > 0 {
+		t.Errorf("decoded as %+v, %v", back, err)
+	}
+}
