@@ -7,14 +7,15 @@ import (
 	"pulseboard/metric"
 )
 
-//go:generate go run pulseboard/tools/tstypes -o ../web/src/live/messages.ts message.go hello.go stream.go
+//go:generate go run pulseboard/tools/tstypes -import "import type { Tags } from \"../model/series\";" -o ../web/src/live/messages.ts message.go hello.go stream.go
+//tstypes:union ServerMessage
 
 // The messages of the server, one type each, for readers that need all of one, and
 // for the types of the page. Times are epoch milliseconds of the server.
 
 // SeriesInfo is one of the series of a widget; not grouped, there is one without tags.
 type SeriesInfo struct {
-	Tags metric.Tags `json:"tags" ts:"Tags"`
+	Tags metric.Tags `json:"tags"`
 }
 
 // StreamWidget is a widget of a dashboard as the stream numbers it.

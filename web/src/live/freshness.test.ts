@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { freshness, type Flow } from "./freshness";
-import type { SeriesInfo, ServerState } from "./protocol";
+import type { SeriesInfo, State } from "./protocol";
 import { WidgetStream } from "./store";
 
 const NOW = 100_000_000;
 /** What is fresh is so by the server's clock; that of arrival is tested below. */
 const AFTER = 1e9;
 
-function stream(state: ServerState, series: readonly SeriesInfo[], end: number): WidgetStream {
+function stream(state: State, series: readonly SeriesInfo[], end: number): WidgetStream {
   const one = new WidgetStream("w");
   one.bind({ index: 0, widget_id: "w", metric_key: "m:max:5s", key_id: "k", refresh_ms: 1000 });
   const values = series.map(() => 1);

@@ -6,7 +6,7 @@ import type {
   SeriesInfo,
   SeriesMessage,
   ServerMessage,
-  ServerState,
+  State,
   SnapshotMessage,
   StreamWidget,
   UpdateEntry,
@@ -26,7 +26,7 @@ export class WidgetStream {
   refreshMs = 1000;
   windowMs = 60_000;
   delayMs = 0;
-  state: ServerState = "waiting";
+  state: State = "waiting";
   detail = "";
   /** False until the first snapshot: there is nothing to say yet. */
   known = false;
