@@ -13,7 +13,7 @@ import (
 
 	"pulseboard/internal/auth"
 	"pulseboard/internal/httpapi"
-	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // events is a link of Server-Sent Events: the same messages, for readers without
@@ -146,8 +146,8 @@ func mostPoints(c *gin.Context) (points int, ok bool) {
 		return 0, true
 	}
 	points, err := strconv.Atoi(text)
-	if err != nil || points < 1 || points > results.HistoryLength {
-		httpapi.Fail(c, http.StatusBadRequest, fmt.Sprintf("points is %q: it must be a whole number, 1 to %d", text, results.HistoryLength))
+	if err != nil || points < 1 || points > wire.HistoryLength {
+		httpapi.Fail(c, http.StatusBadRequest, fmt.Sprintf("points is %q: it must be a whole number, 1 to %d", text, wire.HistoryLength))
 		return 0, false
 	}
 	return points, true

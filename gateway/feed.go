@@ -113,12 +113,12 @@ func (f *feed) append(r *wire.Result, filled bool) {
 	if n := len(f.points); n > 0 {
 		known = f.points[n-1].List
 	}
-	if len(f.points) == results.HistoryLength {
+	if len(f.points) == wire.HistoryLength {
 		f.points = f.points[1:]
 	}
-	if n := len(f.points); n == cap(f.points) && n > results.HistoryLength/2 {
+	if n := len(f.points); n == cap(f.points) && n > wire.HistoryLength/2 {
 		// append would leave room for half as many again, which are never there.
-		f.points = append(make([]wire.Point, 0, results.HistoryLength+spare), f.points...)
+		f.points = append(make([]wire.Point, 0, wire.HistoryLength+spare), f.points...)
 	}
 	f.points = append(f.points, wire.NewPoint(r, known, filled))
 	f.latest = r
@@ -350,7 +350,7 @@ func (f *feed) read(ctx context.Context, h *hub) error {
 	defer h.readers.Release(1)
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	rs, err := h.results.History(ctx, f.key, f.refreshMs, f.beginRead(), results.HistoryLength)
+	rs, err := h.results.History(ctx, f.key, f.refreshMs, f.beginRead(), wire.HistoryLength)
 	if err != nil {
 		return err
 	}

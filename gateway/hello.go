@@ -4,7 +4,6 @@ import (
 	"math"
 	"time"
 
-	"pulseboard/results"
 	"pulseboard/wire"
 )
 
@@ -22,7 +21,7 @@ func newHello(m *wire.ClientMessage) hello {
 		h.choice.add(name, values...)
 	}
 	h.every, _ = interval(m.MaxHz)
-	if m.Points >= 1 && m.Points < results.HistoryLength {
+	if m.Points >= 1 && m.Points < wire.HistoryLength {
 		h.points = m.Points
 	}
 	return h

@@ -180,7 +180,7 @@ func (st *stage) check(v *viewer) {
 			st.t.Errorf("%s: widget %d is %d with a key of %d bytes, want %d", v.name, i, w.index, len(w.key), len(q.Key()))
 		}
 		// The history has 600.
-		first := max(st.end-(min(int64(len(st.truth[i])), results.HistoryLength)-1)*1000, 0)
+		first := max(st.end-(min(int64(len(st.truth[i])), wire.HistoryLength)-1)*1000, 0)
 		for end := range v.seen[i] {
 			first = min(first, end)
 		}

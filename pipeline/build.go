@@ -6,10 +6,10 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"pulseboard/metric"
-	"pulseboard/results"
 	"pulseboard/sinks"
 	"pulseboard/sources"
 	"pulseboard/transforms"
+	"pulseboard/wire"
 )
 
 // Traits is what the graph must know of the runner that executes it.
@@ -114,7 +114,7 @@ func (c *Config) slideOptions(t Traits, run string) transforms.SlideOptions {
 	o := transforms.SlideOptions{
 		Run: run, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
 		// A window as long as the longest, and a chart of it.
-		RetainMs:        (c.MaxWindow + results.HistoryLength*c.Slice + c.Lateness + 2*c.Skew).Milliseconds(),
+		RetainMs:        (c.MaxWindow + wire.HistoryLength*c.Slice + c.Lateness + 2*c.Skew).Milliseconds(),
 		SeriesPerMetric: c.SeriesPerMetric,
 		StateBytes:      c.StateBytes - c.StateBytes/shareOfReading - c.StateBytes/shareOfPackets - c.StateBytes/shareOfIDs,
 		ReadBytes:       c.StateBytes / shareOfReading,

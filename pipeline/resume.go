@@ -8,6 +8,7 @@ import (
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/transforms"
+	"pulseboard/wire"
 )
 
 // lookUp reads the queries and how far each had come.
@@ -90,7 +91,7 @@ func from(key string, refreshMs []int64, resume transforms.Resume) int64 {
 }
 
 // reachMs is how far back the histories of a key reach that are read again.
-func reachMs(refreshMs []int64) int64 { return results.HistoryLength * slices.Min(refreshMs) }
+func reachMs(refreshMs []int64) int64 { return wire.HistoryLength * slices.Min(refreshMs) }
 
 // startFrom is from when on records are read.
 func (c *Config) startFrom(set registry.Set, resume transforms.Resume) time.Time {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -130,11 +129,11 @@ func (s *Store) publishChunk(ctx context.Context, conn *redis.Conn, writes *writ
 			continue
 		}
 		texts[i] = text
-		id := strconv.FormatInt(p.Result.WindowEnd, 10) + "-0"
+		id := wire.HistoryID(p.Result.WindowEnd)
 		for _, refresh := range p.Result.Due {
 			stream := s.historyKey(p.Result.Key, refresh)
-			cmd := add.XAdd(ctx, &redis.XAddArgs{Stream: stream, ID: id, MaxLen: HistoryLength, Approx: true, Values: []any{"r", text}})
-			add.PExpire(ctx, stream, expiry(refresh))
+			cmd := add.XAdd(ctx, &redis.XAddArgs{Stream: stream, ID: id, MaxLen: wire.HistoryLength, Approx: true, Values: []any{wire.HistoryField, text}})
+			add.PExpire(ctx, stream, wire.HistoryExpiry(refresh))
 			entries = append(entries, entry{cmd, i})
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -25,7 +23,7 @@ type Stream struct {
 func (s *Store) History(ctx context.Context, key string, refreshMs, after int64, limit int) ([]*wire.Result, error) {
 	from := "-"
 	if after > 0 {
-		from = "(" + strconv.FormatInt(after, 10) + "-0"
+		from = "(" + wire.HistoryID(after)
 	}
 	entries, err := s.client.XRevRangeN(ctx, s.historyKey(key, refreshMs), "+", from, int64(limit)).Result()
 	if err != nil {
@@ -33,7 +31,7 @@ func (s *Store) History(ctx context.Context, key string, refreshMs, after int64,
 	}
 	out := make([]*wire.Result, 0, len(entries))
 	for _, e := range slices.Backward(entries) {
-		text, _ := e.Values["r"].(string)
+		text, _ := e.Values[wire.HistoryField].(string)
 		if r, err := wire.DecodeResult(text); err == nil {
 			out = append(out, r)
 		}
@@ -55,15 +53,10 @@ func (s *Store) Latest(ctx context.Context, key string, refreshMs int64) (*wire.
 // nobody wants any more. It looks through all keys: at a start only.
 func (s *Store) Streams(ctx context.Context) ([]Stream, error) {
 	var out []Stream
-	keys := s.client.Scan(ctx, 0, s.client.Key(historyPrefix)+"*", scanCount).Iterator()
+	keys := s.client.Scan(ctx, 0, s.client.Key(wire.HistoryPrefix)+"*", scanCount).Iterator()
 	for keys.Next(ctx) {
-		name := strings.TrimPrefix(s.client.KeyName(keys.Val()), historyPrefix)
-		at := strings.LastIndexByte(name, '@')
-		if at < 0 {
-			continue
-		}
-		if refresh, err := strconv.ParseInt(name[at+1:], 10, 64); err == nil {
-			out = append(out, Stream{Key: name[:at], RefreshMs: refresh})
+		if key, refresh, ok := wire.ParseHistoryName(s.client.KeyName(keys.Val())); ok {
+			out = append(out, Stream{Key: key, RefreshMs: refresh})
 		}
 	}
 	if err := keys.Err(); err != nil {
@@ -107,10 +100,9 @@ func (s *Store) Oldest(ctx context.Context, streams []Stream) ([]int64, error) {
 	return ends, nil
 }
 
-// endOf is the window end of an entry, epoch ms: its id says it.
+// endOf is the window end of an entry, epoch ms.
 func endOf(e redis.XMessage) int64 {
-	text, _, _ := strings.Cut(e.ID, "-")
-	end, _ := strconv.ParseInt(text, 10, 64) // Redis has no other ids.
+	end, _ := wire.ParseHistoryID(e.ID) // Redis has no other ids.
 	return end
 }
 
@@ -130,12 +122,11 @@ func (s *Store) Newest(ctx context.Context, streams []Stream) ([]Tip, error) {
 	tips := make([]Tip, len(streams))
 	for i, a := range answers {
 		if entries := a.Val(); len(entries) > 0 {
-			text, _, _ := strings.Cut(entries[0].ID, "-")
-			end, err := strconv.ParseInt(text, 10, 64)
+			end, err := wire.ParseHistoryID(entries[0].ID)
 			if err != nil {
-				return nil, fmt.Errorf("the id %q in the history of %q is no window end: %w", entries[0].ID, streams[i].Key, err)
+				return nil, fmt.Errorf("cannot read the history of %q: %w", streams[i].Key, err)
 			}
-			result, _ := entries[0].Values["r"].(string)
+			result, _ := entries[0].Values[wire.HistoryField].(string)
 			tips[i] = Tip{WindowEnd: end, text: result}
 		}
 	}

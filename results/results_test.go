@@ -92,7 +92,7 @@ func TestHistoryIsBounded(t *testing.T) {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	got := ends(t, s, key, 1000, 0, 10_000)
-	if n := len(got); n < results.HistoryLength || n > 2*results.HistoryLength || got[n-1] != 1_500_000 {
+	if n := len(got); n < wire.HistoryLength || n > 2*wire.HistoryLength || got[n-1] != 1_500_000 {
 		t.Errorf("%d entries, the last at %v", n, got[n-1])
 	}
 }

@@ -3,15 +3,11 @@ package results
 import (
 	"context"
 	"crypto/rand"
-	"strconv"
 	"sync/atomic"
-	"time"
 
 	"pulseboard/internal/redisconn"
+	"pulseboard/wire"
 )
-
-// HistoryLength is how many results a history holds, about: Redis trims it by whole nodes.
-const HistoryLength = 600
 
 // Store is the results in one Redis. It may be used concurrently.
 type Store struct {
@@ -42,14 +38,7 @@ const markKey = "results:alive"
 
 func newMark() string { return rand.Text() }
 
-const historyPrefix = "history:"
-
 // historyKey is the stream of a metric key's results at one refresh interval.
 func (s *Store) historyKey(key string, refreshMs int64) string {
-	return s.client.Key(historyPrefix + key + "@" + strconv.FormatInt(refreshMs, 10))
-}
-
-// expiry is how long a history outlives its last result.
-func expiry(refreshMs int64) time.Duration {
-	return max(time.Hour, 1200*time.Duration(refreshMs)*time.Millisecond)
+	return s.client.Key(wire.HistoryName(key, refreshMs))
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"pulseboard/wire"
 )
 
 // Now is the time of Redis' clock.
@@ -49,7 +51,7 @@ func (s *Store) TakeBack(ctx context.Context, st Stream, after time.Time) (taken
 				p.XAdd(ctx, &redis.XAddArgs{Stream: name, ID: e.ID, Values: e.Values})
 			}
 			if len(keep) > 0 {
-				p.PExpire(ctx, name, expiry(st.RefreshMs))
+				p.PExpire(ctx, name, wire.HistoryExpiry(st.RefreshMs))
 			}
 			return nil
 		})

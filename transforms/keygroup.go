@@ -229,7 +229,7 @@ const slackSlices = 32
 
 func (k *keyGroup) build(q *query) *aggregate.Build {
 	span := (q.spanMs+k.options.AheadMs)/k.options.SliceMs + 2 + slackSlices
-	keep := (q.windowMs + results.HistoryLength*slices.Max(q.refreshMs)) / k.options.SliceMs
+	keep := (q.windowMs + wire.HistoryLength*slices.Max(q.refreshMs)) / k.options.SliceMs
 	return k.store.Build(q.metric, q.selector, span, keep, q.match)
 }
 

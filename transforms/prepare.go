@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"pulseboard/aggregate"
-	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // startPreparing starts the goroutine that prepares new queries, if there are any.
@@ -75,7 +75,7 @@ func (k *keyGroup) past(q *query, after map[int64]int64) past {
 	due := make(map[int64][]int64)
 	for _, r := range q.refreshMs {
 		e := floorDiv(k.end-q.delayMs, r) * r
-		for n := 0; n < results.HistoryLength && e > oldest*k.options.SliceMs && e > k.since && e > after[r]; n++ {
+		for n := 0; n < wire.HistoryLength && e > oldest*k.options.SliceMs && e > k.since && e > after[r]; n++ {
 			due[e] = append(due[e], r)
 			e -= r
 		}

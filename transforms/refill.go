@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // Refilling is the sink's side of a refill.
@@ -120,7 +121,7 @@ func (k *keyGroup) refill(ctx context.Context, key string, to Refilling) error {
 				tips[r] = end
 			}
 		}
-		windows = min(max(roundValues/max(groups, 1), firstWindows/3), results.HistoryLength)
+		windows = min(max(roundValues/max(groups, 1), firstWindows/3), wire.HistoryLength)
 	}
 	return ctx.Err()
 }

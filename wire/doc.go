@@ -7,7 +7,7 @@
 //	event.go, quick.go      POST /ingest: events as JSON     → Decoder, Batch
 //	record.go               Kafka: events of one metric      ⇄ AppendRecord, Decoder.Record
 //	result.go               Redis: a window of one query     ⇄ Result
-//	queries.go              Redis: the query set             ⇄ Query
+//	history.go              Redis: names and ids of histories
 //	stream.go, snapshot.go  WebSocket and SSE: server        → Append…
 //	message.go, read.go     the same, read                   → the messages' types; Message, which skips values
 //	hello.go                WebSocket: client                ⇄ Hello

@@ -37,7 +37,7 @@ func (c Config) validate() error {
 		{"--dashboards", c.Dashboards, 1, 10_000},
 		{"--widgets", c.Widgets, 1, 200},
 		{"--series", c.Series, 1, wire.MaxSeries},
-		{"--history", c.History, 0, results.HistoryLength},
+		{"--history", c.History, 0, wire.HistoryLength},
 	} {
 		if b.value < b.least || b.value > b.most {
 			return fmt.Errorf("%s is %d: it must be %d to %d", b.flag, b.value, b.least, b.most)

@@ -117,7 +117,7 @@ func awaitHistory(t *testing.T, store *results.Store, key string, end int64) []*
 	t.Helper()
 	limit := time.After(time.Minute)
 	for {
-		rs, err := store.History(t.Context(), key, refreshMs, 0, results.HistoryLength)
+		rs, err := store.History(t.Context(), key, refreshMs, 0, wire.HistoryLength)
 		if err != nil {
 			t.Fatal(err)
 		}
