@@ -1,14 +1,22 @@
 package pipeline
 
 import (
+	"log/slog"
+
 	"pulseboard/internal/conf"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
 	"pulseboard/internal/redisconn"
 )
 
-// Flags are those of every form of the job.
-func (c *Config) Flags(f *conf.Flags) {
+// Flags adds the flags of every form of the job, on every runner.
+func (j *Job) Flags(f *conf.Flags) {
+	j.Config.flags(f)
+	j.Edge.Flags(f.FlagSet)
+	f.TextVar(&j.Level, "log-level", slog.LevelInfo, "`level` of the logs: DEBUG, INFO, WARN or ERROR")
+}
+
+func (c *Config) flags(f *conf.Flags) {
 	kafkaconn.Flags(f, &c.Kafka, "`addresses` of Kafka brokers, host:port, separated by commas", "127.0.0.1:9092")
 	redisconn.Flags(f, &c.Redis, "127.0.0.1:6379", "Redis that has the queries and gets the results")
 	f.StringVar(&c.Topic, "topic", c.Topic, "`topic` of the events")
@@ -20,9 +28,9 @@ func (c *Config) Flags(f *conf.Flags) {
 	f.DurationVar(&c.Dedupe, "dedupe", c.Dedupe, "`time` in which a record with the same header id is a duplicate and left out; 0 = never")
 	f.DurationVar(&c.Align, "align", c.Align, "`time` that partitions may be read ahead of one another")
 	f.DurationVar(&c.MaxWindow, "max-window", c.MaxWindow, "`length` of the longest window; slices are kept this long")
-	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to")
+	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to; 0 = what suits the runner")
 	f.IntVar(&c.SeriesPerMetric, "series-per-metric", c.SeriesPerMetric, "`number` of series of one metric; further ones are counted together, as __other__")
-	f.Int64Var(&c.StateBytes, "state-bytes", c.StateBytes, "`bytes` of memory for all that is held of events: series, trees, ids, what is read ahead and under way;\nbeyond them new series are counted as __other__; on Prism 0 = some half of GOMEMLIMIT, else of what the memory group or machine has")
+	f.Int64Var(&c.StateBytes, "state-bytes", c.StateBytes, "`bytes` of memory for all that is held of events: series, trees, ids, what is read ahead and under way;\nbeyond them new series are counted as __other__; 0 = on Prism some half of GOMEMLIMIT, else of what the memory group or machine has; on Flink 2 GiB")
 	f.Float64Var(&c.BudgetShare, "budget-share", c.BudgetShare, "`part`, 0 to 1, of trees, histories and evaluations that one dashboard may have; a metric and a token twice as much.\nWhat is beyond is not computed; GET /limits of the config service names it")
 }
 

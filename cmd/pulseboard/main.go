@@ -11,7 +11,7 @@ import (
 	pipeline "pulseboard/cmd/pipeline/command"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
-	"pulseboard/pipeline/runners/flink"
+	"pulseboard/pipeline/runners"
 )
 
 func main() { os.Exit(service.Main("pulseboard", command)) }
@@ -32,8 +32,8 @@ Commands:
 `
 
 func command(ctx context.Context, env service.Env) error {
-	if flink.IsWorker(env.Args) {
-		return flink.RunWorker(ctx, env.Args) // Started by Flink, for "pulseboard run --runner flink".
+	if serve := runners.Worker(env.Args); serve != nil {
+		return serve(ctx) // Started by what "pulseboard run" has started, such as Flink.
 	}
 	name := ""
 	if len(env.Args) > 0 {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"pulseboard/internal/memory"
 )
@@ -25,20 +24,4 @@ func (a *app) tellMemory() string {
 	}
 	return fmt.Sprintf("%s, by %s: pipeline %s, Redis %s, this process %s", memory.Text(a.memory.Total), a.memoryFrom,
 		memory.Text(a.memory.Pipeline), memory.Text(a.memory.Redis), memory.Text(a.memory.Own))
-}
-
-// The pipeline is the first that the kernel ends when memory is short: it is rebuilt from Kafka.
-const pipelineExpendable = 500
-
-// pipelineEnv is the environment of the pipeline's process, which has less after
-// each time that it ended for want of memory: else it would walk into the same again.
-func (a *app) pipelineEnv(starved int) []string {
-	if _, set := os.LookupEnv("GOMEMLIMIT"); set || a.memory.Pipeline == 0 {
-		return a.jobEnviron()
-	}
-	limit := a.memory.Pipeline
-	for range min(starved, 4) {
-		limit = limit * 3 / 4
-	}
-	return append(a.jobEnviron(), fmt.Sprintf("GOMEMLIMIT=%d", limit))
 }

@@ -33,7 +33,7 @@ import (
 	"pulseboard/internal/scrape"
 	"pulseboard/internal/service"
 	"pulseboard/pipeline"
-	"pulseboard/pipeline/runners/flink"
+	"pulseboard/pipeline/runners"
 	"pulseboard/pipeline/supervisor"
 	"pulseboard/web"
 )
@@ -77,10 +77,7 @@ type runOptions struct {
 	kafka    kafkaconn.Endpoint
 	redis    redisconn.Endpoint
 	database configsvc.Database
-	runner   string
-	flink    string
-	workers  int
-	interval time.Duration
+	runner   pipeline.OneMachine
 	memory   int64
 }
 
@@ -97,10 +94,11 @@ func parseRun(env service.Env) (*runOptions, error) {
 	kafkaconn.Flags(f, &o.kafka, "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
 	redisconn.Flags(f, &o.redis, "", "Redis; empty = redis-server when it is on PATH, else an embedded one")
 	configsvc.DatabaseFlags(f, &o.database, "", "`database` of dashboards; empty = a file in the data folder")
-	f.StringVar(&o.runner, "runner", "prism", "`name` of the Beam runner: prism, or flink, which keeps its state in checkpoints and needs Java")
-	f.StringVar(&o.flink, "flink-jars", "", "`folder` of Flink's jars; empty = flink/lib in the data folder, where make flink puts them")
-	f.IntVar(&o.workers, "parallelism", 1, "`number` of Flink's subtasks")
-	f.DurationVar(&o.interval, "checkpoint-interval", 5*time.Second, "`time` between Flink's checkpoints")
+	here := oneMachine()
+	runner := f.String("runner", here[0].Name(), "`name` of the Beam runner: "+runners.Names(here, runners.About))
+	for _, r := range here {
+		f.Group("With --runner "+r.Name(), r.MachineFlags)
+	}
 	f.Int64Var(&o.memory, "memory", 0, "`bytes` that all of it may use together, shared out among its processes; 0 = what its memory group has, else half of the machine")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, err
@@ -108,17 +106,13 @@ func parseRun(env service.Env) (*runOptions, error) {
 	if o.slice < 50*time.Millisecond || o.slice > time.Second || time.Second%o.slice != 0 {
 		return nil, fmt.Errorf("--slice is %v: it must divide one second and be 50ms or more, such as 1s, 500ms or 250ms", o.slice)
 	}
-	if o.flink == "" {
-		o.flink = filepath.Join(o.dir, "flink", "lib")
+	i := slices.IndexFunc(here, func(r pipeline.OneMachine) bool { return r.Name() == *runner })
+	if i < 0 {
+		return nil, fmt.Errorf("--runner is %q: it must be %s", *runner, runners.Names(here, runners.Name))
 	}
-	switch o.runner {
-	case "prism":
-	case flink.Name:
-		if _, err := flink.FindJava(o.flink); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, fmt.Errorf("--runner is %q: it must be prism or flink", o.runner)
+	o.runner = here[i]
+	if err := o.runner.Check(pipeline.Machine{Dir: o.dir}); err != nil {
+		return nil, err
 	}
 	return o, nil
 }
@@ -190,7 +184,6 @@ type app struct {
 	kafkaKind string
 	redisKind string
 	pipeline  *scrape.Scraper
-	holder    string // Under which the pipeline's processes write results, one after the other.
 	mux       *http.ServeMux
 }
 
@@ -324,8 +317,7 @@ func seed(ctx context.Context, s *configsvc.Service, slice time.Duration) error 
 	return nil
 }
 
-// startPipeline runs the job in a process of its own: any fault in a DoFn ends
-// a Prism job, and Prism may panic.
+// startPipeline has the runner start the job, again after each of its ends.
 func (a *app) startPipeline(ctx context.Context) error {
 	program, err := os.Executable()
 	if err != nil {
@@ -338,47 +330,29 @@ func (a *app) startPipeline(ctx context.Context) error {
 	}
 	a.Cleanup(ctx, "pipeline socket", func() error { return os.RemoveAll(socketDir) })
 	socket := filepath.Join(socketDir, "pipeline")
-	a.pipeline, a.holder = scrape.New(socket), rand.Text()
-	if a.options.runner == flink.Name {
-		a.startFlink(ctx, program, socket)
-		return nil
+	a.pipeline = scrape.New(socket)
+	m := pipeline.Machine{
+		Dir: a.options.dir, Program: program, Socket: socket, Holder: rand.Text(),
+		Kafka: a.kafka, Redis: a.redis, Slice: a.options.slice, Bound: a.options.bound, Memory: a.memory.Pipeline,
+		Level: a.Level, Output: a.Env.Stderr, Log: a.Log("pipeline"),
 	}
-	c := embedded.ChildConfig{
-		Name: "pipeline", Path: program, Output: a.Env.Stderr, Expendable: pipelineExpendable,
-		Args: slices.Concat([]string{"pipeline"}, a.kafka.Arguments(), a.redis.Arguments(), []string{
-			"--metrics-addr", "unix:" + socket,
-			"--slice", a.options.slice.String(), "--bound", a.options.bound.String(), "--log-level", a.Level.String(),
-		}),
-	}
-	a.supervise(ctx, func(_ context.Context, starved int) (supervisor.Process, error) {
-		c.Env = a.pipelineEnv(starved)
-		return embedded.StartChild(c)
+	s := supervisor.New(a.Log("supervisor"), func(ctx context.Context, starved int) (supervisor.Process, error) {
+		return a.options.runner.Start(ctx, m, starved)
 	})
-	return nil
-}
-
-func (a *app) supervise(ctx context.Context, start supervisor.Start) {
-	s := supervisor.New(a.Log("supervisor"), start)
 	a.Metrics.MustRegister(s.Collectors()...)
 	a.Ready.Add(health.Check{Name: "pipeline-process", Probe: s.Healthy})
 	a.Start(ctx, "pipeline", s.Run)
+	return nil
 }
 
-// startFlink runs the job in a Flink of this machine, whose workers are this program.
-func (a *app) startFlink(ctx context.Context, program, socket string) {
-	c := flink.DefaultLocal()
-	c.Kafka, c.Redis, c.Worker = a.kafka, a.redis, program
-	c.Slice, c.Bound = a.options.slice, a.options.bound
-	c.Parallelism, c.Checkpoint = a.options.workers, a.options.interval
-	c.WorkerMetrics, c.WorkerLogs = "unix:"+socket, filepath.Join(a.options.dir, "flink", "log")
-	c.LogLevel, c.Log = a.Level.String(), a.Log("pipeline")
-	local := flink.JavaConfig{Jars: a.options.flink, Dir: filepath.Join(a.options.dir, "flink"), Output: a.Env.Stderr}
-	if a.memory.Pipeline > 0 {
-		c.StateBytes = memory.State(a.memory.Pipeline)
+// oneMachine is the runners that run can start, the default first.
+func oneMachine() (here []pipeline.OneMachine) {
+	for _, r := range runners.All() {
+		if r, ok := r.(pipeline.OneMachine); ok {
+			here = append(here, r)
+		}
 	}
-	a.supervise(ctx, func(ctx context.Context, _ int) (supervisor.Process, error) {
-		return flink.StartLocal(ctx, c, local)
-	})
+	return here
 }
 
 func (a *app) startGateway(ctx context.Context) error {

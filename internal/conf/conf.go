@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"pulseboard/internal/secret"
@@ -22,6 +23,15 @@ type Flags struct {
 	about   string
 	secrets []*secretFlag
 	checks  []func() error
+	groups  []*Group
+	ofEnv   map[string]bool // Flags that the environment has set.
+}
+
+// Group is flags that belong to a choice, such as a runner; --help lists them below its title.
+type Group struct {
+	flags *Flags
+	title string
+	names []string // Sorted.
 }
 
 // New returns an empty set. about is the text above the list of flags: what
@@ -31,6 +41,33 @@ func New(name, about string) *Flags {
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
 	return f
+}
+
+// Group adds flags that belong together.
+func (f *Flags) Group(title string, add func(*Flags)) *Group {
+	g := &Group{flags: f, title: title}
+	before := make(map[string]bool)
+	f.VisitAll(func(fl *flag.Flag) { before[fl.Name] = true })
+	add(f)
+	f.VisitAll(func(fl *flag.Flag) {
+		if !before[fl.Name] {
+			g.names = append(g.names, fl.Name)
+		}
+	})
+	f.groups = append(f.groups, g)
+	return g
+}
+
+// Given returns a flag of the group that is among the arguments, "" when none is. What the environment sets is
+// for several commands, and does not count.
+func (g *Group) Given() string {
+	given := ""
+	g.flags.Visit(func(fl *flag.Flag) {
+		if slices.Contains(g.names, fl.Name) && !g.flags.ofEnv[fl.Name] {
+			given = fl.Name
+		}
+	})
+	return given
 }
 
 // EnvName returns the environment variable of a flag.
@@ -96,6 +133,7 @@ func (f *Flags) finish(getenv func(string) string) error {
 
 func (f *Flags) fromEnvironment(getenv func(string) string) error {
 	var err error
+	f.ofEnv = make(map[string]bool)
 	f.VisitAll(func(fl *flag.Flag) {
 		v := getenv(EnvName(fl.Name))
 		if v == "" || err != nil {
@@ -104,6 +142,7 @@ func (f *Flags) fromEnvironment(getenv func(string) string) error {
 		if e := f.Set(fl.Name, v); e != nil {
 			err = fmt.Errorf("invalid value %q in %s: %w", secret.Scrub(v), EnvName(fl.Name), e)
 		}
+		f.ofEnv[fl.Name] = true
 	})
 	return err
 }
@@ -111,25 +150,45 @@ func (f *Flags) fromEnvironment(getenv func(string) string) error {
 func (f *Flags) printHelp(w io.Writer) {
 	var b strings.Builder
 	b.WriteString(strings.TrimSpace(f.about) + "\n\nFlags (each also as an environment variable, which the flag overrides):\n")
+	grouped := make(map[string]bool)
+	for _, g := range f.groups {
+		for _, name := range g.names {
+			grouped[name] = true
+		}
+	}
 	f.VisitAll(func(fl *flag.Flag) {
-		kind, usage := flag.UnquoteUsage(fl)
-		fmt.Fprintf(&b, "  --%s", fl.Name)
-		if kind != "" {
-			fmt.Fprintf(&b, " %s", kind)
+		if !grouped[fl.Name] {
+			f.printFlag(&b, fl)
 		}
-		if fl.DefValue != "" && fl.DefValue != "false" {
-			fmt.Fprintf(&b, "  (default %s)", fl.DefValue)
-		}
-		env := EnvName(fl.Name)
-		for _, s := range f.secrets {
-			if fl.Name == s.name+fileSuffix {
-				env += "\n        " + EnvName(s.name) + " instead holds it itself"
-			}
-		}
-		fmt.Fprintf(&b, "\n        %s\n        %s\n", strings.ReplaceAll(usage, "\n", "\n        "), env)
 	})
+	for _, g := range f.groups {
+		if len(g.names) > 0 {
+			b.WriteString("\n" + g.title + ":\n")
+		}
+		for _, name := range g.names {
+			f.printFlag(&b, f.Lookup(name))
+		}
+	}
 	// Help that cannot be written has no reader.
 	_, _ = io.WriteString(w, b.String())
+}
+
+func (f *Flags) printFlag(b *strings.Builder, fl *flag.Flag) {
+	kind, usage := flag.UnquoteUsage(fl)
+	fmt.Fprintf(b, "  --%s", fl.Name)
+	if kind != "" {
+		fmt.Fprintf(b, " %s", kind)
+	}
+	if fl.DefValue != "" && fl.DefValue != "false" {
+		fmt.Fprintf(b, "  (default %s)", fl.DefValue)
+	}
+	env := EnvName(fl.Name)
+	for _, s := range f.secrets {
+		if fl.Name == s.name+fileSuffix {
+			env += "\n        " + EnvName(s.name) + " instead holds it itself"
+		}
+	}
+	fmt.Fprintf(b, "\n        %s\n        %s\n", strings.ReplaceAll(usage, "\n", "\n        "), env)
 }
 
 // List is a flag value of comma-separated items.

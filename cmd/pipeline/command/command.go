@@ -2,26 +2,16 @@
 package command
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
+	"slices"
 
 	"pulseboard/internal/conf"
-	"pulseboard/internal/health"
 	"pulseboard/internal/service"
-	"pulseboard/metric"
 	"pulseboard/pipeline"
-	"pulseboard/pipeline/runners/direct"
-	"pulseboard/pipeline/runners/flink"
-	"pulseboard/pipeline/runners/prism"
-	"pulseboard/textbook"
+	"pulseboard/pipeline/runners"
 )
 
 const about = `
@@ -50,133 +40,71 @@ it under a supervisor that starts it again. "pulseboard run" does.`
 
 // Main is the command "pipeline", and "pulseboard pipeline".
 func Main(ctx context.Context, env service.Env) error {
-	if flink.IsWorker(env.Args) {
-		return flink.RunWorker(ctx, env.Args)
+	if serve := runners.Worker(env.Args); serve != nil {
+		return serve(ctx)
 	}
-	if command := flink.Command(first(env.Args)); command != nil {
-		env.Args = env.Args[1:]
-		return command(ctx, env)
+	all := runners.All()
+	for _, r := range all {
+		commander, ok := r.(pipeline.Commander)
+		if !ok || len(env.Args) == 0 {
+			continue
+		}
+		for _, c := range commander.Commands() {
+			if c.Name != env.Args[0] {
+				continue
+			}
+			env.Args = env.Args[1:]
+			if c.Run != nil {
+				return c.Run(ctx, env)
+			}
+			return run(ctx, env, "pipeline "+c.Name, c.About, r)
+		}
 	}
-	if isFlink(env) {
-		return flink.SubmitCommand(ctx, env)
-	}
-	c := pipeline.Default()
-	c.StateBytes = 0
+	return run(ctx, env, "pipeline", about, all...)
+}
+
+func inProcess(r pipeline.Runner) bool {
+	_, ok := r.(pipeline.InProcess)
+	return ok
+}
+
+// run runs the job, or its textbook form, on one of the runners: --runner names it.
+func run(ctx context.Context, env service.Env, name, about string, rs ...pipeline.Runner) error {
+	f := conf.New(name, about)
+	job := pipeline.Job{Config: pipeline.Default(), Stdout: env.Stdout, Stderr: env.Stderr}
+	job.KeyGroups, job.StateBytes = 0, 0 // What suits the runner, which is known once the flags are read.
 	if holder := env.Getenv(pipeline.HolderEnv); holder != "" {
-		c.Holder = holder
+		job.Holder = holder
 	}
-	f := conf.New("pipeline", about)
-	c.Flags(f)
-	ref, runner := textbook.Config{Period: time.Second}, prism.Name
-	reference := f.Bool("reference", false, "the textbook form, see docs/reference.md; the flags below are for it only")
-	f.Func("query", "`metric key` to compute, may be given more than once; none = all of the registry", func(s string) error {
-		q, err := metric.ParseKey(s)
-		ref.Queries = append(ref.Queries, q)
-		return err
-	})
-	f.DurationVar(&ref.Period, "refresh", ref.Period, "`interval`: a window ends at each multiple of it since the epoch")
-	f.StringVar(&runner, "runner", runner, "`name` of the Beam runner: prism; flink, the same as pipeline submit; or direct, which is for the bounded reads of --reference")
-	f.Func("from", "`time` after which windows end, RFC 3339 or epoch milliseconds; empty = since the first record", setTime(&ref.From))
-	f.Func("to", "`time` up to which windows end; empty = to the end of the topic, and on prism without --from for ever", setTime(&ref.To))
-	output := f.String("output", "json", "`where` results go: json, lines on the standard output, or redis, under ref:<metric key>")
-	var edge service.Edge
-	edge.Flags(f.FlagSet)
-	metricsAddr := f.String("metrics-addr", "", "`address` to serve /metrics, /healthz and /readyz on: host:port, or unix:PATH; empty = not at all")
-	var level slog.Level
-	f.TextVar(&level, "log-level", slog.LevelInfo, "`level` of the log: DEBUG, INFO, WARN or ERROR")
+	job.Flags(f)
+	chosen := f.String("runner", rs[0].Name(), "`name` of the Beam runner: "+runners.Names(rs, runners.About))
+	own := make([]*conf.Group, len(rs))
+	for i, r := range rs {
+		own[i] = f.Group(fmt.Sprintf("With --runner %s, which has %d key groups by default", r.Name(), r.KeyGroups()), r.Flags)
+	}
+	var ref reference
+	if slices.ContainsFunc(rs, inProcess) {
+		f.Group("With --reference, the textbook form (docs/reference.md)", ref.flags)
+	}
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
-	c.Log = service.Logger(env.Stderr, level, "pipeline")
+	i := slices.IndexFunc(rs, func(r pipeline.Runner) bool { return r.Name() == *chosen })
+	if i < 0 {
+		return fmt.Errorf("--runner is %q: it must be %s", *chosen, runners.Names(rs, runners.Name))
+	}
+	r := rs[i]
+	for _, g := range slices.Delete(slices.Clone(own), i, i+1) {
+		if given := g.Given(); given != "" {
+			return fmt.Errorf("--%s is not for --runner %s (see %s --help)", given, r.Name(), name)
+		}
+	}
+	job.KeyGroups = cmp.Or(job.KeyGroups, r.KeyGroups())
+	job.Log = service.Logger(env.Stderr, job.Level, "pipeline")
 	// Prism and kafka-go's callers in DoFns log here; Prism says much about each bundle.
-	slog.SetDefault(service.Logger(env.Stderr, max(level, slog.LevelWarn), "pipeline"))
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c.Metrics = metrics
-	if err := c.BoundMemory(); err != nil {
-		return err
+	slog.SetDefault(service.Logger(env.Stderr, max(job.Level, slog.LevelWarn), "pipeline"))
+	if ref.wanted {
+		return ref.run(ctx, job, r)
 	}
-	if *reference {
-		ref.Config = c
-		switch runner {
-		case prism.Name:
-			ref.Execute = prism.Execute
-		case direct.Name:
-			ref.Execute, ref.ToEnd = direct.Execute, true
-		default:
-			return fmt.Errorf("--runner is %q: it must be prism or direct", runner)
-		}
-		switch *output {
-		case "json":
-			ref.JSON = env.Stdout
-		case "redis":
-		default:
-			return fmt.Errorf("--output is %q: it must be json or redis", *output)
-		}
-		return textbook.Run(ctx, ref)
-	}
-	if err := c.Validate(); err != nil {
-		return err
-	}
-	if *metricsAddr == "" {
-		return prism.Run(ctx, c)
-	}
-	server, err := service.NewServer(service.ServerConfig{Edge: edge, Metrics: pipeline.OfServing(*metricsAddr, metrics), Log: c.Log})
-	if err != nil {
-		return err
-	}
-	ln, err := pipeline.Listen(ctx, *metricsAddr)
-	if err != nil {
-		return err
-	}
-	ready, err := health.New(pipeline.OfServing(*metricsAddr, metrics), c.Log, health.Pipeline(metrics)...)
-	if err != nil {
-		return err
-	}
-	mux := service.Mux(service.OnlyMetrics(), metrics, ready)
-	serving, stop := context.WithCancel(ctx)
-	served := make(chan error, 2)
-	go func() { served <- server.Serve(serving, ln, mux) }()
-	go func() { served <- ready.Run(serving) }()
-	err = prism.Run(ctx, c)
-	stop()
-	return errors.Join(err, <-served, <-served)
-}
-
-func first(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return args[0]
-}
-
-// isFlink reports whether the arguments or the environment name the runner flink.
-func isFlink(env service.Env) bool {
-	runner := env.Getenv(conf.EnvName("runner"))
-	for i, a := range env.Args {
-		name, value, ok := strings.Cut(strings.TrimLeft(a, "-"), "=")
-		if name != "runner" || !strings.HasPrefix(a, "-") {
-			continue
-		}
-		if runner = value; !ok {
-			runner = first(env.Args[i+1:])
-		}
-	}
-	return runner == flink.Name
-}
-
-// setTime reads RFC 3339 or epoch milliseconds.
-func setTime(t *time.Time) func(string) error {
-	return func(s string) error {
-		if s == "" {
-			return nil
-		}
-		if ms, err := strconv.ParseInt(s, 10, 64); err == nil {
-			*t = time.UnixMilli(ms)
-			return nil
-		}
-		parsed, err := time.Parse(time.RFC3339Nano, s)
-		*t = parsed
-		return err
-	}
+	return r.Run(ctx, job)
 }

@@ -4,25 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
+	"pulseboard/pipeline"
 	"pulseboard/pipeline/runners/flink/flinkapi"
 	"pulseboard/pipeline/supervisor"
 	"pulseboard/transforms"
 )
 
-// Command returns what a name of a subcommand stands for, nil when it is none.
-func Command(name string) func(context.Context, service.Env) error {
-	return map[string]func(context.Context, service.Env) error{
-		"submit": SubmitCommand, "flink-local": localCommand,
-		"status": statusCommand, "cancel": cancelCommand, "savepoint": savepointCommand,
-	}[name]
+// Commands are pipeline submit, flink-local, status, cancel and savepoint.
+func (*Runner) Commands() []pipeline.Command {
+	return []pipeline.Command{
+		{Name: "submit", About: aboutSubmit},
+		{Name: "flink-local", Run: localCommand},
+		{Name: "status", Run: statusCommand},
+		{Name: "cancel", Run: cancelCommand},
+		{Name: "savepoint", Run: savepointCommand},
+	}
 }
 
 const aboutSubmit = `
@@ -37,46 +39,6 @@ To go on from a savepoint, or from a retained checkpoint of a job that is gone:
 --savepoint file:///…/chk-42. Of a folder, such as that of all checkpoints of
 the job, the newest one is taken; keep other jobs' out of it.`
 
-// SubmitCommand is pipeline submit.
-func SubmitCommand(ctx context.Context, env service.Env) error {
-	c := Default()
-	f := conf.New("pipeline submit", aboutSubmit)
-	c.Config.Flags(f)
-	runner := Name
-	f.StringVar(&runner, "runner", runner, "`name` of the Beam runner, flink")
-	f.StringVar(&c.JobServer, "job-endpoint", c.JobServer, "`address` of Beam's job server, host:port")
-	f.StringVar(&c.Savepoint, "savepoint", c.Savepoint, "`path` of a savepoint or checkpoint to go on from; of another folder, which must be on this machine, the newest below it")
-	f.StringVar(&c.REST, "rest", defaultREST, "`URL` of Flink's REST API, which says whether the job runs already, several with commas where JobManagers elect one; empty = do not ask")
-	f.BoolVar(&c.Keep, "keep", c.Keep, "stay, and submit again from --savepoint whenever Flink has lost the job or given it up, until somebody cancels it")
-	toPrint := f.Bool("print", false, "write the job to the standard output in place of submitting it, nothing when it runs already: for flink.sh application")
-	f.BoolVar(&c.JarsThere, "jars-there", c.JarsThere, "Beam's jars are on the class path of Flink, as in our image: the job server sends none")
-	flinkFlags(f, &c)
-	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
-		return err
-	}
-	if runner != Name {
-		return fmt.Errorf("--runner is %q: pipeline submit knows flink only; without submit it runs on prism", runner)
-	}
-	if err := c.setLog(env); err != nil {
-		return err
-	}
-	if *toPrint {
-		if c.Keep {
-			return errors.New("--print and --keep exclude each other: in application mode the JobManager keeps the job running")
-		}
-		c.Print = env.Stdout
-		return Submit(ctx, c)
-	}
-	if c.Keep {
-		return KeepRunning(ctx, c)
-	}
-	if err := Submit(ctx, c); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(env.Stdout, "submitted as %s\n", c.JobName)
-	return err
-}
-
 const aboutLocal = `
 pipeline flink-local runs the job on a Flink of this machine, in one Java process
 that it starts and keeps running: after the loss of anything the job goes on from
@@ -85,52 +47,24 @@ its newest checkpoint, in --dir. "pulseboard run --runner flink" does the same.
   pipeline flink-local --kafka k1:9092 --redis r1:6379 --flink-jars .pulseboard/flink/lib --dir /var/lib/pulseboard/flink`
 
 func localCommand(ctx context.Context, env service.Env) error {
-	c := DefaultLocal()
+	c := Default()
+	c.KeyGroups = LocalKeyGroups
 	local := JavaConfig{Output: env.Stderr}
 	f := conf.New("pipeline flink-local", aboutLocal)
-	c.Config.Flags(f)
-	flinkFlags(f, &c)
+	var job pipeline.Job
+	job.Config = c.Config
+	job.Flags(f)
+	c.flags(f)
 	f.StringVar(&local.Jars, "flink-jars", ".pulseboard/flink/lib", "`folder` of Flink's jars, where make flink puts them")
 	f.StringVar(&local.Dir, "dir", ".pulseboard/flink", "`folder` of checkpoints and logs, for one at a time")
 	f.StringVar(&local.Heap, "flink-heap", "", "`bytes` of Java's heap at most, as -Xmx takes them, such as 2g; empty = a quarter of the machine's memory")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
-	if err := c.setLog(env); err != nil {
-		return err
-	}
-	return supervisor.New(c.Log, func(ctx context.Context, _ int) (supervisor.Process, error) { return StartLocal(ctx, c, local) }).Run(ctx)
-}
-
-func (c *Config) setLog(env service.Env) error {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return fmt.Errorf("--log-level is %q: it must be DEBUG, INFO, WARN or ERROR", c.LogLevel)
-	}
-	c.Log = service.Logger(env.Stderr, level, "pipeline")
-	return nil
-}
-
-// flinkFlags are those of every job on Flink.
-func flinkFlags(f *conf.Flags, c *Config) {
-	f.StringVar(&c.JobName, "job-name", c.JobName, "`name` by which status, cancel and savepoint find the job")
-	f.StringVar(&c.Worker, "worker", self(), "`path` of this program on the machines of the TaskManagers")
-	f.IntVar(&c.Parallelism, "parallelism", c.Parallelism, "`number` of subtasks, at most that of the slots")
-	f.IntVar(&c.Shards, "shards", c.Shards, "`number` of reader shards, at most that of the partitions; 0 = one at parallelism 1, else two for each subtask")
-	f.DurationVar(&c.Checkpoint, "checkpoint-interval", c.Checkpoint, "`time` between checkpoints: what is read and computed again after a failure")
-	f.DurationVar(&c.BundleTime, "bundle-time", c.BundleTime, "`time` that a bundle of the runner stays open; each result is later by one or two of them")
-	f.StringVar(&c.WorkerMetrics, "worker-metrics-addr", c.WorkerMetrics, "`address` where workers serve /metrics: host:port, the next free one when it is taken, or unix:PATH; empty = not at all")
-	c.WorkerEdge.Flags(f.FlagSet)
-	f.StringVar(&c.WorkerLogs, "worker-logs", c.WorkerLogs, "`folder` of the workers' logs on their machines")
-	f.StringVar(&c.LogLevel, "log-level", c.LogLevel, "`level` of the logs: DEBUG, INFO, WARN or ERROR")
-}
-
-func self() string {
-	path, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	return path
+	job.Log = service.Logger(env.Stderr, job.Level, "pipeline")
+	c.take(job)
+	start := func(ctx context.Context, _ int) (supervisor.Process, error) { return StartLocal(ctx, c, local) }
+	return supervisor.New(c.Log, start).Run(ctx)
 }
 
 const defaultREST = "http://127.0.0.1:8081"

@@ -47,10 +47,13 @@ func TestJobHoldsNoSecret(t *testing.T) {
 	}
 	c := Default()
 	f := conf.New("test", "")
-	c.Config.Flags(f)
+	var job pipeline.Job
+	job.Config = c.Config
+	job.Flags(f)
 	if err := f.Parse([]string{"--kafka", "k1:9092", "--topic", "a-topic-to-be-found"}, func(name string) string { return secrets[name] }, io.Discard); err != nil {
 		t.Fatal(err)
 	}
+	c.take(job)
 	c.Worker = "/worker"
 	request, err := c.job(t.Context(), pipeline.Plan{Run: "a-run-to-be-found", Start: time.Now()}, 2)
 	if err != nil {

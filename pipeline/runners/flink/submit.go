@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -19,95 +17,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"pulseboard/internal/service"
 	"pulseboard/pipeline"
 	"pulseboard/pipeline/runners/flink/flinkapi"
 )
-
-// Config says how to run the job on Flink.
-type Config struct {
-	pipeline.Config
-
-	secret flinkapi.Secret // Of a Flink of this machine, "" = none.
-
-	JobServer   string // host:port of Beam's job server.
-	JobName     string // By which the job is found again.
-	Worker      string // Path of this program where the TaskManagers are.
-	Parallelism int
-	Shards      int           // Of the source; 0 = see shardsFor.
-	Checkpoint  time.Duration // Between checkpoints.
-	Savepoint   string        // Path of a savepoint or checkpoint to begin with, or a folder with some; of a remote Flink only.
-	Print       io.Writer     // Takes the job in place of a job server, nothing when it runs already; nil = the job server does.
-	Keep        bool          // Submit it again whenever it is gone; of a remote Flink only.
-	REST        string        // URL of Flink's REST API, by which a second job of the name is refused; "" = it is not asked.
-	// JarsThere says that Beam's jars are on the class path of Flink itself, with
-	// the class of deploy/flink that keeps the job server from sending them.
-	JarsThere bool
-	// BundleTime is how long a bundle of the runner stays open: it is part of the
-	// delay of each result.
-	BundleTime time.Duration
-
-	WorkerMetrics string       // Where workers serve their metrics, "" = nowhere.
-	WorkerEdge    service.Edge // How they do.
-	WorkerLogs    string       // Folder of the workers' logs, where the TaskManagers are.
-	LogLevel      string
-}
-
-// Default returns the documented defaults.
-func Default() Config {
-	f := Config{
-		Config: pipeline.Default(), JobServer: "127.0.0.1:8099", JobName: "pulseboard", Parallelism: 1,
-		Checkpoint: 5 * time.Second, BundleTime: 20 * time.Millisecond, WorkerLogs: os.TempDir(), LogLevel: "INFO",
-	}
-	f.KeyGroups = KeyGroups
-	return f
-}
-
-// DefaultLocal returns those of one machine.
-func DefaultLocal() Config {
-	f := Default()
-	f.KeyGroups = LocalKeyGroups
-	return f
-}
-
-// Key groups on Flink. Each costs requests to state at each slice; many are spread over many
-// machines evenly, by keys that are chosen for Flink's hash. Flink has as many of its own: a
-// job can be spread over so many subtasks, for the life of its state.
-const (
-	KeyGroups      = 128
-	LocalKeyGroups = 16
-)
-
-// traits are those of a job with so many reader shards.
-//
-// Its timers are set a millisecond before the end of their slices: at the end they would fire with those of the
-// next. Should a watermark overtake elements, they are taken for two minutes more, and counted
-// (pulseboard_pipeline_late_packets_total): Flink's runner would drop them without a word.
-func (c *Config) traits(shards int) pipeline.Traits {
-	return pipeline.Traits{
-		Name: Name, Shards: shards, Keys: func(n int) []int64 { return evenKeys(n, c.KeyGroups) },
-		Durable: true, Hold: true, Late: 2 * time.Minute, TimerEarly: time.Millisecond,
-	}
-}
-
-// Validate reports everything that is wrong, before anything is connected to.
-func (c *Config) Validate() error {
-	errs := []error{c.Config.Validate()}
-	bad := func(wrong bool, format string, args ...any) {
-		if wrong {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	bad(c.Parallelism < 1 || c.Parallelism > c.KeyGroups, "--parallelism is %d: it must be 1 to the number of key groups, %d", c.Parallelism, c.KeyGroups)
-	bad(c.Checkpoint < 500*time.Millisecond, "--checkpoint-interval is %v: it must be 500ms or more; without checkpoints a failure would lose what was counted", c.Checkpoint)
-	bad(c.BundleTime < 10*time.Millisecond, "--bundle-time is %v: it must be 10ms or more", c.BundleTime)
-	bad(c.JobName == "", "--job-name must not be empty: status, cancel and savepoint find the job by it")
-	bad(c.Worker == "", "--worker must name this program where the TaskManagers are")
-	return errors.Join(errs...)
-}
-
-// Name is the value of --runner.
-const Name = "flink"
 
 // ErrRunning is returned for a job whose name one that is running has.
 var ErrRunning = errors.New("a job of this name is running already")

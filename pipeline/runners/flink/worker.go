@@ -65,7 +65,7 @@ type workerOptions struct {
 const provisionFlag = "provision_endpoint"
 
 // IsWorker reports whether these arguments are those that Flink starts a worker with.
-func IsWorker(args []string) bool {
+func (*Runner) IsWorker(args []string) bool {
 	for _, a := range args {
 		if strings.HasPrefix(strings.TrimLeft(a, "-"), provisionFlag+"=") {
 			return true
@@ -75,7 +75,7 @@ func IsWorker(args []string) bool {
 }
 
 // RunWorker serves a TaskManager until that ends.
-func RunWorker(ctx context.Context, args []string) error {
+func (*Runner) RunWorker(ctx context.Context, args []string) error {
 	provision := flag.String(provisionFlag, "", "")
 	// Flink's runner passes these too, and they are in what the provisioner says.
 	for _, name := range []string{"artifact_endpoint"} {

@@ -4,16 +4,85 @@ package prism
 
 import (
 	"context"
+	"errors"
 	"runtime"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"pulseboard/internal/conf"
+	"pulseboard/internal/health"
 	"pulseboard/internal/prism"
+	"pulseboard/internal/service"
 	"pulseboard/pipeline"
 )
 
 // Name is the value of --runner.
 const Name = "prism"
+
+// Runner is pipeline.Runner, and all that runs graphs in this process.
+type Runner struct {
+	metricsAddr string
+}
+
+// New returns one before its flags are read.
+func New() *Runner { return &Runner{} }
+
+// Name returns Name.
+func (*Runner) Name() string { return Name }
+
+// About is for --help.
+func (*Runner) About() string { return "state in the memory of one process" }
+
+// Flags adds the flags of a job on Prism.
+func (r *Runner) Flags(f *conf.Flags) {
+	f.StringVar(&r.metricsAddr, "metrics-addr", "", "`address` to serve /metrics, /healthz and /readyz on: host:port, or unix:PATH; empty = not at all")
+}
+
+// KeyGroups are few: a timer cycle costs about as much whatever a key group holds (docs/adr/0002).
+func (*Runner) KeyGroups() int { return pipeline.DefaultKeyGroups }
+
+// OnlyBounded is false.
+func (*Runner) OnlyBounded() bool { return false }
+
+// Execute is the function of this name.
+func (*Runner) Execute(ctx context.Context, p *beam.Pipeline) error { return Execute(ctx, p) }
+
+// Run runs the job and serves its metrics.
+func (r *Runner) Run(ctx context.Context, job pipeline.Job) error {
+	c := job.Config
+	if err := c.BoundMemory(); err != nil {
+		return err
+	}
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	metrics := service.NewMetrics()
+	c.Metrics = metrics
+	if r.metricsAddr == "" {
+		return Run(ctx, c)
+	}
+	registerer := pipeline.OfServing(r.metricsAddr, metrics)
+	server, err := service.NewServer(service.ServerConfig{Edge: job.Edge, Metrics: registerer, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	ln, err := pipeline.Listen(ctx, r.metricsAddr)
+	if err != nil {
+		return err
+	}
+	ready, err := health.New(registerer, c.Log, health.Pipeline(metrics)...)
+	if err != nil {
+		return err
+	}
+	mux := service.Mux(service.OnlyMetrics(), metrics, ready)
+	serving, stop := context.WithCancel(ctx)
+	served := make(chan error, 2)
+	go func() { served <- server.Serve(serving, ln, mux) }()
+	go func() { served <- ready.Run(serving) }()
+	err = Run(ctx, c)
+	stop()
+	return errors.Join(err, <-served, <-served)
+}
 
 // Run runs the job until ctx ends or the job fails: any error of a DoFn ends a job on Prism.
 func Run(ctx context.Context, c pipeline.Config) error {
