@@ -45,8 +45,8 @@ func Build(s beam.Scope, c Config, t Traits, run string, start time.Time) {
 	batches := sources.Read(s, sources.Options{
 		Run: run, Topic: c.Topic, Shards: t.Shards, Keys: shardKeys, Hold: t.Hold && !c.ToEnd,
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
-		SliceMs: slice, BoundMs: c.Bound.Milliseconds(), SkewMs: c.Skew.Milliseconds(), LateMs: c.Lateness.Milliseconds(), ClockMs: c.clockMs, AlignMs: c.Align.Milliseconds(),
-		LeadMs: c.leadMs(t), DedupeMs: c.Dedupe.Milliseconds(),
+		SliceMs: slice, OutOfOrderMs: c.Bound.Milliseconds(), MaxFutureMs: c.Skew.Milliseconds(), LatenessMs: c.Lateness.Milliseconds(), ClockMs: c.clockMs, MaxDriftMs: c.Align.Milliseconds(),
+		MaxLeadMs: c.leadMs(t), DedupeMs: c.Dedupe.Milliseconds(),
 		PacketBytes: c.packetBytes(t), ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
 	})
 

@@ -38,7 +38,7 @@ func Extents(ctx context.Context, o Options) (extents []Extent, since int64, err
 			return nil, 0, err
 		}
 		if from > 0 {
-			since = max(since, from+o.SkewMs)
+			since = max(since, from+o.MaxFutureMs)
 		}
 		extents = append(extents, Extent{id, start, end})
 	}

@@ -47,7 +47,7 @@ func writeAt(t *testing.T, addr, topic, name string, ms int64) {
 
 func readAll(t *testing.T, addr, topic string) []Record {
 	t.Helper()
-	r := &reader{options: Options{Topic: topic, SliceMs: 1000, BoundMs: 200, SkewMs: 2000}, broker: newBroker(kafkaconn.At(addr), topic)}
+	r := &reader{options: Options{Topic: topic, SliceMs: 1000, OutOfOrderMs: 200, MaxFutureMs: 2000}, broker: newBroker(kafkaconn.At(addr), topic)}
 	defer r.broker.close()
 	var all []Record
 	for c, quiet := r.newCursor(found{}), false; !quiet; {
@@ -107,7 +107,7 @@ func TestAFastClockDoesNotBeginTime(t *testing.T) {
 				writeAt(t, addr, topic, "m", at)
 			}
 			writeAt(t, addr, topic, "m", now+3_540_000)
-			r := &reader{options: Options{Topic: topic, StartMs: start, SliceMs: 1000, BoundMs: 200, SkewMs: 2000}, shard: Shard{0, 1}, broker: newBroker(kafkaconn.At(addr), topic)}
+			r := &reader{options: Options{Topic: topic, StartMs: start, SliceMs: 1000, OutOfOrderMs: 200, MaxFutureMs: 2000}, shard: Shard{0, 1}, broker: newBroker(kafkaconn.At(addr), topic)}
 			defer r.broker.close()
 			fs, err := r.lookUp(t.Context(), Position{})
 			if err != nil || len(fs) != 1 || fs[0].start != int64(len(before)) {
@@ -173,7 +173,7 @@ func TestTopicsAreMadeAnew(t *testing.T) {
 		for i := range old {
 			writeAt(t, addr, topic, fmt.Sprint("old", i), time.Now().UnixMilli())
 		}
-		r := &reader{options: Options{Topic: topic, SliceMs: 1000, BoundMs: 200, SkewMs: 2000}, broker: newBroker(kafkaconn.At(addr), topic), arrived: make(chan struct{}, 1)}
+		r := &reader{options: Options{Topic: topic, SliceMs: 1000, OutOfOrderMs: 200, MaxFutureMs: 2000}, broker: newBroker(kafkaconn.At(addr), topic), arrived: make(chan struct{}, 1)}
 		ctx, cancel := context.WithCancel(t.Context())
 		queue := make(chan answer)
 		go func() { defer close(queue); r.fetchLoop(ctx, found{}, queue, new(ahead)) }()

@@ -69,7 +69,7 @@ func (d *drain) run(ctx context.Context, now time.Time) (done bool, err error) {
 func (d *drain) due() (at time.Time, known bool) {
 	at0, known := d.reader.pipelineTime()
 	o := &d.reader.options
-	return time.UnixMilli(at0 - mod(at0, o.SliceMs) + o.SliceMs + o.BoundMs + o.BoundMs/idleMargin), known
+	return time.UnixMilli(at0 - mod(at0, o.SliceMs) + o.SliceMs + o.OutOfOrderMs + o.OutOfOrderMs/idleMargin), known
 }
 
 // isDue reports whether the end of a slice may come any moment.
@@ -165,10 +165,10 @@ func (d *drain) emitOldest() bool {
 // too far ahead of the other partitions, nor of the slowest key group, since
 // all that lies between is held in memory.
 func (r *reader) limit(p *partition) int64 {
-	limit := p.time + 10*r.options.AlignMs
+	limit := p.time + 10*r.options.MaxDriftMs
 	for _, q := range r.partitions {
 		if q != p {
-			limit = min(limit, q.time+r.options.AlignMs)
+			limit = min(limit, q.time+r.options.MaxDriftMs)
 		}
 	}
 	return min(limit, r.lead())
@@ -290,7 +290,7 @@ func (p *partition) take(o *Options) {
 // highest timestamp so far less the bound, no later record can be before it.
 func (p *partition) see(o *Options) {
 	if rec := p.peek(); rec != nil {
-		p.reach(rec.Newest-o.BoundMs, true, o)
+		p.reach(rec.Newest-o.OutOfOrderMs, true, o)
 		p.lag.time.Store(rec.Time)
 	}
 	if p.head.taken == len(p.head.records) && p.head.next != p.next {
@@ -323,7 +323,7 @@ func (p *partition) collect(o *Options) {
 	// last said that it has no more. One that cannot be reached is not idle: it
 	// holds the watermark, else its records would be left out of windows.
 	if p.head.quiet && p.head.taken == len(p.head.records) {
-		p.reach(p.head.at.UnixMilli()-o.BoundMs-o.BoundMs/idleMargin, true, o)
+		p.reach(p.head.at.UnixMilli()-o.OutOfOrderMs-o.OutOfOrderMs/idleMargin, true, o)
 	}
 }
 

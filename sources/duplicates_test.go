@@ -78,7 +78,7 @@ func (tp *topic) write(partition int, records ...string) {
 
 func (tp *topic) options() Options {
 	Connect(tp.t.Name(), kafkaconn.At(tp.addr))
-	return Options{Run: tp.t.Name(), Topic: "events", Shards: 1, SliceMs: 1000, AlignMs: 1 << 50, LeadMs: 1 << 50, DedupeMs: 2 * minute}
+	return Options{Run: tp.t.Name(), Topic: "events", Shards: 1, SliceMs: 1000, MaxDriftMs: 1 << 50, MaxLeadMs: 1 << 50, DedupeMs: 2 * minute}
 }
 
 // counted reads a partition from an offset to its end and returns the offsets of the records that count.

@@ -187,7 +187,7 @@ func (c *cursor) restart(offset int64) {
 // collect), the first one after what is known. Without it the answer would come
 // any time later, and every result with it.
 func (o *Options) hold(known, now time.Time) time.Duration {
-	behind := o.BoundMs + o.BoundMs/idleMargin
+	behind := o.OutOfOrderMs + o.OutOfOrderMs/idleMargin
 	at := known.UnixMilli() - behind
 	ends := time.UnixMilli(at - mod(at, o.SliceMs) + o.SliceMs + behind)
 	whole := (ends.Sub(now) + time.Millisecond - 1).Truncate(time.Millisecond) // As the protocol counts.

@@ -48,7 +48,7 @@ func TestGapsAreCounted(t *testing.T) {
 		produce(t, k.Addr(), topic, time.Now())
 	}
 	read := func(k *embedded.Kafka) (records int, lost int64) {
-		r := &reader{options: Options{Topic: topic, SliceMs: 1000, BoundMs: 200}, broker: newBroker(kafkaconn.At(k.Addr()), topic), arrived: make(chan struct{}, 1)}
+		r := &reader{options: Options{Topic: topic, SliceMs: 1000, OutOfOrderMs: 200}, broker: newBroker(kafkaconn.At(k.Addr()), topic), arrived: make(chan struct{}, 1)}
 		defer r.broker.close()
 		c := r.newCursor(found{})
 		for quiet := false; !quiet; {

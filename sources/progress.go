@@ -100,14 +100,14 @@ func (p *Progress) UnderWay() int64 {
 // this process say: not too far ahead of the slowest, since all that lies between
 // is held in memory; and with too many bytes of it only as far as the first timer.
 func (r *reader) lead() int64 {
-	if r.options.LeadMs == 0 {
+	if r.options.MaxLeadMs == 0 {
 		return math.MaxInt64
 	}
 	slowest, ok := r.progress.Slowest()
 	if !ok {
 		slowest = r.origin
 	}
-	limit := slowest + r.options.LeadMs
+	limit := slowest + r.options.MaxLeadMs
 	if r.options.PacketBytes > 0 && r.progress.UnderWay() > r.options.PacketBytes {
 		due, ok := r.progress.Due()
 		if !ok {

@@ -27,13 +27,13 @@ type Options struct {
 	StartMs int64   // Records with this timestamp or a later one are read, epoch ms. 0 = all there are.
 	ToEnd   bool    // Stop at the offsets that were the ends at the start: a bounded read.
 
-	SliceMs int64 // Length of a slice of pipeline time, to which the watermark is rounded down.
-	BoundMs int64 // Pipeline time is the newest record timestamp of a partition less this.
-	AlignMs int64 // Partitions are read at most this far apart in pipeline time.
-	LeadMs  int64 // The source stays at most this far ahead of the slowest key group of this process. 0 = the runner holds it back.
-	SkewMs  int64 // How far ahead of its record's timestamp an event may be.
-	LateMs  int64 // How far behind the newest timestamp of its partition an event may be.
-	ClockMs int64 // How far the clock of this machine was behind that of Redis at the start; 0 when it was not.
+	SliceMs      int64 // Length of a slice of pipeline time, to which the watermark is rounded down.
+	OutOfOrderMs int64 // Pipeline time is the newest record timestamp of a partition less this.
+	MaxDriftMs   int64 // Partitions are read at most this far apart in pipeline time.
+	MaxLeadMs    int64 // The source stays at most this far ahead of the slowest key group of this process. 0 = the runner holds it back.
+	MaxFutureMs  int64 // How far ahead of its record's timestamp an event may be.
+	LatenessMs   int64 // How far behind the newest timestamp of its partition an event may be.
+	ClockMs      int64 // How far the clock of this machine was behind that of Redis at the start; 0 when it was not.
 
 	PacketBytes int64 // With more than this on its way to key groups, the source goes no further than their timers need. 0 = no limit.
 	ReadBytes   int64 // With more than this fetched and not emitted, only partitions without anything fetch. 0 = no limit.

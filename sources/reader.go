@@ -201,7 +201,7 @@ func (r *reader) lookUp(ctx context.Context, pos Position) ([]found, error) {
 				return nil, err
 			}
 			if f.since > 0 {
-				f.since += r.options.SkewMs
+				f.since += r.options.MaxFutureMs
 			}
 		}
 		if r.options.ToEnd {

@@ -113,7 +113,7 @@ const base = int64(946_684_800_000) // The clock of a synctest bubble begins her
 
 func TestPipelineTimeNeverGoesBackInAPartition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShard(t, Options{BoundMs: 200, AlignMs: 10_000, LeadMs: 60_000}, 1)
+		s := newShard(t, Options{OutOfOrderMs: 200, MaxDriftMs: 10_000, MaxLeadMs: 60_000}, 1)
 		s.answers(0, false, base+1000, base+500, base+3100, base+2000)
 		s.drain()
 		s.want(base+2000, fmt.Sprint("0:", base+1000, "@", base+800), fmt.Sprint("0:", base+500, "@", base+800),
@@ -128,7 +128,7 @@ func TestPipelineTimeNeverGoesBackInAPartition(t *testing.T) {
 // nothing: only the broker's fresh word makes a partition idle.
 func TestWatermarkIsTheMinimum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShard(t, Options{BoundMs: 200, AlignMs: 10_000, LeadMs: 60_000}, 2)
+		s := newShard(t, Options{OutOfOrderMs: 200, MaxDriftMs: 10_000, MaxLeadMs: 60_000}, 2)
 		s.answers(0, false, base+5000)
 		s.drain()
 		s.want(int64(mtime.MinTimestamp)) // Nothing is known of partition 1.
@@ -159,7 +159,7 @@ func TestWatermarkIsTheMinimum(t *testing.T) {
 // A record behind the watermark, after an idle stretch, gets the watermark's time: Beam would drop it else.
 func TestNothingIsEmittedBeforeTheWatermark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShard(t, Options{BoundMs: 200, AlignMs: 10_000, LeadMs: 60_000}, 1)
+		s := newShard(t, Options{OutOfOrderMs: 200, MaxDriftMs: 10_000, MaxLeadMs: 60_000}, 1)
 		time.Sleep(5 * time.Second) //nolint:forbidigo // Virtual time.
 		s.answers(0, true)
 		s.drain()
@@ -178,7 +178,7 @@ func TestNothingIsEmittedBeforeTheWatermark(t *testing.T) {
 
 func TestPartitionsAreReadTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShard(t, Options{AlignMs: 2000, LeadMs: 60_000}, 2)
+		s := newShard(t, Options{MaxDriftMs: 2000, MaxLeadMs: 60_000}, 2)
 		s.answers(0, false, base, base+1000, base+2000, base+5000, base+60_000)
 		s.answers(1, false, base)
 		s.drain()
@@ -192,7 +192,7 @@ func TestPartitionsAreReadTogether(t *testing.T) {
 
 func TestSourceWaitsForTheSlowestKeyGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShard(t, Options{AlignMs: 1000, LeadMs: 3000}, 1)
+		s := newShard(t, Options{MaxDriftMs: 1000, MaxLeadMs: 3000}, 1)
 		s.answers(0, false, base, base+2000, base+4000, base+6000)
 		s.drain()
 		s.want(base+4000, fmt.Sprint("0:", base, "@", base), fmt.Sprint("0:", base+2000, "@", base+2000))
@@ -209,7 +209,7 @@ func TestSourceWaitsForTheSlowestKeyGroup(t *testing.T) {
 // With too much under way the source comes as far as the first timer needs it, and no further.
 func TestSourceWaitsForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShard(t, Options{AlignMs: 1000, LeadMs: 60_000, PacketBytes: 1000}, 1)
+		s := newShard(t, Options{MaxDriftMs: 1000, MaxLeadMs: 60_000, PacketBytes: 1000}, 1)
 		s.answers(0, false, base, base+2000, base+4000, base+6000)
 		s.progress.Report(0, base, base+3000)
 		s.progress.Report(1, base, base+5000)
@@ -262,7 +262,7 @@ func TestReadingAheadIsBounded(t *testing.T) {
 // whatever order partitions came so far.
 func TestPositionsAreEndsOfSlices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShard(t, Options{AlignMs: 100_000, LeadMs: 1_000_000}, 2)
+		s := newShard(t, Options{MaxDriftMs: 100_000, MaxLeadMs: 1_000_000}, 2)
 		s.since = 77
 		at := func(i int, p int32, next, time, newest int64) {
 			t.Helper()

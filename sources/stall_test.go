@@ -33,7 +33,7 @@ func (c lateConn) Read(b []byte) (int, error) {
 func lateReader(t *testing.T, topic, addr string) (r *reader, by *atomic.Int64) {
 	t.Helper()
 	by = new(atomic.Int64)
-	r = &reader{options: Options{Topic: topic, SliceMs: 1000, BoundMs: 200}, broker: newBroker(kafkaconn.At(addr), topic), arrived: make(chan struct{}, 1)}
+	r = &reader{options: Options{Topic: topic, SliceMs: 1000, OutOfOrderMs: 200}, broker: newBroker(kafkaconn.At(addr), topic), arrived: make(chan struct{}, 1)}
 	t.Cleanup(r.broker.close)
 	r.broker.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
@@ -115,7 +115,7 @@ func TestAnOldAnswerIsNoFreshWord(t *testing.T) {
 
 // A broker holds a fetch until a slice has ended for an idle partition, and not longer.
 func TestTheBrokerAnswersWhenASliceHasEnded(t *testing.T) {
-	o := Options{SliceMs: 1000, BoundMs: 200}
+	o := Options{SliceMs: 1000, OutOfOrderMs: 200}
 	at := func(ms int64) time.Time { return time.UnixMilli(base + ms) }
 	for _, test := range []struct {
 		known, now time.Time

@@ -94,7 +94,7 @@ func (w *writers) end(writer int, commit kgo.TransactionEndTry) {
 // where each stands in the log, and the position after each.
 func (w *writers) consume(f found) (names []string, at []int64, positions []Offset) {
 	w.t.Helper()
-	r := &reader{options: Options{Topic: writersTopic, SliceMs: 1000, BoundMs: 200, SkewMs: 2000}, broker: newBroker(kafkaconn.At(w.addr), writersTopic)}
+	r := &reader{options: Options{Topic: writersTopic, SliceMs: 1000, OutOfOrderMs: 200, MaxFutureMs: 2000}, broker: newBroker(kafkaconn.At(w.addr), writersTopic)}
 	defer r.broker.close()
 	f.end = -1
 	c := r.newCursor(f)

@@ -44,11 +44,11 @@ func (r *reader) isAhead(l logged, known int64, now time.Time) bool {
 	limit := now.UnixMilli()
 	switch {
 	case !l.byBroker:
-		limit += o.SkewMs
+		limit += o.MaxFutureMs
 	case l.Offset < known:
 		limit += o.ClockMs + differ
 	default:
-		limit += o.ClockMs + max(o.LateMs, tolerance)
+		limit += o.ClockMs + max(o.LatenessMs, tolerance)
 	}
 	return l.Timestamp.UnixMilli() > limit
 }
@@ -81,13 +81,13 @@ func (r *reader) isWrong(ctx context.Context, c *cursor, res *fetched, i int, no
 		if err := r.lookAhead(ctx, c, res, i); err != nil {
 			return false, err
 		}
-		if s, ok := c.sky.forthAndBack(rec.Offset, at-c.newest, max(r.options.LateMs, tolerance)); ok {
+		if s, ok := c.sky.forthAndBack(rec.Offset, at-c.newest, max(r.options.LatenessMs, tolerance)); ok {
 			c.stretch = s
 			return true, nil
 		}
 		return at > c.newest+tolerance && c.sky.isOutvoted(rec.Offset, at-tolerance), nil
 	}
-	return at < c.newest-max(r.options.LateMs, tolerance), nil
+	return at < c.newest-max(r.options.LatenessMs, tolerance), nil
 }
 
 // skyline is the timestamps of a part of the log, ahead of where it is read.

@@ -77,7 +77,7 @@ func (b *broken) take(name string, at int64, stamped bool) {
 }
 
 func (b *broken) reader(o Options) *reader {
-	o.Topic, o.SliceMs, o.BoundMs, o.SkewMs, o.LateMs = b.topic, 1000, 200, 2000, 60_000
+	o.Topic, o.SliceMs, o.OutOfOrderMs, o.MaxFutureMs, o.LatenessMs = b.topic, 1000, 200, 2000, 60_000
 	r := &reader{options: o, broker: newBroker(kafkaconn.At(b.addr), b.topic)}
 	b.t.Cleanup(r.broker.close)
 	return r
@@ -306,7 +306,7 @@ func TestTimesAtTheEnds(t *testing.T) {
 			t.Errorf("%+v: dead letter %v, too late %v", rec, dead, late)
 		}
 		p.head = answer{records: []Record{rec}, next: rec.Offset + 1}
-		p.see(&Options{BoundMs: 200, SliceMs: 1000})
+		p.see(&Options{OutOfOrderMs: 200, SliceMs: 1000})
 		if p.time != now.UnixMilli()-200 {
 			t.Errorf("after %+v the time is %d, want %d", rec, p.time, now.UnixMilli()-200)
 		}

@@ -136,11 +136,11 @@ func (c *Config) build(ctx context.Context, run string, keys []string) (*beam.Pi
 	}
 	source := sources.Options{
 		Run: run, Topic: c.Topic, Shards: 1,
-		SliceMs: c.Slice.Milliseconds(), SkewMs: c.Skew.Milliseconds(), LateMs: c.Lateness.Milliseconds(), AlignMs: c.Align.Milliseconds(), LeadMs: 1 << 50,
+		SliceMs: c.Slice.Milliseconds(), MaxFutureMs: c.Skew.Milliseconds(), LatenessMs: c.Lateness.Milliseconds(), MaxDriftMs: c.Align.Milliseconds(), MaxLeadMs: 1 << 50,
 		DedupeMs: c.Dedupe.Milliseconds(),
 		// The watermark stays behind by the lateness: nothing that counts is late for
 		// Beam, and each window is published once, whole.
-		BoundMs: (c.Bound + c.Lateness).Milliseconds(),
+		OutOfOrderMs: (c.Bound + c.Lateness).Milliseconds(),
 	}
 	// PCollection<*sources.Batch>
 	var batches beam.PCollection
@@ -160,7 +160,7 @@ func (c *Config) build(ctx context.Context, run string, keys []string) (*beam.Pi
 		batches = sources.ReadBounded(s, source, extents)
 	} else {
 		source.StartMs = time.Now().Add(-longest(keys) - c.Lateness).UnixMilli()
-		o.SinceMs = source.StartMs + source.SkewMs
+		o.SinceMs = source.StartMs + source.MaxFutureMs
 		batches = sources.Read(s, source)
 	}
 	evaluations, err := Compute(s, o, batches)

@@ -58,7 +58,7 @@ var mutants = []mutant{
 	},
 	{
 		"a clock that is ahead counts", "sources/wrongclock.go",
-		"limit += o.SkewMs", "limit += math.MaxInt64 / 2",
+		"limit += o.MaxFutureMs", "limit += math.MaxInt64 / 2",
 	},
 	{
 		"how late an event is counts from its producer's clock", "sources/read.go",
