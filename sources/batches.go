@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"context"
 	"encoding/binary"
 	"iter"
 	"sort"
@@ -13,17 +12,17 @@ import (
 // byBroker is the type of a timestamp that the broker set when it took the record.
 const byBroker = 1
 
-// batch is the head of a batch of records, of which a client shows only some.
+// batch is the head of a batch of records.
 type batch struct {
 	first, last int64 // Offsets.
 	attributes  uint16
 	newest      int64 // The greatest timestamp, epoch ms.
 }
 
-// isByBroker reports whether its timestamp is when the broker took it.
+// isByBroker reports whether the broker set its timestamp when it took the batch.
 func (b *batch) isByBroker() bool { return b.attributes&(kafkaconn.Stamped|1<<3) != 0 }
 
-// batches reads the heads of what a fetch brought, as far as they are whole.
+// batches returns the heads of the batches in a fetch response, which may end in the middle of one.
 func batches(raw []byte) iter.Seq[batch] {
 	const (
 		length, magic, attributes, lastDelta, newest = 8, 16, 21, 23, 35
@@ -48,8 +47,7 @@ func batches(raw []byte) iter.Seq[batch] {
 	}
 }
 
-// stamp gives those of records that are in the batch the time at which the embedded
-// broker took them.
+// stamp gives the records that are in the batch the time at which the embedded broker took it.
 func (b batch) stamp(records []logged) {
 	if b.attributes&kafkaconn.Stamped == 0 {
 		return
@@ -58,20 +56,4 @@ func (b batch) stamp(records []logged) {
 	for i := sort.Search(len(records), func(i int) bool { return records[i].Offset >= b.first }); i < len(records) && records[i].Offset <= b.last; i++ {
 		records[i].Timestamp, records[i].byBroker = at, true
 	}
-}
-
-// batchAt moves an offset back over records that came at or after ms too. The
-// embedded broker finds records by timestamps of producers within a batch.
-func (b *broker) batchAt(ctx context.Context, partition int32, offset, ms int64) (int64, error) {
-	for offset > 0 {
-		res, err := b.fetch(ctx, partition, offset-1, maxWait, anything)
-		if err != nil {
-			return 0, err
-		}
-		if len(res.records) == 0 || res.records[0].Offset != offset-1 || !res.records[0].byBroker || res.records[0].Timestamp.UnixMilli() < ms {
-			return offset, nil
-		}
-		offset = res.first
-	}
-	return offset, nil
 }

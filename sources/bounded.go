@@ -3,6 +3,7 @@ package sources
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"time"
 
@@ -19,41 +20,28 @@ type Extent struct {
 
 // Extents looks up what a bounded read is to read: from the first records at or
 // after startMs (0 = all there are) to the ends that the partitions have now.
-// since is from when on every event is there, epoch ms; 0 = of all time.
-func Extents(ctx context.Context, o Options) (extents []Extent, since int64, err error) {
-	b := newBroker(endpointOf(o.Run), o.Topic)
+// coveredSince is from when on every event is there, epoch ms; 0 = of all time. It fails when Kafka does.
+func Extents(ctx context.Context, o Options) (extents []Extent, coveredSince int64, err error) {
+	b := newBroker(environmentOf(o.Run).kafka, o.Topic)
 	defer b.close()
-	r := reader{options: o}
-	ids, err := b.partitions(ctx)
-	if err != nil {
-		return nil, 0, err
+	o.ToEnd = true
+	all, err := newDiscovery(b, &o, Shard{0, 1}, slog.Default()).lookUp(ctx, Position{})
+	for _, a := range all {
+		coveredSince = max(coveredSince, a.coveredSince)
+		extents = append(extents, Extent{a.Partition, a.Next, a.end})
 	}
-	for _, id := range ids {
-		start, from, err := b.startAt(ctx, id, o.StartMs, r.isOldAhead)
-		if err != nil {
-			return nil, 0, err
-		}
-		end, err := b.offset(ctx, id, toEnd)
-		if err != nil {
-			return nil, 0, err
-		}
-		if from > 0 {
-			since = max(since, from+o.MaxFutureMs)
-		}
-		extents = append(extents, Extent{id, start, end})
-	}
-	return extents, since, nil
+	return extents, coveredSince, err
 }
 
-// ReadBounded reads extents once, without a splittable DoFn, so that the direct
+// ReadBounded reads extents once, without state and timers, so that the direct
 // runner can do it too: PCollection<*Batch>.
 func ReadBounded(s beam.Scope, o Options, extents []Extent) beam.PCollection {
 	s = s.Scope("ReadKafkaBounded")
 	return beam.ParDo(s, &ReadExtentFn{Options: o}, beam.CreateList(s, extents))
 }
 
-// ReadExtentFn reads one extent. Batches have no pipeline time: nothing of it is needed
-// where all records are there before the first result.
+// ReadExtentFn reads one extent. Records have no pipeline time: it is not needed
+// where all records come before the first result.
 type ReadExtentFn struct{ Options Options }
 
 func init() {
@@ -61,21 +49,23 @@ func init() {
 	beam.RegisterDoFn(&ReadExtentFn{})
 }
 
-// How long a bounded read tries to reach a broker.
+// boundedPatience is how long a bounded read tries to reach a broker.
 const boundedPatience = time.Minute
 
-// ProcessElement is called by the SDK.
+// ProcessElement is called by the SDK. It fails when no broker could be reached for a minute, or ctx ended.
 func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*Batch)) error {
-	r := &reader{options: f.Options, broker: newBroker(endpointOf(f.Options.Run), f.Options.Topic)}
-	defer r.broker.close()
+	o, env := &f.Options, environmentOf(f.Options.Run)
+	b := newBroker(env.kafka, o.Topic)
+	defer b.close()
+	say := slog.With("topic", o.Topic)
+	s := newScanner(b.log(e.Partition), o, Offset{Partition: e.Partition, Next: e.Start, From: -1}, say, env.setBack)
 	var seen *seenIDs
-	if f.Options.DedupeMs > 0 && e.Start < e.End {
-		seen = r.remember(ctx, e.Partition, e.Start)
+	if o.DedupeMs > 0 && e.Start < e.End {
+		seen = remember(ctx, s.log, o, e.Start, s.say)
 	}
-	c := r.newCursor(found{id: e.Partition, start: e.Start, from: -1})
-	send := func(a *answer) bool {
+	send := func(a *response) bool {
 		if seen != nil {
-			seen.dropDuplicates(a)
+			seen.dropDuplicates(a.records)
 		}
 		b := &Batch{Records: a.records}
 		for n := len(b.Records); n > 0 && b.Records[n-1].place() >= e.End; n-- {
@@ -86,8 +76,11 @@ func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*
 		}
 		return true
 	}
-	for silent := time.Now(); c.offset < e.End; {
-		err := r.read(ctx, c, time.Now(), send)
+	idle := newIdleness(o, s.log)
+	for silent := time.Now(); s.offset < e.End; {
+		sent := time.Now().Round(0)
+		idle.until = sent
+		err := s.read(ctx, sent, idle.maxWait(sent), send)
 		if err == nil {
 			silent = time.Now()
 			continue
@@ -96,7 +89,7 @@ func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*
 			return fmt.Errorf("gave up after %v: %w", boundedPatience, err)
 		}
 		readErrors.WithLabelValues("fetch").Inc()
-		r.broker.forgetLeaders()
+		s.log.forgetLeaders()
 		if !clock.Sleep(ctx, 100*time.Millisecond) {
 			return ctx.Err()
 		}

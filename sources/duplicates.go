@@ -17,11 +17,11 @@ import (
 // one with a probability of about 1e-25 when a hundred million are remembered.
 type recordID [2]uint64
 
-// Seeds of the process: ids are hashed anew by each, so nobody can choose colliding ones.
+// The seeds are chosen by each process, so that a producer cannot choose ids that collide.
 var idSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
-// Transactions need no ids: their producers write nothing twice, and what is aborted
-// must not hide what follows.
+// idOf returns the hash of the header id of a record. Records of transactions have none: their producers write
+// nothing twice, and one that is aborted must not hide one that follows.
 func idOf(rec *kgo.Record) (id recordID, ok bool) {
 	if rec.Attrs.IsTransactional() {
 		return id, false
@@ -37,15 +37,15 @@ func idOf(rec *kgo.Record) (id recordID, ok bool) {
 // seenIDs remembers the ids of the records of one partition for a horizon of
 // record time: the highest record timestamp so far, less the horizon.
 //
-// A duplicate renews the memory of its id. Whether a record is one is then a
+// A duplicate renews the memory of its id. So whether a record is a duplicate is a
 // function of the records in the horizon before it, and the same in every
-// replay that reads those, wherever it begins.
+// replay that reads those, wherever the replay begins.
 type seenIDs struct {
 	horizonMs int64
 	limit     int // Most sightings in the queue; 0 = no limit.
 	newest    int64
 	last      map[recordID]int64 // Timestamp of the newest record with an id.
-	queue     []sighting         // In the order of the log; it goes round, see push.
+	queue     []sighting         // A ring, in the order of the log.
 	first, n  int
 }
 
@@ -68,13 +68,13 @@ func (s *seenIDs) see(id recordID, time int64) (duplicate bool) {
 	for s.n > 0 && s.queue[s.first].time < oldest {
 		s.forget()
 	}
-	// A function of the log too: the ids of the last so many records.
+	// The ids of the last limit records are a function of the log too.
 	if s.limit > 0 && s.n >= s.limit {
 		s.forget()
 		forgottenIDs.Inc()
 	}
-	// One older than the newest record of its partition lingers in the queue
-	// behind it, and is forgotten here.
+	// The sighting of a record that was older than the newest of its partition is removed from the queue
+	// too late: its age is compared here.
 	before, known := s.last[id]
 	s.last[id] = max(before, time)
 	s.push(sighting{id, time})
@@ -90,7 +90,7 @@ func (s *seenIDs) forget() {
 	s.n--
 }
 
-// IDBytes is about what an id takes: its sighting, and its place in a map.
+// IDBytes is about what an id takes in memory: its sighting, and its place in a map.
 const IDBytes = 96
 
 func (s *seenIDs) size() int64 {
@@ -109,11 +109,11 @@ func (s *seenIDs) push(x sighting) {
 	s.n++
 }
 
-// dropDuplicates takes the events out of the records of an answer that were
-// there before. Their timestamps go on to count: time must be the same with them.
-func (s *seenIDs) dropDuplicates(a *answer) {
-	for i := range a.records {
-		rec := &a.records[i]
+// dropDuplicates takes the events out of the records that are duplicates. Their timestamps
+// still count, so that time is the same with and without them.
+func (s *seenIDs) dropDuplicates(records []Record) {
+	for i := range records {
+		rec := &records[i]
 		if rec.hasID && s.see(rec.id, rec.Newest) {
 			*rec = Record{Partition: rec.Partition, Offset: rec.Offset, Time: rec.Time, Newest: rec.Newest}
 			duplicates.Inc()
@@ -121,53 +121,55 @@ func (s *seenIDs) dropDuplicates(a *answer) {
 	}
 }
 
-// remember reads the records of the horizon before an offset for their ids
-// only, so that a duplicate of one of them is known, and tries until it could.
-func (r *reader) remember(ctx context.Context, partition int32, offset int64) *seenIDs {
+// remember returns the ids of the records before an offset that are within the horizon, so that a duplicate
+// of one of them is known. It tries until they could be read, or ctx ended.
+func remember(ctx context.Context, log partitionLog, o *Options, offset int64, say *slog.Logger) *seenIDs {
 	for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-		seen := newSeenIDs(r.options.DedupeMs, r.options.MaxIDs)
-		err := r.preRead(ctx, partition, offset, seen)
+		seen := newSeenIDs(o.DedupeMs, o.MaxIDs)
+		err := seen.readBack(ctx, log, o.clockLimits(), offset)
 		if err == nil || ctx.Err() != nil {
 			return seen
 		}
 		readErrors.WithLabelValues("pre-read").Inc()
-		slog.Warn("cannot read back the ids of records; trying again", "topic", r.options.Topic, "partition", partition, "before_offset", offset, "error", err)
-		r.broker.forgetLeaders()
+		say.Warn("cannot read back the ids of records; trying again", "before_offset", offset, "error", err)
+		log.forgetLeaders()
 		clock.Sleep(ctx, delay)
 	}
 }
 
-func (r *reader) preRead(ctx context.Context, partition int32, offset int64, seen *seenIDs) error {
-	first, err := r.broker.offset(ctx, partition, fromStart)
+// readBack sees the ids of the records before an offset that are within the horizon.
+func (s *seenIDs) readBack(ctx context.Context, log partitionLog, limits clockLimits, offset int64) error {
+	first, err := log.offsetAt(ctx, fromStart)
 	if err != nil || first >= offset {
 		return err
 	}
-	newest, ok, err := r.timeBefore(ctx, partition, first, offset)
+	newest, ok, err := timeBefore(ctx, log, limits, first, offset)
 	if err != nil || !ok {
 		return err
 	}
 	// Records before this one are older than the horizon whatever their order.
-	from, err := r.broker.offset(ctx, partition, max(0, newest-r.options.DedupeMs))
+	from, err := log.offsetAt(ctx, max(0, newest-s.horizonMs))
 	if err != nil || from < 0 {
 		return err
 	}
-	c := cursor{}
-	return r.broker.each(ctx, partition, max(from, first), offset, func(rec logged) {
-		rec.wrong = !rec.isTime(r.isOldAhead(rec))
-		c.follow(rec)
+	var time logClock
+	return each(ctx, log, max(from, first), offset, func(rec logged) {
+		rec.wrong = !rec.isTime(limits.isOldAhead(rec))
+		time.follow(rec)
 		if id, ok := idOf(rec.Record); ok {
-			seen.see(id, c.newest)
+			s.see(id, time.newest)
 		}
 	})
 }
 
-// timeBefore returns the timestamp of the last record before an offset that counts as time.
-func (r *reader) timeBefore(ctx context.Context, partition int32, first, offset int64) (ms int64, ok bool, err error) {
+// timeBefore returns the timestamp of the last record before an offset that counts as time, epoch ms;
+// ok is false when none from first on does.
+func timeBefore(ctx context.Context, log partitionLog, limits clockLimits, first, offset int64) (ms int64, ok bool, err error) {
 	// Nearly always the first step finds it; offsets without a record are few.
 	for back := int64(1); !ok; back *= 32 {
 		from := max(first, offset-back)
-		err := r.broker.each(ctx, partition, from, offset, func(rec logged) {
-			if rec.isTime(r.isOldAhead(rec)) {
+		err := each(ctx, log, from, offset, func(rec logged) {
+			if rec.isTime(limits.isOldAhead(rec)) {
 				ms, ok = rec.Timestamp.UnixMilli(), true
 			}
 		})

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"math"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -8,22 +9,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// lag is how far a partition is behind, as drain last saw it. It is read when
-// metrics are: a lag must grow also while nothing is read.
+// lag is how far the read loop is behind in a partition. It is read when
+// metrics are: a lag must grow also while nothing is read. Times are epoch ms.
 type lag struct {
-	next  atomic.Int64 // The next offset to be emitted.
-	end   atomic.Int64 // The end of the partition.
-	time  atomic.Int64 // Timestamp of the record at next, or of the last one before it; 0 = none yet.
-	heard atomic.Int64 // When the broker last answered, epoch ms.
+	next      atomic.Int64 // The next offset to be emitted.
+	end       atomic.Int64 // The end of the partition.
+	time      atomic.Int64 // Timestamp of the record at next, or of the last one before it; 0 = none yet.
+	heard     atomic.Int64 // When the broker gave the newest response.
+	openSince atomic.Int64 // When the oldest open transaction began; 0 = none is open; notRead.
 }
+
+// notRead is lag.openSince before and after the partition is read.
+const notRead = math.MinInt64
 
 func (l *lag) records() int64 { return max(0, l.end.Load()-l.next.Load()) }
 
-// While the broker's last word is younger than this, there is no lag.
+// quietFor is how young the newest response must be for a partition without further records to have no lag.
 const quietFor = time.Second
 
-// seconds is the age of the record that is next. With none, what the broker
-// said last may be old: then it is the age of that.
+// seconds is the age of the record at next. Without one it is the age of the newest response, once that is old.
 func (l *lag) seconds(now time.Time) float64 {
 	since := l.heard.Load()
 	if l.records() > 0 && l.time.Load() > 0 {
@@ -34,7 +38,19 @@ func (l *lag) seconds(now time.Time) float64 {
 	return max(0, float64(now.UnixMilli()-since)/1000)
 }
 
-// lagCollector tells of the partitions of all readers of this process.
+// openSeconds is the age of the oldest open transaction; ok is false while the partition is not read.
+func (l *lag) openSeconds(now time.Time) (seconds float64, ok bool) {
+	switch since := l.openSince.Load(); {
+	case since == notRead:
+		return 0, false
+	case since <= 0:
+		return 0, true
+	default:
+		return max(0, float64(now.UnixMilli()-since)/1000), true
+	}
+}
+
+// lagCollector returns the metrics of the partitions of all readers of this process.
 type lagCollector struct{}
 
 var (
@@ -62,21 +78,35 @@ func (lagCollector) Collect(out chan<- prometheus.Metric) {
 	now := time.Now()
 	for id, r := range readers.open {
 		r.lags.Range(func(partition, l any) bool {
-			label := strconv.Itoa(int(partition.(int32)))
-			out <- prometheus.MustNewConstMetric(lagRecords, prometheus.GaugeValue, float64(l.(*lag).records()), label)
-			out <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, l.(*lag).seconds(now), label)
-			return true
-		})
-		r.openTransactions.Range(func(partition, since any) bool {
-			age := 0.0
-			if since := since.(int64); since > 0 {
-				age = max(0, float64(now.UnixMilli()-since)/1000)
+			label, lag := strconv.Itoa(int(partition.(int32))), l.(*lag)
+			out <- prometheus.MustNewConstMetric(lagRecords, prometheus.GaugeValue, float64(lag.records()), label)
+			out <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, lag.seconds(now), label)
+			if open, ok := lag.openSeconds(now); ok {
+				out <- prometheus.MustNewConstMetric(openSeconds, prometheus.GaugeValue, open, label)
 			}
-			out <- prometheus.MustNewConstMetric(openSeconds, prometheus.GaugeValue, age, strconv.Itoa(int(partition.(int32))))
 			return true
 		})
-		if told := r.told.Load(); told > 0 {
-			out <- prometheus.MustNewConstMetric(watermarkDelay, prometheus.GaugeValue, float64(now.UnixMilli()-told)/1000, strconv.Itoa(id.shard.Index))
+		if watermark := r.loop.watermark.Load(); watermark > 0 {
+			out <- prometheus.MustNewConstMetric(watermarkDelay, prometheus.GaugeValue, float64(now.UnixMilli()-watermark)/1000, strconv.Itoa(id.shard.Index))
 		}
 	}
+}
+
+// Held is what the source of this process has in memory, bytes.
+type Held struct {
+	Reading int64 // Records that are fetched and not emitted, and what decoders remember.
+	IDs     int64 // Ids of records, to know duplicates.
+	Packets int64 // On their way to key groups.
+}
+
+// HeldBytes counts what all readers of this process hold.
+func HeldBytes() (h Held) {
+	readers.mu.Lock()
+	defer readers.mu.Unlock()
+	for _, r := range readers.open {
+		h.Reading += r.readAhead.bytes.Load() + r.readAhead.texts.Load()
+		h.IDs += r.readAhead.ids.Load()
+		h.Packets += r.env.progress.UnderWay()
+	}
+	return h
 }

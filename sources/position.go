@@ -7,18 +7,18 @@ import (
 
 // Position is where to read on in each of the partitions of a reader shard.
 type Position struct {
-	Shard   Shard
-	Started bool  // Offsets have been looked up; else the shard begins at its start time.
-	Since   int64 // Covered since, epoch ms: every record of events from then on has been or will be read. 0 = of all events.
-	Next    []Offset
+	Shard        Shard
+	Started      bool  // Next is set; else the shard begins at its start time.
+	CoveredSince int64 // Every record of events from then on has been or will be read, epoch ms. 0 = of all events.
+	Next         []Offset
 }
 
-// Offset is the next offset of a partition to be read, and what the partition had
-// come to: what is read again must get the same.
+// Offset is the next offset of a partition to be read, and how far the partition had come there:
+// records that are read again after a restore must get the same pipeline times and verdicts.
 type Offset struct {
 	Partition int32
 	Next      int64
-	Inner     int64 // Next is the marker of a transaction whose records before this offset are out; 0 = none is.
+	Inner     int64 // Next is the marker of a transaction whose records before this offset have been emitted; 0 = it is not.
 	From      int64 // No transaction that was open at Next began before this offset; -1 = not known.
 	Time      int64 // Pipeline time, epoch ms.
 	Newest    int64 // The newest timestamp of a record, epoch ms.
@@ -33,7 +33,7 @@ func encodePosition(p Position) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(p.Shard.Index))
 	b = binary.AppendUvarint(b, uint64(p.Shard.Of))
-	b = binary.AppendVarint(b, p.Since)
+	b = binary.AppendVarint(b, p.CoveredSince)
 	for _, o := range p.Next {
 		b = binary.AppendUvarint(b, uint64(o.Partition))
 		b = binary.AppendUvarint(b, uint64(o.Next))
@@ -59,11 +59,11 @@ func decodePosition(b []byte) (Position, error) {
 		}
 		*to, b = int(v), b[n:]
 	}
-	since, n := binary.Varint(b)
+	coveredSince, n := binary.Varint(b)
 	if n <= 0 {
 		return Position{}, errPosition
 	}
-	p.Since = since
+	p.CoveredSince = coveredSince
 	for b = b[n:]; len(b) > 0; {
 		partition, n := binary.Uvarint(b)
 		if n <= 0 {

@@ -8,146 +8,129 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// A record of a transaction counts where and when the marker of its commit stands
-// in the log: it did not exist for anybody before. So a transaction that is open
-// holds nobody up, however long it is, and nothing of one that is aborted counts.
-// Records are passed over until their marker comes, and are then read, so that an
-// open transaction takes no memory.
+// transactions are those of a partition that have no marker yet, where it is read.
+//
+// A record of a transaction counts where and when the marker of its commit stands in the
+// log: before, it was visible to no consumer. So an open transaction holds up nothing, however long it
+// is, and what is aborted counts nothing. Records are passed over until their
+// marker comes, and are read then, so that an open transaction takes no memory.
+type transactions struct {
+	start    int64                      // The offset where the read began.
+	open     map[int64]*openTransaction // By the id of their producer.
+	complete bool                       // open has all of them, also those that began before start.
+	back     int64                      // While it is not complete: where to look for those, see Offset.From; -1 = not known.
+}
 
-// begun is a transaction whose marker has not come yet.
-type begun struct {
-	first   int64 // Offset of its first record here.
+// openTransaction is a transaction whose marker has not come yet.
+type openTransaction struct {
+	first   int64 // Offset of its first record.
 	time    int64 // Timestamp of that, epoch ms.
 	records int64
 }
 
-// longest is how long a transaction may be open: brokers allow 15 minutes, unless
-// transaction.max.timeout.ms says otherwise. One that began longer before the first
-// marker that a read meets, and was committed after, is not found.
-const longest = 15 * time.Minute
-
-// isCommit reports what kind of marker a control record is; others mark changes
-// of leaders, and snapshots.
-func isCommit(rec *kgo.Record) bool { return markerType(rec) == 1 }
-
-func isAbort(rec *kgo.Record) bool { return markerType(rec) == 0 }
-
-func markerType(rec *kgo.Record) int {
-	if len(rec.Key) < 4 {
-		return -1
-	}
-	return int(rec.Key[2])<<8 | int(rec.Key[3])
+func newTransactions(start, from int64) transactions {
+	return transactions{start: start, open: make(map[int64]*openTransaction), complete: start == 0 || from == start, back: from}
 }
 
-func (c *cursor) begins(rec *kgo.Record) {
-	t := c.open[rec.ProducerID]
-	if t == nil {
-		t = &begun{first: rec.Offset, time: rec.Timestamp.UnixMilli()}
-		c.open[rec.ProducerID] = t
-	}
-	t.records++
+// restart begins at an offset of a log that another one has replaced: of its transactions none is known.
+func (t *transactions) restart(offset int64) {
+	clear(t.open)
+	t.start, t.complete = offset, true
 }
 
-// ends takes notice of a marker. It returns the transaction when it is committed.
-func (c *cursor) ends(marker *kgo.Record) *begun {
-	t := c.open[marker.ProducerID]
+// add notes a record of a transaction.
+func (t *transactions) add(rec *kgo.Record) {
+	o := t.open[rec.ProducerID]
+	if o == nil {
+		o = &openTransaction{first: rec.Offset, time: rec.Timestamp.UnixMilli()}
+		t.open[rec.ProducerID] = o
+	}
+	o.records++
+}
+
+// end notes a marker. It returns the transaction if it is committed, which stays open until remove.
+func (t *transactions) end(marker *kgo.Record) *openTransaction {
+	o := t.open[marker.ProducerID]
 	switch {
-	case t == nil:
+	case o == nil:
 		return nil
 	case isCommit(marker):
-		return t
+		return o
 	case isAbort(marker):
-		abortedRecords.Add(float64(t.records))
-		delete(c.open, marker.ProducerID)
+		abortedRecords.Add(float64(o.records))
+		t.remove(marker)
 	}
 	return nil
 }
 
-// from is where a restart must read from to know the transactions that are open.
-func (c *cursor) from() int64 {
-	from := c.offset
-	if !c.complete {
-		from = c.back // Which may be -1, not known.
+// remove forgets the transaction that a marker ends.
+func (t *transactions) remove(marker *kgo.Record) { delete(t.open, marker.ProducerID) }
+
+// from is the offset from which a restart at offset must read to know the transactions that are open; -1 = not known.
+func (t *transactions) from(offset int64) int64 {
+	from := offset
+	if !t.complete {
+		from = t.back
 	}
-	for _, t := range c.open {
-		from = min(from, t.first)
+	for _, o := range t.open {
+		from = min(from, o.first)
 	}
 	return from
 }
 
-// openSince is when the oldest transaction began that is open, epoch ms; 0 = none is.
-func (c *cursor) openSince() (since int64) {
-	for _, t := range c.open {
-		if since == 0 || t.time < since {
-			since = t.time
+// openSince is when the oldest open transaction began, epoch ms; 0 = none is open.
+func (t *transactions) openSince() (since int64) {
+	for _, o := range t.open {
+		if since == 0 || o.time < since {
+			since = o.time
 		}
 	}
 	return since
 }
 
-// readTransaction hands over the records of a transaction that is committed. more
-// is false when send wants none.
-func (r *reader) readTransaction(ctx context.Context, c *cursor, t *begun, marker logged, end int64, at time.Time, send func(*answer) bool) (more bool, err error) {
-	committed := marker.Timestamp.UnixMilli()
-	if c.follow(marker); marker.wrong {
-		committed = c.newest
-	}
-	for offset := max(t.first, c.inner); offset < marker.Offset; {
-		res, err := r.broker.fetch(ctx, c.partition, offset, maxWait, anything)
-		if err != nil {
-			return false, err
-		}
-		a := answer{next: marker.Offset, from: c.from(), at: at, end: end}
-		for _, rec := range res.records {
-			if rec.Offset >= marker.Offset || rec.ProducerID != marker.ProducerID || !rec.Attrs.IsTransactional() || rec.Attrs.IsControl() {
-				continue
-			}
-			out := Record{Partition: c.partition, Offset: rec.Offset, Time: committed, Newest: c.newest, Latest: max(c.seen, marker.takenBy), marker: marker.Offset}
-			c.decode(&out, rec.Record)
-			a.put(out, rec.Record)
-		}
-		offset = max(res.next, offset+1)
-		if len(a.records) > 0 && !send(&a) {
-			return false, nil
-		}
-		c.inner = offset
-	}
-	return true, nil
+// longest is how long a transaction may be open: brokers allow 15 minutes, unless transaction.max.timeout.ms
+// is longer. A transaction that began longer before the first marker that a read meets, and was committed
+// after it, is not found.
+const longest = 15 * time.Minute
+
+// needsLookBack reports whether open lacks what a marker may end.
+func (t *transactions) needsLookBack(marker *kgo.Record) bool {
+	return !t.complete && (isCommit(marker) || isAbort(marker))
 }
 
-// lookBack learns which transactions were open where the read began. It is called
-// at the first marker after that, so that a topic without any is never read back; the
-// time of a marker is the broker's, which those of records need not be.
-func (r *reader) lookBack(ctx context.Context, c *cursor, marker time.Time) error {
-	from, stop := c.back, c.start
+// lookBack learns which transactions were open where the read began. It is called with the time of the first
+// marker after that, so that a topic without transactions is never read back, and because
+// markers have the broker's time, while records may have any.
+func (t *transactions) lookBack(ctx context.Context, log partitionLog, marker time.Time, say *slog.Logger) error {
+	from := t.back
 	if from < 0 {
 		var err error
-		if from, err = r.broker.offset(ctx, c.partition, max(0, marker.Add(-longest).UnixMilli())); err != nil {
+		if from, err = log.offsetAt(ctx, max(0, marker.Add(-longest).UnixMilli())); err != nil {
 			return err
 		}
-		if from < 0 || from > stop {
-			from = stop
+		if from < 0 || from > t.start {
+			from = t.start
 		}
 	}
-	before := cursor{open: make(map[int64]*begun)}
-	err := r.broker.each(ctx, c.partition, from, stop, func(rec logged) {
+	before := transactions{open: make(map[int64]*openTransaction)}
+	err := each(ctx, log, from, t.start, func(rec logged) {
 		switch {
 		case rec.Attrs.IsControl():
-			delete(before.open, rec.ProducerID)
+			before.remove(rec.Record)
 		case rec.Attrs.IsTransactional():
-			before.begins(rec.Record)
+			before.add(rec.Record)
 		}
 	})
 	if err != nil {
 		return err
 	}
-	slog.Debug("transactions that were open before the records read", "topic", r.options.Topic, "partition", c.partition, "from", from, "open", len(before.open))
-	for producer, t := range before.open {
-		if now := c.open[producer]; now != nil {
-			t.records += now.records
+	say.Debug("transactions that were open before the records read", "from", from, "open", len(before.open))
+	for producer, o := range before.open {
+		if now := t.open[producer]; now != nil {
+			o.records += now.records
 		}
-		c.open[producer] = t
+		t.open[producer] = o
 	}
-	c.complete = true
+	t.complete = true
 	return nil
 }

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -90,28 +91,27 @@ func (w *writers) end(writer int, commit kgo.TransactionEndTry) {
 	w.open[writer] = nil
 }
 
-// consume reads from f to the end of the partition, as drain does it: what counted,
-// where each stands in the log, and the position after each.
-func (w *writers) consume(f found) (names []string, at []int64, positions []Offset) {
+// consume reads from an offset to the end of the partition, as the read loop does it: what counted,
+// where each record stands in the log, and the position after each.
+func (w *writers) consume(from Offset) (names []string, at []int64, positions []Offset) {
 	w.t.Helper()
-	r := &reader{options: Options{Topic: writersTopic, SliceMs: 1000, OutOfOrderMs: 200, MaxFutureMs: 2000}, broker: newBroker(kafkaconn.At(w.addr), writersTopic)}
-	defer r.broker.close()
-	f.end = -1
-	c := r.newCursor(f)
-	p := &partition{next: f.start, inner: f.inner, from: f.from, newest: f.newest, end: -1, queue: make(chan answer, 1)}
-	for quiet := false; !quiet; {
-		err := r.read(w.t.Context(), c, time.Time{}, func(a *answer) bool {
-			p.queue <- *a
-			p.collect(&r.options)
+	b := newBroker(kafkaconn.At(w.addr), writersTopic)
+	defer b.close()
+	o := testOptions()
+	p, queue := newTestPartition(o, assignment{Offset: from, end: -1})
+	for s, caughtUp := newTestScanner(b.log(0), o, from), false; !caughtUp; {
+		err := s.read(w.t.Context(), time.Now(), time.Millisecond, func(a *response) bool {
+			queue <- *a
+			p.collect()
 			for rec := p.peek(); rec != nil; rec = p.peek() {
 				for _, e := range rec.Events {
 					names = append(names, e.Metric)
 				}
 				at = append(at, rec.place())
-				p.take(&r.options)
-				positions = append(positions, p.offset())
+				p.take()
+				positions = append(positions, p.Offset)
 			}
-			quiet = a.quiet
+			caughtUp = a.caughtUp
 			return true
 		})
 		if err != nil {
@@ -135,7 +135,7 @@ func TestATransactionOfOneRecordEnds(t *testing.T) {
 	for _, commit := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort} {
 		w.send(0, 1)
 		w.end(0, commit)
-		names, _, _ := w.consume(found{})
+		names, _, _ := w.consume(Offset{})
 		w.want("at the end of the log", names, w.counts)
 	}
 }
@@ -146,12 +146,12 @@ func TestAnOpenTransactionHoldsNobody(t *testing.T) {
 	w.send(0, 2)
 	w.send(1, 1)
 	w.write()
-	names, _, _ := w.consume(found{})
+	names, _, _ := w.consume(Offset{})
 	w.want("while they are open", names, w.counts)
 	w.end(1, kgo.TryAbort)
 	w.write()
 	w.end(0, kgo.TryCommit)
-	names, _, _ = w.consume(found{})
+	names, _, _ = w.consume(Offset{})
 	w.want("after the commit", names, w.counts)
 	if names[len(names)-1] == "m3" {
 		t.Error("what was committed counts before its commit")
@@ -178,15 +178,15 @@ func TestTransactionsCountOnceFromEveryPosition(t *testing.T) {
 				w.end(writer, kgo.TryAbort)
 			}
 		}
-		names, at, positions := w.consume(found{})
+		names, at, positions := w.consume(Offset{})
 		w.want(fmt.Sprint("seed ", seed), names, w.counts)
 		for i, p := range positions {
-			rest, _, _ := w.consume(found{start: p.Next, inner: p.Inner, from: p.From, newest: p.Newest})
+			rest, _, _ := w.consume(p)
 			w.want(fmt.Sprintf("seed %d, from %+v", seed, p), rest, names[i+1:])
 		}
 		for start := range at[len(at)-1] + 1 {
 			first, _ := slices.BinarySearch(at, start)
-			rest, _, _ := w.consume(found{start: start, from: -1})
+			rest, _, _ := w.consume(Offset{Next: start, From: -1})
 			w.want(fmt.Sprintf("seed %d, from offset %d", seed, start), rest, names[first:])
 		}
 	}
@@ -201,8 +201,92 @@ func TestNoClockHidesAnOpenTransaction(t *testing.T) {
 			w.send(0, 2)
 			writeAt(t, w.addr, writersTopic, "another", at(time.Now().UnixMilli()))
 			w.end(0, kgo.TryCommit)
-			names, _, _ := w.consume(found{start: 2, from: -1})
+			names, _, _ := w.consume(Offset{Next: 2, From: -1})
 			w.want("from the record of the other clock", slices.DeleteFunc(names, func(n string) bool { return n == "another" }), w.counts)
 		})
+	}
+}
+
+// What is open, what a restart needs to know of it, and what a marker does.
+func TestOpenTransactions(t *testing.T) {
+	var records []*kgo.Record
+	log := newFakeLog()
+	for _, producer := range []int64{1, 2, 1} {
+		log.append(transactional, producer, fakeRecord{name: "m", at: base + 100*producer})
+	}
+	log.mark(1, base, 0)
+	log.mark(2, base, 1)
+	log.mark(3, base, 1)
+	if err := each(t.Context(), log, 0, 6, func(l logged) { records = append(records, l.Record) }); err != nil {
+		t.Fatal(err)
+	}
+	open := newTransactions(0, 0)
+	if open.from(7) != 7 || open.openSince() != 0 {
+		t.Errorf("none is open, and a restart needs %d", open.from(7))
+	}
+	for _, rec := range records[:3] {
+		open.add(rec)
+	}
+	if open.from(3) != 0 || open.openSince() != base+100 {
+		t.Errorf("a restart needs %d, open since %d", open.from(3), open.openSince()-base)
+	}
+	aborted := counted(t, abortedRecords)
+	if open.end(records[3]) != nil || open.from(4) != 1 || open.openSince() != base+200 || counted(t, abortedRecords)-aborted != 2 {
+		t.Errorf("after an abort a restart needs %d, open since %d", open.from(4), open.openSince()-base)
+	}
+	if got := open.end(records[4]); got == nil || got.first != 1 || open.from(5) != 1 {
+		t.Errorf("%+v is committed, and a restart needs %d", got, open.from(5))
+	}
+	if open.remove(records[4]); open.from(5) != 5 || open.end(records[5]) != nil {
+		t.Errorf("after a commit a restart needs %d", open.from(5))
+	}
+	// A read that begins in the middle: what is not known of before it is looked up, once.
+	for _, c := range []struct{ start, from, want int64 }{{0, -1, 4}, {4, 4, 4}, {4, 2, 2}, {4, -1, -1}} {
+		if open := newTransactions(c.start, c.from); open.from(4) != c.want || open.needsLookBack(records[4]) != (c.want < 4) || open.needsLookBack(records[0]) {
+			t.Errorf("from %d, %d known: a restart needs %d, want %d", c.start, c.from, open.from(4), c.want)
+		}
+	}
+}
+
+// What was open where a read begins is found up to 15 minutes before its first marker, or from where the position says.
+func TestLookingBack(t *testing.T) {
+	log := newFakeLog()
+	log.append(transactional, 1, fakeRecord{name: "m", at: base - 20*minute})
+	log.append(transactional, 2, fakeRecord{name: "m", at: base - 10*minute})
+	log.append(transactional, 3, fakeRecord{name: "m", at: base - 9*minute})
+	log.mark(3, base-8*minute, 1)
+	log.append(transactional, 2, fakeRecord{name: "m", at: base - 7*minute})
+	start := log.append(plain, -1, fakeRecord{name: "m", at: base - minute})
+	log.append(transactional, 2, fakeRecord{name: "m", at: base - minute})
+	marker := log.mark(2, base, 1)
+	for from, want := range map[int64][]int64{-1: {2}, 0: {1, 2}, 4: {2}, start: nil} {
+		log.requests = nil
+		open := newTransactions(start, from)
+		err := each(t.Context(), log, start, marker, func(l logged) {
+			if l.Attrs.IsTransactional() {
+				open.add(l.Record)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if from != start {
+			if err := open.lookBack(t.Context(), log, time.UnixMilli(base), quietly); err != nil || !open.complete {
+				t.Fatal(err, open.complete)
+			}
+		}
+		for _, producer := range want {
+			if open.open[producer] == nil || open.open[producer].first > 4 {
+				t.Errorf("from %d: %+v is known of producer %d", from, open.open[producer], producer)
+			}
+		}
+		if from == -1 && (open.open[1] != nil || open.open[3] != nil || open.open[2].records != 3 || open.open[2].first != 1) {
+			t.Errorf("from %d: open are %+v", from, open.open)
+		}
+	}
+	fails := newTransactions(start, -1)
+	log.fail = func(string) error { return context.Canceled }
+	if err := fails.lookBack(t.Context(), log, time.UnixMilli(base), quietly); err == nil || fails.complete {
+		t.Error("a look back that failed counts")
 	}
 }

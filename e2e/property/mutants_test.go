@@ -45,23 +45,23 @@ var mutants = []mutant{
 		"return (k.since == 0 || start >= k.since) && ", "return ",
 	},
 	{
-		"too late events count", "sources/read.go",
+		"too late events count", "sources/record.go",
 		"l.Check(eventTime, r.Newest, r.Latest)", "l.Check(eventTime, r.Newest-100_000, r.Latest)",
 	},
 	{
-		"events of the future count", "sources/read.go",
+		"events of the future count", "sources/record.go",
 		"l.Check(eventTime, r.Newest, r.Latest)", "l.Check(eventTime, r.Newest, r.Latest+100_000)",
 	},
 	{
-		"late events are lost", "sources/read.go",
+		"late events are lost", "sources/record.go",
 		"l.Check(eventTime, r.Newest, r.Latest)", "l.Check(eventTime, r.Newest+l.Late.Milliseconds()*3/4, r.Latest)",
 	},
 	{
-		"a clock that is ahead counts", "sources/wrongclock.go",
-		"limit += o.MaxFutureMs", "limit += math.MaxInt64 / 2",
+		"a clock that is ahead counts", "sources/logclock.go",
+		"limit += l.maxFuture", "limit += math.MaxInt64 / 2",
 	},
 	{
-		"how late an event is counts from its producer's clock", "sources/read.go",
+		"how late an event is counts from its producer's clock", "sources/record.go",
 		"l.Check(eventTime, r.Newest, r.Latest)", "l.Check(eventTime, r.Time, r.Latest)",
 	},
 	{
@@ -69,7 +69,7 @@ var mutants = []mutant{
 		"case isCommit(marker):", "case isCommit(marker), isAbort(marker):",
 	},
 	{
-		"a transaction counts before its commit", "sources/fetch.go",
+		"a transaction counts before its commit", "sources/scanner.go",
 		"case rec.Attrs.IsTransactional():", "case false && rec.Attrs.IsTransactional():",
 	},
 	{

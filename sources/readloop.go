@@ -1,0 +1,201 @@
+package sources
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// readLoop moves records from the queues of the partitions of a shard into bundles, computes the watermark and
+// takes down the position from which a restart reads on. One bundle at a time calls it.
+type readLoop struct {
+	sliceMs      int64
+	due          int64 // How long after its end a slice is whole at the latest, while all is well, ms.
+	toEnd        bool
+	alignment    alignment
+	lead         lead
+	arrived      chan struct{} // Holds a token when something was queued.
+	found        chan assignment
+	open         func(assignment) *partition // Begins to fetch a partition.
+	watermark    atomic.Int64                // The newest that Beam got, epoch ms; 0 = none. For metrics.
+	stage        stage
+	coveredSince int64
+	position     Position // What is before it has left as whole slices.
+	held         any      // See Batch.Held.
+}
+
+// stage is how far a shard has come since it began.
+type stage int
+
+const (
+	stageFresh   stage = iota // Nothing has been emitted.
+	stageStarted              // Its start has, and no slice yet.
+	stageRunning
+)
+
+// maxBatch is how many records go into one batch.
+const maxBatch = 512
+
+const (
+	// budget bounds one call while records come: what it emits leaves when its bundle ends.
+	budget = 120 * time.Millisecond
+	// lastWait is how long a call waits for the last records of the slice that is due, or for a partition that is behind.
+	lastWait = 30 * time.Millisecond
+	// rest is the longest time between two calls.
+	rest = 100 * time.Millisecond
+)
+
+// newReadLoop returns the loop of a shard that stands at a position.
+func newReadLoop(o *Options, pos Position, progress *Progress, open func(assignment) *partition) *readLoop {
+	l := &readLoop{
+		sliceMs: o.SliceMs, due: o.SliceMs + idleBehind(o.OutOfOrderMs), toEnd: o.ToEnd,
+		alignment: alignment{maxDriftMs: o.MaxDriftMs},
+		lead:      lead{progress: progress, maxLeadMs: o.MaxLeadMs, maxBytes: o.PacketBytes, sliceMs: o.SliceMs},
+		arrived:   make(chan struct{}, 1), found: make(chan assignment), open: open, coveredSince: pos.CoveredSince, position: pos,
+	}
+	if pos.Started {
+		l.stage = stageRunning
+	}
+	return l
+}
+
+func (l *readLoop) standsAt(pos Position) bool {
+	return pos.Started == l.position.Started && slices.Equal(pos.Next, l.position.Next)
+}
+
+// collect takes over the partitions that were discovered and the responses that are queued, without waiting.
+func (l *readLoop) collect(watermark int64) {
+	for more := true; more; {
+		select {
+		case a := <-l.found:
+			l.alignment.add(l.open(a), a.last)
+			l.coveredSince = max(l.coveredSince, a.coveredSince)
+		default:
+			more = false
+		}
+	}
+	l.alignment.collect(watermark)
+}
+
+// call is one call of the loop: it moves what is queued into the bundle, the oldest first, until
+// the watermark has passed the end of a slice, or nothing more is queued.
+type call struct {
+	*readLoop
+
+	emit      func(*Batch)
+	watermark int64 // Of Beam, epoch ms: nothing may be emitted before it.
+	emitted   bool
+}
+
+// run returns true when a bounded read has come to its end.
+func (c *call) run(ctx context.Context, now time.Time) (done bool, err error) {
+	begin, wait := c.watermark, now
+	if due, known := c.sliceDue(); known && !now.Before(due) {
+		wait = now.Add(lastWait)
+	}
+	for {
+		c.collect(c.watermark)
+		at, known := c.alignment.time()
+		more := false
+		if known {
+			c.start(at)
+			more = c.emitOldest()
+			c.emitted = c.emitted || more
+			at, _ = c.alignment.time()
+			// The watermark is the end of a slice: each time it moves, Prism rescans all elements that are pending.
+			c.pass(sliceOf(at, c.sliceMs))
+		}
+		now := time.Now()
+		switch {
+		case known && c.toEnd && c.alignment.atEnd():
+			c.emit(&Batch{Kind: Passed, PipelineTime: math.MaxInt64, Held: &c.held})
+			return true, nil
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case more && now.Sub(wait) < budget:
+		case more, c.watermark > begin, !now.Before(wait):
+			return false, nil // What is whole leaves when the call ends.
+		default:
+			c.wait(ctx, wait.Sub(now))
+		}
+	}
+}
+
+// sliceDue is when the open slice ends at the latest while all is well: then a record or the
+// broker's confirmation has moved each partition past it.
+func (l *readLoop) sliceDue() (at time.Time, known bool) {
+	now, known := l.alignment.time()
+	return time.UnixMilli(sliceOf(now, l.sliceMs) + l.due), known
+}
+
+// next is when the loop is to be called again.
+func (c *call) next(now time.Time) time.Time {
+	switch due, known := c.sliceDue(); {
+	case c.emitted && !known, c.emitted && due.Before(now):
+		return now // It is behind.
+	case known && due.After(now) && due.Before(now.Add(rest)):
+		return due.Add(time.Millisecond)
+	case known && !due.After(now):
+		return now.Add(rest / 5) // A partition is late.
+	}
+	return now.Add(rest)
+}
+
+// start emits, once, that the shard begins: the first element that a key group gets sets its timer, so
+// all are sent one, also those whose metrics get no event.
+func (c *call) start(at int64) {
+	if c.stage == stageFresh {
+		c.stage, c.lead.origin = stageStarted, at
+		c.emit(&Batch{Kind: Started, CoveredSince: c.coveredSince, PipelineTime: at, Held: &c.held})
+	}
+}
+
+// pass emits that the slices up to end are whole, and takes down where they end: a position is always the end of
+// a slice, since what the next stage has of the open one is kept beside the reader, not in state.
+func (c *call) pass(end int64) {
+	if end <= c.watermark {
+		return
+	}
+	c.watermark = end
+	c.readLoop.watermark.Store(end)
+	if c.stage != stageRunning && end <= c.lead.origin {
+		return // The start is still held by the next stage: a reader that reads again must emit it again.
+	}
+	c.stage = stageRunning
+	c.emit(&Batch{Kind: Passed, PipelineTime: end, Held: &c.held})
+	c.position = Position{Shard: c.position.Shard, Started: true, CoveredSince: c.coveredSince, Next: c.alignment.cut(end)}
+}
+
+// wait sleeps until something arrives.
+func (c *call) wait(ctx context.Context, left time.Duration) {
+	t := time.NewTimer(left)
+	defer t.Stop()
+	select {
+	case <-c.arrived:
+	case <-c.lead.progress.changed:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// emitOldest emits a batch of the partition that is furthest behind, if it may be read. It reports whether there was one.
+func (c *call) emitOldest() bool {
+	p := c.alignment.furthestBehind()
+	if p == nil {
+		return false
+	}
+	limit := min(c.alignment.limit(p), c.lead.limit())
+	b := &Batch{CoveredSince: c.coveredSince, Held: &c.held}
+	for rec := p.peek(); rec != nil && len(b.Records) < maxBatch && p.Time <= limit; rec = p.peek() {
+		rec.PipelineTime = p.Time
+		b.Records = append(b.Records, *rec)
+		p.take()
+	}
+	if len(b.Records) == 0 {
+		return false
+	}
+	c.emit(b)
+	return true
+}
