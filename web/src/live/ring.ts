@@ -44,6 +44,11 @@ export class Ring {
     return this.#rows === 0 ? Number.NaN : (this.#ends[this.#first + this.#rows - 1] ?? Number.NaN);
   }
 
+  /** The oldest window end, NaN when empty. */
+  get firstEnd(): number {
+    return this.#rows === 0 ? Number.NaN : (this.#ends[this.#first] ?? Number.NaN);
+  }
+
   /** Window ends, oldest first. Views are valid until the next change. */
   endsView(): Float64Array {
     return this.#ends.subarray(this.#first, this.#first + this.#rows);

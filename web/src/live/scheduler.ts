@@ -50,6 +50,14 @@ export class Scheduler {
     this.#request();
   }
 
+  /** Draws everything now, also what is out of sight: the page is printed. */
+  drawAll(): void {
+    for (const drawable of this.#drawables.values()) {
+      drawable.dirty = false;
+      drawable.draw();
+    }
+  }
+
   stop(): void {
     if (this.#frame !== 0) cancelAnimationFrame(this.#frame);
     this.#frame = 0;

@@ -99,6 +99,7 @@ export class LiveSession {
     this.#look();
     const { signal: until } = this.#listeners;
     window.addEventListener("online", () => this.#socket.retryNow(), { signal: until });
+    window.addEventListener("beforeprint", () => this.scheduler.drawAll(), { signal: until });
     document.addEventListener("visibilitychange", () => this.#visibilityChanged(), { signal: until });
   }
 

@@ -51,6 +51,8 @@ test("welcome places the widgets, snapshot fills them", () => {
   assert.deepEqual([...stream.ring.completeView()], [0, 1, 1]);
   assert.equal(stream.arrivedAt, 10);
   assert.equal(store.edge, T);
+  assert.equal(store.beginning, T - 2000);
+  assert.ok(Number.isNaN(new DashboardStore().beginning));
 });
 
 test("there is something to look at once every widget has had its snapshot", () => {

@@ -252,6 +252,16 @@ export class DashboardStore {
     return edge;
   }
 
+  /** The oldest window end of all widgets that have values: nothing is to be seen before it. NaN when there is none. */
+  get beginning(): number {
+    let beginning = Number.NaN;
+    for (const { ring, columns } of this.#streams.values()) {
+      const end = ring.firstEnd;
+      if (columns.length > 0 && !(end >= beginning) && !Number.isNaN(end)) beginning = end;
+    }
+    return beginning;
+  }
+
   /** Where each widget stands, for the hello of the next connection. */
   resumePoints(): Record<string, ResumePoint> {
     const points: Record<string, ResumePoint> = {};

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Dashboard, Position, Widget } from "../api/types";
 import { edited, startEditing, type EditorAction } from "./editor";
 import { changesOf, draftOf, parseKept, queryOf, savingOf, verdictOf, type Draft } from "./draft";
-import { arrange, COLUMNS, moveTo, nudge, resizeTo, type Placed } from "./layout";
+import { arrange, COLUMNS, heightOf, moveTo, nudge, resizeTo, wallScale, type Placed } from "./layout";
 import { advance, redo, timeline, undo } from "./undo";
 import { filterOf, getAt, newWidget, rowsOf, setAt, shapeFault, tabOf, type FilterRow } from "./widget-form";
 
@@ -255,4 +255,17 @@ test("the editor: what cannot be saved opens, and says what is missing", () => {
   const state = edited(startEditing({ dashboard_id: "d", title: "", version: 1, widgets: [widget] }, null, null), { type: "incomplete", widget });
   assert.deepEqual([state.open, state.strict, state.busy], ["a", true, false]);
   assert.match(state.problem, /“New widget” has something to mend/);
+});
+
+test("a wall's texts grow with the screen, by its smaller side, and never shrink", () => {
+  const cases: [width: number, height: number, rows: number, scale: number][] = [
+    [1920, 1080, 8, 1.3],
+    [3840, 2160, 8, 2.6],
+    [7680, 4320, 4, 3],
+    [1920, 1080, 40, 1],
+    [390, 844, 4, 1],
+  ];
+  for (const [width, height, rows, scale] of cases) assert.equal(wallScale(width, height, rows), scale, `${width} × ${height}, ${rows} rows`);
+  assert.equal(heightOf([at("a", 0, 0, 6, 4), at("b", 6, 2, 6, 3)]), 5);
+  assert.equal(heightOf([]), 1);
 });

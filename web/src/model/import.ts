@@ -12,9 +12,10 @@ export function importable(text: string): Importable {
   try {
     whole = JSON.parse(text);
   } catch (error) {
-    throw new Error(`it is not JSON (${(error as SyntaxError).message}).`);
+    throw new Error(`it is not JSON (${(error as SyntaxError).message}). A YAML file is for pulseboard dashboards apply.`);
   }
   if (!isObject(whole)) throw new Error("it must be an object with title and widgets, as Export as JSON writes it.");
+  if (Array.isArray(whole["panels"]) || isObject(whole["spec"])) throw new Error("it is a dashboard of Grafana's. pulseboard dashboards import-grafana makes ours of it, and reports what is lost.");
   const { dashboard_id: _, widgets, ...rest } = whole;
   const bare = (widget: unknown): unknown => (isObject(widget) ? { ...widget, widget_id: undefined, dashboard_id: undefined } : widget);
   return { whole, copy: { ...rest, widgets: Array.isArray(widgets) ? widgets.map(bare) : widgets } };

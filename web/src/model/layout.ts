@@ -97,3 +97,18 @@ export function freePosition(taken: readonly Position[], w: number, h: number): 
   }
   return { ...size, x: 0, y: bottom };
 }
+
+/** Rows of the grid that the widgets take. */
+export function heightOf(placed: readonly Placed[]): number {
+  return placed.reduce((rows, { position }) => Math.max(rows, position.y + position.h), 1);
+}
+
+/** Widths of screens, and heights of a row on them, that texts of the usual size suit; in CSS pixels. */
+const USUAL_WIDTH = 1440;
+const USUAL_ROW = 64;
+
+/** How large texts are on a wall display of this size in CSS pixels, whose rows fill it: 1 = as usual, in steps of a tenth. */
+export function wallScale(width: number, height: number, rows: number): number {
+  const scale = Math.min(width / USUAL_WIDTH, height / rows / USUAL_ROW, 3);
+  return Math.max(1, Math.floor(scale * 10) / 10);
+}

@@ -46,5 +46,6 @@ test("an imported dashboard is taken as it is, and can be copied without its ids
   assert.deepEqual(JSON.parse(JSON.stringify(copy)), { title: "Web", widgets: [{ metric_name: "m" }, "no widget"] });
   assert.deepEqual(JSON.parse(JSON.stringify(importable("{}").copy)), {});
   assert.throws(() => importable("{nope"), /^Error: it is not JSON/);
+  for (const grafana of ['{"title":"T","panels":[]}', '{"apiVersion":"dashboard.grafana.app/v2","spec":{}}']) assert.throws(() => importable(grafana), /import-grafana/);
   for (const other of ["[]", "1", "null"]) assert.throws(() => importable(other), /must be an object with title and widgets/);
 });

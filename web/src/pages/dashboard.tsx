@@ -6,6 +6,7 @@ import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
 import { pageBuild } from "../model/build";
 import { placedOf, rangeMs } from "../model/dashboard";
+import { heightOf } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
 import { dashboardPath, editPath, getQuery, navigate, setQuery } from "../ui/router";
 import { Icon } from "../ui/icon";
@@ -15,7 +16,7 @@ import { theme, themeColors } from "../ui/theme";
 import { TopBar } from "../ui/topbar";
 import { utc } from "../ui/zone";
 import { WidgetFrame, type SharedView } from "../widgets/frame";
-import { More, PauseButton, rangeName, Ranges, useChoice, Variables, ZoneButton } from "./header-tools";
+import { EditLinks, More, PauseButton, rangeName, Ranges, useChoice, Variables, ZoneButton } from "./header-tools";
 import { Kiosk } from "./kiosk";
 import { NotFoundPage } from "./not-found";
 
@@ -67,36 +68,22 @@ export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
   };
 
   if (missing) return <NotFoundPage title="No such dashboard" detail="It may have been deleted, or the address is wrong." />;
+  const rows = heightOf(placedOf(dashboard?.value.widgets ?? []));
   return (
     <>
       {kiosk ? (
-        <Kiosk title={title} session={session} onLeave={() => showKiosk(false)} />
+        <Kiosk title={title} rows={rows} session={session} onLeave={() => showKiosk(false)} />
       ) : (
         <TopBar title={dashboard === null ? "…" : title}>
           <LivePill session={session} preview={preview} />
           <PauseButton session={session} />
           <Ranges session={session} />
           <ZoneButton />
-          {dashboard === null ? null : (
-            <>
-              {edit ? null : (
-                <>
-                  <a class="button" href={editPath(id)}>
-                    <Icon name="edit" />
-                    Edit
-                  </a>
-                  <a class="button" href={editPath(id, "new")}>
-                    <Icon name="plus" />
-                    Widget
-                  </a>
-                </>
-              )}
-              <More dashboard={dashboard.value} onKiosk={() => showKiosk(true)} />
-            </>
-          )}
+          {dashboard === null || edit ? null : <EditLinks id={id} />}
+          {dashboard === null ? null : <More dashboard={dashboard.value} onKiosk={() => showKiosk(true)} />}
         </TopBar>
       )}
-      <main id="main">
+      <main id="main" class={kiosk ? "wall" : undefined} style={{ "--rows": rows }}>
         {kiosk || variables.length === 0 ? null : <Variables variables={variables} session={session} />}
         {problem === "" ? null : (
           <div class="page">

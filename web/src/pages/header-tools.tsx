@@ -3,7 +3,7 @@ import type { Dashboard, Variable } from "../api/types";
 import type { LiveSession } from "../live/session";
 import { DEFAULT_RANGE, RANGES, rangeMs } from "../model/dashboard";
 import { valuesOf } from "../model/series";
-import { getQuery, setQuery } from "../ui/router";
+import { editPath, getQuery, setQuery } from "../ui/router";
 import { copy } from "../ui/copy";
 import { Icon } from "../ui/icon";
 import { toggleZone, utc } from "../ui/zone";
@@ -37,7 +37,7 @@ export function Ranges({ session }: { readonly session: LiveSession }) {
   return (
     <div class="segments" role="group" aria-label="Time range">
       {RANGES.map(([name]) => (
-        <button key={name} type="button" class="segment" aria-pressed={name === chosen} onClick={() => choose(name)}>
+        <button key={name} type="button" class="segment" title={name === "all" ? "As far back as there is" : `The last ${name.replace("m", name === "1m" ? " minute" : " minutes")}`} aria-pressed={name === chosen} onClick={() => choose(name)}>
           {name}
         </button>
       ))}
@@ -45,13 +45,28 @@ export function Ranges({ session }: { readonly session: LiveSession }) {
   );
 }
 
+/** Times in the zone of the device are what people expect; UTC is said, and the button turns it off. */
 export function ZoneButton() {
-  const inUtc = utc.value;
-  const text = `Times are in ${inUtc ? "UTC" : "the zone of this device"}`;
+  if (!utc.value) return null;
   return (
-    <button type="button" class="button button-quiet" title={text} onClick={toggleZone}>
-      {inUtc ? "UTC" : "Local"}
+    <button type="button" class="button button-quiet" title="Times are in UTC; click for those of this device" onClick={toggleZone}>
+      UTC
     </button>
+  );
+}
+
+export function EditLinks({ id }: { readonly id: string }) {
+  return (
+    <>
+      <a class="button" href={editPath(id)} title="Edit">
+        <Icon name="edit" />
+        <span class="button-text">Edit</span>
+      </a>
+      <a class="button" href={editPath(id, "new")} title="Add a widget">
+        <Icon name="plus" />
+        <span class="button-text">Widget</span>
+      </a>
+    </>
   );
 }
 
@@ -128,6 +143,7 @@ export function More({ dashboard, onKiosk }: MoreProps) {
         {item("Copy link", () => void copy(location.href, "Link copied. It opens the page as you see it."))}
         {item("Export as JSON", () => download(dashboard))}
         {item("Wall display", onKiosk)}
+        {item(utc.value ? "Times of this device" : "Times in UTC", toggleZone)}
         <a class="button button-quiet" href="/status">
           Status
         </a>

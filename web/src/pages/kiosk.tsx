@@ -1,17 +1,57 @@
 import { useEffect, useState } from "preact/hooks";
 import type { LiveSession } from "../live/session";
+import { formatTime } from "../model/format";
+import { wallScale } from "../model/layout";
 import { LivePill } from "../ui/pill";
+import { textScale } from "../ui/text-scale";
 
 const STILL_MS = 3000;
+const CLOCK_MS = 1000;
 
 interface KioskProps {
   readonly title: string;
+  /** Of the grid. */
+  readonly rows: number;
   readonly session: LiveSession;
   onLeave(): void;
 }
 
-/** A wall display: no header, no cursor, no pause when the browser takes itself for hidden. */
-export function Kiosk({ title, session, onLeave }: KioskProps) {
+/** The head of a wall display: what it shows, whether that is live, and the server's time. */
+export function Kiosk({ title, rows, session, onLeave }: KioskProps) {
+  const still = useStill();
+  useWallScale(rows);
+  useEffect(() => {
+    session.keepRunning = true;
+    return () => {
+      session.keepRunning = false;
+    };
+  }, [session]);
+  return (
+    <header class="kiosk" data-still={still ? "yes" : "no"}>
+      <h1 class="kiosk-title">{title}</h1>
+      <button type="button" class="button" onClick={onLeave}>
+        Leave the wall display
+      </button>
+      <LivePill session={session} />
+      <Clock session={session} />
+    </header>
+  );
+}
+
+/** The server's time, which moves as long as the page does. */
+function Clock({ session }: { readonly session: LiveSession }) {
+  const [time, setTime] = useState(Number.NaN);
+  useEffect(() => {
+    const look = (): void => setTime(session.serverNow());
+    look();
+    const timer = setInterval(look, CLOCK_MS);
+    return () => clearInterval(timer);
+  }, [session]);
+  return <time class="kiosk-clock">{formatTime(time)}</time>;
+}
+
+/** Whether nothing was moved or pressed for a while. */
+function useStill(): boolean {
   const [still, setStill] = useState(false);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout>;
@@ -23,20 +63,28 @@ export function Kiosk({ title, session, onLeave }: KioskProps) {
     const events = ["pointermove", "pointerdown", "keydown"] as const;
     for (const event of events) window.addEventListener(event, moved);
     moved();
-    session.keepRunning = true;
     return () => {
-      session.keepRunning = false;
       clearTimeout(timer);
       for (const event of events) window.removeEventListener(event, moved);
     };
-  }, [session]);
-  return (
-    <header class="kiosk" data-still={still ? "yes" : "no"}>
-      <h1 class="sr-only">{title}</h1>
-      <button type="button" class="button" onClick={onLeave}>
-        Leave the wall display
-      </button>
-      <LivePill session={session} />
-    </header>
-  );
+  }, []);
+  return still;
+}
+
+/** Texts as large as the screen allows. */
+function useWallScale(rows: number): void {
+  useEffect(() => {
+    const { style } = document.documentElement;
+    const fit = (): void => {
+      textScale.value = wallScale(innerWidth, innerHeight, rows);
+      style.setProperty("--scale", String(textScale.value));
+    };
+    fit();
+    window.addEventListener("resize", fit);
+    return () => {
+      window.removeEventListener("resize", fit);
+      textScale.value = 1;
+      style.removeProperty("--scale");
+    };
+  }, [rows]);
 }

@@ -2,24 +2,119 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, createDashboard, deleteDashboard, listDashboards, messageOf, undelete } from "../api/client";
 import { keeper } from "../api/token";
 import type { DashboardSummary } from "../api/types";
-import { formatAge } from "../model/format";
 import { importable } from "../model/import";
-import { navigate } from "../ui/router";
-import { Dialog } from "../ui/dialog";
-import { TextField } from "../ui/field";
+import { Button } from "../ui/button";
 import { Icon } from "../ui/icon";
 import { onOtherTab, remember, remembered } from "../ui/memory";
+import { navigate } from "../ui/router";
 import { toast } from "../ui/toast";
 import { TopBar } from "../ui/topbar";
+import { Cards } from "./cards";
+import { CreateDialog } from "./create-dialog";
 
 const SEARCH_WAIT_MS = 200;
 const STARS = "pulseboard.stars";
-/** Dashboards with this tag are not ready to be seen. */
-const DRAFT = "draft";
+
+export function ListPage() {
+  const [query, setQuery] = useState("");
+  const [tag, setTag] = useState("");
+  const [creating, setCreating] = useState(false);
+  const [stars, toggleStar] = useStars();
+  const { listing, tags, problem, again, more } = useListing(query, tag);
+  /** Of something that was done with a dashboard, and not of the list. */
+  const [failure, setFailure] = useState("");
+  useEffect(() => {
+    document.title = "Dashboards · Pulseboard";
+  }, []);
+  const create = (): void => setCreating(true);
+  const isEmpty = listing !== null && listing.dashboards.length === 0;
+  return (
+    <>
+      <TopBar title={null}>
+        <a class="button button-quiet" href="/status">
+          Status
+        </a>
+      </TopBar>
+      <main id="main" class="list">
+        <ListHead query={query} onQuery={setQuery} onCreate={create} onImport={(file) => void importFile(file, setFailure)} />
+        <div class="list-tags" role="group" aria-label="Only dashboards with the tag">
+          {tags.map((name) => (
+            <button key={name} type="button" class="tag" aria-pressed={name === tag} onClick={() => setTag(name === tag ? "" : name)}>
+              {name}
+            </button>
+          ))}
+        </div>
+        {problem === "" ? null : (
+          <p class="notice" role="alert">
+            {problem}{" "}
+            <button type="button" class="pill-retry" onClick={again}>
+              Try again
+            </button>
+          </p>
+        )}
+        {failure === "" ? null : (
+          <p class="notice" role="alert">
+            {failure}
+          </p>
+        )}
+        {isEmpty ? query !== "" || tag !== "" ? <NothingFound /> : <FirstSteps onCreate={create} /> : null}
+        {isEmpty || (listing === null && problem !== "") ? null : (
+          <Cards dashboards={listing?.dashboards ?? null} stars={stars} onStar={toggleStar} onDelete={(one) => void removeDashboard(one, again, setFailure)} />
+        )}
+        {listing?.next == null ? null : (
+          <div class="list-more">
+            <Button onClick={more}>Show more</Button>
+          </div>
+        )}
+      </main>
+      {creating ? <CreateDialog onClose={() => setCreating(false)} /> : null}
+    </>
+  );
+}
 
 interface Listing {
   readonly dashboards: readonly DashboardSummary[];
   readonly next: string | null;
+}
+
+/** The dashboards that were searched for, page by page, and all tags that were seen so far. */
+function useListing(query: string, tag: string) {
+  const [listing, setListing] = useState<Listing | null>(null);
+  const [tags, setTags] = useState<readonly string[]>([]);
+  const [problem, setProblem] = useState("");
+  const [reload, setReload] = useState(0);
+  const first = useRef(true);
+  const token = keeper.token.value;
+  const fail = (error: unknown): void => setProblem(messageOf(error));
+
+  useEffect(() => {
+    const abort = new AbortController();
+    const load = (): void => {
+      listDashboards({ query, tag }, abort.signal).then(
+        ({ dashboards, next }) => {
+          setListing({ dashboards, next: next ?? null });
+          setTags((old) => [...new Set([...old, ...dashboards.flatMap((one) => one.tags ?? [])])].sort());
+          setProblem("");
+        },
+        (error: unknown) => {
+          if (!abort.signal.aborted) fail(error);
+        },
+      );
+    };
+    // Not a request per key, but at once when the page opens.
+    const timer = setTimeout(load, first.current ? 0 : SEARCH_WAIT_MS);
+    first.current = false;
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [query, tag, reload, token]);
+
+  const more = (): void => {
+    if (listing?.next == null) return;
+    listDashboards({ query, tag, cursor: listing.next }).then(({ dashboards, next }) => setListing({ dashboards: [...listing.dashboards, ...dashboards], next: next ?? null }), fail);
+  };
+  return { listing, tags, problem, again: () => setReload((n) => n + 1), more };
 }
 
 /** The dashboards that whoever uses this device wants first. */
@@ -36,220 +131,69 @@ function useStars(): [ReadonlySet<string>, (id: string) => void] {
   return [stars, toggle];
 }
 
-export function ListPage() {
-  const [query, setQuery] = useState("");
-  const [tag, setTag] = useState("");
-  const [listing, setListing] = useState<Listing | null>(null);
-  const [problem, setProblem] = useState("");
-  const [creating, setCreating] = useState(false);
-  const [stars, toggleStar] = useStars();
-  const [tags, setTags] = useState<readonly string[]>([]);
-  const [reload, setReload] = useState(0);
-  const first = useRef(true);
-  const token = keeper.token.value;
-
-  useEffect(() => {
-    document.title = "Dashboards · Pulseboard";
-  }, []);
-
-  useEffect(() => {
-    const abort = new AbortController();
-    const load = (): void => {
-      listDashboards({ query, tag }, abort.signal).then(
-        ({ dashboards, next }) => {
-          setListing({ dashboards, next: next ?? null });
-          setTags((old) => [...new Set([...old, ...dashboards.flatMap((one) => one.tags ?? [])])].filter((name) => name !== DRAFT).sort());
-          setProblem("");
-        },
-        (error: unknown) => {
-          if (!abort.signal.aborted) setProblem(messageOf(error));
-        },
-      );
-    };
-    // Not a request per key, but at once when the page opens.
-    const timer = setTimeout(load, first.current ? 0 : SEARCH_WAIT_MS);
-    first.current = false;
-    return () => {
-      clearTimeout(timer);
-      abort.abort();
-    };
-  }, [query, tag, reload, token]);
-
-  const more = async (): Promise<void> => {
-    if (listing?.next == null) return;
-    try {
-      const page = await listDashboards({ query, tag, cursor: listing.next });
-      setListing({ dashboards: [...listing.dashboards, ...page.dashboards], next: page.next ?? null });
-    } catch (error) {
-      setProblem(messageOf(error));
-    }
-  };
-
-  const again = (): void => setReload((n) => n + 1);
-  const remove = async ({ dashboard_id: id, title, version }: DashboardSummary): Promise<void> => {
-    try {
-      await deleteDashboard(id, `"${version}"`);
-      const run = (): void => void undelete(id, version).then(again, (error: unknown) => setProblem(messageOf(error)));
-      toast({ text: `“${title}” is deleted for everyone.`, action: { name: "Undo", run } });
-    } catch (error) {
-      const gone = error instanceof ApiError && error.status === 404;
-      if (!gone) setProblem(error instanceof ApiError && error.conflict ? `Someone changed “${title}” meanwhile, so it was not deleted.` : messageOf(error));
-    }
-    again();
-  };
-  const take = async (file: File | undefined): Promise<void> => {
-    if (file === undefined) return;
-    try {
-      const document = importable(await file.text());
-      const made = await createDashboard(document.whole).catch((error: unknown) => {
-        // One with this id is here already: this is a copy of it.
-        if (error instanceof ApiError && error.status === 409) return createDashboard(document.copy);
-        throw error;
-      });
-      navigate(`/d/${encodeURIComponent(made.value.dashboard_id)}`);
-    } catch (error) {
-      setProblem(`${file.name} cannot be imported: ${messageOf(error)}`);
-    }
-  };
-
-  const filtered = query !== "" || tag !== "";
-  return (
-    <>
-      <TopBar title={null}>
-        <a class="button button-quiet" href="/status">
-          Status
-        </a>
-      </TopBar>
-      <main id="main" class="list">
-        <div class="list-head">
-          <h1 class="list-title">Dashboards</h1>
-          <div class="list-search">
-            <Icon name="search" />
-            <input
-              class="input"
-              type="search"
-              aria-label="Search dashboards"
-              placeholder="Search"
-              value={query}
-              onInput={(event) => setQuery(event.currentTarget.value)}
-            />
-          </div>
-          <label class="button import">
-            Import
-            <input
-              class="sr-only"
-              type="file"
-              accept=".json,application/json"
-              onChange={(event) => {
-                void take(event.currentTarget.files?.[0]);
-                event.currentTarget.value = "";
-              }}
-            />
-          </label>
-          <button type="button" class="button button-primary" onClick={() => setCreating(true)}>
-            <Icon name="plus" />
-            New dashboard
-          </button>
-        </div>
-        <div class="list-tags" role="group" aria-label="Only dashboards with the tag">
-          {tags.map((name) => (
-            <button key={name} type="button" class="tag" aria-pressed={name === tag} onClick={() => setTag(name === tag ? "" : name)}>
-              {name}
-            </button>
-          ))}
-        </div>
-        {problem === "" ? null : (
-          <p class="notice" role="alert">
-            {problem}{" "}
-            <button type="button" class="pill-retry" onClick={again}>
-              Try again
-            </button>
-          </p>
-        )}
-        <Cards listing={listing} waiting={problem === ""} filtered={filtered} stars={stars} onStar={toggleStar} onDelete={(one) => void remove(one)} onCreate={() => setCreating(true)} />
-        {listing?.next == null ? null : (
-          <div class="list-more">
-            <button type="button" class="button" onClick={() => void more()}>
-              Show more
-            </button>
-          </div>
-        )}
-      </main>
-      {creating ? <CreateDialog onClose={() => setCreating(false)} /> : null}
-    </>
-  );
-}
-
-interface CardsProps {
-  readonly listing: Listing | null;
-  readonly waiting: boolean;
-  readonly filtered: boolean;
-  readonly stars: ReadonlySet<string>;
-  onStar(id: string): void;
-  onDelete(dashboard: DashboardSummary): void;
-  onCreate(): void;
-}
-
-function Cards({ listing, waiting, filtered, stars, onStar, onDelete, onCreate }: CardsProps) {
-  if (listing === null) {
-    if (!waiting) return null;
-    return (
-      <ul class="cards" aria-busy="true" aria-label="Loading dashboards">
-        {[0, 1, 2].map((i) => (
-          <li key={i} class="card card-skeleton" />
-        ))}
-      </ul>
-    );
+async function removeDashboard({ dashboard_id: id, title, version }: DashboardSummary, again: () => void, fail: (text: string) => void): Promise<void> {
+  fail("");
+  try {
+    await deleteDashboard(id, `"${version}"`);
+    const run = (): void => void undelete(id, version).then(again, (error: unknown) => fail(messageOf(error)));
+    toast({ text: `“${title}” is deleted for everyone.`, action: { name: "Undo", run } });
+  } catch (error) {
+    const gone = error instanceof ApiError && error.status === 404;
+    if (!gone) fail(error instanceof ApiError && error.conflict ? `Someone changed “${title}” meanwhile, so it was not deleted.` : messageOf(error));
   }
-  const seen = listing.dashboards.filter((one) => !one.tags?.includes(DRAFT));
-  const rank = (one: DashboardSummary): number => (stars.has(one.dashboard_id) ? 0 : 1);
-  seen.sort((a, b) => rank(a) - rank(b));
-  if (seen.length === 0) return filtered ? <NothingFound /> : <FirstSteps onCreate={onCreate} />;
-  return (
-    <ul class="cards">
-      {seen.map((dashboard) => (
-        <li key={dashboard.dashboard_id} class="card">
-          <div class="card-top">
-            <a class="card-link" href={`/d/${encodeURIComponent(dashboard.dashboard_id)}`}>
-              {dashboard.title}
-            </a>
-            <button
-              type="button"
-              class="button button-icon button-quiet star"
-              aria-label={`Star ${dashboard.title}`}
-              aria-pressed={stars.has(dashboard.dashboard_id)}
-              title="Starred ones come first"
-              onClick={() => onStar(dashboard.dashboard_id)}
-            >
-              <Icon name="star" />
-            </button>
-            <button
-              type="button"
-              class="button button-icon button-quiet"
-              aria-label={`Delete ${dashboard.title}`}
-              title="Delete"
-              onClick={() => onDelete(dashboard)}
-            >
-              <Icon name="trash" />
-            </button>
-          </div>
-          <div class="card-foot">
-            <span>{summary(dashboard)}</span>
-            {(dashboard.tags ?? []).map((name) => (
-              <span key={name} class="tag">
-                {name}
-              </span>
-            ))}
-          </div>
-        </li>
-      ))}
-    </ul>
-  );
+  again();
 }
 
-function summary({ widget_count: count, updated_at: at }: DashboardSummary): string {
-  const seconds = Math.max(0, (Date.now() - Date.parse(at ?? "")) / 1000);
-  return `${count} ${count === 1 ? "widget" : "widgets"}, changed ${formatAge(seconds)} ago`;
+/** Makes a dashboard of an exported one, and goes there. */
+async function importFile(file: File, fail: (text: string) => void): Promise<void> {
+  fail("");
+  try {
+    const document = importable(await file.text());
+    const made = await createDashboard(document.whole).catch((error: unknown) => {
+      // One with this id is here already: this is a copy of it.
+      if (error instanceof ApiError && error.status === 409) return createDashboard(document.copy);
+      throw error;
+    });
+    navigate(`/d/${encodeURIComponent(made.value.dashboard_id)}`);
+  } catch (error) {
+    fail(`${file.name} cannot be imported: ${messageOf(error)}`);
+  }
+}
+
+interface ListHeadProps {
+  readonly query: string;
+  onQuery(query: string): void;
+  onCreate(): void;
+  onImport(file: File): void;
+}
+
+function ListHead({ query, onQuery, onCreate, onImport }: ListHeadProps) {
+  return (
+    <div class="list-head">
+      <h1 class="list-title">Dashboards</h1>
+      <div class="list-search">
+        <Icon name="search" />
+        <input class="input" type="search" aria-label="Search dashboards" placeholder="Search" value={query} onInput={(event) => onQuery(event.currentTarget.value)} />
+      </div>
+      <label class="button import">
+        Import
+        <input
+          class="sr-only"
+          type="file"
+          accept=".json,application/json"
+          onChange={(event) => {
+            const file = event.currentTarget.files?.[0];
+            if (file !== undefined) onImport(file);
+            event.currentTarget.value = "";
+          }}
+        />
+      </label>
+      <Button look="primary" onClick={onCreate}>
+        <Icon name="plus" />
+        New dashboard
+      </Button>
+    </div>
+  );
 }
 
 function NothingFound() {
@@ -276,33 +220,5 @@ function FirstSteps({ onCreate }: { onCreate(): void }) {
         New dashboard
       </button>
     </div>
-  );
-}
-
-function CreateDialog({ onClose }: { onClose(): void }) {
-  const [title, setTitle] = useState("");
-  const [error, setError] = useState<string | undefined>(undefined);
-  const [problem, setProblem] = useState("");
-  const [busy, setBusy] = useState(false);
-  const submit = async (): Promise<void> => {
-    if (title.trim() === "") {
-      setError("Give it a title.");
-      return;
-    }
-    setBusy(true);
-    try {
-      const { value } = await createDashboard({ title: title.trim() });
-      navigate(`/d/${encodeURIComponent(value.dashboard_id)}`);
-    } catch (failure) {
-      const atTitle = failure instanceof ApiError ? failure.errors.find((e) => e.pointer === "/title") : undefined;
-      setError(atTitle?.detail);
-      setProblem(atTitle === undefined ? messageOf(failure) : "");
-      setBusy(false);
-    }
-  };
-  return (
-    <Dialog title="New dashboard" submit="Create" small busy={busy} problem={problem} onSubmit={() => void submit()} onClose={onClose}>
-      <TextField label="Title" value={title} error={error} onValue={setTitle} autoFocus placeholder="Web shop" />
-    </Dialog>
   );
 }

@@ -133,7 +133,7 @@ export function StatusPage() {
           {session === null ? <Way told={told} metrics={metrics} known={[]} /> : <StreamParts session={session} told={told} metrics={metrics} />}
         </ul>
         <div class="list-head">
-          <h2 class="list-title">Metrics that arrive{metrics.value === null ? "" : `: ${metrics.value.total}`}</h2>
+          <h2 class="list-title">Metrics of the last hour{metrics.value === null ? "" : `: ${metrics.value.total}`}</h2>
           <input class="input list-search" type="search" aria-label="Search metrics" placeholder="Search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
         </div>
         <Metrics list={metrics.value} old={metrics.old || told.old || standsStill(told.value?.checks ?? null)} />
@@ -214,7 +214,7 @@ function Metrics({ list, old }: { readonly list: MetricList | null; readonly old
         <thead>
           <tr>
             <th scope="col">metric</th>
-            {["series", "events a minute", "last value", "newest event"].map((name) => (
+            {["series", "events a minute", "newest mean", "newest event"].map((name) => (
               <th key={name} scope="col" class="number">
                 {name}
               </th>
@@ -224,11 +224,13 @@ function Metrics({ list, old }: { readonly list: MetricList | null; readonly old
         <tbody>
           {list.metrics.map((metric) => (
             <tr key={metric.metric_name} class={metric.stale ? "is-old" : undefined}>
-              <th scope="row">{metric.metric_name}</th>
+              <th scope="row" title={metric.metric_name}>
+                {metric.metric_name}
+              </th>
               <td class="number">{metric.series}</td>
               <td class="number">{metric.events_last_minute}</td>
               <td class="number">{formatOne(metric.last_value, "")}</td>
-              <td class="number">{metric.stale ? "nobody tells of it now" : formatMoment(Date.parse(metric.last_event))}</td>
+              <td class="number">{metric.stale ? "not reported now" : formatMoment(Date.parse(metric.last_event))}</td>
             </tr>
           ))}
         </tbody>

@@ -9,6 +9,7 @@ import { formatAge } from "../model/format";
 import { COLUMNS } from "../model/layout";
 import { isChosen, missingText, seriesLabel } from "../model/series";
 import { Icon, type IconName } from "../ui/icon";
+import { textScale } from "../ui/text-scale";
 import { WIDGET_TYPES } from "./types";
 import { setText, type RendererFactory, type WidgetView } from "./widget";
 
@@ -16,7 +17,7 @@ import { setText, type RendererFactory, type WidgetView } from "./widget";
 const DESCRIBE_MS = 3000;
 
 /** What all drawings of the page share. */
-export type SharedView = Omit<WidgetView, "stream" | "edge">;
+export type SharedView = Omit<WidgetView, "stream" | "edge" | "beginning">;
 
 interface FrameProps {
   readonly widget: Widget;
@@ -143,8 +144,8 @@ function StatusChip({ status: { freshness, detail, ageSeconds, partial } }: { re
   }
   if (freshness !== "live" || !partial) return null;
   return (
-    <span class="chip" title="The newest window is not whole: the pipeline has not read all of its events.">
-      Partial
+    <span class="chip" title="The pipeline has not read all events of the newest window.">
+      Incomplete
     </span>
   );
 }
@@ -217,10 +218,11 @@ export function useDrawing(
   words?: RefObject<HTMLParagraphElement | null>,
   setFailure?: (text: string) => void,
 ): void {
+  const scale = textScale.value;
   useEffect(() => {
     const element = body.current;
     if (element === null || make === null) return;
-    const renderer = make(config);
+    const renderer = make(config, scale);
     let describedAt = Number.NEGATIVE_INFINITY;
     let drawn = false;
     let sized = false;
@@ -234,7 +236,7 @@ export function useDrawing(
       // A box without size is not laid out yet; its observer will call.
       if (stream.ring.length === 0 || shared === null || !sized) return;
       try {
-        renderer.draw({ ...shared, stream, edge: session.store.edge });
+        renderer.draw({ ...shared, stream, edge: session.store.edge, beginning: session.store.beginning });
         drawn = true;
         if (performance.now() - describedAt > DESCRIBE_MS) describe();
       } catch (error) {
@@ -267,5 +269,5 @@ export function useDrawing(
       session.scheduler.unregister(name);
       renderer.destroy();
     };
-  }, [document, session]);
+  }, [document, session, scale]);
 }

@@ -10,7 +10,9 @@ export interface WidgetView {
   readonly stream: WidgetStream;
   /** Right end of the time axis, the same for all widgets; epoch ms, NaN before any value. */
   readonly edge: number;
-  /** Length of the time axis in ms, 0 for all there is. */
+  /** The oldest value of all widgets; epoch ms, NaN before any value. */
+  readonly beginning: number;
+  /** Longest length of the time axis in ms, 0 for all there is. */
   readonly rangeMs: number;
   readonly theme: ThemeColors;
   readonly colors: ColorRegistry;
@@ -29,7 +31,8 @@ export interface Renderer {
   destroy(): void;
 }
 
-export type RendererFactory = (config: WidgetConfig) => Renderer;
+/** scale is how large texts are, 1 = as usual. */
+export type RendererFactory = (config: WidgetConfig, scale: number) => Renderer;
 
 /** A type of widget, all that the page knows of it. Its name, as documents have it, is that of its folder (see types.ts). */
 export interface WidgetType {
@@ -51,10 +54,15 @@ export interface Slice {
   readonly last: number;
 }
 
-export function visibleSlice({ stream, edge, rangeMs }: WidgetView): Slice {
+/** A time axis is at least this long, in ms. */
+const SHORTEST_MS = 60_000;
+
+export function visibleSlice({ stream, edge, beginning, rangeMs }: WidgetView): Slice {
   const ends = stream.ring.endsView();
   const to = Number.isNaN(edge) ? stream.ring.lastEnd : edge;
-  const from = rangeMs > 0 ? to - rangeMs : Math.min(ends[0] ?? to, to - 60_000);
+  // All widgets begin where the first of them has values, so that their axes are alike.
+  const first = Math.min(Number.isNaN(beginning) ? to : beginning, to - SHORTEST_MS);
+  const from = rangeMs > 0 ? Math.max(to - rangeMs, first) : first;
   return { from, to, first: Math.max(0, lowerBound(ends, from) - 1), last: ends.length };
 }
 
@@ -194,4 +202,7 @@ export function show(element: HTMLElement, shown: boolean): void {
   if (element.hidden === shown) element.hidden = !shown;
 }
 
-export const CANVAS_FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
+/** The font of texts on a canvas, of a size in pixels before it is scaled. */
+export function canvasFont(scale: number, size = 11): string {
+  return `${size * scale}px Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif`;
+}

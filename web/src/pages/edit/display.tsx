@@ -20,7 +20,14 @@ const PLACE: readonly FormField[] = [
 /** How the values are drawn: what each type of widget has, what this one has, and where it stands. */
 export function Display({ form }: { readonly form: Form }) {
   const type = WIDGET_TYPES.get(textOf(form.get("display_config/chart")) || "line");
-  return <FormFields form={form} fields={[...FOR_ALL, ...(type?.fields ?? []), ...PLACE]} />;
+  return (
+    <>
+      <FormFields form={form} fields={[...FOR_ALL, ...(type?.fields ?? [])]} />
+      <div class="form-row full">
+        <FormFields form={form} fields={PLACE} />
+      </div>
+    </>
+  );
 }
 
 interface ThresholdRow {

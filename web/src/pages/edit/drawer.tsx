@@ -89,7 +89,7 @@ function Tabs({ panel, tab, faults, onTab }: TabsProps) {
 function costText(cost: WidgetCost | undefined): string {
   if (cost === undefined) return "";
   const { series, groups } = cost;
-  const now = cost.new ? "Nobody has asked for this query before: it is computed once it is saved." : "This query is computed already, for whatever widget.";
+  const now = cost.new ? "The pipeline does not compute this query yet." : "The pipeline computes this query already.";
   if (series === null) return `${now} No event of this metric has come in the last hour.`;
   return `${now} Its metric has ${series.toLocaleString("en")} series; the chart gets at most ${groups ?? 1}.`;
 }

@@ -7,7 +7,7 @@ import { roundRange, TIME_STEPS, type Range } from "../../model/range";
 import { FROM, LIMIT, TO } from "../fields";
 import {
   append,
-  CANVAS_FONT,
+  canvasFont,
   fitCanvas,
   selectSeries,
   setText,
@@ -36,7 +36,7 @@ export const widgetType: WidgetType = {
     TO,
     LIMIT,
   ],
-  make: (config) => new Heatmap(config),
+  make: (config, scale) => new Heatmap(config, scale),
 };
 
 class Heatmap implements Renderer {
@@ -63,9 +63,11 @@ class Heatmap implements Renderer {
   #pointer: { readonly x: number; readonly y: number } | null = null;
 
   readonly #config: WidgetConfig;
+  readonly #scale: number;
 
-  constructor(config: WidgetConfig) {
+  constructor(config: WidgetConfig, scale: number) {
     this.#config = config;
+    this.#scale = scale;
     this.#table = lookupTable(config.scheme);
   }
 
@@ -168,7 +170,7 @@ class Heatmap implements Renderer {
   }
 
   get #plotHeight(): number {
-    return Math.max(10, this.#height - TOP - AXIS_HEIGHT);
+    return Math.max(10, this.#height - TOP - AXIS_HEIGHT * this.#scale);
   }
 
   #x(time: number): number {
@@ -180,7 +182,7 @@ class Heatmap implements Renderer {
     const context = fitCanvas(this.#canvas, this.#width, this.#height);
     if (context === null) return;
     const rows = this.#selection.series.length;
-    context.font = CANVAS_FONT;
+    context.font = canvasFont(this.#scale);
     context.fillStyle = theme.muted;
     if (rows === 0) return;
     const widest = this.#selection.series.reduce((width, s) => Math.max(width, context.measureText(s.label).width), 0);
@@ -204,7 +206,7 @@ class Heatmap implements Renderer {
     context.fillStyle = theme.muted;
     context.textAlign = "right";
     context.textBaseline = "middle";
-    const every = Math.ceil(12 / rowHeight);
+    const every = Math.ceil((12 * this.#scale) / rowHeight);
     this.#selection.series.forEach((series, row) => {
       if (row % every === 0) context.fillText(cut(context, series.label, this.#left - 16), this.#left - 8, TOP + (row + 0.5) * rowHeight);
     });
@@ -213,7 +215,7 @@ class Heatmap implements Renderer {
 
   #paintTimes(context: CanvasRenderingContext2D): void {
     const span = this.#slice.to - this.#slice.from;
-    const step = TIME_STEPS.find((ms) => (ms / span) * this.#plotWidth >= 72) ?? 86_400_000;
+    const step = TIME_STEPS.find((ms) => (ms / span) * this.#plotWidth >= 72 * this.#scale) ?? 86_400_000;
     context.textAlign = "center";
     context.textBaseline = "top";
     for (let time = Math.ceil(this.#slice.from / step) * step; time <= this.#slice.to; time += step) {

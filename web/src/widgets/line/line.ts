@@ -2,39 +2,20 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import "./line.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { formatAxisTime, formatShare, formatTime, zoneDate } from "../../model/format";
-import { formatAll, formatAxis, formatBound } from "../../model/number";
-import { seriesColor, seriesDash, type ThemeColors } from "../../model/palette";
-import { BYTE_STEPS, settle, TIME_STEPS, valueRange, type Range } from "../../model/range";
+import { formatTime } from "../../model/format";
+import { formatAll } from "../../model/number";
+import type { ThemeColors } from "../../model/palette";
+import { settle, valueRange, type Range } from "../../model/range";
 import { levelWord } from "../../model/thresholds";
 import { FROM, LIMIT, TIME_LABEL, TO, VALUE_LABEL } from "../fields";
-import {
-  append,
-  CANVAS_FONT,
-  selectSeries,
-  setText,
-  show,
-  visibleSlice,
-  walkable,
-  type Renderer,
-  type Selection,
-  type Slice,
-  type WidgetType,
-  type WidgetView,
-} from "../widget";
+import { append, canvasFont, selectSeries, setText, show, visibleSlice, walkable, type Renderer, type Selection, type Slice, type WidgetType, type WidgetView } from "../widget";
+import { Legend } from "./legend";
+import { hasRoomForLabel, plotOptions } from "./plot";
 
 /** A gap between two points longer than this many refresh intervals breaks the line. */
 const GAP_REFRESHES = 2.5;
 
-/** Below this height a label along the value axis does not fit. */
-const LABEL_HEIGHT = 180;
-
 type Column = (number | null)[];
-
-interface LegendRow {
-  readonly item: HTMLElement;
-  readonly value: HTMLElement;
-}
 
 /** Lines over time, with thresholds, gaps and a legend that shows the newest values. */
 export const widgetType: WidgetType = {
@@ -48,7 +29,7 @@ export const widgetType: WidgetType = {
     TO,
     LIMIT,
   ],
-  make: (config) => new LineChart(config),
+  make: (config, scale) => new LineChart(config, scale),
 };
 
 /** Sets the cursor, of the charts that follow too: setCursor takes that as its third argument, which its types do not say. */
@@ -56,16 +37,11 @@ function publishCursor({ setCursor }: { setCursor(at: { left: number; top: numbe
   setCursor(at, true, true);
 }
 
-function isDecade(value: number): boolean {
-  const power = Math.log10(value);
-  return Math.abs(power - Math.round(power)) < 1e-9;
-}
-
 class LineChart implements Renderer {
   #plotBox: HTMLElement | null = null;
-  #legendBox: HTMLElement | null = null;
-  #legendTime: HTMLElement | null = null;
-  #legend: LegendRow[] = [];
+  #legend: Legend | null = null;
+  /** The time under the cursor, at the time axis. */
+  #timeLabel: HTMLElement | null = null;
   #plot: uPlot | null = null;
   #signature = "";
   #width = 0;
@@ -84,21 +60,26 @@ class LineChart implements Renderer {
   #unsure: [number, number][] = [];
 
   readonly #config: WidgetConfig;
+  readonly #scale: number;
 
-  constructor(config: WidgetConfig) {
+  constructor(config: WidgetConfig, scale: number) {
     this.#config = config;
+    this.#scale = scale;
   }
 
   mount(element: HTMLElement): void {
     const box = append(element, "div", "line-plot");
     this.#spoken = walkable(box, this.#config.title, (event) => this.#key(event), () => this.#moveCursor(null));
     this.#plotBox = box;
-    this.#legendBox = append(element, "div", "line-legend");
+    this.#timeLabel = append(box, "span", "line-time");
+    this.#timeLabel.hidden = true;
+    this.#legend = new Legend(element, () => this.#fit());
   }
 
   resize(width: number, height: number): void {
     this.#width = width;
     this.#height = height;
+    this.#legend?.resize(height);
     this.#fit();
   }
 
@@ -107,7 +88,7 @@ class LineChart implements Renderer {
     this.#theme = view.theme;
     this.#selection = selectSeries(view, slice, this.#config);
     this.#copy(view, slice);
-    const signature = `${view.theme.name}|${this.#height >= LABEL_HEIGHT}|${this.#selection.series.map((s) => `${s.label}:${s.place}`).join("|")}|${this.#selection.total}`;
+    const signature = `${view.theme.name}|${hasRoomForLabel(this.#height, this.#scale)}|${this.#selection.series.map((s) => `${s.label}:${s.place}`).join("|")}|${this.#selection.total}`;
     if (this.#plot === null || signature !== this.#signature) {
       this.#signature = signature;
       this.#build(view.theme);
@@ -140,7 +121,7 @@ class LineChart implements Renderer {
     this.#plot?.destroy();
     this.#plot = null;
     this.#plotBox?.remove();
-    this.#legendBox?.remove();
+    this.#legend?.destroy();
   }
 
   #key(event: KeyboardEvent): void {
@@ -206,84 +187,26 @@ class LineChart implements Renderer {
     this.#plot?.destroy();
     this.#plot = null;
     if (this.#plotBox === null) return;
-    this.#buildLegend(theme);
+    this.#legend?.build(this.#selection, theme.name);
     const [width, height] = this.#plotSize();
-    const single = this.#selection.series.length === 1;
-    const config = this.#config;
-    const axis: uPlot.Axis = { stroke: theme.muted, font: CANVAS_FONT, ticks: { show: false }, labelFont: CANVAS_FONT, labelSize: 18, labelGap: 2 };
-    this.#plot = new uPlot(
-      {
-        width,
-        height,
-        ms: 1,
-        tzDate: zoneDate,
-        padding: [8, 18, 0, 4],
-        legend: { show: false },
-        cursor: {
-          y: false,
-          drag: { x: false, y: false, setScale: false },
-          sync: { key: "pulseboard", scales: ["x", null] },
-          points: { size: 7, width: 2 },
-        },
-        scales: {
-          x: { time: true },
-          y: { distr: config.y.log ? 3 : 1, range: (_, low, high) => this.#range(low, high) },
-        },
-        axes: [
-          {
-            ...axis,
-            ...(config.xLabel === "" ? {} : { label: config.xLabel }),
-            grid: { show: false },
-            size: 26,
-            incrs: [...TIME_STEPS],
-            gap: 6,
-            space: 68,
-            values: (_, splits) => splits.map((at) => formatAxisTime(at, (splits[1] ?? 0) - (splits[0] ?? 0))),
-          },
-          {
-            ...axis,
-            ...(config.y.label === "" || this.#height < LABEL_HEIGHT ? {} : { label: config.y.label }),
-            grid: {
-              stroke: theme.grid,
-              width: 1,
-              // A line for each decade is enough of a logarithmic axis.
-              ...(config.y.log ? { filter: (_: uPlot, splits: number[]) => splits.map((at) => (isDecade(at) ? at : null)) } : {}),
-            },
-            ...(config.unit === "B" && !config.y.log ? { incrs: [...BYTE_STEPS] } : {}),
-            gap: 6,
-            space: 34,
-            size: (_, labels) => this.#measure(labels),
-            values: (_, splits) => this.#axisLabels(splits),
-          },
-        ],
-        series: [
-          {},
-          ...this.#selection.series.map(({ label, place }): uPlot.Series => {
-            const color = seriesColor(place, theme.name);
-            return {
-              label,
-              stroke: color,
-              width: 1.5,
-              dash: [...seriesDash(place)],
-              points: { show: false },
-              spanGaps: false,
-              ...(single && !config.y.log ? { fill: `${color}1f` } : {}),
-            };
-          }),
-        ],
-        hooks: {
-          draw: [
-            (plot) => {
-              this.#drawUnsure(plot);
-              this.#drawThresholds(plot);
-            },
-          ],
-          setCursor: [() => this.#writeLegend()],
-        },
+    const options = plotOptions({
+      config: this.#config,
+      theme,
+      selection: this.#selection,
+      width,
+      height,
+      labelled: hasRoomForLabel(this.#height, this.#scale),
+      scale: this.#scale,
+      range: (low, high) => this.#range(low, high),
+      axisWidth: (labels) => this.#measure(labels),
+      onDraw: (plot) => {
+        this.#drawUnsure(plot);
+        this.#drawThresholds(plot);
       },
-      [[], ...this.#selection.series.map(() => [])] as unknown as uPlot.AlignedData,
-      this.#plotBox,
-    );
+      onCursor: () => this.#writeLegend(),
+    });
+    const nothing = [[], ...this.#selection.series.map(() => [])] as unknown as uPlot.AlignedData;
+    this.#plot = new uPlot(options, nothing, this.#plotBox);
   }
 
   #fit(): void {
@@ -292,8 +215,7 @@ class LineChart implements Renderer {
   }
 
   #plotSize(): [number, number] {
-    const legend = this.#legendBox?.offsetHeight ?? 0;
-    return [Math.max(80, this.#width), Math.max(60, this.#height - legend)];
+    return [Math.max(80, this.#width), Math.max(60, this.#height - (this.#legend?.height ?? 0))];
   }
 
   #range(low: number, high: number): [number, number] {
@@ -316,13 +238,8 @@ class LineChart implements Renderer {
   /** The axis only widens, in steps, so that charts do not jump sideways. */
   #measure(labels: readonly string[] | null): number {
     const longest = (labels ?? []).reduce((length, label) => Math.max(length, label.length), 0);
-    this.#axisWidth = Math.max(this.#axisWidth, Math.ceil((longest * 6.4 + 12) / 8) * 8);
+    this.#axisWidth = Math.max(this.#axisWidth, Math.ceil((longest * 6.4 * this.#scale + 12) / 8) * 8);
     return this.#axisWidth;
-  }
-
-  #axisLabels(splits: readonly number[]): string[] {
-    const { unit, y } = this.#config;
-    return y.log ? splits.map((at) => (isDecade(at) ? formatBound(at, unit) : "")) : formatAxis(splits, unit);
   }
 
   /** The values of a row, as they are written beside each other. */
@@ -352,7 +269,7 @@ class LineChart implements Renderer {
     ctx.save();
     ctx.lineWidth = ratio;
     ctx.setLineDash([4 * ratio, 4 * ratio]);
-    ctx.font = CANVAS_FONT.replace("11px", `${10 * ratio}px`);
+    ctx.font = canvasFont(this.#scale * ratio, 10);
     ctx.textAlign = "left"; // The newest values are on the right.
     ctx.textBaseline = "bottom";
     for (const step of this.#config.steps) {
@@ -364,34 +281,19 @@ class LineChart implements Renderer {
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
-      ctx.fillText(levelWord(step.level), bbox.left + 4 * ratio, y - 2 * ratio);
+      this.#drawWord(ctx, levelWord(step.level), bbox.left + 4 * ratio, y - 2 * ratio);
     }
     ctx.restore();
   }
 
-  #buildLegend(theme: ThemeColors): void {
-    const box = this.#legendBox;
-    if (box === null) return;
-    box.replaceChildren();
-    const share = formatShare(this.#selection.series.length, this.#selection.total);
-    // Before them: a legend that scrolls would hide that lines are missing.
-    if (share !== "") append(box, "span", "line-legend-more").textContent = share;
-    this.#legendTime = append(box, "span", "line-legend-time");
-    this.#legend = this.#selection.series.map(({ label, place }) => {
-      const item = append(box, "span", "line-legend-item");
-      const swatch = append(item, "span", "line-swatch");
-      const color = seriesColor(place, theme.name);
-      const dash = seriesDash(place);
-      swatch.style.background =
-        dash.length === 0 ? color : `repeating-linear-gradient(90deg, ${color} 0 ${dash[0] ?? 4}px, transparent 0 ${(dash[0] ?? 4) + (dash[1] ?? 3)}px)`;
-      const name = append(item, "span", "line-legend-name");
-      name.textContent = label;
-      name.title = label;
-      return { item, value: append(item, "span", "line-legend-value") };
-    });
-    // A legend that scrolls must be reachable from the keyboard.
-    if (box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
-    else box.removeAttribute("tabindex");
+  /** A word that lines behind it do not cross out; x and y are its lower left corner. */
+  #drawWord(ctx: CanvasRenderingContext2D, word: string, x: number, y: number): void {
+    const color = ctx.fillStyle;
+    const size = ctx.measureText(word);
+    ctx.fillStyle = this.#theme?.panel ?? color;
+    ctx.fillRect(x - 2, y - size.actualBoundingBoxAscent - 2, size.width + 4, size.actualBoundingBoxAscent + size.actualBoundingBoxDescent + 4);
+    ctx.fillStyle = color;
+    ctx.fillText(word, x, y);
   }
 
   /** The values under the cursor while there is one, else the newest. */
@@ -399,11 +301,12 @@ class LineChart implements Renderer {
     const left = this.#plot?.cursor.left ?? -1;
     const hovered = left >= 0 && this.#times.length > 0;
     const row = hovered ? (this.#plot?.posToIdx(left) ?? 0) : this.#times.length - 1;
-    if (this.#legendTime !== null) {
-      setText(this.#legendTime, hovered ? formatTime(this.#times[row] ?? Number.NaN) : "");
-      show(this.#legendTime, hovered);
-    }
-    const texts = this.#texts(row);
-    this.#legend.forEach(({ value }, i) => setText(value, texts[i] ?? ""));
+    this.#legend?.write(this.#texts(row));
+    if (this.#timeLabel === null) return;
+    show(this.#timeLabel, hovered);
+    if (!hovered) return;
+    setText(this.#timeLabel, formatTime(this.#times[row] ?? Number.NaN));
+    const axis = (this.#plot?.bbox.left ?? 0) / (window.devicePixelRatio || 1);
+    this.#timeLabel.style.left = `${axis + left}px`;
   }
 }

@@ -10,7 +10,7 @@ export const widgetType: WidgetType = {
   label: "Number",
   size: [3, 2],
   fields: [],
-  make: (config) => new Stat(config),
+  make: (config, scale) => new Stat(config, scale),
 };
 
 class Stat implements Renderer {
@@ -24,9 +24,11 @@ class Stat implements Renderer {
   #text = "No value yet.";
 
   readonly #config: WidgetConfig;
+  readonly #scale: number;
 
-  constructor(config: WidgetConfig) {
+  constructor(config: WidgetConfig, scale: number) {
     this.#config = config;
+    this.#scale = scale;
   }
 
   mount(element: HTMLElement): void {
@@ -79,7 +81,7 @@ class Stat implements Renderer {
 
   #drawSpark(view: WidgetView, slice: Slice, values: Float64Array, low: number, high: number): void {
     if (this.#canvas === null) return;
-    const height = Math.max(0, this.#height - 48);
+    const height = Math.max(0, this.#height - 48 * this.#scale);
     this.#canvas.hidden = height < 20;
     if (this.#canvas.hidden) return;
     const context = fitCanvas(this.#canvas, this.#width, height);
@@ -91,7 +93,7 @@ class Stat implements Renderer {
     const level = levelOf(values[values.length - 1] ?? null, this.#config.steps);
     const color = level === "ok" ? view.theme.accent : view.theme[level];
     const gap = 2.5 * view.stream.refreshMs;
-    context.lineWidth = 1.5;
+    context.lineWidth = 1.5 * this.#scale;
     context.lineJoin = "round";
     context.strokeStyle = color;
     let start = -1;

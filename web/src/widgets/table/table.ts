@@ -26,7 +26,7 @@ export const widgetType: WidgetType = {
   label: "Table",
   size: [4, 4],
   fields: [{ ...TO, label: "Bars are full at" }, LIMIT],
-  make: (config) => new Table(config),
+  make: (config, scale) => new Table(config, scale),
 };
 
 class Table implements Renderer {
@@ -41,9 +41,11 @@ class Table implements Renderer {
   #text = "Table, no values yet.";
 
   readonly #config: WidgetConfig;
+  readonly #rowHeight: number;
 
-  constructor(config: WidgetConfig) {
+  constructor(config: WidgetConfig, scale: number) {
     this.#config = config;
+    this.#rowHeight = Math.round(ROW_HEIGHT * scale);
   }
 
   mount(element: HTMLElement): void {
@@ -52,8 +54,9 @@ class Table implements Renderer {
     this.#root.setAttribute("role", "region");
     this.#root.setAttribute("aria-label", `${this.#config.title}, table`);
     const table = append(this.#root, "table", "table");
+    table.style.setProperty("--row-height", `${this.#rowHeight}px`);
     this.#head = append(append(table, "thead", ""), "tr", "");
-    this.#window = new RowWindow(this.#root, table, append(table, "tbody", ""), ROW_HEIGHT, (row) => this.#makeRow(row));
+    this.#window = new RowWindow(this.#root, table, append(table, "tbody", ""), this.#rowHeight, (row) => this.#makeRow(row));
     this.#foot = append(element, "div", "table-more");
   }
 

@@ -1,0 +1,74 @@
+import type { DashboardSummary } from "../api/types";
+import { formatAge } from "../model/format";
+import { Icon, type IconName } from "../ui/icon";
+
+interface CardsProps {
+  /** Null while they are not known. */
+  readonly dashboards: readonly DashboardSummary[] | null;
+  readonly stars: ReadonlySet<string>;
+  onStar(id: string): void;
+  onDelete(dashboard: DashboardSummary): void;
+}
+
+/** The dashboards, those with a star first. */
+export function Cards({ dashboards, stars, onStar, onDelete }: CardsProps) {
+  if (dashboards === null) {
+    return (
+      <ul class="cards" aria-busy="true" aria-label="Loading dashboards">
+        {[0, 1, 2].map((i) => (
+          <li key={i} class="card card-skeleton" />
+        ))}
+      </ul>
+    );
+  }
+  const rank = (one: DashboardSummary): number => (stars.has(one.dashboard_id) ? 0 : 1);
+  return (
+    <ul class="cards">
+      {[...dashboards]
+        .sort((a, b) => rank(a) - rank(b))
+        .map((one) => (
+          <Card key={one.dashboard_id} dashboard={one} starred={stars.has(one.dashboard_id)} onStar={() => onStar(one.dashboard_id)} onDelete={() => onDelete(one)} />
+        ))}
+    </ul>
+  );
+}
+
+interface CardProps {
+  readonly dashboard: DashboardSummary;
+  readonly starred: boolean;
+  onStar(): void;
+  onDelete(): void;
+}
+
+function Card({ dashboard, starred, onStar, onDelete }: CardProps) {
+  const { dashboard_id: id, title, tags = [] } = dashboard;
+  const tool = (name: string, icon: IconName, hint: string, run: () => void, more: object) => (
+    <button type="button" class="button button-icon button-quiet" aria-label={`${name} ${title}`} title={hint} onClick={run} {...more}>
+      <Icon name={icon} />
+    </button>
+  );
+  return (
+    <li class="card">
+      <div class="card-top">
+        <a class="card-link" href={`/d/${encodeURIComponent(id)}`}>
+          {title}
+        </a>
+        {tool("Star", "star", "Starred ones come first", onStar, { class: "button button-icon button-quiet star", "aria-pressed": starred })}
+        {tool("Delete", "trash", "Delete", onDelete, {})}
+      </div>
+      <div class="card-foot">
+        <span>{summary(dashboard)}</span>
+        {tags.map((name) => (
+          <span key={name} class="tag">
+            {name}
+          </span>
+        ))}
+      </div>
+    </li>
+  );
+}
+
+function summary({ widget_count: count, updated_at: at }: DashboardSummary): string {
+  const seconds = Math.max(0, (Date.now() - Date.parse(at ?? "")) / 1000);
+  return `${count} ${count === 1 ? "widget" : "widgets"}, changed ${formatAge(seconds)} ago`;
+}
