@@ -25,7 +25,7 @@ export class ApiError extends Error {
   }
 }
 
-/** What to tell people of a failure: the rules that were broken, with their places, when there are any. */
+/** A failure in words for people: the rules that were broken with their places, else the error's message. */
 export function messageOf(error: unknown): string {
   const faults = error instanceof ApiError ? error.errors.map(({ pointer = "", detail = "" }) => `${pointer}: ${detail}`) : [];
   return faults.join("; ") || (error instanceof Error ? error.message : String(error));
@@ -81,7 +81,7 @@ async function problem(response: Response): Promise<ApiError> {
   try {
     body = (await response.json()) as Problem;
   } catch {
-    // A proxy may answer with a page of its own; the status says enough.
+    // A proxy may answer with a page of its own: only the status is known.
   }
   const text = body.detail ?? body.title ?? `The server answered ${response.status}.`;
   return new ApiError(response.status, text, body.errors ?? []);

@@ -15,8 +15,8 @@ export interface Asking {
 }
 
 /**
- * The token of whoever uses the page. Requests that were refused wait in ask
- * until there is another one, so that pages need not know of tokens at all.
+ * The token that the page sends. A request that was refused waits in ask until
+ * another token is given, so that callers do not handle tokens.
  */
 export class TokenKeeper {
   readonly #current = signal("");
@@ -54,7 +54,7 @@ export class TokenKeeper {
 
   /**
    * Asks for another token than sent, which was refused for this reason. True
-   * when there is one. Who closed the dialog is not asked again before signIn.
+   * when there is one. Once the dialog was closed, false at once until signIn.
    */
   ask(sent: string, problem: string): Promise<boolean> {
     if (sent !== this.#current.value) return Promise.resolve(true);
@@ -63,7 +63,7 @@ export class TokenKeeper {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Opens the dialog because somebody wants to. */
+  /** Opens the dialog at the user's wish. */
   signIn(): void {
     this.#refusal.value = false;
     this.#question.value ??= { problem: "" };

@@ -17,7 +17,7 @@ export const CLOSED_TOKEN = 4401;
 /** Close code of a stream whose hello came too late: the link is slow, and a later try has more time. */
 const CLOSED_NO_HELLO = 4408;
 
-/** Close codes that a new connection would meet again: the request itself is wrong. */
+/** Whether a new connection would be closed with this code again: the request itself is wrong. */
 export function isFinal(code: number): boolean {
   return code >= 4400 && code <= 4499 && code !== CLOSED_NO_HELLO;
 }

@@ -2,18 +2,18 @@ import type { WidgetStream } from "./store";
 
 export type Freshness = "skeleton" | "waiting" | "live" | "late" | "stale" | "degraded" | "limited" | "lost" | "paused";
 
-/** Whether anything comes. A link whose server has not greeted yet is lost: nobody knows what time it is there. */
+/** Whether updates come. Before the welcome a link counts as lost, since the server's time is not known. */
 export type Flow = "flowing" | "paused" | "lost";
 
 /**
- * What a widget may claim. The gateway says when a widget is stale; the page
- * says so too, by the same rule, in case the gateway itself has stalled.
+ * How fresh the values of a widget are. The gateway marks stale widgets; the page
+ * applies the same rule itself, in case the gateway has stalled.
  * serverNow and monotonic are the same moment on the two clocks. What is not
  * known, NaN, is never live.
  */
 export function freshness(stream: WidgetStream, serverNow: number, monotonic: number, flow: Flow): Freshness {
   if (!stream.known) return "skeleton";
-  // Not computed: what there is, or was, says nothing of now.
+  // Not computed, so that earlier values are not current ones.
   if (stream.state === "limited") return "limited";
   // Windows in which nothing has ever matched have ends, but no series.
   if (stream.ring.length === 0 || stream.columns.length === 0) return stream.state === "degraded" ? "degraded" : "waiting";

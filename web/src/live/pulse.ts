@@ -2,7 +2,7 @@ import { freshness, isOnTime, type Flow } from "./freshness";
 import type { SocketStatus } from "./socket";
 import type { DashboardStore, WidgetStream } from "./store";
 
-/** What the pill in the header says about the whole page. */
+/** The state of the page as a whole, for the pill in the header. */
 export type Pulse =
   | { readonly kind: "connecting" }
   /** The windows that there are have no values. */

@@ -17,13 +17,13 @@ const LAG_WEIGHT = 0.3;
 /** When the clock of this device leaps ahead of its monotonic one by as much, the device has slept, and the link may be dead. */
 const SLEPT_MS = 5_000;
 
-/** What the frame of one widget says about its values. */
+/** The state of a widget's values, as its frame shows it. */
 export interface WidgetStatus {
   readonly freshness: Freshness;
   readonly detail: string;
-  /** Age of the newest value in whole seconds; only where it is worth saying. */
+  /** Age of the newest value in whole seconds; 0 where it is not shown. */
   readonly ageSeconds: number;
-  /** The newest window is not whole: the pipeline has not read all of it. */
+  /** The pipeline has not read all events of the newest window. */
   readonly partial: boolean;
 }
 
@@ -37,7 +37,7 @@ export class LiveSession {
   readonly paused = signal(false);
   /** Version of the dashboard that the stream shows. */
   readonly version = signal(0);
-  /** The page that the server has, empty before it was told. */
+  /** The build of the page that the server has, empty before the welcome. */
   readonly build = signal("");
   /** Length of the time axes in ms, 0 for all there is. */
   readonly range: Signal<number>;
@@ -45,7 +45,7 @@ export class LiveSession {
   readonly choice: Signal<Tags> = signal<Tags>({});
   /** Rises when a widget's series may have changed. */
   readonly revision = signal(0);
-  /** A wall display: nobody touches it, and it may say that it is hidden. */
+  /** Do not pause while the page is hidden: browsers take wall displays for hidden. */
   keepRunning = false;
 
   readonly #clock = new ServerClock();
@@ -57,15 +57,15 @@ export class LiveSession {
   #sent = "";
   #unfollow = (): void => {};
   #connectedOnce = false;
-  /** The server of this connection has said what time it is. */
+  /** The welcome of this connection has come, and with it the server's time. */
   #greeted = false;
   /** The clock of this device less its monotonic one, as it was last seen. */
   #wallAhead: number;
-  /** The server of this connection knows whether to send anything. */
-  #toldFlow = false;
+  /** Pause or play was sent on this connection, or was not needed. */
+  #flowSent = false;
   #lag = Number.NaN;
-  /** The first updates of a connection wait while the page draws its history: they tell nothing about the link. */
-  #settling = 0;
+  /** How many updates of this connection are still left out of the lag: the first ones wait while the page draws its history. */
+  #unmeasured = 0;
   #resyncAt = Number.NEGATIVE_INFINITY;
   #cancelTimer = (): void => {};
   #hiddenTimer: (() => void) | null = null;
@@ -96,7 +96,7 @@ export class LiveSession {
       // It may come long after the dialog was closed.
       if (token !== this.#sent) this.#startAgain();
     });
-    this.#look();
+    this.#checkStatus();
     const { signal: until } = this.#listeners;
     window.addEventListener("online", () => this.#socket.retryNow(), { signal: until });
     window.addEventListener("beforeprint", () => this.scheduler.drawAll(), { signal: until });
@@ -170,7 +170,7 @@ export class LiveSession {
     if ("server_time" in message) this.#clock.observe(message.server_time, arrival);
     const { changed, resync } = this.store.apply(message, arrival);
     for (const stream of changed) this.scheduler.invalidate(stream.id);
-    this.#tellFlow();
+    this.#announceFlow();
     if (resync && arrival - this.#resyncAt > RESYNC_MS) {
       this.#resyncAt = arrival;
       this.#socket.send({ type: "resync" });
@@ -206,18 +206,18 @@ export class LiveSession {
     if (link.kind === "ended" && link.code === CLOSED_TOKEN) void this.#askForToken(link.reason);
     this.#greeted = false;
     if (link.kind === "open") {
-      this.#settling = 2;
+      this.#unmeasured = 2;
       this.#lag = Number.NaN;
-      this.#toldFlow = false;
-      this.#tellFlow();
+      this.#flowSent = false;
+      this.#announceFlow();
     }
     this.#refreshStatus();
   }
 
   /** How far behind the server's clock results are when they come, smoothed. */
   #measureLag(changed: readonly WidgetStream[], arrival: number): void {
-    if (this.#settling > 0) {
-      this.#settling--;
+    if (this.#unmeasured > 0) {
+      this.#unmeasured--;
       return;
     }
     const now = this.#clock.at(arrival);
@@ -236,10 +236,10 @@ export class LiveSession {
     return this.paused.value ? "paused" : "flowing";
   }
 
-  /** A new connection flows until it is told not to: once there is something to look at. */
-  #tellFlow(): void {
-    if (this.#toldFlow || !this.store.known) return;
-    this.#toldFlow = true;
+  /** A new connection sends updates until it is paused, which happens once all snapshots have come. */
+  #announceFlow(): void {
+    if (this.#flowSent || !this.store.known) return;
+    this.#flowSent = true;
     if (this.paused.value || this.#hidden) this.#sendFlow();
   }
 
@@ -247,7 +247,7 @@ export class LiveSession {
     this.#socket.send({ type: this.paused.value || this.#hidden ? "pause" : "play" });
   }
 
-  /** A tab that nobody sees gets no updates; one snapshot makes up for them. */
+  /** A hidden tab is paused after a while; when it is shown, a snapshot brings what it has missed. */
   #visibilityChanged(): void {
     this.#hiddenTimer?.();
     this.#hiddenTimer = null;
@@ -269,13 +269,13 @@ export class LiveSession {
     this.scheduler.invalidateAll();
   }
 
-  #look(): void {
+  #checkStatus(): void {
     this.#noticeSleep();
     this.#refreshStatus();
-    this.#cancelTimer = this.#world.after(STATUS_MS, () => this.#look());
+    this.#cancelTimer = this.#world.after(STATUS_MS, () => this.#checkStatus());
   }
 
-  /** The monotonic clock stands still while a device sleeps: what the page knows of the server's time is wrong then. */
+  /** The monotonic clock stands still while a device sleeps, so the server's time by it is wrong afterwards: connect anew. */
   #noticeSleep(): void {
     const ahead = this.#world.wall() - this.#world.now();
     const slept = ahead - this.#wallAhead > SLEPT_MS;

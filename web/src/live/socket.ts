@@ -12,7 +12,7 @@ export type SocketStatus =
   | { readonly kind: "open" }
   /** until: monotonic ms of the next try. */
   | { readonly kind: "waiting"; readonly until: number }
-  /** No further try: the server says that it would be in vain. */
+  /** Closed with a code that a new connection would meet again (isFinal): there is no further try. */
   | { readonly kind: "ended"; readonly code: number; readonly reason: string };
 
 /** The part of a WebSocket that is used, so that tests can stand in for it. */
@@ -55,7 +55,7 @@ export interface SocketOptions {
 export class StreamSocket {
   #connection: Connection | null = null;
   #opened = false;
-  /** The server of this connection has said something. */
+  /** A message has come on this connection. */
   #greeted = false;
   #generation = 0;
   #attempt = 0;
@@ -89,21 +89,21 @@ export class StreamSocket {
 
   /**
    * Tries at once instead of waiting: the network is back, the tab is visible,
-   * someone asks. Only who asks may try again what the server said is in vain.
+   * the user asks (asked), which also tries again after a final close code.
    */
   retryNow(asked = false): void {
     if (this.#stopped || this.#connection !== null || (this.#cancelRetry === null && !asked)) return;
     this.#connect();
   }
 
-  /** Leaves a connection that may be dead without anybody having noticed for a new one. */
+  /** Replaces a connection that may be dead unnoticed by a new one. */
   renew(): void {
     if (this.#stopped || this.#connection === null) return;
     this.#lost(0, "");
     this.retryNow();
   }
 
-  /** False when there is no open connection to say it on. */
+  /** False when no connection is open. */
   send(message: ClientMessage): boolean {
     if (this.#connection === null || !this.#opened) return false;
     this.#connection.send(JSON.stringify(message));
@@ -120,10 +120,10 @@ export class StreamSocket {
     this.#options.onStatus({ kind: "connecting" });
     this.#heardAt = this.#options.world.now();
     this.#connection = this.#options.world.connect(this.#options.url, SUBPROTOCOL, this.#events(++this.#generation));
-    this.#watchSilence();
+    this.#checkSilence();
   }
 
-  /** A connection that was let go may still speak; nobody listens then. */
+  /** Events of a connection that was dropped are ignored. */
   #events(generation: number): ConnectionEvents {
     const current = (): boolean => generation === this.#generation;
     return {
@@ -154,7 +154,7 @@ export class StreamSocket {
     try {
       message = parseServerMessage(frame);
     } catch {
-      return; // A frame that is not JSON tells nothing; the next one may.
+      return; // Not JSON: ignored, the next one may be.
     }
     if (message === null) return;
     if (!this.#greeted) {
@@ -172,15 +172,15 @@ export class StreamSocket {
     this.#options.onMessage(message, arrival);
   }
 
-  /** One timer looks whether anything came, instead of one more timer per message. */
-  #watchSilence(): void {
-    const limit = this.#patience();
+  /** One timer checks when the newest message came, instead of a new timer for each message. */
+  #checkSilence(): void {
+    const limit = this.#allowedSilence();
     const left = this.#heardAt + limit - this.#options.world.now();
     if (left <= 0) {
       this.#lost(0, "no sign of life");
       return;
     }
-    this.#cancelSilence = this.#options.world.after(Math.min(left, this.#heartbeatMs), () => this.#watchSilence());
+    this.#cancelSilence = this.#options.world.after(Math.min(left, this.#heartbeatMs), () => this.#checkSilence());
   }
 
   /**
@@ -188,7 +188,7 @@ export class StreamSocket {
    * twice as long as the one before it: over a slow link a connection alone
    * takes several round trips.
    */
-  #patience(): number {
+  #allowedSilence(): number {
     const usual = SILENT_HEARTBEATS * this.#heartbeatMs;
     return this.#greeted ? usual : Math.max(usual, Math.min(MAX_GREETING_MS, usual * 2 ** Math.min(this.#attempt, 10)));
   }

@@ -20,7 +20,7 @@ const MAX_POINTS = 1000;
 /** Series kept per widget; at most 100 leave the pipeline for a result. */
 const MAX_COLUMNS = 200;
 
-/** Everything the page knows about the stream of one widget. */
+/** The stream of one widget: its state and its points. */
 export class WidgetStream {
   metricKey = "";
   refreshMs = 1000;
@@ -28,7 +28,7 @@ export class WidgetStream {
   delayMs = 0;
   state: State = "waiting";
   detail = "";
-  /** False until the first snapshot: there is nothing to say yet. */
+  /** The first snapshot has come as a whole. */
   known = false;
   newestEvent: number | null = null;
   /** Series of the newest window that did not leave the pipeline: those with lower values. */
@@ -41,8 +41,8 @@ export class WidgetStream {
 
   #keyId = "";
   #version = "";
-  /** The list that was told last, and its version; a snapshot may say no more than that. */
-  #told: SeriesList = { version: "", series: [] };
+  /** The newest list of series that came, and its version: a snapshot without a list refers to it. */
+  #announced: SeriesList = { version: "", series: [] };
   /** The parts of a list that have come so far. */
   #partial: SeriesList = { version: "", series: [] };
   /** The tags that all series of a grouped widget have; the stream leaves out empty ones. */
@@ -63,7 +63,7 @@ export class WidgetStream {
       this.delayMs = key?.delayMs ?? 0;
       this.#blank = Object.fromEntries((key?.by ?? []).map((tag) => [tag, ""]));
       this.#clear();
-      this.#told = { version: "", series: [] };
+      this.#announced = { version: "", series: [] };
       this.known = false;
       this.state = "waiting";
       this.detail = "";
@@ -77,14 +77,14 @@ export class WidgetStream {
 
   /** False when the message does not fit what is known: ask for snapshots again. */
   snapshot(message: SnapshotMessage, arrival: number): boolean {
-    if (message.series === null && message.series_version !== this.#told.version) return false;
+    if (message.series === null && message.series_version !== this.#announced.version) return false;
     const before = this.ring.lastEnd;
     if (message.reset) this.#clear();
-    // A part shows less than there is: it is stale, as it says, and there is nothing to say yet.
+    // All parts but the last are marked stale; only with the last one is the state known.
     if (message.more !== true) this.known = true;
     this.state = message.state;
     this.detail = message.detail ?? "";
-    this.#setSeries(message.series_version, message.series ?? this.#told.series);
+    this.#setSeries(message.series_version, message.series ?? this.#announced.series);
     for (const [end, newest, values] of message.points) {
       const complete = end - this.windowMs >= (message.covered_since ?? 0);
       this.#put(end, complete, values);
@@ -131,14 +131,14 @@ export class WidgetStream {
     if (from > 0 && (this.#partial.version !== version || before.length !== from)) return false;
     const list = [...before, ...series];
     this.#partial = more === true ? { version, series: list } : { version: "", series: [] };
-    // A list counts once it is whole.
+    // A list is used once all of its parts have come.
     if (more !== true) this.#setSeries(version, list);
     return true;
   }
 
   #setSeries(version: string, sent: readonly SeriesInfo[]): void {
     this.#version = version;
-    this.#told = { version, series: sent };
+    this.#announced = { version, series: sent };
     const series = sent.map(({ tags }) => ({ tags: { ...this.#blank, ...tags } }));
     const names = series.map(({ tags }) => seriesKey(tags));
     const added = series.filter((_, i) => !this.#columnOf.has(names[i] ?? ""));

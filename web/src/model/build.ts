@@ -1,4 +1,4 @@
-// A page that is open for weeks must not speak to a server that has become another one.
+// A page that is open for weeks is replaced when its server has another build.
 import { signal, type Signal } from "@preact/signals";
 
 /** The part of a browser that is used, so that tests can stand in for it. */
@@ -14,9 +14,9 @@ export interface BuildWorld {
 
 /** Loads the page anew where the server has another one, once for each build: a proxy may go on serving the old one. */
 export class PageBuild {
-  /** There is another page, and somebody must ask for it. */
+  /** The server has another page, which is loaded only when ask is called: something is unsaved, or it was tried before. */
   readonly outdated: Signal<boolean> = signal(false);
-  /** Somebody asked. */
+  /** ask was called. */
   asked = false;
 
   #newest = "";
@@ -28,7 +28,7 @@ export class PageBuild {
     this.#world = world;
   }
 
-  /** What a server says that it has, empty when it says nothing. */
+  /** build is the one of the page that a server has, empty when it does not send one. */
   serverHas(build: string): void {
     const own = this.#world.own();
     if (build === "" || own === "") return;

@@ -55,7 +55,7 @@ export function widgetConfig(widget: Widget): WidgetConfig {
   };
 }
 
-/** Where a widget goes whose document does not say. */
+/** The position of a widget; below all others, and of the usual size, where its document has none. */
 export function widgetPosition(widget: Widget): Position {
   return widget.display_config?.position ?? { x: 0, y: 10_000, w: 6, h: 4 };
 }

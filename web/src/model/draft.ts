@@ -1,7 +1,7 @@
 import type { Dashboard, ProblemDetail, Widget } from "../api/types";
 import { isEmpty, mergePatch, type JsonObject } from "./merge-patch";
 
-/** Marks the dashboards that hold no more than the queries of somebody's draft: nobody's own tag, since they are deleted when they are old. */
+/** The tag of dashboards that hold only the queries of a draft (pages/edit/scratch.ts). People cannot be expected to use it: what has it is deleted when it is old. */
 export const DRAFT_TAG = "pulseboard:draft";
 
 /** What of a dashboard is edited. */
@@ -26,7 +26,7 @@ export function queryOf(widget: Widget): string {
 /** How to save a draft: only widgets, only the rest, both as one document, or nothing. */
 export type Saving = { readonly kind: "nothing" } | { readonly kind: "widgets" | "rest" | "all"; readonly body: JsonObject };
 
-/** By id what to do to each widget: a merge patch, a whole new one, or null to remove it. */
+/** For each widget that differs, by id: a merge patch, the document of a new one, or null for one that is removed. */
 function widgetChanges(before: readonly Widget[], after: readonly Widget[]): JsonObject {
   const changes: Record<string, unknown> = {};
   const old = new Map(before.map((widget) => [widget.widget_id, widget]));
@@ -52,7 +52,7 @@ export function nameOf(widget: Widget | undefined): string {
   return widget?.display_config?.title || widget?.metric_name || "New widget";
 }
 
-/** What somebody did to a dashboard, a line a change. */
+/** The differences between two versions for people, a line each. */
 export function changesOf({ widgets: before, ...oldRest }: Draft, { widgets: after, ...rest }: Draft): string[] {
   const find = (widgets: readonly Widget[], id: string): Widget | undefined => widgets.find((one) => one.widget_id === id);
   return [
@@ -64,7 +64,7 @@ export function changesOf({ widgets: before, ...oldRest }: Draft, { widgets: aft
   ];
 }
 
-/** What the service says of the draft, told apart by widget; paths are without the leading slash. */
+/** The faults or warnings that the config service found in a draft, by widget. Paths have no leading slash. */
 export interface Verdict {
   readonly widgets: ReadonlyMap<string, readonly PathText[]>;
   readonly rest: readonly PathText[];

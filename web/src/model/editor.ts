@@ -1,4 +1,4 @@
-// What the editor of a dashboard knows, and what each thing that happens makes of it.
+// The state of the editor of a dashboard, and how each action changes it. Pure: requests and the browser are in pages/edit.
 import type { Dashboard, Widget } from "../api/types";
 import { draftOf, nameOf, type Draft, type Kept } from "./draft";
 import { placedOf } from "./dashboard";
@@ -17,16 +17,16 @@ export interface EditorState {
   readonly restored: number | null;
   /** What the drawer shows: the id of a widget, DASHBOARD, or nothing. */
   readonly open: string | null;
-  /** Saving was tried: what is missing is a fault now. */
+  /** A save was tried: from then on, what is missing in a new widget is shown as a fault. */
   readonly strict: boolean;
   /** A request to save is on its way. */
   readonly busy: boolean;
   readonly problem: string;
   /** For screen readers. */
   readonly spoken: string;
-  /** Where somebody wants to go, and was asked whether to save before. */
+  /** The address to go to once the question whether to save is answered; null when it is not asked. */
   readonly leaveTo: string | null;
-  /** What somebody else saved meanwhile. */
+  /** The version that somebody else saved since base, which a save met. */
   readonly conflict: Dashboard | "deleted" | null;
 }
 

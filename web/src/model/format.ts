@@ -1,7 +1,7 @@
 // Times and durations as people read them; numbers are in number.ts.
 import { ABSENT } from "./number";
 
-/** What a chart says that does not show all of its series: those are shown that are largest now. */
+/** The note on a chart that shows only those of its series that are largest now; empty when it shows all. */
 export function formatShare(shown: number, total: number): string {
   return total > shown ? `top ${shown} of ${total.toLocaleString("en")} now` : "";
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { catalogueTells, partsOf, standsStill } from "./health";
+import { pipelineByCatalogue, partsOf, isOutdated } from "./health";
 
 const WELL = { ok: true };
 
@@ -22,16 +22,16 @@ test("each check that stands still is a fault by its own words", () => {
 
 test("where /readyz does not tell, the catalogue and the stream do", () => {
   const redis = { name: "Redis", ok: false, text: "away" };
-  const parts = partsOf({ streams: WELL }, [redis, ...catalogueTells([{ stale: true }])]);
+  const parts = partsOf({ streams: WELL }, [redis, ...pipelineByCatalogue([{ stale: true }])]);
   assert.equal(parts.find(({ name }) => name === "Redis")?.ok, false);
   assert.equal(parts.find(({ name }) => name === "Pipeline")?.ok, false);
-  assert.equal(catalogueTells([{ stale: true }, { stale: false }])[0]?.ok, true);
-  assert.deepEqual(catalogueTells([]), []);
+  assert.equal(pipelineByCatalogue([{ stale: true }, { stale: false }])[0]?.ok, true);
+  assert.deepEqual(pipelineByCatalogue([]), []);
   assert.equal(partsOf({ redis: WELL }, [redis]).find(({ name }) => name === "Redis")?.ok, true, "its own check goes before");
 });
 
 test("the catalogue is old while anything on its way stands still", () => {
-  assert.equal(standsStill(null), false);
-  assert.equal(standsStill({ pipeline: WELL, redis: WELL, results: WELL, disk: { ok: false } }), false);
-  for (const name of ["pipeline", "redis", "results"]) assert.equal(standsStill({ [name]: { ok: false } }), true, name);
+  assert.equal(isOutdated(null), false);
+  assert.equal(isOutdated({ pipeline: WELL, redis: WELL, results: WELL, disk: { ok: false } }), false);
+  for (const name of ["pipeline", "redis", "results"]) assert.equal(isOutdated({ [name]: { ok: false } }), true, name);
 });

@@ -6,7 +6,7 @@ export interface Importable {
   readonly copy: JsonObject;
 }
 
-/** Throws an error that says why text is no dashboard; the rest of the rules is the service's. */
+/** Throws an error with the reason when text is no dashboard. The config service checks everything else. */
 export function importable(text: string): Importable {
   let whole: unknown;
   try {

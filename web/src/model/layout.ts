@@ -11,7 +11,7 @@ function whole(value: number, low: number, high: number): number {
   return Number.isFinite(value) ? Math.min(high, Math.max(low, Math.round(value))) : low;
 }
 
-/** A position inside the grid, whatever the document says. */
+/** The position, moved and cut so that it lies inside the grid. */
 export function clampPosition({ x, y, w, h }: Position): Position {
   const width = whole(w, 1, COLUMNS);
   return { x: whole(x, 0, COLUMNS - width), y: whole(y, 0, 10_000), w: width, h: whole(h, 1, 40) };
@@ -34,7 +34,7 @@ function stack(ordered: readonly Placed[]): Placed[] {
 
 /**
  * Places without overlap, in reading order: what would cover another moves
- * down, and rows that nobody uses close up.
+ * down, and rows without a widget close up.
  */
 export function arrange(widgets: readonly Placed[]): Placed[] {
   return stack(

@@ -19,7 +19,7 @@ export function mergePatch(from: JsonObject, to: JsonObject): JsonObject {
     const old = from[name];
     if (JSON.stringify(old) === JSON.stringify(value)) continue;
     const part = isObject(old) && isObject(value) ? mergePatch(old, value) : value;
-    // The order of members says nothing.
+    // Objects with the same members in another order are equal.
     if (part === value || !isEmpty(part)) patch[name] = part;
   }
   return patch;

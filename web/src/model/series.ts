@@ -7,14 +7,14 @@ export function seriesKey(tags: Tags): string {
   return keys.map((key) => `${JSON.stringify(key)}=${JSON.stringify(tags[key] ?? "")}`).join(",");
 }
 
-/** What a legend says: the values of the tags, or fallback when there are none. */
+/** The name of a series in a legend: the values of its tags, or fallback when it has none. */
 export function seriesLabel(tags: Tags, fallback: string): string {
   const keys = Object.keys(tags).sort();
   if (keys.length === 0) return fallback;
   return keys.map((key) => labelOf(key, tags[key] ?? "")).join(" · ");
 }
 
-/** A bare number says nothing without its tag: core 3. */
+/** A number has its tag before it: core 3. */
 function labelOf(key: string, value: string): string {
   if (value === "") return `without ${key}`;
   return /^[\d.]+$/.test(value) ? `${key} ${value}` : value;

@@ -1,4 +1,4 @@
-/** What was, is and would be again: whole documents, which share what is equal. */
+/** The documents before, now, and after it that were undone. Equal parts are shared. */
 export interface Timeline<T> {
   readonly past: readonly T[];
   readonly now: T;

@@ -101,7 +101,7 @@ export function rowsOf(filter: JsonObject): FilterRow[] {
   });
 }
 
-/** The filter that the lines make. Lines that are not finished say nothing yet. */
+/** The filter of these lines. Lines that are not finished are left out. */
 export function filterOf(rows: readonly FilterRow[]): JsonObject {
   const terms = new Map<string, Record<string, unknown>>();
   for (const { tag, op, values } of rows) {

@@ -45,7 +45,7 @@ export function Ranges({ session }: { readonly session: LiveSession }) {
   );
 }
 
-/** Times in the zone of the device are what people expect; UTC is said, and the button turns it off. */
+/** Shown only while times are in UTC, which people do not expect; it turns that off. */
 export function ZoneButton() {
   if (!utc.value) return null;
   return (

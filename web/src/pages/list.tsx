@@ -117,7 +117,7 @@ function useListing(query: string, tag: string) {
   return { listing, tags, problem, again: () => setReload((n) => n + 1), more };
 }
 
-/** The dashboards that whoever uses this device wants first. */
+/** The ids of the dashboards that are starred on this device, and how to star one or take the star away. */
 function useStars(): [ReadonlySet<string>, (id: string) => void] {
   const [text, setText] = useState(remembered(STARS) ?? "");
   useEffect(() => onOtherTab(STARS, (next) => setText(next ?? "")), []);

@@ -5,7 +5,7 @@ import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
 import { pageBuild } from "../model/build";
 import { formatAge, formatMoment } from "../model/format";
-import { catalogueTells, partsOf, standsStill, type Checks, type Part } from "../model/health";
+import { pipelineByCatalogue, partsOf, isOutdated, type Checks, type Part } from "../model/health";
 import { formatOne } from "../model/number";
 import { LivePill } from "../ui/pill";
 import { TopBar } from "../ui/topbar";
@@ -13,12 +13,12 @@ import { TopBar } from "../ui/topbar";
 const LOOK_MS = 2000;
 /** An answer that takes longer is none. */
 const ANSWER_MS = 5000;
-/** What was found longer ago says nothing of now. */
+/** What was found longer ago is no longer known. */
 const OLD_MS = 3 * LOOK_MS + ANSWER_MS;
 const SKEW_MS = 2000;
 const MOST_METRICS = 200;
 
-/** What /readyz says, null where it does not tell. */
+/** The checks of /readyz, null where it is not served. */
 async function health(signal: AbortSignal): Promise<Checks | null> {
   const response = await fetch("/readyz", { cache: "no-store", signal });
   try {
@@ -40,12 +40,12 @@ async function pagePart(signal: AbortSignal): Promise<Part> {
 
 interface Polled<T> {
   readonly value: T | null;
-  /** It says nothing of now. */
+  /** It was found too long ago to be true now. */
   readonly old: boolean;
   readonly problem: string;
 }
 
-/** Asks every few seconds while somebody looks. Made anew when key changes. */
+/** Loads every few seconds while the page is visible; starts anew when key changes. */
 function usePolled<T>(load: (signal: AbortSignal) => Promise<T>, key: string): Polled<T> {
   const [polled, setPolled] = useState<Polled<T>>({ value: null, old: true, problem: "" });
   const at = useRef(Number.NEGATIVE_INFINITY);
@@ -79,13 +79,13 @@ function usePolled<T>(load: (signal: AbortSignal) => Promise<T>, key: string): P
   return polled;
 }
 
-/** What the server says of its parts. */
-interface Told {
+/** The server's checks, and whether its page is the one that runs here. */
+interface ServerState {
   readonly checks: Checks | null;
   readonly page: Part;
 }
 
-async function tell(signal: AbortSignal): Promise<Told> {
+async function loadServer(signal: AbortSignal): Promise<ServerState> {
   const [checks, page] = await Promise.all([health(signal), pagePart(signal)]);
   return { checks, page };
 }
@@ -93,14 +93,14 @@ async function tell(signal: AbortSignal): Promise<Told> {
 export function StatusPage() {
   const [session, setSession] = useState<LiveSession | null>(null);
   const [query, setQuery] = useState("");
-  const told = usePolled(tell, "");
+  const server = usePolled(loadServer, "");
   const metrics = usePolled((signal) => listMetrics(query, MOST_METRICS, signal), query);
 
   useEffect(() => {
     document.title = "Status · Pulseboard";
     let made: LiveSession | null = null;
     let gone = false;
-    // Any stream tells of the link and of the server's clock.
+    // The stream of any dashboard shows the link and the server's clock.
     listDashboards({}).then(
       ({ dashboards }) => {
         const id = dashboards.find((one) => one.widget_count)?.dashboard_id;
@@ -109,7 +109,7 @@ export function StatusPage() {
         made.start();
         setSession(made);
       },
-      () => {}, // The look says what is wrong.
+      () => {}, // usePolled shows what is wrong.
     );
     return () => {
       gone = true;
@@ -121,7 +121,7 @@ export function StatusPage() {
     <>
       <TopBar title="Status">{session === null ? null : <LivePill session={session} />}</TopBar>
       <main id="main" class="list status">
-        {[...new Set([told.problem, metrics.problem])]
+        {[...new Set([server.problem, metrics.problem])]
           .filter((problem) => problem !== "")
           .map((problem) => (
             <p key={problem} class="notice" role="alert">
@@ -130,13 +130,13 @@ export function StatusPage() {
           ))}
         <h2 class="list-title">Parts</h2>
         <ul class="parts">
-          {session === null ? <Way told={told} metrics={metrics} known={[]} /> : <StreamParts session={session} told={told} metrics={metrics} />}
+          {session === null ? <Way server={server} metrics={metrics} known={[]} /> : <StreamParts session={session} server={server} metrics={metrics} />}
         </ul>
         <div class="list-head">
           <h2 class="list-title">Metrics of the last hour{metrics.value === null ? "" : `: ${metrics.value.total}`}</h2>
           <input class="input list-search" type="search" aria-label="Search metrics" placeholder="Search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
         </div>
-        <Metrics list={metrics.value} old={metrics.old || told.old || standsStill(told.value?.checks ?? null)} />
+        <Metrics list={metrics.value} old={metrics.old || server.old || isOutdated(server.value?.checks ?? null)} />
       </main>
     </>
   );
@@ -162,30 +162,30 @@ function Parts({ parts, old }: { readonly parts: readonly Part[]; readonly old: 
 }
 
 interface WayProps {
-  readonly told: Polled<Told>;
+  readonly server: Polled<ServerState>;
   readonly metrics: Polled<MetricList>;
   readonly known: readonly Part[];
 }
 
-function Way({ told, metrics, known }: WayProps) {
-  if (told.value === null) return null;
-  const also = metrics.old || metrics.value === null ? known : [...known, ...catalogueTells(metrics.value.metrics)];
-  return <Parts parts={[...partsOf(told.value.checks, also), told.value.page]} old={told.old} />;
+function Way({ server, metrics, known }: WayProps) {
+  if (server.value === null) return null;
+  const also = metrics.old || metrics.value === null ? known : [...known, ...pipelineByCatalogue(metrics.value.metrics)];
+  return <Parts parts={[...partsOf(server.value.checks, also), server.value.page]} old={server.old} />;
 }
 
 /** As often as the pill. */
-function StreamParts({ session, told, metrics }: Omit<WayProps, "known"> & { readonly session: LiveSession }) {
+function StreamParts({ session, server, metrics }: Omit<WayProps, "known"> & { readonly session: LiveSession }) {
   void session.pulse.value;
   const { own, known } = streamParts(session);
   return (
     <>
       <Parts parts={own} old={false} />
-      <Way told={told} metrics={metrics} known={known} />
+      <Way server={server} metrics={metrics} known={known} />
     </>
   );
 }
 
-/** What the stream tells of itself, and what it knows of others. */
+/** The state of the stream itself, and of parts that it depends on. */
 function streamParts(session: LiveSession): { readonly own: Part[]; readonly known: Part[] } {
   const { kind } = session.pulse.value;
   const isLost = kind === "reconnecting" || kind === "connecting" || kind === "ended";

@@ -1,6 +1,6 @@
 import { toast } from "./toast";
 
-/** Puts text where the next paste takes it from, and says so. */
+/** Copies text to the clipboard and shows done; where the browser forbids that, a dialog with the text. */
 export async function copy(text: string, done: string): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);

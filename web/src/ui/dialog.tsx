@@ -7,7 +7,7 @@ interface DialogProps {
   readonly danger?: boolean;
   readonly small?: boolean;
   readonly busy?: boolean;
-  /** Shown above the fields: what went wrong as a whole. */
+  /** A fault that belongs to no field, shown above them. */
   readonly problem?: string;
   readonly children?: ComponentChildren;
   onSubmit(): void;

@@ -37,7 +37,7 @@ function pillText(pulse: Pulse): string {
   }
 }
 
-/** What a screen reader should hear: the kind of state, not each tenth of a second. */
+/** The text for screen readers: it changes with the kind of state, not with each tenth of a second. */
 function spokenText(pulse: Pulse): string {
   if (pulse.kind === "live") return "Live";
   if (pulse.kind === "late") return "Late";
@@ -50,7 +50,7 @@ interface LivePillProps {
   readonly preview?: LiveSession | null;
 }
 
-/** Says at any time whether the values on the page are live. */
+/** Shows at any time whether the values on the page are live. */
 export function LivePill({ session, preview = null }: LivePillProps) {
   const own = session.pulse.value;
   const other = preview?.pulse.value;

@@ -39,7 +39,7 @@ function follow(): void {
   if (JSON.stringify(next) !== JSON.stringify(route.value)) route.value = next;
 }
 
-/** Back and forward have changed the address already when they are told. */
+/** When popstate is fired, the address is that of the other page already. */
 function travelled(): void {
   if (guard?.(here())) history.pushState(null, "", shown);
   else follow();

@@ -13,7 +13,7 @@ function choiceOf(name: string | null): ThemeChoice | undefined {
 }
 
 const darkSystem = window.matchMedia("(prefers-color-scheme: dark)");
-/** What the address says, else what was chosen on this device. */
+/** The theme in the address, else the one that was chosen on this device. */
 export const themeChoice = signal<ThemeChoice>(choiceOf(getQuery("theme")) ?? choiceOf(remembered(KEY)) ?? "auto");
 
 function resolved(): Theme {

@@ -9,7 +9,7 @@ export interface FormField {
   /** Texts to choose from, with their values. */
   readonly kind: "number" | "text" | readonly (readonly [value: string, text: string])[];
   readonly hint?: string;
-  /** What holds where the document says nothing: a number or text is written into the empty field, a choice is shown as chosen. */
+  /** What holds where the document has no value: the placeholder of an empty field, or the choice that is shown. */
   readonly fallback?: string;
 }
 

@@ -91,7 +91,7 @@ export function WidgetFrame({ widget, position, session, view, inspect, onEdit, 
   );
 }
 
-/** On the whole screen and back; in the whole window where the browser does not give the screen away. */
+/** Shows the widget on the whole screen, or in the whole window where the browser refuses that; and back. */
 function toggleFull(article: HTMLElement | null): void {
   if (article === null) return;
   if (document.fullscreenElement === article) void document.exitFullscreen();
@@ -112,7 +112,7 @@ export function placement({ x, y, w, h }: Position): Record<string, string> {
   };
 }
 
-/** What each state means, and how the chip looks that tells it, if one does. */
+/** What each state means, and the look of its chip where it has one. */
 export const STATES: Readonly<Record<Freshness, readonly [meaning: string, chip?: "warn" | "crit", icon?: IconName]>> = {
   skeleton: ["Nothing has come from the server yet."],
   waiting: ["No event has matched the query yet."],
@@ -184,7 +184,7 @@ function Cover({ config, status: { freshness, detail }, failure, missing }: Cove
   );
 }
 
-/** Why there is no value yet, as far as the catalogue of metrics tells. */
+/** Why there is no value yet, by the catalogue of metrics. */
 function Why({ config }: { readonly config: WidgetConfig }) {
   const { metric, filter } = config;
   const [text, setText] = useState(`No event of ${metric} has matched yet.`);

@@ -6,7 +6,7 @@ import { append, selectSeries, setText, visibleSlice, type Renderer, type Widget
 
 const ROW_HEIGHT = 28;
 
-/** The points of a widget in the time range, newest first: what a chart shows, for those who read. */
+/** The points of a widget in the time range as a table, the newest first. */
 export function pointsTable(config: WidgetConfig): Renderer {
   let window: RowWindow | null = null;
   let root: HTMLElement | null = null;
@@ -53,7 +53,7 @@ export function pointsTable(config: WidgetConfig): Renderer {
       }
       const values = series.map((one) => ring.columnView(one.column));
       text = `${last - first} points of ${series.length} series.`;
-      // Who reads further down keeps the rows that are being read.
+      // When it was scrolled, the rows in sight stay in sight.
       if (root !== null && root.scrollTop > 0) root.scrollTop += ROW_HEIGHT * ends.filter((end) => end > newest).length;
       newest = ring.lastEnd;
       window?.show(last - first, (row, i) => {

@@ -26,7 +26,7 @@ export interface Renderer {
   draw(view: WidgetView): void;
   /** Size of the element in CSS pixels; a draw follows. */
   resize(width: number, height: number): void;
-  /** What the drawing shows, in words, for those who do not see it. */
+  /** What the drawing shows, in words, for screen readers. */
   describe(): string;
   destroy(): void;
 }
@@ -34,7 +34,7 @@ export interface Renderer {
 /** scale is how large texts are, 1 = as usual. */
 export type RendererFactory = (config: WidgetConfig, scale: number) => Renderer;
 
-/** A type of widget, all that the page knows of it. Its name, as documents have it, is that of its folder (see types.ts). */
+/** The description of a type of widget, which its folder exports. Its name in documents is that of the folder (see types.ts). */
 export interface WidgetType {
   /** What people call it. */
   readonly label: string;
@@ -108,7 +108,7 @@ export function selectSeries({ stream, colors, choice }: WidgetView, slice: Slic
     shown.push({ column, label: seriesLabel(tags, config.aggregation), tags, place: places[column] ?? 0, newest, low, high });
   });
   const here = shown.length;
-  // How many of the others were chosen nobody knows here.
+  // Of series that do not leave the pipeline it is not known whether they are chosen.
   const total = stream.truncated > 0 && here > 1 ? Math.max(here, stream.total) : here;
   if (here > config.limit) {
     const rank = (value: number): number => (Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value);
@@ -190,7 +190,7 @@ export function walkable(box: HTMLElement, title: string, key: (event: KeyboardE
   return spoken;
 }
 
-/** Writes only what differs, into the text that is there: a new node would make the browser look at styles again. */
+/** Writes only what differs, and into the text node that is there: a new node would make the browser compute styles again. */
 export function setText(element: Element, text: string): void {
   if (element.textContent === text) return;
   const { firstChild } = element;

@@ -24,7 +24,7 @@ export function requestsOf({ state, dashboard, dispatch, isFaulty, leave, forget
   const { dashboard_id: id } = dashboard;
   const draft = state.line.now;
 
-  /** Somebody else was faster: shows what they did. */
+  /** The service has a newer version, or none: shows the difference. */
   const meet = async (): Promise<void> => {
     try {
       dispatch({ type: "conflict", with: (await getDashboard(id)).value });

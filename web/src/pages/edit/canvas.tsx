@@ -87,7 +87,7 @@ function slotOf(id: string | null): HTMLElement | null {
   return document.querySelector<HTMLElement>(`[data-id="${CSS.escape(id ?? "")}"]`);
 }
 
-/** Keeps the focus where somebody works; the answer names the widget that has it after the next change. */
+/** Keeps the focus on the widget that is worked on. The function that is returned sets the widget that gets it after the next change. */
 function useFocus(widgets: readonly Widget[], selected: string | null): (id: string | null) => void {
   const next = useRef<string | null>(null);
   const before = useRef(selected);
@@ -98,7 +98,7 @@ function useFocus(widgets: readonly Widget[], selected: string | null): (id: str
   }, [widgets]);
   useEffect(() => {
     slotOf(selected)?.scrollIntoView({ block: "nearest" });
-    // Whoever closes the drawer goes on where it was opened.
+    // When the drawer is closed, the focus goes back to where it was opened.
     if (selected === null) slotOf(before.current)?.focus();
     before.current = selected;
   }, [selected]);

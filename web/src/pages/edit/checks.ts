@@ -20,7 +20,7 @@ interface Checked {
   readonly cost: Validation["cost"] | null;
 }
 
-/** What the service says of the draft, asked for when it has not changed for a moment. */
+/** Faults, warnings and cost of the draft by the config service, asked for when it has not changed for a moment. */
 export function useChecks(draft: Draft) {
   const [checked, setChecked] = useState<Checked>({ of: draft, errors: [], warnings: [], cost: null });
   // The preview makes queries known to the pipeline: those that were new when they were first asked about stay new.

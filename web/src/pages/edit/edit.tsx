@@ -139,7 +139,7 @@ function useEditor(dashboard: Dashboard) {
   const { base, line, open } = state;
   const draft = line.now;
   const dirty = useMemo(() => savingOf(draftOf(base), draft).kind !== "nothing", [base, draft]);
-  /** Whoever leaves now was asked, or has nothing to lose. */
+  /** The editor is being left on purpose: do not ask, and do not keep the draft. */
   const free = useRef(false);
 
   useEffect(() => setQuery("widget", open), [open]);
@@ -155,7 +155,7 @@ function useEditor(dashboard: Dashboard) {
     pageBuild.hold(dirty);
     return () => pageBuild.hold(false);
   }, [dirty]);
-  // With the drawing and not after it: whoever leaves right after a change is asked about it.
+  // A layout effect, so that the guard knows of a change as soon as it is drawn.
   useLayoutEffect(() => {
     guardLeaving((to) => {
       if (!dirty || free.current) return false;
@@ -163,7 +163,7 @@ function useEditor(dashboard: Dashboard) {
       return true;
     });
     const unload = (event: BeforeUnloadEvent): void => {
-      // Whoever asked for the newer page finds the draft in it.
+      // A reload for a newer page was asked for, and the draft is kept: it is restored there.
       if (dirty && !free.current && !(pageBuild.asked && remembered(key) !== null)) event.preventDefault();
     };
     window.addEventListener("beforeunload", unload);

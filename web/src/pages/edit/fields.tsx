@@ -62,7 +62,7 @@ const SHOWN = 50;
 /** A text field with a list of what there is: the combobox pattern of WAI-ARIA. Anything may be typed. */
 export function Combo({ value, choices, autoFocus, placeholder, onValue, onPick, onLeave, ...field }: ComboProps) {
   const list = useId();
-  /** Of who types, what fits; of who only opens the list, all. */
+  /** How the list was opened: by typing it has the choices that match, else all. */
   const [open, setOpen] = useState<"" | "typed" | "all">("");
   const [at, setAt] = useState(-1);
   const box = useRef<HTMLUListElement>(null);

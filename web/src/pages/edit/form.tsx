@@ -7,7 +7,7 @@ import { NumberField } from "./fields";
 export interface Form {
   get(path: string): unknown;
   set(path: string, value: unknown): void;
-  /** What a field at path needs to know beside its value. */
+  /** The fault and the warning of the field at path. */
   at(path: string): { readonly error: string | undefined; readonly hint: string | undefined };
 }
 

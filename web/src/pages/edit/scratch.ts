@@ -42,7 +42,7 @@ export class Scratch {
 
   constructor() {
     this.session = signal(this.#stream());
-    // A draft that nobody has touched for an hour belongs to nobody, see sweep.
+    // sweep of any editor deletes drafts that were not written for an hour.
     this.#timer = setInterval(() => {
       this.#sent = "";
       void this.#send();
@@ -120,7 +120,7 @@ export class Scratch {
     const session = this.#stream();
     session.start();
     this.session.value = session;
-    // Somebody took it for a leftover: this computer slept, or the page came back.
+    // Another editor's sweep deleted it while this computer slept: make it again.
     this.#unfollow = session.pulse.subscribe((pulse) => {
       if (pulse.kind !== "ended" || pulse.code !== GONE) return;
       this.#made = false;
@@ -133,7 +133,7 @@ export class Scratch {
     if (!this.#made) return;
     this.#made = false;
     this.#sent = "";
-    // Nobody is left to tell; whoever edits next sweeps.
+    // A failure is not shown: the editor is closed. The next one sweeps.
     deleteDashboard(this.#id, "*").catch(() => {});
   }
 }

@@ -17,7 +17,7 @@ interface SettingsProps {
   onClose(): void;
 }
 
-/** What belongs to the dashboard as a whole, and what it was before. */
+/** Title, tags and variables of the dashboard, its versions, and the way to delete it. */
 export function Settings({ id, draft, faults, onChange, onDelete, onClose }: SettingsProps) {
   const { title, tags, variables } = draft;
   const error = (path: string): string | undefined => faults.find((one) => one.path === path || one.path.startsWith(`${path}/`))?.text;

@@ -79,7 +79,7 @@ class Gauge implements Renderer {
   draw(view: WidgetView): void {
     const { y, unit, steps } = this.#config;
     const { value, label } = headline(view, this.#config);
-    // Without fixed ends the scale only grows: a full scale that shrinks tells lies. It begins at 0 until something is below.
+    // Without fixed ends the scale only grows, so that the same arc keeps its meaning. It begins at 0 until a value is below.
     const lowest = Math.min(value ?? 0, ...steps.map((step) => step.at));
     this.#low = y.min ?? Math.min(this.#low, lowest < 0 ? -fullScale("", -lowest) : 0);
     const low = this.#low;

@@ -32,7 +32,7 @@ export const widgetType: WidgetType = {
   make: (config, scale) => new LineChart(config, scale),
 };
 
-/** Sets the cursor, of the charts that follow too: setCursor takes that as its third argument, which its types do not say. */
+/** Sets the cursor of this chart and of those that are synced. The third argument of setCursor is missing in uPlot's types. */
 function publishCursor({ setCursor }: { setCursor(at: { left: number; top: number }, fire?: boolean, publish?: boolean): void }, at: { left: number; top: number }): void {
   setCursor(at, true, true);
 }
