@@ -143,30 +143,13 @@ func (d *Decoder) quickEvent(body []byte, i int) int {
 	}
 	r := &d.read
 	r.Event, r.texts = metric.Event{}, texts{}
-	const hasName, hasValue, hasTags, hasTime = 1, 2, 4, 8
-	has := 0
+	var has eventMembers
 	for i = skipSpace(body, i+1); ; {
-		var m int
-		rest := body[min(i, len(body)):]
-		switch {
-		case bytes.HasPrefix(rest, []byte(`"value"`)):
-			m, i = hasValue, i+len(`"value"`)
-		case bytes.HasPrefix(rest, []byte(`"tags"`)):
-			m, i = hasTags, i+len(`"tags"`)
-		case bytes.HasPrefix(rest, []byte(`"event_time"`)):
-			m, i = hasTime, i+len(`"event_time"`)
-		case bytes.HasPrefix(rest, []byte(`"metric_name"`)) && !d.inRecord:
-			m, i = hasName, i+len(`"metric_name"`)
-		default:
-			return -1
-		}
-		if has&m != 0 {
+		var m eventMembers
+		if m, i = quickMember(body, i); i < 0 || i == len(body) || has&m != 0 {
 			return -1
 		}
 		has |= m
-		if i = colon(body, i); i < 0 || i == len(body) {
-			return -1
-		}
 		switch m {
 		case hasName:
 			r.Metric, i = d.quickName(body, i)
@@ -191,10 +174,37 @@ func (d *Decoder) quickEvent(body []byte, i int) int {
 		}
 		i = skipSpace(body, i+1)
 	}
-	if has&hasValue == 0 || has&hasName == 0 && !d.inRecord {
+	if has&hasValue == 0 || (has&hasName == 0) != d.inRecord {
 		return -1
 	}
 	return i + 1
+}
+
+// eventMembers are those of an event that were read.
+type eventMembers uint8
+
+const (
+	hasName eventMembers = 1 << iota
+	hasValue
+	hasTags
+	hasTime
+)
+
+// quickMember reads the name of a member and the colon after it, and returns where
+// its value begins, -1 when it is none of an event's.
+func quickMember(body []byte, i int) (eventMembers, int) {
+	rest := body[min(i, len(body)):]
+	switch {
+	case bytes.HasPrefix(rest, []byte(`"value"`)):
+		return hasValue, colon(body, i+len(`"value"`))
+	case bytes.HasPrefix(rest, []byte(`"tags"`)):
+		return hasTags, colon(body, i+len(`"tags"`))
+	case bytes.HasPrefix(rest, []byte(`"event_time"`)):
+		return hasTime, colon(body, i+len(`"event_time"`))
+	case bytes.HasPrefix(rest, []byte(`"metric_name"`)):
+		return hasName, colon(body, i+len(`"metric_name"`))
+	}
+	return 0, -1
 }
 
 // event is what quickEvent reads into.
