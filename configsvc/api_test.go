@@ -25,8 +25,7 @@ import (
 // nowhere is for tests of the API alone, where Run is not called.
 type nowhere struct{}
 
-func (nowhere) SyncQueries(context.Context, registry.Wanted) error    { return nil }
-func (nowhere) SyncDashboards(context.Context, registry.Wanted) error { return nil }
+func (nowhere) Sync(context.Context, registry.Desired, registry.Desired) error { return nil }
 
 func newAPI(t *testing.T, path string, reg prometheus.Registerer) (*Service, *httptest.Server) {
 	t.Helper()

@@ -129,18 +129,18 @@ func forgetVersions(ctx context.Context, tx *sql.Tx, where string, args ...any) 
 // Expire forgets the versions of dashboards that were deleted long ago, and the
 // oldest ids of deleted ones when there are too many of them.
 func (s *SQLStore) Expire(ctx context.Context, now time.Time) error {
-	err := s.change(ctx, func(tx *sql.Tx, _ int64) error {
+	err := s.change(ctx, func(tx *sql.Tx, _ int64) (c Changes, err error) {
 		before := now.Add(-s.bounds.DeletedFor).UnixMilli()
 		if err := forgetVersions(ctx, tx, `deleted_ms IS NOT NULL AND kept_bytes > 0 AND deleted_ms < $1`, before); err != nil {
-			return err
+			return c, err
 		}
 		const older = `deleted_ms IS NOT NULL AND id IN (SELECT id FROM dashboards WHERE deleted_ms IS NOT NULL ORDER BY deleted_ms DESC, id LIMIT %d OFFSET $1)`
 		where := fmt.Sprintf(older, 10_000) // The rest the next time.
 		if err := forgetVersions(ctx, tx, where, s.bounds.Deleted); err != nil {
-			return err
+			return c, err
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM dashboards WHERE `+where, s.bounds.Deleted)
-		return err
+		_, err = tx.ExecContext(ctx, `DELETE FROM dashboards WHERE `+where, s.bounds.Deleted)
+		return c, err
 	})
 	if err != nil {
 		return fmt.Errorf("cannot forget the versions of deleted dashboards: %w", err)

@@ -113,7 +113,7 @@ func TestLimitsSayWhatIsCut(t *testing.T) {
 		t.Errorf("before the pipeline has said anything: %d %s", got.status, got.body)
 	}
 	made := do(t, srv, "POST", "/dashboards", oneWidget).dashboard(t)
-	if err := s.publisher.derive(t.Context()); err != nil {
+	if err := s.publisher.follow(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.limits = told{report(limits.Cut{Key: "m:avg:60s", Scope: limits.Dashboard, Name: made.ID, Resource: limits.Histories, Used: 2e9, Limit: 1e9, SinceMs: 1_000})}

@@ -19,7 +19,7 @@ func (a api) CreateDashboard(c *gin.Context) {
 		return
 	}
 	a.note(c, actionCreated, d.ID, 0, d.Version)
-	a.publisher.settle(c.Request.Context())
+	a.publisher.awaitPublished(c.Request.Context())
 	c.Header("Location", "/dashboards/"+d.ID)
 	reply(c, http.StatusCreated, d, warnings)
 }
@@ -151,7 +151,7 @@ func (a api) edit(c *gin.Context, id ID, ifMatch *string, change change, types .
 			return err
 		}
 		a.note(c, actionChanged, d.ID, d.Version, next.Version)
-		a.publisher.settle(ctx)
+		a.publisher.awaitPublished(ctx)
 		reply(c, http.StatusOK, next, f.warnings)
 		return nil
 	})
@@ -180,7 +180,7 @@ func (a api) DeleteDashboard(c *gin.Context, id ID, params DeleteDashboardParams
 			return err
 		}
 		a.note(c, actionDeleted, d.ID, current, current+1)
-		a.publisher.settle(ctx)
+		a.publisher.awaitPublished(ctx)
 		c.Status(http.StatusNoContent)
 		return nil
 	})

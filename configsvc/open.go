@@ -28,7 +28,7 @@ func Open(ctx context.Context, h *host.Host, database Database, redis redisconn.
 	if err != nil {
 		return nil, err
 	}
-	mirror, err := reg.NewMirror(ctx, installation)
+	reconciler, err := reg.NewReconciler(ctx, installation)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func Open(ctx context.Context, h *host.Host, database Database, redis redisconn.
 	h.Cleanup(ctx, "catalogue in Redis", live.Close)
 	catalogue := catalog.NewCatalogue(live, log)
 	h.Metrics.MustRegister(catalogue.Collectors()...)
-	cfg.Store, cfg.Registry, cfg.Catalogue, cfg.Limits = store, mirror, catalogue, reg
+	cfg.Store, cfg.Registry, cfg.Catalogue, cfg.Limits = store, reconciler, catalogue, reg
 	cfg.TrustedProxies, cfg.Guard, cfg.Audit, cfg.Metrics, cfg.Log = h.Edge.Proxies, h.Guard, h.Audit, h.Metrics, log
 	s, err := New(cfg)
 	if err != nil {

@@ -1,28 +1,29 @@
 package configsvc
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"pulseboard/registry"
 )
 
-// Registry is where the query set and the dashboards are published. A
-// *registry.Mirror is one.
+// Registry is where the query set and the views of dashboards are published. A
+// *registry.Reconciler is one.
 type Registry interface {
-	SyncQueries(ctx context.Context, w registry.Wanted) error
-	SyncDashboards(ctx context.Context, w registry.Wanted) error
+	Sync(ctx context.Context, queries, dashboards registry.Desired) error
 }
 
-// How often the publisher looks whether Redis and the database are as it left
-// them, and how long it waits after failures.
+// How often the publisher checks that Redis and the database are as it left them,
+// how long it waits after failures, and how long an edit waits to be published.
 const (
-	repairEvery = time.Second
-	firstRetry  = 100 * time.Millisecond
-	lastRetry   = 2 * time.Second
-	settleTime  = 500 * time.Millisecond
+	repairEvery    = time.Second
+	firstRetry     = 100 * time.Millisecond
+	lastRetry      = 2 * time.Second
+	publishTimeout = 500 * time.Millisecond
 )
 
 // publisher keeps Redis equal to the database.
@@ -31,27 +32,38 @@ type publisher struct {
 	registry Registry
 	metrics  *metrics
 	log      *slog.Logger
-	// changed holds a token while a commit waits to be published.
-	changed chan struct{}
+	// wakeup holds a token while a commit waits to be published.
+	wakeup chan struct{}
 
-	mu      sync.Mutex
-	running bool
-	waiting []chan struct{} // Closed after the next attempt to publish.
+	mu        sync.Mutex
+	running   bool
+	committed []Changes       // By this process, not derived yet.
+	waiting   []chan struct{} // Closed after the next attempt to publish.
 
 	derived *derived
+}
+
+// take is handed each change that this process commits; whoever made it calls
+// awaitPublished or wake then.
+func (p *publisher) take(c Changes) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running { // Else the start reads everything.
+		p.committed = append(p.committed, c)
+	}
 }
 
 // wake makes run publish soon.
 func (p *publisher) wake() {
 	select {
-	case p.changed <- struct{}{}:
-	default: // It will see this commit too.
+	case p.wakeup <- struct{}{}:
+	default: // Whoever takes the token sees this commit too.
 	}
 }
 
-// settle publishes the caller's commit and waits for it a moment: who was told
-// that a dashboard is there finds it everywhere. Without Redis it does not wait.
-func (p *publisher) settle(ctx context.Context) {
+// awaitPublished waits a moment until the caller's commit is published: a client that
+// was told that a dashboard exists finds it everywhere. Without Redis it does not wait.
+func (p *publisher) awaitPublished(ctx context.Context) {
 	done := make(chan struct{})
 	p.mu.Lock()
 	if !p.running {
@@ -61,7 +73,7 @@ func (p *publisher) settle(ctx context.Context) {
 	p.waiting = append(p.waiting, done)
 	p.mu.Unlock()
 	p.wake()
-	t := time.NewTimer(settleTime)
+	t := time.NewTimer(publishTimeout)
 	defer t.Stop()
 	select {
 	case <-done:
@@ -76,20 +88,7 @@ func (p *publisher) setRunning(running bool) {
 	p.running = running
 }
 
-// attempt publishes and tells those who wait, also of a failure.
-func (p *publisher) attempt(ctx context.Context) error {
-	p.mu.Lock()
-	waiting := p.waiting
-	p.waiting = nil
-	p.mu.Unlock()
-	err := p.publish(ctx)
-	for _, done := range waiting {
-		close(done)
-	}
-	return err
-}
-
-// run publishes after each commit, and looks every second. It returns when ctx ends.
+// run publishes after each commit, and checks every second. It returns when ctx ends.
 func (p *publisher) run(ctx context.Context) {
 	p.setRunning(true)
 	defer p.setRunning(false)
@@ -97,13 +96,15 @@ func (p *publisher) run(ctx context.Context) {
 	defer timer.Stop()
 	var retry time.Duration
 	for {
+		check := false
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.changed:
+		case <-p.wakeup:
 		case <-timer.C:
+			check = true
 		}
-		err := p.attempt(ctx)
+		err := p.attempt(ctx, check)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -124,24 +125,55 @@ func (p *publisher) run(ctx context.Context) {
 	}
 }
 
-func (p *publisher) publish(ctx context.Context) error {
-	if err := p.derive(ctx); err != nil {
+// attempt publishes and releases those who wait, also after a failure.
+func (p *publisher) attempt(ctx context.Context, check bool) error {
+	p.mu.Lock()
+	waiting, committed := p.waiting, p.committed
+	p.waiting, p.committed = nil, nil
+	p.mu.Unlock()
+	err := p.publish(ctx, committed, check)
+	for _, done := range waiting {
+		close(done)
+	}
+	return err
+}
+
+func (p *publisher) publish(ctx context.Context, committed []Changes, check bool) error {
+	known, err := p.derive(committed)
+	if err != nil {
 		return err
 	}
-	queries, dashboards := p.derived.wanted()
-	// Queries first: the pipeline begins while the gateway still reads the document.
-	if err := p.registry.SyncQueries(ctx, queries); err != nil {
-		return err
+	if check || !known {
+		if err := p.follow(ctx); err != nil {
+			return err
+		}
 	}
-	if err := p.registry.SyncDashboards(ctx, dashboards); err != nil {
+	queries, dashboards := p.derived.desired()
+	if err := p.registry.Sync(ctx, queries, dashboards); err != nil {
 		return err
 	}
 	p.derived.done()
 	return nil
 }
 
-// derive brings p.derived up to date when the database has changed.
-func (p *publisher) derive(ctx context.Context) error {
+// derive follows the changes of this process, which were handed over; known is false
+// when the database has others between them.
+func (p *publisher) derive(committed []Changes) (known bool, err error) {
+	slices.SortFunc(committed, func(a, b Changes) int { return cmp.Compare(a.Revision, b.Revision) })
+	for _, c := range committed {
+		if c.Revision != p.derived.revision+1 {
+			return false, nil
+		}
+		if err := p.apply(c); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// follow reads what else has changed in the database: at the start, by other
+// processes, by a restore.
+func (p *publisher) follow(ctx context.Context) error {
 	revision, err := p.store.Revision(ctx)
 	if err != nil || revision == p.derived.revision {
 		return err
@@ -154,7 +186,11 @@ func (p *publisher) derive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	left, err := p.derived.apply(changes)
+	return p.apply(changes)
+}
+
+func (p *publisher) apply(c Changes) error {
+	left, err := p.derived.apply(c)
 	if err != nil {
 		return err
 	}

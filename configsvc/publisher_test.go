@@ -3,9 +3,14 @@ package configsvc
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"net/http/httptest"
+	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,11 +44,11 @@ func start(t *testing.T, path string, m *miniredis.Miniredis) *running {
 		t.Fatal(err)
 	}
 	store, metrics := openTestSQLite(t, path), prometheus.NewRegistry()
-	mirror, err := reg.NewMirror(t.Context(), "test")
+	reconciler, err := reg.NewReconciler(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := New(Config{Store: store, Registry: mirror, SliceMs: 250, Metrics: metrics, Log: quiet})
+	svc, err := New(Config{Store: store, Registry: reconciler, SliceMs: 250, Metrics: metrics, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,31 +113,105 @@ func TestChangesReachRedis(t *testing.T) {
 	r.await(t)
 }
 
-func TestDashboardsReachRedisAsTheyAreRead(t *testing.T) {
+// An edit is in Redis when it is answered, as the view of the document.
+func TestAnEditIsAnsweredOnceItIsPublished(t *testing.T) {
 	r := start(t, newDB(t), miniredis.RunT(t))
-	made := do(t, r.srv, "POST", "/dashboards", oneWidget)
-	id := made.dashboard(t).ID
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	seen := make(chan struct{}, 100)
-	reg := r.store
-	go func() {
-		_ = reg.WatchDashboards(ctx, 5*time.Millisecond, func([]string, bool) { seen <- struct{}{} })
-	}()
-	for {
-		select {
-		case <-seen:
-		case <-ctx.Done():
-			t.Fatal("the dashboard never reached Redis")
+	r.await(t)
+	made := do(t, r.srv, "POST", "/dashboards", oneWidget).dashboard(t)
+	for version := int64(1); version < 20; version++ {
+		v, ok, err := r.store.LoadView(t.Context(), made.ID)
+		want := registry.View{Version: version, Widgets: []registry.WidgetView{{
+			ID: idA, Key: "m:avg:60s", KeyID: "9qggpZPeAJYrzr5v", RefreshMs: 1000, WindowMs: 60_000, History: true,
+		}}}
+		if !ok || err != nil || !reflect.DeepEqual(v, want) {
+			t.Fatalf("Redis has %+v, %v, %v; want %+v", v, ok, err, want)
 		}
-		doc, ok, err := reg.LoadDashboard(ctx, id)
-		if err != nil || !ok {
-			continue
+		do(t, r.srv, "PATCH", "/dashboards/"+made.ID, fmt.Sprintf(`{"title":"%d"}`, version), "If-Match", "*")
+	}
+}
+
+// countingStore counts how often what has changed is read back.
+type countingStore struct {
+	Store
+	reads atomic.Int64
+}
+
+func (s *countingStore) Changes(ctx context.Context, after int64) (Changes, error) {
+	s.reads.Add(1)
+	return s.Store.Changes(ctx, after)
+}
+
+// Edits of this process are handed over and not read back; those of another process
+// on the same database are read. Both make of Redis what the database says.
+func TestEditsAreNotReadBack(t *testing.T) {
+	path, m := newDB(t), miniredis.RunT(t)
+	store := &countingStore{Store: openTestSQLite(t, path)}
+	reg, err := registry.Open(t.Context(), redisconn.At(m.Addr()), registry.WithLog(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = reg.Close() })
+	reconciler, err := reg.NewReconciler(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &publisher{store: store, registry: reconciler, derived: newDerived(testRules()), log: slog.New(slog.DiscardHandler), wakeup: make(chan struct{}, 1), running: true}
+	if p.metrics, err = newMetrics(nil); err != nil {
+		t.Fatal(err)
+	}
+	store.OnChange(p.take)
+	other := openTestSQLite(t, path)
+	random := rand.New(rand.NewPCG(3, 5))
+	versions := map[string]int64{}
+	var theirs, reads int64
+	for step := range 300 {
+		s, foreign := Store(store), random.IntN(10) == 0
+		if foreign {
+			s = other
+			theirs++
 		}
-		if string(doc) != string(made.body) {
-			t.Errorf("Redis has\n%s\nthe API gave\n%s", doc, made.body)
+		id := []string{idA, idB, idC}[random.IntN(3)]
+		d := mustDecode(t, fmt.Sprintf(`{"dashboard_id":"%s","widgets":[{"metric_name":"m%d","aggregation":"avg","window_seconds":60}]}`, id, random.IntN(3)))
+		var err error
+		switch at := versions[id]; {
+		case at > 0 && random.IntN(4) == 0:
+			err = s.Delete(t.Context(), id, at, "")
+			versions[id] = -at
+		case at > 0:
+			versions[id], err = s.Update(t.Context(), d, at, "ann")
+		default:
+			versions[id], err = s.Create(t.Context(), d, "ann")
 		}
-		return
+		if err != nil {
+			t.Fatal(err)
+		}
+		if random.IntN(3) == 0 {
+			continue // Several edits are published at once.
+		}
+		if err := p.attempt(t.Context(), step%2 == 0 || foreign); err != nil {
+			t.Fatal(err)
+		}
+		all, err := store.Store.Changes(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := newDerived(testRules())
+		if _, err := want.apply(all); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]map[string]string{"queries": want.queries, "dashboards": want.dashboards} {
+			keys, _ := m.HKeys(name) // None when there is no such hash.
+			has := map[string]string{}
+			for _, k := range keys {
+				has[k] = m.HGet(name, k)
+			}
+			if !maps.Equal(has, want) {
+				t.Fatalf("step %d: Redis has the %s\n%v, want\n%v", step, name, has, want)
+			}
+		}
+	}
+	if reads = store.reads.Load(); reads > theirs+1 || theirs == 0 { // One is that of the start.
+		t.Errorf("changes were read %d times; %d were made by another process", reads, theirs)
 	}
 }
 

@@ -1,12 +1,12 @@
 package configsvc
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
+	"pulseboard/charts"
 	"pulseboard/limits"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -22,7 +22,8 @@ type derived struct {
 	boards   map[string]*board
 	uses     map[string]*use // By metric key.
 	widgets  int
-	// What Redis must hold, and what of it changed since the last call of done.
+	// What Redis must hold, entries by metric key and views by dashboard, and what of
+	// it changed since the last call of done.
 	queries, dashboards           map[string]string
 	changedQueries, changedBoards map[string]bool
 }
@@ -107,23 +108,29 @@ func (d *derived) forget(id string) {
 	d.changedBoards[id] = true
 }
 
-// add takes a document over. It may be older than the rules: a refresh interval
-// is raised to today's slice, also in the document, since it names the history
-// that the gateway reads; a window beyond today's limit has no query, and the
+// add takes a document over, which may be older than the rules: a refresh interval
+// is raised to today's slice; a window beyond today's limit has no query, and the
 // ids of widgets with such windows are returned.
 func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
 	b := &board{widgets: len(doc.Widgets), own: doc.own(), by: by}
-	doc.Widgets = slices.Clone(doc.Widgets)
+	view := registry.View{Version: doc.Version, Widgets: make([]registry.WidgetView, 0, len(doc.Widgets))}
+	for _, v := range doc.Variables {
+		view.Variables = append(view.Variables, registry.Variable{Name: v.Name, Tag: v.Tag})
+	}
 	for i := range doc.Widgets {
 		w := &doc.Widgets[i]
-		ms := d.rules.raise(w.RefreshMs())
-		w.RefreshSeconds = float64(ms) / 1000
-		q := w.Query()
-		if w.WindowSeconds > d.rules.maxWindowSeconds || q.Validate() != nil {
+		ms, q := d.rules.raise(w.RefreshMs()), w.Query()
+		if q.Validate() != nil {
 			left = append(left, w.ID)
 			continue
 		}
-		key := q.Key()
+		shown := registry.NewWidgetView(w.ID, q, ms, charts.NeedsHistory(w.Display.Chart))
+		view.Widgets = append(view.Widgets, shown)
+		if w.WindowSeconds > d.rules.maxWindowSeconds {
+			left = append(left, w.ID)
+			continue
+		}
+		key := shown.Key
 		u := d.uses[key]
 		if u == nil {
 			u = &use{query: q, refreshMs: make(map[int64]int, 1), boards: make(map[string]int, 1)}
@@ -135,13 +142,13 @@ func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
 		b.wants = append(b.wants, want{key, ms, q.WindowSeconds})
 		d.changedQueries[key] = true
 	}
-	text, err := json.Marshal(doc)
+	text, err := registry.EncodeView(view)
 	if err != nil {
-		return left, fmt.Errorf("cannot encode dashboard %s: %w", doc.ID, err)
+		return left, fmt.Errorf("dashboard %s: %w", doc.ID, err)
 	}
 	d.boards[doc.ID] = b
 	d.widgets += b.widgets
-	d.dashboards[doc.ID] = string(text)
+	d.dashboards[doc.ID] = text
 	d.changedBoards[doc.ID] = true
 	return left, nil
 }
@@ -203,15 +210,16 @@ func (d *derived) reset() {
 	d.revision = 0
 }
 
-// wanted returns what Redis must hold. Only the goroutine that calls apply may
+// desired returns what Redis must hold. Only the goroutine that calls apply may
 // read it.
-func (d *derived) wanted() (queries, dashboards registry.Wanted) {
-	return registry.Wanted{Fields: d.queries, Changed: slices.Sorted(maps.Keys(d.changedQueries))},
-		registry.Wanted{Fields: d.dashboards, Changed: slices.Sorted(maps.Keys(d.changedBoards))}
+func (d *derived) desired() (queries, dashboards registry.Desired) {
+	return registry.Desired{Fields: d.queries, Changed: slices.Sorted(maps.Keys(d.changedQueries))},
+		registry.Desired{Fields: d.dashboards, Changed: slices.Sorted(maps.Keys(d.changedBoards))}
 }
 
-// shortestWindow returns the shortest that people have a widget of, in seconds; 0 =
-// they have none.
+// shortestWindow returns the shortest window that people have a widget of, in seconds;
+// 0 = they have none. What programs keep for themselves, such as the canary's, is not
+// what operators of a pipeline want to know of.
 func (d *derived) shortestWindow() (seconds int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -228,7 +236,7 @@ func (d *derived) shortestWindow() (seconds int) {
 	return seconds
 }
 
-// done is called when Redis holds what was wanted.
+// done is called when Redis holds what is desired.
 func (d *derived) done() {
 	clear(d.changedQueries)
 	clear(d.changedBoards)

@@ -39,6 +39,10 @@ func TestDerive(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+	view, err := registry.DecodeView(p.dashboards[idA])
+	if err != nil || len(view.Widgets) != 4 || view.Widgets[1].RefreshMs != 5000 || !slices.Equal(view.Widgets[0].GroupBy, []string{"a", "b"}) {
+		t.Errorf("the view is %+v, %v", view, err)
+	}
 	if p.widgets != 6 || len(p.dashboards) != 2 {
 		t.Errorf("%d widgets, %d dashboards", p.widgets, len(p.dashboards))
 	}
@@ -104,8 +108,8 @@ func TestDeriveByChanges(t *testing.T) {
 		if random.IntN(3) == 0 {
 			continue // Redis is away: what changed adds up.
 		}
-		queries, dashboards := followed.wanted()
-		for _, w := range []registry.Wanted{queries, dashboards} {
+		queries, dashboards := followed.desired()
+		for _, w := range []registry.Desired{queries, dashboards} {
 			for _, name := range w.Changed {
 				if text, ok := w.Fields[name]; ok {
 					written[name] = text
@@ -141,12 +145,13 @@ func TestDeriveUnderStricterRules(t *testing.T) {
 	if !slices.Equal(left, []string{idC}) {
 		t.Errorf("left out %v", left)
 	}
-	var published Dashboard
-	if err := json.Unmarshal([]byte(p.dashboards[idA]), &published); err != nil {
+	published, err := registry.DecodeView(p.dashboards[idA])
+	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := published.Widgets[0].RefreshSeconds, published.Widgets[1].RefreshSeconds; a != 1 || b != 3 {
-		t.Errorf("published refresh intervals %v and %v, want those of the pipeline, 1 and 3", a, b)
+	// All are shown; the one without a query waits.
+	if w := published.Widgets; len(w) != 3 || w[0].RefreshMs != 1000 || w[1].RefreshMs != 3000 {
+		t.Errorf("published %+v, want refresh intervals of the pipeline, 1000 and 3000", w)
 	}
 	if d.Widgets[0].RefreshSeconds != 0.25 {
 		t.Error("derive changed the stored dashboard")

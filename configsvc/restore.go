@@ -40,12 +40,12 @@ func RestoreBackup(ctx context.Context, database Database, path string) (n Resto
 	}
 	defer closeFile()
 	t := &restore{s: s, n: &n}
-	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
+	err = s.change(ctx, func(tx *sql.Tx, revision int64) (c Changes, err error) {
 		t.tx = tx
 		if err := t.begin(ctx, revision-1, r.revision, r.madeAt); err != nil {
-			return err
+			return c, err
 		}
-		return t.run(ctx, r)
+		return c, t.run(ctx, r)
 	})
 	if err != nil {
 		return RestoreCounts{}, fmt.Errorf("cannot restore %s: %w; nothing was changed", path, err)
@@ -80,22 +80,22 @@ func AcceptLoss(ctx context.Context, database Database) (n RestoreCounts, lost i
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	t := &restore{s: s, n: &n}
-	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
+	err = s.change(ctx, func(tx *sql.Tx, revision int64) (c Changes, err error) {
 		t.tx = tx
 		if err := t.begin(ctx, revision-1, 0, time.Time{}); err != nil {
-			return err
+			return c, err
 		}
 		if lost = t.gap; lost == 0 {
-			return errNothingLost
+			return c, errNothingLost
 		}
 		rest := t.rows
 		t.rows = nil
 		for _, id := range slices.Sorted(maps.Keys(rest)) {
 			if err := t.renew(ctx, id, rest[id]); err != nil {
-				return err
+				return c, err
 			}
 		}
-		return nil
+		return c, nil
 	})
 	if err != nil {
 		return RestoreCounts{}, 0, fmt.Errorf("cannot go on with what is left in %s: %w", database, err)

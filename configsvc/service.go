@@ -128,8 +128,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.publisher = &publisher{
 		store: cfg.Store, registry: cfg.Registry, derived: newDerived(r), metrics: m, log: cfg.Log,
-		changed: make(chan struct{}, 1),
+		wakeup: make(chan struct{}, 1),
 	}
+	cfg.Store.OnChange(s.publisher.take)
 	s.handler = s.routes(m)
 	return s, nil
 }

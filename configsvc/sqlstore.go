@@ -28,6 +28,7 @@ type SQLStore struct {
 	unmarked atomic.Pointer[error]
 	packer   *packer
 	bounds   Bounds
+	onChange func(Changes)
 }
 
 var _ Store = (*SQLStore)(nil)
@@ -39,6 +40,9 @@ func newSQLStore(db *sql.DB) (*SQLStore, error) {
 	}
 	return &SQLStore{db: db, packer: p, bounds: DefaultBounds()}, nil
 }
+
+// OnChange implements Store.
+func (s *SQLStore) OnChange(changed func(Changes)) { s.onChange = changed }
 
 // Close ends the connections; what was acknowledged is on disk already.
 func (s *SQLStore) Close() error { return s.db.Close() }
@@ -58,10 +62,11 @@ func (s *SQLStore) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// change counts the change and runs do, both or neither. Counting comes first:
-// it holds other changes until this one is there or not, so that revisions are
-// seen in their order.
-func (s *SQLStore) change(ctx context.Context, do func(tx *sql.Tx, revision int64) error) error {
+// change counts a change and runs do, both or neither, and hands over which
+// dashboards do says it has changed. Counting comes first: it holds other changes
+// until this one is there or not, so that revisions are committed in their order,
+// and what changed since one is never missed.
+func (s *SQLStore) change(ctx context.Context, do func(tx *sql.Tx, revision int64) (Changes, error)) error {
 	if s.writer != nil {
 		select {
 		case s.writer <- struct{}{}:
@@ -70,17 +75,24 @@ func (s *SQLStore) change(ctx context.Context, do func(tx *sql.Tx, revision int6
 			return ctx.Err()
 		}
 	}
-	var revision int64
-	err := s.inTx(ctx, func(tx *sql.Tx) error {
+	var c Changes
+	err := s.inTx(ctx, func(tx *sql.Tx) (err error) {
+		var revision int64
 		if err := tx.QueryRowContext(ctx, `UPDATE revision SET n = n + 1 RETURNING n`).Scan(&revision); err != nil {
 			return err
 		}
-		return do(tx, revision)
+		c, err = do(tx, revision)
+		c.Revision = revision
+		return err
 	})
-	if err == nil {
-		s.markCommit(revision)
+	if err != nil {
+		return err
 	}
-	return err
+	s.markCommit(c.Revision)
+	if s.onChange != nil {
+		s.onChange(c)
+	}
+	return nil
 }
 
 // markCommit notes a commit beside the database. It is there all the same when
@@ -157,22 +169,28 @@ func (s *SQLStore) insert(ctx context.Context, d Dashboard, onConflict, by strin
 	if err != nil {
 		return 0, err
 	}
-	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
+	err = s.change(ctx, func(tx *sql.Tx, revision int64) (c Changes, err error) {
 		now := time.Now()
 		full := s.room(ctx, tx, r.id, by, int64(len(r.document)))
-		err := tx.QueryRowContext(ctx, insertNew+onConflict, r.id, r.titleKey, r.search, r.tags, r.document, now.UnixMilli(), revision, by, len(r.document)).Scan(&version)
+		err = tx.QueryRowContext(ctx, insertNew+onConflict, r.id, r.titleKey, r.search, r.tags, r.document, now.UnixMilli(), revision, by, len(r.document)).Scan(&version)
 		if errors.Is(err, sql.ErrNoRows) {
-			return ErrExists
+			return c, ErrExists
 		}
 		if err := cmp.Or(err, full); err != nil {
-			return err
+			return c, err
 		}
-		return s.note(ctx, tx, r, VersionEntry{Version: version, Action: actionCreated, At: now, By: by})
+		return changed(d, version, by), s.note(ctx, tx, r, VersionEntry{Version: version, Action: actionCreated, At: now, By: by})
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cannot create dashboard %s: %w", d.ID, err)
 	}
 	return version, nil
+}
+
+// changed is the change that made d.
+func changed(d Dashboard, version int64, by string) Changes {
+	d.Version = version
+	return Changes{Dashboards: []Dashboard{d}, By: map[string]string{d.ID: by}}
 }
 
 // Create implements Store.
@@ -229,16 +247,16 @@ func (s *SQLStore) write(ctx context.Context, d Dashboard, expected int64, v Ver
 	if err != nil {
 		return 0, err
 	}
-	err = s.change(ctx, func(tx *sql.Tx, revision int64) error {
+	err = s.change(ctx, func(tx *sql.Tx, revision int64) (c Changes, err error) {
 		v.At = time.Now()
 		full := s.room(ctx, tx, r.id, v.By, int64(len(r.document)))
-		err := tx.QueryRowContext(ctx, `UPDATE dashboards SET version = version + 1, title_key = $3, search = $4, tags = $5, document = $6, updated_ms = $7,
+		err = tx.QueryRowContext(ctx, `UPDATE dashboards SET version = version + 1, title_key = $3, search = $4, tags = $5, document = $6, updated_ms = $7,
 			revision = $8, author = $9, bytes = $10, deleted_ms = NULL WHERE id = $1 AND version = $2`+only+` RETURNING version`,
 			r.id, expected, r.titleKey, r.search, r.tags, r.document, v.At.UnixMilli(), revision, v.By, len(r.document)).Scan(&v.Version)
 		if err := cmp.Or(refused(ctx, tx, r.id, only, err), full); err != nil {
-			return err
+			return c, err
 		}
-		return s.note(ctx, tx, r, v)
+		return changed(d, v.Version, v.By), s.note(ctx, tx, r, v)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cannot update dashboard %s: %w", d.ID, err)
@@ -248,31 +266,32 @@ func (s *SQLStore) write(ctx context.Context, d Dashboard, expected int64, v Ver
 
 // Delete implements Store.
 func (s *SQLStore) Delete(ctx context.Context, id string, expected int64, by string) error {
-	err := s.change(ctx, func(tx *sql.Tx, revision int64) error {
+	err := s.change(ctx, func(tx *sql.Tx, revision int64) (c Changes, err error) {
 		v := VersionEntry{Action: actionDeleted, By: by, At: time.Now()}
 		var document []byte
-		err := tx.QueryRowContext(ctx, `SELECT document FROM dashboards WHERE id = $1 AND version = $2 AND deleted_ms IS NULL`, id, expected).Scan(&document)
+		err = tx.QueryRowContext(ctx, `SELECT document FROM dashboards WHERE id = $1 AND version = $2 AND deleted_ms IS NULL`, id, expected).Scan(&document)
 		if err := refused(ctx, tx, id, ` AND deleted_ms IS NULL`, err); err != nil {
-			return err
+			return c, err
 		}
+		c.Deleted = []string{id}
 		v.Version = expected + 1
 		if _, err := tx.ExecContext(ctx, `UPDATE dashboards SET version = $2, deleted_ms = $3, revision = $4, document = '{}', bytes = 0 WHERE id = $1`,
 			id, v.Version, v.At.UnixMilli(), revision); err != nil {
-			return err
+			return c, err
 		}
 		d, err := decodeDocument(id, v.Version, document)
 		if err != nil {
-			return err
+			return c, err
 		}
 		if d.own() {
 			// Nobody looks for what a program has put away, and drafts are many.
-			return forgetVersions(ctx, tx, `id = $1`, id)
+			return c, forgetVersions(ctx, tx, `id = $1`, id)
 		}
 		r, err := newRow(d)
 		if err != nil {
-			return err
+			return c, err
 		}
-		return s.note(ctx, tx, r, v)
+		return c, s.note(ctx, tx, r, v)
 	})
 	if err != nil {
 		return fmt.Errorf("cannot delete dashboard %s: %w", id, err)

@@ -37,6 +37,9 @@ type Store interface {
 	Versions(ctx context.Context, id string, before int64, limit int) ([]VersionEntry, error)
 	// GetVersion returns a dashboard as it was; ErrNotFound, also for a deletion.
 	GetVersion(ctx context.Context, id string, version int64) (Dashboard, error)
+	// OnChange sets where each change of this process is handed over, as soon as it
+	// is committed; it is called before any change is made.
+	OnChange(changed func(Changes))
 	// Changes returns what has changed after a revision, 0 for all there is.
 	Changes(ctx context.Context, after int64) (Changes, error)
 	// Revision counts changes: while it is the same, nothing has changed.
@@ -47,8 +50,8 @@ type Store interface {
 	Expire(ctx context.Context, now time.Time) error
 }
 
-// Changes is what has changed up to Revision. Some of it may be newer, and
-// will be told again.
+// Changes is what has changed up to Revision. Some of it may be newer, and is in
+// the changes after that again.
 type Changes struct {
 	Revision   int64
 	Dashboards []Dashboard

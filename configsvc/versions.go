@@ -120,7 +120,7 @@ func (a api) RestoreVersion(c *gin.Context, id ID, version Version, params Resto
 			return err
 		}
 		a.note(c, actionRestored, d.ID, newest[0].Version, d.Version)
-		a.publisher.settle(ctx)
+		a.publisher.awaitPublished(ctx)
 		reply(c, http.StatusOK, d, f.warnings)
 		return nil
 	})

@@ -1,36 +1,39 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"pulseboard/internal/clock"
+	"pulseboard/registry"
 	"pulseboard/wire"
 )
 
 // layout is the widgets of a dashboard at one version. It is never changed.
 type layout struct {
 	version   int64
-	variables []variable
+	variables []registry.Variable
 	widgets   []widget // The index in the stream is that in the slice.
 	stream    []wire.StreamWidget
 }
 
-func newLayout(version int64, variables []variable, widgets []widget) *layout {
-	l := &layout{version: version, variables: variables, widgets: widgets, stream: make([]wire.StreamWidget, len(widgets))}
+func newLayout(v registry.View, widgets []widget) *layout {
+	l := &layout{version: v.Version, variables: v.Variables, widgets: widgets, stream: make([]wire.StreamWidget, len(widgets))}
 	for i := range widgets {
 		w := &widgets[i]
-		l.stream[i] = wire.StreamWidget{Index: i, WidgetID: w.id, MetricKey: w.key, KeyID: w.keyID, RefreshMs: w.refreshMs}
+		l.stream[i] = wire.StreamWidget{
+			Index: i, WidgetID: w.ID, MetricKey: w.Key, KeyID: w.KeyID, RefreshMs: w.RefreshMs, WindowMs: w.WindowMs, DelayMs: w.DelayMs, GroupBy: w.GroupBy,
+		}
 	}
 	return l
 }
 
 type widget struct {
-	spec
+	registry.WidgetView
 	feed *feed
 }
 
@@ -39,10 +42,10 @@ type board struct {
 	id     string
 	began  time.Time
 	cancel context.CancelFunc
-	reload chan struct{} // The document may have changed.
+	reload chan struct{} // The view may have changed.
 	due    chan struct{} // Some widgets have a new point: soon.
 	now    chan struct{} // Something else is to be told: at once.
-	text   []byte        // The document that layout was made of. Only follow looks at it.
+	view   registry.View // What layout was made of. Only follow looks at it.
 	teller teller        // Speaks for all who are in step. Only pulse looks at it.
 	latest atomic.Pointer[tick]
 
@@ -126,7 +129,7 @@ func (b *board) audience() []*client {
 	return cs
 }
 
-// follow keeps the layout that of the document until ctx ends.
+// follow keeps the layout that of the published view until ctx ends.
 func (b *board) follow(ctx context.Context, h *hub) {
 	signal(b.reload)
 	defer h.place(b, nil)
@@ -149,39 +152,31 @@ func (b *board) follow(ctx context.Context, h *hub) {
 func (b *board) load(ctx context.Context, h *hub) error {
 	read, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	text, ok, err := h.dashboards.LoadDashboard(read, b.id)
+	v, ok, err := h.dashboards.LoadView(read, b.id)
 	if err != nil {
 		return err // Whatever was served stays in force.
 	}
 	if !ok {
-		// A page that is opened right after its dashboard was made may be here before the document.
+		// A page that is opened right after its dashboard was made may be here before its
+		// view; and no client comes back after the close code that says it does not exist.
 		if l, gone := b.current(); l == nil && !gone && time.Since(b.began) < unknownWait {
 			return errUnknownYet
 		}
 		h.place(b, nil)
-		b.set(nil, nil)
+		b.set(registry.View{}, nil)
 		return nil
 	}
-	if bytes.Equal(text, b.text) {
+	if l, _ := b.current(); l != nil && reflect.DeepEqual(v, b.view) {
 		return nil
 	}
-	doc, bad, err := parseDocument(text)
-	if err != nil {
-		// Reading it again would not help: the next version may.
-		h.log.Warn("a dashboard is left as it was", "dashboard", b.id, "error", err)
-		return nil
-	}
-	for _, fault := range bad {
-		h.log.Warn("a widget is left out", "dashboard", b.id, "fault", fault)
-	}
-	b.set(text, newLayout(doc.version, doc.variables, h.place(b, doc.specs)))
+	b.set(v, newLayout(v, h.place(b, v.Widgets)))
 	return nil
 }
 
-// set takes the document's text and what was made of it, nil when there is no
-// such dashboard. Only follow calls it.
-func (b *board) set(text []byte, l *layout) {
-	b.text = text
+// set takes a view and the layout that was made of it, nil when there is no such
+// dashboard. Only follow calls it.
+func (b *board) set(v registry.View, l *layout) {
+	b.view = v
 	b.mu.Lock()
 	b.layout, b.gone = l, l == nil
 	b.mu.Unlock()

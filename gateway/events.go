@@ -115,7 +115,7 @@ func (s *streams) openEvents(c *gin.Context) {
 func (s *streams) exists(c *gin.Context) bool {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), redisTimeout)
 	defer cancel()
-	_, ok, err := s.hub.dashboards.LoadDashboard(ctx, c.Param("id"))
+	_, ok, err := s.hub.dashboards.LoadView(ctx, c.Param("id"))
 	switch {
 	case err != nil:
 		s.hub.unavailable(c, "the dashboard cannot be read at the moment", err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pulseboard/internal/clock"
+	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -60,10 +61,9 @@ type pending struct {
 	reads  int // Reads begun before it came: a later read has seen all that it says.
 }
 
-func newFeed(s spec, sliceMs int64, h *horizon) *feed {
+func newFeed(s *registry.WidgetView, sliceMs int64, h *horizon) *feed {
 	f := &feed{
-		horizon: h, key: s.key, refreshMs: s.refreshMs,
-		windowMs: int64(s.query.WindowSeconds) * 1000, delayMs: int64(s.query.DelaySeconds) * 1000,
+		horizon: h, key: s.Key, refreshMs: s.RefreshMs, windowMs: s.WindowMs, delayMs: s.DelayMs,
 		obeyed: h.takenBack().ID, made: time.Now(), reload: make(chan struct{}, 1), boards: make(map[*board]struct{}), state: wire.StateWaiting,
 	}
 	f.stale = staleAfter(f.refreshMs, sliceMs, f.delayMs)

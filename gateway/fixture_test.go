@@ -109,23 +109,21 @@ func (w *world) awaitConnections(n float64) {
 // show publishes the dashboard with widgets of these metric keys and charts, as "key|chart".
 func (w *world) show(version int, widgets ...string) {
 	w.t.Helper()
-	list := make([]map[string]any, 0, len(widgets))
+	v := registry.View{Version: int64(version)}
 	for _, text := range widgets {
 		key, chart, _ := strings.Cut(text, "|")
 		q, err := metric.ParseKey(key)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		list = append(list, map[string]any{
-			"widget_id": "w:" + key, "metric_name": q.Metric, "aggregation": q.Aggregation, "window_seconds": q.WindowSeconds,
-			"group_by": q.GroupBy, "refresh_interval_seconds": 1, "display_config": map[string]any{"chart": chart},
-		})
+		v.Widgets = append(v.Widgets, registry.NewWidgetView("w:"+key, q, 1000, chart != "gauge"))
 	}
-	doc, err := json.Marshal(map[string]any{"dashboard_id": dashboard, "version": version, "widgets": list})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := w.dashboard.PublishDashboards(w.t.Context(), map[string][]byte{dashboard: doc}); err != nil {
+	w.showView(v)
+}
+
+func (w *world) showView(v registry.View) {
+	w.t.Helper()
+	if err := w.dashboard.PublishViews(w.t.Context(), map[string]registry.View{dashboard: v}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -183,6 +181,10 @@ type message struct {
 		MetricKey string `json:"metric_key"`
 		KeyID     string `json:"key_id"`
 		RefreshMs int    `json:"refresh_ms"`
+		WindowMs  int    `json:"window_ms"`
+		DelayMs   int    `json:"delay_ms"`
+
+		GroupBy []string `json:"group_by"`
 	} `json:"widgets"`
 	More          bool   `json:"more"`
 	From          int    `json:"from"`

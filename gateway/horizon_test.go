@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"pulseboard/metric"
+	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -17,7 +17,7 @@ func counter() prometheus.Counter {
 }
 
 func testFeed(refreshMs int64) *feed {
-	return newFeed(spec{key: "m:count:1s", refreshMs: refreshMs, query: metric.Query{Metric: "m", Aggregation: metric.Count, WindowSeconds: 1}}, 1000, &horizon{hidden: counter()})
+	return newFeed(&registry.WidgetView{Key: "m:count:1s", RefreshMs: refreshMs, WindowMs: 1000}, 1000, &horizon{hidden: counter()})
 }
 
 func resultAt(end time.Time, refreshMs int64) *wire.Result {
@@ -106,7 +106,7 @@ func TestWhatWasTakenBackGoes(t *testing.T) {
 	f := testFeed(1000)
 	f.beginRead()
 	f.endRead(ends(-5, 4), now)
-	sp := spec{id: "w", key: f.key, keyID: "id", refreshMs: 1000, query: metric.Query{WindowSeconds: 1}}
+	sp := registry.WidgetView{ID: "w", Key: f.key, KeyID: "id", RefreshMs: 1000, WindowMs: 1000}
 	l := &layout{widgets: []widget{{sp, f}}}
 	var told, slow, back teller
 	told.adopt(l, nil, nil)

@@ -14,6 +14,7 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/clock"
 	"pulseboard/internal/redisconn"
+	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -28,7 +29,7 @@ const (
 	firstPoll         = 250 * time.Millisecond // The same, of histories that are awaited,
 	firstPatience     = 20 * time.Second       // for so long.
 	concurrentReads   = 8
-	unknownWait       = 1500 * time.Millisecond // For the document of a dashboard: it comes within a second of its making.
+	unknownWait       = 1500 * time.Millisecond // For the view of a dashboard: it comes within a second of its making.
 	welcomeTimeout    = 10 * time.Second        // How long a dashboard may be unreadable until its clients are sent away.
 	drainTimeout      = 5 * time.Second
 	shortestReconnect = 500 * time.Millisecond
@@ -139,18 +140,18 @@ func (h *hub) notify(f *feed, atOnce bool) {
 	}
 }
 
-// place gives b the feeds of specs instead of those that it has, starting and
+// place gives b the feeds of these widgets instead of those that it has, starting and
 // ending feeds as needed.
-func (h *hub) place(b *board, specs []spec) []widget {
+func (h *hub) place(b *board, views []registry.WidgetView) []widget {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	widgets := make([]widget, 0, len(specs))
-	kept := make(map[*feed]struct{}, len(specs))
-	for _, s := range specs {
-		f := h.feed(s)
+	widgets := make([]widget, 0, len(views))
+	kept := make(map[*feed]struct{}, len(views))
+	for _, v := range views {
+		f := h.feed(&v)
 		f.boards[b] = struct{}{}
 		kept[f] = struct{}{}
-		widgets = append(widgets, widget{s, f})
+		widgets = append(widgets, widget{v, f})
 	}
 	if l, _ := b.current(); l != nil {
 		for _, w := range l.widgets {
@@ -163,15 +164,15 @@ func (h *hub) place(b *board, specs []spec) []widget {
 	return widgets
 }
 
-func (h *hub) feed(s spec) *feed {
-	stream := results.Stream{Key: s.key, RefreshMs: s.refreshMs}
+func (h *hub) feed(s *registry.WidgetView) *feed {
+	stream := results.Stream{Key: s.Key, RefreshMs: s.RefreshMs}
 	f := h.feeds[stream]
 	if f == nil {
 		f = newFeed(s, h.sliceMs, h.horizon)
-		f.away, f.limited = h.away, h.limited[s.key]
+		f.away, f.limited = h.away, h.limited[s.Key]
 		f.refreshState(h.now())
 		h.feeds[stream] = f
-		h.byKey[s.key] = append(slices.Clip(h.byKey[s.key]), f)
+		h.byKey[s.Key] = append(slices.Clip(h.byKey[s.Key]), f)
 		var ctx context.Context
 		ctx, f.cancel = context.WithCancel(h.ctx)
 		h.wg.Go(func() { f.run(ctx, h) })
@@ -269,7 +270,7 @@ func (h *hub) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		// Nil by contract: it ends with ctx.
-		_ = h.dashboards.WatchDashboards(ctx, dashboardPoll, h.changed)
+		_ = h.dashboards.WatchViews(ctx, dashboardPoll, h.changed)
 	})
 	wg.Go(func() { h.sweep(ctx) })
 	wg.Go(func() { h.probe(ctx) })

@@ -22,7 +22,7 @@ func (c choice) lenses(l *layout) []*lens {
 	for i, w := range l.widgets {
 		var conditions []condition
 		for _, v := range l.variables {
-			if values := c[v.Name]; len(values) > 0 && slices.Contains(w.query.GroupBy, v.Tag) {
+			if values := c[v.Name]; len(values) > 0 && slices.Contains(w.GroupBy, v.Tag) {
 				conditions = append(conditions, condition{v.Tag, values})
 			}
 		}

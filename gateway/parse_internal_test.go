@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/metric"
 	"pulseboard/wire"
 )
 
@@ -71,42 +70,5 @@ func hasOtherCase(text []byte) bool {
 	}
 	return slices.ContainsFunc(names, func(name string) bool {
 		return slices.ContainsFunc([]string{"type", "resume", "key", "window_end"}, func(ours string) bool { return name != ours && strings.EqualFold(name, ours) })
-	})
-}
-
-// Each widget of a document is shown or named as one that cannot be, and what is
-// shown has a metric key that says the same query.
-func FuzzDocument(f *testing.F) {
-	for _, text := range []string{
-		`{"version":7,"variables":[{"name":"host","tag":"host"}],"widgets":[{"widget_id":"w","metric_name":"m","aggregation":"p95","window_seconds":60,"refresh_interval_seconds":0.25,"delay_seconds":3,"filter":{"region":"eu","host":["a","b"],"env":{"not":"test"}},"group_by":["host"],"display_config":{"chart":"table"}}]}`,
-		`{"widgets":[{},7,null,{"widget_id":"w"},{"widget_id":"w","metric_name":"m","aggregation":"sum","window_seconds":0}]}`,
-		`{"widgets":[{"widget_id":"w","metric_name":"m","aggregation":"sum","window_seconds":1,"refresh_interval_seconds":1e300}]}`,
-		`{"variables":7}`, `[]`, `null`, ``,
-	} {
-		f.Add([]byte(text))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		doc, bad, err := parseDocument(text)
-		if err != nil {
-			return
-		}
-		var whole struct {
-			Widgets []json.RawMessage `json:"widgets"`
-		}
-		if err := json.Unmarshal(text, &whole); err != nil {
-			t.Fatal(err)
-		}
-		if len(doc.specs)+len(bad) != len(whole.Widgets) {
-			t.Errorf("%d widgets are shown and %d named, of %d", len(doc.specs), len(bad), len(whole.Widgets))
-		}
-		for _, s := range doc.specs {
-			q, err := metric.ParseKey(s.key)
-			if err != nil || q.Key() != s.key {
-				t.Errorf("%q is read as %q: %v", s.key, q.Key(), err)
-			}
-			if s.refreshMs <= 0 || s.id == "" {
-				t.Errorf("%+v", s)
-			}
-		}
 	})
 }

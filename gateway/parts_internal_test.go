@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/metric"
+	"pulseboard/registry"
 	"pulseboard/wire"
 )
 
@@ -43,8 +43,8 @@ func TestLastWidgetsHaveTheirTurn(t *testing.T) {
 		}, false)
 	}
 	for i := range 3 {
-		sp := spec{id: fmt.Sprint("w", i), key: fmt.Sprint("k", i), refreshMs: 1000, query: metric.Query{WindowSeconds: 1}}
-		l.widgets = append(l.widgets, widget{sp, newFeed(sp, 1000, &horizon{hidden: counter()})})
+		sp := registry.WidgetView{ID: fmt.Sprint("w", i), Key: fmt.Sprint("k", i), RefreshMs: 1000, WindowMs: 1000}
+		l.widgets = append(l.widgets, widget{sp, newFeed(&sp, 1000, &horizon{hidden: counter()})})
 		l.widgets[i].feed.loaded = true
 		publish(i, 1000)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"pulseboard/gateway"
 	"pulseboard/metric"
+	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -97,20 +98,11 @@ type stage struct {
 func newStage(t *testing.T, s shape) *stage {
 	t.Helper()
 	st := &stage{world: open(t, nil), shape: s, random: rand.New(rand.NewPCG(1, 2))} //nolint:gosec // A test's.
-	widgets := make([]map[string]any, 0, len(s.widgets))
+	v := registry.View{Version: 1}
 	for i, q := range s.widgets {
-		widgets = append(widgets, map[string]any{
-			"widget_id": fmt.Sprintf("00000000-0000-4000-8000-%012d", i), "metric_name": q.Metric, "aggregation": q.Aggregation,
-			"window_seconds": q.WindowSeconds, "group_by": q.GroupBy, "filter": q.Filter,
-		})
+		v.Widgets = append(v.Widgets, registry.NewWidgetView(fmt.Sprintf("00000000-0000-4000-8000-%012d", i), q, 1000, true))
 	}
-	document, err := json.Marshal(map[string]any{"dashboard_id": dashboard, "version": 1, "widgets": widgets})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := st.dashboard.PublishDashboards(t.Context(), map[string][]byte{dashboard: document}); err != nil {
-		t.Fatal(err)
-	}
+	st.showView(v)
 	st.truth = make([]map[int64]seenPoint, len(s.widgets))
 	st.end = now() - int64(s.points)*1000
 	for i := range s.points {

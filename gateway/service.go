@@ -14,18 +14,19 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/health"
 	"pulseboard/limits"
+	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
 
-// Dashboards are the documents that the config service publishes; it is what
+// Dashboards are the views that the config service publishes; it is what
 // registry.Store offers.
 type Dashboards interface {
-	// LoadDashboard returns the document; ok is false when there is none.
-	LoadDashboard(ctx context.Context, id string) (document []byte, ok bool, err error)
-	// WatchDashboards calls changed with the ids that may have changed, or with
+	// LoadView returns the view of a dashboard; ok is false when there is none.
+	LoadView(ctx context.Context, id string) (v registry.View, ok bool, err error)
+	// WatchViews calls changed with the ids that may have changed, or with
 	// all, until ctx ends.
-	WatchDashboards(ctx context.Context, every time.Duration, changed func(ids []string, all bool)) error
+	WatchViews(ctx context.Context, every time.Duration, changed func(ids []string, all bool)) error
 	// LoadLimits returns which queries the pipeline does not compute.
 	LoadLimits(ctx context.Context) ([]limits.Report, error)
 }
@@ -34,7 +35,7 @@ type Dashboards interface {
 type Config struct {
 	// Results is where results are read. The caller closes it after Run has returned.
 	Results *results.Store
-	// Dashboards is where documents are read.
+	// Dashboards is where views are read.
 	Dashboards Dashboards
 	// Page answers everything that is no API; nil = 404.
 	Page http.Handler

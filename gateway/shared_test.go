@@ -15,6 +15,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	"pulseboard/gateway"
+	"pulseboard/metric"
+	"pulseboard/registry"
 	"pulseboard/results"
 )
 
@@ -339,16 +341,16 @@ func (w *world) counter(name string) float64 {
 }
 
 func TestVariablesChooseSeries(t *testing.T) {
-	document, err := json.Marshal(map[string]any{
-		"dashboard_id": dashboard, "version": 1, "variables": []any{map[string]any{"name": "machine", "tag": "host"}},
-		"widgets": []any{
-			map[string]any{"widget_id": "grouped", "metric_name": "m", "aggregation": "avg", "window_seconds": 5, "group_by": []string{"host"}},
-			map[string]any{"widget_id": "whole", "metric_name": "m", "aggregation": "sum", "window_seconds": 5},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
+	query := func(key string) metric.Query {
+		q, err := metric.ParseKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q
 	}
+	v := registry.View{Version: 1, Variables: []registry.Variable{{Name: "machine", Tag: "host"}}, Widgets: []registry.WidgetView{
+		registry.NewWidgetView("grouped", query(groupKey), 1000, true), registry.NewWidgetView("whole", query(oneKey), 1000, true),
+	}}
 	for _, c := range []struct {
 		name, vars            string
 		series, before, after string
@@ -361,9 +363,7 @@ func TestVariablesChooseSeries(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := open(t, nil)
-			if err := w.dashboard.PublishDashboards(t.Context(), map[string][]byte{dashboard: document}); err != nil {
-				t.Fatal(err)
-			}
+			w.showView(v)
 			t0 := now() - 10_000
 			w.publish(w.result(groupKey, t0, 1, 2, 3), w.result(oneKey, t0, 6))
 			b := w.watch(`{"type":"hello","vars":` + c.vars + `}`)

@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/internal/httpapi"
+	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -26,7 +27,7 @@ type snapshotBody struct {
 func (h *hub) getSnapshot(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), redisTimeout)
 	defer cancel()
-	text, ok, err := h.dashboards.LoadDashboard(ctx, c.Param("id"))
+	v, ok, err := h.dashboards.LoadView(ctx, c.Param("id"))
 	if err != nil {
 		h.unavailable(c, "the dashboard cannot be read at the moment", err)
 		return
@@ -35,13 +36,9 @@ func (h *hub) getSnapshot(c *gin.Context) {
 		httpapi.Fail(c, http.StatusNotFound, "there is no such dashboard")
 		return
 	}
-	doc, _, err := parseDocument(text)
-	if err != nil {
-		h.unavailable(c, "the dashboard cannot be read", err)
-		return
-	}
-	for _, s := range doc.specs {
-		if s.id != c.Param("wid") {
+	for i := range v.Widgets {
+		s := &v.Widgets[i]
+		if s.ID != c.Param("wid") {
 			continue
 		}
 		r, st, err := h.current(ctx, s)
@@ -53,7 +50,7 @@ func (h *hub) getSnapshot(c *gin.Context) {
 		c.Header("Cache-Control", "no-store")
 		b := newSnapshotBody(r, st)
 		if st == wire.StateLimited {
-			b.Detail = h.whyLimited(s.key)
+			b.Detail = h.whyLimited(s.Key)
 		}
 		c.JSON(http.StatusOK, b)
 		return
@@ -69,22 +66,22 @@ func (h *hub) unavailable(c *gin.Context, detail string, err error) {
 
 // current returns the newest result of a widget, nil when there is none, and
 // its state: from memory where somebody watches it, else from Redis.
-func (h *hub) current(ctx context.Context, s spec) (*wire.Result, wire.State, error) {
+func (h *hub) current(ctx context.Context, s *registry.WidgetView) (*wire.Result, wire.State, error) {
 	h.mu.Lock()
-	f := h.feeds[results.Stream{Key: s.key, RefreshMs: s.refreshMs}]
+	f := h.feeds[results.Stream{Key: s.Key, RefreshMs: s.RefreshMs}]
 	h.mu.Unlock()
 	if f != nil {
 		if r, st, loaded := f.newest(h.now()); loaded {
 			return r, st, nil
 		}
 	}
-	r, err := h.results.Latest(ctx, s.key, s.refreshMs)
+	r, err := h.results.Latest(ctx, s.Key, s.RefreshMs)
 	if err != nil {
 		return nil, "", err
 	}
 	// A feed of the moment judges by the same rules.
 	f = newFeed(s, h.sliceMs, h.horizon)
-	f.limited = h.whyLimited(s.key)
+	f.limited = h.whyLimited(s.Key)
 	now := h.now()
 	f.beginRead()
 	if r != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"pulseboard/gateway"
+	"pulseboard/registry"
 )
 
 // now is the newest window end that could be there: results of the past are stale.
@@ -26,7 +27,7 @@ func TestSnapshotsThenUpdates(t *testing.T) {
 	b := w.dial(dashboard)
 	b.say(hello)
 	m := b.next("welcome")
-	if m.Dashboard.Version != 3 || len(m.Widgets) != 2 || m.Widgets[0].MetricKey != oneKey || m.Widgets[1].WidgetID != "w:"+groupKey || m.Widgets[1].RefreshMs != 1000 || m.Heartbeat != 5000 {
+	if m.Dashboard.Version != 3 || len(m.Widgets) != 2 || m.Widgets[0].MetricKey != oneKey || m.Widgets[1].WidgetID != "w:"+groupKey || m.Widgets[1].RefreshMs != 1000 || m.Widgets[0].WindowMs != 5000 || m.Widgets[0].GroupBy != nil || fmt.Sprint(m.Widgets[1].GroupBy) != "[host]" || m.Heartbeat != 5000 {
 		t.Errorf("welcome %+v", m)
 	}
 	got := map[int]message{}
@@ -209,7 +210,7 @@ func TestEditsReachOpenStreams(t *testing.T) {
 	w.show(3, groupKey)
 	b.next("dashboard")
 	w.until("the channel of the removed widget to be left", func() bool { return channels(w) == groupKey })
-	if err := w.dashboard.PublishDashboards(t.Context(), nil); err != nil {
+	if err := w.dashboard.PublishViews(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if m, code := b.closed(); m.Type != "close" || m.Code != 4404 || code != 4404 {
@@ -342,7 +343,7 @@ func TestConnectionsThatAreClosed(t *testing.T) {
 // A dashboard that was just made may not be in Redis yet when its page is opened.
 func TestDashboardThatComesALittleLater(t *testing.T) {
 	w := open(t, nil)
-	if err := w.dashboard.PublishDashboards(t.Context(), map[string][]byte{"other": []byte(`{"version":1}`)}); err != nil {
+	if err := w.dashboard.PublishViews(t.Context(), map[string]registry.View{"other": {Version: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	b := w.dial(dashboard)

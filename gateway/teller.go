@@ -67,16 +67,16 @@ type listing struct {
 func (t *teller) adopt(l *layout, resume map[string]wire.ResumePoint, choice choice) {
 	known := make(map[string]int, len(t.cursors))
 	for i := range t.cursors {
-		known[t.layout.widgets[i].id] = i
+		known[t.layout.widgets[i].ID] = i
 	}
 	cursors := make([]cursor, len(l.widgets))
 	lenses := choice.lenses(l)
 	for i, w := range l.widgets {
-		if j, ok := known[w.id]; ok && t.layout.widgets[j].feed == w.feed && lensOf(lenses, i).equal(lensOf(t.lenses, j)) {
+		if j, ok := known[w.ID]; ok && t.layout.widgets[j].feed == w.feed && lensOf(lenses, i).equal(lensOf(t.lenses, j)) {
 			cursors[i] = t.cursors[j]
 			continue
 		}
-		cursors[i] = cursor{need: needAll, resume: resume[w.id]}
+		cursors[i] = cursor{need: needAll, resume: resume[w.ID]}
 	}
 	t.layout, t.cursors, t.lenses = l, cursors, lenses
 	t.listing, t.rest = nil, 0 // What was begun is told anew: indexes are others.
@@ -127,7 +127,7 @@ func (t *teller) sendOwed(s *scratch, i int) bool {
 	}
 	cur.goBack(v.generation)
 	from := cur.resume.WindowEnd
-	known := (cur.resume.Key == w.keyID || cur.resume.Key == w.key) && v.has(from) && !w.feed.horizon.takenBack().Has(from)
+	known := (cur.resume.Key == w.KeyID || cur.resume.Key == w.Key) && v.has(from) && !w.feed.horizon.takenBack().Has(from)
 	if cur.need == needNewer || cur.need == needRest {
 		from, known = cur.end, v.has(cur.end) || cur.end == 0 && len(v.points) == 0
 	}
@@ -248,7 +248,7 @@ func (t *teller) updateFrom(s *scratch, now time.Time, first int) bool {
 		}
 		if missed := points[:len(points)-1]; len(missed) > 0 || cur.partway {
 			skipped, filled := skips(missed)
-			if filled || w.history || cur.partway {
+			if filled || w.History || cur.partway {
 				// Where their series have to be told first, they come after that.
 				if n, sent := t.sendPoints(s, i, v, missed, false); sent {
 					cur.partway = n < len(missed)
@@ -285,7 +285,7 @@ func (t *teller) updateFrom(s *scratch, now time.Time, first int) bool {
 		cur := &t.cursors[e.Index]
 		cur.end, cur.values = e.Point.End, e.Point.Values
 		w := &t.layout.widgets[e.Index]
-		s.age(e, w.refreshMs, w.feed.delayMs)
+		s.age(e, w.RefreshMs, w.feed.delayMs)
 	}
 	return true
 }

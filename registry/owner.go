@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/redis/go-redis/v9"
 )
 
-// OwnerError says that the registry belongs to another installation, whose
+// OwnerError is the error of a registry that belongs to another installation, whose
 // dashboards and queries would be mixed with those of this one.
 type OwnerError struct {
 	Redis  string // Where it is.
-	Key    string // What says whose it is.
+	Key    string // Holds the owner.
 	Owner  string
 	Prefix string // Of this installation.
 }
@@ -29,32 +27,19 @@ func (e *OwnerError) Error() string {
 // ownerKey is the key that says whose registry it is.
 func (s *Store) ownerKey() string { return s.client.Key("installation") }
 
-// owned reports whether the registry belongs to nobody yet, and fails with an
-// *OwnerError when it belongs to another. Without an owner nothing is asked.
-func (s *Store) owned(ctx context.Context, c redis.Cmdable, owner string) (free bool, err error) {
-	if owner == "" {
-		return false, nil
-	}
-	has, err := c.Get(ctx, s.ownerKey()).Result()
-	switch {
-	case errors.Is(err, redis.Nil):
-		return true, nil
-	case err != nil:
-		return false, err
-	case has != owner:
-		at := s.client.Endpoint()
-		return false, &OwnerError{Redis: at.String(), Key: s.ownerKey(), Owner: has, Prefix: at.Prefix}
-	}
-	return false, nil
+// ownerError says whose the registry is.
+func (s *Store) ownerError(owner string) *OwnerError {
+	at := s.client.Endpoint()
+	return &OwnerError{Redis: at.String(), Key: s.ownerKey(), Owner: owner, Prefix: at.Prefix}
 }
 
-// claim makes the registry that of an installation, if it is nobody's.
+// claim makes the registry that of an installation, if it has no owner.
 func (s *Store) claim(ctx context.Context, installation string) error {
-	free, err := s.owned(ctx, s.client, installation)
+	free, _, err := s.stand(ctx, s.client, installation, nil)
 	if err == nil && free {
 		// Of several that find it free one gets it, and all see that.
 		if err = s.client.SetNX(ctx, s.ownerKey(), installation, 0).Err(); err == nil {
-			_, err = s.owned(ctx, s.client, installation)
+			_, _, err = s.stand(ctx, s.client, installation, nil)
 		}
 	}
 	if _, others := errors.AsType[*OwnerError](err); err != nil && !others {

@@ -9,13 +9,13 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-func newMirror(t *testing.T, s *Store, installation string) *Mirror {
+func newReconciler(t *testing.T, s *Store, installation string) *Reconciler {
 	t.Helper()
-	m, err := s.NewMirror(t.Context(), installation)
+	r, err := s.NewReconciler(t.Context(), installation)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return r
 }
 
 // Two installations never write into one registry: not at the start, and not when
@@ -23,15 +23,15 @@ func newMirror(t *testing.T, s *Store, installation string) *Mirror {
 func TestARegistryHasOneOwner(t *testing.T) {
 	m := miniredis.RunT(t)
 	s := open(t, m)
-	ours := newMirror(t, s, "ours")
-	newMirror(t, s, "ours") // Another config service of the same database.
-	_, err := s.NewMirror(t.Context(), "theirs")
+	ours := newReconciler(t, s, "ours")
+	newReconciler(t, s, "ours") // Another config service of the same database.
+	_, err := s.NewReconciler(t.Context(), "theirs")
 	if _, ok := errors.AsType[*OwnerError](err); !ok || !strings.Contains(err.Error(), "--redis-prefix") || !strings.Contains(err.Error(), "redis-cli DEL 'installation'") {
 		t.Fatalf("the error is %v", err)
 	}
 	want := map[string]string{"d": "1"}
-	sync := func(mirror *Mirror, id string) error {
-		return mirror.SyncDashboards(t.Context(), Wanted{Fields: want, Changed: []string{id}})
+	sync := func(r *Reconciler, id string) error {
+		return r.Sync(t.Context(), Desired{}, Desired{Fields: want, Changed: []string{id}})
 	}
 	if err := sync(ours, "d"); err != nil {
 		t.Fatal(err)
@@ -39,9 +39,9 @@ func TestARegistryHasOneOwner(t *testing.T) {
 	// Redis is emptied, and another installation that runs takes it before us.
 	for range 2 {
 		m.FlushAll()
-		theirs := newMirror(t, s, "theirs")
+		theirs := newReconciler(t, s, "theirs")
 		want["d"] = "2"
-		if err := theirs.SyncDashboards(t.Context(), Wanted{Fields: map[string]string{"e": "theirs"}}); err != nil {
+		if err := theirs.Sync(t.Context(), Desired{}, Desired{Fields: map[string]string{"e": "theirs"}}); err != nil {
 			t.Fatal(err)
 		}
 		if _, ok := errors.AsType[*OwnerError](sync(ours, "d")); !ok {
@@ -58,7 +58,7 @@ func TestARegistryHasOneOwner(t *testing.T) {
 		if has := hash(m, "dashboards"); !maps.Equal(has, want) {
 			t.Errorf("Redis has %v, want %v", has, want)
 		}
-		if _, ok := errors.AsType[*OwnerError](theirs.SyncDashboards(t.Context(), Wanted{})); !ok {
+		if _, ok := errors.AsType[*OwnerError](theirs.Sync(t.Context(), Desired{}, Desired{})); !ok {
 			t.Error("the others write again")
 		}
 	}

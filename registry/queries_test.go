@@ -112,8 +112,8 @@ func TestPublishOfTheSameDoesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, second := receive(t, sub.Channel()), receive(t, sub.Channel())
-	if first.Payload != "1" || second.Payload != "2" {
-		t.Errorf("messages %q, %q: want 1 for the first publication and 2 for the changed one", first.Payload, second.Payload)
+	if first.Payload != `{"version":1,"changed":["a:avg:60s"]}` || second.Payload != `{"version":2,"changed":["a:avg:60s"]}` {
+		t.Errorf("notices %q, %q", first.Payload, second.Payload)
 	}
 }
 

@@ -25,6 +25,10 @@ type StreamWidget struct {
 	MetricKey string `json:"metric_key"` // Long ones come in pieces.
 	KeyID     string `json:"key_id"`     // Stands for the metric key where it would be too long.
 	RefreshMs int64  `json:"refresh_ms"`
+	WindowMs  int64  `json:"window_ms"`
+	DelayMs   int64  `json:"delay_ms,omitempty"` // Absent = 0.
+	// Tags that the series are grouped by; absent = none.
+	GroupBy []string `json:"group_by,omitempty"`
 }
 
 // DashboardVersion names a dashboard and its version.

@@ -118,6 +118,20 @@ func appendWidget(b []byte, w *StreamWidget, key string) []byte {
 	b = appendText(b, `,"metric_key":`, key)
 	b = appendText(b, `,"key_id":`, w.KeyID)
 	b = appendInt(b, `,"refresh_ms":`, w.RefreshMs)
+	b = appendInt(b, `,"window_ms":`, w.WindowMs)
+	if w.DelayMs > 0 {
+		b = appendInt(b, `,"delay_ms":`, w.DelayMs)
+	}
+	if len(w.GroupBy) > 0 {
+		b = append(b, `,"group_by":[`...)
+		for i, tag := range w.GroupBy {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendText(b, "", tag)
+		}
+		b = append(b, ']')
+	}
 	return append(b, '}')
 }
 

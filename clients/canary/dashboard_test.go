@@ -32,11 +32,11 @@ func newConfig(t *testing.T) (*Canary, func(method, path, body string) (int, str
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reg.Close() })
-	mirror, err := reg.NewMirror(t.Context(), "test")
+	reconciler, err := reg.NewReconciler(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := configsvc.New(configsvc.Config{Store: store, Registry: mirror, Log: log})
+	s, err := configsvc.New(configsvc.Config{Store: store, Registry: reconciler, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,12 +89,12 @@ func (w *world) startConfig(log *slog.Logger) {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = store.Close() })
-	mirror, err := w.boards.NewMirror(w.t.Context(), "test")
+	reconciler, err := w.boards.NewReconciler(w.t.Context(), "test")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	s, err := configsvc.New(configsvc.Config{
-		Store: store, Registry: mirror, SliceMs: slice.Milliseconds(), MaxWindowSeconds: 3600, Guard: w.guard, Log: log,
+		Store: store, Registry: reconciler, SliceMs: slice.Milliseconds(), MaxWindowSeconds: 3600, Guard: w.guard, Log: log,
 	})
 	if err != nil {
 		w.t.Fatal(err)

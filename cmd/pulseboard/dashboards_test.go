@@ -38,11 +38,11 @@ func startConfigService(t *testing.T, maxWindow int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mirror, err := reg.NewMirror(t.Context(), "test")
+	reconciler, err := reg.NewReconciler(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := configsvc.New(configsvc.Config{Store: store, Registry: mirror, MaxWindowSeconds: maxWindow, Log: log})
+	svc, err := configsvc.New(configsvc.Config{Store: store, Registry: reconciler, MaxWindowSeconds: maxWindow, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -284,7 +284,7 @@ func awaitRedis(t *testing.T, s *server, client *redis.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantDocuments := map[string]string{}
+	wantViews := map[string]string{}
 	refresh := map[string]map[int64]bool{}
 	for _, summary := range summaries {
 		a := s.get("/dashboards/" + summary.ID)
@@ -292,25 +292,24 @@ func awaitRedis(t *testing.T, s *server, client *redis.Client) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantDocuments[d.ID] = string(a.body)
+		var shown []string
 		for _, w := range d.Widgets {
 			key := fmt.Sprintf("%s:%s:%ds", w.Metric, w.Agg, w.Window)
 			if refresh[key] == nil {
 				refresh[key] = map[int64]bool{}
 			}
 			refresh[key][int64(w.Refresh*1000)] = true
+			shown = append(shown, fmt.Sprint(w.ID, key, w.Refresh*1000, w.Window*1000))
 		}
+		wantViews[d.ID] = fmt.Sprint(d.Version, shown)
 	}
 	wantQueries := map[string]string{}
 	for key, set := range refresh {
 		wantQueries[key] = fmt.Sprint(slices.Sorted(maps.Keys(set)))
 	}
-	var documents, queries map[string]string
+	var queries map[string]string
 	until(t, "Redis is what the database says", func() bool {
-		var err error
-		if documents, err = client.HGetAll(t.Context(), "dashboards").Result(); err != nil {
-			t.Fatal(err)
-		}
+		views := viewsIn(t, client)
 		texts, err := client.HGetAll(t.Context(), "queries").Result()
 		if err != nil {
 			t.Fatal(err)
@@ -325,6 +324,36 @@ func awaitRedis(t *testing.T, s *server, client *redis.Client) {
 			}
 			queries[key] = fmt.Sprint(q.Refresh)
 		}
-		return maps.Equal(documents, wantDocuments) && maps.Equal(queries, wantQueries)
+		return maps.Equal(views, wantViews) && maps.Equal(queries, wantQueries)
 	})
+}
+
+// viewsIn reads the views of dashboards in Redis, by id.
+func viewsIn(t *testing.T, client *redis.Client) map[string]string {
+	t.Helper()
+	texts, err := client.HGetAll(t.Context(), "dashboards").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	views := map[string]string{}
+	for id, text := range texts {
+		var v struct {
+			Version int64 `json:"version"`
+			Widgets []struct {
+				ID      string  `json:"id"`
+				Key     string  `json:"key"`
+				Refresh float64 `json:"refresh_ms"`
+				Window  int     `json:"window_ms"`
+			} `json:"widgets"`
+		}
+		if err := json.Unmarshal([]byte(text), &v); err != nil {
+			t.Fatal(err)
+		}
+		var shown []string
+		for _, w := range v.Widgets {
+			shown = append(shown, fmt.Sprint(w.ID, w.Key, w.Refresh, w.Window))
+		}
+		views[id] = fmt.Sprint(v.Version, shown)
+	}
+	return views
 }

@@ -272,11 +272,11 @@ func services(t *testing.T) map[string]collectors {
 		}
 		t.Cleanup(func() { _ = reg.Close() })
 		c.MustRegister(catalog.NewCatalogue(nil, log).Collectors()...)
-		mirror, err := reg.NewMirror(t.Context(), "test")
+		reconciler, err := reg.NewReconciler(t.Context(), "test")
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = configsvc.New(configsvc.Config{Store: store, Registry: mirror, Metrics: c, Log: log})
+		_, err = configsvc.New(configsvc.Config{Store: store, Registry: reconciler, Metrics: c, Log: log})
 		return err
 	})
 	make1("run", func(c *collectors) error {

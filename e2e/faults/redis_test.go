@@ -42,27 +42,16 @@ func shown() []metric.Query {
 // publishDashboard does what the config service does.
 func publishDashboard(t *testing.T, addr string) {
 	t.Helper()
-	var widgets []map[string]any
+	v := registry.View{Version: 1}
 	for i, q := range shown() {
-		chart := "line"
-		if i == len(shown())-1 {
-			chart = "gauge"
-		}
-		widgets = append(widgets, map[string]any{
-			"widget_id": fmt.Sprintf("w%d", i), "metric_name": q.Metric, "aggregation": q.Aggregation, "window_seconds": q.WindowSeconds,
-			"group_by": q.GroupBy, "refresh_interval_seconds": 1, "display_config": map[string]any{"chart": chart},
-		})
-	}
-	doc, err := json.Marshal(map[string]any{"dashboard_id": dashboard, "version": 1, "widgets": widgets})
-	if err != nil {
-		t.Fatal(err)
+		v.Widgets = append(v.Widgets, registry.NewWidgetView(fmt.Sprintf("w%d", i), q, 1000, i < len(shown())-1)) // The last one is a gauge.
 	}
 	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer store.Close() //nolint:errcheck // It was written.
-	if err := store.PublishDashboards(t.Context(), map[string][]byte{dashboard: doc}); err != nil {
+	if err := store.PublishViews(t.Context(), map[string]registry.View{dashboard: v}); err != nil {
 		t.Fatal(err)
 	}
 }

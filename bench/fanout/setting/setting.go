@@ -101,9 +101,9 @@ func publishDashboards(ctx context.Context, redis string, log *slog.Logger, boar
 	}
 	defer store.Close() //nolint:errcheck // It was written to, and answered.
 	queries := map[string]registry.Entry{}
-	docs := map[string][]byte{}
+	views := map[string]registry.View{}
 	for _, b := range boards {
-		docs[b.id] = b.document
+		views[b.id] = b.view
 		for _, q := range b.queries {
 			queries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{refreshMs}}
 		}
@@ -111,7 +111,7 @@ func publishDashboards(ctx context.Context, redis string, log *slog.Logger, boar
 	if err := store.Publish(ctx, queries); err != nil {
 		return err
 	}
-	return store.PublishDashboards(ctx, docs)
+	return store.PublishViews(ctx, views)
 }
 
 // Redis returns the address, as redisconn takes it.

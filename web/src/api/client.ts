@@ -7,6 +7,8 @@ export interface Versioned<T> {
   readonly etag: string;
 }
 
+const NOT_MODIFIED = 304;
+
 /** An answer that is not 2xx, or no answer at all (status 0). */
 export class ApiError extends Error {
   override readonly name = "ApiError";
@@ -35,6 +37,7 @@ interface Request {
   readonly method?: string;
   readonly body?: unknown;
   readonly ifMatch?: string;
+  readonly ifNoneMatch?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -53,10 +56,11 @@ async function request(path: string, options: Request = {}): Promise<Response> {
   }
 }
 
-async function requestWith(token: string, path: string, { method = "GET", body, ifMatch, signal }: Request): Promise<Response> {
+async function requestWith(token: string, path: string, { method = "GET", body, ifMatch, ifNoneMatch, signal }: Request): Promise<Response> {
   const headers = new Headers({ Accept: "application/json" });
   if (body !== undefined) headers.set("Content-Type", "application/json");
   if (ifMatch !== undefined) headers.set("If-Match", ifMatch);
+  if (ifNoneMatch !== undefined) headers.set("If-None-Match", ifNoneMatch);
   if (token !== "") headers.set("Authorization", `Bearer ${token}`);
   let response: Response;
   try {
@@ -72,7 +76,7 @@ async function requestWith(token: string, path: string, { method = "GET", body, 
     if (signal?.aborted) throw error;
     throw new ApiError(0, "The server cannot be reached.");
   }
-  if (!response.ok) throw await problem(response);
+  if (!response.ok && response.status !== NOT_MODIFIED) throw await problem(response);
   return response;
 }
 
@@ -120,6 +124,20 @@ export async function getDashboard(id: string, signal?: AbortSignal): Promise<Ve
   return versioned(await request(address(id), { signal }));
 }
 
+/** The changes of this page that are not answered yet, by dashboard. */
+const changing = new Map<string, Promise<Versioned<Dashboard>>>();
+
+/**
+ * The document after the stream has shown a newer version than the known one: the
+ * answer to a change that this page has made itself, else read if it is another one.
+ */
+export async function newerDashboard(id: string, known: Versioned<Dashboard>, version: number, signal?: AbortSignal): Promise<Versioned<Dashboard>> {
+  const own = await changing.get(id)?.catch(() => null);
+  if (own && own.value.version >= version) return own;
+  const response = await request(address(id), { signal, ifNoneMatch: known.etag });
+  return response.status === NOT_MODIFIED ? known : versioned(response);
+}
+
 export async function createDashboard(document: object): Promise<Versioned<Dashboard>> {
   return versioned(await request("/dashboards", { method: "POST", body: document }));
 }
@@ -149,7 +167,13 @@ export async function listMetrics(query: string, limit: number, signal?: AbortSi
 
 /** Changes a dashboard: PATCH with a merge patch, of its widgets by id when part is "/widgets", or PUT with the whole. */
 export async function changeDashboard(method: "PATCH" | "PUT", id: string, part: "" | "/widgets", etag: string, body: object): Promise<Versioned<Dashboard>> {
-  return versioned(await request(address(id) + part, { method, body, ifMatch: etag }));
+  const change = request(address(id) + part, { method, body, ifMatch: etag }).then(versioned);
+  changing.set(id, change);
+  try {
+    return await change;
+  } finally {
+    if (changing.get(id) === change) changing.delete(id);
+  }
 }
 
 async function read<T>(path: string, options?: Request): Promise<T> {

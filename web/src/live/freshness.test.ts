@@ -10,7 +10,7 @@ const AFTER = 1e9;
 
 function stream(state: State, series: readonly SeriesInfo[], end: number): WidgetStream {
   const one = new WidgetStream("w");
-  one.bind({ index: 0, widget_id: "w", metric_key: "m:max:5s", key_id: "k", refresh_ms: 1000 });
+  one.bind({ index: 0, widget_id: "w", metric_key: "m:max:5s", key_id: "k", refresh_ms: 1000, window_ms: 5000 });
   const values = series.map(() => 1);
   one.snapshot({ type: "snapshot", index: 0, state, reset: true, series_version: "a", series, covered_since: 0, points: [[end, null, values]] }, end);
   return one;

@@ -16,6 +16,11 @@ export interface StreamWidget {
   /** Stands for the metric key where it would be too long. */
   readonly key_id: string;
   readonly refresh_ms: number;
+  readonly window_ms: number;
+  /** Absent = 0. */
+  readonly delay_ms?: number;
+  /** Tags that the series are grouped by; absent = none. */
+  readonly group_by?: readonly string[];
 }
 
 /** names a dashboard and its version. */

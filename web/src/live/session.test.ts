@@ -46,7 +46,7 @@ class Stage {
   }
 
   welcome(): void {
-    this.say({ type: "welcome", server_time: this.serverTime, heartbeat_ms: 5000, dashboard: { id: "d", version: 1 }, widgets: [{ index: 0, widget_id: ID, metric_key: "m:max:5s", key_id: "id", refresh_ms: 1000 }] });
+    this.say({ type: "welcome", server_time: this.serverTime, heartbeat_ms: 5000, dashboard: { id: "d", version: 1 }, widgets: [{ index: 0, widget_id: ID, metric_key: "m:max:5s", key_id: "id", refresh_ms: 1000, window_ms: 5000 }] });
   }
 
   snapshot(state = "live", series: object[] = [{ tags: {} }]): void {

@@ -204,7 +204,7 @@ test("a changed dashboard keeps the points of widgets whose key is the same", ()
 test("another metric key under the same widget starts anew", () => {
   const store = opened();
   const welcome = golden("welcome", "welcome");
-  store.apply({ ...welcome, widgets: welcome.widgets.map((w) => ({ ...w, metric_key: "other:max:10s" })) }, 20);
+  store.apply({ ...welcome, widgets: welcome.widgets.map((w) => ({ ...w, metric_key: "other:max:10s", window_ms: 10_000 })) }, 20);
   assert.equal(store.stream(A).ring.length, 0);
   assert.equal(store.stream(A).known, false);
   assert.deepEqual(store.resumePoints(), {});
@@ -336,7 +336,7 @@ test("wherever a snapshot is cut, and whichever series each part has, the points
 test("the hello of 200 widgets with long filters is short", () => {
   const store = new DashboardStore();
   const id = (i: number): string => `6f1e2d3c-0000-4000-8000-${String(i).padStart(12, "0")}`;
-  const widgets = Array.from({ length: 200 }, (_, i) => ({ index: i, widget_id: id(i), metric_key: `m:sum:60s {host in ("${"x".repeat(5000)}${i}")}`, key_id: `0123456789ab${1000 + i}`, refresh_ms: 1000 }));
+  const widgets = Array.from({ length: 200 }, (_, i) => ({ index: i, widget_id: id(i), metric_key: `m:sum:60s {host in ("${"x".repeat(5000)}${i}")}`, key_id: `0123456789ab${1000 + i}`, refresh_ms: 1000, window_ms: 60_000 }));
   store.apply({ type: "welcome", server_time: T, heartbeat_ms: 5000, dashboard: { id: "d", version: 1 }, widgets }, 0);
   for (let index = 0; index < 200; index++) store.apply({ ...golden("snapshot", "snapshot"), index }, 10);
   const hello: HelloMessage = { type: "hello", resume: store.resumePoints() };

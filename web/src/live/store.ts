@@ -1,4 +1,3 @@
-import { parseMetricKey } from "../model/metric-key";
 import { seriesKey, type Tags } from "../model/series";
 import type {
   DashboardMessage,
@@ -45,7 +44,7 @@ export class WidgetStream {
   #announced: SeriesList = { version: "", series: [] };
   /** The parts of a list that have come so far. */
   #partial: SeriesList = { version: "", series: [] };
-  /** The tags that all series of a grouped widget have; the stream leaves out empty ones. */
+  /** The tags that all series of a grouped widget have. The stream leaves out empty ones: without them two series would share a name and a colour. */
   #blank: Tags = {};
   /** For each series of the current version its column. */
   #order: number[] = [];
@@ -58,10 +57,9 @@ export class WidgetStream {
     this.#keyId = widget.key_id;
     if (this.metricKey !== widget.metric_key) {
       this.metricKey = widget.metric_key;
-      const key = parseMetricKey(widget.metric_key);
-      this.windowMs = key?.windowMs ?? 60_000;
-      this.delayMs = key?.delayMs ?? 0;
-      this.#blank = Object.fromEntries((key?.by ?? []).map((tag) => [tag, ""]));
+      this.windowMs = widget.window_ms;
+      this.delayMs = widget.delay_ms ?? 0;
+      this.#blank = Object.fromEntries((widget.group_by ?? []).map((tag) => [tag, ""]));
       this.#clear();
       this.#announced = { version: "", series: [] };
       this.known = false;

@@ -4,7 +4,6 @@ import { widgetConfig } from "./dashboard";
 import { formatAge, formatDuration, formatShare } from "./format";
 import { arrange, freePosition } from "./layout";
 import { mergePatch } from "./merge-patch";
-import { parseMetricKey } from "./metric-key";
 import { ColorRegistry, contrast, lookupTable, parseHex, seriesColor, seriesDash, type Theme } from "./palette";
 import { fullScale, niceCeil, roundRange, settle, valueRange } from "./range";
 import { missingText, seriesKey, seriesLabel } from "./series";
@@ -13,14 +12,6 @@ import { levelOf, thresholdSteps } from "./thresholds";
 test("durations and ages", () => {
   assert.deepEqual([10, 60, 90, 300, 3600, 7200].map(formatDuration), ["10 s", "1 min", "90 s", "5 min", "1 h", "2 h"]);
   assert.deepEqual([3, 119, 180, 7200].map(formatAge), ["3 s", "119 s", "3 min", "2 h"]);
-});
-
-test("metric keys are read from the right", () => {
-  assert.deepEqual(parseMetricKey('a:b:c:p99.9:60s delay 5s {x="y z"} by (h)'), { metric: "a:b:c", aggregation: "p99.9", windowMs: 60_000, delayMs: 5_000, by: ["h"] });
-  assert.deepEqual(parseMetricKey('m:sum:1s {a=" delay 9s"}'), { metric: "m", aggregation: "sum", windowMs: 1000, delayMs: 0, by: [] });
-  assert.deepEqual(parseMetricKey('m:sum:1s {a=" by (x)"} by (core, host)')?.by, ["core", "host"]);
-  assert.deepEqual(parseMetricKey('m:sum:1s {a=" by (x)"}')?.by, []);
-  assert.equal(parseMetricKey("nothing"), null);
 });
 
 test("colours can be told apart from their panel in both themes", () => {

@@ -1,6 +1,6 @@
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, getDashboard, messageOf, streamAddress, type Versioned } from "../api/client";
+import { ApiError, getDashboard, messageOf, newerDashboard, streamAddress, type Versioned } from "../api/client";
 import type { Dashboard } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
@@ -118,7 +118,8 @@ function useDashboard(id: string, session: LiveSession): Loaded {
   const [problem, setProblem] = useState("");
   const [attempt, setAttempt] = useState(0);
   const streamed = session.version.value;
-  const known = dashboard?.value.version ?? 0;
+  // The version to be read, 0 when the newest is here.
+  const wanted = dashboard !== null && streamed > dashboard.value.version ? streamed : 0;
 
   const adopt = (next: Versioned<Dashboard>): void => {
     // Two answers may overtake each other; a version never goes back.
@@ -127,10 +128,11 @@ function useDashboard(id: string, session: LiveSession): Loaded {
   };
 
   useEffect(() => {
-    if (dashboard !== null && streamed <= known) return;
+    if (dashboard !== null && wanted === 0) return;
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | null = null;
-    getDashboard(id, abort.signal).then(adopt, (error: unknown) => {
+    const read = dashboard === null ? getDashboard(id, abort.signal) : newerDashboard(id, dashboard, wanted, abort.signal);
+    read.then(adopt, (error: unknown) => {
       if (abort.signal.aborted) return;
       if (error instanceof ApiError && error.status === 404) {
         setMissing(true);
@@ -143,7 +145,7 @@ function useDashboard(id: string, session: LiveSession): Loaded {
       abort.abort();
       if (timer !== null) clearTimeout(timer);
     };
-  }, [id, streamed > known, attempt]);
+  }, [id, dashboard === null, wanted, attempt]);
 
   return {
     dashboard,

@@ -21,12 +21,13 @@ func hash(m *miniredis.Miniredis, name string) map[string]string {
 }
 
 // Whatever happens to Redis in between, after a Sync that succeeded it holds what was wanted.
-func TestMirror(t *testing.T) {
+func TestReconciler(t *testing.T) {
 	m := miniredis.RunT(t)
 	s, other := open(t, m), open(t, m)
-	mirror := newMirror(t, s, "test")
+	reconciler := newReconciler(t, s, "test")
 	random := rand.New(rand.NewPCG(3, 4))
 	want, changed := map[string]string{}, map[string]bool{}
+	queries, changedQueries := map[string]string{}, map[string]bool{}
 	failed := 0
 	for step := range 2000 {
 		id := "d" + strconv.Itoa(random.IntN(8))
@@ -36,24 +37,31 @@ func TestMirror(t *testing.T) {
 			want[id] = fmt.Sprint(step)
 		}
 		changed[id] = true
+		if random.IntN(2) == 0 {
+			queries[id], changedQueries[id] = fmt.Sprint(step), true
+		}
 		m.SetError("")
 		switch random.IntN(12) {
 		case 0:
 			m.FlushAll()
 		case 1: // Another service, which has not seen the last changes.
-			if err := other.PublishDashboards(t.Context(), docs("d1", "theirs")); err != nil {
+			if err := other.PublishViews(t.Context(), views("d1", 1)); err != nil {
 				t.Fatal(err)
 			}
 		case 2:
 			m.SetError("LOADING")
 		}
-		err := mirror.SyncDashboards(t.Context(), Wanted{Fields: want, Changed: keys(changed)})
+		err := reconciler.Sync(t.Context(), Desired{queries, keys(changedQueries)}, Desired{want, keys(changed)})
 		if err != nil {
 			failed++
 			continue
 		}
 		clear(changed)
+		clear(changedQueries)
 		m.SetError("")
+		if has := hash(m, "queries"); !maps.Equal(has, queries) {
+			t.Fatalf("step %d: Redis has the queries %v, want %v", step, has, queries)
+		}
 		if has := hash(m, "dashboards"); !maps.Equal(has, want) {
 			t.Fatalf("step %d: Redis has %v, want %v", step, has, want)
 		}
@@ -71,19 +79,19 @@ func keys(m map[string]bool) (out []string) {
 }
 
 // Only what changed is written and told, until the whole is due again.
-func TestMirrorWritesWhatChanged(t *testing.T) {
+func TestReconcilerWritesWhatChanged(t *testing.T) {
 	m := miniredis.RunT(t)
 	s := open(t, m)
-	mirror := newMirror(t, s, "test")
+	reconciler := newReconciler(t, s, "test")
 	want := map[string]string{"a": "1", "b": "1"}
 	sync := func(changed ...string) {
 		t.Helper()
-		if err := mirror.SyncDashboards(t.Context(), Wanted{Fields: want, Changed: changed}); err != nil {
+		if err := reconciler.Sync(t.Context(), Desired{}, Desired{want, changed}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	sync()
-	mirror.dashboards.whole = time.Now().Add(time.Hour)
+	reconciler.wholeAt = time.Now().Add(time.Hour)
 	sub := m.NewSubscriber()
 	defer sub.Close()
 	sub.Subscribe("dashboards:changed")
@@ -97,16 +105,16 @@ func TestMirrorWritesWhatChanged(t *testing.T) {
 	m.HSet("dashboards", "a", "spoilt by hand")
 	want["b"] = "2"
 	sync("b")
-	if got := receive(t, told); got != "b" {
-		t.Errorf("told of %q, want b", got)
+	if got := receive(t, told); got != `{"version":2,"changed":["b"]}` {
+		t.Errorf("notice %q, want b", got)
 	}
 	if has := hash(m, "dashboards"); has["a"] != "spoilt by hand" || has["b"] != "2" {
 		t.Errorf("Redis has %v: only b was to be written", has)
 	}
-	mirror.dashboards.whole = time.Now()
+	reconciler.wholeAt = time.Now()
 	sync()
-	if got := receive(t, told); got != "a" || m.HGet("dashboards", "a") != "1" {
-		t.Errorf("told of %q, a is %q: the whole was to be compared", got, m.HGet("dashboards", "a"))
+	if got := receive(t, told); got != `{"version":3,"changed":["a"]}` || m.HGet("dashboards", "a") != "1" {
+		t.Errorf("notice %q, a is %q: the whole was to be compared", got, m.HGet("dashboards", "a"))
 	}
 	before, _ := m.Get("dashboards:version")
 	sync()
