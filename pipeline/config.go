@@ -16,51 +16,73 @@ import (
 	"pulseboard/wire"
 )
 
-// Config holds every size of the job.
+// Config is the job: where events come from, what windows are, what may be held, and where results go.
 type Config struct {
-	Kafka       kafkaconn.Endpoint
-	Topic       string // Of events.
-	DeadLetters string // Topic of what cannot be counted.
-	Redis       redisconn.Endpoint
-	Holder      string // Who writes the results: a process that takes the place of one that ended is the same, and need not wait.
-
-	Slice     time.Duration // All windows are made of slices this long; a divisor of 1 s.
-	Bound     time.Duration // Pipeline time is the newest record timestamp less this; a result is at least this late.
-	Lateness  time.Duration // An event may be this much older than its record's timestamp.
-	Skew      time.Duration // An event may be this much newer than its record's timestamp.
-	Dedupe    time.Duration // A record is a duplicate when its id was there in this much record time before; 0 = none is.
-	Align     time.Duration // Partitions are read at most this far apart.
-	Lead      time.Duration // The source is at most this far ahead of the slowest key group; 0 = twice what one timer passes when it catches up.
-	MaxWindow time.Duration // The longest window; slices are kept that long.
-	KeyGroups int           // Metrics are hashed to this many keys of Beam state.
-
-	SeriesPerMetric int   // Further series of a metric are counted as one, __other__.
-	StateBytes      int64 // Beyond this much memory no series is added.
-	// BudgetShare is the part of what queries may have, of trees, histories and
-	// evaluations, that one dashboard may have; a metric and a token twice as much.
-	BudgetShare float64
-
-	// Set by tests and bounded runs.
-	Start   time.Time     // Read records from this timestamp on. Zero: as far back as the queries' windows reach.
-	ToEnd   bool          // Stop at the ends that the partitions have at the start.
-	Until   time.Time     // Evaluate no window beyond this.
-	Retain  time.Duration // Slices are kept this long; 0 = as long as windows and charts need them.
-	CatchUp int64         // See transforms.SlideOptions; -1 = never, 0 = the default.
-
-	clockMs int64 // See sources.Options.
+	Source
+	Windows
+	State
+	Sink
 
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 }
 
+// Source is what is read, and how far apart and ahead. Durations are of record time, see docs/semantics.md.
+type Source struct {
+	Kafka  kafkaconn.Endpoint
+	Topic  string        // Of events.
+	Bound  time.Duration // Pipeline time is the newest record timestamp less this (max out-of-orderness); each result is at least this late.
+	Dedupe time.Duration // A record is a duplicate when its id was there in this much record time before; 0 = none is.
+	Align  time.Duration // Partitions are read at most this far apart.
+	Lead   time.Duration // Most that the source is ahead of the slowest key group; 0 = twice what one timer passes when it catches up.
+
+	// Of bounded runs and tests.
+	Start time.Time // Records are read from this timestamp on. Zero: as far back as the queries' windows reach.
+	ToEnd bool      // Stop at the ends that the partitions have at the start.
+
+	clockMs int64 // See sources.Options.
+}
+
+// Windows is what an event counts in.
+type Windows struct {
+	Slice     time.Duration // Every window is made of slices this long, see CheckSlice.
+	Lateness  time.Duration // An event may be this much older than its record's timestamp.
+	Skew      time.Duration // An event may be this much newer than its record's timestamp (max future).
+	MaxWindow time.Duration // The longest window; slices are kept that long.
+
+	// Of bounded runs and tests.
+	Until   time.Time     // No window that ends after this is evaluated. Zero: all are.
+	Retain  time.Duration // Slices are kept this long; 0 = as long as windows and charts need them.
+	CatchUp int64         // See transforms.SlideOptions; -1 = never, 0 = the default.
+}
+
+// State is what the job may hold.
+type State struct {
+	KeyGroups       int   // Metrics are hashed to this many keys of Beam state.
+	SeriesPerMetric int   // Further series of a metric are counted as one, __other__.
+	StateBytes      int64 // Beyond this much memory no series is added.
+	// BudgetShare is the part of what queries may have, of trees, histories and evaluations, that one dashboard may
+	// have; a metric and a token twice as much.
+	BudgetShare float64
+}
+
+// Sink is where results and dead letters go.
+type Sink struct {
+	Redis       redisconn.Endpoint // Has the queries too.
+	DeadLetters string             // Topic for records that cannot be counted.
+	// Holder names the writer of results: a process that takes the place of one that ended has the same, and need not wait
+	// until that one's lease has expired.
+	Holder string
+}
+
 // Default returns the documented defaults.
 func Default() Config {
 	return Config{
-		Topic: wire.Topic, DeadLetters: wire.DeadLetterTopic,
-		Slice: time.Second, Bound: 200 * time.Millisecond, Lateness: time.Minute, Skew: 2 * time.Second,
-		Dedupe: 2 * time.Minute, Align: 10 * time.Second, MaxWindow: time.Hour, KeyGroups: DefaultKeyGroups,
-		Holder: rand.Text(), SeriesPerMetric: 20_000, StateBytes: 2 << 30, BudgetShare: limits.DefaultShare,
-		Log: slog.Default(), Metrics: prometheus.NewRegistry(),
+		Source:  Source{Topic: wire.Topic, Bound: 200 * time.Millisecond, Dedupe: 2 * time.Minute, Align: 10 * time.Second},
+		Windows: Windows{Slice: time.Second, Lateness: time.Minute, Skew: 2 * time.Second, MaxWindow: time.Hour},
+		State:   State{KeyGroups: DefaultKeyGroups, SeriesPerMetric: 20_000, StateBytes: 2 << 30, BudgetShare: limits.DefaultShare},
+		Sink:    Sink{DeadLetters: wire.DeadLetterTopic, Holder: rand.Text()},
+		Log:     slog.Default(), Metrics: prometheus.NewRegistry(),
 	}
 }
 
@@ -79,8 +101,7 @@ func (c *Config) Validate() error {
 	bad(c.Kafka.IsZero(), "no Kafka broker: name one with --kafka host:port")
 	bad(c.Topic == "" || c.DeadLetters == "", "the topics must have names")
 	bad(c.Redis.IsZero(), "no Redis: name it with --redis host:port")
-	bad(c.Slice < 50*time.Millisecond || c.Slice > time.Second || time.Second%c.Slice != 0,
-		"--slice is %v: it must divide one second and be 50ms or more, such as 1s, 500ms or 250ms", c.Slice)
+	errs = append(errs, CheckSlice(c.Slice))
 	bad(c.Bound < 0 || c.Lateness < 0 || c.Skew < 0, "--bound, --lateness and --skew must not be negative")
 	bad(c.Dedupe < 0, "--dedupe is %v: it must not be negative", c.Dedupe)
 	bad(c.Align < c.Slice, "--align is %v: it must be at least a slice", c.Align)
@@ -91,6 +112,15 @@ func (c *Config) Validate() error {
 	bad(c.BudgetShare <= 0 || c.BudgetShare > 1, "--budget-share is %g: it must be above 0 and at most 1", c.BudgetShare)
 	bad(c.KeyGroups < 1 || c.KeyGroups > 4096, "--key-groups is %d: it must be 1 to 4096", c.KeyGroups)
 	return errors.Join(errs...)
+}
+
+// CheckSlice says what is wrong with the length of slices: windows end at whole seconds, and shorter slices cost more
+// than they gain.
+func CheckSlice(slice time.Duration) error {
+	if slice < 50*time.Millisecond || slice > time.Second || time.Second%slice != 0 {
+		return fmt.Errorf("--slice is %v: it must divide one second and be 50ms or more, such as 1s, 500ms or 250ms", slice)
+	}
+	return nil
 }
 
 // NewRun names a run of the job within its processes.

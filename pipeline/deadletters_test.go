@@ -112,7 +112,7 @@ func TestManyLargeDeadLetters(t *testing.T) {
 
 // A configuration that cannot work says all that is wrong with it.
 func TestConfigErrorsNameTheFix(t *testing.T) {
-	c := pipeline.Config{Slice: 300 * time.Millisecond, KeyGroups: -1}
+	c := pipeline.Config{Windows: pipeline.Windows{Slice: 300 * time.Millisecond}, State: pipeline.State{KeyGroups: -1}}
 	err := c.Validate()
 	for _, want := range []string{"--kafka", "--redis", "--slice is 300ms", "--max-window", "--key-groups is -1", "--align"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -103,8 +103,8 @@ func parseRun(env service.Env) (*runOptions, error) {
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, err
 	}
-	if o.slice < 50*time.Millisecond || o.slice > time.Second || time.Second%o.slice != 0 {
-		return nil, fmt.Errorf("--slice is %v: it must divide one second and be 50ms or more, such as 1s, 500ms or 250ms", o.slice)
+	if err := pipeline.CheckSlice(o.slice); err != nil {
+		return nil, err
 	}
 	i := slices.IndexFunc(here, func(r pipeline.OneMachine) bool { return r.Name() == *runner })
 	if i < 0 {

@@ -153,10 +153,10 @@ func dialWith(secret flinkapi.Secret) func(context.Context, string, time.Duratio
 func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c := pipeline.Config{
-		Kafka: o.Kafka, Topic: o.Topic, Redis: o.Redis, Slice: time.Duration(o.SliceMs) * time.Millisecond, KeyGroups: o.KeyGroups,
-		StateBytes: o.StateBytes, BudgetShare: o.BudgetShare, Log: log, Metrics: metrics,
-	}
+	c := pipeline.Config{Log: log, Metrics: metrics}
+	c.Kafka, c.Topic, c.Redis = o.Kafka, o.Topic, o.Redis
+	c.Slice, c.KeyGroups = time.Duration(o.SliceMs)*time.Millisecond, o.KeyGroups
+	c.StateBytes, c.BudgetShare = o.StateBytes, o.BudgetShare
 	if err := pipeline.RegisterMetrics(metrics); err != nil {
 		return err
 	}
