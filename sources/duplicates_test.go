@@ -114,13 +114,10 @@ func TestAnAbortForgetsNoIDs(t *testing.T) {
 		l.write("0.00 a")
 		l.append(transactional, 5, fakeRecord{name: "m", at: idLogBegin + 3*minute})
 		l.mark(5, idLogBegin+3*minute, 0)
-		l.write("1.50 a", "1.51 b")
-		if got := l.counted(0); got != "0 4" {
-			t.Errorf("counted %q, want 0 4", got)
-		}
-		for from := range int64(4) {
-			if got := l.counted(from + 1); got != "4" {
-				t.Errorf("from offset %d counted %q, want 4", from+1, got)
+		l.write("0.10 b", "1.50 a", "1.51 b", "1.52 c")
+		for from, want := range []string{"0 3 6", "3 6", "3 6", "3 6", "6", "6", "6"} {
+			if got := l.counted(int64(from)); got != want {
+				t.Errorf("from offset %d counted %q, want %s", from, got, want)
 			}
 		}
 	})
@@ -148,6 +145,22 @@ func TestReadingIDsBackIsTriedAgain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is older than the horizon is forgotten also where a newer record before it keeps it in the queue, and a late
+// duplicate does not make an id older.
+func TestLateRecordsAndTheHorizon(t *testing.T) {
+	s := newSeenIDs(120, 0)
+	late, renewed := recordID{1, 1}, recordID{2, 2}
+	for i, c := range []struct {
+		id        recordID
+		at        int64
+		duplicate bool
+	}{{renewed, 200, false}, {late, 100, false}, {renewed, 100, true}, {late, 230, false}, {renewed, 315, true}} {
+		if got := s.see(c.id, c.at); got != c.duplicate {
+			t.Errorf("record %d at %d: duplicate %v, want %v", i, c.at, got, c.duplicate)
+		}
+	}
 }
 
 func TestSeenIDsForget(t *testing.T) {

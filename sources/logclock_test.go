@@ -176,6 +176,31 @@ func TestTimesAtTheEnds(t *testing.T) {
 	}
 }
 
+// A look ahead counts the records of all batches up to the end, of those that brokers stamped, once.
+func TestALookAheadCountsRecords(t *testing.T) {
+	log := newFakeLog()
+	now := time.Now().UnixMilli()
+	at := func(seconds int64) fakeRecord { return fakeRecord{name: "m", at: now + 1000*seconds} }
+	log.append(stamped, -1, at(-50), at(-50))
+	log.append(stamped, -1, at(-39), at(-39), at(-39))
+	log.append(plain, -1, at(-30))
+	log.append(stamped, -1, at(-20), at(-20))
+	log.perFetch = 1
+	s := newTestScanner(log, testOptions(), Offset{Newest: now - 60_000})
+	for s.offset < log.end() {
+		if _, err := s.readOnce(t.Context(), time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var records, firsts []int64
+	for _, r := range s.clock.sky.runs {
+		records, firsts = append(records, r.records), append(firsts, r.first)
+	}
+	if !slices.Equal(records, []int64{2, 3, 2}) || !slices.Equal(firsts, []int64{0, 2, 6}) || s.clock.sky.end != log.end() || log.asked("heads") != 3 {
+		t.Errorf("runs of %v records at %v, up to %d, by %d requests", records, firsts, s.clock.sky.end, log.asked("heads"))
+	}
+}
+
 // A look ahead that fails is made again, of the whole: what is known of the log only in part would judge otherwise.
 func TestALookAheadThatFailsIsMadeAgain(t *testing.T) {
 	log := newFakeLog()

@@ -20,20 +20,11 @@ type readLoop struct {
 	found        chan assignment
 	open         func(assignment) *partition // Begins to fetch a partition.
 	watermark    atomic.Int64                // The newest that Beam got, epoch ms; 0 = none. For metrics.
-	stage        stage
+	started      bool                        // The start of the shard has been emitted, by this reader or one before it.
 	coveredSince int64
 	position     Position // What is before it has left as whole slices.
 	held         any      // See Batch.Held.
 }
-
-// stage is how far a shard has come since it began.
-type stage int
-
-const (
-	stageFresh   stage = iota // Nothing has been emitted.
-	stageStarted              // Its start has, and no slice yet.
-	stageRunning
-)
 
 // maxBatch is how many records go into one batch.
 const maxBatch = 512
@@ -49,16 +40,12 @@ const (
 
 // newReadLoop returns the loop of a shard that stands at a position.
 func newReadLoop(o *Options, pos Position, progress *Progress, open func(assignment) *partition) *readLoop {
-	l := &readLoop{
+	return &readLoop{
 		sliceMs: o.SliceMs, due: o.SliceMs + idleBehind(o.OutOfOrderMs), toEnd: o.ToEnd,
 		alignment: alignment{maxDriftMs: o.MaxDriftMs},
 		lead:      lead{progress: progress, maxLeadMs: o.MaxLeadMs, maxBytes: o.PacketBytes, sliceMs: o.SliceMs},
-		arrived:   make(chan struct{}, 1), found: make(chan assignment), open: open, coveredSince: pos.CoveredSince, position: pos,
+		arrived:   make(chan struct{}, 1), found: make(chan assignment), open: open, started: pos.Started, coveredSince: pos.CoveredSince, position: pos,
 	}
-	if pos.Started {
-		l.stage = stageRunning
-	}
-	return l
 }
 
 func (l *readLoop) standsAt(pos Position) bool {
@@ -146,8 +133,8 @@ func (c *call) next(now time.Time) time.Time {
 // start emits, once, that the shard begins: the first element that a key group gets sets its timer, so
 // all are sent one, also those whose metrics get no event.
 func (c *call) start(at int64) {
-	if c.stage == stageFresh {
-		c.stage, c.lead.origin = stageStarted, at
+	if !c.started {
+		c.started, c.lead.origin = true, at
 		c.emit(&Batch{Kind: Started, CoveredSince: c.coveredSince, PipelineTime: at, Held: &c.held})
 	}
 }
@@ -160,10 +147,9 @@ func (c *call) pass(end int64) {
 	}
 	c.watermark = end
 	c.readLoop.watermark.Store(end)
-	if c.stage != stageRunning && end <= c.lead.origin {
+	if !c.position.Started && end <= c.lead.origin {
 		return // The start is still held by the next stage: a reader that reads again must emit it again.
 	}
-	c.stage = stageRunning
 	c.emit(&Batch{Kind: Passed, PipelineTime: end, Held: &c.held})
 	c.position = Position{Shard: c.position.Shard, Started: true, CoveredSince: c.coveredSince, Next: c.alignment.cut(end)}
 }

@@ -263,7 +263,7 @@ func TestAShardStartsOnce(t *testing.T) {
 			t.Errorf("emitted %v", got)
 		}
 		restored := newShard(t, Options{MaxDriftMs: 10_000}, 1)
-		restored.stage = newReadLoop(testOptions(), s.position, newProgress(), nil).stage
+		restored.started = newReadLoop(testOptions(), s.position, newProgress(), nil).started
 		restored.respond(0, false, base+2200)
 		restored.call()
 		if got := kinds(restored); !slices.Equal(got, []Kind{Records, Passed}) {

@@ -52,6 +52,13 @@ func TestSkylineVotes(t *testing.T) {
 			t.Errorf("behind offset %d in [%d, %d): %d, want %d", c.offset, c.from, c.limit, got, c.want)
 		}
 	}
+	// Each record has a vote.
+	sky = skyline{}
+	sky.add(0, 100_000, 2)
+	sky.add(2, 1000, 3)
+	if !sky.isOutvoted(0, 50_000) {
+		t.Error("three records do not outvote two")
+	}
 	// Records of one second are one run, unless they are too far apart.
 	sky = skyline{}
 	for offset, at := range []int64{1000, 1100, 1900, 2000, 2900} {
