@@ -3,7 +3,7 @@
 // Build (build.go) is the whole graph on one page, with Config as its sizes:
 //
 //	Kafka
-//	  │ sources.Read                    a splittable DoFn: fetches, decodes, gives records their pipeline time
+//	  │ sources.Read                    a key with a timer (ADR 0027): fetches, decodes, gives records their pipeline time
 //	  ▼
 //	PCollection<*sources.Batch>
 //	  │ transforms.PreAggregate         decides whether an event counts; fused with the source

@@ -126,8 +126,8 @@ func (f *selectFn) ProcessElement(b *sources.Batch, emit func(string, Sample)) {
 
 // timeFn gives the samples for windows of one length their event time.
 //
-// Beam's sliding windows begin at multiples of the period, ours end there. Times
-// are shifted by what is between, and back again in resultFn.
+// Beam's sliding windows begin at multiples of the period, those of Pulseboard end at multiples of it. Event times are
+// shifted by the difference here, and window ends back again in resultFn.
 type timeFn struct {
 	Seconds int
 	ShiftMs int64

@@ -1,9 +1,7 @@
-// Package prism runs Beam jobs on Prism in this process, and for nobody else.
+// Package prism runs Beam jobs on Prism in this process, out of reach of other processes.
 //
-// Beam's own way opens a port on all addresses of the machine, and Prism runs what
-// anybody asks of it there, programs of the machine included; the workers are asked
-// for at a second port. Here neither is a port, nor anything else that another process
-// could connect to:
+// Beam's own way opens a port on all addresses of the machine, without authentication: a client may have Prism
+// run any program. The pool of workers has a second port. Here both services listen in memory only:
 //
 //	Execute ─▶ job service ─┐                      ┌─ harness (the DoFns)
 //	            of Prism    ├─ listeners in memory ┤
@@ -55,7 +53,8 @@ func newServer(port int, execute func(*job)) *server
 //go:linkname runPipeline github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism/internal.RunPipeline
 func runPipeline(j *job)
 
-// A func(...grpc.DialOption), for connections that somebody makes without a dialer of his own.
+// A func(...grpc.DialOption): options of every connection that sets none itself. What dials by another way, past
+// gRPC's default dialer, would reach a port of that number on this machine, which may be another user's.
 //
 //go:linkname addGlobalDialOptions google.golang.org/grpc/internal.AddGlobalDialOptions
 var addGlobalDialOptions any //nolint:gochecknoglobals // It is gRPC's.
@@ -68,7 +67,7 @@ func Execute(ctx context.Context, p *beam.Pipeline) (beam.PipelineResult, error)
 	return universal.Execute(ctx, p)
 }
 
-// poolName is where Prism is told to ask for workers. No network knows the name.
+// poolName is the address of the worker pool in the options of a job; the dialer below resolves it. No network does.
 const poolName = "workers.pulseboard.invalid:1"
 
 // buffered is how much may lie in a connection, in either direction: twice what gRPC writes at once.
@@ -88,7 +87,7 @@ var start = sync.OnceValue(func() error { //nolint:gochecknoglobals // As it say
 	if err := s.lis.Close(); err != nil {
 		return fmt.Errorf("cannot close the port of Prism: %w", err)
 	}
-	name := "localhost:" + port // What Prism tells workers.
+	name := "localhost:" + port // Prism passes it to workers as the address of its services.
 	jobs, workers := bufconn.Listen(buffered), bufconn.Listen(buffered)
 	pools := grpc.NewServer()
 	fnpb.RegisterBeamFnExternalWorkerPoolServer(pools, &pool{workers: make(map[string]context.CancelFunc)})

@@ -1,4 +1,5 @@
-// Package supervisor keeps a pipeline process running.
+// Package supervisor keeps a process of the pipeline running: a job on Prism ends with any fault of a DoFn, and a Flink
+// of one machine with its Java.
 package supervisor
 
 import (
@@ -81,7 +82,7 @@ func (s *Supervisor) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{s.restarts}
 }
 
-// Healthy says what is wrong while the process ends again and again.
+// Healthy returns an error while the process keeps ending.
 func (s *Supervisor) Healthy(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,8 +158,9 @@ func (s *Supervisor) set(change func()) {
 	change()
 }
 
-// judge says why a process ended: what nobody here killed, somebody else did, and
-// mostly that is the kernel, for want of memory.
+// judge classifies the end of a process, as the label reason of pulseboard_pipeline_restarts_total. A SIGKILL that did not
+// come from here comes mostly from the kernel, for want of memory: kills is how often it has killed in this memory group
+// since the start, if that is counted.
 func judge(err error, counted bool, kills int64) (reason string, why error) {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
@@ -174,7 +176,7 @@ func judge(err error, counted bool, kills int64) (reason string, why error) {
 		return "killed", err
 	case exit.ExitCode() == ExitAnew:
 		return "clock", err
-	case strings.Contains(err.Error(), "out of memory"): // Go says so before it ends by itself.
+	case strings.Contains(err.Error(), "out of memory"): // The last lines of a Go program that could not allocate.
 		return "memory", err
 	}
 	return "failed", err

@@ -28,8 +28,8 @@ type JavaConfig struct {
 	From string
 }
 
-// javaProcess is a running one. Its servers are on loopback, and take nothing from who
-// does not know its secret.
+// javaProcess is Flink and Beam's job server in a running Java process. Its servers are on loopback and refuse clients
+// without its secret.
 type javaProcess struct {
 	*embedded.Child
 
@@ -125,7 +125,7 @@ func startJava(ctx context.Context, c JavaConfig) (*javaProcess, error) {
 			return nil, fmt.Errorf("cannot make a folder for Flink: %w", err)
 		}
 	}
-	// What is there is of a process that has ended: its state is in the checkpoints.
+	// RocksDB's files of a process that has ended: its state is in the checkpoints.
 	if err := os.RemoveAll(filepath.Join(dir, "rocksdb")); err != nil {
 		return nil, fmt.Errorf("cannot remove what a Flink before has left: %w", err)
 	}

@@ -11,7 +11,7 @@ import (
 // its number × maxParallelism / parallelism on.
 func evenKeys(n, maxParallelism int) []int64 {
 	keys := make([]int64, n)
-	free := make([][]int, maxParallelism) // By Flink's key group, who waits for a key of it.
+	free := make([][]int, maxParallelism) // By key group of Flink: indexes of keys that are still to be found in it.
 	for i := range n {
 		group := i % maxParallelism
 		if n < maxParallelism {
@@ -21,8 +21,8 @@ func evenKeys(n, maxParallelism int) []int64 {
 	}
 	for key, left := int64(0), n; left > 0; key++ {
 		group := keyGroup(key, maxParallelism)
-		if waiting := free[group]; len(waiting) > 0 {
-			keys[waiting[0]], free[group] = key, waiting[1:]
+		if wanted := free[group]; len(wanted) > 0 {
+			keys[wanted[0]], free[group] = key, wanted[1:]
 			left--
 		}
 	}

@@ -51,7 +51,7 @@ func StartLocal(ctx context.Context, c Config, local JavaConfig) (*Local, error)
 // Done is closed when it has ended.
 func (l *Local) Done() <-chan struct{} { return l.done }
 
-// Err says why. It waits for that.
+// Err returns why, once it has ended.
 func (l *Local) Err() error {
 	<-l.done
 	return l.err
@@ -121,7 +121,7 @@ func (l *Local) watch(ctx context.Context, java *javaProcess, client *flinkapi.C
 		switch {
 		case stateIsUnreadable(cause):
 			// Flink would try for ever to begin with what its worker cannot read.
-			cause, _, _ = strings.Cut(transforms.ErrState.Error(), ":") // What follows is for those who have submitted it.
+			cause, _, _ = strings.Cut(transforms.ErrState.Error(), ":") // The rest is advice about --savepoint, which pipeline submit has.
 			l.setAside(cause)
 		case !j.Ended():
 			continue

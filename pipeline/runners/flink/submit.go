@@ -209,15 +209,15 @@ func (c *Config) withJobServer(do func(jobpb.JobServiceClient) error) error {
 	return do(jobpb.NewJobServiceClient(conn))
 }
 
-// accepted waits until Flink has the job, or the job server says why not: it
-// gives the job on after it has answered.
+// accepted waits until Flink lists the job, and returns the job server's error if it cannot hand it on: that happens
+// after its response to the submission.
 func (c *Config) accepted(ctx context.Context, rest *flinkapi.Client, id string, since time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
 	for {
-		// Flink's clock may be another's: the job is new when none was there, or that one had ended.
+		// Flink's clock may differ, so start times are not compared: Submit found no running job of this name.
 		j, err := rest.Find(ctx, c.JobName)
 		if err == nil && !j.Ended() {
 			return nil
@@ -251,7 +251,7 @@ func (c *Config) refused(ctx context.Context, id string) error {
 		return err
 	})
 	if !refused {
-		return nil // The job may be there all the same, also when nothing answers.
+		return nil // Also when the job server does not respond: Flink may have the job.
 	}
 	if flinkapi.OfAnotherJob(reason) {
 		return fmt.Errorf("cannot go on from %s: %s (name an empty folder, or none, with --savepoint); Flink says: %s", c.Savepoint, flinkapi.AboutAnotherJob, reason)
@@ -260,7 +260,7 @@ func (c *Config) refused(ctx context.Context, id string) error {
 }
 
 // KeepRunning submits the job when Flink does not have it, now and later, until ctx
-// ends or somebody has ended the job: a JobManager that comes back without its
+// ends or the job is canceled: a JobManager that comes back without its
 // jobs gets it again, from the newest checkpoint. (One with high availability
 // configured brings its jobs back itself, and needs none of this.)
 func KeepRunning(ctx context.Context, c Config) error {

@@ -35,12 +35,11 @@ import (
 	"pulseboard/results"
 )
 
-// A worker is this program, started by a TaskManager for the DoFns of a job. It
-// gets the address of what provisions it and nothing else, and there finds the
-// options that Submit left for it.
+// A worker is this program, started by a TaskManager to run the DoFns of a job. Its arguments are the address of a
+// provisioning service, which returns the options that Submit put into the job.
 
-// workerOption is where Submit leaves workerOptions, among the SDK's own. All of
-// Flink can read them there, and its page shows them: they hold no secret.
+// workerOption is the pipeline option that holds workerOptions as JSON. Flink's web page shows all options, so they
+// contain no secret.
 const workerOption = "pulseboard_worker"
 
 type workerOptions struct {
@@ -77,7 +76,7 @@ func (*Runner) IsWorker(args []string) bool {
 // RunWorker serves a TaskManager until that ends.
 func (*Runner) RunWorker(ctx context.Context, args []string) error {
 	provision := flag.String(provisionFlag, "", "")
-	// Flink's runner passes these too, and they are in what the provisioner says.
+	// Flink's runner passes these too; their values are taken from the provisioning service.
 	for _, name := range []string{"artifact_endpoint"} {
 		if flag.Lookup(name) == nil {
 			flag.String(name, "", "")
@@ -124,7 +123,7 @@ func (*Runner) RunWorker(ctx context.Context, args []string) error {
 		log.Error("a worker cannot begin", "error", err)
 		return err
 	}
-	// Of the memory around it Java has a part that nobody here knows, so it follows from the state that is allowed.
+	// How much of the memory group Java takes is not known, so the limit follows from --state-bytes.
 	limit := memory.LimitHeap(memory.Process(o.StateBytes))
 	if err := equip(ctx, o, log); err != nil {
 		return err

@@ -20,7 +20,7 @@ type Client struct {
 	urls []string
 	http *http.Client
 	mu   sync.Mutex
-	last int // Who answered last.
+	last int // Index of the URL that responded last: it is asked first.
 }
 
 // NewClient returns a client with deadlines, which has the secret of a Flink of one machine; "" = none. The
@@ -52,7 +52,7 @@ func (j Job) Ended() bool {
 	return slices.Contains([]string{"FINISHED", "CANCELED", "FAILED", "SUSPENDED"}, j.State)
 }
 
-// Checkpoints is what Flink says of the checkpoints of a job.
+// Checkpoints is the statistics of the checkpoints of a job.
 type Checkpoints struct {
 	Counts struct {
 		Completed int64 `json:"completed"`

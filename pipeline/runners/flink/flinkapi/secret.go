@@ -9,16 +9,15 @@ import (
 	"path/filepath"
 )
 
-// Secret is what the servers of a Flink of one machine ask for, so that its other
-// users cannot give it jobs or be its workers: a new one at each start. As
+// Secret is a bearer token of the servers of a Flink of one machine, which keeps other users of the machine from
+// submitting jobs and from posing as workers. It is new at each start. As
 // credentials.PerRPCCredentials it goes with each call of gRPC. "" = none.
 type Secret string
 
-// SecretVariable hands it to Java and by that to the workers.
+// SecretVariable is the environment variable of Java and of the workers that has it.
 const SecretVariable = "PULSEBOARD_FLINK_SECRET" //nolint:gosec // A name.
 
-// SecretOfEnvironment returns that of the Flink that has started this process, or
-// that somebody has put there.
+// SecretOfEnvironment returns that of the Flink that has started this process, or that an operator has set.
 func SecretOfEnvironment() Secret { return Secret(os.Getenv(SecretVariable)) }
 
 // NewSecret makes one, and leaves it in a file too, for operators who ask the REST API by hand.
