@@ -18,7 +18,7 @@ import (
 const (
 	helloLimit    = wire.MaxFrame    // Bytes of a hello: it may name 200 widgets and where each was.
 	messageLimit  = 4 << 10          // Bytes of any later message.
-	progressLimit = 60 * time.Second // Without progress for as long, a client is sent away.
+	progressLimit = 60 * time.Second // Without cursors for as long, a client is sent away.
 	pingEvery     = 20 * time.Second
 	controlWait   = time.Second
 	closeWait     = 2 * time.Second // For the client's part of the closing handshake.
@@ -39,31 +39,32 @@ type client struct {
 	dashboard string
 	joined    time.Time
 	from      audit.From    // For the audit log, when its hello is refused.
-	release   func()        // Gives its place back.
-	left      chan struct{} // Closed when it is gone.
+	release   func()        // Gives its admission back.
+	left      chan struct{} // Closed when it has left the hub.
 	closed    chan struct{} // Closed when nothing more will be written.
 	wroteAt   atomic.Int64  // Nanoseconds since joined.
+	checkAt   atomic.Int64  // When checkDeadlines is due, likewise.
 
-	mu       sync.Mutex
-	board    *board // Nil before the hello.
-	greeted  time.Time
-	grant    auth.Grant // Of the upgrade or of the hello.
-	hello    hello
-	at       *position // Where it is in step with its board; nil = teller knows where it stands.
-	teller   teller
-	untold   wire.Place // Where the list of the layout's widgets goes on.
-	paused   bool
-	resyncs  resyncs
-	updated  time.Time   // When the last update was composed, for hello.every.
-	later    *time.Timer // Wakes it when the next may be; nil = nobody waits.
-	beat     bool        // A heartbeat is due unless something else is.
-	ping     bool
-	pingedAt time.Time
-	ending   *ending
-	endedAt  time.Time
-	ended    bool // The close message is written.
-	writing  bool // A goroutine is in write.
-	gone     bool
+	mu            sync.Mutex
+	room          *room // Nil before the hello.
+	handshaken    time.Time
+	grant         auth.Grant // Of the upgrade or of the hello.
+	hello         hello
+	at            *position // Where it is in sync with its room; nil = encoder has cursors of its own.
+	encoder       deltaEncoder
+	restOfWidgets wire.Place // Where the list of the layout's widgets goes on.
+	paused        bool
+	resyncs       resyncs
+	updated       time.Time   // When the last update was composed, for hello.every.
+	later         *time.Timer // Runs until the next update may be sent; nil = none is held back.
+	beat          bool        // A heartbeat is due unless something else is.
+	ping          bool
+	pingedAt      time.Time
+	ending        *ending
+	endedAt       time.Time
+	ended         bool // The close message is written.
+	writing       bool // A goroutine is in write.
+	gone          bool
 }
 
 func newClient(h *hub, l link, dashboard string, release func(), grant auth.Grant) *client {
@@ -74,7 +75,7 @@ func newClient(h *hub, l link, dashboard string, release func(), grant auth.Gran
 	}
 }
 
-// read takes what the client says until the connection ends.
+// read handles the client's messages until the connection ends.
 func (c *client) read() {
 	defer close(c.left)
 	defer c.leave()
@@ -88,8 +89,8 @@ func (c *client) read() {
 			}
 			return
 		}
-		// On a stack of its own, which ends with it: this one, of which there is one
-		// for each connection, stays as small as reading is.
+		// On a stack of its own, which is freed after it: the stack of this goroutine, of
+		// which there is one for each connection, stays as small as reading needs.
 		goOn := make(chan bool)
 		go func() { goOn <- c.take(text, err == nil) }()
 		if !<-goOn {
@@ -98,10 +99,10 @@ func (c *client) read() {
 	}
 }
 
-// take does what the client says, and reports whether it may say more.
+// take handles one message, and reports whether to read another.
 func (c *client) take(text []byte, isText bool) bool {
 	if c.isEnding() {
-		return c.link.linger() == nil // Only the closing handshake is waited for.
+		return c.link.awaitPeerClose() == nil // Only the closing handshake is waited for.
 	}
 	m, err := wire.ReadClientMessage(text)
 	if err != nil || !isText || !utf8.Valid(text) {
@@ -114,10 +115,10 @@ func (c *client) take(text []byte, isText bool) bool {
 
 func (c *client) handle(m *wire.ClientMessage) {
 	c.mu.Lock()
-	greeted := c.board != nil
+	handshaken := c.room != nil
 	c.mu.Unlock()
 	switch {
-	case m.Type == "hello" && !greeted:
+	case m.Type == "hello" && !handshaken:
 		c.link.limit(messageLimit)
 		grant := c.grant // Only this goroutine changes it.
 		if m.Token != "" || !grant.Given() {
@@ -128,36 +129,36 @@ func (c *client) handle(m *wire.ClientMessage) {
 				return
 			}
 		}
-		c.greet(newHello(m), grant)
-	case !greeted:
+		c.handshake(newHello(m), grant)
+	case !handshaken:
 		return
 	case m.Type == "pause":
 		c.pause()
 		return
 	case m.Type == "play":
 		c.hub.metrics.resyncs.WithLabelValues("play").Inc()
-		c.resync(needNewer, true)
+		c.resync(pendingNewer, true)
 	case m.Type == "resync":
 		c.hub.metrics.resyncs.WithLabelValues("client").Inc()
-		c.resync(needAll, false)
+		c.resync(pendingAll, false)
 	default:
 		return // A newer client may say more.
 	}
-	c.wake()
+	c.scheduleWrite()
 }
 
-// greet gives the client its board.
-func (c *client) greet(h hello, grant auth.Grant) {
+// handshake puts the client into its room.
+func (c *client) handshake(h hello, grant auth.Grant) {
 	b := c.hub.attach(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.board, c.greeted, c.grant, c.hello = b, c.hub.now(), grant, h
+	c.room, c.handshaken, c.grant, c.hello = b, c.hub.now(), grant, h
 }
 
-// fallOut gives the client cursors of its own where it was in step.
-func (c *client) fallOut() {
+// leaveSync gives a client that was in sync cursors of its own.
+func (c *client) leaveSync() {
 	if c.at != nil {
-		c.teller.resumeAt(c.at)
+		c.encoder.resumeAt(c.at)
 		c.at = nil
 	}
 }
@@ -173,7 +174,7 @@ func (c *client) end(code int, reason string, reconnectAfter time.Duration) {
 	c.mu.Lock()
 	c.endLocked(code, reason, reconnectAfter)
 	c.mu.Unlock()
-	c.wake()
+	c.scheduleWrite()
 }
 
 func (c *client) endLocked(code int, reason string, reconnectAfter time.Duration) {
@@ -198,7 +199,7 @@ func (c *client) leave() {
 	c.link.close()
 	c.mu.Lock()
 	c.gone = true
-	b := c.board
+	b := c.room
 	if c.later != nil {
 		c.later.Stop()
 	}
@@ -210,58 +211,80 @@ func (c *client) leave() {
 	c.release()
 }
 
-// look does what is due because time has passed.
-func (c *client) look(now time.Time) {
+// checkDeadlines closes clients whose token expired or whose hello is late, and
+// requests pings and heartbeats that are due.
+func (c *client) checkDeadlines(now time.Time) {
 	c.mu.Lock()
 	silent := now.Sub(c.joined) - time.Duration(c.wroteAt.Load())
+	c.planCheck(now, silent)
 	denied := c.grant.Err()
 	switch {
 	case c.ending != nil:
 		cut := now.Sub(c.endedAt) > 2*closeWait
 		c.mu.Unlock()
 		if cut {
-			c.link.close() // Its part of the handshake does not come, or it does not read.
+			c.link.close() // Its close frame does not come, or it does not read.
 		}
 		return
 	case denied != nil:
 		c.endLocked(wire.CloseToken, denied.Error(), 0)
-	case c.board == nil && now.Sub(c.joined) >= c.hub.helloWait:
+	case c.room == nil && now.Sub(c.joined) >= c.hub.helloWait:
 		c.endLocked(wire.CloseNoHello, "no hello came", 0)
-	case c.board != nil && c.teller.layout == nil && now.Sub(c.greeted) > welcomeTimeout:
+	case c.room != nil && c.encoder.layout == nil && now.Sub(c.handshaken) > welcomeTimeout:
 		c.endLocked(wire.CloseOverloaded, "the dashboard cannot be read at the moment", 2*time.Second)
-	case c.board != nil && now.Sub(c.pingedAt) >= pingEvery:
+	case c.room != nil && now.Sub(c.pingedAt) >= pingEvery:
 		c.ping, c.pingedAt = true, now
 	// Before heartbeat_ms are over, so that no silence is longer.
-	case c.board != nil && silent >= c.hub.heartbeat*4/5:
+	case c.room != nil && silent >= c.hub.heartbeat*4/5:
 		c.beat = true
 	default:
 		c.mu.Unlock()
 		return
 	}
 	c.mu.Unlock()
-	c.wake()
+	c.scheduleWrite()
 }
 
-// wake makes sure that what there is to say is said.
-func (c *client) wake() {
+// checkEvery bounds how late checkDeadlines sees what has no time known beforehand,
+// such as a token that was revoked.
+const checkEvery = time.Second
+
+// isDue reports whether checkDeadlines has something to do. It takes no lock: it is
+// asked of every client several times a second.
+func (c *client) isDue(now time.Time) bool { return int64(now.Sub(c.joined)) >= c.checkAt.Load() }
+
+// planCheck sets when checkDeadlines is due again. It is called with the client's lock.
+func (c *client) planCheck(now time.Time, silent time.Duration) {
+	next := min(checkEvery, c.hub.heartbeat/5)
+	if c.room == nil {
+		next = min(next, c.hub.helloWait-now.Sub(c.joined))
+	} else {
+		next = min(next, c.hub.heartbeat*4/5-silent)
+	}
+	c.checkAt.Store(int64(now.Sub(c.joined) + max(next, 0)))
+}
+
+// scheduleWrite starts the client's writer goroutine unless one runs. Callers have
+// changed state that may produce a frame.
+func (c *client) scheduleWrite() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.writing || c.gone {
 		return
 	}
 	c.writing = true
-	// The reading goroutine is counted too, so that nobody has stopped waiting yet.
+	// The reading goroutine is counted in wg too, so that Wait has not returned yet.
 	c.hub.wg.Go(c.write)
 }
 
-// write writes frame after frame until there is nothing to say. At most one
-// goroutine of a client is in it.
+// write writes frame after frame until there is none. At most one goroutine of a
+// client is in it.
 func (c *client) write() {
 	s := c.hub.scratches.Get().(*scratch)
 	for {
 		action, shared := c.next(s)
 		if action == actShared {
-			// A frame that is shared may take its time: nobody else's memory waits with it.
+			// Writing a shared frame may block: the scratch buffer is free for others meanwhile.
 			c.hub.scratches.Put(s)
 			for _, m := range shared {
 				if !c.send(m) {
@@ -279,7 +302,7 @@ func (c *client) write() {
 			break
 		}
 		if action == actClose {
-			c.sayGoodbye()
+			c.endInOrder()
 			break
 		}
 	}
@@ -299,16 +322,16 @@ func (c *client) send(m *message) (ok bool) {
 	return true
 }
 
-func (c *client) sayGoodbye() {
+func (c *client) endInOrder() {
 	c.mu.Lock()
 	e := *c.ending
 	c.mu.Unlock()
-	c.link.goodbye(e.code, e.reason)
+	c.link.closeFrame(e.code, e.reason)
 	close(c.closed)
 }
 
-// fail gives up a connection that cannot be written to. writing stays set, so
-// that nobody tries again.
+// fail gives up a connection that cannot be written to. writing stays set, so that no
+// other writer starts.
 func (c *client) fail(err error) {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
@@ -327,9 +350,9 @@ const (
 	actClose // The frame is the last.
 )
 
-// next finds what to write: a frame, which is in s then, or those of a tick.
-// When there is nothing, the client is no longer writing: whoever wakes it
-// later starts a new goroutine.
+// next finds what to write: a frame, which is in s then, or those of a batch. When
+// there is nothing, the client is no longer writing: the next scheduleWrite starts a
+// new goroutine.
 func (c *client) next(s *scratch) (action, []*message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -349,22 +372,22 @@ func (c *client) compose(s *scratch, now time.Time) (action, []*message) {
 	if c.ended {
 		return actNothing, nil
 	}
-	if c.ending == nil && c.board != nil {
-		l, gone := c.board.current()
+	if c.ending == nil && c.room != nil {
+		l, gone := c.room.current()
 		switch {
 		case gone:
 			c.endLocked(wire.CloseNoDashboard, "there is no such dashboard", 0)
 		case l == nil:
-		case c.teller.layout == nil:
+		case c.encoder.layout == nil:
 			c.adopt(l)
-			s.text, c.untold = wire.AppendWelcome(s.text, c.welcome(now, l), s.full)
+			s.text, c.restOfWidgets = wire.AppendWelcome(s.text, c.welcome(now, l), s.full)
 			return actFrame, nil
-		case c.teller.layout != l:
+		case c.encoder.layout != l:
 			c.adopt(l)
-			s.text, c.untold = wire.AppendDashboard(s.text, l.version, l.stream, s.full)
+			s.text, c.restOfWidgets = wire.AppendDashboard(s.text, l.version, l.stream, s.full)
 			return actFrame, nil
-		case c.untold.Widget < len(l.widgets):
-			s.text, c.untold = wire.AppendWidgets(s.text, l.stream, c.untold, s.full)
+		case c.restOfWidgets.Widget < len(l.widgets):
+			s.text, c.restOfWidgets = wire.AppendWidgets(s.text, l.stream, c.restOfWidgets, s.full)
 			return actFrame, nil
 		}
 	}
@@ -378,8 +401,8 @@ func (c *client) compose(s *scratch, now time.Time) (action, []*message) {
 		c.ping = false
 		return actPing, nil
 	}
-	if c.teller.layout != nil && !c.paused {
-		if act, shared := c.tell(s, now); act != actNothing {
+	if c.encoder.layout != nil && !c.paused {
+		if act, shared := c.encode(s, now); act != actNothing {
 			return act, shared
 		}
 	}
@@ -398,16 +421,16 @@ func (c *client) welcome(now time.Time, l *layout) *wire.WelcomeMessage {
 }
 
 func (c *client) adopt(l *layout) {
-	c.fallOut()
-	c.teller.adopt(l, c.hello.resume, c.hello.choice)
-	c.teller.most = c.hello.points
+	c.leaveSync()
+	c.encoder.adopt(l, c.hello.resume, c.hello.choice)
+	c.encoder.most = c.hello.points
 	c.hello.resume = nil
 }
 
-// tell says what is new of the widgets: with all others where the client is in
-// step with them, else by itself.
-func (c *client) tell(s *scratch, now time.Time) (action, []*message) {
-	t := c.board.latest.Load()
+// encode makes the next frame of the widgets: a shared batch where the client is in
+// sync, else one of its own.
+func (c *client) encode(s *scratch, now time.Time) (action, []*message) {
+	t := c.room.latest.Load()
 	if c.at != nil {
 		switch c.at {
 		case t.after:
@@ -416,34 +439,34 @@ func (c *client) tell(s *scratch, now time.Time) (action, []*message) {
 			c.at = t.after
 			return actShared, t.frames
 		}
-		c.fallOut()
+		c.leaveSync()
 	}
-	if c.teller.goOnWithSeries(s) || c.teller.snapshot(s) || c.teller.tellState(s) || c.teller.updateRest(s, now) {
+	if c.encoder.continueSeries(s) || c.encoder.snapshot(s) || c.encoder.changedState(s) || c.encoder.updateRest(s, now) {
 		return actFrame, nil
 	}
 	if rest := c.hello.every - now.Sub(c.updated); rest > 0 {
-		c.wakeIn(rest)
+		c.scheduleWriteIn(rest)
 		return actNothing, nil
 	}
-	if c.teller.update(s, now) {
+	if c.encoder.update(s, now) {
 		if s.updates > 0 {
 			c.updated = now
 		}
 		return actFrame, nil
 	}
-	if t != nil && c.hello.every == 0 && c.teller.standsAt(t.after) {
-		c.at, c.teller.cursors = t.after, nil
+	if t != nil && c.hello.every == 0 && c.encoder.standsAt(t.after) {
+		c.at, c.encoder.cursors = t.after, nil
 	}
 	return actNothing, nil
 }
 
-func (c *client) wakeIn(d time.Duration) {
+func (c *client) scheduleWriteIn(d time.Duration) {
 	if c.later == nil {
 		c.later = time.AfterFunc(d, func() {
 			c.mu.Lock()
 			c.later = nil
 			c.mu.Unlock()
-			c.wake()
+			c.scheduleWrite()
 		})
 	}
 }

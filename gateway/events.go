@@ -51,10 +51,10 @@ func (e events) write(m *message) error {
 	return err
 }
 
-// goodbye has nothing to add to the close message.
-func (e events) goodbye(int, string) { e.close() }
+// closeFrame has nothing to add to the close message.
+func (e events) closeFrame(int, string) { e.close() }
 
-func (e events) linger() error { return nil }
+func (e events) awaitPeerClose() error { return nil }
 
 func (e events) close() { _ = e.conn.Close() } // It is gone, one way or the other.
 
@@ -118,7 +118,7 @@ func (s *streams) exists(c *gin.Context) bool {
 	_, ok, err := s.hub.dashboards.LoadView(ctx, c.Param("id"))
 	switch {
 	case err != nil:
-		s.hub.unavailable(c, "the dashboard cannot be read at the moment", err)
+		s.hub.failRead(c, "the dashboard cannot be read at the moment", err)
 	case !ok:
 		httpapi.Fail(c, http.StatusNotFound, "there is no such dashboard")
 	}

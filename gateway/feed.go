@@ -14,7 +14,7 @@ import (
 
 // Messages that wait while the history is read. All of them are in the history
 // too, so that the oldest can be let go.
-const maxPending = 256
+const maxHeld = 256
 
 // How many points a feed takes before it moves all of them to a new place.
 const spare = 60
@@ -31,7 +31,7 @@ type feed struct {
 	reload    chan struct{} // Asks run to read the history again.
 
 	// Guarded by hub.mu.
-	boards map[*board]struct{}
+	rooms  map[*room]struct{}
 	cancel context.CancelFunc
 
 	mu sync.Mutex
@@ -45,18 +45,18 @@ type feed struct {
 	reads          int    // Begun.
 	readGeneration int    // The generation in which the last read began.
 	reading        bool
-	pending        []pending
+	held           []heldResult
 	// arrived is when the newest end came, on the monotonic clock; for one that
 	// was found in the history, when it must have come.
-	arrived time.Time
-	late    bool
-	away    bool
-	limited string // Why the pipeline does not compute it; "" = it does.
-	state   wire.State
+	arrived     time.Time
+	late        bool
+	unavailable bool
+	limited     string // Why the pipeline does not compute it; "" = it does.
+	state       wire.State
 }
 
-// pending is a message that came while the history was read.
-type pending struct {
+// heldResult is a message that came while the history was read.
+type heldResult struct {
 	result *wire.Result
 	reads  int // Reads begun before it came: a later read has seen all that it says.
 }
@@ -64,7 +64,7 @@ type pending struct {
 func newFeed(s *registry.WidgetView, sliceMs int64, h *horizon) *feed {
 	f := &feed{
 		horizon: h, key: s.Key, refreshMs: s.RefreshMs, windowMs: s.WindowMs, delayMs: s.DelayMs,
-		obeyed: h.takenBack().ID, made: time.Now(), reload: make(chan struct{}, 1), boards: make(map[*board]struct{}), state: wire.StateWaiting,
+		obeyed: h.takenBack().ID, made: time.Now(), reload: make(chan struct{}, 1), rooms: make(map[*room]struct{}), state: wire.StateWaiting,
 	}
 	f.stale = staleAfter(f.refreshMs, sliceMs, f.delayMs)
 	return f
@@ -81,10 +81,10 @@ func (f *feed) receive(r *wire.Result, now time.Time) bool {
 	if f.loaded && !f.reading && !f.misses(r) {
 		return f.add(r, now)
 	}
-	if len(f.pending) == maxPending {
-		f.pending = slices.Delete(f.pending, 0, 1)
+	if len(f.held) == maxHeld {
+		f.held = slices.Delete(f.held, 0, 1)
 	}
-	f.pending = append(f.pending, pending{r, f.reads})
+	f.held = append(f.held, heldResult{r, f.reads})
 	f.ask()
 	return false
 }
@@ -162,12 +162,12 @@ func (f *feed) endRead(rs []*wire.Result, now time.Time) bool {
 			changed = true
 		}
 	}
-	waiting := f.pending
-	f.pending = nil
+	waiting := f.held
+	f.held = nil
 	for i, p := range waiting {
 		// What a read that began after the message did not find is not there.
 		if p.reads >= f.reads && f.misses(p.result) {
-			f.pending = waiting[i:]
+			f.held = waiting[i:]
 			f.ask()
 			break
 		}
@@ -264,18 +264,18 @@ func (v view) has(end int64) bool {
 }
 
 // check brings the state up to date and reports whether it changed.
-func (f *feed) check(now time.Time, away bool) bool {
+func (f *feed) check(now time.Time, unavailable bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	before, back := f.state, f.takeBack(now)
-	f.away = away
+	f.unavailable = unavailable
 	f.refreshState(now)
 	return f.state != before || back
 }
 
 func (f *feed) refreshState(now time.Time) {
 	f.state = f.stateByTime(now)
-	if f.away {
+	if f.unavailable {
 		f.state = wire.StateDegraded
 	}
 }
@@ -302,16 +302,16 @@ const retryAfter = 300 * time.Millisecond
 // run subscribes to the key, reads the history, and reads it again whenever
 // asked, until ctx ends.
 func (f *feed) run(ctx context.Context, h *hub) {
-	for told := false; ; {
+	for cursor := false; ; {
 		attempt, cancel := context.WithTimeout(ctx, redisTimeout)
 		err := h.subscriber.Add(attempt, f.key)
 		cancel()
 		if err == nil {
 			break
 		}
-		if !told && ctx.Err() == nil && !h.isAway() { // Else the probe says so.
+		if !cursor && ctx.Err() == nil && !h.isUnavailable() { // Else the probe says so.
 			h.log.Error("no results can be received; the widget waits", "error", err)
-			told = true
+			cursor = true
 		}
 		if !clock.Sleep(ctx, retryAfter) {
 			return

@@ -63,7 +63,7 @@ func (f *feed) takeBack(now time.Time) bool {
 	default:
 		return false
 	}
-	f.points, f.latest, f.loaded, f.pending = nil, nil, false, nil
+	f.points, f.latest, f.loaded, f.held = nil, nil, false, nil
 	f.generation++
 	f.ask()
 	return true
@@ -75,22 +75,22 @@ func (f *feed) hasAny(taken results.TakenBack) bool {
 	return len(newer) > 0 && taken.Has(newer[0].End)
 }
 
-// goBack owes a stream the snapshots of widgets whose points were taken back.
-func (t *teller) goBack() (back bool) {
-	for i := range t.cursors {
-		back = t.cursors[i].goBack(t.layout.widgets[i].feed.view().generation) || back
+// goBack makes snapshots pending for widgets whose points were taken back.
+func (d *deltaEncoder) goBack() (back bool) {
+	for i := range d.cursors {
+		back = d.cursors[i].goBack(d.layout.widgets[i].feed.view().generation) || back
 	}
 	return back
 }
 
-// goBack owes a snapshot of everything when what was told is of an earlier generation of the feed.
-func (c *cursor) goBack(generation int) bool {
+// goBack makes a snapshot of everything pending when what was sent is of an earlier generation of the feed.
+func (c *widgetCursor) goBack(generation int) bool {
 	if c.generation == generation {
 		return false
 	}
 	if c.generation = generation; c.end == 0 {
-		return false // Nothing was told.
+		return false // Nothing was sent.
 	}
-	*c = cursor{told: told{state: c.state, generation: generation}, need: needAll}
+	*c = widgetCursor{cursor: cursor{state: c.state, generation: generation}, pending: pendingAll}
 	return true
 }

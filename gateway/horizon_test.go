@@ -45,14 +45,14 @@ func TestNothingOfTheFutureIsShown(t *testing.T) {
 	if !f.receive(late, ahead) || f.check(ahead, false) && f.state != wire.StateLive {
 		t.Errorf("by a clock that is ahead: %v", f.state)
 	}
-	t1 := &teller{layout: &layout{widgets: []widget{{feed: f}}}, cursors: []cursor{{told: told{end: f.last(), state: wire.StateLive}}}}
+	t1 := &deltaEncoder{layout: &layout{widgets: []widget{{feed: f}}}, cursors: []widgetCursor{{cursor: cursor{end: f.last(), state: wire.StateLive}}}}
 	if t1.goBack() {
 		t.Error("a stream goes back for nothing")
 	}
 	if !f.check(now.Add(time.Second), false) || f.last() != 0 || f.state != wire.StateWaiting {
 		t.Errorf("set back: newest %d, %v", f.last(), f.state)
 	}
-	if !t1.goBack() || t1.cursors[0].need != needAll || t1.goBack() {
+	if !t1.goBack() || t1.cursors[0].pending != pendingAll || t1.goBack() {
 		t.Errorf("a stream that was told of it: %+v", t1.cursors[0])
 	}
 	f.beginRead()
@@ -108,11 +108,11 @@ func TestWhatWasTakenBackGoes(t *testing.T) {
 	f.endRead(ends(-5, 4), now)
 	sp := registry.WidgetView{ID: "w", Key: f.key, KeyID: "id", RefreshMs: 1000, WindowMs: 1000}
 	l := &layout{widgets: []widget{{sp, f}}}
-	var told, slow, back teller
-	told.adopt(l, nil, nil)
+	var cursor, slow, back deltaEncoder
+	cursor.adopt(l, nil, nil)
 	slow.adopt(l, nil, nil)
 	s := &scratch{full: 1 << 16}
-	for _, tl := range []*teller{&told, &slow} {
+	for _, tl := range []*deltaEncoder{&cursor, &slow} {
 		if s.reset(); !tl.snapshot(s) {
 			t.Fatal("no snapshot")
 		}
@@ -130,7 +130,7 @@ func TestWhatWasTakenBackGoes(t *testing.T) {
 	if f.endRead(ends(5, 5), now) || f.loaded {
 		t.Error("a history that was read before is shown")
 	}
-	if s.reset(); told.snapshot(s) || told.cursors[0].need != needAll {
+	if s.reset(); cursor.snapshot(s) || cursor.cursors[0].pending != pendingAll {
 		t.Errorf("before it is read again: %s", s.text)
 	}
 	f.beginRead()
@@ -140,7 +140,7 @@ func TestWhatWasTakenBackGoes(t *testing.T) {
 	}
 	// slow comes so late that its newest point is there again, back was away meanwhile.
 	back.adopt(l, map[string]wire.ResumePoint{"w": {Key: f.key, WindowEnd: now.Add(4 * time.Second).UnixMilli()}}, nil)
-	for name, tl := range map[string]*teller{"told": &told, "slow": &slow, "back": &back} {
+	for name, tl := range map[string]*deltaEncoder{"told": &cursor, "slow": &slow, "back": &back} {
 		if s.reset(); tl.update(s, now) {
 			t.Errorf("%s: %s", name, s.text)
 		}
@@ -152,7 +152,7 @@ func TestWhatWasTakenBackGoes(t *testing.T) {
 		}
 	}
 	// Of another time than what was taken back: goes on where it was.
-	var on teller
+	var on deltaEncoder
 	on.adopt(l, map[string]wire.ResumePoint{"w": {Key: f.key, WindowEnd: now.UnixMilli()}}, nil)
 	if s.reset(); !on.snapshot(s) || !bytes.Contains(s.text, []byte(`"reset":false`)) {
 		t.Errorf("the snapshot is %s; it must go on", s.text)

@@ -19,7 +19,7 @@ import (
 	"pulseboard/wire"
 )
 
-// Times that nobody needs to change.
+// Times that need no flag.
 const (
 	redisTimeout      = 3 * time.Second
 	gatherMoment      = 100 * time.Millisecond // How long the first widget that is due waits for the others, for one frame.
@@ -54,21 +54,21 @@ type hub struct {
 	scratches  sync.Pool // Of *scratch.
 	horizon    *horizon
 
-	// The life of everything below: clients come through Handler, whose requests
-	// do not live as long. It ends in run.
+	// ctx is that of everything below: clients come through Handler, whose requests
+	// end earlier. It ends in run.
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu      sync.Mutex
-	boards  map[string]*board
-	feeds   map[results.Stream]*feed
-	byKey   map[string][]*feed // The slices are replaced, never changed.
-	clients map[*client]struct{}
-	places  places // Of clients and those about to be.
-	closing bool
-	away    bool              // Redis does not answer.
-	limited map[string]string // Why queries are not computed, by metric key.
+	mu          sync.Mutex
+	rooms       map[string]*room
+	feeds       map[results.Stream]*feed
+	byKey       map[string][]*feed // The slices are replaced, never changed.
+	clients     map[*client]struct{}
+	admission   admission
+	closing     bool
+	unavailable bool              // Redis does not answer.
+	limited     map[string]string // Why queries are not computed, by metric key.
 }
 
 func newHub(cfg Config, m *metrics) *hub {
@@ -77,9 +77,9 @@ func newHub(cfg Config, m *metrics) *hub {
 		sliceMs: cfg.Slice.Milliseconds(), heartbeat: cfg.Heartbeat, build: cfg.Build, fullFrame: cfg.maxFrame - wire.MessageEnd, helloWait: cfg.HelloTimeout,
 		horizon: &horizon{hidden: m.hidden},
 		readers: semaphore.NewWeighted(concurrentReads),
-		boards:  make(map[string]*board), feeds: make(map[results.Stream]*feed),
+		rooms:   make(map[string]*room), feeds: make(map[results.Stream]*feed),
 		byKey: make(map[string][]*feed), clients: make(map[*client]struct{}),
-		places: newPlaces(cfg),
+		admission: newAdmission(cfg),
 	}
 	h.scratches.New = func() any { return &scratch{full: h.fullFrame} }
 	h.ctx, h.cancel = context.WithCancel(context.Background())
@@ -127,11 +127,11 @@ func (h *hub) allFeeds() []*feed {
 	return fs
 }
 
-// notify tells the boards that f has something new.
+// notify has the rooms that show f encode what is new.
 func (h *hub) notify(f *feed, atOnce bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for b := range f.boards {
+	for b := range f.rooms {
 		if atOnce {
 			signal(b.now)
 		} else {
@@ -142,14 +142,14 @@ func (h *hub) notify(f *feed, atOnce bool) {
 
 // place gives b the feeds of these widgets instead of those that it has, starting and
 // ending feeds as needed.
-func (h *hub) place(b *board, views []registry.WidgetView) []widget {
+func (h *hub) place(b *room, views []registry.WidgetView) []widget {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	widgets := make([]widget, 0, len(views))
 	kept := make(map[*feed]struct{}, len(views))
 	for _, v := range views {
 		f := h.feed(&v)
-		f.boards[b] = struct{}{}
+		f.rooms[b] = struct{}{}
 		kept[f] = struct{}{}
 		widgets = append(widgets, widget{v, f})
 	}
@@ -169,7 +169,7 @@ func (h *hub) feed(s *registry.WidgetView) *feed {
 	f := h.feeds[stream]
 	if f == nil {
 		f = newFeed(s, h.sliceMs, h.horizon)
-		f.away, f.limited = h.away, h.limited[s.Key]
+		f.unavailable, f.limited = h.unavailable, h.limited[s.Key]
 		f.refreshState(h.now())
 		h.feeds[stream] = f
 		h.byKey[s.Key] = append(slices.Clip(h.byKey[s.Key]), f)
@@ -180,9 +180,9 @@ func (h *hub) feed(s *registry.WidgetView) *feed {
 	return f
 }
 
-func (h *hub) release(b *board, f *feed) {
-	delete(f.boards, b)
-	if len(f.boards) > 0 {
+func (h *hub) release(b *room, f *feed) {
+	delete(f.rooms, b)
+	if len(f.rooms) > 0 {
 		return
 	}
 	f.cancel()
@@ -195,8 +195,8 @@ func (h *hub) release(b *board, f *feed) {
 	}
 }
 
-// join starts a client; false when the hub ends. A client that cannot say hello
-// is given what it would say.
+// join starts a client; false when the hub ends. said is the hello of a client that
+// cannot send one, nil otherwise.
 func (h *hub) join(c *client, said *hello) bool {
 	h.mu.Lock()
 	if h.closing {
@@ -207,23 +207,23 @@ func (h *hub) join(c *client, said *hello) bool {
 	h.wg.Go(c.read)
 	h.mu.Unlock()
 	if said != nil {
-		c.greet(*said, c.grant)
-		c.wake()
+		c.handshake(*said, c.grant)
+		c.scheduleWrite()
 	}
 	return true
 }
 
-// attach gives a client that said hello its board.
-func (h *hub) attach(c *client) *board {
+// attach puts a client whose hello has come into its room.
+func (h *hub) attach(c *client) *room {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b := h.boards[c.dashboard]
+	b := h.rooms[c.dashboard]
 	if b == nil {
 		ctx, cancel := context.WithCancel(h.ctx)
-		b = newBoard(c.dashboard, cancel)
-		h.boards[c.dashboard] = b
+		b = newRoom(c.dashboard, cancel)
+		h.rooms[c.dashboard] = b
 		h.wg.Go(func() { b.follow(ctx, h) })
-		h.wg.Go(func() { b.pulse(ctx, h) })
+		h.wg.Go(func() { b.run(ctx, h) })
 	}
 	b.mu.Lock()
 	b.clients[c] = struct{}{}
@@ -231,7 +231,7 @@ func (h *hub) attach(c *client) *board {
 	return b
 }
 
-func (h *hub) leave(c *client, b *board) {
+func (h *hub) leave(c *client, b *room) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.clients, c)
@@ -242,24 +242,24 @@ func (h *hub) leave(c *client, b *board) {
 	delete(b.clients, c)
 	left := len(b.clients)
 	b.mu.Unlock()
-	if left == 0 && h.boards[b.id] == b {
-		delete(h.boards, b.id)
+	if left == 0 && h.rooms[b.id] == b {
+		delete(h.rooms, b.id)
 		b.cancel()
 	}
 }
 
-// changed is told by the registry which dashboards may have changed.
+// changed has rooms read their views again: those of ids, or all.
 func (h *hub) changed(ids []string, all bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if all {
-		for _, b := range h.boards {
+		for _, b := range h.rooms {
 			signal(b.reload)
 		}
 		return
 	}
 	for _, id := range ids {
-		if b := h.boards[id]; b != nil {
+		if b := h.rooms[id]; b != nil {
 			signal(b.reload)
 		}
 	}
@@ -278,8 +278,8 @@ func (h *hub) run(ctx context.Context) {
 	wg.Go(func() {
 		h.compareTops(ctx, func() time.Duration { return topPoll/2 + rand.N(topPoll) }, func(*feed) bool { return true })
 	})
-	// The history of a key that was there at other refresh intervals comes
-	// without a message: none of its ends is new.
+	// The first history of a key that has one at another refresh interval comes without
+	// a message, since none of its ends is new (transforms announces an end of a key once).
 	wg.Go(func() { h.compareTops(ctx, func() time.Duration { return firstPoll }, (*feed).awaitsFirst) })
 	<-ctx.Done()
 	h.drain(context.WithoutCancel(ctx))
@@ -289,7 +289,8 @@ func (h *hub) run(ctx context.Context) {
 	h.subscriber.Close()
 }
 
-// sweep looks after everything that happens because nothing else does.
+// sweep re-evaluates time-driven state every 10–200 ms: staleness of feeds,
+// heartbeats, pings, handshake and close timeouts.
 func (h *hub) sweep(ctx context.Context) {
 	t := time.NewTicker(max(10*time.Millisecond, min(h.heartbeat/10, 200*time.Millisecond)))
 	defer t.Stop()
@@ -299,32 +300,34 @@ func (h *hub) sweep(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		h.look(h.now())
+		h.checkStates(h.now())
 	}
 }
 
-// isAway reports whether Redis does not answer, which the probe has logged.
-func (h *hub) isAway() bool {
+// isUnavailable reports whether Redis does not answer, which the probe has logged.
+func (h *hub) isUnavailable() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.away
+	return h.unavailable
 }
 
-func (h *hub) look(now time.Time) {
+func (h *hub) checkStates(now time.Time) {
 	h.mu.Lock()
-	away := h.away
-	clients := make([]*client, 0, len(h.clients))
+	unavailable := h.unavailable
+	var due []*client
 	for c := range h.clients {
-		clients = append(clients, c)
+		if c.isDue(now) {
+			due = append(due, c)
+		}
 	}
 	h.mu.Unlock()
 	for _, f := range h.allFeeds() {
-		if f.check(now, away) {
+		if f.check(now, unavailable) {
 			h.notify(f, true)
 		}
 	}
-	for _, c := range clients {
-		c.look(now)
+	for _, c := range due {
+		c.checkDeadlines(now)
 	}
 }
 
@@ -341,8 +344,8 @@ func (h *hub) probe(ctx context.Context) {
 			return
 		}
 		h.mu.Lock()
-		before := h.away
-		h.away = err != nil
+		before := h.unavailable
+		h.unavailable = err != nil
 		h.mu.Unlock()
 		if before == (err != nil) {
 			continue
@@ -358,8 +361,9 @@ func (h *hub) probe(ctx context.Context) {
 	}
 }
 
-// compareTops finds results whose message never came: a lost message that was
-// the last one is missed by nobody else.
+// compareTops finds results whose message never came by comparing the newest end of
+// each history with that of its feed: after a lost message no later one shows a gap
+// while the key is idle.
 func (h *hub) compareTops(ctx context.Context, every func() time.Duration, which func(*feed) bool) {
 	for clock.Sleep(ctx, every()) {
 		feeds := slices.DeleteFunc(h.allFeeds(), func(f *feed) bool { return !which(f) })
@@ -384,8 +388,8 @@ func (h *hub) compareTops(ctx context.Context, every func() time.Duration, which
 	}
 }
 
-// drain tells all clients to come back, at moments that are spread, and waits
-// for them to go.
+// drain closes all clients with reconnect times that are spread, and waits for them to
+// leave.
 func (h *hub) drain(ctx context.Context) {
 	h.mu.Lock()
 	h.closing = true
@@ -404,7 +408,7 @@ func (h *hub) drain(ctx context.Context) {
 		select {
 		case <-c.left:
 		case <-ctx.Done():
-			c.link.close() // Whoever did not go by himself is cut off.
+			c.link.close() // The client has not closed in time.
 		}
 	}
 }

@@ -21,10 +21,10 @@ type link interface {
 	write(m *message) error
 	// ping asks for a sign of life.
 	ping()
-	// goodbye ends the connection in order, after the message that says why.
-	goodbye(code int, reason string)
-	// linger gives the client a moment for its part of the end.
-	linger() error
+	// closeFrame ends the connection in order, after the close message.
+	closeFrame(code int, reason string)
+	// awaitPeerClose bounds the wait for the client's close frame.
+	awaitPeerClose() error
 	close()
 }
 
@@ -66,13 +66,13 @@ func (s *socket) ping() {
 	_ = s.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(controlWait))
 }
 
-func (s *socket) goodbye(code int, reason string) {
+func (s *socket) closeFrame(code int, reason string) {
 	// The client may be gone already.
 	_ = s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(controlWait))
-	_ = s.linger()
+	_ = s.awaitPeerClose()
 }
 
-func (s *socket) linger() error { return s.ws.SetReadDeadline(time.Now().Add(closeWait)) }
+func (s *socket) awaitPeerClose() error { return s.ws.SetReadDeadline(time.Now().Add(closeWait)) }
 
 func (s *socket) close() { _ = s.ws.Close() } // It is gone, one way or the other.
 

@@ -12,7 +12,7 @@ import (
 )
 
 // told1 is what an update says, "index=end" each.
-func told1(t *testing.T, s *scratch) string {
+func updateText(t *testing.T, s *scratch) string {
 	t.Helper()
 	var m struct {
 		Type    string  `json:"type"`
@@ -48,10 +48,10 @@ func TestLastWidgetsHaveTheirTurn(t *testing.T) {
 		l.widgets[i].feed.loaded = true
 		publish(i, 1000)
 	}
-	var tl teller
+	var tl deltaEncoder
 	tl.adopt(l, nil, nil)
 	s := &scratch{full: 256}
-	for s.reset(); tl.snapshot(s) || tl.tellState(s); s.reset() {
+	for s.reset(); tl.snapshot(s) || tl.changedState(s); s.reset() {
 	}
 	s.full = 1 // An update holds one widget.
 	for i := range 3 {
@@ -62,7 +62,7 @@ func TestLastWidgetsHaveTheirTurn(t *testing.T) {
 		if s.reset(); !tl.update(s, time.UnixMilli(end)) {
 			t.Fatalf("nothing follows %v", said)
 		}
-		said = append(said, told1(t, s))
+		said = append(said, updateText(t, s))
 		publish(0, end) // While that is written; what a gauge misses is skipped.
 	}
 	if got, want := strings.Join(said, "; "), "0=2000 more; 1=2000 more; 2=2000; 0=5000; 0=6000"; got != want {

@@ -16,22 +16,22 @@ const (
 // resyncs is when a client may be given all snapshots again. Guarded by client.mu.
 type resyncs struct {
 	limiter *rate.Limiter
-	timer   *time.Timer // Runs while an answer is owed.
+	timer   *time.Timer // Runs while snapshots are held back.
 	play    bool        // The client plays again then.
-	need    need
+	pending pendingSnapshot
 }
 
 func newResyncs() resyncs {
 	return resyncs{limiter: rate.NewLimiter(rate.Every(resyncEvery), resyncBurst)}
 }
 
-// resync owes the client snapshots, at once or as soon as it may have them.
+// resync makes snapshots pending, at once or as soon as the limiter allows.
 // play ends its pause with them.
-func (c *client) resync(n need, play bool) {
+func (c *client) resync(n pendingSnapshot, play bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &c.resyncs
-	r.need, r.play = max(r.need, n), r.play || play
+	r.pending, r.play = max(r.pending, n), r.play || play
 	if r.timer != nil {
 		c.hub.metrics.resyncsLate.Inc()
 		return
@@ -47,7 +47,7 @@ func (c *client) resync(n need, play bool) {
 		c.resyncs.timer = nil
 		c.grantResync()
 		c.mu.Unlock()
-		c.wake()
+		c.scheduleWrite()
 	})
 }
 
@@ -57,9 +57,9 @@ func (c *client) grantResync() {
 	if r.play {
 		c.paused = false
 	}
-	c.fallOut()
-	c.teller.owe(r.need)
-	r.need, r.play = needNothing, false
+	c.leaveSync()
+	c.encoder.require(r.pending)
+	r.pending, r.play = pendingNone, false
 }
 
 // pause ends what was played, and what would be.
@@ -67,5 +67,5 @@ func (c *client) pause() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.paused, c.resyncs.play = true, false
-	c.fallOut()
+	c.leaveSync()
 }

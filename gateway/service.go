@@ -168,8 +168,8 @@ func (h *hub) takesStreams() error {
 	switch {
 	case h.closing:
 		return errors.New("the gateway is ending")
-	case h.places.taken >= h.places.most:
-		return fmt.Errorf("the gateway has %d streams open, all that it may have: see --max-connections", h.places.most)
+	case h.admission.taken >= h.admission.most:
+		return fmt.Errorf("the gateway has %d streams open, all that it may have: see --max-connections", h.admission.most)
 	}
 	return nil
 }

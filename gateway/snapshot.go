@@ -29,7 +29,7 @@ func (h *hub) getSnapshot(c *gin.Context) {
 	defer cancel()
 	v, ok, err := h.dashboards.LoadView(ctx, c.Param("id"))
 	if err != nil {
-		h.unavailable(c, "the dashboard cannot be read at the moment", err)
+		h.failRead(c, "the dashboard cannot be read at the moment", err)
 		return
 	}
 	if !ok {
@@ -43,7 +43,7 @@ func (h *hub) getSnapshot(c *gin.Context) {
 		}
 		r, st, err := h.current(ctx, s)
 		if err != nil {
-			h.unavailable(c, "the results cannot be read at the moment", err)
+			h.failRead(c, "the results cannot be read at the moment", err)
 			return
 		}
 		h.metrics.snapshots.WithLabelValues("http").Inc()
@@ -58,7 +58,7 @@ func (h *hub) getSnapshot(c *gin.Context) {
 	httpapi.Fail(c, http.StatusNotFound, "the dashboard has no such widget")
 }
 
-func (h *hub) unavailable(c *gin.Context, detail string, err error) {
+func (h *hub) failRead(c *gin.Context, detail string, err error) {
 	h.log.Warn("a snapshot cannot be given", "dashboard", c.Param("id"), "widget", c.Param("wid"), "error", err)
 	c.Header("Retry-After", "1")
 	httpapi.Fail(c, http.StatusServiceUnavailable, detail)

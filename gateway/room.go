@@ -37,17 +37,17 @@ type widget struct {
 	feed *feed
 }
 
-// board is one dashboard that somebody looks at.
-type board struct {
-	id     string
-	began  time.Time
-	cancel context.CancelFunc
-	reload chan struct{} // The view may have changed.
-	due    chan struct{} // Some widgets have a new point: soon.
-	now    chan struct{} // Something else is to be told: at once.
-	view   registry.View // What layout was made of. Only follow looks at it.
-	teller teller        // Speaks for all who are in step. Only pulse looks at it.
-	latest atomic.Pointer[tick]
+// room is one dashboard with at least one client.
+type room struct {
+	id      string
+	began   time.Time
+	cancel  context.CancelFunc
+	reload  chan struct{} // The view may have changed.
+	due     chan struct{} // Some widgets have a new point: soon.
+	now     chan struct{} // Something else is to be sent: at once.
+	view    registry.View // What layout was made of. Only follow uses it.
+	encoder deltaEncoder  // Of all clients in sync. Only run uses it.
+	latest  atomic.Pointer[batch]
 
 	mu      sync.Mutex
 	layout  *layout // Nil until it was read.
@@ -55,14 +55,14 @@ type board struct {
 	clients map[*client]struct{}
 }
 
-func newBoard(id string, cancel context.CancelFunc) *board {
-	return &board{
+func newRoom(id string, cancel context.CancelFunc) *room {
+	return &room{
 		id: id, began: time.Now(), cancel: cancel, clients: make(map[*client]struct{}),
 		reload: make(chan struct{}, 1), due: make(chan struct{}, 1), now: make(chan struct{}, 1),
 	}
 }
 
-func (b *board) current() (l *layout, gone bool) {
+func (b *room) current() (l *layout, gone bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.layout, b.gone
@@ -77,9 +77,9 @@ func signal(c chan struct{}) {
 	}
 }
 
-// pulse tells the clients what is new until ctx ends. Widgets that are due
-// together go into one frame: it waits for the last of them, but not for long.
-func (b *board) pulse(ctx context.Context, h *hub) {
+// run encodes batches and has clients write them until ctx ends. Widgets that are
+// due together go into one frame.
+func (b *room) run(ctx context.Context, h *hub) {
 	t := time.NewTimer(gatherMoment)
 	t.Stop()
 	defer t.Stop()
@@ -94,18 +94,19 @@ func (b *board) pulse(ctx context.Context, h *hub) {
 			}
 		case <-b.now:
 		}
-		b.tick(s, h.now())
+		b.encode(s, h.now())
 		for _, c := range b.audience() {
-			c.wake()
+			c.scheduleWrite()
 		}
 	}
 }
 
-// gather waits until nothing is awaited, or something cannot wait; false when ctx ended.
-func (b *board) gather(ctx context.Context, t *time.Timer) bool {
+// gather waits until every widget due at this refresh has its result, at most
+// gatherMoment, or until an urgent change; false when ctx ended.
+func (b *room) gather(ctx context.Context, t *time.Timer) bool {
 	t.Reset(gatherMoment)
 	defer t.Stop()
-	for b.teller.awaited() {
+	for b.encoder.awaited() {
 		select {
 		case <-b.due:
 		case <-b.now:
@@ -119,7 +120,7 @@ func (b *board) gather(ctx context.Context, t *time.Timer) bool {
 	return true
 }
 
-func (b *board) audience() []*client {
+func (b *room) audience() []*client {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	cs := make([]*client, 0, len(b.clients))
@@ -130,7 +131,7 @@ func (b *board) audience() []*client {
 }
 
 // follow keeps the layout that of the published view until ctx ends.
-func (b *board) follow(ctx context.Context, h *hub) {
+func (b *room) follow(ctx context.Context, h *hub) {
 	signal(b.reload)
 	defer h.place(b, nil)
 	for {
@@ -149,7 +150,7 @@ func (b *board) follow(ctx context.Context, h *hub) {
 	}
 }
 
-func (b *board) load(ctx context.Context, h *hub) error {
+func (b *room) load(ctx context.Context, h *hub) error {
 	read, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	v, ok, err := h.dashboards.LoadView(read, b.id)
@@ -175,7 +176,7 @@ func (b *board) load(ctx context.Context, h *hub) error {
 
 // set takes a view and the layout that was made of it, nil when there is no such
 // dashboard. Only follow calls it.
-func (b *board) set(v registry.View, l *layout) {
+func (b *room) set(v registry.View, l *layout) {
 	b.view = v
 	b.mu.Lock()
 	b.layout, b.gone = l, l == nil

@@ -16,9 +16,9 @@ func (c choice) add(name string, values ...string) {
 	}
 }
 
-// lenses are those of l's widgets; nil when all show everything.
-func (c choice) lenses(l *layout) []*lens {
-	var all []*lens
+// filters are those of l's widgets; nil when all show everything.
+func (c choice) filters(l *layout) []*seriesFilter {
+	var all []*seriesFilter
 	for i, w := range l.widgets {
 		var conditions []condition
 		for _, v := range l.variables {
@@ -30,9 +30,9 @@ func (c choice) lenses(l *layout) []*lens {
 			continue
 		}
 		if all == nil {
-			all = make([]*lens, len(l.widgets))
+			all = make([]*seriesFilter, len(l.widgets))
 		}
-		all[i] = &lens{conditions: conditions}
+		all[i] = &seriesFilter{conditions: conditions}
 	}
 	return all
 }
@@ -42,23 +42,23 @@ type condition struct {
 	values []string
 }
 
-// lens shows some of a grouped widget's series. It makes no query: all of them
-// are here anyway.
-type lens struct {
+// seriesFilter shows some of a grouped widget's series. It makes no query: all of them
+// are in the feed anyway.
+type seriesFilter struct {
 	conditions []condition
 	from, to   *wire.SeriesList // The list that was seen last, and what is shown of it.
 	columns    []int
 }
 
 // equal reports whether both show the same series of a list.
-func (l *lens) equal(o *lens) bool {
+func (l *seriesFilter) equal(o *seriesFilter) bool {
 	if l == nil || o == nil {
 		return l == o
 	}
 	return slices.EqualFunc(l.conditions, o.conditions, func(a, b condition) bool { return a.tag == b.tag && slices.Equal(a.values, b.values) })
 }
 
-func (l *lens) see(points []wire.Point) []wire.Point {
+func (l *seriesFilter) see(points []wire.Point) []wire.Point {
 	shown := make([]wire.Point, len(points))
 	for i := range points {
 		p := points[i]
@@ -77,7 +77,7 @@ func (l *lens) see(points []wire.Point) []wire.Point {
 
 // choose finds the series of list that are shown. Their version names the whole
 // list, of which they are the same part each time.
-func (l *lens) choose(list *wire.SeriesList) {
+func (l *seriesFilter) choose(list *wire.SeriesList) {
 	l.from, l.to, l.columns = list, &wire.SeriesList{Version: list.Version}, l.columns[:0]
 	for i, tags := range list.Tags {
 		if !slices.ContainsFunc(l.conditions, func(c condition) bool { return !slices.Contains(c.values, tags.Get(c.tag)) }) {

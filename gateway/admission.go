@@ -10,9 +10,9 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// places bounds the streams of this process, in all and from one address, before
+// admission bounds the streams of this process, in all and from one address, before
 // they cost anything. Guarded by hub.mu.
-type places struct {
+type admission struct {
 	most      int
 	mostOfOne int
 	mostNear  int // Of one that many may share.
@@ -20,20 +20,20 @@ type places struct {
 	of        map[netip.Addr]int
 }
 
-func newPlaces(cfg Config) places {
-	p := places{most: cfg.MaxConnections, mostOfOne: cfg.MaxPerAddress, mostNear: cfg.MaxPerAddress, of: make(map[netip.Addr]int)}
+func newAdmission(cfg Config) admission {
+	p := admission{most: cfg.MaxConnections, mostOfOne: cfg.MaxPerAddress, mostNear: cfg.MaxPerAddress, of: make(map[netip.Addr]int)}
 	if cfg.MaxPerAddress == 0 {
 		p.mostOfOne, p.mostNear = max(1, p.most/4), max(1, p.most-p.most/8)
 	}
 	return p
 }
 
-// enter takes a place for a stream, or answers that there is none. leave gives it back.
+// enter admits a stream, or answers why not. leave ends its admission.
 func (s *streams) enter(c *gin.Context) (leave func(), ok bool) {
 	h, address := s.hub, s.proxies.Client(c.Request)
-	limit := h.places.mostOfOne // It never changes.
+	limit := h.admission.mostOfOne // It never changes.
 	if s.proxies.Near(address) {
-		limit = h.places.mostNear
+		limit = h.admission.mostNear
 	}
 	reason := h.reserve(address, limit)
 	if reason == "" {
@@ -49,7 +49,7 @@ func (s *streams) enter(c *gin.Context) (leave func(), ok bool) {
 	case refusedClosing:
 		httpapi.Fail(c, http.StatusServiceUnavailable, "this gateway is ending")
 	default:
-		httpapi.Fail(c, http.StatusServiceUnavailable, fmt.Sprintf("this gateway has %d streams open, all that it may have: see --max-connections", h.places.most))
+		httpapi.Fail(c, http.StatusServiceUnavailable, fmt.Sprintf("this gateway has %d streams open, all that it may have: see --max-connections", h.admission.most))
 	}
 	return nil, false
 }
@@ -57,7 +57,7 @@ func (s *streams) enter(c *gin.Context) (leave func(), ok bool) {
 func (h *hub) reserve(address netip.Addr, limit int) (refused string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	p := &h.places
+	p := &h.admission
 	switch {
 	case h.closing:
 		return refusedClosing
@@ -75,7 +75,7 @@ func (h *hub) reserve(address netip.Addr, limit int) (refused string) {
 func (h *hub) unreserve(address netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	p := &h.places
+	p := &h.admission
 	p.taken--
 	if p.of[address]--; p.of[address] == 0 {
 		delete(p.of, address)
