@@ -48,7 +48,7 @@ test("the tour: five types of widgets in two minutes", { timeout: 180_000 }, asy
     await tour.type(drawer(page).getByRole("combobox", { name: "Metric" }), "Metric", metric.split(".").slice(1).join("."));
     if (i === 0) {
       await drawer(page).getByRole("option").first().waitFor();
-      await tour.picture("metric", "What arrives is offered, with its series and its last value.");
+      await tour.picture("metric", "What arrives is offered, with its series and its newest mean.");
     }
     await tour.click(drawer(page).getByRole("option").filter({ hasText: metric }).first(), metric);
     if (by !== undefined) {

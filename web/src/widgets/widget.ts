@@ -86,6 +86,18 @@ export interface Selection {
   readonly min: number;
 }
 
+/** The least and the greatest value in the slice; low is above high where there is none. */
+export function extremes(values: Float64Array, { first, last }: Slice): { readonly low: number; readonly high: number } {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (let row = first; row < last; row++) {
+    const value = values[row] ?? Number.NaN;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return { low, high };
+}
+
 /**
  * The series with a value in the slice, in reading order; the largest ones by
  * newest value when there are more than limit.
@@ -96,13 +108,7 @@ export function selectSeries({ stream, colors, choice }: WidgetView, slice: Slic
   stream.columns.forEach((tags, column) => {
     if (!isChosen(tags, choice)) return;
     const values = stream.ring.columnView(column);
-    let low = Number.POSITIVE_INFINITY;
-    let high = Number.NEGATIVE_INFINITY;
-    for (let row = slice.first; row < slice.last; row++) {
-      const value = values[row] ?? Number.NaN;
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
+    const { low, high } = extremes(values, slice);
     if (low > high) return;
     const newest = values[slice.last - 1] ?? Number.NaN;
     shown.push({ column, label: seriesLabel(tags, config.aggregation), tags, place: places[column] ?? 0, newest, low, high });

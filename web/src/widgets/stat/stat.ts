@@ -3,7 +3,7 @@ import type { WidgetConfig } from "../../model/dashboard";
 import { formatAll, formatNumber, formatOne, scaleFor } from "../../model/number";
 import { valueRange } from "../../model/range";
 import { levelOf, levelWord } from "../../model/thresholds";
-import { append, fitCanvas, headline, setText, visibleSlice, type Renderer, type Slice, type WidgetType, type WidgetView } from "../widget";
+import { append, extremes, fitCanvas, headline, setText, visibleSlice, type Renderer, type Slice, type WidgetType, type WidgetView } from "../widget";
 
 /** One large number and its recent course. */
 export const widgetType: WidgetType = {
@@ -49,13 +49,7 @@ class Stat implements Renderer {
     const slice = visibleSlice(view);
     const { value, column, label } = headline(view, this.#config);
     const values = view.stream.columns.length > 0 ? view.stream.ring.columnView(column) : new Float64Array();
-    let low = Number.POSITIVE_INFINITY;
-    let high = Number.NEGATIVE_INFINITY;
-    for (let row = slice.first; row < slice.last; row++) {
-      const at = values[row] ?? Number.NaN;
-      if (at < low) low = at;
-      if (at > high) high = at;
-    }
+    const { low, high } = extremes(values, slice);
     const { unit } = this.#config;
     const scale = scaleFor(unit, value ?? 0);
     const [lowest, highest] = formatAll([low, high], unit);

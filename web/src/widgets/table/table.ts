@@ -7,7 +7,7 @@ import { compareSeries } from "../../model/series";
 import { levelOf, levelWord } from "../../model/thresholds";
 import { RowWindow } from "../rows";
 import { LIMIT, TO } from "../fields";
-import { append, newestValue, selectSeries, setText, show, visibleSlice, type Renderer, type ShownSeries, type WidgetType, type WidgetView } from "../widget";
+import { append, extremes, newestValue, selectSeries, setText, show, visibleSlice, type Renderer, type ShownSeries, type WidgetType, type WidgetView } from "../widget";
 
 interface Row {
   readonly series: ShownSeries;
@@ -73,13 +73,7 @@ class Table implements Renderer {
     const full = this.#config.y.max ?? fullScale(this.#config.unit, Math.max(0, selection.max));
     const rows = selection.series.map((series): Row => {
       const values = view.stream.ring.columnView(series.column);
-      let low = Number.POSITIVE_INFINITY;
-      let high = Number.NEGATIVE_INFINITY;
-      for (let row = slice.first; row < slice.last; row++) {
-        const value = values[row] ?? Number.NaN;
-        if (value < low) low = value;
-        if (value > high) high = value;
-      }
+      const { low, high } = extremes(values, slice);
       return { series, value: newestValue(view.stream, series.column), low: low > high ? null : low, high: low > high ? null : high };
     });
     this.#order(rows);
