@@ -12,6 +12,7 @@ import (
 
 	"pulseboard/catalog"
 	"pulseboard/limits"
+	"pulseboard/wire"
 )
 
 // told are reports as if the pipeline had published them.
@@ -138,13 +139,13 @@ func TestOwnersAreInTheQuerySet(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := d.entries(t)["m:avg:60s"].Owners
-	if want := []limits.Owner{{Dashboard: idA, Token: "ann"}, {Dashboard: idB}}; !slices.Equal(got, want) {
+	if want := []wire.Owner{{Dashboard: idA, Token: "ann"}, {Dashboard: idB}}; !slices.Equal(got, want) {
 		t.Errorf("owners %v, want %v", got, want)
 	}
 	if _, err := d.apply(Changes{Revision: 2, Deleted: []string{idA}}); err != nil {
 		t.Fatal(err)
 	}
-	if got := d.entries(t)["m:avg:60s"].Owners; !slices.Equal(got, []limits.Owner{{Dashboard: idB}}) {
+	if got := d.entries(t)["m:avg:60s"].Owners; !slices.Equal(got, []wire.Owner{{Dashboard: idB}}) {
 		t.Errorf("owners %v", got)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"pulseboard/internal/redisconn"
 	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 // limit is how long a test waits for what must happen; passing tests wait for milliseconds.
@@ -120,7 +121,7 @@ func TestAnEditIsAnsweredOnceItIsPublished(t *testing.T) {
 	made := do(t, r.srv, "POST", "/dashboards", oneWidget).dashboard(t)
 	for version := int64(1); version < 20; version++ {
 		v, ok, err := r.store.LoadView(t.Context(), made.ID)
-		want := registry.View{Version: version, Widgets: []registry.WidgetView{{
+		want := wire.View{Version: version, Widgets: []wire.WidgetView{{
 			ID: idA, Key: "m:avg:60s", KeyID: "9qggpZPeAJYrzr5v", RefreshMs: 1000, WindowMs: 60_000, History: true,
 		}}}
 		if !ok || err != nil || !reflect.DeepEqual(v, want) {

@@ -7,9 +7,9 @@ import (
 	"sync"
 
 	"pulseboard/charts"
-	"pulseboard/limits"
 	"pulseboard/metric"
 	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 // derived is what Redis must hold: a function of the dashboards and the rules,
@@ -113,9 +113,9 @@ func (d *derived) forget(id string) {
 // ids of widgets with such windows are returned.
 func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
 	b := &board{widgets: len(doc.Widgets), own: doc.own(), by: by}
-	view := registry.View{Version: doc.Version, Widgets: make([]registry.WidgetView, 0, len(doc.Widgets))}
+	view := wire.View{Version: doc.Version, Widgets: make([]wire.WidgetView, 0, len(doc.Widgets))}
 	for _, v := range doc.Variables {
-		view.Variables = append(view.Variables, registry.Variable{Name: v.Name, Tag: v.Tag})
+		view.Variables = append(view.Variables, wire.Variable{Name: v.Name, Tag: v.Tag})
 	}
 	for i := range doc.Widgets {
 		w := &doc.Widgets[i]
@@ -124,7 +124,7 @@ func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
 			left = append(left, w.ID)
 			continue
 		}
-		shown := registry.NewWidgetView(w.ID, q, ms, charts.NeedsHistory(w.Display.Chart))
+		shown := wire.NewWidgetView(w.ID, q, ms, charts.NeedsHistory(w.Display.Chart))
 		view.Widgets = append(view.Widgets, shown)
 		if w.WindowSeconds > d.rules.maxWindowSeconds {
 			left = append(left, w.ID)
@@ -142,7 +142,7 @@ func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
 		b.wants = append(b.wants, want{key, ms, q.WindowSeconds})
 		d.changedQueries[key] = true
 	}
-	text, err := registry.EncodeView(view)
+	text, err := wire.EncodeView(view)
 	if err != nil {
 		return left, fmt.Errorf("dashboard %s: %w", doc.ID, err)
 	}
@@ -160,7 +160,7 @@ func (d *derived) encode(key string) error {
 		delete(d.queries, key)
 		return nil
 	}
-	text, err := registry.EncodeEntry(key, registry.Entry{
+	text, err := wire.EncodeQuery(key, wire.QueryEntry{
 		Query: u.query, RefreshMs: slices.Sorted(maps.Keys(u.refreshMs)), Owners: d.owners(u),
 	})
 	if err != nil {
@@ -171,11 +171,11 @@ func (d *derived) encode(key string) error {
 }
 
 // owners are the dashboards that pay for a query, the first of them by id.
-func (d *derived) owners(u *use) []limits.Owner {
+func (d *derived) owners(u *use) []wire.Owner {
 	ids := slices.Sorted(maps.Keys(u.boards))
-	owners := make([]limits.Owner, 0, min(len(ids), registry.MaxOwners))
+	owners := make([]wire.Owner, 0, min(len(ids), wire.MaxOwners))
 	for _, id := range ids[:cap(owners)] {
-		o := limits.Owner{Dashboard: id}
+		o := wire.Owner{Dashboard: id}
 		if b := d.boards[id]; b != nil {
 			o.Token = b.by
 		}

@@ -12,6 +12,7 @@ import (
 
 	"pulseboard/metric"
 	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 func TestDerive(t *testing.T) {
@@ -39,7 +40,7 @@ func TestDerive(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	view, err := registry.DecodeView(p.dashboards[idA])
+	view, err := wire.DecodeView(p.dashboards[idA])
 	if err != nil || len(view.Widgets) != 4 || view.Widgets[1].RefreshMs != 5000 || !slices.Equal(view.Widgets[0].GroupBy, []string{"a", "b"}) {
 		t.Errorf("the view is %+v, %v", view, err)
 	}
@@ -65,11 +66,11 @@ func derive(t *testing.T, r rules, dashboards ...Dashboard) *derived {
 	return d
 }
 
-func (d *derived) entries(t *testing.T) map[string]registry.Entry {
+func (d *derived) entries(t *testing.T) map[string]wire.QueryEntry {
 	t.Helper()
-	out := map[string]registry.Entry{}
+	out := map[string]wire.QueryEntry{}
 	for key, text := range d.queries {
-		var e registry.Entry
+		var e wire.QueryEntry
 		if err := json.Unmarshal([]byte(text), &e); err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +146,7 @@ func TestDeriveUnderStricterRules(t *testing.T) {
 	if !slices.Equal(left, []string{idC}) {
 		t.Errorf("left out %v", left)
 	}
-	published, err := registry.DecodeView(p.dashboards[idA])
+	published, err := wire.DecodeView(p.dashboards[idA])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"pulseboard/internal/clock"
-	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -61,7 +60,7 @@ type heldResult struct {
 	reads  int // Reads begun before it came: a later read has seen all that it says.
 }
 
-func newFeed(s *registry.WidgetView, sliceMs int64, h *horizon) *feed {
+func newFeed(s *wire.WidgetView, sliceMs int64, h *horizon) *feed {
 	f := &feed{
 		horizon: h, key: s.Key, refreshMs: s.RefreshMs, windowMs: s.WindowMs, delayMs: s.DelayMs,
 		obeyed: h.takenBack().ID, made: time.Now(), reload: make(chan struct{}, 1), rooms: make(map[*room]struct{}), state: wire.StateWaiting,

@@ -109,21 +109,21 @@ func (w *world) awaitConnections(n float64) {
 // show publishes the dashboard with widgets of these metric keys and charts, as "key|chart".
 func (w *world) show(version int, widgets ...string) {
 	w.t.Helper()
-	v := registry.View{Version: int64(version)}
+	v := wire.View{Version: int64(version)}
 	for _, text := range widgets {
 		key, chart, _ := strings.Cut(text, "|")
 		q, err := metric.ParseKey(key)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		v.Widgets = append(v.Widgets, registry.NewWidgetView("w:"+key, q, 1000, chart != "gauge"))
+		v.Widgets = append(v.Widgets, wire.NewWidgetView("w:"+key, q, 1000, chart != "gauge"))
 	}
 	w.showView(v)
 }
 
-func (w *world) showView(v registry.View) {
+func (w *world) showView(v wire.View) {
 	w.t.Helper()
-	if err := w.dashboard.PublishViews(w.t.Context(), map[string]registry.View{dashboard: v}); err != nil {
+	if err := w.dashboard.PublishViews(w.t.Context(), map[string]wire.View{dashboard: v}); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -17,7 +16,7 @@ func counter() prometheus.Counter {
 }
 
 func testFeed(refreshMs int64) *feed {
-	return newFeed(&registry.WidgetView{Key: "m:count:1s", RefreshMs: refreshMs, WindowMs: 1000}, 1000, &horizon{hidden: counter()})
+	return newFeed(&wire.WidgetView{Key: "m:count:1s", RefreshMs: refreshMs, WindowMs: 1000}, 1000, &horizon{hidden: counter()})
 }
 
 func resultAt(end time.Time, refreshMs int64) *wire.Result {
@@ -106,7 +105,7 @@ func TestWhatWasTakenBackGoes(t *testing.T) {
 	f := testFeed(1000)
 	f.beginRead()
 	f.endRead(ends(-5, 4), now)
-	sp := registry.WidgetView{ID: "w", Key: f.key, KeyID: "id", RefreshMs: 1000, WindowMs: 1000}
+	sp := wire.WidgetView{ID: "w", Key: f.key, KeyID: "id", RefreshMs: 1000, WindowMs: 1000}
 	l := &layout{widgets: []widget{{sp, f}}}
 	var cursor, slow, back deltaEncoder
 	cursor.adopt(l, nil, nil)

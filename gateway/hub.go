@@ -14,7 +14,6 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/clock"
 	"pulseboard/internal/redisconn"
-	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -142,7 +141,7 @@ func (h *hub) notify(f *feed, atOnce bool) {
 
 // place gives b the feeds of these widgets instead of those that it has, starting and
 // ending feeds as needed.
-func (h *hub) place(b *room, views []registry.WidgetView) []widget {
+func (h *hub) place(b *room, views []wire.WidgetView) []widget {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	widgets := make([]widget, 0, len(views))
@@ -164,7 +163,7 @@ func (h *hub) place(b *room, views []registry.WidgetView) []widget {
 	return widgets
 }
 
-func (h *hub) feed(s *registry.WidgetView) *feed {
+func (h *hub) feed(s *wire.WidgetView) *feed {
 	stream := results.Stream{Key: s.Key, RefreshMs: s.RefreshMs}
 	f := h.feeds[stream]
 	if f == nil {

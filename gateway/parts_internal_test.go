@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/registry"
 	"pulseboard/wire"
 )
 
@@ -43,7 +42,7 @@ func TestLastWidgetsHaveTheirTurn(t *testing.T) {
 		}, false)
 	}
 	for i := range 3 {
-		sp := registry.WidgetView{ID: fmt.Sprint("w", i), Key: fmt.Sprint("k", i), RefreshMs: 1000, WindowMs: 1000}
+		sp := wire.WidgetView{ID: fmt.Sprint("w", i), Key: fmt.Sprint("k", i), RefreshMs: 1000, WindowMs: 1000}
 		l.widgets = append(l.widgets, widget{sp, newFeed(&sp, 1000, &horizon{hidden: counter()})})
 		l.widgets[i].feed.loaded = true
 		publish(i, 1000)

@@ -14,7 +14,6 @@ import (
 
 	"pulseboard/gateway"
 	"pulseboard/metric"
-	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -98,9 +97,9 @@ type stage struct {
 func newStage(t *testing.T, s shape) *stage {
 	t.Helper()
 	st := &stage{world: open(t, nil), shape: s, random: rand.New(rand.NewPCG(1, 2))} //nolint:gosec // A test's.
-	v := registry.View{Version: 1}
+	v := wire.View{Version: 1}
 	for i, q := range s.widgets {
-		v.Widgets = append(v.Widgets, registry.NewWidgetView(fmt.Sprintf("00000000-0000-4000-8000-%012d", i), q, 1000, true))
+		v.Widgets = append(v.Widgets, wire.NewWidgetView(fmt.Sprintf("00000000-0000-4000-8000-%012d", i), q, 1000, true))
 	}
 	st.showView(v)
 	st.truth = make([]map[int64]seenPoint, len(s.widgets))

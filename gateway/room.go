@@ -9,19 +9,18 @@ import (
 	"time"
 
 	"pulseboard/internal/clock"
-	"pulseboard/registry"
 	"pulseboard/wire"
 )
 
 // layout is the widgets of a dashboard at one version. It is never changed.
 type layout struct {
 	version   int64
-	variables []registry.Variable
+	variables []wire.Variable
 	widgets   []widget // The index in the stream is that in the slice.
 	stream    []wire.StreamWidget
 }
 
-func newLayout(v registry.View, widgets []widget) *layout {
+func newLayout(v wire.View, widgets []widget) *layout {
 	l := &layout{version: v.Version, variables: v.Variables, widgets: widgets, stream: make([]wire.StreamWidget, len(widgets))}
 	for i := range widgets {
 		w := &widgets[i]
@@ -33,7 +32,7 @@ func newLayout(v registry.View, widgets []widget) *layout {
 }
 
 type widget struct {
-	registry.WidgetView
+	wire.WidgetView
 	feed *feed
 }
 
@@ -45,7 +44,7 @@ type room struct {
 	reload  chan struct{} // The view may have changed.
 	due     chan struct{} // Some widgets have a new point: soon.
 	now     chan struct{} // Something else is to be sent: at once.
-	view    registry.View // What layout was made of. Only follow uses it.
+	view    wire.View     // What layout was made of. Only follow uses it.
 	encoder deltaEncoder  // Of all clients in sync. Only run uses it.
 	latest  atomic.Pointer[batch]
 
@@ -164,7 +163,7 @@ func (b *room) load(ctx context.Context, h *hub) error {
 			return errUnknownYet
 		}
 		h.place(b, nil)
-		b.set(registry.View{}, nil)
+		b.set(wire.View{}, nil)
 		return nil
 	}
 	if l, _ := b.current(); l != nil && reflect.DeepEqual(v, b.view) {
@@ -176,7 +175,7 @@ func (b *room) load(ctx context.Context, h *hub) error {
 
 // set takes a view and the layout that was made of it, nil when there is no such
 // dashboard. Only follow calls it.
-func (b *room) set(v registry.View, l *layout) {
+func (b *room) set(v wire.View, l *layout) {
 	b.view = v
 	b.mu.Lock()
 	b.layout, b.gone = l, l == nil

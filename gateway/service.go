@@ -14,7 +14,6 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/health"
 	"pulseboard/limits"
-	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -23,7 +22,7 @@ import (
 // registry.Store offers.
 type Dashboards interface {
 	// LoadView returns the view of a dashboard; ok is false when there is none.
-	LoadView(ctx context.Context, id string) (v registry.View, ok bool, err error)
+	LoadView(ctx context.Context, id string) (v wire.View, ok bool, err error)
 	// WatchViews calls changed with the ids that may have changed, or with
 	// all, until ctx ends.
 	WatchViews(ctx context.Context, every time.Duration, changed func(ids []string, all bool)) error

@@ -16,8 +16,8 @@ import (
 
 	"pulseboard/gateway"
 	"pulseboard/metric"
-	"pulseboard/registry"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // viewer is a client that keeps what it is told, as a page does, and is strict
@@ -348,8 +348,8 @@ func TestVariablesChooseSeries(t *testing.T) {
 		}
 		return q
 	}
-	v := registry.View{Version: 1, Variables: []registry.Variable{{Name: "machine", Tag: "host"}}, Widgets: []registry.WidgetView{
-		registry.NewWidgetView("grouped", query(groupKey), 1000, true), registry.NewWidgetView("whole", query(oneKey), 1000, true),
+	v := wire.View{Version: 1, Variables: []wire.Variable{{Name: "machine", Tag: "host"}}, Widgets: []wire.WidgetView{
+		wire.NewWidgetView("grouped", query(groupKey), 1000, true), wire.NewWidgetView("whole", query(oneKey), 1000, true),
 	}}
 	for _, c := range []struct {
 		name, vars            string

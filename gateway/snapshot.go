@@ -7,7 +7,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/internal/httpapi"
-	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -66,7 +65,7 @@ func (h *hub) failRead(c *gin.Context, detail string, err error) {
 
 // current returns the newest result of a widget, nil when there is none, and
 // its state: from memory where somebody watches it, else from Redis.
-func (h *hub) current(ctx context.Context, s *registry.WidgetView) (*wire.Result, wire.State, error) {
+func (h *hub) current(ctx context.Context, s *wire.WidgetView) (*wire.Result, wire.State, error) {
 	h.mu.Lock()
 	f := h.feeds[results.Stream{Key: s.Key, RefreshMs: s.RefreshMs}]
 	h.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"pulseboard/gateway"
-	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 // now is the newest window end that could be there: results of the past are stale.
@@ -343,7 +343,7 @@ func TestConnectionsThatAreClosed(t *testing.T) {
 // A dashboard that was just made may not be in Redis yet when its page is opened.
 func TestDashboardThatComesALittleLater(t *testing.T) {
 	w := open(t, nil)
-	if err := w.dashboard.PublishViews(t.Context(), map[string]registry.View{"other": {Version: 1}}); err != nil {
+	if err := w.dashboard.PublishViews(t.Context(), map[string]wire.View{"other": {Version: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	b := w.dial(dashboard)

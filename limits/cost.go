@@ -58,18 +58,12 @@ type Query struct {
 	SpanSlices int64  // How far back its windows reach.
 	Percentile bool
 	RefreshMs  []int64
-	Owners     []Owner
+	Owners     []wire.Owner
 	Size       Size
 }
 
-// Owner is a dashboard that has the query, and the token that changed it last.
-type Owner struct {
-	Dashboard string `json:"dashboard"`
-	Token     string `json:"by,omitempty"`
-}
-
 // NewQuery returns what q costs by, when its windows are made of slices of sliceMs.
-func NewQuery(q metric.Query, refreshMs []int64, owners []Owner, size Size, sliceMs int64) Query {
+func NewQuery(q metric.Query, refreshMs []int64, owners []wire.Owner, size Size, sliceMs int64) Query {
 	_, _, percentile := q.Aggregation.Percentile()
 	return Query{
 		Key: q.Key(), Metric: q.Metric, Selector: q.Selector(), Percentile: percentile,

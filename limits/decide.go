@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"pulseboard/wire"
 )
 
 // Decision is which queries are cut, and what the others use.
@@ -79,9 +81,9 @@ func (d *decider) order(queries []Query) []*Query {
 		ranks = next
 		slices.SortStableFunc(qs, func(a, b *Query) int { return cmp.Compare(ranks[a.Key], ranks[b.Key]) })
 	}
-	accumulate(func(q *Query) []string { return q.names(func(o Owner) string { return o.Dashboard }) })
+	accumulate(func(q *Query) []string { return q.names(func(o wire.Owner) string { return o.Dashboard }) })
 	accumulate(func(q *Query) []string {
-		return q.names(func(o Owner) string {
+		return q.names(func(o wire.Owner) string {
 			if o.Token == "" {
 				return "d" + o.Dashboard // Without tokens each dashboard is by itself.
 			}
@@ -91,7 +93,7 @@ func (d *decider) order(queries []Query) []*Query {
 	return qs
 }
 
-func (q *Query) names(of func(Owner) string) []string {
+func (q *Query) names(of func(wire.Owner) string) []string {
 	names := make([]string, 0, len(q.Owners)+1)
 	for _, o := range q.Owners {
 		if name := of(o); !slices.Contains(names, name) {
@@ -113,7 +115,7 @@ func (d *decider) admit(q *Query, was bool) (cut Cut, ok bool) {
 	cost[Trees] = max(0, q.treeBytes(max(reach, q.SpanSlices))-q.treeBytes(reach))
 	owners := q.Owners
 	if len(owners) == 0 {
-		owners = []Owner{{}}
+		owners = []wire.Owner{{}}
 	}
 	shared := []subject{{Process, ""}, {Metric, q.Metric}}
 	var first *Cut

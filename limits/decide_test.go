@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pulseboard/wire"
 )
 
 func query(board, token string, n, groups int) Query {
 	return Query{
 		Key: fmt.Sprintf("%s-%03d", board, n), Metric: board + ".m", Selector: fmt.Sprint(n), SpanSlices: 96, RefreshMs: []int64{1000},
-		Owners: []Owner{{board, token}}, Size: Size{Groups: groups, KeyBytes: 20},
+		Owners: []wire.Owner{{Dashboard: board, Token: token}}, Size: Size{Groups: groups, KeyBytes: 20},
 	}
 }
 
@@ -125,7 +127,7 @@ func TestAnyOwnerMayPay(t *testing.T) {
 		qs = append(qs, query("greedy", "", i, 20_000))
 	}
 	shared := query("greedy", "", 999, 20_000)
-	shared.Owners = []Owner{{"greedy", ""}, {"honest", ""}}
+	shared.Owners = []wire.Owner{{Dashboard: "greedy"}, {Dashboard: "honest"}}
 	if _, cut := Decide(append(qs, shared), machine(), nil).Cut[shared.Key]; cut {
 		t.Error("the honest dashboard lost its query to the other")
 	}

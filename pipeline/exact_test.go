@@ -123,9 +123,9 @@ func publishQueries(t *testing.T, redisAddr string, refreshMs int64, qs ...metri
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	entries := map[string]registry.Entry{}
+	entries := map[string]wire.QueryEntry{}
 	for _, q := range qs {
-		entries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{refreshMs}}
+		entries[q.Key()] = wire.QueryEntry{Query: q, RefreshMs: []int64{refreshMs}}
 	}
 	if err := store.Publish(t.Context(), entries); err != nil {
 		t.Fatal(err)

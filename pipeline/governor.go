@@ -16,6 +16,7 @@ import (
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/transforms"
+	"pulseboard/wire"
 )
 
 // governor decides which queries a process computes, and nobody else does: it
@@ -40,7 +41,7 @@ type governor struct {
 	counted map[selector]transforms.Width
 	silent  map[string]bool       // Metrics without series.
 	cut     map[string]limits.Cut // By metric key.
-	active  map[string]registry.Entry
+	active  map[string]wire.QueryEntry
 	trees   float64
 	// leftover are histories that were deleted once: what was on its way then may have come after.
 	leftover map[results.Stream]time.Time
@@ -76,7 +77,7 @@ func newGovernor(ctx context.Context, c *Config, run string, queries *registry.S
 		c: c, run: run, queries: queries, results: store, set: set,
 		budgets: limits.NewBudgets(c.StateBytes, room, runtime.GOMAXPROCS(0), c.BudgetShare),
 		counted: make(map[selector]transforms.Width), cut: make(map[string]limits.Cut),
-		active: make(map[string]registry.Entry), leftover: make(map[results.Stream]time.Time),
+		active: make(map[string]wire.QueryEntry), leftover: make(map[results.Stream]time.Time),
 	}
 	// What was cut stays so until it is known how wide it is: nothing is held yet.
 	last, err := queries.LastCut(ctx)
@@ -180,7 +181,7 @@ func (g *governor) step(ctx context.Context, now time.Time) (wait time.Duration)
 	g.cut = d.Cut
 	next := g.entries(g.cut)
 	g.postpone(next, known)
-	if !maps.EqualFunc(next, g.active, func(a, b registry.Entry) bool { return slices.Equal(a.RefreshMs, b.RefreshMs) }) {
+	if !maps.EqualFunc(next, g.active, func(a, b wire.QueryEntry) bool { return slices.Equal(a.RefreshMs, b.RefreshMs) }) {
 		gone := g.use(next)
 		g.drop(ctx, gone)
 		for _, s := range gone {
@@ -200,7 +201,7 @@ const idleSelectors = 20
 // metric without series all seem to cost nothing, and each new series would go through
 // all of their selectors at once, while the timers wait: so a few are computed, as most
 // metrics have, and the others once there are series to count. Until then there is nothing to see.
-func (g *governor) postpone(next map[string]registry.Entry, known map[string]bool) {
+func (g *governor) postpone(next map[string]wire.QueryEntry, known map[string]bool) {
 	selectors := make(map[string]map[string]bool) // By metric.
 	use := func(q metric.Query) {
 		if selectors[q.Metric] == nil {
@@ -229,8 +230,8 @@ func (g *governor) postpone(next map[string]registry.Entry, known map[string]boo
 }
 
 // entries are those of the set that are not cut.
-func (g *governor) entries(cut map[string]limits.Cut) map[string]registry.Entry {
-	out := make(map[string]registry.Entry, len(g.set.Entries))
+func (g *governor) entries(cut map[string]limits.Cut) map[string]wire.QueryEntry {
+	out := make(map[string]wire.QueryEntry, len(g.set.Entries))
 	for key, e := range g.set.Entries {
 		if _, is := cut[key]; !is {
 			out[key] = e
@@ -274,7 +275,7 @@ func (g *governor) measure() (known []limits.Query, unknown []metric.Query) {
 
 // use makes these the queries that are computed, and returns the histories that
 // no query has any more.
-func (g *governor) use(next map[string]registry.Entry) (gone []results.Stream) {
+func (g *governor) use(next map[string]wire.QueryEntry) (gone []results.Stream) {
 	g.c.use(g.run, next)
 	for key, e := range g.active {
 		for _, ms := range e.RefreshMs {

@@ -56,10 +56,10 @@ func windowKey(window int) string { return fmt.Sprintf("m:avg:%ds", window) }
 
 // setOf has a query for each window, all of one dashboard.
 func setOf(windows ...int) registry.Set {
-	set := registry.Set{Version: 1, Entries: make(map[string]registry.Entry)}
+	set := registry.Set{Version: 1, Entries: make(map[string]wire.QueryEntry)}
 	for _, w := range windows {
 		q := metric.Query{Metric: "m", Aggregation: metric.Avg, WindowSeconds: w}
-		set.Entries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{1000}, Owners: []limits.Owner{{Dashboard: "d"}}}
+		set.Entries[q.Key()] = wire.QueryEntry{Query: q, RefreshMs: []int64{1000}, Owners: []wire.Owner{{Dashboard: "d"}}}
 	}
 	return set
 }
@@ -168,11 +168,11 @@ func TestBeyondABudgetIsCut(t *testing.T) {
 // Of a metric that has no series yet only some selectors are computed: what they cost is not known.
 func TestSelectorsOfASilentMetricWait(t *testing.T) {
 	set := func(hosts, windows int) registry.Set {
-		set := registry.Set{Version: 1, Entries: make(map[string]registry.Entry)}
+		set := registry.Set{Version: 1, Entries: make(map[string]wire.QueryEntry)}
 		for h := range hosts {
 			for w := range windows {
 				q := metric.Query{Metric: "m", Aggregation: metric.Avg, WindowSeconds: w + 1, Filter: metric.Filter{{Tag: "host", Op: metric.Equal, Values: []string{fmt.Sprint(h)}}}}
-				set.Entries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{1000}}
+				set.Entries[q.Key()] = wire.QueryEntry{Query: q, RefreshMs: []int64{1000}}
 			}
 		}
 		return set

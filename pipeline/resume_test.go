@@ -24,7 +24,7 @@ func TestResumeKnowsIntervalsOfThePast(t *testing.T) {
 	}
 	defer reg.Close() //nolint:errcheck // It was only used for this.
 	q := metric.Query{Metric: "m", Aggregation: metric.Count, WindowSeconds: 2}
-	if err := reg.Publish(t.Context(), map[string]registry.Entry{q.Key(): {Query: q, RefreshMs: []int64{1000, 2000}}}); err != nil {
+	if err := reg.Publish(t.Context(), map[string]wire.QueryEntry{q.Key(): {Query: q, RefreshMs: []int64{1000, 2000}}}); err != nil {
 		t.Fatal(err)
 	}
 	store, err := results.Open(t.Context(), redisconn.At(m.Addr()))
@@ -77,7 +77,7 @@ func TestResumeFromWhereAHistoryLacksSomething(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer reg.Close() //nolint:errcheck // It was only used for this.
-			if err := reg.Publish(t.Context(), map[string]registry.Entry{q.Key(): {Query: q, RefreshMs: c.refreshMs}}); err != nil {
+			if err := reg.Publish(t.Context(), map[string]wire.QueryEntry{q.Key(): {Query: q, RefreshMs: c.refreshMs}}); err != nil {
 				t.Fatal(err)
 			}
 			store, err := results.Open(t.Context(), redisconn.At(m.Addr()))

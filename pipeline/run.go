@@ -18,6 +18,7 @@ import (
 	"pulseboard/sinks"
 	"pulseboard/sources"
 	"pulseboard/transforms"
+	"pulseboard/wire"
 )
 
 // Execute runs a graph on a runner in this process and waits for its end.
@@ -166,7 +167,7 @@ func attach(ctx context.Context, c Config, run string, lease results.Lease) (*at
 // How often the queries are polled besides the messages that announce a change.
 const pollQueries = 2 * time.Second
 
-func (c *Config) use(run string, entries map[string]registry.Entry) {
+func (c *Config) use(run string, entries map[string]wire.QueryEntry) {
 	demands := make([]transforms.Demand, 0, len(entries))
 	for _, e := range entries {
 		demands = append(demands, transforms.Demand{Query: e.Query, RefreshMs: e.RefreshMs})

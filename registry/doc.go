@@ -5,10 +5,10 @@
 // Layout, behind the prefix of the installation:
 //
 //	installation        text   id of the database that writes here
-//	queries             hash   metric key → Entry as JSON
+//	queries             hash   metric key → wire.QueryEntry as JSON
 //	queries:version     number counts publications; missing = Redis lost the set
 //	queries:changed     channel, payload = notice: the version and the keys that changed
-//	dashboards          hash   dashboard id → View as JSON
+//	dashboards          hash   dashboard id → wire.View as JSON
 //	dashboards:version  number counts publications; missing = Redis lost them
 //	dashboards:changed  channel, payload = notice: the version and the ids that changed
 //	limits:runs         hash   processes of the pipeline → 1

@@ -12,6 +12,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // A follower has what Redis has, whatever happens in between, as soon as it has
@@ -30,7 +31,7 @@ func TestFollowerHasWhatRedisHas(t *testing.T) {
 			heard <- msg.Message
 		}
 	}()
-	var n notice // The last one that was heard.
+	var n wire.Notice // The last one that was heard.
 	random := rand.New(rand.NewPCG(5, 6))
 	var f followedSet
 	var failed trigger
@@ -42,7 +43,7 @@ func TestFollowerHasWhatRedisHas(t *testing.T) {
 		if random.IntN(3) == 0 {
 			delete(want, key)
 		} else {
-			want[key], _ = EncodeEntry(key, Entry{Query: q, RefreshMs: []int64{int64(1 + random.IntN(5))}})
+			want[key], _ = wire.EncodeQuery(key, wire.QueryEntry{Query: q, RefreshMs: []int64{int64(1 + random.IntN(5))}})
 		}
 		if random.IntN(50) == 0 {
 			m.FlushAll()
@@ -52,7 +53,7 @@ func TestFollowerHasWhatRedisHas(t *testing.T) {
 		}
 		for n.Version != reconciler.versions[0] {
 			text := receive(t, heard)
-			if n = (notice{}); json.Unmarshal([]byte(text), &n) != nil {
+			if n = (wire.Notice{}); json.Unmarshal([]byte(text), &n) != nil {
 				t.Fatal(text)
 			}
 			box.put(text)
@@ -110,7 +111,7 @@ func TestFollowerReadsWhatNoticesName(t *testing.T) {
 	look(trigger{poll: true})
 	f.readAt = time.Now().Add(time.Hour)
 	// Where b is read, everything was.
-	spoilt, err := EncodeEntry(b.Query.Key(), entry("b", 7))
+	spoilt, err := wire.EncodeQuery(b.Query.Key(), entry("b", 7))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,20 +149,20 @@ func TestFollowerReadsWhatNoticesName(t *testing.T) {
 // Notices that follow each other are one, others are a gap.
 func TestTriggersAreJoined(t *testing.T) {
 	box := mailbox{ready: make(chan struct{}, 1)}
-	box.put(newNotice(5, []string{"a"}))
-	box.put(newNotice(6, nil))
-	box.put(newNotice(7, []string{"b", "a"}))
+	box.put(wire.EncodeNotice(5, []string{"a"}))
+	box.put(wire.EncodeNotice(6, nil))
+	box.put(wire.EncodeNotice(7, []string{"b", "a"}))
 	if why := box.take(); !why.continues(4) || why.continues(5) || why.last != 7 || fmt.Sprint(why.names) != "[a b a]" {
 		t.Errorf("%+v", why)
 	}
 	for name, put := range map[string]func(){
-		"a gap":             func() { box.put(newNotice(7, []string{})) },
-		"a counter anew":    func() { box.put(newNotice(1, []string{})) },
+		"a gap":             func() { box.put(wire.EncodeNotice(7, []string{})) },
+		"a counter anew":    func() { box.put(wire.EncodeNotice(1, []string{})) },
 		"a subscription":    box.resubscribed,
-		"too much to name":  func() { box.put(newNotice(6, make([]string, maxNamed+1))) },
+		"too much to name":  func() { box.put(wire.EncodeNotice(6, make([]string, wire.MaxNamed+1))) },
 		"of another format": func() { box.put("6") },
 	} {
-		box.put(newNotice(5, []string{"a"}))
+		box.put(wire.EncodeNotice(5, []string{"a"}))
 		put()
 		if why := box.take(); !why.all || why.continues(4) {
 			t.Errorf("%s: %+v", name, why)

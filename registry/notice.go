@@ -1,32 +1,11 @@
 package registry
 
 import (
-	"encoding/json"
 	"slices"
 	"sync"
+
+	"pulseboard/wire"
 )
-
-// maxNamed is how many changed fields a notice names: more are read faster as a whole.
-const maxNamed = 1000
-
-// notice is the message of a publication.
-type notice struct {
-	Version int64 `json:"version"`
-	// Changed are the fields that differ from the version before, deleted ones too;
-	// nil = too many to be named.
-	Changed []string `json:"changed"`
-}
-
-func newNotice(version int64, changed []string) string {
-	if changed == nil {
-		changed = []string{}
-	}
-	if len(changed) > maxNamed {
-		changed = nil
-	}
-	b, _ := json.Marshal(notice{version, changed}) // Numbers and strings can be encoded.
-	return string(b)
-}
 
 // trigger is why a follower looks: notices, a (re-)subscription, the time, or
 // several of them.
@@ -65,9 +44,8 @@ type mailbox struct {
 
 // put takes the payload of a message.
 func (b *mailbox) put(payload string) {
-	var n notice
 	t := trigger{all: true}
-	if json.Unmarshal([]byte(payload), &n) == nil && n.Changed != nil && n.Version > 0 {
+	if n, ok := wire.DecodeNotice(payload); ok && n.Changed != nil {
 		t = trigger{names: n.Changed, first: n.Version, last: n.Version}
 	}
 	b.add(t)

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,21 +10,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"pulseboard/limits"
-	"pulseboard/metric"
+	"pulseboard/wire"
 )
-
-// Entry is one query and the refresh intervals, in ms, rising, at which some
-// widget wants it.
-type Entry struct {
-	Query     metric.Query `json:"query"`
-	RefreshMs []int64      `json:"refresh_ms"`
-	// Owners are dashboards that have it, by id: they pay for it. Of very many the first.
-	Owners []limits.Owner `json:"owners,omitempty"`
-}
-
-// MaxOwners is how many owners of a query are published.
-const MaxOwners = 16
 
 // Set is the query set at one moment. It must not be changed.
 type Set struct {
@@ -33,43 +19,10 @@ type Set struct {
 	// Redis was emptied.
 	Version int64
 	// Entries by metric key.
-	Entries map[string]Entry
+	Entries map[string]wire.QueryEntry
 	// Skipped are the hash fields that were left out because they cannot be
 	// read or their key is not that of their query.
 	Skipped []string
-}
-
-// EncodeEntry returns the field of an entry in the query set.
-func EncodeEntry(key string, e Entry) (string, error) {
-	if k := e.Query.Key(); k != key {
-		return "", fmt.Errorf("cannot publish the query %q under the key %q", k, key)
-	}
-	b, err := json.Marshal(e)
-	if err != nil {
-		return "", fmt.Errorf("cannot encode the query %q: %w", key, err)
-	}
-	return string(b), nil
-}
-
-func decodeEntry(key, text string) (e Entry, ok bool) {
-	if json.Unmarshal([]byte(text), &e) != nil || e.valid(key) != nil {
-		return Entry{}, false
-	}
-	e.Query = e.Query.Normal()
-	return e, true
-}
-
-func (e Entry) valid(key string) error {
-	if err := e.Query.Validate(); err != nil {
-		return err
-	}
-	if k := e.Query.Key(); k != key {
-		return fmt.Errorf("the key is %q, that of the query %q", key, k)
-	}
-	if len(e.RefreshMs) == 0 || slices.Min(e.RefreshMs) < 1 {
-		return fmt.Errorf("refresh_ms %v must hold positive intervals", e.RefreshMs)
-	}
-	return nil
 }
 
 // Load returns the query set. One bad entry does not fail it: see Set.Skipped.
@@ -151,7 +104,7 @@ func (f *followedSet) readAll(ctx context.Context, s *Store) (changed bool, err 
 	changed = f.fields == nil || v > 0 && !maps.Equal(fields, f.fields)
 	f.set.Version = v
 	if changed {
-		f.fields, f.set = fields, Set{Version: v, Entries: make(map[string]Entry, len(fields))}
+		f.fields, f.set = fields, Set{Version: v, Entries: make(map[string]wire.QueryEntry, len(fields))}
 		for key, text := range fields {
 			f.take(key, text)
 		}
@@ -202,7 +155,7 @@ func (f *followedSet) readNamed(ctx context.Context, s *Store, why trigger) (cur
 }
 
 func (f *followedSet) take(key, text string) {
-	if e, ok := decodeEntry(key, text); ok {
+	if e, err := wire.DecodeQuery(key, text); err == nil {
 		f.set.Entries[key] = e
 	} else {
 		f.set.Skipped = append(f.set.Skipped, key)

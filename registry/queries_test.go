@@ -15,6 +15,7 @@ import (
 
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // limit is how long a test waits for what must happen; passing tests wait for milliseconds.
@@ -30,12 +31,12 @@ func open(t *testing.T, m *miniredis.Miniredis) *Store {
 	return s
 }
 
-func entry(name string, refresh ...int64) Entry {
-	return Entry{Query: metric.Query{Metric: name, Aggregation: metric.Avg, WindowSeconds: 60}, RefreshMs: refresh}
+func entry(name string, refresh ...int64) wire.QueryEntry {
+	return wire.QueryEntry{Query: metric.Query{Metric: name, Aggregation: metric.Avg, WindowSeconds: 60}, RefreshMs: refresh}
 }
 
-func entries(es ...Entry) map[string]Entry {
-	m := make(map[string]Entry)
+func entries(es ...wire.QueryEntry) map[string]wire.QueryEntry {
+	m := make(map[string]wire.QueryEntry)
 	for _, e := range es {
 		m[e.Query.Key()] = e
 	}
@@ -70,12 +71,12 @@ func TestPublishAndLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	full := Entry{Query: metric.Query{
+	full := wire.QueryEntry{Query: metric.Query{
 		Metric: "http.latency", Aggregation: metric.Max, WindowSeconds: 60, DelaySeconds: 10,
 		Filter: filter, GroupBy: []string{"host", "zone"},
 	}, RefreshMs: []int64{250, 1000}}
 
-	for i, want := range []map[string]Entry{
+	for i, want := range []map[string]wire.QueryEntry{
 		{},
 		entries(full, entry("a", 1000)),
 		entries(entry("a", 1000, 5000), entry("b", 1000)),
@@ -119,7 +120,7 @@ func TestPublishOfTheSameDoesNothing(t *testing.T) {
 
 func TestPublishRefusesAWrongKey(t *testing.T) {
 	s := open(t, miniredis.RunT(t))
-	if err := s.Publish(t.Context(), map[string]Entry{"x": entry("a", 1000)}); err == nil {
+	if err := s.Publish(t.Context(), map[string]wire.QueryEntry{"x": entry("a", 1000)}); err == nil {
 		t.Error("published an entry under a key that is not its query's")
 	}
 }
@@ -131,7 +132,7 @@ func TestConcurrentPublishersDoNotMix(t *testing.T) {
 	a, b := open(t, m), open(t, m)
 	setA, setB := entries(entry("a", 1000), entry("c", 1000)), entries(entry("b", 1000), entry("c", 2000))
 	errs := make(chan error, 2)
-	publish := func(s *Store, set map[string]Entry) {
+	publish := func(s *Store, set map[string]wire.QueryEntry) {
 		var first error
 		for range 50 {
 			if err := s.Publish(t.Context(), set); err != nil && first == nil {
@@ -207,7 +208,7 @@ func watch(t *testing.T, s *Store, every time.Duration) <-chan Set {
 }
 
 // awaitEntries reads sets until one has the entries, and fails on one for which bad holds.
-func awaitEntries(t *testing.T, sets <-chan Set, want map[string]Entry, bad func(Set) bool) {
+func awaitEntries(t *testing.T, sets <-chan Set, want map[string]wire.QueryEntry, bad func(Set) bool) {
 	t.Helper()
 	for {
 		set := receive(t, sets)
@@ -229,7 +230,7 @@ func TestWatchAppliesChangesByMessage(t *testing.T) {
 	}
 	sets := watch(t, s, time.Hour) // Only messages can carry the changes.
 	awaitEntries(t, sets, one, nil)
-	for _, set := range []map[string]Entry{two, one, {}, two} {
+	for _, set := range []map[string]wire.QueryEntry{two, one, {}, two} {
 		// The subscription may not stand yet, then it tells of the change itself.
 		if err := s.Publish(t.Context(), set); err != nil {
 			t.Fatal(err)
@@ -310,7 +311,7 @@ func TestWatchKeepsItsSetWhileRedisIsAwayOrEmptied(t *testing.T) {
 	if err := s.Publish(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	awaitEntries(t, sets, map[string]Entry{}, nil)
+	awaitEntries(t, sets, map[string]wire.QueryEntry{}, nil)
 }
 
 func TestWatchBeginsWhileRedisIsAway(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"pulseboard/wire"
 )
 
 // names are the Redis names of one of the two hashes.
@@ -59,7 +61,7 @@ func (s *Store) NewReconciler(ctx context.Context, installation string) (*Reconc
 }
 
 // Sync makes the query set equal to queries, whose fields are metric keys and values
-// those of EncodeEntry, and the dashboards equal to dashboards, values of EncodeView by
+// those of wire.EncodeQuery, and the dashboards equal to dashboards, values of wire.EncodeView by
 // id: both or neither. It fails with an *OwnerError when another installation took Redis over.
 func (r *Reconciler) Sync(ctx context.Context, queries, dashboards Desired) error {
 	desired := [2]Desired{queries, dashboards}
@@ -235,7 +237,7 @@ func (c *change) write(ctx context.Context, p redis.Pipeliner, n names, version 
 		p.HDel(ctx, n.hash, c.deleted...)
 	}
 	p.Incr(ctx, n.version)
-	p.Publish(ctx, n.changed, newNotice(version, append(slices.Sorted(maps.Keys(c.set)), c.deleted...)))
+	p.Publish(ctx, n.changed, wire.EncodeNotice(version, append(slices.Sorted(maps.Keys(c.set)), c.deleted...)))
 }
 
 // difference is the change that makes a hash with fields have one with fields want.
@@ -256,10 +258,10 @@ func difference(have, want map[string]string) (c change) {
 
 // Publish makes the query set in Redis equal to entries, by metric key, whoever
 // owns it: for tests and benchmarks that have no config service.
-func (s *Store) Publish(ctx context.Context, entries map[string]Entry) error {
+func (s *Store) Publish(ctx context.Context, entries map[string]wire.QueryEntry) error {
 	want := make(map[string]string, len(entries))
 	for key, e := range entries {
-		text, err := EncodeEntry(key, e)
+		text, err := wire.EncodeQuery(key, e)
 		if err != nil {
 			return err
 		}
@@ -270,10 +272,10 @@ func (s *Store) Publish(ctx context.Context, entries map[string]Entry) error {
 }
 
 // PublishViews is Publish for the dashboards, by id.
-func (s *Store) PublishViews(ctx context.Context, views map[string]View) error {
+func (s *Store) PublishViews(ctx context.Context, views map[string]wire.View) error {
 	want := make(map[string]string, len(views))
 	for id, v := range views {
-		text, err := EncodeView(v)
+		text, err := wire.EncodeView(v)
 		if err != nil {
 			return err
 		}

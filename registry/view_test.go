@@ -12,13 +12,14 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
 
 // views are dashboards of these versions, by id.
-func views(kv ...any) map[string]View {
-	m := make(map[string]View)
+func views(kv ...any) map[string]wire.View {
+	m := make(map[string]wire.View)
 	for i := 0; i < len(kv); i += 2 {
-		m[kv[i].(string)] = View{Version: int64(kv[i+1].(int))}
+		m[kv[i].(string)] = wire.View{Version: int64(kv[i+1].(int))}
 	}
 	return m
 }
@@ -26,38 +27,38 @@ func views(kv ...any) map[string]View {
 func TestViews(t *testing.T) {
 	m := miniredis.RunT(t)
 	s := open(t, m)
-	check := func(id string, want View, wantOK bool) {
+	check := func(id string, want wire.View, wantOK bool) {
 		t.Helper()
 		v, ok, err := s.LoadView(t.Context(), id)
 		if err != nil || ok != wantOK || !reflect.DeepEqual(v, want) {
 			t.Errorf("dashboard %s: %+v, %v, %v; want %+v, %v", id, v, ok, err, want, wantOK)
 		}
 	}
-	full := View{Version: 5, Variables: []Variable{{"host", "h"}}, Widgets: []WidgetView{
-		NewWidgetView("w", metric.Query{Metric: "m", Aggregation: metric.Avg, WindowSeconds: 60, DelaySeconds: 3, GroupBy: []string{"h", "a"}}, 250, true),
-		NewWidgetView("x", metric.Query{Metric: "m", Aggregation: metric.Avg, WindowSeconds: 60}, 1000, false),
+	full := wire.View{Version: 5, Variables: []wire.Variable{{Name: "host", Tag: "h"}}, Widgets: []wire.WidgetView{
+		wire.NewWidgetView("w", metric.Query{Metric: "m", Aggregation: metric.Avg, WindowSeconds: 60, DelaySeconds: 3, GroupBy: []string{"h", "a"}}, 250, true),
+		wire.NewWidgetView("x", metric.Query{Metric: "m", Aggregation: metric.Avg, WindowSeconds: 60}, 1000, false),
 	}}
 	if _, _, err := s.LoadView(t.Context(), "a"); !errors.Is(err, ErrNotPublished) {
 		t.Errorf("error %v, want ErrNotPublished", err)
 	}
-	if err := s.PublishViews(t.Context(), map[string]View{"a": {Version: 1}, "b": full}); err != nil {
+	if err := s.PublishViews(t.Context(), map[string]wire.View{"a": {Version: 1}, "b": full}); err != nil {
 		t.Fatal(err)
 	}
-	check("a", View{Version: 1}, true)
+	check("a", wire.View{Version: 1}, true)
 	check("b", full, true)
-	check("c", View{}, false)
+	check("c", wire.View{}, false)
 	if w := full.Widgets[0]; w.Key != "m:avg:60s delay 3s by (a, h)" || w.WindowMs != 60_000 || w.DelayMs != 3000 || !slices.Equal(w.GroupBy, []string{"a", "h"}) || len(w.KeyID) != 16 {
 		t.Errorf("the view of a widget is %+v", w)
 	}
 	if err := s.PublishViews(t.Context(), views("b", 6)); err != nil {
 		t.Fatal(err)
 	}
-	check("a", View{}, false)
-	check("b", View{Version: 6}, true)
+	check("a", wire.View{}, false)
+	check("b", wire.View{Version: 6}, true)
 	if err := s.PublishViews(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	check("b", View{}, false)
+	check("b", wire.View{}, false)
 	m.FlushAll()
 	if _, _, err := s.LoadView(t.Context(), "b"); !errors.Is(err, ErrNotPublished) {
 		t.Errorf("error %v after Redis was emptied, want ErrNotPublished", err)
@@ -74,7 +75,7 @@ func FuzzView(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := DecodeView(text)
+		v, err := wire.DecodeView(text)
 		if err != nil {
 			return
 		}
@@ -83,11 +84,11 @@ func FuzzView(f *testing.F) {
 				t.Errorf("%+v", w)
 			}
 		}
-		again, err := EncodeView(v)
+		again, err := wire.EncodeView(v)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if w, err := DecodeView(again); err != nil || !reflect.DeepEqual(len(w.Widgets), len(v.Widgets)) || w.Version != v.Version {
+		if w, err := wire.DecodeView(again); err != nil || !reflect.DeepEqual(len(w.Widgets), len(v.Widgets)) || w.Version != v.Version {
 			t.Errorf("%+v is read as %+v, %v", v, w, err)
 		}
 	})
@@ -130,7 +131,7 @@ func TestWatchViewsNamesWhatChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, step := range []struct {
-		views map[string]View
+		views map[string]wire.View
 		ids   []string
 	}{
 		{views("a", 1, "b", 1, "c", 1), []string{"b", "c"}},

@@ -8,6 +8,7 @@
 //	record.go               Kafka: events of one metric      ⇄ AppendRecord, Decoder.Record
 //	result.go               Redis: a window of one query     ⇄ Result
 //	history.go              Redis: names and ids of histories
+//	registry.go             Redis: query set, views, notices  ⇄ QueryEntry, View, Notice
 //	stream.go, snapshot.go  WebSocket and SSE: server        → Append…
 //	message.go, read.go     the same, read                   → the messages' types; Message, which skips values
 //	hello.go                WebSocket: client                ⇄ Hello

@@ -100,7 +100,7 @@ func (b *bench) ask(ctx context.Context) error {
 		return err
 	}
 	defer store.Close() //nolint:errcheck // It was written to, and answered.
-	entries := map[string]registry.Entry{}
+	entries := map[string]wire.QueryEntry{}
 	var before []results.Publication
 	for m := range b.metrics {
 		for _, window := range []int{10, 60, 300, 600, 60} {
@@ -112,7 +112,7 @@ func (b *bench) ask(ctx context.Context) error {
 			if _, there := entries[q.Key()]; there {
 				q.GroupBy = []string{"host"}
 			}
-			entries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{refresh}}
+			entries[q.Key()] = wire.QueryEntry{Query: q, RefreshMs: []int64{refresh}}
 			b.queries = append(b.queries, q)
 			before = append(before, results.Publication{Result: &wire.Result{
 				Key: q.Key(), WindowStart: b.begin - int64(window)*1000, WindowEnd: b.begin, Due: []int64{refresh}, Complete: true,

@@ -54,9 +54,9 @@ func publish(ctx context.Context, redis string, refresh int64, queries map[strin
 		return err
 	}
 	defer store.Close() //nolint:errcheck // It was written to, and answered.
-	entries := map[string]registry.Entry{}
+	entries := map[string]wire.QueryEntry{}
 	for key, q := range queries {
-		entries[key] = registry.Entry{Query: q.Query, RefreshMs: []int64{refresh}}
+		entries[key] = wire.QueryEntry{Query: q.Query, RefreshMs: []int64{refresh}}
 	}
 	return store.Publish(ctx, entries)
 }

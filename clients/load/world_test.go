@@ -197,7 +197,7 @@ func (w *world) startPipeline() {
 	})
 }
 
-func (w *world) result(key string, e registry.Entry, end int64, prev map[string]int64) *wire.Result {
+func (w *world) result(key string, e wire.QueryEntry, end int64, prev map[string]int64) *wire.Result {
 	var due []int64
 	for _, refresh := range e.RefreshMs {
 		if end%refresh == 0 {

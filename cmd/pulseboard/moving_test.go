@@ -11,12 +11,13 @@ import (
 	"pulseboard/metric"
 	"pulseboard/registry"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // world is a Redis with queries, and how old the newest result of each is.
 type world struct {
 	now  time.Time
-	set  map[string]registry.Entry
+	set  map[string]wire.QueryEntry
 	ages map[string]time.Duration // None = no result.
 	away error
 	read map[string]bool
@@ -38,7 +39,7 @@ func (w *world) Newest(_ context.Context, streams []results.Stream) ([]results.T
 }
 
 func (w *world) add(key string, refresh time.Duration, delay int, age time.Duration) {
-	w.set[key] = registry.Entry{Query: metric.Query{DelaySeconds: delay}, RefreshMs: []int64{refresh.Milliseconds()}}
+	w.set[key] = wire.QueryEntry{Query: metric.Query{DelaySeconds: delay}, RefreshMs: []int64{refresh.Milliseconds()}}
 	w.ages[key] = age
 }
 
@@ -76,7 +77,7 @@ func TestResultsStandStill(t *testing.T) {
 		{"Redis is away", func(w *world) { w.away = errors.New("connection refused") }, "connection refused", true},
 	}
 	for _, c := range cases {
-		w := &world{now: time.UnixMilli(1763892060000), set: map[string]registry.Entry{}, ages: map[string]time.Duration{}, read: map[string]bool{}}
+		w := &world{now: time.UnixMilli(1763892060000), set: map[string]wire.QueryEntry{}, ages: map[string]time.Duration{}, read: map[string]bool{}}
 		c.set(w)
 		n := newResults(w, w, time.Second)
 		n.now = func() time.Time { return w.now }
@@ -94,7 +95,7 @@ func TestResultsStandStill(t *testing.T) {
 
 // Thousands of histories are not read each time, and each is read sometimes.
 func TestResultsAreLookedAtInTurn(t *testing.T) {
-	w := &world{now: time.UnixMilli(1763892060000), set: map[string]registry.Entry{}, ages: map[string]time.Duration{}, read: map[string]bool{}}
+	w := &world{now: time.UnixMilli(1763892060000), set: map[string]wire.QueryEntry{}, ages: map[string]time.Duration{}, read: map[string]bool{}}
 	for i := range 5*resultsLooked + 7 {
 		w.add(fmt.Sprint("m", i), time.Second, 0, time.Second)
 	}

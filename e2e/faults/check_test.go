@@ -14,7 +14,7 @@ import (
 
 	"pulseboard/e2e/testenv"
 	"pulseboard/metric"
-	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 type result struct {
@@ -300,12 +300,12 @@ func (w *watch) judge(all []*sent, from, to int64) verdict {
 	return v
 }
 
-func metricOf(e registry.Entry) (m int) {
+func metricOf(e wire.QueryEntry) (m int) {
 	_, _ = fmt.Sscanf(e.Query.Metric, "load.m%d", &m) // It is one of ours.
 	return m
 }
 
-func compare(e registry.Entry, all []*sent, r *result) (fault string, loose bool) {
+func compare(e wire.QueryEntry, all []*sent, r *result) (fault string, loose bool) {
 	begin := r.WindowEnd - int64(e.Query.WindowSeconds)*1000
 	var must, may struct{ count, sum, max int64 }
 	for _, s := range all {

@@ -13,7 +13,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"pulseboard/metric"
-	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 const (
@@ -168,8 +168,8 @@ func (l *load) acknowledged() []*sent {
 }
 
 // demands are 100 queries, with windows of 5 s to 10 min.
-func demands() map[string]registry.Entry {
-	entries := map[string]registry.Entry{}
+func demands() map[string]wire.QueryEntry {
+	entries := map[string]wire.QueryEntry{}
 	for m := range metrics {
 		for _, q := range []metric.Query{
 			{Aggregation: metric.Count, WindowSeconds: 5},
@@ -179,7 +179,7 @@ func demands() map[string]registry.Entry {
 			{Aggregation: metric.Count, WindowSeconds: 600, GroupBy: []string{"host"}},
 		} {
 			q.Metric = metricName(m)
-			entries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{1000}}
+			entries[q.Key()] = wire.QueryEntry{Query: q, RefreshMs: []int64{1000}}
 		}
 	}
 	return entries

@@ -20,6 +20,7 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 const (
@@ -42,16 +43,16 @@ func shown() []metric.Query {
 // publishDashboard does what the config service does.
 func publishDashboard(t *testing.T, addr string) {
 	t.Helper()
-	v := registry.View{Version: 1}
+	v := wire.View{Version: 1}
 	for i, q := range shown() {
-		v.Widgets = append(v.Widgets, registry.NewWidgetView(fmt.Sprintf("w%d", i), q, 1000, i < len(shown())-1)) // The last one is a gauge.
+		v.Widgets = append(v.Widgets, wire.NewWidgetView(fmt.Sprintf("w%d", i), q, 1000, i < len(shown())-1)) // The last one is a gauge.
 	}
 	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer store.Close() //nolint:errcheck // It was written.
-	if err := store.PublishViews(t.Context(), map[string]registry.View{dashboard: v}); err != nil {
+	if err := store.PublishViews(t.Context(), map[string]wire.View{dashboard: v}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -144,12 +144,12 @@ func (o *operator) beganWith(path string) {
 // onDisk is the path of a file URI, of which Flink writes two forms.
 func onDisk(uri string) string { return "/" + strings.TrimLeft(strings.TrimPrefix(uri, "file:"), "/") }
 
-func entry(q metric.Query) registry.Entry {
-	return registry.Entry{Query: q, RefreshMs: []int64{1000}}
+func entry(q metric.Query) wire.QueryEntry {
+	return wire.QueryEntry{Query: q, RefreshMs: []int64{1000}}
 }
 
-func byKey(queries ...metric.Query) map[string]registry.Entry {
-	entries := map[string]registry.Entry{}
+func byKey(queries ...metric.Query) map[string]wire.QueryEntry {
+	entries := map[string]wire.QueryEntry{}
 	for _, q := range queries {
 		entries[q.Key()] = entry(q)
 	}
@@ -157,7 +157,7 @@ func byKey(queries ...metric.Query) map[string]registry.Entry {
 }
 
 // publishWith makes the queries of every test known, and more.
-func publishWith(t *testing.T, addr string, more ...map[string]registry.Entry) {
+func publishWith(t *testing.T, addr string, more ...map[string]wire.QueryEntry) {
 	t.Helper()
 	store, err := registry.Open(t.Context(), redisconn.At(addr))
 	if err != nil {
@@ -359,7 +359,7 @@ func (s *sent) values(t *testing.T) (out []value) {
 // compareHistory compares each point of the history of a query with the log:
 // from its first, which must be well before the job was stopped, to now, without a
 // hole. Windows that begin before since may say that they are not complete.
-func (r *run) compareHistory(key string, e registry.Entry, stopped, since int64) {
+func (r *run) compareHistory(key string, e wire.QueryEntry, stopped, since int64) {
 	r.t.Helper()
 	now := time.Now().UnixMilli() / 1000 * 1000
 	var texts map[int64]string

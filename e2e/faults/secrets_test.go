@@ -24,6 +24,7 @@ import (
 	"pulseboard/pipeline/runners/flink/flinkapi"
 	"pulseboard/registry"
 	"pulseboard/results"
+	"pulseboard/wire"
 )
 
 // Ingest and the pipeline on Flink with TLS and login at a real Kafka and Redis; the passwords
@@ -55,7 +56,7 @@ func TestFlinkHoldsNoSecret(t *testing.T) {
 	}
 	defer store.Close() //nolint:errcheck // It was written.
 	query := metric.Query{Metric: "one", Aggregation: metric.Sum, WindowSeconds: 600}
-	if err := store.Publish(t.Context(), map[string]registry.Entry{query.Key(): {Query: query, RefreshMs: []int64{1000}}}); err != nil {
+	if err := store.Publish(t.Context(), map[string]wire.QueryEntry{query.Key(): {Query: query, RefreshMs: []int64{1000}}}); err != nil {
 		t.Fatal(err)
 	}
 	dir, log := t.TempDir(), new(testenv.Buffer)

@@ -19,6 +19,7 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 const (
@@ -72,8 +73,8 @@ type rig struct {
 	redis   *redis.Client
 }
 
-func demands() map[string]registry.Entry {
-	entries := map[string]registry.Entry{}
+func demands() map[string]wire.QueryEntry {
+	entries := map[string]wire.QueryEntry{}
 	for m := range metrics {
 		for _, q := range []metric.Query{
 			{Aggregation: metric.Count, WindowSeconds: windowSeconds, DelaySeconds: delaySeconds},
@@ -83,7 +84,7 @@ func demands() map[string]registry.Entry {
 			{Aggregation: metric.Count, WindowSeconds: 300},
 		} {
 			q.Metric = fmt.Sprintf("faults.m%d", m)
-			entries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{1000}}
+			entries[q.Key()] = wire.QueryEntry{Query: q, RefreshMs: []int64{1000}}
 		}
 	}
 	return entries

@@ -19,6 +19,7 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 // againLetters is the topic of dead letters of the pipeline that reads it all again.
@@ -36,7 +37,7 @@ func readAgain(t *testing.T, binary, addr string, l *topicLog) (unaccounted int,
 	defer store.Close() //nolint:errcheck // It was written.
 	// It reads as far back as its longest window reaches.
 	hour := metric.Query{Metric: metricName(0), Aggregation: "count", WindowSeconds: 3600}
-	if err := store.Publish(t.Context(), map[string]registry.Entry{hour.Key(): {Query: hour, RefreshMs: []int64{5000}}}); err != nil {
+	if err := store.Publish(t.Context(), map[string]wire.QueryEntry{hour.Key(): {Query: hour, RefreshMs: []int64{5000}}}); err != nil {
 		t.Fatal(err)
 	}
 	listens := fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1))

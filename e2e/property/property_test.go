@@ -15,6 +15,7 @@ import (
 	"pulseboard/e2e/testenv"
 	"pulseboard/internal/redisconn"
 	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 // onFlink reports whether the pipeline runs on Flink: with real servers it does,
@@ -201,7 +202,7 @@ func (q *queries) remove() {
 
 func (q *queries) publish() {
 	q.t.Helper()
-	entries := map[string]registry.Entry{}
+	entries := map[string]wire.QueryEntry{}
 	for _, d := range q.active {
 		entries[d.key] = d.entry
 	}

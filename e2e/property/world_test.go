@@ -13,7 +13,7 @@ import (
 
 	"pulseboard/e2e/testenv"
 	"pulseboard/metric"
-	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 const (
@@ -179,7 +179,7 @@ type demand struct {
 	query
 	key     string
 	refresh []int64 // Milliseconds.
-	entry   registry.Entry
+	entry   wire.QueryEntry
 }
 
 func (w *world) demand() *demand {
@@ -206,6 +206,6 @@ func (w *world) demand() *demand {
 		}
 	}
 	d.key = q.Key()
-	d.entry = registry.Entry{Query: q, RefreshMs: d.refresh}
+	d.entry = wire.QueryEntry{Query: q, RefreshMs: d.refresh}
 	return d
 }

@@ -28,7 +28,9 @@ func TestAnswersOfTheFrame(t *testing.T) {
 	httpapi.Read(e, "/read", func(c *gin.Context) { c.String(http.StatusOK, "text") })
 	httpapi.Document(e, []byte("openapi: 3.1.0"))
 	e.POST("/panic", func(*gin.Context) { panic("oops") })
-	e.POST("/refused", func(c *gin.Context) { httpapi.Fail(c, http.StatusConflict, "it is taken", service.ProblemError{Code: "taken"}) },
+	e.POST("/refused", func(c *gin.Context) {
+		httpapi.Fail(c, http.StatusConflict, "it is taken", service.ProblemError{Code: "taken"})
+	},
 		func(*gin.Context) { t.Error("a request went on after Fail") })
 	for _, c := range []struct {
 		method, path string

@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"pulseboard/metric"
-	"pulseboard/registry"
+	"pulseboard/wire"
 )
 
 const (
@@ -18,7 +18,7 @@ const (
 // dashboard is the view of one and the queries of its widgets.
 type dashboard struct {
 	id      string
-	view    registry.View
+	view    wire.View
 	queries []metric.Query
 }
 
@@ -34,7 +34,7 @@ func stableID(name string) string {
 func makeDashboards(c Config) []dashboard {
 	out := make([]dashboard, 0, c.Dashboards)
 	for i := range c.Dashboards {
-		b := dashboard{id: stableID(fmt.Sprint(i)), view: registry.View{Version: 1}}
+		b := dashboard{id: stableID(fmt.Sprint(i)), view: wire.View{Version: 1}}
 		for j := range c.Widgets {
 			q := metric.Query{Metric: fmt.Sprintf("fanout.d%03d.w%02d", i, j), Aggregation: metric.Avg, WindowSeconds: windowSeconds}
 			if c.Series > 1 {
@@ -42,7 +42,7 @@ func makeDashboards(c Config) []dashboard {
 			}
 			b.queries = append(b.queries, q)
 			history := charts()[j%len(charts())] != "gauge"
-			b.view.Widgets = append(b.view.Widgets, registry.NewWidgetView(stableID(fmt.Sprintf("%d/%d", i, j)), q, refreshMs, history))
+			b.view.Widgets = append(b.view.Widgets, wire.NewWidgetView(stableID(fmt.Sprintf("%d/%d", i, j)), q, refreshMs, history))
 		}
 		out = append(out, b)
 	}

@@ -100,12 +100,12 @@ func publishDashboards(ctx context.Context, redis string, log *slog.Logger, boar
 		return err
 	}
 	defer store.Close() //nolint:errcheck // It was written to, and answered.
-	queries := map[string]registry.Entry{}
-	views := map[string]registry.View{}
+	queries := map[string]wire.QueryEntry{}
+	views := map[string]wire.View{}
 	for _, b := range boards {
 		views[b.id] = b.view
 		for _, q := range b.queries {
-			queries[q.Key()] = registry.Entry{Query: q, RefreshMs: []int64{refreshMs}}
+			queries[q.Key()] = wire.QueryEntry{Query: q, RefreshMs: []int64{refreshMs}}
 		}
 	}
 	if err := store.Publish(ctx, queries); err != nil {
