@@ -237,68 +237,96 @@ const historyWanted = 300
 
 // watch reads the stream until the new widget is full.
 func (b *bench) watch(conn *websocket.Conn, answered *atomic.Int64) error {
-	index, points := -1, 0
-	lateness := map[bool]int64{} // Of the other widgets' results, before and after the edit.
-	var valueAt, historyAt int64
-	counted := time.Now().Add(settled)
-	for deadline := time.Now().Add(2 * time.Minute); valueAt == 0 || historyAt == 0 || time.Now().UnixMilli() < max(valueAt, historyAt)+3000; {
+	w := &watch{bench: b, answered: answered, index: -1, counted: time.Now().Add(settled), lateness: make(map[bool]int64)}
+	for deadline := time.Now().Add(2 * time.Minute); !w.done(); {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the widget is not full: value at %d, %d points", valueAt, points)
+			return fmt.Errorf("the widget is not full: value at %d, %d points", w.valueAt, w.points)
 		}
 		_, text, err := conn.ReadMessage()
 		if err != nil {
 			return err
 		}
-		now := time.Now().UnixMilli()
 		var m message
 		if err := json.Unmarshal(text, &m); err != nil {
 			return err
 		}
-		switch m.Type {
-		case "welcome", "dashboard":
-			for _, w := range m.Widgets {
-				if strings.HasPrefix(w.MetricKey, b.name+":"+b.aggregation) {
-					index = w.Index
-				}
-			}
-		case "snapshot":
-			if m.Index != index {
-				continue
-			}
-			for _, p := range m.Points {
-				points++
-				if b.right(p[0], p[2]) && valueAt == 0 {
-					valueAt = now
-				}
-			}
-		case "update":
-			for _, u := range m.Updates {
-				var i int
-				var end int64
-				if json.Unmarshal(u[0], &i) != nil || json.Unmarshal(u[1], &end) != nil {
-					return fmt.Errorf("an update that cannot be read: %s", text)
-				}
-				if i != index && time.Now().Before(counted) {
-					continue
-				}
-				if i != index {
-					after := answered.Load() != 0
-					lateness[after] = max(lateness[after], now-end)
-					continue
-				}
-				points++
-				if b.right(u[1], u[4]) && valueAt == 0 {
-					valueAt = now
-				}
-			}
-		}
-		if points >= historyWanted && historyAt == 0 {
-			historyAt = now
+		if err := w.take(&m, time.Now().UnixMilli()); err != nil {
+			return fmt.Errorf("%w: %s", err, text)
 		}
 	}
-	_, _ = fmt.Fprintf(b.out, "from the answer to the edit: right value after %d ms, %d points of history after %d ms\n", valueAt-answered.Load(), historyWanted, historyAt-answered.Load())
-	_, _ = fmt.Fprintf(b.out, "other widgets: window end to client at most %d ms before the edit, %d ms after it\n", lateness[false], lateness[true])
+	_, _ = fmt.Fprintf(b.out, "from the answer to the edit: right value after %d ms, %d points of history after %d ms\n", w.valueAt-answered.Load(), historyWanted, w.historyAt-answered.Load())
+	_, _ = fmt.Fprintf(b.out, "other widgets: window end to client at most %d ms before the edit, %d ms after it\n", w.lateness[false], w.lateness[true])
 	return nil
+}
+
+// watch is what the stream has brought. Moments are epoch ms, 0 = not yet.
+type watch struct {
+	*bench
+	answered *atomic.Int64
+	index    int // Of the new widget, -1 = not known yet.
+	points   int // Of the new widget.
+
+	valueAt   int64          // When its first right value came,
+	historyAt int64          // and when the history was as long as wanted.
+	counted   time.Time      // From when on the other widgets' results count.
+	lateness  map[bool]int64 // Of the other widgets' results, in ms, before and after the edit.
+}
+
+// done reports whether the new widget has been full for three seconds.
+func (w *watch) done() bool {
+	return w.valueAt != 0 && w.historyAt != 0 && time.Now().UnixMilli() >= max(w.valueAt, w.historyAt)+3000
+}
+
+func (w *watch) take(m *message, now int64) error {
+	switch m.Type {
+	case "welcome", "dashboard":
+		for _, widget := range m.Widgets {
+			if strings.HasPrefix(widget.MetricKey, w.name+":"+w.aggregation) {
+				w.index = widget.Index
+			}
+		}
+	case "snapshot":
+		if m.Index != w.index {
+			break
+		}
+		for _, p := range m.Points {
+			w.point(p[0], p[2], now)
+		}
+	case "update":
+		for _, u := range m.Updates {
+			if err := w.update(u, now); err != nil {
+				return err
+			}
+		}
+	}
+	if w.points >= historyWanted && w.historyAt == 0 {
+		w.historyAt = now
+	}
+	return nil
+}
+
+func (w *watch) update(u []json.RawMessage, now int64) error {
+	var i int
+	var end int64
+	if json.Unmarshal(u[0], &i) != nil || json.Unmarshal(u[1], &end) != nil {
+		return errors.New("an update that cannot be read")
+	}
+	switch {
+	case i == w.index:
+		w.point(u[1], u[4], now)
+	case time.Now().After(w.counted):
+		after := w.answered.Load() != 0
+		w.lateness[after] = max(w.lateness[after], now-end)
+	}
+	return nil
+}
+
+// point counts one of the new widget.
+func (w *watch) point(end, value json.RawMessage, now int64) {
+	w.points++
+	if w.valueAt == 0 && w.right(end, value) {
+		w.valueAt = now
+	}
 }
 
 // right reports whether a point of the last three seconds has the value that was written.

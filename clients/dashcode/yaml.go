@@ -73,26 +73,6 @@ func (r *yamlReader) value(n ast.Node, at string, depth int) any {
 	r.doc.values[at] = placeOf(r.doc.file, start(n))
 	r.note(n)
 	switch n := n.(type) {
-	case *ast.NullNode:
-		return nil
-	case *ast.StringNode:
-		// The parser takes 1e3 for a text, which it is not in YAML 1.2.
-		if n.Token.Type == token.StringType && jsonNumber.MatchString(n.Value) {
-			return r.number(n, n.Value, at)
-		}
-		return n.Value
-	case *ast.LiteralNode:
-		return n.Value.Value
-	case *ast.BoolNode:
-		r.doc.bare[at] = n.Token.Value
-		return n.Value
-	case *ast.IntegerNode:
-		return r.number(n, n.Token.Value, at)
-	case *ast.FloatNode:
-		return r.number(n, n.Token.Value, at)
-	case *ast.InfinityNode, *ast.NanNode:
-		r.fail(n, at, codeNumber, "%s is no number that JSON has: give a finite one, or leave the field out", n.GetToken().Value)
-		return nil
 	case *ast.SequenceNode:
 		list := make([]any, 0, len(n.Values))
 		for i, v := range n.Values {
@@ -113,7 +93,32 @@ func (r *yamlReader) value(n ast.Node, at string, depth int) any {
 	case *ast.TagNode:
 		return r.tagged(n, at, depth)
 	}
-	r.fail(n, at, codeSyntax, "a %s is nothing that a dashboard can hold", strings.ToLower(n.Type().String()))
+	return r.scalar(n, at)
+}
+
+// scalar reads a node without nodes below it.
+func (r *yamlReader) scalar(n ast.Node, at string) any {
+	switch n := n.(type) {
+	case *ast.NullNode:
+		return nil
+	case *ast.StringNode:
+		// The parser takes 1e3 for a text, which it is not in YAML 1.2.
+		if n.Token.Type == token.StringType && jsonNumber.MatchString(n.Value) {
+			return r.number(n, n.Value, at)
+		}
+		return n.Value
+	case *ast.LiteralNode:
+		return n.Value.Value
+	case *ast.BoolNode:
+		r.doc.bare[at] = n.Token.Value
+		return n.Value
+	case *ast.IntegerNode, *ast.FloatNode:
+		return r.number(n, n.GetToken().Value, at)
+	case *ast.InfinityNode, *ast.NanNode:
+		r.fail(n, at, codeNumber, "%s is no number that JSON has: give a finite one, or leave the field out", n.GetToken().Value)
+	default:
+		r.fail(n, at, codeSyntax, "a %s is nothing that a dashboard can hold", strings.ToLower(n.Type().String()))
+	}
 	return nil
 }
 

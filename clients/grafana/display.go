@@ -296,53 +296,63 @@ func levelOfHue(c []float64) (string, bool) {
 	return "", false
 }
 
-// units are the texts of Grafana's units.
+// unitTexts has a line for each text that Grafana's units are shown with, and
+// the ids of those units.
+const unitTexts = `
+% percent
+B bytes decbytes
+KiB kbytes deckbytes
+MiB mbytes decmbytes
+GiB gbytes decgbytes
+bit bits decbits
+B/s Bps binBps decBps
+bit/s bps binbps
+packets/s pps
+s s dtdurations dthms clocks
+ms ms dtdurationms clockms
+µs µs
+ns ns
+min m
+h h
+d d
+req/s reqps
+reads/s rps
+writes/s wps
+ops/s ops
+IO/s iops
+1/s cps
+messages/s mps
+events/s eps
+records/s recps
+req/min reqpm
+ops/min opm
+reads/min rpm
+writes/min wpm
+1/min cpm
+Hz hertz rothz
+°C celsius
+°F fahrenheit
+V volt
+A amp
+W watt
+J joule
+Wh watth
+$ currencyUSD
+€ currencyEUR
+£ currencyGBP
+¥ currencyJPY
+`
+
+// unitText is the text of one of Grafana's units, cut to maxUnit.
 func unitText(id string) (text string, known bool) {
 	switch id {
 	case "", "none", "short", "string", "locale", "sishort", "percentunit", "bool", "number":
 		return "", true
-	case "percent":
-		return "%", true
-	case "bytes", "decbytes":
-		return "B", true
-	case "kbytes", "deckbytes":
-		return "KiB", true
-	case "mbytes", "decmbytes":
-		return "MiB", true
-	case "gbytes", "decgbytes":
-		return "GiB", true
-	case "bits", "decbits":
-		return "bit", true
-	case "Bps", "binBps", "decBps":
-		return "B/s", true
-	case "bps", "binbps":
-		return "bit/s", true
-	case "pps":
-		return "packets/s", true
-	case "s", "dtdurations", "dthms", "clocks":
-		return "s", true
-	case "ms", "dtdurationms", "clockms":
-		return "ms", true
-	case "µs", "ns":
-		return id, true
-	case "m", "h", "d":
-		return map[string]string{"m": "min", "h": "h", "d": "d"}[id], true
-	case "reqps", "rps", "wps", "ops", "iops", "cps", "mps", "eps", "recps":
-		return map[string]string{
-			"reqps": "req/s", "rps": "reads/s", "wps": "writes/s", "ops": "ops/s", "iops": "IO/s", "cps": "1/s", "mps": "messages/s", "eps": "events/s", "recps": "records/s",
-		}[id], true
-	case "reqpm", "opm", "rpm", "wpm", "cpm":
-		return map[string]string{"reqpm": "req/min", "opm": "ops/min", "rpm": "reads/min", "wpm": "writes/min", "cpm": "1/min"}[id], true
-	case "hertz", "rothz":
-		return "Hz", true
-	case "celsius":
-		return "°C", true
-	case "fahrenheit":
-		return "°F", true
-	case "volt", "amp", "watt", "joule", "watth":
-		return map[string]string{"volt": "V", "amp": "A", "watt": "W", "joule": "J", "watth": "Wh"}[id], true
-	case "currencyUSD", "currencyEUR", "currencyGBP", "currencyJPY":
-		return map[string]string{"currencyUSD": "$", "currencyEUR": "€", "currencyGBP": "£", "currencyJPY": "¥"}[id], true
+	}
+	for line := range strings.Lines(unitTexts) {
+		if fields := strings.Fields(line); len(fields) > 1 && slices.Contains(fields[1:], id) {
+			return fields[0], true
+		}
 	}
 	for _, custom := range []string{"suffix:", "si:", "count:"} {
 		if s, ok := strings.CutPrefix(id, custom); ok {

@@ -107,7 +107,7 @@ func (t *translation) expr(e metricsql.Expr) (series, error) {
 	case *metricsql.MetricExpr:
 		return t.selector(e)
 	case *metricsql.RollupExpr:
-		return t.rollup(e)
+		return series{}, noFunctionRange(e)
 	case *metricsql.FuncExpr:
 		return t.function(e)
 	case *metricsql.AggrFuncExpr:
@@ -121,16 +121,25 @@ func (t *translation) expr(e metricsql.Expr) (series, error) {
 }
 
 // rollup is a selector with an offset, an @ or a range that no function takes.
-func (t *translation) rollup(e *metricsql.RollupExpr) (series, error) {
-	switch {
-	case e.Offset != nil:
-		return series{}, errors.New("offset: windows end now, not in the past")
-	case e.At != nil:
-		return series{}, errors.New("@: windows end now, not at a fixed time")
-	case e.Step != nil || e.InheritStep:
-		return series{}, errors.New("a subquery: there are no windows over windows")
+var errSubquery = errors.New("a subquery: there are no windows over windows")
+
+// errShifted says why a range that does not end now has no counterpart.
+func errShifted(e *metricsql.RollupExpr) error {
+	if e.Offset != nil {
+		return errors.New("offset: windows end now, not in the past")
 	}
-	return series{}, errors.New("a range that no function takes")
+	return errors.New("@: windows end now, not at a fixed time")
+}
+
+// noFunctionRange says why a range that is no function's argument has no counterpart.
+func noFunctionRange(e *metricsql.RollupExpr) error {
+	switch {
+	case e.Offset != nil || e.At != nil:
+		return errShifted(e)
+	case e.Step != nil || e.InheritStep:
+		return errSubquery
+	}
+	return errors.New("a range that no function takes")
 }
 
 func (t *translation) selector(e *metricsql.MetricExpr) (series, error) {
@@ -206,43 +215,53 @@ func (t *translation) choice(s *series, m matcher) error {
 
 // ranged reads selector[range], the argument of most functions.
 func (t *translation) ranged(e metricsql.Expr) (series, error) {
-	r, ok := e.(*metricsql.RollupExpr)
-	if !ok {
-		m, isSelector := e.(*metricsql.MetricExpr)
-		if !isSelector {
-			return series{}, errors.New("a function over a window of something that is no plain series")
-		}
-		s, err := t.selector(m)
+	switch e := e.(type) {
+	case *metricsql.MetricExpr:
+		s, err := t.selector(e)
 		t.note("the window is %d s, since the query has none", t.options.Window)
 		s.window = t.options.Window
 		return s, err
-	}
-	m, isSelector := r.Expr.(*metricsql.MetricExpr)
-	if !isSelector || r.Step != nil || r.InheritStep || r.Offset != nil || r.At != nil || r.Window == nil {
-		if isSelector && r.Offset == nil && r.At == nil && r.Step == nil && !r.InheritStep {
-			return series{}, errors.New("a function without a range")
+	case *metricsql.RollupExpr:
+		m, err := t.plainRange(e)
+		if err != nil {
+			return series{}, err
 		}
-		_, err := t.rollup(r)
-		if !isSelector && r.Offset == nil && r.At == nil {
-			err = errors.New("a subquery: there are no windows over windows")
+		s, err := t.selector(m)
+		if err != nil {
+			return s, err
 		}
-		return series{}, err
-	}
-	s, err := t.selector(m)
-	if err != nil {
+		s.window, err = t.windowSeconds(e.Window)
 		return s, err
 	}
-	ms, err := r.Window.NonNegativeDuration(0)
+	return series{}, errors.New("a function over a window of something that is no plain series")
+}
+
+// plainRange returns the selector of e, an error when e is more than
+// selector[range], or less.
+func (t *translation) plainRange(e *metricsql.RollupExpr) (*metricsql.MetricExpr, error) {
+	m, isSelector := e.Expr.(*metricsql.MetricExpr)
+	switch {
+	case e.Offset != nil || e.At != nil:
+		return nil, errShifted(e)
+	case !isSelector || e.Step != nil || e.InheritStep:
+		return nil, errSubquery
+	case e.Window == nil:
+		return nil, errors.New("a function without a range")
+	}
+	return m, nil
+}
+
+func (t *translation) windowSeconds(window *metricsql.DurationExpr) (int, error) {
+	ms, err := window.NonNegativeDuration(0)
 	switch {
 	case err != nil || ms <= 0:
-		return s, errors.New("a range that is no time")
+		return 0, errors.New("a range that is no time")
 	case ms > int64(t.options.MaxWindow)*1000:
-		return s, fmt.Errorf("a window of %d s: at most %d where the pipeline runs on Prism, 86400 on Flink (--max-window)", (ms+999)/1000, t.options.MaxWindow)
+		return 0, fmt.Errorf("a window of %d s: at most %d where the pipeline runs on Prism, 86400 on Flink (--max-window)", (ms+999)/1000, t.options.MaxWindow)
 	case ms%1000 != 0:
 		t.note("the window is raised from %d ms to whole seconds", ms)
 	}
-	s.window = int((ms + 999) / 1000)
-	return s, nil
+	return int((ms + 999) / 1000), nil
 }
 
 func (t *translation) function(e *metricsql.FuncExpr) (series, error) {
@@ -409,44 +428,60 @@ func (t *translation) over(s *series, name string, p metric.Aggregation) error {
 	switch {
 	case s.last != "":
 		return fmt.Errorf("%s() of %s(): it cannot be left out there", name, s.last)
-	case s.grouped && a == metric.Sum && s.over == metric.Count && s.kind == overTime:
-		return nil // A sum of numbers is the number of all.
-	case s.grouped && a == s.over && (a == metric.Sum || a == metric.Max || a == metric.Min) && s.kind == overTime,
-		s.grouped && a == metric.Sum && s.kind == increase:
-		return nil // A sum of sums, the highest of the highest.
 	case s.grouped:
-		return fmt.Errorf("%s() of an aggregation: a widget has one", name)
+		return overGroups(s, a)
 	case s.kind == gauge:
-		if strings.HasSuffix(s.metric, "_total") {
-			return errRunning(s.metric)
-		}
-		s.kind, s.over, s.window = overTime, a, t.options.Window
-		switch name {
-		case "sum", "count":
-			s.window = t.options.SendInterval
-			t.note("right while each series sends exactly one event in %d s (--send-interval), so that the window holds one of each", s.window)
-		case "quantile":
-			s.kind, s.over = percentile, p
-			t.note("over the events of %d s in place of the last value of each series", s.window)
-		default:
-			t.note("over the events of %d s in place of the last value of each series", s.window)
-		}
-		return nil
-	case s.kind == overTime && a == s.over && a != metric.Count:
-		if a == metric.Avg {
-			t.note("each event counts the same, in place of each series")
-		}
-		return nil
-	case s.kind == overTime && s.over == metric.Count && a == metric.Sum:
-		return nil
+		return t.overGauge(s, a, p)
 	case s.kind == increase && a == metric.Sum:
 		return nil
 	case s.kind == increase:
 		return fmt.Errorf("%s() of a rate: it needs the rate of each series by itself", name)
 	case s.kind == overTime:
-		return fmt.Errorf("%s() of %s_over_time(): a widget has one aggregation", name, s.over)
+		return t.overWindows(s, a)
 	}
 	return fmt.Errorf("%s() of a percentile: percentiles cannot be aggregated", name)
+}
+
+// overGroups is an aggregation of one that has an aggregation over series already:
+// a sum of sums or the highest of the highest are those of all.
+func overGroups(s *series, a metric.Aggregation) error {
+	same := a == s.over && (a == metric.Sum || a == metric.Max || a == metric.Min)
+	sumOfCounts := a == metric.Sum && s.over == metric.Count
+	if s.kind == overTime && (same || sumOfCounts) || s.kind == increase && a == metric.Sum {
+		return nil
+	}
+	return fmt.Errorf("%s() of an aggregation: a widget has one", a)
+}
+
+// overGauge is an aggregation of the last values of series, in place of which the
+// events of a window are aggregated.
+func (t *translation) overGauge(s *series, a, p metric.Aggregation) error {
+	if strings.HasSuffix(s.metric, "_total") {
+		return errRunning(s.metric)
+	}
+	s.kind, s.over, s.window = overTime, a, t.options.Window
+	switch a {
+	case metric.Sum, metric.Count:
+		s.window = t.options.SendInterval
+		t.note("right while each series sends exactly one event in %d s (--send-interval), so that the window holds one of each", s.window)
+		return nil
+	case "quantile":
+		s.kind, s.over = percentile, p
+	}
+	t.note("over the events of %d s in place of the last value of each series", s.window)
+	return nil
+}
+
+// overWindows is an aggregation over series of one over time.
+func (t *translation) overWindows(s *series, a metric.Aggregation) error {
+	switch {
+	case a == metric.Avg && s.over == metric.Avg:
+		t.note("each event counts the same, in place of each series")
+		return nil
+	case a == s.over && a != metric.Count, a == metric.Sum && s.over == metric.Count:
+		return nil
+	}
+	return fmt.Errorf("%s() of %s_over_time(): a widget has one aggregation", a, s.over)
 }
 
 func errRunning(name string) error {

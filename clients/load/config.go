@@ -76,9 +76,9 @@ const (
 	maxWidgets      = 200 // Of a dashboard, as the config service has it.
 	maxBatch        = 50_000
 	maxTags         = 16
-	lateLimit       = 100 * time.Millisecond // Of this process itself, at p99: else the run does not count.
-	rateLimit       = 0.99                   // Of the events that were due.
-	afterRun        = 2 * time.Minute        // The window of a check is so much longer than the run.
+	lateMs          = 100             // Of this process itself, at p99: else the run does not count.
+	rateLimit       = 0.99            // Of the events that were due.
+	afterRun        = 2 * time.Minute // The window of a check is so much longer than the run.
 	filesBeside     = 64
 	loopbackPortsOf = "/proc/sys/net/ipv4/ip_local_port_range"
 )

@@ -121,53 +121,66 @@ func (e *events) report(c *Config) *EventsReport {
 	return r
 }
 
-// judge says whether the run counts, and whether all was delivered.
+// judge sets Valid and Exact, and says in Invalid and Faults why they are not.
 func (r *Report) judge(c *Config) {
-	invalid := func(format string, args ...any) { r.Invalid = append(r.Invalid, fmt.Sprintf(format, args...)) }
-	fault := func(format string, args ...any) { r.Faults = append(r.Faults, fmt.Sprintf(format, args...)) }
-	limit := float64(lateLimit.Milliseconds())
-	if r.Lateness.P99 > limit {
-		invalid("this process itself was late: timers fired %.0f ms late at p99, at most %.0f ms are allowed; give it a core of its own or lower the load", r.Lateness.P99, limit)
+	if p99 := r.Lateness.P99; p99 > lateMs {
+		r.invalid("this process itself was late: timers fired %.0f ms late at p99, at most %d ms are allowed; give it a core of its own or lower the load", p99, lateMs)
 	}
-	if e := r.Events; e != nil {
-		why := "lower --rate or give this process a core of its own"
-		if e.WaitedSender > 0 {
-			why = fmt.Sprintf("all %d senders were waiting for answers %d times: the service does not keep up with the rate, or raise --senders", c.Senders, e.WaitedSender)
-		}
-		switch {
-		case e.Achieved < rateLimit:
-			invalid("%.1f %% of the requests that were due were begun, at least %.0f %% must be; %s", 100*e.Achieved, 100*rateLimit, why)
-		case e.Lateness.P99 > limit:
-			invalid("requests were begun %.0f ms late at p99, at most %.0f ms are allowed; %s", e.Lateness.P99, limit, why)
-		}
-		if e.Rejected > 0 || e.Doubtful > 0 {
-			fault("%d events were rejected and %d not acknowledged; first: %s", e.Rejected, e.Doubtful, e.FirstTrouble)
-		}
+	if r.Events != nil {
+		r.judgeEvents(c, r.Events)
 	}
-	if s := r.Streams; s != nil {
-		d := s.Delivery
-		if d.Faults() > 0 {
-			fault("of %d results, %d are missing, %d came twice, %d out of order, %d off the grid, %d of unknown widgets", d.Expected, d.Missing, d.Duplicate, d.Reordered, d.OffGrid, d.Unknown)
-		}
-		if s.Slow != nil && s.Slow.Delivery.Faults() > 0 {
-			d := s.Slow.Delivery
-			fault("of %d results to clients that stopped reading, %d are missing, %d came twice, %d out of order", d.Expected, d.Missing, d.Duplicate, d.Reordered)
-		}
-		if d.Expected == 0 && d.Faults() == 0 {
-			fault("no result came to any client: do the dashboards have metrics with events?")
-		}
-		if s.Unpublished > 0 {
-			fault("the pipeline did not publish %d window ends", s.Unpublished)
-		}
-		switch {
-		case s.Lost > 0 && s.Back == nil:
-			fault("%d connections were lost: %s", s.Lost, lossText(s.LostBecause))
-		case s.Lost > 0 && s.Back.Back < s.Lost:
-			fault("%d connections were lost, %d times one came back with all its widgets", s.Lost, s.Back.Back)
-		}
+	if r.Streams != nil {
+		r.judgeStreams(r.Streams)
 	}
 	if r.Check != nil && !r.Check.Exact {
-		fault("counts or sums are wrong: %s", r.Check.Faults[0])
+		r.fault("counts or sums are wrong: %s", r.Check.Faults[0])
 	}
 	r.Valid, r.Exact = len(r.Invalid) == 0, len(r.Faults) == 0
+}
+
+func (r *Report) invalid(format string, args ...any) {
+	r.Invalid = append(r.Invalid, fmt.Sprintf(format, args...))
+}
+
+func (r *Report) fault(format string, args ...any) {
+	r.Faults = append(r.Faults, fmt.Sprintf(format, args...))
+}
+
+func (r *Report) judgeEvents(c *Config, e *EventsReport) {
+	why := "lower --rate or give this process a core of its own"
+	if e.WaitedSender > 0 {
+		why = fmt.Sprintf("all %d senders were waiting for answers %d times: the service does not keep up with the rate, or raise --senders", c.Senders, e.WaitedSender)
+	}
+	switch {
+	case e.Achieved < rateLimit:
+		r.invalid("%.1f %% of the requests that were due were begun, at least %.0f %% must be; %s", 100*e.Achieved, 100*rateLimit, why)
+	case e.Lateness.P99 > lateMs:
+		r.invalid("requests were begun %.0f ms late at p99, at most %d ms are allowed; %s", e.Lateness.P99, lateMs, why)
+	}
+	if e.Rejected > 0 || e.Doubtful > 0 {
+		r.fault("%d events were rejected and %d not acknowledged; first: %s", e.Rejected, e.Doubtful, e.FirstTrouble)
+	}
+}
+
+func (r *Report) judgeStreams(s *StreamsReport) {
+	d := s.Delivery
+	if d.Faults() > 0 {
+		r.fault("of %d results, %d are missing, %d came twice, %d out of order, %d off the grid, %d of unknown widgets", d.Expected, d.Missing, d.Duplicate, d.Reordered, d.OffGrid, d.Unknown)
+	}
+	if s.Slow != nil && s.Slow.Delivery.Faults() > 0 {
+		d := s.Slow.Delivery
+		r.fault("of %d results to clients that stopped reading, %d are missing, %d came twice, %d out of order", d.Expected, d.Missing, d.Duplicate, d.Reordered)
+	}
+	if d.Expected == 0 && d.Faults() == 0 {
+		r.fault("no result came to any client: do the dashboards have metrics with events?")
+	}
+	if s.Unpublished > 0 {
+		r.fault("the pipeline did not publish %d window ends", s.Unpublished)
+	}
+	switch {
+	case s.Lost > 0 && s.Back == nil:
+		r.fault("%d connections were lost: %s", s.Lost, lossText(s.LostBecause))
+	case s.Lost > 0 && s.Back.Back < s.Lost:
+		r.fault("%d connections were lost, %d times one came back with all its widgets", s.Lost, s.Back.Back)
+	}
 }
