@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"pulseboard/internal/clock"
+	"pulseboard/internal/histogram"
 	"pulseboard/internal/service"
 	"pulseboard/metric"
 	"pulseboard/wire"
@@ -47,11 +48,11 @@ type audience struct {
 	frames, bytes       atomic.Int64
 	results, updates    atomic.Int64 // In updates, to clients that read, while measuring.
 	resets              atomic.Int64
-	endToClient         histogram
-	eventToClient       histogram
-	serverToClient      histogram
-	staleness           histogram
-	connecting          histogram
+	endToClient         histogram.Histogram
+	eventToClient       histogram.Histogram
+	serverToClient      histogram.Histogram
+	staleness           histogram.Histogram
+	connecting          histogram.Histogram
 	base                int64
 	mu                  sync.Mutex
 	streams             map[streamID]*stream
@@ -59,7 +60,7 @@ type audience struct {
 	lostCount, slowLost int
 	backCount, gaveUp   int
 	firstLoss           time.Time
-	away                histogram // From the first loss until a client had everything again.
+	away                histogram.Histogram // From the first loss until a client had everything again.
 	failed              int
 	firstFailure        error
 }
@@ -195,7 +196,7 @@ func (s *audience) join(ctx context.Context, c *client, due time.Time) {
 	var err error
 	for range joinTries {
 		if err = c.dial(ctx); err == nil {
-			s.connecting.record(time.Since(due))
+			s.connecting.Record(time.Since(due))
 			s.start(c)
 			return
 		}
@@ -241,7 +242,7 @@ func (s *audience) isWhole(c *client, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.backCount++
-	s.away.record(now.Sub(s.firstLoss))
+	s.away.Record(now.Sub(s.firstLoss))
 }
 
 // lost is called by a client whose connection has ended.
@@ -325,7 +326,7 @@ func (s *audience) measure(c *client, m *wire.Message, now time.Time) {
 	}
 	s.updates.Add(1)
 	s.results.Add(int64(len(m.Results)))
-	s.serverToClient.record(now.Sub(time.UnixMilli(m.ServerTime)))
+	s.serverToClient.Record(now.Sub(time.UnixMilli(m.ServerTime)))
 	// Nearly always all widgets of a frame have the same end.
 	var due, same int64
 	for _, r := range m.Results {
@@ -335,18 +336,18 @@ func (s *audience) measure(c *client, m *wire.Message, now time.Time) {
 		st := c.account.layout.widgets[r.Index].stream
 		if d := r.End + st.delayMs; d != due {
 			if same > 0 {
-				s.endToClient.recordN(now.Sub(time.UnixMilli(due)), same)
+				s.endToClient.RecordN(now.Sub(time.UnixMilli(due)), same)
 			}
 			due, same = d, 0
 		}
 		same++
 		// An older event was news to an earlier window.
 		if r.Newest != wire.NoTime && r.Newest >= r.End-st.refreshMs {
-			s.eventToClient.record(now.Sub(time.UnixMilli(r.Newest)))
+			s.eventToClient.Record(now.Sub(time.UnixMilli(r.Newest)))
 		}
 	}
 	if same > 0 {
-		s.endToClient.recordN(now.Sub(time.UnixMilli(due)), same)
+		s.endToClient.RecordN(now.Sub(time.UnixMilli(due)), same)
 	}
 }
 
@@ -379,7 +380,7 @@ func (s *audience) sample(ctx context.Context) {
 				continue
 			}
 			if end := c.newest.Load(); end > 0 && s.measuring.Load() {
-				s.staleness.record(now.Sub(time.UnixMilli(end)))
+				s.staleness.Record(now.Sub(time.UnixMilli(end)))
 			}
 		}
 	}

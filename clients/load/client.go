@@ -15,6 +15,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulseboard/internal/wsframe"
 	"pulseboard/wire"
 )
 
@@ -89,7 +90,7 @@ func (c *client) dial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.conn.Write(frameOfClient(opText, hello)); err != nil {
+	if _, err := c.conn.Write(wsframe.Append(nil, wsframe.Text, hello)); err != nil {
 		_ = c.conn.Close()
 		return err
 	}
@@ -201,17 +202,17 @@ func (c *client) take(b []byte) error {
 // receive implements receiver.
 func (c *client) receive(op byte, payload []byte) error {
 	switch op {
-	case opPing:
-		_, err := c.conn.Write(frameOfClient(opPong, payload))
+	case wsframe.Ping:
+		_, err := c.conn.Write(wsframe.Append(nil, wsframe.Pong, payload))
 		return err
-	case opClose:
+	case wsframe.Close:
 		if len(payload) >= 2 && c.closing.code == 0 {
 			c.closing.code = int(payload[0])<<8 | int(payload[1])
 		}
 		// The server closes; whether it hears this does not matter.
-		_, _ = c.conn.Write(frameOfClient(opClose, payload[:min(2, len(payload))]))
+		_, _ = c.conn.Write(wsframe.Append(nil, wsframe.Close, payload[:min(2, len(payload))]))
 		return errClosed
-	case opText:
+	case wsframe.Text:
 		return c.message(payload)
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pulseboard/internal/clock"
+	"pulseboard/internal/histogram"
 	"pulseboard/internal/service"
 )
 
@@ -35,8 +36,8 @@ type events struct {
 	doubtful  atomic.Int64
 	rejected  atomic.Int64
 	retries   [3]atomic.Int64 // After 429, 503, no answer.
-	latency   histogram
-	lateness  histogram
+	latency   histogram.Histogram
+	lateness  histogram.Histogram
 	waited    atomic.Int64 // Requests that began late because all senders were waiting for answers.
 
 	mu    sync.Mutex
@@ -123,7 +124,7 @@ func (e *events) run(ctx, life context.Context) {
 func (e *events) send(life context.Context, q request) {
 	ctx := context.WithoutCancel(life)
 	if q.measured {
-		e.lateness.record(time.Since(q.due))
+		e.lateness.Record(time.Since(q.due))
 		if e.measuring.Load() {
 			e.begun.Add(1)
 		}
@@ -201,7 +202,7 @@ func (e *events) accept(q request, answer []byte) {
 	q.body.acked.Add(1)
 	e.allAcked.Add(n)
 	if q.measured {
-		e.latency.record(time.Since(q.due))
+		e.latency.Record(time.Since(q.due))
 		if e.measuring.Load() {
 			e.acked.Add(n)
 		}

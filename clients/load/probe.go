@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pulseboard/internal/clock"
+	"pulseboard/internal/histogram"
 )
 
 // How often this process looks how late it is itself.
@@ -13,10 +14,10 @@ const probeEvery = 10 * time.Millisecond
 // probe notes how late a timer of this process fires: what comes late because of
 // the load's own machine must not be blamed on who is loaded. It is an open loop
 // too: while it is held up, all moments that pass are late.
-func probe(ctx context.Context, measuring func() bool, late *histogram) {
+func probe(ctx context.Context, measuring func() bool, late *histogram.Histogram) {
 	for due := time.Now().Add(probeEvery); clock.Sleep(ctx, time.Until(due)); due = due.Add(probeEvery) {
 		if measuring() {
-			late.record(time.Since(due))
+			late.Record(time.Since(due))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pulseboard/internal/histogram"
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/results"
@@ -20,7 +21,7 @@ type messages struct {
 	store     *results.Store
 	sub       *redisconn.Listener
 	measuring atomic.Bool
-	late      histogram
+	late      histogram.Histogram
 }
 
 func openMessages(ctx context.Context, at redisconn.Endpoint) (*messages, error) {
@@ -46,7 +47,7 @@ func (m *messages) listen(ctx context.Context, keys []string) error {
 		if q, err := metric.ParseKey(r.Key); err == nil {
 			due += int64(q.DelaySeconds) * 1000
 		}
-		m.late.record(now.Sub(time.UnixMilli(due)))
+		m.late.Record(now.Sub(time.UnixMilli(due)))
 	}, func() {})
 	for _, key := range keys {
 		if err := m.sub.Add(ctx, key); err != nil {

@@ -3,6 +3,8 @@ package load
 import (
 	"fmt"
 	"time"
+
+	"pulseboard/internal/histogram"
 )
 
 // Report is what a run found. It is the JSON form too; docs/load.md tells its fields.
@@ -106,12 +108,32 @@ type SlowReport struct {
 	Delivery Delivery `json:"delivery"`
 }
 
+// Latency is a distribution in milliseconds. Quantiles are at most 0.8 % above
+// the value at their rank; Max is exact.
+type Latency struct {
+	Count int64   `json:"count"`
+	P50   float64 `json:"p50_ms"`
+	P95   float64 `json:"p95_ms"`
+	P99   float64 `json:"p99_ms"`
+	P999  float64 `json:"p99_9_ms"`
+	Max   float64 `json:"max_ms"`
+	Early int64   `json:"early"` // Of Count, how many were below 0 and count as 0: clocks that differ.
+}
+
+func latencyOf(h *histogram.Histogram) Latency {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return Latency{
+		Count: h.Count(), P50: ms(h.Quantile(.5)), P95: ms(h.Quantile(.95)), P99: ms(h.Quantile(.99)),
+		P999: ms(h.Quantile(.999)), Max: ms(h.Max()), Early: h.Early(),
+	}
+}
+
 func (e *events) report(c *Config) *EventsReport {
 	batch := int64(c.Batch)
 	r := &EventsReport{
 		Rate: c.Rate, Batch: c.Batch, Metrics: c.Metrics, Series: c.Metrics * c.Series, Tags: c.Tags,
 		Due: e.due.Load() * batch, Begun: e.begun.Load() * batch, Acknowledged: e.acked.Load(),
-		Latency: e.latency.latency(), Lateness: e.lateness.latency(), WaitedSender: e.waited.Load(),
+		Latency: latencyOf(&e.latency), Lateness: latencyOf(&e.lateness), WaitedSender: e.waited.Load(),
 		Retries429: e.retries[0].Load(), Retries503: e.retries[1].Load(), RetriesLost: e.retries[2].Load(),
 		Rejected: e.rejected.Load(), Doubtful: e.doubtful.Load(), FirstTrouble: e.first, TotalEvents: e.allAcked.Load(),
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pulseboard/internal/clock"
+	"pulseboard/internal/histogram"
 )
 
 // ErrInterrupted says that a run was ended before its time.
@@ -29,7 +30,7 @@ type run struct {
 	events   *events
 	audience *audience
 	redis    *messages
-	late     histogram
+	late     histogram.Histogram
 
 	measuring          bool
 	mu                 sync.Mutex
@@ -167,9 +168,9 @@ func (r *run) load(ctx context.Context) (*Report, error) {
 			return nil, interrupted(ctx, err)
 		}
 	}
-	r.report.Lateness = r.late.latency()
+	r.report.Lateness = latencyOf(&r.late)
 	if r.redis != nil {
-		l := r.redis.late.latency()
+		l := latencyOf(&r.redis.late)
 		r.report.EndToRedis = &l
 	}
 	r.share()
@@ -308,12 +309,12 @@ func (r *run) measure(ctx context.Context) {
 func (r *run) progressLine(since time.Duration) string {
 	line := fmt.Sprintf("after %v:", since.Round(time.Second))
 	if e := r.events; e != nil {
-		line += fmt.Sprintf(" %d events acknowledged, p99 %v;", e.acked.Load(), e.latency.quantile(.99).Round(time.Millisecond))
+		line += fmt.Sprintf(" %d events acknowledged, p99 %v;", e.acked.Load(), e.latency.Quantile(.99).Round(time.Millisecond))
 	}
 	if s := r.audience; s != nil {
-		line += fmt.Sprintf(" %d connections, %d results, window end to client p99 %v;", s.open.Load(), s.results.Load(), s.endToClient.quantile(.99).Round(time.Millisecond))
+		line += fmt.Sprintf(" %d connections, %d results, window end to client p99 %v;", s.open.Load(), s.results.Load(), s.endToClient.Quantile(.99).Round(time.Millisecond))
 	}
-	return line + fmt.Sprintf(" this process late by %v at p99", r.late.quantile(.99).Round(time.Millisecond/10))
+	return line + fmt.Sprintf(" this process late by %v at p99", r.late.Quantile(.99).Round(time.Millisecond/10))
 }
 
 // memoryLine is for long runs, in which memory may grow.
@@ -352,8 +353,8 @@ func (r *run) finish(ctx context.Context) {
 	}
 	out := &StreamsReport{
 		Connections: r.config.Connections, Opened: r.config.Connections - s.failed, Failed: s.failed, Dashboards: len(s.boards), Streams: len(s.streams),
-		Connecting: s.connecting.latency(), Delivery: readers, Updates: s.updates.Load(), Results: s.results.Load(), Bytes: s.bytes.Load(),
-		EndToClient: s.endToClient.latency(), EventToCl: s.eventToClient.latency(), ServerToCl: s.serverToClient.latency(), Staleness: s.staleness.latency(),
+		Connecting: latencyOf(&s.connecting), Delivery: readers, Updates: s.updates.Load(), Results: s.results.Load(), Bytes: s.bytes.Load(),
+		EndToClient: latencyOf(&s.endToClient), EventToCl: latencyOf(&s.eventToClient), ServerToCl: latencyOf(&s.serverToClient), Staleness: latencyOf(&s.staleness),
 		Lost: s.lostCount, LostBecause: s.losses,
 	}
 	var examples []string
@@ -364,7 +365,7 @@ func (r *run) finish(ctx context.Context) {
 		r.report.Faults = append(r.report.Faults, fmt.Sprintf("%d of %d connections could not be opened: %v", s.failed, r.config.Connections, s.firstFailure))
 	}
 	if r.config.Reconnect {
-		away := s.away.latency()
+		away := latencyOf(&s.away)
 		out.Back = &BackReport{Back: s.backCount, GaveUp: s.gaveUp, Resets: s.resets.Load(), Half: away.P50, Ninety9: away.P99, All: away.Max}
 	}
 	if n := r.config.StopReading; n > 0 {

@@ -188,7 +188,7 @@ func (m *measuring) measure(ctx context.Context) (t turn, err error) {
 	}
 	t.Delivered, t.Frames = rec.Results.Load(), rec.Frames.Load()
 	t.PerEnd = float64(t.Frames) / each / float64(ends)
-	t.ToClient, t.FromEnd = rec.ToClient.Spread(), rec.FromEnd.Spread()
+	t.ToClient, t.FromEnd = proc.SpreadIn(&rec.ToClient), proc.SpreadIn(&rec.FromEnd)
 	t.Publishing = m.setting.Publisher().Published(from.UnixMilli(), to.UnixMilli())
 	if t.Feed, err = m.feed(ctx); err != nil {
 		return t, err

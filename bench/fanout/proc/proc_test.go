@@ -1,11 +1,14 @@
 package proc
 
 import (
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"testing"
 	"time"
+
+	"pulseboard/internal/histogram"
 )
 
 func TestParse(t *testing.T) {
@@ -49,37 +52,21 @@ func TestLookAtThisProcess(t *testing.T) {
 	}
 }
 
-// Times tells what sorting the times would, to a step of 0.1 ms.
-func TestTimesAgainstSorting(t *testing.T) {
-	for seed := range uint64(20) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		var counted Times
-		times := make([]time.Duration, 1+r.IntN(3000))
-		for i := range times {
-			times[i] = time.Duration(r.ExpFloat64() * float64(20*time.Millisecond))
-			counted.Add(times[i])
-		}
-		got, want := counted.Spread(), SpreadOf(slices.Clone(times))
-		if got.N != want.N || got.Max != want.Max || !near(got.P50, want.P50) || !near(got.P99, want.P99) {
-			t.Errorf("seed %d: %+v, sorted %+v", seed, got, want)
-		}
+// A histogram has the spread that sorting the times has, but for its bins.
+func TestSpreadAgainstSorting(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // A test.
+	var counted histogram.Histogram
+	times := make([]time.Duration, 3001)
+	for i := range times {
+		times[i] = time.Duration(r.ExpFloat64()*20_000) * time.Microsecond
+		counted.Record(times[i])
 	}
-}
-
-// near: a step's end is at most a step above what lies in it.
-func near(got, want float64) bool {
-	const rounding = 1e-9
-	return got >= want-rounding && got <= want+step.Seconds()*1000+rounding
-}
-
-func TestTimesBounds(t *testing.T) {
-	var counted Times
-	if s := counted.Spread(); s.N != 0 || s.String() != "none" {
+	got, want := SpreadIn(&counted), SpreadOf(slices.Clone(times))
+	near := func(got, want float64) bool { return math.Abs(got-want) < 0.03*want }
+	if got.N != want.N || got.Max != want.Max || !near(got.P50, want.P50) || !near(got.P99, want.P99) {
+		t.Errorf("%+v; want %+v", got, want)
+	}
+	if s := SpreadIn(new(histogram.Histogram)); s.N != 0 || s.String() != "none" {
 		t.Errorf("of nothing: %v", s)
-	}
-	counted.Add(-time.Second)
-	counted.Add(time.Hour)
-	if s := counted.Spread(); s.N != 2 || s.Max != 3_600_000 {
-		t.Errorf("below 0 and above a minute: %+v", s)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"pulseboard/internal/wsframe"
 	"pulseboard/wire"
 )
 
@@ -31,7 +32,7 @@ type conn struct {
 // since is the time from an epoch ms to an epoch µs.
 func since(ms, nowUs int64) time.Duration { return time.Duration(nowUs-ms*1000) * time.Microsecond }
 
-// errClosed is a server's orderly goodbye.
+// errClosed is a connection that the server closed in good order.
 var errClosed = errors.New("the server closed the connection")
 
 // read reads until the connection ends.
@@ -72,14 +73,17 @@ func (c *conn) take(nowUs int64) error {
 			rest = rest[n:]
 			continue
 		}
-		h, ok, err := parseHeader(rest)
-		if err != nil {
+		h, ok, err := wsframe.Parse(rest)
+		switch {
+		case err != nil:
 			return err
+		case ok && (!h.Final || h.Op == wsframe.Continuation):
+			return errors.New("a message came in several frames, which the servers that are measured never send")
 		}
 		if !ok {
 			break
 		}
-		whole := int64(h.size) + h.length
+		whole := int64(h.Size) + h.Length
 		if whole > mostHeld {
 			c.counts.Others.Add(1)
 			c.counts.Long.Add(1)
@@ -89,7 +93,7 @@ func (c *conn) take(nowUs int64) error {
 		if int64(len(rest)) < whole {
 			break
 		}
-		if err := c.frame(h.opcode, rest[h.size:whole], nowUs); err != nil {
+		if err := c.frame(h.Op, rest[h.Size:whole], nowUs); err != nil {
 			return err
 		}
 		rest = rest[whole:]
@@ -103,12 +107,11 @@ func (c *conn) take(nowUs int64) error {
 
 func (c *conn) frame(opcode byte, payload []byte, nowUs int64) error {
 	switch opcode {
-	case opText:
+	case wsframe.Text:
 		return c.message(payload, nowUs)
-	case opPing:
-		const pong = 10
-		return c.say(pong, payload)
-	case opClose:
+	case wsframe.Ping:
+		return c.send(wsframe.Pong, payload)
+	case wsframe.Close:
 		if len(payload) < 2 {
 			return errClosed
 		}
@@ -123,7 +126,7 @@ func (c *conn) message(text []byte, nowUs int64) error {
 		line, rest, _ := bytes.Cut(text, []byte{'\n'})
 		text = rest
 		if c.protocol.Ping != "" && string(line) == c.protocol.Ping {
-			if err := c.say(opText, []byte(c.protocol.Pong)); err != nil {
+			if err := c.send(wsframe.Text, []byte(c.protocol.Pong)); err != nil {
 				return err
 			}
 			continue
@@ -163,7 +166,7 @@ func faultIn(line []byte) string {
 	return ""
 }
 
-func (c *conn) say(opcode byte, payload []byte) error {
-	_, err := c.net.Write(appendFrame(nil, opcode, payload))
+func (c *conn) send(opcode byte, payload []byte) error {
+	_, err := c.net.Write(wsframe.Append(nil, opcode, payload))
 	return err
 }

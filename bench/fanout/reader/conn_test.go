@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"pulseboard/internal/wsframe"
+
 	"github.com/gorilla/websocket"
 )
 
@@ -29,47 +31,28 @@ func served(opcode byte, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-func TestParseHeader(t *testing.T) {
-	for name, c := range map[string]struct {
-		bytes []byte
-		want  header
-		ok    bool
-		fault string
-	}{
-		"short":                      {served(opText, []byte("abc")), header{opText, 2, 3}, true, ""},
-		"126 bytes need two more":    {served(opText, make([]byte, 126)), header{opText, 4, 126}, true, ""},
-		"65536 bytes need eight":     {served(opText, make([]byte, 1<<16)), header{opText, 10, 1 << 16}, true, ""},
-		"one byte is not enough":     {[]byte{0x81}, header{}, false, ""},
-		"nor is a part of a length":  {[]byte{0x81, 126, 1}, header{}, false, ""},
-		"nor is a part of a longer":  {[]byte{0x81, 127, 0, 0, 0}, header{}, false, ""},
-		"a message in parts":         {[]byte{0x01, 3}, header{}, false, "in parts"},
-		"the rest of such a message": {[]byte{0x80, 3}, header{}, false, "in parts"},
-		"compressed":                 {[]byte{0xc1, 3}, header{}, false, "compression"},
-		"masked":                     {[]byte{0x81, 0x83}, header{}, false, "masked"},
-		"longer than anything":       {[]byte{0x81, 127, 0xff, 0, 0, 0, 0, 0, 0, 0}, header{}, false, "bytes"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, ok, err := parseHeader(c.bytes)
-			if ok != c.ok || ok && got != c.want || (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
-				t.Errorf("%+v, %v, %v; want %+v, %v, %q", got, ok, err, c.want, c.ok, c.fault)
-			}
-		})
+func TestMessageInSeveralFrames(t *testing.T) {
+	for _, b := range [][]byte{{0x01, 1, 'a'}, {0x80, 1, 'a'}} {
+		c := &conn{counts: new(Counts), buf: b, have: len(b)}
+		if err := c.take(0); err == nil || !strings.Contains(err.Error(), "several frames") {
+			t.Errorf("%x: %v", b, err)
+		}
 	}
 }
 
 // However the network cuts a stream into pieces, the same is counted.
 func FuzzPieces(f *testing.F) {
-	stream := served(opText, golden(f, "welcome.json"))
-	stream = append(stream, served(opText, golden(f, "update.json"))...)
-	stream = append(stream, served(opText, make([]byte, mostHeld+1))...)
-	stream = append(stream, served(opText, golden(f, "update-unchanged.json"))...)
+	stream := served(wsframe.Text, golden(f, "welcome.json"))
+	stream = append(stream, served(wsframe.Text, golden(f, "update.json"))...)
+	stream = append(stream, served(wsframe.Text, make([]byte, mostHeld+1))...)
+	stream = append(stream, served(wsframe.Text, golden(f, "update-unchanged.json"))...)
 	f.Add(stream, uint16(1))
 	f.Add(stream, uint16(700))
 	f.Add([]byte{0x81, 127, 0xff}, uint16(2))
 	f.Fuzz(func(t *testing.T, stream []byte, piece uint16) {
 		// A pong cannot be written here.
 		for i := range stream {
-			if stream[i]&0x0f == opPing {
+			if stream[i]&0x0f == wsframe.Ping {
 				t.Skip()
 			}
 		}
@@ -291,7 +274,7 @@ func TestFramesOfTheClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.net.Close() //nolint:errcheck // The test is over.
-			if err := c.say(opText, want); err != nil {
+			if err := c.send(wsframe.Text, want); err != nil {
 				t.Fatal(err)
 			}
 			if text := <-got; !bytes.Equal(text, want) {

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"pulseboard/bench/fanout/proc"
+	"pulseboard/internal/histogram"
 )
 
 // Counts are what all connections of a Pool have read.
@@ -20,10 +20,10 @@ type Counts struct {
 
 // Recording counts the results whose window ends are after From, up to To.
 type Recording struct {
-	From, To int64        // Epoch ms.
-	ToClient proc.Times   // From the frame's server_time to received.
-	FromEnd  proc.Times   // From the window's end to received.
-	Results  atomic.Int64 // Results delivered.
+	From, To int64               // Epoch ms.
+	ToClient histogram.Histogram // From the frame's server_time to received.
+	FromEnd  histogram.Histogram // From the window's end to received.
+	Results  atomic.Int64        // Results delivered.
 	Frames   atomic.Int64
 }
 
@@ -33,6 +33,6 @@ func (r *Recording) add(u update, nowUs int64) {
 	}
 	r.Results.Add(int64(u.results))
 	r.Frames.Add(1)
-	r.ToClient.Add(since(u.serverTime, nowUs))
-	r.FromEnd.Add(since(u.end, nowUs))
+	r.ToClient.Record(since(u.serverTime, nowUs))
+	r.FromEnd.Record(since(u.end, nowUs))
 }

@@ -173,8 +173,8 @@ func TestEveryResultReachesEveryClient(t *testing.T) {
 			t.Fatalf("%d of %d results came, %v", rec.Results.Load(), want, pool.Err())
 		}
 	}
-	if n := rec.Results.Load(); n != want || rec.FromEnd.Spread().N != rec.Frames.Load() {
-		t.Errorf("%d results in %d frames, %d measured; want %d", n, rec.Frames.Load(), rec.FromEnd.Spread().N, want)
+	if n := rec.Results.Load(); n != want || rec.FromEnd.Count() != rec.Frames.Load() {
+		t.Errorf("%d results in %d frames, %d measured; want %d", n, rec.Frames.Load(), rec.FromEnd.Count(), want)
 	}
 	if err := pool.Err(); err != nil {
 		t.Error(err)
