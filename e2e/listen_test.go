@@ -1,10 +1,14 @@
 package e2e_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -50,6 +54,35 @@ func TestListeners(t *testing.T) {
 			}
 			testenv.NoForeignJobs(t, all)
 		})
+	}
+}
+
+// Profiles are on sockets of this user's, one for each process of ours, when a flag
+// asks for them: TestListeners shows that there are none else.
+func TestProfilesAreThisUsers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("sockets are looked up in Linux' /proc")
+	}
+	dir := filepath.Join(t.TempDir(), "profiles")
+	p := start(t, t.TempDir(), "--pprof", dir)
+	p.untilCounting()
+	for _, name := range []string{fmt.Sprint("pulseboard-", p.cmd.Process.Pid), fmt.Sprint("pipeline-", p.pipelinePID())} {
+		i := slices.IndexFunc(p.listeners(), func(l testenv.Listener) bool { return l.Addr == filepath.Join(dir, name) })
+		if i < 0 || !p.listeners()[i].Private() {
+			t.Errorf("%s does not listen by itself", name)
+		}
+		client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, name))
+		}}}
+		res, err := client.Get("http://localhost/debug/pprof/heap")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%s answers %s", name, res.Status)
+		}
+		client.CloseIdleConnections()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"pulseboard/internal/conf"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
+	"pulseboard/internal/profile"
 	"pulseboard/internal/redisconn"
 )
 
@@ -13,6 +14,7 @@ import (
 func (j *Job) Flags(f *conf.Flags) {
 	j.Config.flags(f)
 	j.Edge.Flags(f.FlagSet)
+	profile.Flag(f.FlagSet, &j.Pprof)
 	f.TextVar(&j.Level, "log-level", slog.LevelInfo, "`level` of the logs: DEBUG, INFO, WARN or ERROR")
 }
 

@@ -35,6 +35,7 @@ type Job struct {
 	Config
 	Edge           service.Edge // How metrics are served, wherever DoFns run.
 	Level          slog.Level   // Of all logs.
+	Pprof          string       // Folder of the sockets of profiles, wherever DoFns run; see profile.Open.
 	Stdout, Stderr io.Writer
 }
 
@@ -72,6 +73,7 @@ type Machine struct {
 	Memory int64 // Bytes that processes of the job may use; 0 = it is not known.
 
 	Level  slog.Level
+	Pprof  string    // See Job.Pprof.
 	Output io.Writer // Of processes that are started.
 	Log    *slog.Logger
 }

@@ -334,7 +334,7 @@ func (a *app) startPipeline(ctx context.Context) error {
 	m := pipeline.Machine{
 		Dir: a.options.dir, Program: program, Socket: socket, Holder: rand.Text(),
 		Kafka: a.kafka, Redis: a.redis, Slice: a.options.slice, Bound: a.options.bound, Memory: a.memory.Pipeline,
-		Level: a.Level, Output: a.Env.Stderr, Log: a.Log("pipeline"),
+		Level: a.Level, Pprof: a.Pprof, Output: a.Env.Stderr, Log: a.Log("pipeline"),
 	}
 	s := supervisor.New(a.Log("supervisor"), func(ctx context.Context, starved int) (supervisor.Process, error) {
 		return a.options.runner.Start(ctx, m, starved)

@@ -7,11 +7,13 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -19,6 +21,7 @@ import (
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/health"
+	"pulseboard/internal/profile"
 	"pulseboard/internal/service"
 )
 
@@ -29,6 +32,7 @@ type Options struct {
 	AuditLog string // File, "-" = standard output, "" = none is kept.
 	Edge     service.Edge
 	Level    slog.Level
+	Pprof    string // Folder of the sockets of profiles; see profile.Open.
 
 	// Streams is how many connections may stay open for long, beside those of requests.
 	Streams int
@@ -43,7 +47,13 @@ func (o *Options) Flags(f *conf.Flags, addr string, level slog.Level, scopes ...
 	o.Edge.Flags(f.FlagSet)
 	o.Edge.ProxyFlags(f.FlagSet)
 	f.TextVar(&o.Level, "log-level", level, "least `level` that is logged: debug, info, warn or error")
-	f.Check(func() error { return auth.CheckAddr("--addr", o.Addr, o.Tokens, scopes...) })
+	profile.Flag(f.FlagSet, &o.Pprof)
+	f.Check(func() (err error) {
+		if o.Pprof != "" {
+			o.Pprof, err = filepath.Abs(o.Pprof) // Workers of Flink run in another folder.
+		}
+		return cmp.Or(err, auth.CheckAddr("--addr", o.Addr, o.Tokens, scopes...))
+	})
 }
 
 // Host is such a process while it runs.
@@ -71,6 +81,11 @@ func Run(ctx context.Context, env service.Env, name string, o Options, start fun
 	ctx, h.fail = context.WithCancelCause(ctx)
 	defer h.fail(nil)
 	defer h.stop()
+	profiles, err := profile.Open(o.Pprof, name)
+	if err != nil {
+		return err
+	}
+	h.Cleanup(ctx, "profiles", profiles.Close) // Last, so that an end that hangs can be looked at.
 	h.Start(ctx, "audit log", h.Audit.Run)
 	h.Start(ctx, "tokens", h.Guard.Run)
 	if err := start(ctx, h); err != nil {

@@ -3,9 +3,12 @@ package host_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -88,6 +91,39 @@ func TestRunEndsInTheReverseOrder(t *testing.T) {
 	}
 	if want := []string{"request", "part", "store"}; !slices.Equal(ended, want) {
 		t.Errorf("ended %q, want %q", ended, want)
+	}
+}
+
+// Profiles are served only where a flag names a folder, and end last.
+func TestProfiles(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, args := range [][]string{nil, {"--pprof", "profiles"}} {
+		ctx, end := context.WithCancel(t.Context())
+		socket := filepath.Join(dir, "profiles", fmt.Sprint("test-", os.Getpid()))
+		err := run(ctx, args, func(ctx context.Context, h *host.Host) error {
+			h.Cleanup(ctx, "part", func() error {
+				if _, err := os.Stat(socket); (err == nil) != (args != nil) {
+					t.Errorf("with %q: %v", args, err)
+				}
+				return nil
+			})
+			end()
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(socket); err == nil {
+			t.Error("the socket is left behind")
+		}
+	}
+	if err := os.Chmod("profiles", 0o755); err != nil { //nolint:gosec // That is what is refused.
+		t.Fatal(err)
+	}
+	err := run(t.Context(), []string{"--pprof", "profiles"}, func(context.Context, *host.Host) error { return errors.New("it was started") })
+	if err == nil || !strings.Contains(err.Error(), "others than its user may use the folder "+filepath.Join(dir, "profiles")) {
+		t.Errorf("%v", err)
 	}
 }
 

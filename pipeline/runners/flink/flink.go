@@ -53,6 +53,7 @@ type Config struct {
 	WorkerMetrics string       // Where workers serve their metrics, "" = nowhere.
 	WorkerEdge    service.Edge // How they do.
 	WorkerLogs    string       // Folder of the workers' logs, where the TaskManagers are.
+	WorkerPprof   string       // Folder of the sockets of their profiles, "" = they serve none.
 	LogLevel      string
 }
 
@@ -157,7 +158,7 @@ func (*Runner) KeyGroups() int { return KeyGroups }
 
 // take takes what every job has.
 func (c *Config) take(job pipeline.Job) {
-	c.Config, c.WorkerEdge, c.LogLevel = job.Config, job.Edge, job.Level.String()
+	c.Config, c.WorkerEdge, c.WorkerPprof, c.LogLevel = job.Config, job.Edge, job.Pprof, job.Level.String()
 	if c.StateBytes == 0 {
 		c.StateBytes = pipeline.Default().StateBytes // How much memory a worker has is not known here.
 	}
@@ -213,7 +214,7 @@ func (r *Runner) Start(ctx context.Context, m pipeline.Machine, _ int) (supervis
 	c.KeyGroups = LocalKeyGroups
 	c.Kafka, c.Redis, c.Worker = m.Kafka, m.Redis, m.Program
 	c.Slice, c.Bound = m.Slice, m.Bound
-	c.WorkerMetrics, c.WorkerLogs = "unix:"+m.Socket, filepath.Join(java.Dir, "log")
+	c.WorkerMetrics, c.WorkerLogs, c.WorkerPprof = "unix:"+m.Socket, filepath.Join(java.Dir, "log"), m.Pprof
 	c.LogLevel, c.Log = m.Level.String(), m.Log
 	if m.Memory > 0 {
 		c.StateBytes = memory.State(m.Memory)

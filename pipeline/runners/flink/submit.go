@@ -87,7 +87,7 @@ func (c *Config) job(ctx context.Context, plan pipeline.Plan, shards int) (*jobp
 	pipeline.Build(s, c.Config, c.traits(shards), plan.Run, plan.Start)
 	worker, err := json.Marshal(workerOptions{
 		Run: plan.Run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, Lease: plan.Lease, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
-		Metrics: c.WorkerMetrics, Edge: c.WorkerEdge, Logs: c.WorkerLogs, LogLevel: c.LogLevel,
+		Metrics: c.WorkerMetrics, Edge: c.WorkerEdge, Logs: c.WorkerLogs, Pprof: c.WorkerPprof, LogLevel: c.LogLevel,
 		StateBytes: c.StateBytes, BudgetShare: c.BudgetShare,
 	})
 	if err != nil {

@@ -28,6 +28,7 @@ import (
 
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/memory"
+	"pulseboard/internal/profile"
 	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/pipeline"
@@ -55,6 +56,7 @@ type workerOptions struct {
 	Edge service.Edge `json:"edge"` // Of Metrics.
 
 	Logs     string `json:"logs"`
+	Pprof    string `json:"pprof"`
 	LogLevel string `json:"log_level"`
 
 	StateBytes  int64   `json:"state_bytes"`
@@ -158,6 +160,9 @@ func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
 	c.StateBytes, c.BudgetShare = o.StateBytes, o.BudgetShare
 	if err := pipeline.RegisterMetrics(metrics); err != nil {
 		return err
+	}
+	if _, err := profile.Open(o.Pprof, "worker"); err != nil { // To the end of the process.
+		log.Error("profiles are not served", "error", err)
 	}
 	if o.Metrics != "" {
 		if err := serveMetrics(ctx, o, metrics, log); err != nil {

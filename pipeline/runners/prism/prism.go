@@ -12,6 +12,7 @@ import (
 	"pulseboard/internal/conf"
 	"pulseboard/internal/health"
 	"pulseboard/internal/prism"
+	"pulseboard/internal/profile"
 	"pulseboard/internal/service"
 	"pulseboard/pipeline"
 )
@@ -49,6 +50,11 @@ func (*Runner) Execute(ctx context.Context, p *beam.Pipeline) error { return Exe
 
 // Run runs the job and serves its metrics.
 func (r *Runner) Run(ctx context.Context, job pipeline.Job) error {
+	profiles, err := profile.Open(job.Pprof, "pipeline")
+	if err != nil {
+		return err
+	}
+	defer profiles.Close() //nolint:errcheck // The process ends.
 	c := job.Config
 	if err := c.BoundMemory(); err != nil {
 		return err
