@@ -38,7 +38,8 @@ func (s *Service) routes(m *metrics) http.Handler {
 		}()
 		c.Next()
 	})
-	// Else every method of a dashboard would be one of an id "validate".
+	// Before routing: as a path, /dashboards/validate is also that of a dashboard with the
+	// id "validate", and its methods would be answered.
 	e.Use(func(c *gin.Context) {
 		if c.Request.URL.Path == "/dashboards/validate" && c.Request.Method != http.MethodPost {
 			c.Header("Allow", http.MethodPost)

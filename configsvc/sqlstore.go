@@ -62,10 +62,10 @@ func (s *SQLStore) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// change counts a change and runs do, both or neither, and hands over which
-// dashboards do says it has changed. Counting comes first: it holds other changes
-// until this one is there or not, so that revisions are committed in their order,
-// and what changed since one is never missed.
+// change takes the next revision and runs do in one transaction, and hands over which
+// dashboards do says it has changed. Taking the revision comes first: its row is locked
+// until the commit, so that changes commit in the order of their revisions, and a reader
+// that asks for what changed since one misses none.
 func (s *SQLStore) change(ctx context.Context, do func(tx *sql.Tx, revision int64) (Changes, error)) error {
 	if s.writer != nil {
 		select {
@@ -234,26 +234,28 @@ func decodeDocument(id string, version int64, document []byte) (Dashboard, error
 
 // Update implements Store.
 func (s *SQLStore) Update(ctx context.Context, d Dashboard, expected int64, by string) (int64, error) {
-	return s.write(ctx, d, expected, VersionEntry{Action: actionChanged, By: by}, ` AND deleted_ms IS NULL`)
+	return s.write(ctx, d, expected, VersionEntry{Action: actionChanged, By: by})
 }
 
 // Restore implements Store.
 func (s *SQLStore) Restore(ctx context.Context, d Dashboard, expected, from int64, by string) (int64, error) {
-	return s.write(ctx, d, expected, VersionEntry{Action: actionRestored, RestoredFrom: &from, By: by}, "")
+	return s.write(ctx, d, expected, VersionEntry{Action: actionRestored, RestoredFrom: &from, By: by})
 }
 
-func (s *SQLStore) write(ctx context.Context, d Dashboard, expected int64, v VersionEntry, only string) (int64, error) {
+// write gives a dashboard of version expected a new one. Only a restoration finds deleted ones.
+func (s *SQLStore) write(ctx context.Context, d Dashboard, expected int64, v VersionEntry) (int64, error) {
 	r, err := newRow(d)
 	if err != nil {
 		return 0, err
 	}
 	err = s.change(ctx, func(tx *sql.Tx, revision int64) (c Changes, err error) {
 		v.At = time.Now()
+		deletedToo := v.Action == actionRestored
 		full := s.room(ctx, tx, r.id, v.By, int64(len(r.document)))
 		err = tx.QueryRowContext(ctx, `UPDATE dashboards SET version = version + 1, title_key = $3, search = $4, tags = $5, document = $6, updated_ms = $7,
-			revision = $8, author = $9, bytes = $10, deleted_ms = NULL WHERE id = $1 AND version = $2`+only+` RETURNING version`,
-			r.id, expected, r.titleKey, r.search, r.tags, r.document, v.At.UnixMilli(), revision, v.By, len(r.document)).Scan(&v.Version)
-		if err := cmp.Or(refused(ctx, tx, r.id, only, err), full); err != nil {
+			revision = $8, author = $9, bytes = $10, deleted_ms = NULL WHERE id = $1 AND version = $2 AND (deleted_ms IS NULL OR $11) RETURNING version`,
+			r.id, expected, r.titleKey, r.search, r.tags, r.document, v.At.UnixMilli(), revision, v.By, len(r.document), deletedToo).Scan(&v.Version)
+		if err := cmp.Or(refused(ctx, tx, r.id, deletedToo, err), full); err != nil {
 			return c, err
 		}
 		return changed(d, v.Version, v.By), s.note(ctx, tx, r, v)
@@ -270,7 +272,7 @@ func (s *SQLStore) Delete(ctx context.Context, id string, expected int64, by str
 		v := VersionEntry{Action: actionDeleted, By: by, At: time.Now()}
 		var document []byte
 		err = tx.QueryRowContext(ctx, `SELECT document FROM dashboards WHERE id = $1 AND version = $2 AND deleted_ms IS NULL`, id, expected).Scan(&document)
-		if err := refused(ctx, tx, id, ` AND deleted_ms IS NULL`, err); err != nil {
+		if err := refused(ctx, tx, id, false, err); err != nil {
 			return c, err
 		}
 		c.Deleted = []string{id}
@@ -299,13 +301,14 @@ func (s *SQLStore) Delete(ctx context.Context, id string, expected int64, by str
 	return nil
 }
 
-// refused finds out why a change of one version met no row.
-func refused(ctx context.Context, tx *sql.Tx, id, only string, err error) error {
+// refused finds out why a change of one version met no row: the dashboard has another
+// version, or there is none, deleted ones aside unless deletedToo.
+func refused(ctx context.Context, tx *sql.Tx, id string, deletedToo bool, err error) error {
 	if !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	var current int64
-	err = tx.QueryRowContext(ctx, `SELECT version FROM dashboards WHERE id = $1`+only, id).Scan(&current)
+	err = tx.QueryRowContext(ctx, `SELECT version FROM dashboards WHERE id = $1 AND (deleted_ms IS NULL OR $2)`, id, deletedToo).Scan(&current)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound

@@ -48,7 +48,7 @@ func TestBrokenRequests(t *testing.T) {
 			t.Helper()
 			k := newKafka(t)
 			refusePartitionOf(k, "bad")
-			return serveBroken(t, k.ListenAddrs(), clock, func(c *ingest.Config) { c.Patience = 300 * time.Millisecond })
+			return serveBroken(t, k.ListenAddrs(), clock, func(c *ingest.Config) { c.DeliveryTimeout = 300 * time.Millisecond })
 		},
 		"busy": func(t *testing.T) string {
 			t.Helper()
@@ -63,7 +63,7 @@ func TestBrokenRequests(t *testing.T) {
 				k.SleepControl(func() { <-release })
 				return nil, nil, false
 			})
-			addr := serveBroken(t, k.ListenAddrs(), clock, func(c *ingest.Config) { c.MaxBody, c.MaxPending, c.Patience = 1000, 1000, time.Minute })
+			addr := serveBroken(t, k.ListenAddrs(), clock, func(c *ingest.Config) { c.MaxBody, c.MaxPending, c.DeliveryTimeout = 1000, 1000, time.Minute })
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)

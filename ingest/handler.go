@@ -27,9 +27,9 @@ import (
 var openAPI []byte
 
 const (
-	maxIdempotencyKey = 128
-	busyRetryAfter    = 1 // Seconds.
-	awayRetryAfter    = 2
+	maxIdempotencyKey     = 128
+	busyRetryAfter        = 1 // Seconds.
+	unavailableRetryAfter = 2
 )
 
 func (s *Service) routes() http.Handler {
@@ -120,7 +120,7 @@ func (s *Service) unreadable(err error, what string) *refusal {
 
 // store brings the good events of batch to Kafka, and calls packed when they are in records.
 func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(faults bool), batch *wire.Batch, id string) (*outcome, *refusal) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.Patience)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.DeliveryTimeout)
 	defer cancel()
 	v := &verdicts{faults: batch.Faults}
 	p := s.packers.Get().(*packer)
@@ -137,10 +137,10 @@ func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(fault
 		for _, r := range records {
 			r.ctx, r.id, r.traceparent, r.stamp, r.done = ctx, id, trace, arrival, &done //nolint:fatcontext // Each record has the request's.
 		}
-		if err := s.producer.put(ctx, records); err != nil {
+		if err := s.producer.enqueue(ctx, records); err != nil {
 			// Nothing was sent.
 			counts.notAcknowledged.Add(float64(n - len(v.faults)))
-			return nil, &refusal{status: http.StatusServiceUnavailable, after: awayRetryAfter, detail: "nothing was stored: " + err.Error()}
+			return nil, &refusal{status: http.StatusServiceUnavailable, after: unavailableRetryAfter, detail: "nothing was stored: " + err.Error()}
 		}
 		done.Wait()
 	}
@@ -158,7 +158,7 @@ func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(fault
 	counts.accepted.Add(float64(o.Accepted))
 	counts.notAcknowledged.Add(float64(o.unknown))
 	if o.unknown > 0 {
-		setRetryAfter(c, awayRetryAfter)
+		setRetryAfter(c, unavailableRetryAfter)
 	}
 	return o, nil
 }

@@ -105,7 +105,8 @@ func (r *influxRequest) answer(c *gin.Context, o *outcome) {
 	case http.StatusServiceUnavailable:
 		influxAnswer(c, http.StatusServiceUnavailable, fmt.Sprintf("Kafka did not acknowledge %d of %d values: send the request again", o.unknown, o.n), 0)
 	case http.StatusBadRequest:
-		// Telegraf drops a batch at these two beginnings, and keeps trying at others.
+		// Telegraf drops a batch whose 400 begins so or with "partial write", as below, and
+		// repeats others for ever.
 		influxAnswer(c, http.StatusBadRequest, "unable to parse: "+r.faults(o), r.line)
 	default:
 		if o.Rejected > 0 {

@@ -129,7 +129,7 @@ func clientVersion(t *testing.T) string {
 // batch that Kafka does not acknowledge at first, and errors that it understands.
 func TestInfluxClient(t *testing.T) {
 	t.Logf("the sender is %s", clientVersion(t))
-	n := start(t, func(c *ingest.Config) { c.Guard = testenv.Guard(t, "ingest"); c.Patience = time.Second })
+	n := start(t, func(c *ingest.Config) { c.Guard = testenv.Guard(t, "ingest"); c.DeliveryTimeout = time.Second })
 	url := strings.TrimSuffix(n.url, "/ingest")
 	now := time.Now().Truncate(time.Second)
 	client := influxdb2.NewClientWithOptions(url, "ingest", influxdb2.DefaultOptions().SetUseGZip(true).SetPrecision(time.Millisecond))

@@ -31,10 +31,12 @@ type record struct {
 	stamp       int64 // Arrival, epoch ms.
 	events      []int // Their indexes in the request.
 
-	counted, bytes int // Events for it and what they may take, also those whose time is out of bounds.
+	// Upper bounds of its events and encoded bytes, events whose time is out of bounds
+	// included: see pack.
+	counted, bytes int
 
-	done *sync.WaitGroup // Told when err is decided.
-	err  error           // Why it is not acknowledged.
+	done *sync.WaitGroup // Done is called once err is final.
+	err  error           // Why it is not acknowledged; nil = it is.
 }
 
 // packer makes the records of a request. It is used again by other requests, and
@@ -47,10 +49,11 @@ type packer struct {
 
 func newPacker() any { return &packer{open: make(map[string]*record)} }
 
-// pack divides the events of a batch by metric into records, in the order of the
-// first event of each, and leaves out those whose time is out of bounds. Which
-// chunk an event is in depends on nothing but the body, so that the same request
-// has the same chunks again.
+// pack divides the events of a batch by metric into records (chunks), in the order of the
+// first event of each, and leaves out those whose time is out of bounds. The id of a
+// record is that of the request and the number of its chunk, and a retry must have the
+// same ids. So which chunk an event is in depends on the body alone: events that are too
+// late by now, and were not before, count for the bounds of their chunk all the same.
 func (p *packer) pack(batch *wire.Batch, l metric.Limits, arrival int64, reject func(int, metric.Fault)) []*record {
 	clear(p.open)
 	p.n = 0

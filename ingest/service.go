@@ -24,6 +24,9 @@ import (
 	"pulseboard/wire"
 )
 
+// DefaultDeliveryTimeout is how long a request waits for Kafka unless Config says otherwise.
+const DefaultDeliveryTimeout = 10 * time.Second
+
 // Config is what the service needs. Zero values mean the defaults, except Kafka.
 type Config struct {
 	Kafka      kafkaconn.Endpoint
@@ -40,12 +43,12 @@ type Config struct {
 	// TrustedProxies are the addresses or CIDR ranges of proxies whose X-Forwarded-For
 	// says whose a request is: nobody may hold all of MaxPending. nil = none.
 	TrustedProxies []string
-	// Patience is how long a request may wait for Kafka; 0 = 10 s.
-	Patience time.Duration
-	Guard    *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
-	Audit    *audit.Log            // Keeps a record of refusals; nil = nobody does.
-	Metrics  prometheus.Registerer // nil = nowhere.
-	Log      *slog.Logger          // nil = slog.Default().
+	// DeliveryTimeout is how long a request waits for Kafka's acknowledgement; 0 = 10 s.
+	DeliveryTimeout time.Duration
+	Guard           *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
+	Audit           *audit.Log            // Keeps a record of refusals; nil = nobody does.
+	Metrics         prometheus.Registerer // nil = nowhere.
+	Log             *slog.Logger          // nil = slog.Default().
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -56,15 +59,15 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxBody = cmp.Or(c.MaxBody, 16<<20)
 	c.MaxEvents = cmp.Or(c.MaxEvents, 50_000)
 	c.MaxPending = cmp.Or(c.MaxPending, 256<<20)
-	c.Patience = cmp.Or(c.Patience, 10*time.Second)
+	c.DeliveryTimeout = cmp.Or(c.DeliveryTimeout, DefaultDeliveryTimeout)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
 	switch {
 	case c.Kafka.IsZero():
 		return c, errors.New("cannot make the ingest service: no Kafka broker is named")
-	case c.Partitions < 1, c.MaxBody < 1, c.MaxEvents < 1, c.Patience < 0:
-		return c, errors.New("cannot make the ingest service: partitions, limits and patience must be above 0")
+	case c.Partitions < 1, c.MaxBody < 1, c.MaxEvents < 1, c.DeliveryTimeout < 0:
+		return c, errors.New("cannot make the ingest service: partitions, limits and the delivery timeout must be above 0")
 	case c.MaxPending < c.MaxBody:
 		return c, fmt.Errorf("cannot make the ingest service: requests may hold %d bytes in all, less than one of %d", c.MaxPending, c.MaxBody)
 	}

@@ -444,7 +444,7 @@ func TestRetries(t *testing.T) {
 
 // What Kafka does not acknowledge in time is neither accepted nor silently dropped.
 func TestNotAcknowledged(t *testing.T) {
-	n := start(t, func(c *ingest.Config) { c.Patience = time.Second })
+	n := start(t, func(c *ingest.Config) { c.DeliveryTimeout = time.Second })
 	bad := javaPartition("bad", 16)
 	refusePartitionOf(n.kafka, "bad")
 	r := n.post(`[{"metric_name":"good","value":1},{"metric_name":"bad","value":1},{"metric_name":"bad","value":2},{"value":3}]`)
@@ -474,7 +474,7 @@ func refuseProduce(r *kmsg.ProduceRequest) kmsg.Response {
 
 // While as much as allowed waits for Kafka, more is refused; afterwards it is taken.
 func TestBusy(t *testing.T) {
-	n := start(t, func(c *ingest.Config) { c.MaxBody, c.MaxPending, c.Patience = 1000, 1000, time.Minute })
+	n := start(t, func(c *ingest.Config) { c.MaxBody, c.MaxPending, c.DeliveryTimeout = 1000, 1000, time.Minute })
 	held, release := make(chan struct{}, 1), make(chan struct{})
 	n.kafka.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		n.kafka.KeepControl()

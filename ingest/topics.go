@@ -15,16 +15,16 @@ import (
 
 // ensureTopics makes what is missing and is content with what is there.
 func (p *producer) ensureTopics(ctx context.Context, cfg Config) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*metadataTimeout)
 	defer cancel()
 	if _, err := p.metadata(ctx, cfg.Topic); err != nil {
-		if away, ok := errors.AsType[*unreachableError](err); ok {
-			return p.at.Explain(away.err)
+		if unreachable, ok := errors.AsType[*unreachableError](err); ok {
+			return p.at.Explain(unreachable.err)
 		}
 		return err
 	}
-	// With its own connections: those of the producer look at one topic, and
-	// kafka-go waits until it sees all that were made.
+	// Over a transport of its own: kafka-go waits until the transport's metadata show
+	// every topic that was made, and those of the producer's transport show one topic.
 	transport := cfg.Kafka.Transport(&kafka.Transport{ClientID: clientID, DialTimeout: time.Second})
 	defer transport.CloseIdleConnections()
 	admin := &kafka.Client{Addr: p.client.Addr, Transport: transport}
@@ -39,7 +39,7 @@ func (p *producer) ensureTopics(ctx context.Context, cfg Config) error {
 		if err == nil || errors.Is(err, kafka.TopicAlreadyExists) {
 			continue
 		}
-		// Who may not make topics may write to those that others made.
+		// A user without the right to make topics may write to those that others made.
 		if t, e := p.metadata(ctx, name); e == nil && t.Error == nil {
 			continue
 		}
@@ -57,13 +57,14 @@ func topicConfig(name string, partitions int) kafka.TopicConfig {
 		ConfigEntries: []kafka.ConfigEntry{
 			// A compacted topic would lose events: all of a metric have the same key.
 			{ConfigName: "cleanup.policy", ConfigValue: "delete"},
-			// One clock for all who write to it: no producer's can move the windows of another.
+			// The broker's clock stamps the records of all producers: a wrong clock of one
+			// cannot move the windows of another.
 			{ConfigName: "message.timestamp.type", ConfigValue: "LogAppendTime"},
 		},
 	}
 }
 
-// awaitLeaders waits until a topic that was just made can be written to.
+// awaitLeaders waits until every partition of a topic that was just made has a leader.
 func (p *producer) awaitLeaders(ctx context.Context) error {
 	backoff := firstBackoff
 	for {

@@ -59,7 +59,7 @@ func parse(env service.Env) (options, error) {
 	f.DurationVar(&o.config.Limits.Late, "lateness", time.Minute, "oldest event time that is taken, a `duration` before arrival; the same as the pipeline's")
 	f.DurationVar(&o.config.Limits.Ahead, "skew", 2*time.Second, "newest event time that is taken, a `duration` after arrival; the same as the pipeline's")
 	f.Int64Var(&o.config.MaxPending, "max-pending", 256<<20, "most `bytes` of request bodies at a time, of which no address or token may hold all; more are answered 429")
-	f.DurationVar(&o.config.Patience, "patience", 10*time.Second, "how long a request waits for Kafka, a `duration`, until it is answered 503")
+	f.DurationVar(&o.config.DeliveryTimeout, "delivery-timeout", ingest.DefaultDeliveryTimeout, "how long a request waits for Kafka, a `duration`, until it is answered 503; on SIGTERM those under way are waited for as long")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return o, err
 	}
@@ -67,9 +67,10 @@ func parse(env service.Env) (options, error) {
 	if o.config.Kafka.IsZero() {
 		return o, fmt.Errorf("--kafka is empty: name at least one broker as host:port")
 	}
-	if o.config.Patience < 100*time.Millisecond || o.config.Patience > 45*time.Second {
-		return o, fmt.Errorf("--patience is %v: it must be 100ms to 45s", o.config.Patience)
+	if t := o.config.DeliveryTimeout; t < 100*time.Millisecond || t > 45*time.Second {
+		return o, fmt.Errorf("--delivery-timeout is %v: it must be 100ms to 45s", t)
 	}
+	o.host.Drain = o.config.DeliveryTimeout + time.Second
 	if o.config.Limits.Late <= 0 || o.config.Limits.Ahead <= 0 {
 		return o, fmt.Errorf("--lateness is %v and --skew %v: both must be above 0", o.config.Limits.Late, o.config.Limits.Ahead)
 	}

@@ -85,7 +85,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	o := &runOptions{}
 	f := conf.New("pulseboard run", aboutRun)
 	o.host.Flags(f, "127.0.0.1:8080", slog.LevelWarn, auth.Ingest, auth.Edit)
-	o.host.Streams = maxStreams
+	o.host.Streams, o.host.Drain = maxStreams, ingest.DefaultDeliveryTimeout+time.Second
 	f.StringVar(&o.dir, "data-dir", ".pulseboard", "`folder` of events and dashboards, for one pulseboard at a time")
 	f.BoolVar(&o.noDemo, "no-demo", false, "do not show this machine's own figures")
 	f.BoolVar(&o.noCanary, "no-canary", false, "do not send an event a second through everything to see that all is well, see pulseboard canary --help")

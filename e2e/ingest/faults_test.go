@@ -131,7 +131,7 @@ func newRig(t *testing.T, start func(*testing.T, *testenv.Buffer) *broker) *rig 
 func (r *rig) startNode() {
 	r.t.Helper()
 	for {
-		r.node = testenv.Start(r.t, r.log, r.binary, "--addr", r.addr, "--kafka", r.broker.addr, "--partitions", fmt.Sprint(partitions), "--patience", "3s")
+		r.node = testenv.Start(r.t, r.log, r.binary, "--addr", r.addr, "--kafka", r.broker.addr, "--partitions", fmt.Sprint(partitions), "--delivery-timeout", "3s")
 		if r.healthy() {
 			return
 		}

@@ -25,7 +25,8 @@ type Denied struct {
 	Token   Entry // With Expired and MissingScope.
 }
 
-// Error is short enough for the close frame of a WebSocket, of 123 bytes.
+// Error fits the reason of a WebSocket's close frame, 123 bytes: names of tokens are
+// bounded for it.
 func (d *Denied) Error() string {
 	switch d.Outcome {
 	case NoToken:

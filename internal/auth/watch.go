@@ -32,9 +32,9 @@ func (g *Guard) Run(ctx context.Context) error {
 	}
 }
 
-// look puts a changed file in force. One that is written in place is half a file
-// for a moment, and half a list of tokens is a list too: so what is new must be
-// the same at the next look.
+// look puts a changed file in force, once two looks in a row have found the same text:
+// a file that is being written in place is cut off for a moment, and the first half of
+// a list of tokens is a valid list.
 func (g *Guard) look() {
 	g.noteExpired(g.now())
 	now := g.sight()

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -36,6 +37,8 @@ type Options struct {
 
 	// Streams is how many connections may stay open for long, beside those of requests.
 	Streams int
+	// Drain is how long requests under way may take at the end; 0 = 5 s.
+	Drain time.Duration
 }
 
 // Flags defines them. addr and level are defaults. Without tokens an address that
@@ -115,7 +118,7 @@ func open(ctx context.Context, env service.Env, name string, o Options) (*Host, 
 		return nil, err
 	}
 	h.Server, err = service.NewServer(service.ServerConfig{
-		Edge: o.Edge, Tokens: o.Tokens != "", Refused: h.Audit.RefuseRequest, Streams: o.Streams, Metrics: h.Metrics, Log: h.log,
+		Edge: o.Edge, Tokens: o.Tokens != "", Refused: h.Audit.RefuseRequest, Streams: o.Streams, Drain: o.Drain, Metrics: h.Metrics, Log: h.log,
 	})
 	if err != nil {
 		return nil, err

@@ -13,9 +13,12 @@ import (
 )
 
 // connections bounds the connections of a server, in all and from one address,
-// before a goroutine or a handshake is paid for one. At a bound, the connection
-// that has waited longest without a request makes room: one who holds silent
-// connections holds them against himself. Only when all are busy is a new one refused.
+// before a goroutine or a handshake is spent on one. At a bound, the connection
+// that has waited longest without a request is closed to make room, so that silent
+// connections lock nobody out. Only when all are busy is a new one refused.
+//
+// A connection counts until it is closed, not until net/http reports it hijacked:
+// streams are hijacked, and hold their descriptor.
 //
 //	Accept ──▶ admit ──▶ net/http ──▶ ConnState: waits (new, idle) or is busy (request, stream)
 //	             │ full                                   │

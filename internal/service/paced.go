@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A body may take bodyGrace, from the head of its request on, and a second for each
-// bodyRate bytes of it: who is slower would hold memory and a connection as long
-// as he likes. A stall is seen within the grace.
+// A body may take bodyGrace from the head of its request on, and a second more for each
+// bodyRate bytes of it: a slower one would hold memory and a connection without bound.
+// A body that stops coming is noticed within bodyGrace.
 const (
 	bodyGrace = 10 * time.Second
 	bodyRate  = 16 << 10
@@ -43,7 +43,8 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	case err == nil:
 		b.extend()
 	case errors.Is(err, io.EOF):
-		// The handler may take its time, and the end of the deadline would end its context.
+		// net/http goes on reading, to notice that the client is gone. A deadline would
+		// fail that read and so cancel the context of a handler that waits for Kafka.
 		_ = http.NewResponseController(b.w).SetReadDeadline(time.Time{}) // A writer of tests has none.
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.metrics.refusedSlow.Inc()

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -22,6 +23,8 @@ type ServerConfig struct {
 	Tokens bool
 	// Streams is how many connections may stay open for long, beside those of requests.
 	Streams int
+	// Drain is how long requests under way may take at the end; 0 = 5 s.
+	Drain time.Duration
 	// Refused is told of requests that are refused before any handler, with the reason,
 	// host or origin; nil = nobody is.
 	Refused func(r *http.Request, reason string)
@@ -46,7 +49,7 @@ const (
 	headTimeout  = 5 * time.Second // Also of the handshake of TLS.
 	writeTimeout = 60 * time.Second
 	idleTimeout  = 90 * time.Second
-	drainTime    = 5 * time.Second // For running requests at the end.
+	drainTime    = 5 * time.Second
 )
 
 // NewServer returns a server that does nothing before Serve.
@@ -105,7 +108,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) err
 		return fmt.Errorf("cannot serve HTTP on %s: %w", at, err)
 	case <-ctx.Done():
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(s.config.Drain, drainTime))
 	defer cancel()
 	if err := srv.Shutdown(drain); err != nil {
 		s.config.Log.Warn("requests were cut off at the end", "error", err)
