@@ -73,8 +73,8 @@ func TestBeyondTheBudget(t *testing.T) {
 		t.Errorf("%d bytes of 200,000 are held", n)
 	}
 	untracked := s.TakeOther()[aggregate.Untracked]
-	if untracked == 0 || untracked+int64(s.Metrics()) != 5000 {
-		t.Errorf("%d metrics, %d events that are not tracked", s.Metrics(), untracked)
+	if untracked == 0 || untracked+int64(s.Series()) != 5000 {
+		t.Errorf("%d metrics, %d events that are not tracked", s.Series(), untracked)
 	}
 	before := s.Horizon("m-new")
 	if before != 1 {

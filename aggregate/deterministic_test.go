@@ -46,16 +46,23 @@ func sight(s *aggregate.Store, sels []*aggregate.Selector, at int64) string {
 	for _, sel := range sels {
 		sel.Window(at-30, at+1, write)
 	}
-	told := survey(s, at)
-	slices.SortFunc(told, func(a, b aggregate.Summary) int { return strings.Compare(a.Metric, b.Metric) })
-	return fmt.Sprintf("%s%+v %v %d", &b, told, s.TakeOther(), s.Series())
+	held := s.SeriesTags()
+	for _, tags := range held {
+		slices.Sort(tags)
+	}
+	return fmt.Sprintf("%s%v %v %d", &b, held, s.TakeOther(), s.Series())
+}
+
+// limited is a store with a limit of series for each metric.
+func limited(retain int64, limit int) *aggregate.Store {
+	return aggregate.NewStore(aggregate.Options{Retain: retain, SeriesPerMetric: limit})
 }
 
 var testSelectors = []aggregate.Match{whole, func(tags string) (string, bool) { return strings.Split(tags, ",")[0], true }}
 
 // play gives a store a log, slice by slice, and returns what one sees after each.
 func play(l log) []string {
-	s := surveyed(40, 7)
+	s := limited(40, 7)
 	var sels []*aggregate.Selector
 	for i, match := range testSelectors {
 		for _, name := range []string{"m0", "m1"} {
@@ -75,7 +82,7 @@ func play(l log) []string {
 	return seen
 }
 
-// Which series a limit lets in, what is told of their tags, and every bit of every sum is
+// Which series a limit lets in, and every bit of every sum is
 // the same each time a log is read: maps give their elements in another order each time.
 func TestStoreIsAFunctionOfTheLog(t *testing.T) {
 	for seed := range uint64(12) {
@@ -97,7 +104,7 @@ func TestStoreIsAFunctionOfTheLog(t *testing.T) {
 
 // What is built from what is held says what the trees say that grew with it, to the last bit.
 func TestBuildIsTheTreeToTheLastBit(t *testing.T) {
-	s := surveyed(300, 0)
+	s := limited(300, 0)
 	b := s.Build("m0", "grown", 200, 300, whole)
 	b.Run(nil, nil)
 	grown := s.Adopt(b)
@@ -123,7 +130,7 @@ func TestBuildIsTheTreeToTheLastBit(t *testing.T) {
 // The room that a limit leaves is that of other series: the series of those that were turned
 // away takes none of it.
 func TestRoomIsGivenAgain(t *testing.T) {
-	s := surveyed(40, 2)
+	s := limited(40, 2)
 	at := int64(0)
 	send := func(tags ...string) {
 		table := aggregate.Table{}

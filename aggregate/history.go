@@ -116,9 +116,9 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *reader, u *unp
 		}
 		s.first, s.newest = min(s.first, slice), max(s.newest, slice)
 		if !packed {
-			s.add(m.name, tags, slice, s.stepOf(slice), a)
-		} else if s.surveyed() {
-			m.traffic.add(slice, s.stepOf(slice), a)
+			s.add(m.name, tags, slice, a)
+		} else {
+			m.observer.Add(slice, a)
 		}
 	}
 	b.last, b.packed = u.cell.slice, slices.Clone(r.b[:len(r.b)-len(u.b)])

@@ -14,14 +14,10 @@ const Other = "\x00other"
 
 // Options are the limits of a Store.
 type Options struct {
-	Retain          int64   // Slices kept behind the newest.
-	SeriesPerMetric int     // More go to the series Other; 0 = no limit.
-	Budget          *Budget // Shared by several stores; nil = no limit.
-
-	// What a Survey needs; without EachTag there is nothing to tell.
-	EachTag      EachTag
-	TagSample    int   // Of the keys of a metric, and of the values of a key, that are told.
-	MinuteSlices int64 // Slices in a minute.
+	Retain          int64    // Slices kept behind the newest.
+	SeriesPerMetric int      // More go to the series Other; 0 = no limit.
+	Budget          *Budget  // Shared by several stores; nil = no limit.
+	Observer        Observer // Learns what the store holds; nil = none does.
 }
 
 // Store keeps the slices of every series of a key group for a stated time, and
@@ -45,9 +41,6 @@ type Store struct {
 	lost    int64 // The newest slice that was forgotten.
 	dropped int64 // The newest slice with events of a metric that found no room, not even as Other.
 	scratch []byte
-	listed  int             // Metrics with series.
-	changed []*metricSeries // Since they were told of.
-	telling []*metricSeries // Of these, those that the survey under way has not told of yet.
 }
 
 type metricSeries struct {
@@ -56,19 +49,16 @@ type metricSeries struct {
 	selectors map[string]*Selector
 	builds    map[*Selector]bool // Being built; they are fed already.
 
-	plain int // Series without Other.
-
-	// What a Survey tells.
-	lost    int64 // Events of this slice, or an older one, were dropped before it was known.
-	traffic traffic
-	index   *tagIndex // nil = no series has come yet.
-	changed bool      // It is in the list of those.
-	told    bool      // That there are series.
-	dropped bool      // It is no longer in the store.
+	plain    int   // Series without Other.
+	lost     int64 // Events of this slice, or an older one, were dropped before it was known.
+	observer MetricObserver
 }
 
 // NewStore returns an empty store.
 func NewStore(o Options) *Store {
+	if o.Observer == nil {
+		o.Observer = unobserved{}
+	}
 	return &Store{
 		options: o, metrics: make(map[string]*metricSeries), other: make(map[string]int64),
 		account: o.Budget.open(), allowed: o.Budget.first(), keep: o.Retain, lost: math.MinInt64 / 2, dropped: math.MinInt64 / 2,
@@ -89,7 +79,6 @@ func (s *Store) Merge(t Table) {
 		if slice <= s.newest-s.options.Retain {
 			continue // Older than anything that is asked for.
 		}
-		step := s.stepOf(slice)
 		// In their order too: which of several new series a limit lets in, and the last bits
 		// of what series add up to, must hang on the events alone, not on the order of a map.
 		for _, key := range slices.Sorted(maps.Keys(row)) {
@@ -97,7 +86,7 @@ func (s *Store) Merge(t Table) {
 			if !ok {
 				continue
 			}
-			s.add(metric, tags, slice, step, row[key])
+			s.add(metric, tags, slice, row[key])
 		}
 	}
 	s.sweep()
@@ -113,7 +102,7 @@ func (s *Store) Restore(t Table) {
 // Untracked is the name, in TakeOther, of all metrics together that found no room.
 const Untracked = "__other__"
 
-func (s *Store) add(metric, tags string, slice, step int64, a *Acc) {
+func (s *Store) add(metric, tags string, slice int64, a *Acc) {
 	m := s.metrics[metric]
 	if m == nil {
 		if s.bytes >= s.allowed.ceiling && s.bytes-s.allowed.ceiling >= s.allowed.slack {
@@ -137,10 +126,7 @@ func (s *Store) add(metric, tags string, slice, step int64, a *Acc) {
 	before := sr.size()
 	sr.add(slice, a, &s.scratch)
 	grown := sr.size() - before
-	if s.surveyed() {
-		m.traffic.add(slice, step, a)
-		s.change(m)
-	}
+	m.observer.Add(slice, a)
 	for _, f := range sr.feeds {
 		grown += f.group.add(slice, a)
 	}
@@ -158,8 +144,12 @@ func (s *Store) addSeries(m *metricSeries, tags string) *series {
 	sr := &series{tags: strings.Clone(tags)}
 	m.series[sr.tags] = sr
 	s.series++
-	s.countSeries(m, sr, 1)
-	grown := sr.size()
+	if sr.tags != Other {
+		m.plain++
+	}
+	grown := sr.size() - m.observer.Bytes()
+	m.observer.AddSeries(sr.tags)
+	grown += m.observer.Bytes()
 	for _, sel := range m.selectors {
 		grown += sel.take(sr, true)
 	}
@@ -177,6 +167,7 @@ func (s *Store) metric(name string) *metricSeries {
 			name: strings.Clone(name), series: make(map[string]*series), lost: s.dropped,
 		}
 		s.metrics[m.name] = m
+		m.observer = s.options.Observer.Observe(m.name)
 		s.charge(m.size())
 	}
 	return m
@@ -213,7 +204,10 @@ func (s *Store) sweep() {
 			if sr.newest() <= oldest {
 				delete(m.series, tags)
 				s.series--
-				s.countSeries(m, sr, -1)
+				if tags != Other {
+					m.plain--
+				}
+				m.observer.RemoveSeries(tags)
 				continue
 			}
 			sr.forget(oldest)
@@ -226,17 +220,13 @@ func (s *Store) sweep() {
 		for sel := range m.builds {
 			bytes += sel.size()
 		}
-		if m.index != nil {
-			m.index.refill()
-		}
-		bytes += m.size() + m.index.bytes()
-		if len(m.series) == 0 && len(m.selectors) == 0 && len(m.builds) == 0 {
+		held := len(m.series) > 0 || len(m.selectors) > 0 || len(m.builds) > 0
+		if m.observer.Swept(held); held {
+			bytes += m.size()
+		} else {
 			delete(s.metrics, name)
-			m.dropped = true
-			bytes -= m.size() + m.index.bytes()
 		}
 	}
-	s.forgetUntold()
 	s.charge(bytes - s.bytes)
 }
 
@@ -245,10 +235,10 @@ func (s *Store) charge(n int64) {
 	s.account.used.Store(s.bytes)
 }
 
-// metricSize is what a metric takes, besides its series, the index of their tags and its selectors.
+// metricSize is what a metric takes, besides its series, its selectors and the observer.
 const metricSize = int64(unsafe.Sizeof(metricSeries{})) + 48 + 208 + 16 + mapSlot // Its map of series, and where it stands.
 
-func (m *metricSeries) size() int64 { return metricSize + allocated(len(m.name)) }
+func (m *metricSeries) size() int64 { return metricSize + allocated(len(m.name)) + m.observer.Bytes() }
 
 // retain returns how many slices are kept. While what is there already grows
 // beyond the budget, the oldest slices are forgotten, of the stores that hold

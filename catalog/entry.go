@@ -87,12 +87,12 @@ func (e Entry) marshal() ([]byte, error) {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // It goes into no page as it is.
 	if err := enc.Encode(e); err != nil {
-		return nil, fmt.Errorf("cannot encode the catalogue's entry of %q: %w", e.Metric, err)
+		return nil, fmt.Errorf("cannot encode the catalog's entry of %q: %w", e.Metric, err)
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
 }
 
-var errEntry = errors.New("not an entry of the catalogue")
+var errEntry = errors.New("not an entry of the catalog")
 
 // Decode reads the entry of a metric.
 func Decode(metric string, text []byte) (Entry, error) {

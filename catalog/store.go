@@ -24,7 +24,7 @@ const (
 	sweeperKey = "catalog:sweeper"
 )
 
-// Store is the catalogue in one Redis. It may be used concurrently.
+// Store is the catalog in one Redis. It may be used concurrently.
 type Store struct{ client *redisconn.Client }
 
 // Open connects to a Redis.
@@ -132,7 +132,7 @@ func (s *Store) scan(ctx context.Context, visit func(metric, text string)) error
 	}
 }
 
-// version counts the writes; 0 = there is no catalogue.
+// version counts the writes; 0 = there is no catalog.
 func (s *Store) version(ctx context.Context) (version int64, now time.Time, err error) {
 	pipe := s.client.Pipeline()
 	v, t := pipe.Get(ctx, s.client.Key(versionKey)), pipe.Time(ctx)

@@ -65,7 +65,7 @@ func state(t *testing.T, s *Store) State {
 	return st
 }
 
-// names loads the catalogue and writes it down, with ! at what is stale.
+// names loads the catalog and writes it down, with ! at what is stale.
 func names(t *testing.T, s *Store) string {
 	t.Helper()
 	entries, err := s.Load(t.Context())
@@ -99,7 +99,7 @@ func TestWriteAndLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := names(t, s); got != "a c! d" {
-			t.Errorf("the catalogue is %q, want a, c that is stale, and d", got)
+			t.Errorf("the catalog is %q, want a, c that is stale, and d", got)
 		}
 		if n := state(t, s).Metrics; n != 4 {
 			t.Errorf("%d entries, want 4", n)

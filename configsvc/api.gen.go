@@ -25,7 +25,7 @@ const (
 type BudgetCost struct {
 	Resource string `json:"resource"`
 
-	// Least For certain, as the catalogue is now; a dashboard with more than limit is refused.
+	// Least For certain, as the catalog is now; a dashboard with more than limit is refused.
 	Least float64 `json:"least"`
 
 	// Most Perhaps; what is beyond limit is not computed.

@@ -146,7 +146,7 @@ func (s *Service) needs(d Dashboard, width func(metric.Query, catalog.Entry) int
 	return limits.Sum(queries)
 }
 
-// certain is how many series a result has at least, as far as the catalogue
+// certain is how many series a result has at least, as far as the catalog
 // knows: the values of the group_by tag with the most of them that the filter
 // lets through. With conditions of other tags nothing is certain.
 func certain(q metric.Query, m catalog.Entry) int {

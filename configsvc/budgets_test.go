@@ -28,7 +28,7 @@ func budgeted(t *testing.T, reports ...limits.Report) (*Service, *httptest.Serve
 	}
 	wide := catalog.Entry{Metric: "wide", Series: 20_000, Tags: []catalog.Tag{host}}
 	s, err := New(Config{
-		Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Catalogue: known{wide}, Limits: told(reports), SliceMs: 1000, Log: slog.New(slog.DiscardHandler),
+		Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Catalog: known{wide}, Limits: told(reports), SliceMs: 1000, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 
 // Open makes the config service a part of a process, which serves its Handler:
 // dashboards are kept in the database, and published to a Redis, in which the
-// catalogue of metrics and the limits of the pipeline are found.
+// catalog of metrics and the limits of the pipeline are found.
 func Open(ctx context.Context, h *host.Host, database Database, redis redisconn.Endpoint, cfg Config) (*Service, error) {
 	log := h.Log("configsvc")
 	store, err := OpenStore(ctx, database)
@@ -36,17 +36,17 @@ func Open(ctx context.Context, h *host.Host, database Database, redis redisconn.
 	if err != nil {
 		return nil, err
 	}
-	h.Cleanup(ctx, "catalogue in Redis", live.Close)
-	catalogue := catalog.NewCatalogue(live, log)
-	h.Metrics.MustRegister(catalogue.Collectors()...)
-	cfg.Store, cfg.Registry, cfg.Catalogue, cfg.Limits = store, reconciler, catalogue, reg
+	h.Cleanup(ctx, "catalog in Redis", live.Close)
+	metrics := catalog.NewCopy(live, log)
+	h.Metrics.MustRegister(metrics.Collectors()...)
+	cfg.Store, cfg.Registry, cfg.Catalog, cfg.Limits = store, reconciler, metrics, reg
 	cfg.TrustedProxies, cfg.Guard, cfg.Audit, cfg.Metrics, cfg.Log = h.Edge.Proxies, h.Guard, h.Audit, h.Metrics, log
 	s, err := New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	log.Info("dashboards are kept", "database", database)
-	h.Start(ctx, "catalogue", catalogue.Watch)
+	h.Start(ctx, "catalog", metrics.Watch)
 	h.Start(ctx, "config service", s.Run)
 	h.Ready.Add(s.Checks()...)
 	return s, nil

@@ -28,8 +28,8 @@ type Config struct {
 	Store Store
 	// Registry is where queries and dashboards are published.
 	Registry Registry
-	// Catalogue knows the metrics that arrive; nil = nothing is known of them.
-	Catalogue Catalogue
+	// Catalog knows the metrics that arrive; nil = nothing is known of them.
+	Catalog Catalog
 	// Limits is what the pipeline says of its budgets; nil = nothing is known of them.
 	Limits LimitsReader
 	// SliceMs is the pipeline's slice in milliseconds: refresh intervals are
@@ -61,8 +61,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxWindowSeconds == 0 {
 		c.MaxWindowSeconds = metric.MaxWindowSeconds
 	}
-	if c.Catalogue == nil {
-		c.Catalogue = unknown{}
+	if c.Catalog == nil {
+		c.Catalog = unknown{}
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -94,7 +94,7 @@ type Service struct {
 	rates     *rates
 	limits    LimitsReader
 	reports   atomic.Pointer[[]limits.Report] // What the pipeline says; nil = not known yet.
-	metrics   Catalogue
+	metrics   Catalog
 	docs      []byte
 	guard     *auth.Guard
 	audit     *audit.Log
@@ -120,7 +120,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
 	s := &Service{
-		rates: &rates{perSecond: cfg.EditRate, of: make(map[string]*rate.Limiter)}, limits: cfg.Limits, store: cfg.Store, rules: r, metrics: cfg.Catalogue,
+		rates: &rates{perSecond: cfg.EditRate, of: make(map[string]*rate.Limiter)}, limits: cfg.Limits, store: cfg.Store, rules: r, metrics: cfg.Catalog,
 		guard: cfg.Guard, audit: cfg.Audit, log: cfg.Log, bodies: bodies.New(maxBodies, nil), proxies: proxies,
 	}
 	if s.docs, err = docsPage(); err != nil {

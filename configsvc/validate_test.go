@@ -13,7 +13,7 @@ import (
 	"pulseboard/catalog"
 )
 
-// known is a catalogue of some metrics.
+// known is a catalog of some metrics.
 type known []catalog.Entry
 
 func (k known) Loaded() bool { return true }
@@ -44,9 +44,9 @@ func (k known) Metric(name string) (catalog.Entry, bool) {
 	return catalog.Entry{}, false
 }
 
-func catalogued(t *testing.T, c Catalogue) *httptest.Server {
+func catalogd(t *testing.T, c Catalog) *httptest.Server {
 	t.Helper()
-	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Catalogue: c, SliceMs: 500, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Catalog: c, SliceMs: 500, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func catalogued(t *testing.T, c Catalogue) *httptest.Server {
 }
 
 func TestValidateSaysWhatItCosts(t *testing.T) {
-	srv := catalogued(t, known{
+	srv := catalogd(t, known{
 		{Metric: "m", Series: 1000, Tags: []catalog.Tag{{Key: "host", Values: []string{"a", "b", "c"}}, {Key: "region", Values: []string{"eu", "us"}, More: 3}}},
 		{Metric: "small", Series: 3, Tags: []catalog.Tag{{Key: "host", Values: []string{"a", "b"}}}},
 	})
@@ -111,7 +111,7 @@ func jsonText(t *testing.T, v any) string {
 }
 
 func TestValidateFindsWhatPostWould(t *testing.T) {
-	srv := catalogued(t, nil)
+	srv := catalogd(t, nil)
 	for _, body := range []string{`{`, `[]`, `{"title":1,"widgets":[{}]}`, `{"title":"` + strings.Repeat("x", maxDocument) + `"}`} {
 		tried, made := do(t, srv, "POST", "/dashboards/validate", body), do(t, srv, "POST", "/dashboards", body)
 		if tried.status != made.status || string(tried.body) != string(made.body) || tried.status < 400 {
@@ -137,9 +137,9 @@ func TestValidateKnowsTheQueriesThereAre(t *testing.T) {
 	}
 }
 
-func TestCatalogue(t *testing.T) {
+func TestCatalog(t *testing.T) {
 	x := 1.5
-	srv := catalogued(t, known{
+	srv := catalogd(t, known{
 		{Metric: "api.latency", Series: 2, Tags: []catalog.Tag{{Key: "host", Values: []string{"a"}, More: 1}}, LastMean: &x, LastEvent: 1764000000123, LastMinute: 120},
 		{Metric: "api.requests", Series: 1},
 		{Metric: "db.size", Series: 1, Overflow: true, Stale: true},
@@ -176,14 +176,14 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: %d %s", query, r.status, r.body)
 		}
 	}
-	if r := do(t, catalogued(t, nil), "GET", "/metrics/catalog", ""); r.status != 503 || r.header.Get("Retry-After") == "" {
+	if r := do(t, catalogd(t, nil), "GET", "/metrics/catalog", ""); r.status != 503 || r.header.Get("Retry-After") == "" {
 		t.Errorf("nothing known: %d %v", r.status, r.header)
 	}
 }
 
 // People find every operation and its examples on the page.
 func TestDocs(t *testing.T) {
-	srv := catalogued(t, nil)
+	srv := catalogd(t, nil)
 	r := do(t, srv, "GET", "/docs", "")
 	page := string(r.body)
 	if r.status != 200 || !strings.HasPrefix(r.header.Get("Content-Type"), "text/html") {

@@ -1,11 +1,16 @@
 package pipeline
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"pulseboard/catalog"
+	"pulseboard/job"
 	"pulseboard/metric"
+	"pulseboard/results"
 	"pulseboard/sinks"
 	"pulseboard/sources"
 	"pulseboard/transforms"
@@ -33,6 +38,37 @@ type Traits struct {
 	TimerEarly time.Duration
 }
 
+// shared is what the DoFns of a run share in one process, and what flows between them beside the PCollections of Build,
+// within that process:
+//
+//	sources ◀─ how far key groups are, how much is on its way ─ transforms    backpressure: job.Progress
+//	transforms ─ history of a query that is new ─▶ sinks                      direct publishing: transforms.Sink
+//	transforms ◀─ histories that Redis has lost, or not taken ─ sinks         backfill: sinks.Histories
+//	transforms ─ which metrics there are ─▶ catalog                           survey: catalog.Surveyed
+//
+// The queries, which the governor sets, come from the registry. With several worker processes each has its own.
+type shared struct {
+	*job.Job
+	groups *transforms.Groups
+}
+
+// share makes it. setBack is called when a broker's clock was set back; nil = never.
+func share(ctx context.Context, c *Config, run string, resume transforms.Resume, lease results.Lease, setBack func(why error, since time.Time)) (*shared, error) {
+	progress := job.NewProgress()
+	readers := sources.NewReaders(c.Kafka, progress, setBack)
+	groups := transforms.NewGroups(progress, resume)
+	publisher, err := sinks.OpenPublisher(ctx, c.Redis, lease, groups, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	groups.PublishTo(publisher)
+	metrics, err := catalog.OpenPublisher(ctx, c.Redis, groups, c.Hidden, c.Log)
+	if err != nil {
+		return nil, errors.Join(err, publisher.Close())
+	}
+	return &shared{job.Open(run, readers, groups, publisher, metrics, sinks.NewLetters(c.Kafka)), groups}, nil
+}
+
 // Build adds the whole job to s. run names it within the process; records are read from start on.
 func Build(s beam.Scope, c Config, t Traits, run string, start time.Time) {
 	slice := c.Slice.Milliseconds()
@@ -47,17 +83,17 @@ func Build(s beam.Scope, c Config, t Traits, run string, start time.Time) {
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
 		SliceMs: slice, OutOfOrderMs: c.Bound.Milliseconds(), MaxFutureMs: c.Skew.Milliseconds(), LatenessMs: c.Lateness.Milliseconds(), ClockMs: c.clockMs, MaxDriftMs: c.Align.Milliseconds(),
 		MaxLeadMs: c.leadMs(t), DedupeMs: c.Dedupe.Milliseconds(),
-		PacketBytes: c.packetBytes(t), ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
+		PartialBytes: c.partialBytes(t), ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
 	})
 
-	// PCollection<KV<KeyGroup, Packet>>, PCollection<DeadLetter>: fused with the source.
-	packets, letters := transforms.PreAggregate(s, transforms.PreAggregateFn{
+	// PCollection<KV<KeyGroup, Partial>>, PCollection<DeadLetter>: fused with the source.
+	partials, letters := transforms.PreAggregate(s, transforms.PreAggregateFn{
 		Run: run, SliceMs: slice, KeyGroups: c.KeyGroups, Keys: groupKeys, Limits: metric.Limits{Late: c.Lateness, Ahead: c.Skew},
-		Counted: c.packetBytes(t) > 0,
+		Counted: c.partialBytes(t) > 0,
 	}, batches)
 
-	// PCollection<KV<KeyGroup, Packet>>: one per key group and slice of pipeline time.
-	merged := transforms.MergeSlices(s, c.Slice, t.Late, packets)
+	// PCollection<KV<KeyGroup, Partial>>: one per key group and slice of pipeline time.
+	merged := transforms.MergeSlices(s, c.Slice, t.Late, partials)
 
 	// PCollection<Evaluation>: the results of the windows that are due.
 	options := c.slideOptions(t, run)
@@ -79,17 +115,17 @@ func (c *Config) leadMs(t Traits) int64 {
 
 // The parts of --state-bytes that are not for series.
 const (
-	shareOfReading = 8
-	shareOfPackets = 8
-	shareOfIDs     = 16
+	shareOfReading  = 8
+	shareOfPartials = 8
+	shareOfIDs      = 16
 )
 
-// packetBytes: where the source knows only the key groups of its own process, the runner holds it back.
-func (c *Config) packetBytes(t Traits) int64 {
+// partialBytes: where the source knows only the key groups of its own process, the runner holds it back.
+func (c *Config) partialBytes(t Traits) int64 {
 	if c.leadMs(t) == 0 {
 		return 0
 	}
-	return c.StateBytes / shareOfPackets
+	return c.StateBytes / shareOfPartials
 }
 
 // usualPartitions is how many ingest makes.
@@ -116,10 +152,10 @@ func (c *Config) slideOptions(t Traits, run string) transforms.SlideOptions {
 		// A window as long as the longest, and a chart of it.
 		RetainMs:        (c.MaxWindow + wire.HistoryLength*c.Slice + c.Lateness + 2*c.Skew).Milliseconds(),
 		SeriesPerMetric: c.SeriesPerMetric,
-		StateBytes:      c.StateBytes - c.StateBytes/shareOfReading - c.StateBytes/shareOfPackets - c.StateBytes/shareOfIDs,
+		StateBytes:      c.StateBytes - c.StateBytes/shareOfReading - c.StateBytes/shareOfPartials - c.StateBytes/shareOfIDs,
 		ReadBytes:       c.StateBytes / shareOfReading,
 		IDBytes:         c.StateBytes / shareOfIDs,
-		PacketBytes:     c.packetBytes(t),
+		PartialBytes:    c.partialBytes(t),
 		LeadMs:          c.lead().Milliseconds(),
 		AheadMs:         (c.Bound + c.Skew).Milliseconds(),
 		BoundMs:         c.Bound.Milliseconds(),

@@ -18,7 +18,7 @@ import (
 	"pulseboard/wire"
 )
 
-// until reads the catalogue until it is as wanted. It calls meanwhile before each look.
+// until reads the catalog until it is as wanted. It calls meanwhile before each look.
 func until(t *testing.T, s *catalog.Store, what string, meanwhile func(), ok func(map[string]catalog.Entry) bool) map[string]catalog.Entry {
 	t.Helper()
 	limit := time.After(90 * time.Second)
@@ -38,14 +38,14 @@ func until(t *testing.T, s *catalog.Store, what string, meanwhile func(), ok fun
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-limit:
-			t.Fatalf("waited too long for %s; the catalogue is %+v", what, list)
+			t.Fatalf("waited too long for %s; the catalog is %+v", what, list)
 		}
 	}
 }
 
-// From the topic to the catalogue: what arrives is listed, is there again after
+// From the topic to the catalog: what arrives is listed, is there again after
 // Redis was emptied, and goes when its series are no longer held.
-func TestCatalogueOfARun(t *testing.T) {
+func TestCatalogOfARun(t *testing.T) {
 	kafkaAddr, log := newTopic(t)
 	redis := miniredis.RunT(t)
 	s, err := catalog.Open(t.Context(), redisconn.At(redis.Addr()))
@@ -100,6 +100,6 @@ func TestCatalogueOfARun(t *testing.T) {
 	}
 	es := until(t, s, "the metric to be gone", func() { send(staying) }, func(es map[string]catalog.Entry) bool { return es[passing].Metric == "" })
 	if es[staying].Metric == "" {
-		t.Errorf("the catalogue is %+v", es)
+		t.Errorf("the catalog is %+v", es)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"pulseboard/internal/service"
 	"pulseboard/pipeline/supervisor"
 	"pulseboard/results"
-	"pulseboard/sources"
 )
 
 // Time in a job goes forward only, and by slices. When the clock of this machine is set, or
@@ -19,16 +18,16 @@ import (
 // its supervisor starts it anew: what is read again is judged by the clock as it is then
 // (docs/adr/0025-a-clock-that-is-set.md).
 
-// followClock returns a context that ends with the reason when the run must begin anew.
-func followClock(ctx context.Context, c Config, run string) (context.Context, context.CancelCauseFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// followClock returns a context that ends with the reason when the run must begin anew; setBack ends it when a broker's
+// clock was set back, and was right until since.
+func followClock(ctx context.Context, c Config) (_ context.Context, cancel context.CancelCauseFunc, setBack func(why error, since time.Time)) {
+	ctx, cancel = context.WithCancelCause(ctx)
 	anew := func(why error, since time.Time, back bool) {
 		if err := noteStep(ctx, c, since, back); err != nil {
 			c.Log.Error("what a clock that was ahead has published cannot be noted, and stays unless it is of the future when the pipeline begins anew", "error", err)
 		}
 		cancel(&service.Exit{Code: supervisor.ExitAnew, Err: fmt.Errorf("%w: the pipeline begins anew", why)})
 	}
-	sources.OnSetBack(run, func(why error, since time.Time) { anew(why, since, true) })
 	go clock.Watch(ctx, func(by time.Duration, since time.Time) {
 		way := "forward"
 		if by < 0 {
@@ -36,7 +35,7 @@ func followClock(ctx context.Context, c Config, run string) (context.Context, co
 		}
 		anew(fmt.Errorf("the clock was set %s by %v, or the machine slept", way, by.Abs().Round(time.Millisecond)), since, by < 0)
 	})
-	return ctx, cancel
+	return ctx, cancel, func(why error, since time.Time) { anew(why, since, true) }
 }
 
 // notePatience is how long the end of a run waits for a Redis that does not answer.
@@ -114,7 +113,7 @@ func takeBack(ctx context.Context, c Config, store *results.Store, now time.Time
 	return store.ForgetStep(ctx)
 }
 
-var takenBack = prometheus.NewCounter(prometheus.CounterOpts{ //nolint:gochecknoglobals // Collectors returns it.
+var takenBack = prometheus.NewCounter(prometheus.CounterOpts{
 	Name: "pulseboard_pipeline_taken_back_total",
 	Help: "Results that a start of the pipeline removed from histories, because a clock was ahead when they were published. Normal: 0.",
 })

@@ -73,6 +73,7 @@ type Sink struct {
 	// Holder names the writer of results: a process that takes the place of one that ended has the same, and need not wait
 	// until that one's lease has expired.
 	Holder string
+	Hidden []string // Metrics that are computed like others, and are not in the catalog of metrics.
 }
 
 // Default returns the documented defaults.
@@ -81,7 +82,7 @@ func Default() Config {
 		Source:  Source{Topic: wire.Topic, Bound: 200 * time.Millisecond, Dedupe: 2 * time.Minute, Align: 10 * time.Second},
 		Windows: Windows{Slice: time.Second, Lateness: time.Minute, Skew: 2 * time.Second, MaxWindow: time.Hour},
 		State:   State{KeyGroups: DefaultKeyGroups, SeriesPerMetric: 20_000, StateBytes: 2 << 30, BudgetShare: limits.DefaultShare},
-		Sink:    Sink{DeadLetters: wire.DeadLetterTopic, Holder: rand.Text()},
+		Sink:    Sink{DeadLetters: wire.DeadLetterTopic, Holder: rand.Text(), Hidden: []string{"pulseboard.canary"}}, // See clients/canary.
 		Log:     slog.Default(), Metrics: prometheus.NewRegistry(),
 	}
 }

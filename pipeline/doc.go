@@ -9,10 +9,10 @@
 //	  │ transforms.PreAggregate         decides whether an event counts; fused with the source
 //	  ├──────────────────────────────▶ PCollection<DeadLetter> ─ sinks.WriteDeadLetters ─▶ Kafka
 //	  ▼
-//	PCollection<KV<int64, Packet>>      partial aggregates of a key group and slice
+//	PCollection<KV<int64, Partial>>      partial aggregates of a key group and slice
 //	  │ transforms.MergeSlices          FixedWindows(slice) + CombinePerKey
 //	  ▼
-//	PCollection<KV<int64, Packet>>      one for each key group and slice
+//	PCollection<KV<int64, Partial>>      one for each key group and slice
 //	  │ transforms.Slide                keeps the slices in state; a looping timer evaluates the windows that are due
 //	  ▼
 //	PCollection<Evaluation>

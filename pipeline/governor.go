@@ -33,6 +33,7 @@ import (
 type governor struct {
 	c       *Config
 	run     string
+	groups  *transforms.Groups // That compute the queries.
 	queries *registry.Store
 	results *results.Store
 	budgets limits.Budgets
@@ -64,7 +65,7 @@ const (
 	freeAfter   = 1500 * time.Millisecond // Until the timers and builds have let go of them.
 )
 
-func newGovernor(ctx context.Context, c *Config, run string, queries *registry.Store, set registry.Set) (*governor, error) {
+func newGovernor(ctx context.Context, c *Config, run string, queries *registry.Store, set registry.Set, groups *transforms.Groups) (*governor, error) {
 	store, err := results.Open(ctx, c.Redis)
 	if err != nil {
 		return nil, err
@@ -74,7 +75,7 @@ func newGovernor(ctx context.Context, c *Config, run string, queries *registry.S
 		c.Log.Warn("Redis does not say how much memory it may take: histories have budgets as if it were 2 GiB", "error", err)
 	}
 	g := &governor{
-		c: c, run: run, queries: queries, results: store, set: set,
+		c: c, run: run, groups: groups, queries: queries, results: store, set: set,
 		budgets: limits.NewBudgets(c.StateBytes, room, runtime.GOMAXPROCS(0), c.BudgetShare),
 		counted: make(map[selector]transforms.Width), cut: make(map[string]limits.Cut),
 		active: make(map[string]wire.QueryEntry), leftover: make(map[results.Stream]time.Time),
@@ -153,7 +154,7 @@ func (g *governor) step(ctx context.Context, now time.Time) (wait time.Duration)
 	queries, unknown := g.measure()
 	if began := time.Now(); len(unknown) > 0 {
 		for _, q := range unknown {
-			g.counted[selector{q.Metric, q.Selector()}] = transforms.CountWidth(g.run, q, g.c.KeyGroups)
+			g.counted[selector{q.Metric, q.Selector()}] = g.groups.CountWidth(q, g.c.KeyGroups)
 			if time.Since(began) > countSpan {
 				break
 			}
@@ -249,7 +250,7 @@ func (g *governor) measure() (known []limits.Query, unknown []metric.Query) {
 	}
 	used, missing := make(map[selector]bool), make(map[selector]bool)
 	g.silent = make(map[string]bool)
-	for i, w := range transforms.Widths(g.run, qs, g.c.KeyGroups) {
+	for i, w := range g.groups.Widths(qs, g.c.KeyGroups) {
 		s := selector{qs[i].Metric, qs[i].Selector()}
 		used[s] = true
 		g.silent[s.metric] = w.Series == 0
@@ -276,7 +277,7 @@ func (g *governor) measure() (known []limits.Query, unknown []metric.Query) {
 // use makes these the queries that are computed, and returns the histories that
 // no query has any more.
 func (g *governor) use(next map[string]wire.QueryEntry) (gone []results.Stream) {
-	g.c.use(g.run, next)
+	g.c.use(g.groups, next)
 	for key, e := range g.active {
 		for _, ms := range e.RefreshMs {
 			if now, ok := next[key]; !ok || !slices.Contains(now.RefreshMs, ms) {
@@ -366,10 +367,10 @@ func (g *governor) tell(ctx context.Context, used []limits.Use, now time.Time) {
 }
 
 var (
-	queriesCut = prometheus.NewGauge(prometheus.GaugeOpts{ //nolint:gochecknoglobals // Collectors returns them.
+	queriesCut = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "pulseboard_pipeline_queries_cut", Help: "Queries that are not computed because a dashboard, metric or token is beyond its budget; GET /limits names them. Normal: 0.",
 	})
-	historiesDropped = prometheus.NewCounter(prometheus.CounterOpts{ //nolint:gochecknoglobals // Collectors returns them.
+	historiesDropped = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_histories_dropped_total", Help: "Histories that were deleted from Redis because no query has them any more. Normal: as widgets are changed and deleted.",
 	})
 )

@@ -14,6 +14,7 @@ import (
 
 	"pulseboard/aggregate"
 	"pulseboard/internal/redisconn"
+	"pulseboard/job"
 	"pulseboard/limits"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -43,8 +44,10 @@ func govern(t *testing.T, m *miniredis.Miniredis, windows ...int) *governed {
 	}
 	t.Cleanup(func() { _ = reg.Close() })
 	run := NewRun()
-	t.Cleanup(func() { transforms.Close(run) })
-	g, err := newGovernor(t.Context(), &c, run, reg, setOf(windows...))
+	groups := transforms.NewGroups(job.NewProgress(), transforms.Resume{})
+	j := job.Open(run, groups)
+	t.Cleanup(func() { _ = j.Close() })
+	g, err := newGovernor(t.Context(), &c, run, reg, setOf(windows...), groups)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,11 +198,11 @@ func TestSelectorsOfASilentMetricWait(t *testing.T) {
 		Timer:   timers.InEventTime("slice"),
 	}
 	at := time.Now().UnixMilli() / 1000 * 1000
-	packet := transforms.Packet{Table: aggregate.Table{}}
-	packet.Table.Add(at/1000, metric.NewTags(map[string]string{"host": "1"}).AppendKey(aggregate.SeriesKey(nil, "m")), 4, at)
+	partial := transforms.Partial{Table: aggregate.Table{}}
+	partial.Table.Add(at/1000, metric.NewTags(map[string]string{"host": "1"}).AppendKey(aggregate.SeriesKey(nil, "m")), 4, at)
 	group := transforms.KeyGroup("m", g.c.KeyGroups)
 	none := func(transforms.Evaluation) {}
-	if err := slide.ProcessElement(beam.EventTime(at+999), nil, noTimers{}, group, packet, none); err != nil {
+	if err := slide.ProcessElement(beam.EventTime(at+999), nil, noTimers{}, group, partial, none); err != nil {
 		t.Fatal(err)
 	}
 	if err := slide.OnTimer(t.Context(), beam.EventTime(at+1000), nil, noTimers{}, group, timers.Context{}, none); err != nil {

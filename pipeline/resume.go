@@ -32,11 +32,7 @@ func load(ctx context.Context, c Config, queries *registry.Store) (registry.Set,
 
 // resumeFrom asks Redis how far each query had come when the pipeline ended.
 func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Resume, error) {
-	resume := transforms.Resume{
-		Ends: make(map[string]int64, len(set.Entries)), From: make(map[string]int64, len(set.Entries)), Tips: make(map[results.Stream]int64, len(set.Entries)),
-		Whole: make(map[results.Stream]bool, len(set.Entries)), Anew: make(map[string]bool),
-		BeganMs: time.Now().UnixMilli(),
-	}
+	resume := transforms.Resume{Keys: make(map[string]transforms.Resumed, len(set.Entries)), BeganMs: time.Now().UnixMilli()}
 	store, err := results.Open(ctx, c.Redis)
 	if err != nil {
 		return resume, err
@@ -62,28 +58,33 @@ func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Res
 	}
 	for i, tip := range tips {
 		key := streams[i].Key
-		// Also of keys that nobody wants now: who asks for one again was told so far.
-		resume.Ends[key] = max(resume.Ends[key], tip.WindowEnd)
-		if _, wanted := set.Entries[key]; !wanted {
-			continue
+		k := resume.Keys[key]
+		// Also of keys that no query has now: an end that was announced is not announced again when one has the key again.
+		k.End = max(k.End, tip.WindowEnd)
+		if _, wanted := set.Entries[key]; wanted {
+			k.Anew = k.Anew || tip.TakenBack
+			if k.Tips == nil {
+				k.Tips = make(map[int64]transforms.Tip)
+			}
+			k.Tips[streams[i].RefreshMs] = transforms.Tip{End: tip.WindowEnd, Whole: tip.WindowEnd > 0 && tip.Complete()}
 		}
-		resume.Anew[key] = resume.Anew[key] || tip.TakenBack
-		resume.Whole[streams[i]] = tip.WindowEnd > 0 && tip.Complete()
-		resume.Tips[streams[i]] = tip.WindowEnd
+		resume.Keys[key] = k
 	}
 	for key, e := range set.Entries {
-		resume.From[key] = from(key, e.RefreshMs, resume)
+		k := resume.Keys[key]
+		k.From = from(&k, e.RefreshMs)
+		resume.Keys[key] = k
 	}
 	return resume, nil
 }
 
 // from is the end of a key up to which no history lacks anything: one that was being written when a
 // process was killed may be behind the others.
-func from(key string, refreshMs []int64, resume transforms.Resume) int64 {
-	newest := resume.Ends[key]
+func from(k *transforms.Resumed, refreshMs []int64) int64 {
+	newest := k.End
 	from := newest
 	for _, r := range refreshMs {
-		if tip := resume.Tips[results.Stream{Key: key, RefreshMs: r}]; tip > 0 && newest-newest%r > tip {
+		if tip := k.Tips[r].End; tip > 0 && newest-newest%r > tip {
 			from = min(from, max(tip, newest-reachMs(refreshMs)))
 		}
 	}
@@ -108,9 +109,9 @@ func startTime(set registry.Set, resume transforms.Resume, c Config, now time.Ti
 	start := now
 	for key, e := range set.Entries {
 		from := now
-		if end := resume.From[key]; end > 0 || resume.Anew[key] {
+		if k := resume.Keys[key]; k.From > 0 || k.Anew {
 			reach := time.Duration(reachMs(e.RefreshMs)) * time.Millisecond
-			from = latest(time.UnixMilli(end), now.Add(-reach), now.Add(-maxOutage))
+			from = latest(time.UnixMilli(k.From), now.Add(-reach), now.Add(-maxOutage))
 		}
 		from = from.Add(-time.Duration(e.Query.WindowSeconds+e.Query.DelaySeconds) * time.Second)
 		if from.Before(start) {

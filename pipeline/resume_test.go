@@ -46,7 +46,7 @@ func TestResumeKnowsIntervalsOfThePast(t *testing.T) {
 	c := pipeline.Default()
 	c.Redis, c.Log = redisconn.At(m.Addr()), slog.New(slog.DiscardHandler)
 	resume, err := pipeline.Resume(t.Context(), c)
-	if err != nil || resume.Ends[q.Key()] != 795000 || resume.Ends["other:count:2s"] != 900000 || !resume.Whole[results.Stream{Key: q.Key(), RefreshMs: 3000}] {
+	if err != nil || resume.Keys[q.Key()].End != 795000 || resume.Keys["other:count:2s"].End != 900000 || !resume.Keys[q.Key()].Tips[3000].Whole {
 		t.Errorf("resume %+v, %v; want the end 795000", resume, err)
 	}
 }
@@ -94,7 +94,7 @@ func TestResumeFromWhereAHistoryLacksSomething(t *testing.T) {
 			conf := pipeline.Default()
 			conf.Redis, conf.Log = redisconn.At(m.Addr()), slog.New(slog.DiscardHandler)
 			resume, err := pipeline.Resume(t.Context(), conf)
-			if err != nil || resume.Ends[q.Key()] != newest || resume.From[q.Key()] != newest-c.from {
+			if err != nil || resume.Keys[q.Key()].End != newest || resume.Keys[q.Key()].From != newest-c.from {
 				t.Errorf("resume %+v, %v; want it to go on %d ms before %d", resume, err, c.from, newest)
 			}
 		})

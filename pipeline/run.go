@@ -13,6 +13,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/catalog"
 	"pulseboard/registry"
 	"pulseboard/results"
 	"pulseboard/sinks"
@@ -50,9 +51,9 @@ func Run(ctx context.Context, c Config, traits func(partitions int) Traits, exec
 		return err
 	}
 	run := NewRun()
-	ctx, end := followClock(ctx, c, run)
+	ctx, end, setBack := followClock(ctx, c)
 	defer end(nil)
-	a, err := attach(ctx, c, run, lease)
+	a, err := attach(ctx, c, run, lease, setBack)
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func NewPlan(ctx context.Context, c Config) (Plan, error) {
 
 // Attach gives the DoFns of a run what they expect in their process, until that ends.
 func Attach(ctx context.Context, c Config, run string, lease results.Lease) error {
-	_, err := attach(ctx, c, run, lease)
+	_, err := attach(ctx, c, run, lease, nil)
 	return err
 }
 
@@ -131,7 +132,7 @@ type attachment struct {
 	detach  func()
 }
 
-func attach(ctx context.Context, c Config, run string, lease results.Lease) (*attachment, error) {
+func attach(ctx context.Context, c Config, run string, lease results.Lease, setBack func(why error, since time.Time)) (*attachment, error) {
 	queries, err := registry.Open(ctx, c.Redis, registry.WithLog(c.Log))
 	if err != nil {
 		return nil, err
@@ -140,23 +141,19 @@ func attach(ctx context.Context, c Config, run string, lease results.Lease) (*at
 	if err != nil {
 		return nil, errors.Join(err, queries.Close())
 	}
-	transforms.SetResume(run, resume)
-	sources.Connect(run, c.Kafka)
-	governor, err := newGovernor(ctx, &c, run, queries, set)
+	s, err := share(ctx, &c, run, resume, lease, setBack)
 	if err != nil {
 		return nil, errors.Join(err, queries.Close())
 	}
-	closeSink, err := sinks.Open(ctx, run, c.Redis, lease, c.Kafka, c.Log)
+	governor, err := newGovernor(ctx, &c, run, queries, set, s.groups)
 	if err != nil {
-		return nil, errors.Join(err, queries.Close())
+		return nil, errors.Join(err, s.Close(), queries.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	governor.start(ctx, &watching)
 	detach := func() {
-		sources.Close(run)
-		transforms.Close(run)
-		closeSink()
+		_ = s.Close() // What it had to write is written, or nobody takes it.
 		cancel()
 		watching.Wait()
 		_ = queries.Close() // Nothing was written through it.
@@ -167,7 +164,7 @@ func attach(ctx context.Context, c Config, run string, lease results.Lease) (*at
 // How often the queries are polled besides the messages that announce a change.
 const pollQueries = 2 * time.Second
 
-func (c *Config) use(run string, entries map[string]wire.QueryEntry) {
+func (c *Config) use(groups *transforms.Groups, entries map[string]wire.QueryEntry) {
 	demands := make([]transforms.Demand, 0, len(entries))
 	for _, e := range entries {
 		demands = append(demands, transforms.Demand{Query: e.Query, RefreshMs: e.RefreshMs})
@@ -176,7 +173,7 @@ func (c *Config) use(run string, entries map[string]wire.QueryEntry) {
 	for _, err := range bad {
 		c.Log.Warn("a query was left out", "error", err)
 	}
-	transforms.SetQueries(run, qs)
+	groups.SetQueries(qs)
 }
 
 // InitBeam prepares the SDK once a process. Its options are flags of the
@@ -196,7 +193,7 @@ var InitBeam = sync.OnceFunc(func() { //nolint:gochecknoglobals // The SDK's sta
 
 // RegisterMetrics registers those of a process in which DoFns run.
 func RegisterMetrics(r prometheus.Registerer) error {
-	for _, cs := range [][]prometheus.Collector{sources.Collectors(), transforms.Collectors(), sinks.Collectors(), Collectors()} {
+	for _, cs := range [][]prometheus.Collector{sources.Collectors(), transforms.Collectors(), sinks.Collectors(), catalog.Collectors(), Collectors()} {
 		for _, m := range cs {
 			if err := r.Register(m); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 				return fmt.Errorf("cannot register a metric: %w", err)

@@ -34,7 +34,11 @@ func TestStartTime(t *testing.T) {
 		"the oldest counts":         {map[string]wire.QueryEntry{"a": entry(10, 0, 1000), "b": entry(3600, 0, 1000)}, map[string]int64{"a": ago(5 * time.Minute), "b": ago(time.Second)}, nil, time.Hour + time.Second},
 		"all was taken back":        {map[string]wire.QueryEntry{"a": entry(60, 0, 1000)}, nil, map[string]bool{"a": true}, 11 * time.Minute},
 	} {
-		got := pipeline.StartTime(registry.Set{Entries: c.entries}, transforms.Resume{From: c.ends, Anew: c.anew}, pipeline.Default(), now)
+		resume := transforms.Resume{Keys: make(map[string]transforms.Resumed)}
+		for key := range c.entries {
+			resume.Keys[key] = transforms.Resumed{From: c.ends[key], Anew: c.anew[key]}
+		}
+		got := pipeline.StartTime(registry.Set{Entries: c.entries}, resume, pipeline.Default(), now)
 		if want := now.Add(-c.want - margin); !got.Equal(want) {
 			t.Errorf("%s: %v before now, want %v", name, now.Sub(got), now.Sub(want))
 		}

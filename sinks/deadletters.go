@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -13,6 +12,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"pulseboard/internal/kafkaconn"
+	"pulseboard/job"
 	"pulseboard/transforms"
 )
 
@@ -86,11 +86,11 @@ func (f *DeadLettersFn) write(ctx context.Context, letters []transforms.DeadLett
 
 // produce writes letters in one request, again and again until ctx ends.
 func (f *DeadLettersFn) produce(ctx context.Context, letters []transforms.DeadLetter) error {
-	c, ok := clients.Load(f.Run)
-	if !ok {
-		return errNoClient
+	out, err := job.Of[*Letters](f.Run)
+	if err != nil {
+		return err
 	}
-	client := c.(*kafka.Client)
+	client := out.client
 	for {
 		records := make([]kafka.Record, 0, len(letters))
 		for _, l := range letters {
@@ -114,7 +114,7 @@ func (f *DeadLettersFn) produce(ctx context.Context, letters []transforms.DeadLe
 		if err == nil || errors.Is(err, kafka.MessageSizeTooLarge) {
 			return err
 		}
-		client.Transport.(*kafka.Transport).CloseIdleConnections() // Leaders are learnt anew.
+		out.transport.CloseIdleConnections() // Leaders are learnt anew.
 		select {
 		case <-ctx.Done():
 			return err
@@ -131,20 +131,24 @@ func recordErrors(res *kafka.ProduceResponse) []error {
 	return errs
 }
 
-// clients are those of the runs of this process: DoFn instances come and go, and
-// what a job is made of must not hold how one gets into Kafka.
-var clients sync.Map // Run → *kafka.Client.
-
-func openLetters(run string, brokers kafkaconn.Endpoint) (closeLetters func()) {
-	t := brokers.Transport(&kafka.Transport{ClientID: "pulseboard-dead-letters", DialTimeout: time.Second, MetadataTTL: time.Second})
-	clients.Store(run, &kafka.Client{Addr: brokers.Addr(), Timeout: 2 * time.Second, Transport: t})
-	return func() {
-		clients.Delete(run)
-		t.CloseIdleConnections()
-	}
+// Letters is the connection to Kafka over which a process writes dead letters. A job must not hold how one gets into
+// Kafka: it goes over the network, and into checkpoints.
+type Letters struct {
+	client    *kafka.Client
+	transport *kafka.Transport
 }
 
-var errNoClient = errors.New("the run has ended")
+// NewLetters returns one that connects with the first letter.
+func NewLetters(brokers kafkaconn.Endpoint) *Letters {
+	t := brokers.Transport(&kafka.Transport{ClientID: "pulseboard-dead-letters", DialTimeout: time.Second, MetadataTTL: time.Second})
+	return &Letters{&kafka.Client{Addr: brokers.Addr(), Timeout: 2 * time.Second, Transport: t}, t}
+}
+
+// Close closes its connections.
+func (l *Letters) Close() error {
+	l.transport.CloseIdleConnections()
+	return nil
+}
 
 var (
 	deadLetters = prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -7,7 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/results"
-	"pulseboard/transforms"
 )
 
 // acknowledged is the newest window end of each history that Redis has acknowledged to
@@ -21,7 +20,7 @@ import (
 type acknowledged map[results.Stream]int64
 
 // remember takes note of what was written, or was there already.
-func (p *publisher) remember(pubs []results.Publication, err error) {
+func (p *Publisher) remember(pubs []results.Publication, err error) {
 	w, failed := errors.AsType[*results.WriteError](err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -41,7 +40,7 @@ const compareAtOnce = 50
 
 // lacking returns the keys whose histories lack what Redis has acknowledged, when
 // another Redis may answer than before. One that was emptied is told of elsewhere.
-func (p *publisher) lacking(ctx context.Context, emptied bool) (keys []string, err error) {
+func (p *Publisher) lacking(ctx context.Context, emptied bool) (keys []string, err error) {
 	p.mu.Lock()
 	doubt := p.doubt
 	p.doubt = false
@@ -80,15 +79,15 @@ func (p *publisher) lacking(ctx context.Context, emptied bool) (keys []string, e
 	return keys, nil
 }
 
-func (p *publisher) newest(ctx context.Context, streams []results.Stream) ([]results.Tip, error) {
+func (p *Publisher) newest(ctx context.Context, streams []results.Stream) ([]results.Tip, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	return p.store.Newest(ctx, streams)
 }
 
 // forgetGone leaves out keys that nobody asks for any more: their histories were deleted.
-func (p *publisher) forgetGone(keys []string) (kept []string) {
-	wanted := p.histories()
+func (p *Publisher) forgetGone(keys []string) (kept []string) {
+	wanted := p.histories.Histories()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, key := range keys {
@@ -102,14 +101,6 @@ func (p *publisher) forgetGone(keys []string) (kept []string) {
 		}
 	}
 	return kept
-}
-
-// histories returns the keys that are computed here.
-func (p *publisher) histories() map[string][]int64 {
-	if p.computed != nil {
-		return p.computed()
-	}
-	return transforms.Histories(p.run)
 }
 
 var wentBack = prometheus.NewCounter(prometheus.CounterOpts{

@@ -38,10 +38,8 @@ func newTheater(t *testing.T) *theater {
 	t.Cleanup(func() { _ = store.Close() })
 	th.store = store
 	log := new(testenv.Buffer)
-	th.p = newPublisher(t.Name(), store, slog.New(slog.NewTextHandler(log, nil)))
-	th.p.computed = func() map[string][]int64 {
-		return map[string][]int64{"a:sum:1s": {1000}, "b:sum:1s": {1000}, "c:sum:1s": {1000}}
-	}
+	of := computed{"a:sum:1s": {1000}, "b:sum:1s": {1000}, "c:sum:1s": {1000}}
+	th.p = newPublisher(t.Context(), store, of, slog.New(slog.NewTextHandler(log, nil)))
 	th.p.look(t.Context())
 	return th
 }
@@ -61,10 +59,10 @@ func (th *theater) lag() {
 	}
 }
 
-// refill does what the refiller does: results from the newest end on that Redis has, up to one.
-func (th *theater) refill(to int64, keys ...string) {
+// backfill does what the backfiller does: results from the newest end on that Redis has, up to one.
+func (th *theater) backfill(to int64, keys ...string) {
 	th.t.Helper()
-	r := refilling{th.p}
+	r := backfilling{th.p}
 	for _, key := range keys {
 		tips, err := r.Tips(th.t.Context(), key, []int64{1000})
 		if err != nil {
@@ -110,7 +108,7 @@ func TestALaggingReplicaIsPromoted(t *testing.T) {
 	if n := timesBack(t) - went; n != 1 {
 		t.Errorf("it is counted %v times", n)
 	}
-	th.refill(7000, "a:sum:1s")
+	th.backfill(7000, "a:sum:1s")
 	th.live(8000, "a:sum:1s", "b:sum:1s")
 	if a, b := th.ends("a:sum:1s"), th.ends("b:sum:1s"); a != "[1 2 3 4 5 6 7 8]" || b != "[1 2 8]" {
 		t.Errorf("the histories are %s and %s", a, b)
@@ -136,7 +134,7 @@ func TestAReplicaInStepIsPromoted(t *testing.T) {
 // The same where no connection was cut, as of a server that loads an older file: the count tells.
 func TestRedisGoesBackUnseen(t *testing.T) {
 	s := newStage(t)
-	s.p.computed = func() map[string][]int64 { return map[string][]int64{"a:sum:1s": {1000}} }
+	s.p.histories = computed{"a:sum:1s": {1000}}
 	s.live(1000, "a:sum:1s")
 	older := s.copy()
 	s.live(2000, "a:sum:1s")

@@ -48,14 +48,14 @@ func (p *pace) took(d time.Duration, n int) {
 	}
 }
 
-// badly is called when a refill has failed.
+// badly is called when a backfill has failed.
 func (p *pace) badly() {
 	p.results = max(p.results/4, 1)
 	p.pause = min(max(2*p.pause, firstPause), mostPause)
 	p.notBefore = time.Now().Add(p.pause)
 }
 
-// well is called when a refill is whole.
+// well is called when a backfill is whole.
 func (p *pace) well() { p.pause /= 2 }
 
 // size is about how many bytes a result is in Redis.

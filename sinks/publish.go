@@ -12,9 +12,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"pulseboard/catalog"
-	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
+	"pulseboard/job"
 	"pulseboard/metric"
 	"pulseboard/results"
 	"pulseboard/transforms"
@@ -46,35 +45,43 @@ func (f *PublishRedisFn) ProcessElement(_ context.Context, e transforms.Evaluati
 }
 
 // FinishBundle publishes.
-func (f *PublishRedisFn) FinishBundle(ctx context.Context) {
-	if p, ok := publishers.Load(f.Run); ok && len(f.evaluations) > 0 {
-		p.(*publisher).publish(ctx, f.evaluations)
+func (f *PublishRedisFn) FinishBundle(ctx context.Context) error {
+	defer func() { f.evaluations = nil }()
+	if len(f.evaluations) == 0 {
+		return nil
 	}
-	f.evaluations = nil
+	p, err := job.Of[*Publisher](f.Run)
+	if err != nil {
+		return err
+	}
+	p.publish(ctx, f.evaluations)
+	return nil
 }
 
-var publishers sync.Map // Run → *publisher.
-
-// publisher is what the bundles of a run share in this process: the connection,
+// Publisher is what the bundles of a run share in this process: the connection,
 // how Redis is, and which histories are behind.
 //
 // A result that Redis did not take makes its key fall behind: from then on the
-// results of the key are withheld, which costs nothing, and the refiller writes
+// results of the key are withheld, which costs nothing, and the backfiller writes
 // what its histories lack, from the newest end that Redis has, key by key, slower
 // while Redis is slow. Then the key is live again. The other keys go on meanwhile.
 //
 //	bundles, new queries ─▶ publish ─▶ Redis
-//	                         │ not taken: behind ─▶ refiller ─ transforms.Refill ─▶ write ─▶ Redis
-type publisher struct {
-	run   string
-	store *results.Store
-	log   *slog.Logger
-	pace  pace // Of the refiller alone.
+//	                         │ not taken: behind ─▶ backfiller ─ Histories.Backfill ─▶ write ─▶ Redis
+type Publisher struct {
+	store     *results.Store
+	histories Histories
+	log       *slog.Logger
+	pace      pace            // Of the backfiller alone.
+	ctx       context.Context //nolint:containedctx // Of the run.
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
 
 	mark   string    // What Redis had when it was last looked at; of watch alone,
 	looked time.Time // as is when that was.
 
 	mu       sync.Mutex
+	closed   bool
 	away     bool               // Redis does not answer, or another pipeline has the lease.
 	full     bool               // Redis had no memory for something that is still behind.
 	told     time.Time          // When the log said so last.
@@ -85,8 +92,7 @@ type publisher struct {
 	doubt    bool               // Another Redis than before may answer, without what that one had.
 	has      acknowledged
 
-	computed func() map[string][]int64 // For tests: nil = what the run computes.
-	wake     chan struct{}             // Tells the refiller that there is something to do.
+	wake chan struct{} // Tells the backfiller that there is something to do.
 }
 
 // behind is a key whose histories lack results.
@@ -96,68 +102,69 @@ type behind struct {
 	anew   bool  // What Redis has of it is younger than what it lacks, and goes first.
 }
 
-// Open connects the sinks of a run and returns what ends them. It fails when Redis
-// does not answer. What they write they write with the lease.
-func Open(ctx context.Context, run string, redis redisconn.Endpoint, lease results.Lease, brokers kafkaconn.Endpoint, log *slog.Logger) (closeSink func(), err error) {
+// Histories computes results anew: the key groups do.
+type Histories interface {
+	// Histories returns the metric keys that are computed in this process, and their refresh intervals, ms.
+	Histories() map[string][]int64
+	// Backfill writes what the histories of a key lack. It returns transforms.ErrNotReady when it cannot do so yet.
+	Backfill(ctx context.Context, key string, to transforms.BackfillSink) error
+}
+
+// OpenPublisher connects to Redis, and fails when that does not answer. What it writes it writes with the lease; what
+// Redis did not take, or has lost, it writes later, out of histories.
+func OpenPublisher(ctx context.Context, redis redisconn.Endpoint, lease results.Lease, histories Histories, log *slog.Logger) (*Publisher, error) {
 	store, err := results.Open(ctx, redis)
 	if err != nil {
 		return nil, err
 	}
 	store.WriteAs(lease)
-	metrics, err := catalog.Open(ctx, redis)
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	p := newPublisher(run, store, log)
-	c := newCataloguer(run, metrics, log, defaultCatalogLimits())
+	p := newPublisher(ctx, store, histories, log)
+	p.running.Go(func() { p.watch(p.ctx) })
+	p.running.Go(func() { p.backfillAll(p.ctx) })
+	return p, nil
+}
+
+func newPublisher(ctx context.Context, store *results.Store, histories Histories, log *slog.Logger) *Publisher {
 	ctx, cancel := context.WithCancel(ctx)
-	var background sync.WaitGroup
-	background.Go(func() { p.watch(ctx) })
-	background.Go(func() { p.refillAll(ctx) })
-	background.Go(func() { c.loop(ctx) })
-	publishers.Store(run, p)
-	closeLetters := openLetters(run, brokers)
-	transforms.SetSink(run, direct{p, ctx})
-	return func() {
-		publishers.Delete(run)
-		closeLetters()
-		cancel()
-		background.Wait()
-		p.release(context.WithoutCancel(ctx))
-		_ = store.Close() // Nothing is buffered in it.
-		_ = metrics.Close()
-	}, nil
+	return &Publisher{
+		store: store, histories: histories, log: log, ctx: ctx, cancel: cancel,
+		pace: newPace(), behind: make(map[string]*behind), has: make(acknowledged), wake: make(chan struct{}, 1),
+	}
 }
 
-func newPublisher(run string, store *results.Store, log *slog.Logger) *publisher {
-	return &publisher{run: run, store: store, log: log, pace: newPace(), behind: make(map[string]*behind), has: make(acknowledged), wake: make(chan struct{}, 1)}
-}
-
-// direct is the publisher for results that come without a bundle.
-type direct struct {
-	*publisher
-	ctx context.Context //nolint:containedctx // Of the run.
+// Close ends it, and gives the lease back.
+func (p *Publisher) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.cancel()
+	p.running.Wait()
+	p.release(context.WithoutCancel(p.ctx))
+	return p.store.Close()
 }
 
 // Publish implements transforms.Sink.
-func (d direct) Publish(e transforms.Evaluation) { d.publish(d.ctx, []transforms.Evaluation{e}) }
+func (p *Publisher) Publish(e transforms.Evaluation) { p.publish(p.ctx, []transforms.Evaluation{e}) }
 
 // Behind implements transforms.Sink.
-func (d direct) Behind(key string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.away || d.full {
-		d.fallBehind(key)
+func (p *Publisher) Behind(key string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.away || p.full {
+		p.fallBehind(key)
 	}
-	return d.behind[key] != nil
+	return p.behind[key] != nil
 }
 
 // How long a bundle waits for Redis before it goes on without.
 const publishTimeout = 2 * time.Second
 
-func (p *publisher) publish(ctx context.Context, evaluations []transforms.Evaluation) {
+func (p *Publisher) publish(ctx context.Context, evaluations []transforms.Evaluation) {
 	var pubs []results.Publication
 	p.mu.Lock()
+	if p.closed {
+		evaluations = nil // The run is being closed, and its runner goes on.
+	}
 	for _, e := range evaluations {
 		for _, pub := range e.Publications {
 			if p.away || p.behind[pub.Result.Key] != nil {
@@ -184,7 +191,7 @@ func (p *publisher) publish(ctx context.Context, evaluations []transforms.Evalua
 }
 
 // write is one round of writing.
-func (p *publisher) write(ctx context.Context, pubs []results.Publication) error {
+func (p *Publisher) write(ctx context.Context, pubs []results.Publication) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	began := time.Now()
@@ -198,7 +205,7 @@ func (p *publisher) write(ctx context.Context, pubs []results.Publication) error
 }
 
 // fallBehind must be called with the lock.
-func (p *publisher) fallBehind(key string) *behind {
+func (p *Publisher) fallBehind(key string) *behind {
 	b := p.behind[key]
 	if b == nil {
 		b = new(behind)
@@ -208,8 +215,8 @@ func (p *publisher) fallBehind(key string) *behind {
 	return b
 }
 
-// withhold leaves a result to the refiller. It must be called with the lock.
-func (p *publisher) withhold(pub results.Publication) {
+// withhold leaves a result to the backfiller. It must be called with the lock.
+func (p *Publisher) withhold(pub results.Publication) {
 	withheld.Inc()
 	b := p.fallBehind(pub.Result.Key)
 	b.series = len(pub.Result.Series)
@@ -218,8 +225,8 @@ func (p *publisher) withhold(pub results.Publication) {
 	}
 }
 
-// lose takes note of what could not be written. What was left out is written by the refiller.
-func (p *publisher) lose(err error, pubs []results.Publication) {
+// lose takes note of what could not be written. What was left out is written by the backfiller.
+func (p *Publisher) lose(err error, pubs []results.Publication) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault(err)
@@ -232,7 +239,7 @@ func (p *publisher) lose(err error, pubs []results.Publication) {
 }
 
 // fault takes note of how Redis is. It must be called with the lock.
-func (p *publisher) fault(err error) {
+func (p *Publisher) fault(err error) {
 	full := results.IsFull(err)
 	p.doubt = p.doubt || !full
 	if full && p.full || !full && p.away {
@@ -270,7 +277,7 @@ func (p *publisher) fault(err error) {
 const tellEvery = time.Minute
 
 // watch looks after Redis: it finds it back after it was away, or emptied.
-func (p *publisher) watch(ctx context.Context) {
+func (p *Publisher) watch(ctx context.Context) {
 	const every, memory = 500 * time.Millisecond, 60 // Its memory is asked for once in so many looks.
 	t := time.NewTicker(every)
 	defer t.Stop()
@@ -288,7 +295,7 @@ func (p *publisher) watch(ctx context.Context) {
 	}
 }
 
-func (p *publisher) look(ctx context.Context) {
+func (p *Publisher) look(ctx context.Context) {
 	run := ctx
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
@@ -304,7 +311,7 @@ func (p *publisher) look(ctx context.Context) {
 	var lost []string
 	if err == nil && p.mark != "" && mark != p.mark {
 		// Without the lock: key groups ask Behind under their own.
-		if lost, err = p.lost(ctx, transforms.Histories(p.run), p.looked); len(lost) > 0 {
+		if lost, err = p.lost(ctx, p.histories.Histories(), p.looked); len(lost) > 0 {
 			p.log.Warn("Redis was emptied, or has deleted keys: their histories are written again", "keys", len(lost))
 		}
 	}
@@ -342,7 +349,7 @@ func (p *publisher) look(ctx context.Context) {
 }
 
 // release gives the lease back.
-func (p *publisher) release(ctx context.Context) {
+func (p *Publisher) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	if err := p.store.Release(ctx); err != nil {
@@ -354,7 +361,7 @@ func (p *publisher) release(ctx context.Context) {
 // of them, since some have entries again. A Redis that deletes keys for want of memory
 // may have deleted the mark alone, so of that one those that it has not, or only since
 // it was looked at.
-func (p *publisher) lost(ctx context.Context, histories map[string][]int64, looked time.Time) (lost []string, err error) {
+func (p *Publisher) lost(ctx context.Context, histories map[string][]int64, looked time.Time) (lost []string, err error) {
 	p.mu.Lock()
 	evicts := p.evicts
 	p.mu.Unlock()
@@ -383,7 +390,7 @@ func (p *publisher) lost(ctx context.Context, histories map[string][]int64, look
 }
 
 // lookAtMemory tells of a Redis that forgets parts of histories when it is full.
-func (p *publisher) lookAtMemory(ctx context.Context) {
+func (p *Publisher) lookAtMemory(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	m, err := p.store.Memory(ctx)
@@ -415,11 +422,11 @@ var (
 	keysBehind = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "pulseboard_sink_behind", Help: "Metric keys whose histories in Redis lack results, and are written one after the other. Normal: 0.",
 	})
-	refills = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "pulseboard_sink_refills_total", Help: "Attempts to write what the histories of a metric key lack: whole; failed, goes on later where it stopped. Normal: 0 while Redis is there.",
+	backfills = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pulseboard_sink_backfills_total", Help: "Attempts to write what the histories of a metric key lack: whole; failed, goes on later where it stopped. Normal: 0 while Redis is there.",
 	}, []string{"outcome"})
-	refillBytes = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "pulseboard_sink_refill_bytes", Help: "About how many bytes of results wait to be written by the refill under way. Normal: 0.",
+	backfillBytes = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "pulseboard_sink_backfill_bytes", Help: "About how many bytes of results wait to be written by the backfill under way. Normal: 0.",
 	})
 	redisFull = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "pulseboard_sink_redis_full", Help: "1 while histories are behind because Redis had no memory left. Normal: 0.",
@@ -442,7 +449,6 @@ var (
 // Collectors returns the metrics of the sinks.
 func Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		written, withheld, wentBack, keysBehind, refills, refillBytes, redisAway, redisFull, redisEvicts, standingBy, publishSeconds, deadLetters, deadLettersLost,
-		catalogKnown, catalogLeftOut, catalogEntries, catalogFailures, catalogPublished,
+		written, withheld, wentBack, keysBehind, backfills, backfillBytes, redisAway, redisFull, redisEvicts, standingBy, publishSeconds, deadLetters, deadLettersLost,
 	}
 }

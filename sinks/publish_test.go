@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"pulseboard/e2e/testenv"
 	"pulseboard/internal/redisconn"
@@ -20,11 +23,30 @@ import (
 	"pulseboard/wire"
 )
 
+// value reads a counter or a gauge.
+func value(t *testing.T, m prometheus.Metric) float64 {
+	t.Helper()
+	var d dto.Metric
+	if err := m.Write(&d); err != nil {
+		t.Fatal(err)
+	}
+	return d.GetCounter().GetValue() + d.GetGauge().GetValue()
+}
+
+// computed is the histories that a run computes, of which the tests backfill none.
+type computed map[string][]int64
+
+func (c computed) Histories() map[string][]int64 { return c }
+
+func (computed) Backfill(context.Context, string, transforms.BackfillSink) error {
+	return transforms.ErrNotReady
+}
+
 // stage is a publisher whose results come from the test, and a Redis of which
 // the test says how it is.
 type stage struct {
 	t     *testing.T
-	p     *publisher
+	p     *Publisher
 	redis *miniredis.Miniredis
 	store *results.Store
 	log   *bytes.Buffer
@@ -44,7 +66,7 @@ func newStage(t *testing.T) *stage {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	s.store = store
-	s.p = newPublisher(t.Name(), store, slog.New(slog.NewTextHandler(s.log, nil)))
+	s.p = newPublisher(t.Context(), store, computed{}, slog.New(slog.NewTextHandler(s.log, nil)))
 	s.redis.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -207,8 +229,8 @@ func TestPauses(t *testing.T) {
 	}
 }
 
-// The refiller writes what is missing from where Redis stopped, and announces the newest.
-func TestRefillOfAKeyThatIsBehind(t *testing.T) {
+// The backfiller writes what is missing from where Redis stopped, and announces the newest.
+func TestBackfillOfAKeyThatIsBehind(t *testing.T) {
 	s := newStage(t)
 	key := "a:sum:1s"
 	s.live(1000, key)
@@ -217,7 +239,7 @@ func TestRefillOfAKeyThatIsBehind(t *testing.T) {
 	s.live(3000, key)
 	s.live(4000, key)
 	s.is("")
-	r := refilling{s.p}
+	r := backfilling{s.p}
 	tips, err := r.Tips(t.Context(), key, []int64{1000, 5000})
 	if err != nil || tips[1000] != 2000 || tips[5000] != 0 {
 		t.Fatalf("tips %v, %v", tips, err)
@@ -253,7 +275,7 @@ func TestEmptiedRedisIsWrittenAnew(t *testing.T) {
 	key := "a:sum:1s"
 	s.live(9000, key)
 	s.p.fallBehind(key).anew = true
-	r := refilling{s.p}
+	r := backfilling{s.p}
 	for range 2 {
 		tips, err := r.Tips(t.Context(), key, []int64{1000})
 		if err != nil || tips[1000] != 0 {
@@ -297,7 +319,7 @@ func TestARealRedisThatIsFull(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	log := new(bytes.Buffer)
-	p := newPublisher(t.Name(), store, slog.New(slog.NewTextHandler(log, nil)))
+	p := newPublisher(t.Context(), store, computed{}, slog.New(slog.NewTextHandler(log, nil)))
 	configure := func(name, value string) {
 		t.Helper()
 		if err := server.Configure(name, value); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"pulseboard/job"
 	"pulseboard/metric"
 	"pulseboard/wire"
 )
@@ -51,7 +52,7 @@ func BenchmarkReadLoop(b *testing.B) {
 	const partitions, records = 4, 500
 	o := testOptions()
 	o.MaxDriftMs, o.MaxLeadMs = 1<<50, 1<<50
-	l := newReadLoop(o, Position{Shard: Shard{0, 1}}, newProgress(), nil)
+	l := newReadLoop(o, Position{Shard: Shard{0, 1}}, job.NewProgress(), nil)
 	var queues []chan response
 	for p := range partitions {
 		part, queue := newTestPartition(o, assignment{Offset: Offset{Partition: int32(p)}, end: -1})

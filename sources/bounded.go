@@ -10,6 +10,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"pulseboard/internal/clock"
+	"pulseboard/job"
 )
 
 // Extent is the records of one partition from Start to End, without End.
@@ -22,7 +23,11 @@ type Extent struct {
 // after startMs (0 = all there are) to the ends that the partitions have now.
 // coveredSince is from when on every event is there, epoch ms; 0 = of all time. It fails when Kafka does.
 func Extents(ctx context.Context, o Options) (extents []Extent, coveredSince int64, err error) {
-	b := newBroker(environmentOf(o.Run).kafka, o.Topic)
+	readers, err := job.Of[*Readers](o.Run)
+	if err != nil {
+		return nil, 0, err
+	}
+	b := newBroker(readers.kafka, o.Topic)
 	defer b.close()
 	o.ToEnd = true
 	all, err := newDiscovery(b, &o, Shard{0, 1}, slog.Default()).lookUp(ctx, Position{})
@@ -54,11 +59,15 @@ const boundedPatience = time.Minute
 
 // ProcessElement is called by the SDK. It fails when no broker could be reached for a minute, or ctx ended.
 func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*Batch)) error {
-	o, env := &f.Options, environmentOf(f.Options.Run)
-	b := newBroker(env.kafka, o.Topic)
+	o := &f.Options
+	readers, err := job.Of[*Readers](o.Run)
+	if err != nil {
+		return err
+	}
+	b := newBroker(readers.kafka, o.Topic)
 	defer b.close()
 	say := slog.With("topic", o.Topic)
-	s := newScanner(b.log(e.Partition), o, Offset{Partition: e.Partition, Next: e.Start, From: -1}, say, env.setBack)
+	s := newScanner(b.log(e.Partition), o, Offset{Partition: e.Partition, Next: e.Start, From: -1}, say, readers.setBack)
 	var seen *seenIDs
 	if o.DedupeMs > 0 && e.Start < e.End {
 		seen = remember(ctx, s.log, o, e.Start, s.say)

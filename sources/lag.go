@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"pulseboard/job"
 )
 
 // lag is how far the read loop is behind in a partition. It is read when
@@ -73,10 +75,16 @@ func (lagCollector) Describe(out chan<- *prometheus.Desc) {
 }
 
 func (lagCollector) Collect(out chan<- prometheus.Metric) {
-	readers.mu.Lock()
-	defer readers.mu.Unlock()
 	now := time.Now()
-	for id, r := range readers.open {
+	for s := range job.All[*Readers]() {
+		s.collect(out, now)
+	}
+}
+
+func (s *Readers) collect(out chan<- prometheus.Metric, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for shard, r := range s.open {
 		r.lags.Range(func(partition, l any) bool {
 			label, lag := strconv.Itoa(int(partition.(int32))), l.(*lag)
 			out <- prometheus.MustNewConstMetric(lagRecords, prometheus.GaugeValue, float64(lag.records()), label)
@@ -87,26 +95,28 @@ func (lagCollector) Collect(out chan<- prometheus.Metric) {
 			return true
 		})
 		if watermark := r.loop.watermark.Load(); watermark > 0 {
-			out <- prometheus.MustNewConstMetric(watermarkDelay, prometheus.GaugeValue, float64(now.UnixMilli()-watermark)/1000, strconv.Itoa(id.shard.Index))
+			out <- prometheus.MustNewConstMetric(watermarkDelay, prometheus.GaugeValue, float64(now.UnixMilli()-watermark)/1000, strconv.Itoa(shard.Index))
 		}
 	}
 }
 
 // Held is what the source of this process has in memory, bytes.
 type Held struct {
-	Reading int64 // Records that are fetched and not emitted, and what decoders remember.
-	IDs     int64 // Ids of records, to know duplicates.
-	Packets int64 // On their way to key groups.
+	Reading  int64 // Records that are fetched and not emitted, and what decoders remember.
+	IDs      int64 // Ids of records, to know duplicates.
+	Partials int64 // On their way to key groups.
 }
 
 // HeldBytes counts what all readers of this process hold.
 func HeldBytes() (h Held) {
-	readers.mu.Lock()
-	defer readers.mu.Unlock()
-	for _, r := range readers.open {
-		h.Reading += r.readAhead.bytes.Load() + r.readAhead.texts.Load()
-		h.IDs += r.readAhead.ids.Load()
-		h.Packets += r.env.progress.UnderWay()
+	for s := range job.All[*Readers]() {
+		s.mu.Lock()
+		for _, r := range s.open {
+			h.Reading += r.readAhead.bytes.Load() + r.readAhead.texts.Load()
+			h.IDs += r.readAhead.ids.Load()
+		}
+		s.mu.Unlock()
+		h.Partials += s.progress.UnderWay()
 	}
 	return h
 }

@@ -11,6 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"pulseboard/internal/kafkaconn"
+	"pulseboard/job"
 )
 
 // gather writes the values of a metric down as "label:value".
@@ -100,7 +101,8 @@ func TestLagIsCollected(t *testing.T) {
 	}
 	o := *testOptions()
 	o.Run, o.MaxDriftMs, o.MaxLeadMs, o.DedupeMs = t.Name(), 1<<50, 1<<50, 2*minute
-	Connect(o.Run, kafkaconn.At(addr))
+	readers := NewReaders(kafkaconn.At(addr), job.NewProgress(), nil)
+	run := job.Open(o.Run, readers)
 	r := readers.get(o, Position{Shard: Shard{0, 1}})
 	c := call{readLoop: r.loop, emit: func(*Batch) {}}
 	lags := func() string { return gather(t, "pulseboard_source_lag_records", lagCollector{}) }
@@ -119,7 +121,9 @@ func TestLagIsCollected(t *testing.T) {
 	if got := lags(); got != "0:0 1:0" {
 		t.Errorf("with all emitted the lag is %s", got)
 	}
-	Close(o.Run)
+	if err := run.Close(); err != nil {
+		t.Error(err)
+	}
 	if got := lags(); got != "" {
 		t.Errorf("after the end the lag is %s", got)
 	}

@@ -1,10 +1,14 @@
 package sources
 
-import "math"
+import (
+	"math"
+
+	"pulseboard/job"
+)
 
 // lead is how far the source may be ahead of the key groups of its process, by backpressure.
 type lead struct {
-	progress  *Progress
+	progress  *job.Progress
 	maxLeadMs int64 // 0 = the runner holds the source back.
 	maxBytes  int64 // On their way to key groups; 0 = no limit.
 	sliceMs   int64

@@ -3,11 +3,13 @@ package sources
 import (
 	"math"
 	"testing"
+
+	"pulseboard/job"
 )
 
 // The source is ahead of the slowest key group by its lead at most; with too many bytes under way only as far as the first timer.
 func TestLead(t *testing.T) {
-	progress := newProgress()
+	progress := job.NewProgress()
 	l := lead{progress: progress, sliceMs: 1000, origin: base}
 	want := func(when string, limit int64) {
 		t.Helper()

@@ -18,9 +18,9 @@ type Options struct {
 	LatenessMs   int64 // How far behind the newest timestamp of its partition an event may be.
 	ClockMs      int64 // How far the clock of this machine was behind that of Redis at the start; 0 when it was not.
 
-	PacketBytes int64 // With more than this on its way to key groups, the source goes no further than their timers need. 0 = no limit.
-	ReadBytes   int64 // With more than this fetched and not emitted, only partitions without anything fetch. 0 = no limit.
-	MaxIDs      int   // Most ids remembered of a partition; 0 = no limit.
+	PartialBytes int64 // With more than this on its way to key groups, the source goes no further than their timers need. 0 = no limit.
+	ReadBytes    int64 // With more than this fetched and not emitted, only partitions without anything fetch. 0 = no limit.
+	MaxIDs       int   // Most ids remembered of a partition; 0 = no limit.
 
 	DedupeMs int64 // A record whose id was there in this much record time before is a duplicate; 0 = none is.
 }

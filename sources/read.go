@@ -10,6 +10,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/state"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"pulseboard/job"
 )
 
 func init() {
@@ -99,7 +101,16 @@ func (f *ReadFn) OnTimer(ctx context.Context, watermark beam.EventTime, sp state
 	if err != nil {
 		return err
 	}
+	readers, err := job.Of[*Readers](f.Options.Run)
+	if err != nil {
+		return err
+	}
 	r := readers.get(f.Options, pos)
+	if r == nil {
+		// The run is being closed, and its runner goes on: the shard stands still.
+		f.Wake.Set(tp, time.Now().Add(time.Second), timers.WithOutputTimestamp(watermark.ToTime()))
+		return nil
+	}
 	c := call{readLoop: r.loop, emit: emit, watermark: int64(watermark)}
 	done, err := c.run(ctx, time.Now())
 	if err != nil {

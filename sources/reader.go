@@ -4,30 +4,45 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
+
+	"pulseboard/internal/kafkaconn"
+	"pulseboard/job"
 )
 
-// readers are kept for the whole process, since the SDK may call any DoFn
-// instance for the next bundle, and what was fetched ahead must not be thrown away.
-var readers = readerSet{open: make(map[readerID]*reader)}
+// Readers are the reader shards of a run in this process, and what they share. None of this may be in Options, or
+// passwords would go over the network to the workers, and into checkpoints. Readers outlive the bundles: the SDK may call
+// any DoFn instance for the next one, and what was fetched ahead must not be thrown away.
+type Readers struct {
+	kafka    kafkaconn.Endpoint
+	progress *job.Progress
+	setBack  func(why error, since time.Time)
 
-type readerID struct {
-	run   string
-	shard Shard
+	mu     sync.Mutex
+	open   map[Shard]*reader
+	closed bool
 }
 
-type readerSet struct {
-	mu   sync.Mutex
-	open map[readerID]*reader
+// NewReaders returns those of a run that reads from kafka and stays as near to its key groups as progress wants. setBack,
+// unless nil, is called when time must go back in a run, which no runner can, so that the run must begin anew: the clock of
+// a broker was set back, after it was ahead of this machine's. The log's time was right until since.
+func NewReaders(kafka kafkaconn.Endpoint, progress *job.Progress, setBack func(why error, since time.Time)) *Readers {
+	if setBack == nil {
+		setBack = func(error, time.Time) {}
+	}
+	return &Readers{kafka: kafka, progress: progress, setBack: setBack, open: make(map[Shard]*reader)}
 }
 
 // get returns the reader of a shard, standing at pos. A reader that stands elsewhere (a bundle was tried again, or
 // a checkpoint restored) is replaced. So is one that failed in the middle of a call, also where its
-// position is still right: records that it took are in no table.
-func (s *readerSet) get(o Options, pos Position) *reader {
+// position is still right: records that it took are in no table. It returns nil once they are closed.
+func (s *Readers) get(o Options, pos Position) *reader {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := readerID{o.Run, pos.Shard}
-	r := s.open[id]
+	if s.closed {
+		return nil
+	}
+	r := s.open[pos.Shard]
 	if r != nil && !r.busy && r.loop.standsAt(pos) {
 		r.busy = true
 		return r
@@ -35,28 +50,28 @@ func (s *readerSet) get(o Options, pos Position) *reader {
 	if r != nil {
 		r.close()
 	}
-	r = newReader(o, pos, environmentOf(o.Run))
-	s.open[id] = r
+	r = newReader(o, pos, s)
+	s.open[pos.Shard] = r
 	return r
 }
 
-// closeAll closes the readers of a run and waits for their goroutines.
-func (s *readerSet) closeAll(run string) {
+// Close ends the readers and waits for their goroutines.
+func (s *Readers) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, r := range s.open {
-		if id.run == run {
-			r.close()
-			delete(s.open, id)
-		}
+	s.closed = true
+	for shard, r := range s.open {
+		r.close()
+		delete(s.open, shard)
 	}
+	return nil
 }
 
 // reader reads the partitions of one shard: goroutines that outlive any bundle fetch into queues, from which
 // the read loop emits.
 type reader struct {
 	options   Options
-	env       environment
+	shared    *Readers // Of the run.
 	broker    *broker
 	say       *slog.Logger // Names the topic.
 	ctx       context.Context
@@ -68,13 +83,13 @@ type reader struct {
 	busy      bool     // In a call. The set of readers has it.
 }
 
-func newReader(o Options, pos Position, env environment) *reader {
+func newReader(o Options, pos Position, shared *Readers) *reader {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &reader{
-		options: o, env: env, broker: newBroker(env.kafka, o.Topic), say: slog.With("topic", o.Topic), ctx: ctx, cancel: cancel, busy: true,
+		options: o, shared: shared, broker: newBroker(shared.kafka, o.Topic), say: slog.With("topic", o.Topic), ctx: ctx, cancel: cancel, busy: true,
 	}
 	r.readAhead.limit = o.ReadBytes
-	r.loop = newReadLoop(&r.options, pos, env.progress, r.fetch)
+	r.loop = newReadLoop(&r.options, pos, shared.progress, r.fetch)
 	r.running.Go(func() { newDiscovery(r.broker, &r.options, pos.Shard, r.say).run(ctx, pos, r.loop.found) })
 	return r
 }
@@ -94,7 +109,7 @@ func (r *reader) fetch(a assignment) *partition {
 	queue := make(chan response, queueLength)
 	p := newPartition(&r.options, a, queue, &r.readAhead)
 	r.lags.Store(a.Partition, &p.lag)
-	f := newFetcher(&r.options, r.broker.log(a.Partition), a.Offset, r.say, r.env.setBack)
+	f := newFetcher(&r.options, r.broker.log(a.Partition), a.Offset, r.say, r.shared.setBack)
 	f.share, f.lag, f.queue, f.arrived = &p.share, &p.lag, queue, r.loop.arrived
 	r.running.Go(func() { f.run(r.ctx) })
 	return p

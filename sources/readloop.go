@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"pulseboard/job"
 )
 
 // readLoop moves records from the queues of the partitions of a shard into bundles, computes the watermark and
@@ -39,11 +41,11 @@ const (
 )
 
 // newReadLoop returns the loop of a shard that stands at a position.
-func newReadLoop(o *Options, pos Position, progress *Progress, open func(assignment) *partition) *readLoop {
+func newReadLoop(o *Options, pos Position, progress *job.Progress, open func(assignment) *partition) *readLoop {
 	return &readLoop{
 		sliceMs: o.SliceMs, due: o.SliceMs + idleBehind(o.OutOfOrderMs), toEnd: o.ToEnd,
 		alignment: alignment{maxDriftMs: o.MaxDriftMs},
-		lead:      lead{progress: progress, maxLeadMs: o.MaxLeadMs, maxBytes: o.PacketBytes, sliceMs: o.SliceMs},
+		lead:      lead{progress: progress, maxLeadMs: o.MaxLeadMs, maxBytes: o.PartialBytes, sliceMs: o.SliceMs},
 		arrived:   make(chan struct{}, 1), found: make(chan assignment), open: open, started: pos.Started, coveredSince: pos.CoveredSince, position: pos,
 	}
 }
@@ -160,7 +162,7 @@ func (c *call) wait(ctx context.Context, left time.Duration) {
 	defer t.Stop()
 	select {
 	case <-c.arrived:
-	case <-c.lead.progress.changed:
+	case <-c.lead.progress.Changed():
 	case <-t.C:
 	case <-ctx.Done():
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
+
+	"pulseboard/job"
 )
 
 // shard is a read loop whose partitions are filled by the test instead of fetchers.
@@ -27,7 +29,7 @@ func newShard(t *testing.T, o Options, partitions int) *shard {
 	t.Helper()
 	o.SliceMs = 1000
 	s := &shard{t: t, w: int64(mtime.MinTimestamp)}
-	s.readLoop = newReadLoop(&o, Position{}, newProgress(), nil)
+	s.readLoop = newReadLoop(&o, Position{}, job.NewProgress(), nil)
 	for i := range partitions {
 		p, queue := newTestPartition(&o, assignment{Offset: Offset{Partition: int32(i)}, end: -1})
 		s.alignment.add(p, i == partitions-1)
@@ -174,7 +176,7 @@ func TestSourceWaitsForTheSlowestKeyGroup(t *testing.T) {
 // With too much under way the source comes as far as the first timer needs it, and no further.
 func TestSourceWaitsForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShard(t, Options{MaxDriftMs: 1000, MaxLeadMs: 60_000, PacketBytes: 1000}, 1)
+		s := newShard(t, Options{MaxDriftMs: 1000, MaxLeadMs: 60_000, PartialBytes: 1000}, 1)
 		s.respond(0, false, base, base+2000, base+4000, base+6000)
 		s.lead.progress.Report(0, base, base+3000)
 		s.lead.progress.Report(1, base, base+5000)
@@ -263,7 +265,7 @@ func TestAShardStartsOnce(t *testing.T) {
 			t.Errorf("emitted %v", got)
 		}
 		restored := newShard(t, Options{MaxDriftMs: 10_000}, 1)
-		restored.started = newReadLoop(testOptions(), s.position, newProgress(), nil).started
+		restored.started = newReadLoop(testOptions(), s.position, job.NewProgress(), nil).started
 		restored.respond(0, false, base+2200)
 		restored.call()
 		if got := kinds(restored); !slices.Equal(got, []Kind{Records, Passed}) {

@@ -25,7 +25,7 @@ type scanner struct {
 	decoder      *wire.Decoder
 }
 
-// newScanner returns a scanner that stands at an offset of a log. say names the topic; setBack is that of OnSetBack.
+// newScanner returns a scanner that stands at an offset of a log. say names the topic; setBack is that of NewReaders.
 func newScanner(log partitionLog, o *Options, at Offset, say *slog.Logger, setBack func(error, time.Time)) *scanner {
 	back := func(by time.Duration, since time.Time) {
 		setBack(fmt.Errorf("the clock of the broker of partition %d was set back by %v", at.Partition, by), since)

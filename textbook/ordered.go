@@ -10,6 +10,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"pulseboard/job"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -25,7 +26,7 @@ func init() {
 	beam.RegisterDoFn(&WriteOrderedFn{})
 }
 
-// WriteOrdered ends PCollection<wire.Result>. See OpenOrdered.
+// WriteOrdered ends PCollection<wire.Result>. See NewOrdered.
 func WriteOrdered(s beam.Scope, run string, evaluations beam.PCollection) {
 	beam.ParDo0(s.Scope("WriteOrdered"), &WriteOrderedFn{Run: run}, evaluations)
 }
@@ -41,18 +42,18 @@ func (f *WriteOrderedFn) ProcessElement(_ context.Context, r wire.Result) error 
 
 // FinishBundle writes them.
 func (f *WriteOrderedFn) FinishBundle(ctx context.Context) error {
-	out, ok := orders.Load(f.Run)
-	if !ok || len(f.results) == 0 {
+	if len(f.results) == 0 {
 		return nil
 	}
-	return out.(*Ordered).take(ctx, f.results)
+	out, err := job.Of[*Ordered](f.Run)
+	if err != nil {
+		return err
+	}
+	return out.take(ctx, f.results)
 }
-
-var orders sync.Map // Run → *Ordered.
 
 // Ordered writes results in the order of their window ends, to Redis or as JSON lines.
 type Ordered struct {
-	run   string
 	store *results.Store
 	json  io.Writer
 	hold  bool
@@ -61,16 +62,11 @@ type Ordered struct {
 	held []results.Publication
 }
 
-// OpenOrdered prepares the output of a run: lines to json, else to store. A
+// NewOrdered is the output of a run: lines to json, else to store. A
 // bounded run gives its results in any order, so with hold they wait for Write.
-func OpenOrdered(run string, store *results.Store, json io.Writer, hold bool) *Ordered {
-	o := &Ordered{run: run, store: store, json: json, hold: hold}
-	orders.Store(run, o)
-	return o
+func NewOrdered(store *results.Store, json io.Writer, hold bool) *Ordered {
+	return &Ordered{store: store, json: json, hold: hold}
 }
-
-// Close ends it; what was not written is dropped.
-func (o *Ordered) Close() { orders.Delete(o.run) }
 
 func (o *Ordered) take(ctx context.Context, ps []results.Publication) error {
 	o.mu.Lock()

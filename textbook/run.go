@@ -10,6 +10,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"pulseboard/job"
 	"pulseboard/metric"
 	"pulseboard/pipeline"
 	"pulseboard/registry"
@@ -73,10 +74,9 @@ func Run(ctx context.Context, c Config) error {
 		defer store.Close() //nolint:errcheck // Nothing is buffered in it.
 	}
 	run := pipeline.NewRun()
-	out := OpenOrdered(run, store, c.JSON, c.bounded())
-	defer out.Close()
-	sources.Connect(run, c.Kafka)
-	defer sources.Close(run)
+	out := NewOrdered(store, c.JSON, c.bounded())
+	j := job.Open(run, sources.NewReaders(c.Kafka, job.NewProgress(), nil), out)
+	defer j.Close() //nolint:errcheck // What it writes is written below.
 	p, err := c.build(ctx, run, keys)
 	if err != nil {
 		return err

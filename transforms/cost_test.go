@@ -33,8 +33,8 @@ func BenchmarkCost(b *testing.B) {
 			name += "/grouped"
 		}
 		b.Run(name, func(b *testing.B) {
-			l := newLive()
-			k := newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000}, l)
+			l := newGroups()
+			k := l.of(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000})
 			var demands []Demand
 			for i := range s.widgets {
 				q := metric.Query{Metric: "m", Aggregation: metric.Aggregations()[i%5], WindowSeconds: s.window + i/5}
@@ -52,7 +52,7 @@ func BenchmarkCost(b *testing.B) {
 			const first = int64(1_763_892_000_000)
 			end := first
 			step := func(n int) {
-				p := Packet{Table: aggregate.Table{}}
+				p := Partial{Table: aggregate.Table{}}
 				for _, key := range keys[:n] {
 					p.Table.Add(end/1000, key, 1.5, end)
 				}

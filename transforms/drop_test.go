@@ -24,7 +24,7 @@ func TestManySelectorsGoAtOnce(t *testing.T) {
 		demands[i] = Demand{metric.Query{Metric: "m", Aggregation: "avg", WindowSeconds: 10, Filter: filter, GroupBy: []string{"host"}}, []int64{1000}}
 	}
 	h := newHost(t, demands...)
-	p := Packet{Table: aggregate.Table{}}
+	p := Partial{Table: aggregate.Table{}}
 	for i := range series {
 		key := metric.NewTags(map[string]string{"host": fmt.Sprint("h", i)}).AppendKey(aggregate.SeriesKey(nil, "m"))
 		p.Table.Add(101, key, 1, 101_500)

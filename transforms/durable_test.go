@@ -62,6 +62,13 @@ func (s *runnerState) ClearBagState(t state.Transaction) error {
 	return nil
 }
 
+// lose forgets a key group, as the loss of the process does.
+func (g *Groups) lose(id int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.open, id)
+}
+
 type noTimers struct{}
 
 func (noTimers) Set(timers.TimerMap) {}
@@ -100,7 +107,7 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 		}
 	}
 	f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: true, CompactEvery: 9})
-	defer Close(run)
+	groups := openGroups(t, run)
 	qs, bad := Compile([]Demand{
 		demand(metric.Sum, 10, 1000), demand("p50", 5, 2000),
 		{metric.Query{Metric: "m", Aggregation: metric.Count, WindowSeconds: 7, GroupBy: []string{"host"}}, []int64{1000}},
@@ -108,11 +115,11 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 	if len(bad) > 0 {
 		t.Fatal(bad)
 	}
-	SetSink(run, sinkFunc(take))
-	SetQueries(run, qs)
-	packet := func(second int64) Packet {
+	groups.PublishTo(sinkFunc(take))
+	groups.SetQueries(qs)
+	partial := func(second int64) Partial {
 		r := rand.New(rand.NewPCG(uint64(second), 1)) // The same whenever it is read again.
-		p := Packet{Table: aggregate.Table{}}
+		p := Partial{Table: aggregate.Table{}}
 		for range 5 {
 			key := metric.NewTags(map[string]string{"host": fmt.Sprint("h", r.IntN(3))}).AppendKey(aggregate.SeriesKey(nil, "m"))
 			p.Table.AddFor(aggregate.NeedSketch, second, key, float64(r.IntN(100)), second*1000+500)
@@ -123,7 +130,7 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 	checkpoint, checkpointAt := st.checkpoint(), int64(0)
 	for second := int64(1); second <= 200; second++ {
 		end := (second + 1) * 1000
-		if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, packet(second), take); err != nil {
+		if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, partial(second), take); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.OnTimer(context.Background(), beam.EventTime(end), st, noTimers{}, 0, timers.Context{}, take); err != nil {
@@ -136,8 +143,8 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 		case 0, 1:
 			checkpoint, checkpointAt = st.checkpoint(), second
 		case 2: // The process is lost.
-			liveOf(run).builders.Wait()
-			keyGroups.Delete(keyGroupID{run, 0})
+			groups.builders.Wait()
+			groups.lose(0)
 			mu.Lock()
 			clear(announced)
 			mu.Unlock()
@@ -146,7 +153,7 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 			st, second = checkpoint.checkpoint(), checkpointAt
 		}
 	}
-	liveOf(run).builders.Wait()
+	groups.builders.Wait()
 	n := 0
 	for _, b := range st.bags {
 		n += len(b)
@@ -200,11 +207,10 @@ func TestStateHoldsWhatIsLateAndAhead(t *testing.T) {
 	twin := o
 	twin.Run, twin.Durable = "late, never lost", false
 	f, g := newSlideFn(o), newSlideFn(twin)
-	defer Close(o.Run)
-	defer Close(twin.Run)
-	packet := func(second int64) Packet {
+	groups, twins := openGroups(t, o.Run), openGroups(t, twin.Run)
+	partial := func(second int64) Partial {
 		r := rand.New(rand.NewPCG(uint64(second), 2)) // The same whenever it is read again.
-		p := Packet{Table: aggregate.Table{}}
+		p := Partial{Table: aggregate.Table{}}
 		for range r.IntN(9) {
 			at := max(0, second-r.Int64N(1+r.Int64N(60))+r.Int64N(4))
 			p.Table.Add(at, fmt.Append(aggregate.SeriesKey(nil, "m"), "s", r.IntN(3)), float64(r.IntN(1000)), at*1000+r.Int64N(1000))
@@ -214,7 +220,7 @@ func TestStateHoldsWhatIsLateAndAhead(t *testing.T) {
 	ignore := func(Evaluation) {}
 	step := func(f *SlideFn, st *runnerState, second int64) {
 		end := (second + 1) * 1000
-		if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, packet(second), ignore); err != nil {
+		if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, partial(second), ignore); err != nil {
 			t.Fatal(err)
 		}
 		if second%3 != 0 { // Now and then several slices wait.
@@ -236,7 +242,7 @@ func TestStateHoldsWhatIsLateAndAhead(t *testing.T) {
 		case 0, 1:
 			checkpoint, checkpointAt = st.checkpoint(), second
 		case 2:
-			keyGroups.Delete(keyGroupID{o.Run, 0})
+			groups.lose(0)
 			st, second = checkpoint.checkpoint(), checkpointAt
 		case 3:
 			st, second = checkpoint.checkpoint(), checkpointAt
@@ -244,13 +250,13 @@ func TestStateHoldsWhatIsLateAndAhead(t *testing.T) {
 			if second != passed || second%3 == 0 {
 				continue
 			}
-			keyGroups.Delete(keyGroupID{o.Run, 0})
-			k, err := f.load(st, 0)
+			groups.lose(0)
+			k, err := groups.load(f.log(st, 0), 0, o)
 			if err != nil {
 				t.Fatal(err)
 			}
 			k.advance(passed*1000 + 1000) // As far as the twin: state may be some slices behind.
-			if got, want := everything(k, 310), everything(sharedGroup(0, twin), 310); !reflect.DeepEqual(got, want) {
+			if got, want := everything(k, 310), everything(twins.find(0), 310); !reflect.DeepEqual(got, want) {
 				t.Fatalf("after %d slices state holds\n%v\nwant\n%v", second, got, want)
 			}
 			compared++
@@ -265,8 +271,8 @@ func TestStateHoldsWhatIsLateAndAhead(t *testing.T) {
 // on its way: what is announced after it is newer.
 func TestARetryOvertakesNoHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		run := fmt.Sprint("retry ", lives.Add(1)) // What the process keeps of another one is of another bubble.
-		defer Close(run)
+		run := t.Name()
+		groups := openGroups(t, run)
 		f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: true})
 		var announced []int64
 		take := func(e Evaluation) {
@@ -278,7 +284,7 @@ func TestARetryOvertakesNoHistory(t *testing.T) {
 		}
 		st := newRunnerState()
 		slice := func(second int64) {
-			p := Packet{Table: aggregate.Table{}}
+			p := Partial{Table: aggregate.Table{}}
 			p.Table.Add(second, aggregate.SeriesKey(nil, "m"), 1, second*1000)
 			end := (second + 1) * 1000
 			if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, p, take); err != nil {
@@ -289,7 +295,7 @@ func TestARetryOvertakesNoHistory(t *testing.T) {
 			}
 		}
 		release := make(chan struct{})
-		SetSink(run, sinkFunc(func(e Evaluation) {
+		groups.PublishTo(sinkFunc(func(e Evaluation) {
 			<-release
 			take(e)
 		}))
@@ -301,13 +307,13 @@ func TestARetryOvertakesNoHistory(t *testing.T) {
 		if len(bad) > 0 {
 			t.Fatal(bad)
 		}
-		SetQueries(run, qs)
+		groups.SetQueries(qs)
 		synctest.Wait() // Its history, up to the end 4000, is on its way.
 		st = before
 		go func() {
 			for second := int64(3); second < 9; second++ {
 				slice(second)
-				liveOf(run).builders.Wait() // The query is active.
+				groups.builders.Wait() // The query is active.
 			}
 		}()
 		synctest.Wait()
@@ -342,27 +348,27 @@ func TestStateGolden(t *testing.T) {
 	table := aggregate.Table{}
 	table.AddFor(aggregate.NeedSketch, 3, aggregate.SeriesKey(nil, "m"), 1, 900)
 	store.Merge(table)
-	const packet = "\xd0\x0f\n\x04\x01\x06\x01\x01m\x01\x00\x05\x88\x0e\t\x01\x80\xf1\x04\x01"
-	if got := string(logged{1000, 5, aggregate.EncodeTable(table)}.encode()); got != packet {
-		t.Errorf("a packet is %q, was %q", got, packet)
+	const partial = "\xd0\x0f\n\x04\x01\x06\x01\x01m\x01\x00\x05\x88\x0e\t\x01\x80\xf1\x04\x01"
+	if got := string(logged{1000, 5, aggregate.EncodeTable(table)}.encode()); got != partial {
+		t.Errorf("a partial is %q, was %q", got, partial)
 	}
 	const history = "\xd0\x0f\n\x06\x01m\x01\x00\x01\x06\x00\x05\x88\x0e\t\x01\x80\xf1\x04\x01\x00"
 	text, cells := store.AppendHistory(nil, nothingPacked, 3)
 	if got := string(logged{1000, 5, text}.encode()); got != history || cells != 1 {
 		t.Errorf("a history is %q of %d slices, was %q", got, cells, history)
 	}
-	for _, golden := range []string{packet, history} {
+	for _, golden := range []string{partial, history} {
 		l, err := decodeLogged([]byte(golden))
 		if err != nil || l.end != 1000 || l.since != 5 {
 			t.Errorf("an entry reads as %+v, %v", l, err)
 		}
-		k := newKeyGroup(0, o, newLive())
+		k := newGroups().of(0, o)
 		k.end = 2000
 		if err := k.restore(l, true); err != nil || k.store.Series() != 1 {
 			t.Errorf("%q restores %d series, %v", golden, k.store.Series(), err)
 		}
 		l.table = l.table[:len(l.table)-1]
-		if err := newKeyGroup(0, o, newLive()).restore(l, true); !errors.Is(err, ErrState) {
+		if err := newGroups().of(0, o).restore(l, true); !errors.Is(err, ErrState) {
 			t.Errorf("a damaged entry: %v", err)
 		}
 	}

@@ -14,12 +14,12 @@ import (
 	"pulseboard/sources"
 )
 
-// flood sends events through pre-aggregation, the wire form of packets, and key groups.
+// flood sends events through pre-aggregation, the wire form of partials, and key groups.
 type flood struct {
-	f    PreAggregateFn
-	live *live
-	ks   []*keyGroup
-	end  int64
+	f      PreAggregateFn
+	groups *Groups
+	ks     []*keyGroup
+	end    int64
 }
 
 const floodGroups = 4
@@ -27,17 +27,15 @@ const floodGroups = 4
 func newFlood(t *testing.T, o SlideOptions, demands ...Demand) *flood {
 	t.Helper()
 	o.SliceMs, o.KeyGroups, o.RetainMs, o.AheadMs = 1000, floodGroups, 3_600_000, 3000
-	fl := &flood{live: newLive(), end: 1_763_892_000_000}
+	fl := &flood{groups: openGroups(t, t.Name()), end: 1_763_892_000_000}
 	fl.f = PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: floodGroups, Limits: metric.DefaultLimits()}
-	runs.Store(t.Name(), fl.live)
-	t.Cleanup(func() { runs.Delete(t.Name()) })
 	qs, bad := Compile(demands, 1000, floodGroups)
 	if len(bad) > 0 {
 		t.Fatal(bad)
 	}
-	fl.live.queries.Store(qs)
+	fl.groups.queries.Store(qs)
 	for i := range floodGroups {
-		fl.ks = append(fl.ks, newKeyGroup(i, o, fl.live))
+		fl.ks = append(fl.ks, fl.groups.of(int64(i), o))
 	}
 	return fl
 }
@@ -46,12 +44,14 @@ func newFlood(t *testing.T, o SlideOptions, demands ...Demand) *flood {
 func (fl *flood) slice(t *testing.T, events []metric.Event) {
 	t.Helper()
 	fl.end += 1000
-	fl.f.StartBundle(nil, nil)
+	if err := fl.f.StartBundle(nil, nil); err != nil {
+		t.Fatal(err)
+	}
 	var held any
 	b := &sources.Batch{Records: []sources.Record{{Time: fl.end - 500, Newest: fl.end - 500, Latest: fl.end - 500, PipelineTime: fl.end - 500, Events: events}}, Held: &held}
 	fl.f.ProcessElement(b, nil, nil)
-	fl.f.ProcessElement(&sources.Batch{Kind: sources.Passed, PipelineTime: fl.end, Held: &held}, func(_ beam.EventTime, g int64, p Packet) {
-		q, err := decodePacket(encodePacket(p))
+	fl.f.ProcessElement(&sources.Batch{Kind: sources.Passed, PipelineTime: fl.end, Held: &held}, func(_ beam.EventTime, g int64, p Partial) {
+		q, err := decodePartial(encodePartial(p))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func (fl *flood) slice(t *testing.T, events []metric.Event) {
 			k.mu.Unlock()
 		}
 	}
-	fl.live.builders.Wait()
+	fl.groups.builders.Wait()
 }
 
 func (fl *flood) counted() (n int64) {

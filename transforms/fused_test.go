@@ -8,6 +8,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"pulseboard/internal/prism"
+	"pulseboard/job"
 	"pulseboard/metric"
 	"pulseboard/sources"
 	"pulseboard/transforms"
@@ -26,6 +27,8 @@ func init() {
 // A batch crosses no border of a stage: a graph in which it would must fail, or every event were lost without a word.
 func TestABatchThatIsNotFusedFails(t *testing.T) {
 	beam.Init()
+	j := job.Open(t.Name(), transforms.NewGroups(job.NewProgress(), transforms.Resume{}))
+	defer j.Close() //nolint:errcheck // It holds nothing.
 	p, s := beam.NewPipelineWithRoot()
 	batches := beam.Reshuffle(s, beam.ParDo(s, oneBatch, beam.Impulse(s)))
 	transforms.PreAggregate(s, transforms.PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: 1, Limits: metric.DefaultLimits()}, batches)

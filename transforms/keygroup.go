@@ -4,16 +4,16 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"pulseboard/aggregate"
+	"pulseboard/catalog"
 	"pulseboard/metric"
 	"pulseboard/results"
-	"pulseboard/sources"
 	"pulseboard/wire"
 )
 
@@ -21,24 +21,25 @@ import (
 // how far each of its queries has been evaluated. It is plain Go; SlideFn is
 // the adapter to Beam.
 //
-//	packets ─▶ add ─▶ pending ─┐
+//	partials ─▶ add ─▶ pending ─┐
 //	timer   ─▶ advance ────────┴▶ store ─▶ results of active queries ─▶ Beam ─▶ sink
 //	new queries ─▶ prepare, in a goroutine of its own: trees and history ─▶ sink; then the query is active
 type keyGroup struct {
 	id      int
 	options SlideOptions
-	live    *live
-	life    uint64 // See lives.
+	groups  *Groups
+	epoch   uint64 // Another one for each working form of a key group.
 
 	mu        sync.Mutex // Guards what follows.
 	store     *aggregate.Store
+	observer  *catalog.Observer         // Of the store.
 	pending   map[int64]aggregate.Table // By the end of their slice of pipeline time.
 	end       int64                     // Evaluated up to here, epoch ms.
-	fresh     bool                      // No timer has fired yet: end is only where the first packet lies.
+	fresh     bool                      // No timer has fired yet: end is only where the first partial lies.
 	since     int64                     // Covered since, epoch ms.
 	queries   *Queries
 	progress  map[string]*progress // By metric key, of active queries.
-	told      map[string]int64     // By metric key, the newest end that was announced.
+	announced map[string]int64     // By metric key, the newest end that was announced.
 	preparing bool                 // A goroutine makes queries active.
 	abandoned bool                 // Another one has taken its place.
 	advanced  time.Time            // When advance was called last.
@@ -57,29 +58,31 @@ type progress struct {
 	version string
 }
 
-func newKeyGroup(id int, o SlideOptions, l *live) *keyGroup {
+func newKeyGroup(id int, o SlideOptions, g *Groups, budget *aggregate.Budget) *keyGroup {
+	observer := catalog.NewObserver(max(catalog.MaxTags, catalog.MaxValues), o.SliceMs)
 	return &keyGroup{
-		id: id, options: o, live: l, life: lives.Add(1),
-		store: aggregate.NewStore(surveyOptions(aggregate.Options{
-			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: l.budgetOf(&o),
-		}, o.SliceMs)),
+		id: id, options: o, groups: g, epoch: rand.Uint64(),
+		observer: observer,
+		store: aggregate.NewStore(aggregate.Options{
+			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: budget, Observer: observer,
+		}),
 		pending: make(map[int64]aggregate.Table), progress: make(map[string]*progress),
-		told: make(map[string]int64), head: head{packed: nothingPacked},
+		announced: make(map[string]int64), head: head{packed: nothingPacked},
 	}
 }
 
-// add takes over the packet of the slice of pipeline time that ends at end.
-// Packets wait until the evaluation gets to them, so that each window sees
+// add takes over the partial of the slice of pipeline time that ends at end.
+// Partials wait until the evaluation gets to them, so that each window sees
 // exactly the events before its end, also when many slices are passed at once.
-func (k *keyGroup) add(end int64, p Packet) {
+func (k *keyGroup) add(end int64, p Partial) {
 	k.since = max(k.since, p.CoveredSince)
 	if k.end == 0 || k.fresh && end <= k.end {
-		// The first packets may come in any order, when the watermark passes several slices at once.
+		// The first partials may come in any order, when the watermark passes several slices at once.
 		k.end, k.fresh = end-k.options.SliceMs, true
 	}
 	if end <= k.end {
 		// Cannot happen while the timer's instant is right; if it does, nothing is lost.
-		latePackets.Inc()
+		latePartials.Inc()
 		k.take(p.Table)
 		k.arrived(end)
 		return
@@ -140,10 +143,10 @@ func (k *keyGroup) advance(to int64) Evaluation {
 	return k.evaluation(&out)
 }
 
-// arrived says that the packets of a slice are under way no more.
+// arrived says that the partials of a slice are under way no more.
 func (k *keyGroup) arrived(end int64) {
-	if k.options.PacketBytes > 0 {
-		sources.ProgressOf(k.options.Run).Arrived(k.id, end)
+	if k.options.PartialBytes > 0 {
+		k.groups.progress.Arrived(k.id, end)
 	}
 }
 
@@ -163,8 +166,8 @@ func (b *batch) add(r *wire.Result) {
 func (k *keyGroup) evaluation(b *batch) Evaluation {
 	for key, i := range b.newest {
 		p := &b.publications[i]
-		p.Announce = p.Result.WindowEnd > max(k.told[key], k.live.resumeAt(key))
-		k.told[key] = max(k.told[key], p.Result.WindowEnd)
+		p.Announce = p.Result.WindowEnd > max(k.announced[key], k.groups.resume.Keys[key].End)
+		k.announced[key] = max(k.announced[key], p.Result.WindowEnd)
 	}
 	evaluated.Add(float64(len(b.publications)))
 	return Evaluation{Publications: b.publications}
@@ -172,7 +175,7 @@ func (k *keyGroup) evaluation(b *batch) Evaluation {
 
 // follow takes over a changed set of queries.
 func (k *keyGroup) follow() {
-	qs := k.live.queries.Load()
+	qs := k.groups.queries.Load()
 	if qs == nil {
 		qs = &Queries{byGroup: make([][]*query, k.options.KeyGroups)}
 	}
@@ -193,7 +196,7 @@ func (k *keyGroup) follow() {
 				gone[old.metric] = append(gone[old.metric], old.selector)
 			}
 			if keys[old.key] == nil {
-				delete(k.told, old.key)
+				delete(k.announced, old.key)
 			}
 			// With another refresh interval it has another history to be filled.
 			if q := keys[old.key]; q == nil || !slices.Equal(q.refreshMs, old.refreshMs) {
@@ -220,7 +223,7 @@ func (k *keyGroup) activate() {
 		b := k.build(q)
 		b.Run(nil, nil)
 		k.store.Adopt(b)
-		k.progress[q.key] = &progress{last: k.live.resumeFrom(q.key)}
+		k.progress[q.key] = &progress{last: k.groups.resume.Keys[q.key].From}
 	}
 }
 
@@ -239,7 +242,7 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *batch) {
 	if len(due) == 0 || end <= p.last {
 		return // Redis had it before the restart.
 	}
-	if due = k.live.lacking(q.key, due, end); len(due) == 0 {
+	if due = k.groups.resume.lacking(q.key, due, end); len(due) == 0 {
 		p.last = end
 		return
 	}
@@ -256,7 +259,7 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *batch) {
 	// Half of a window is no news to who knows whole ones. A percentile that nobody had asked
 	// for when its events came is not half of one: left out, it would be a gap.
 	if !reaches || !k.covers(q, r.WindowStart) {
-		if r.Due = k.live.takeHalf(q.key, due, end); len(r.Due) == 0 {
+		if r.Due = k.groups.resume.takeIncomplete(q.key, due, end); len(r.Due) == 0 {
 			return
 		}
 	}
@@ -315,39 +318,6 @@ func (p *progress) name(groups []groupValue) {
 	p.version = strconv.FormatUint(h.Sum64(), 36)
 }
 
-// lives numbers the working forms of key groups in this process.
-var lives atomic.Uint64
-
-type keyGroupID struct {
-	run string
-	id  int64
-}
-
-// keyGroups are kept for the whole process: the SDK may call any DoFn instance
-// next, and user state costs a request per access.
-var keyGroups sync.Map // keyGroupID → *keyGroup.
-
-func sharedGroup(id int64, o SlideOptions) *keyGroup {
-	if g, ok := keyGroups.Load(keyGroupID{o.Run, id}); ok {
-		return g.(*keyGroup)
-	}
-	g, _ := keyGroups.LoadOrStore(keyGroupID{o.Run, id}, newKeyGroup(int(id), o, liveOf(o.Run)))
-	return g.(*keyGroup)
-}
-
-// replaceGroup puts an empty working form in the place of one that is not trusted.
-func replaceGroup(id int64, o SlideOptions) *keyGroup {
-	k := newKeyGroup(int(id), o, liveOf(o.Run))
-	if old, ok := keyGroups.Swap(keyGroupID{o.Run, id}, k); ok {
-		// What readers were told stays told, whatever the state goes back to.
-		told := old.(*keyGroup).abandon()
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		maps.Copy(k.told, told)
-	}
-	return k
-}
-
 // abandon ends a working form and returns the newest end of each key that it announced. The
 // histories that it had on their way are there then: those of the form that takes its
 // place would overtake them, and Redis would refuse them and announce nothing.
@@ -355,21 +325,8 @@ func (k *keyGroup) abandon() map[string]int64 {
 	k.mu.Lock()
 	k.abandoned = true
 	k.store.Close()
-	told := maps.Clone(k.told)
+	announced := maps.Clone(k.announced)
 	k.mu.Unlock()
 	k.publishing.Wait()
-	return told
-}
-
-// groupsOf returns the key groups of a run in this process, rising.
-func groupsOf(run string) []*keyGroup {
-	var ks []*keyGroup
-	keyGroups.Range(func(id, k any) bool {
-		if id.(keyGroupID).run == run {
-			ks = append(ks, k.(*keyGroup))
-		}
-		return true
-	})
-	slices.SortFunc(ks, func(a, b *keyGroup) int { return a.id - b.id })
-	return ks
+	return announced
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"pulseboard/aggregate"
+	"pulseboard/job"
 	"pulseboard/metric"
 	"pulseboard/results"
 	"pulseboard/wire"
@@ -16,14 +17,25 @@ import (
 
 // host is one key group with one slice of pipeline time a second, and what it published.
 type host struct {
-	t    *testing.T
-	k    *keyGroup
-	live *live
-	at   int64
-	pubs []results.Publication
+	t      *testing.T
+	k      *keyGroup
+	groups *Groups
+	at     int64
+	pubs   []results.Publication
 
 	mu     sync.Mutex
 	direct []results.Publication // Of queries that were prepared.
+}
+
+func newGroups() *Groups { return NewGroups(job.NewProgress(), Resume{}) }
+
+// openGroups makes the key groups of a run, for DoFns.
+func openGroups(t *testing.T, run string) *Groups {
+	t.Helper()
+	g := newGroups()
+	j := job.Open(run, g)
+	t.Cleanup(func() { _ = j.Close() })
+	return g
 }
 
 func newHost(t *testing.T, demands ...Demand) *host {
@@ -34,13 +46,13 @@ func newHost(t *testing.T, demands ...Demand) *host {
 func newHostWith(t *testing.T, o SlideOptions, demands ...Demand) *host {
 	t.Helper()
 	o.SliceMs, o.KeyGroups, o.RetainMs, o.AheadMs = 1000, 1, 3_600_000, 3000
-	h := &host{t: t, live: newLive()}
-	h.live.sink = sinkFunc(func(e Evaluation) {
+	h := &host{t: t, groups: newGroups()}
+	h.groups.sink = sinkFunc(func(e Evaluation) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.direct = append(h.direct, e.Publications...)
 	})
-	h.k = newKeyGroup(0, o, h.live)
+	h.k = h.groups.of(0, o)
 	h.demand(demands...)
 	return h
 }
@@ -51,10 +63,10 @@ func (h *host) demand(demands ...Demand) {
 	if len(bad) > 0 {
 		h.t.Fatal(bad)
 	}
-	h.live.queries.Store(qs)
+	h.groups.queries.Store(qs)
 }
 
-// slice adds the packet of the next slice: events written "second=value" or "second=value host", and evaluates it.
+// slice adds the partial of the next slice: events written "second=value" or "second=value host", and evaluates it.
 func (h *host) slice(events ...string) {
 	h.t.Helper()
 	h.hold(events...)
@@ -64,7 +76,7 @@ func (h *host) slice(events ...string) {
 // begin gives the key group its first slice, before which nothing was read.
 func (h *host) begin(events string) {
 	h.t.Helper()
-	p := packetOf(h.t, events)
+	p := partialOf(h.t, events)
 	p.CoveredSince = 101_000
 	h.at = 102_000
 	h.k.add(h.at, p)
@@ -76,23 +88,23 @@ func (h *host) advance() {
 	h.k.mu.Lock()
 	h.pubs = h.k.advance(h.at).Publications
 	h.k.mu.Unlock()
-	h.live.builders.Wait()
+	h.groups.builders.Wait()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.pubs = append(h.pubs, h.direct...)
 	h.direct = nil
 }
 
-// hold adds the packet of the next slice without evaluating it.
+// hold adds the partial of the next slice without evaluating it.
 func (h *host) hold(events ...string) {
 	h.t.Helper()
 	h.at += 1000
-	h.k.add(h.at, packetOf(h.t, events...))
+	h.k.add(h.at, partialOf(h.t, events...))
 }
 
-func packetOf(t *testing.T, events ...string) Packet {
+func partialOf(t *testing.T, events ...string) Partial {
 	t.Helper()
-	p := Packet{Table: aggregate.Table{}}
+	p := Partial{Table: aggregate.Table{}}
 	for _, e := range events {
 		var second int64
 		var value float64
@@ -296,7 +308,7 @@ func TestCoveredSince(t *testing.T) {
 	h := newHost(t)
 	h.at = 100_000
 	h.hold("100=1")
-	p := packetOf(t, "100=1")
+	p := partialOf(t, "100=1")
 	p.CoveredSince = 99_000
 	h.k.add(h.at, p)
 	h.demand(demand(metric.Sum, 3, 1000))
@@ -319,7 +331,7 @@ func askedForLater(t *testing.T, a metric.Aggregation, needs aggregate.Needs, wa
 	h.slice("0=1", "0=2", "0=3") // Before anybody asked for it.
 	h.demand(demand(a, 2, 1000))
 	h.at += 1000
-	p := Packet{Table: aggregate.Table{}}
+	p := Partial{Table: aggregate.Table{}}
 	key := aggregate.SeriesKey(nil, "m")
 	for v := range 5 {
 		p.Table.AddFor(needs, 1, key, float64(v+1), 1500)
@@ -370,14 +382,20 @@ func TestStateBudget(t *testing.T) {
 	}
 }
 
+// resumeOf is what Redis held of one key; its newest end is that of the tips.
+func resumeOf(beganMs int64, key string, from int64, tips map[int64]Tip) Resume {
+	k := Resumed{From: from, Tips: tips}
+	for _, tip := range tips {
+		k.End = max(k.End, tip.End)
+	}
+	return Resume{BeganMs: beganMs, Keys: map[string]Resumed{key: k}}
+}
+
 // After a restart the ends that Redis has are not published again, prev_end goes
 // on from them, and half a window of the time before never follows a whole one.
 func TestResume(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 3, 1000), demand(metric.Max, 2, 1000))
-	h.live.resume = Resume{
-		Ends: map[string]int64{"m:sum:3s": 103_000}, From: map[string]int64{"m:sum:3s": 103_000}, Tips: map[results.Stream]int64{{Key: "m:sum:3s", RefreshMs: 1000}: 103_000},
-		Whole: map[results.Stream]bool{{Key: "m:sum:3s", RefreshMs: 1000}: true}, BeganMs: 106_000,
-	}
+	h.groups.resume = resumeOf(106_000, "m:sum:3s", 103_000, map[int64]Tip{1000: {103_000, true}})
 	h.begin("101=1")
 	h.want("102(0)!? 1") // Of max, which Redis does not know.
 	h.slice("102=2")
@@ -390,10 +408,7 @@ func TestResume(t *testing.T) {
 // yet: half ones that come while the past is read again leave no gap in it.
 func TestResumeOfANewRefreshInterval(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 5, 2000))
-	h.live.resume = Resume{
-		Ends: map[string]int64{"m:sum:5s": 108_000}, From: map[string]int64{"m:sum:5s": 108_000}, Tips: map[results.Stream]int64{{Key: "m:sum:5s", RefreshMs: 2000}: 108_000},
-		Whole: map[results.Stream]bool{{Key: "m:sum:5s", RefreshMs: 2000}: true}, BeganMs: 110_000,
-	}
+	h.groups.resume = resumeOf(110_000, "m:sum:5s", 108_000, map[int64]Tip{2000: {108_000, true}})
 	h.begin("101=1")
 	h.want("")
 	h.demand(demand(metric.Sum, 5, 1000, 2000))
@@ -414,11 +429,7 @@ func TestResumeOfANewRefreshInterval(t *testing.T) {
 // the others of its key: it goes on from there, and the others from where they were.
 func TestResumeOfAHistoryThatIsBehind(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 2, 1000, 2000))
-	key := "m:sum:2s"
-	h.live.resume = Resume{
-		Ends: map[string]int64{key: 108_000}, From: map[string]int64{key: 104_000}, Whole: map[results.Stream]bool{}, BeganMs: 120_000,
-		Tips: map[results.Stream]int64{{Key: key, RefreshMs: 1000}: 104_000, {Key: key, RefreshMs: 2000}: 108_000},
-	}
+	h.groups.resume = resumeOf(120_000, "m:sum:2s", 104_000, map[int64]Tip{1000: {104_000, false}, 2000: {108_000, false}})
 	h.begin("101=1")
 	for i, want := range []string{"", "", "105(104) 3", "106(105) 3", "107(106) 3", "108(107) 3", "109(108)! 3", "110(109)! 3"} {
 		h.slice(fmt.Sprintf("%d=%d", 102+i, 1+i%2))
@@ -439,10 +450,7 @@ func TestResumeOfAHistoryThatIsBehind(t *testing.T) {
 // restored job goes on where it was, in the middle of its first window too.
 func TestResumeInTheFirstWindow(t *testing.T) {
 	h := newHost(t, demand(metric.Sum, 3, 1000))
-	h.live.resume = Resume{
-		Ends: map[string]int64{"m:sum:3s": 102_000}, From: map[string]int64{"m:sum:3s": 102_000}, Tips: map[results.Stream]int64{{Key: "m:sum:3s", RefreshMs: 1000}: 102_000},
-		Whole: map[results.Stream]bool{{Key: "m:sum:3s", RefreshMs: 1000}: false}, BeganMs: 106_000,
-	}
+	h.groups.resume = resumeOf(106_000, "m:sum:3s", 102_000, map[int64]Tip{1000: {102_000, false}})
 	h.begin("101=1")
 	h.want("")
 	h.slice("102=2")
@@ -455,10 +463,7 @@ func TestResumeInTheFirstWindow(t *testing.T) {
 // no gap: a restored job has them as they were, between windows that are whole.
 func TestResumeWithAPercentileThatCameLater(t *testing.T) {
 	h := newHost(t, demand("p50", 1, 1000))
-	h.live.resume = Resume{
-		Ends: map[string]int64{"m:p50:1s": 102_000}, From: map[string]int64{"m:p50:1s": 102_000}, Tips: map[results.Stream]int64{{Key: "m:p50:1s", RefreshMs: 1000}: 102_000},
-		Whole: map[results.Stream]bool{{Key: "m:p50:1s", RefreshMs: 1000}: true}, BeganMs: 110_000,
-	}
+	h.groups.resume = resumeOf(110_000, "m:p50:1s", 102_000, map[int64]Tip{1000: {102_000, true}})
 	h.at = 102_000
 	h.slice()
 	h.want("103(102)!")
@@ -468,17 +473,17 @@ func TestResumeWithAPercentileThatCameLater(t *testing.T) {
 	h.want("105(104)! null")
 }
 
-// When the watermark passes several slices at once, the first packets come in any order: each
+// When the watermark passes several slices at once, the first partials come in any order: each
 // window has exactly what came before its end, as if they had come in turn.
-func TestFirstPacketsInAnyOrder(t *testing.T) {
+func TestFirstPartialsInAnyOrder(t *testing.T) {
 	h := newHost(t, demand(metric.Count, 1, 1000))
 	for _, p := range []struct {
 		end    int64
 		events string
 	}{{104_000, "103=1"}, {102_000, "101=1"}, {106_000, "101=1"}, {103_000, "102=1"}, {105_000, "104=1"}} {
-		packet := packetOf(t, p.events)
-		packet.CoveredSince = 1
-		h.k.add(p.end, packet)
+		partial := partialOf(t, p.events)
+		partial.CoveredSince = 1
+		h.k.add(p.end, partial)
 	}
 	h.at = 106_000
 	h.advance()
@@ -494,7 +499,7 @@ func TestPreparingMisses(t *testing.T) {
 	h.demand(demand(metric.Sum, 60, 1000))
 	var all []results.Publication
 	entered, release := make(chan struct{}), make(chan struct{})
-	h.live.sink = sinkFunc(func(e Evaluation) {
+	h.groups.sink = sinkFunc(func(e Evaluation) {
 		all = append(all, e.Publications...)
 		if len(all) == len(e.Publications) {
 			close(entered)
@@ -513,7 +518,7 @@ func TestPreparingMisses(t *testing.T) {
 		h.k.mu.Unlock()
 	}
 	close(release)
-	h.live.builders.Wait()
+	h.groups.builders.Wait()
 	h.slice("110=1 host1")
 	all = append(all, h.pubs...)
 	for i, p := range all {
@@ -538,10 +543,10 @@ func TestBadDemandHurtsNobody(t *testing.T) {
 }
 
 func BenchmarkAdvance(b *testing.B) {
-	l := newLive()
-	k := newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000}, l)
+	g := newGroups()
+	k := g.of(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000})
 	qs, _ := Compile([]Demand{demand(metric.Sum, 60, 1000), demand(metric.Avg, 300, 1000), demand(metric.Max, 3600, 1000)}, 1000, 1)
-	l.queries.Store(qs)
+	g.queries.Store(qs)
 	keys := make([][]byte, 1000)
 	for i := range keys {
 		keys[i] = metric.NewTags(map[string]string{"host": fmt.Sprint(i)}).AppendKey(aggregate.SeriesKey(nil, "m"))
@@ -549,7 +554,7 @@ func BenchmarkAdvance(b *testing.B) {
 	end := int64(1_763_892_000_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		p := Packet{Table: aggregate.Table{}}
+		p := Partial{Table: aggregate.Table{}}
 		for _, key := range keys {
 			p.Table.Add(end/1000, key, 1, end)
 		}

@@ -11,41 +11,41 @@ import (
 	"pulseboard/aggregate"
 )
 
-// MergeFn merges packets. Merging is commutative and associative; an input is
+// MergeFn merges partials. Merging is commutative and associative; an input is
 // not used again by the runner, so that its rows can be taken over.
 type MergeFn struct{}
 
 func init() {
-	register.Combiner1[Packet](&MergeFn{})
+	register.Combiner1[Partial](&MergeFn{})
 }
 
 // CreateAccumulator is called by the SDK, like the methods below.
-func (*MergeFn) CreateAccumulator() Packet { return Packet{Table: make(aggregate.Table)} }
+func (*MergeFn) CreateAccumulator() Partial { return Partial{Table: make(aggregate.Table)} }
 
-// AddInput merges one packet.
-func (f *MergeFn) AddInput(acc, p Packet) Packet { return f.MergeAccumulators(acc, p) }
+// AddInput merges one partial.
+func (f *MergeFn) AddInput(acc, p Partial) Partial { return f.MergeAccumulators(acc, p) }
 
 // MergeAccumulators merges two.
-func (*MergeFn) MergeAccumulators(a, b Packet) Packet {
+func (*MergeFn) MergeAccumulators(a, b Partial) Partial {
 	a.CoveredSince = max(a.CoveredSince, b.CoveredSince)
 	a.Table.Merge(b.Table)
 	a.encoded = nil
 	return a
 }
 
-// MergeSlices makes exactly one packet of each key group and slice of pipeline
+// MergeSlices makes exactly one partial of each key group and slice of pipeline
 // time, once the watermark has passed the end of the slice.
 //
 // Nothing comes after that: the source emits nothing behind its watermark. Should a
-// runner let the watermark overtake elements all the same, they are packets of
+// runner let the watermark overtake elements all the same, they are partials of
 // their own for as long as late says, and counted there (keyGroup.add); without
 // it Beam would drop them without a word.
-func MergeSlices(s beam.Scope, slice, late time.Duration, packets beam.PCollection) beam.PCollection {
+func MergeSlices(s beam.Scope, slice, late time.Duration, partials beam.PCollection) beam.PCollection {
 	s = s.Scope("MergeSlices")
-	// PCollection<KV<KeyGroup, Packet>>, windowed.
-	windowed := beam.WindowInto(s, window.NewFixedWindows(slice), packets,
+	// PCollection<KV<KeyGroup, Partial>>, windowed.
+	windowed := beam.WindowInto(s, window.NewFixedWindows(slice), partials,
 		beam.Trigger(trigger.Default()), beam.AllowedLateness(late), beam.PanesDiscard())
 	merged := beam.CombinePerKey(s, &MergeFn{}, windowed)
-	// PCollection<KV<KeyGroup, Packet>>, in the global window, at the last millisecond of the slice.
+	// PCollection<KV<KeyGroup, Partial>>, in the global window, at the last millisecond of the slice.
 	return beam.WindowInto(s, window.NewGlobalWindows(), merged)
 }

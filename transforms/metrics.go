@@ -6,6 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/aggregate"
+	"pulseboard/catalog"
+	"pulseboard/job"
 	"pulseboard/sources"
 )
 
@@ -49,8 +51,8 @@ var (
 	evaluated = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_results_total", Help: "Windows that were evaluated. Normal: the sum of 1/refresh over all queries.",
 	})
-	latePackets = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "pulseboard_pipeline_late_packets_total",
+	latePartials = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_pipeline_late_partials_total",
 		Help: "Slices that reached their key group after their timer; they count from the next window on. Normal: 0; anything else is a defect.",
 	})
 	seriesHeld = prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -58,7 +60,7 @@ var (
 	}, []string{"key_group"})
 	stateBytes = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pulseboard_pipeline_state_bytes",
-		Help: "Memory that is held of events, by part: series (with slices, tags and trees, by key group), packets (on their way to the key groups), reading (fetched and not emitted), ids (of duplicates), catalogue. " +
+		Help: "Memory that is held of events, by part: series (with slices, tags and trees, by key group), partials (on their way to the key groups), reading (fetched and not emitted), ids (of duplicates), catalog (of metrics). " +
 			"Normal: steady after the longest window; the sum of a process below state_limit_bytes.",
 	}, []string{"part", "key_group"})
 	stateLimit = prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -91,14 +93,16 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	held := sources.HeldBytes()
 	c.WithLabelValues("reading", "").Set(float64(held.Reading))
 	c.WithLabelValues("ids", "").Set(float64(held.IDs))
-	c.WithLabelValues("packets", "").Set(float64(held.Packets))
+	c.WithLabelValues("partials", "").Set(float64(held.Partials))
+	var catalogs int64
+	for p := range job.All[*catalog.Publisher]() {
+		catalogs += p.Bytes()
+	}
+	c.WithLabelValues("catalog", "").Set(float64(catalogs))
 	c.GaugeVec.Collect(out)
 }
 
-// CountCatalogue says how many bytes the catalogue of metrics takes.
-func CountCatalogue(bytes int64) { stateBytes.WithLabelValues("catalogue", "").Set(float64(bytes)) }
-
 // Collectors returns the metrics of the transforms.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{counted, beforeStart, tooLate.CounterVec, evaluated, latePackets, seriesHeld, stateCollector{stateBytes}, stateLimit, otherEvents.CounterVec, rebuilds, buildSeconds, sliceDelay}
+	return []prometheus.Collector{counted, beforeStart, tooLate.CounterVec, evaluated, latePartials, seriesHeld, stateCollector{stateBytes}, stateLimit, otherEvents.CounterVec, rebuilds, buildSeconds, sliceDelay}
 }

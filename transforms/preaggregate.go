@@ -11,6 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"pulseboard/aggregate"
+	"pulseboard/job"
 	"pulseboard/metric"
 	"pulseboard/sources"
 	"pulseboard/wire"
@@ -25,18 +26,18 @@ type PreAggregateFn struct {
 	KeyGroups int
 	Keys      Keys
 	Limits    metric.Limits // An event that is too late is dropped, and counted; one from the future is a dead letter.
-	Counted   bool          // Packets are counted from here to their key groups, which are all in this process.
+	Counted   bool          // Partials are counted from here to their key groups, which are all in this process.
 
 	held    *held
 	key     []byte
-	live    *live
+	groups  *Groups
 	queries *Queries // Of this batch.
 }
 
 // held is what has come of a reader shard and is not emitted yet.
 type held struct {
-	packets map[tableID]*Packet
-	letters map[int64][]DeadLetter // By slice.
+	partials map[tableID]*Partial
+	letters  map[int64][]DeadLetter // By slice.
 }
 
 type tableID struct {
@@ -57,34 +58,35 @@ type DeadLetter struct {
 func init() {
 	beam.RegisterType(reflect.TypeFor[DeadLetter]())
 	beam.RegisterDoFn(&PreAggregateFn{})
-	register.Emitter3[beam.EventTime, int64, Packet]()
+	register.Emitter3[beam.EventTime, int64, Partial]()
 	register.Emitter1[DeadLetter]()
 }
 
-// PreAggregate returns PCollection<KV<KeyGroup, Packet>> and PCollection<DeadLetter>.
-func PreAggregate(s beam.Scope, f PreAggregateFn, batches beam.PCollection) (packets, deadLetters beam.PCollection) {
+// PreAggregate returns PCollection<KV<KeyGroup, Partial>> and PCollection<DeadLetter>.
+func PreAggregate(s beam.Scope, f PreAggregateFn, batches beam.PCollection) (partials, deadLetters beam.PCollection) {
 	return beam.ParDo2(s.Scope("PreAggregate"), &f, batches)
 }
 
 // StartBundle is called by the SDK, like the method below.
-func (f *PreAggregateFn) StartBundle(_ func(beam.EventTime, int64, Packet), _ func(DeadLetter)) {
-	f.live = liveOf(f.Run)
+func (f *PreAggregateFn) StartBundle(_ func(beam.EventTime, int64, Partial), _ func(DeadLetter)) (err error) {
+	f.groups, err = job.Of[*Groups](f.Run)
+	return err
 }
 
 // ProcessElement adds the events of a batch, or emits what is whole.
-func (f *PreAggregateFn) ProcessElement(b *sources.Batch, emit func(beam.EventTime, int64, Packet), dead func(DeadLetter)) {
+func (f *PreAggregateFn) ProcessElement(b *sources.Batch, emit func(beam.EventTime, int64, Partial), dead func(DeadLetter)) {
 	if *b.Held == nil {
-		*b.Held = &held{packets: make(map[tableID]*Packet), letters: make(map[int64][]DeadLetter)}
+		*b.Held = &held{partials: make(map[tableID]*Partial), letters: make(map[int64][]DeadLetter)}
 	}
 	f.held = (*b.Held).(*held)
 	switch b.Kind {
 	case sources.Started:
 		for g := range int64(f.KeyGroups) {
-			f.packet(b.PipelineTime, g, b.CoveredSince)
+			f.partial(b.PipelineTime, g, b.CoveredSince)
 		}
 	case sources.Records:
 		// With each batch, not each bundle: events that follow a new percentile at once count in it.
-		f.queries = f.live.queries.Load()
+		f.queries = f.groups.queries.Load()
 		for i := range b.Records {
 			f.addRecord(&b.Records[i], b.CoveredSince)
 		}
@@ -93,21 +95,21 @@ func (f *PreAggregateFn) ProcessElement(b *sources.Batch, emit func(beam.EventTi
 	}
 }
 
-// emit lets out the slices that end by then, in their order: the first packet of a key group sets
-// its timer. Each packet has its slice's time, so this comes before any windowing.
-func (f *PreAggregateFn) emit(until int64, emit func(beam.EventTime, int64, Packet), dead func(DeadLetter)) {
-	ids := make([]tableID, 0, len(f.held.packets))
-	for id := range f.held.packets {
+// emit lets out the slices that end by then, in their order: the first partial of a key group sets
+// its timer. Each partial has its slice's time, so this comes before any windowing.
+func (f *PreAggregateFn) emit(until int64, emit func(beam.EventTime, int64, Partial), dead func(DeadLetter)) {
+	ids := make([]tableID, 0, len(f.held.partials))
+	for id := range f.held.partials {
 		if (id.slice+1)*f.SliceMs <= until {
 			ids = append(ids, id)
 		}
 	}
 	slices.SortFunc(ids, func(a, b tableID) int { return cmp.Or(cmp.Compare(a.slice, b.slice), cmp.Compare(a.group, b.group)) })
 	for _, id := range ids {
-		p := f.held.packets[id]
-		delete(f.held.packets, id)
+		p := f.held.partials[id]
+		delete(f.held.partials, id)
 		if f.Counted {
-			sources.ProgressOf(f.Run).Emitted(int(id.group), (id.slice+1)*f.SliceMs, p.Table.Bytes())
+			f.groups.progress.Emitted(int(id.group), (id.slice+1)*f.SliceMs, p.Table.Bytes())
 		}
 		emit(mtime.FromMilliseconds((id.slice+1)*f.SliceMs-1), f.Keys.of(id.group), *p)
 	}
@@ -149,7 +151,7 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 			tooLate.add(e.Metric, 1)
 		default:
 			f.key = e.Tags.AppendKey(aggregate.SeriesKey(f.key[:0], e.Metric))
-			p := f.packet(rec.PipelineTime, KeyGroup(e.Metric, f.KeyGroups), since)
+			p := f.partial(rec.PipelineTime, KeyGroup(e.Metric, f.KeyGroups), since)
 			p.Table.AddFor(f.needs(e.Metric), floorDiv(at, f.SliceMs), f.key, e.Value, at)
 			counted.Inc()
 		}
@@ -176,12 +178,12 @@ func (f *PreAggregateFn) buryEvent(rec *sources.Record, e *metric.Event, code, d
 	})
 }
 
-func (f *PreAggregateFn) packet(pipelineTime, group, since int64) *Packet {
+func (f *PreAggregateFn) partial(pipelineTime, group, since int64) *Partial {
 	id := tableID{floorDiv(pipelineTime, f.SliceMs), group}
-	p := f.held.packets[id]
+	p := f.held.partials[id]
 	if p == nil {
-		p = &Packet{CoveredSince: since, Table: make(aggregate.Table)}
-		f.held.packets[id] = p
+		p = &Partial{CoveredSince: since, Table: make(aggregate.Table)}
+		f.held.partials[id] = p
 	}
 	return p
 }

@@ -17,8 +17,10 @@ import (
 // left out when no complete window has it, and a dead letter else.
 func TestAheadOfWhatAStartHasRead(t *testing.T) {
 	f := PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: 1, Limits: metric.DefaultLimits()}
-	t.Cleanup(func() { Close(t.Name()) })
-	f.StartBundle(nil, nil)
+	openGroups(t, t.Name())
+	if err := f.StartBundle(nil, nil); err != nil {
+		t.Fatal(err)
+	}
 	const start = int64(1_795_954_000_000)
 	rec := sources.Record{Time: start - 5000, Newest: start, Latest: start - 5000, PipelineTime: start}
 	for _, at := range []int64{start - 4000, start - 3000, start - 2999, start + 1999, start + 2000, start + 3000} {
@@ -27,7 +29,7 @@ func TestAheadOfWhatAStartHasRead(t *testing.T) {
 	var held any
 	f.ProcessElement(&sources.Batch{CoveredSince: start + 2000, Records: []sources.Record{rec}, Held: &held}, nil, nil)
 	var dead, slicesOf []int64
-	f.ProcessElement(&sources.Batch{Kind: sources.Passed, PipelineTime: start + 1000, Held: &held}, func(_ beam.EventTime, _ int64, p Packet) {
+	f.ProcessElement(&sources.Batch{Kind: sources.Passed, PipelineTime: start + 1000, Held: &held}, func(_ beam.EventTime, _ int64, p Partial) {
 		for slice := range p.Table {
 			slicesOf = append(slicesOf, slice)
 		}
@@ -45,18 +47,20 @@ func TestAheadOfWhatAStartHasRead(t *testing.T) {
 	}
 }
 
-// Packets and dead letters leave with their slice when it is whole, slice by slice; what is
+// Partials and dead letters leave with their slice when it is whole, slice by slice; what is
 // of a slice that is not stays with who reads it.
 func TestWholeSlicesLeave(t *testing.T) {
 	f := PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: 2, Limits: metric.DefaultLimits()}
-	t.Cleanup(func() { Close(t.Name()) })
+	openGroups(t, t.Name())
 	const start = int64(1_795_954_000_000)
 	var held, other any
 	var left []string
 	give := func(b *sources.Batch, of *any) {
 		b.Held = of
-		f.StartBundle(nil, nil)
-		f.ProcessElement(b, func(at beam.EventTime, group int64, p Packet) {
+		if err := f.StartBundle(nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		f.ProcessElement(b, func(at beam.EventTime, group int64, p Partial) {
 			left = append(left, fmt.Sprintf("%d: %d events of group %d", int64(at)-start, p.Table.Count(), group))
 		}, func(l DeadLetter) { left = append(left, fmt.Sprint("letter ", l.Offset)) })
 	}

@@ -12,7 +12,7 @@ import (
 // startPreparing starts the goroutine that prepares new queries, if there are any.
 func (k *keyGroup) startPreparing() {
 	if k.end != 0 && !k.preparing && len(k.unprepared()) > 0 {
-		k.preparing = k.live.spawn(k.prepare)
+		k.preparing = k.groups.spawn(k.prepare)
 	}
 }
 
@@ -37,7 +37,7 @@ func (k *keyGroup) prepare() {
 		k.mu.Lock()
 		k.follow()
 		qs := k.unprepared()
-		if len(qs) == 0 || k.abandoned || k.live.isClosed() {
+		if len(qs) == 0 || k.abandoned || k.groups.isClosed() {
 			k.preparing = false
 			k.mu.Unlock()
 			return
@@ -46,14 +46,14 @@ func (k *keyGroup) prepare() {
 		b := k.build(qs[0])
 		pasts := make([]past, 0, len(qs))
 		for _, q := range qs {
-			if k.live.behind(q.key) {
+			if k.groups.behind(q.key) {
 				pasts = append(pasts, past{query: q, at: k.end})
 				continue
 			}
 			pasts = append(pasts, k.past(q, nil))
 		}
 		k.mu.Unlock()
-		runBuild(k.live.ctx, b, pasts)
+		runBuild(k.groups.ctx, b, pasts)
 		buildSeconds.Observe(time.Since(began).Seconds())
 		k.introduce(b, pasts)
 	}
@@ -166,7 +166,7 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 		out = batch{newest: make(map[string]int)}
 		k.publishing.Add(1) // Under the lock, and while it is not abandoned.
 		k.mu.Unlock()
-		k.live.publish(e)
+		k.groups.publish(e)
 		k.publishing.Done()
 		k.mu.Lock()
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"pulseboard/job"
 	"pulseboard/results"
-	"pulseboard/sources"
 )
 
 // SlideOptions are serialised into the pipeline.
@@ -36,7 +36,7 @@ type SlideOptions struct {
 	StateBytes      int64 // Beyond this no series is added, in the process; 0 = no limit.
 	ReadBytes       int64 // What the source may hold, to be told here,
 	IDBytes         int64 // and the ids of duplicates.
-	PacketBytes     int64 // What packets may take that are under way, see sources.Options; 0 = no limit, and nothing is counted.
+	PartialBytes    int64 // What partials may take that are under way, see sources.Options; 0 = no limit, and nothing is counted.
 	LeadMs          int64 // How far the source is ahead of the slowest key group at most.
 	// Durable: the runner keeps state over the loss of a process, so it is used.
 	// Prism does not: state there would only cost (docs/adr/0001).
@@ -83,38 +83,44 @@ func decodeEvaluation(b []byte) (e Evaluation, err error) {
 }
 
 // Slide returns PCollection<Evaluation>.
-func Slide(s beam.Scope, o SlideOptions, packets beam.PCollection) beam.PCollection {
-	return beam.ParDo(s.Scope("Slide"), newSlideFn(o), packets)
+func Slide(s beam.Scope, o SlideOptions, partials beam.PCollection) beam.PCollection {
+	return beam.ParDo(s.Scope("Slide"), newSlideFn(o), partials)
 }
 
-// group returns the working form of a key group.
-func (f *SlideFn) group(sp state.Provider, id int64) (*keyGroup, error) {
-	if f.Options.Durable {
-		return f.load(sp, id)
+// group returns the working form of a key group, and its state; nil when the runner keeps none.
+func (f *SlideFn) group(sp state.Provider, id int64) (*keyGroup, *stateLog, error) {
+	groups, err := job.Of[*Groups](f.Options.Run)
+	if err != nil {
+		return nil, nil, err
 	}
-	return sharedGroup(id, f.Options), nil
+	if !f.Options.Durable {
+		return groups.of(id, f.Options), nil, nil
+	}
+	log := f.log(sp, id)
+	k, err := groups.load(log, id, f.Options)
+	return k, log, err
 }
 
-// ProcessElement takes over the packet of one slice; ts is the slice's last millisecond.
-func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers.Provider, key int64, p Packet, _ func(Evaluation)) error {
+// ProcessElement takes over the partial of one slice; ts is the slice's last millisecond.
+func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers.Provider, key int64, p Partial, _ func(Evaluation)) error {
 	group := f.Options.Keys.group(key)
 	end := int64(ts) + 1
-	k, err := f.group(sp, group)
+	k, log, err := f.group(sp, group)
 	if err != nil {
 		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	before := k.end
-	if !f.Options.Durable {
+	if log == nil {
 		k.add(end, p)
-	} else if err := f.keep(sp, k, end, p); err != nil {
+	} else if err := k.keep(log, end, p); err != nil {
 		return err
 	}
 	if before == 0 || k.end < before {
-		// The first packet of a key group, by pipeline time, sets the timer that loops from then on.
+		// The first partial of a key group, by pipeline time, sets the timer that loops from then on.
 		f.arm(tp, k, k.end, end)
-	} else if k.armed > end && f.crowded() {
+	} else if k.armed > end && f.crowded(k) {
 		// The timer is some slices ahead, and too much lies before it.
 		f.arm(tp, k, k.end, end)
 	}
@@ -122,26 +128,26 @@ func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers
 }
 
 // crowded reports whether so much is under way that no timer should pass several slices.
-func (f *SlideFn) crowded() bool {
-	return f.Options.PacketBytes > 0 && sources.ProgressOf(f.Options.Run).UnderWay() > f.Options.PacketBytes/4
+func (f *SlideFn) crowded(k *keyGroup) bool {
+	return f.Options.PartialBytes > 0 && k.groups.progress.UnderWay() > f.Options.PartialBytes/4
 }
 
 // arm sets the timer for next, and tells the source that everything up to done has been evaluated.
 func (f *SlideFn) arm(tp timers.Provider, k *keyGroup, done, next int64) {
 	k.armed = next
 	if f.Options.UntilMs > 0 && next > f.Options.UntilMs {
-		done, next = math.MaxInt64/2, math.MaxInt64/2 // This group will not ask for more: it must not hold the source.
+		done, next = math.MaxInt64/2, math.MaxInt64/2 // Its timer is not set any more: it must not hold the source back.
 	} else {
 		f.Timer.Set(tp, time.UnixMilli(next-f.Options.TimerEarlyMs))
 	}
-	sources.ProgressOf(f.Options.Run).Report(k.id, done, next)
+	k.groups.progress.Report(k.id, done, next)
 }
 
 // OnTimer evaluates what is due up to the slice that the timer was set for, and sets the next timer.
 func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, sp state.Provider, tp timers.Provider, key int64, _ timers.Context, emit func(Evaluation)) error {
 	group := f.Options.Keys.group(key)
 	end := int64(ts) + f.Options.TimerEarlyMs
-	k, err := f.group(sp, group)
+	k, log, err := f.group(sp, group)
 	if err != nil {
 		return err
 	}
@@ -150,8 +156,8 @@ func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, sp state.Provide
 	if e := k.advance(end); len(e.Publications) > 0 {
 		emit(e)
 	}
-	if f.Options.Durable && k.end-k.head.end >= staleSlices*f.Options.SliceMs {
-		if err := f.save(sp, k); err != nil {
+	if log != nil && k.end-k.head.end >= staleSlices*f.Options.SliceMs {
+		if err := k.save(log); err != nil {
 			return err
 		}
 	}
@@ -159,15 +165,15 @@ func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, sp state.Provide
 	seriesHeld.WithLabelValues(label).Set(float64(k.store.Series()))
 	stateBytes.WithLabelValues("series", label).Set(float64(k.store.Bytes()))
 	sliceDelay.Observe(time.Since(time.UnixMilli(end)).Seconds())
-	f.arm(tp, k, end, end+f.step(end))
+	f.arm(tp, k, end, end+f.step(k, end))
 	return nil
 }
 
 // step returns how far the next timer is from end: a slice, or more when behind.
-func (f *SlideFn) step(end int64) int64 {
+func (f *SlideFn) step(k *keyGroup, end int64) int64 {
 	slice := f.Options.SliceMs
 	behind := (time.Now().UnixMilli() - f.Options.BoundMs - end) / slice
-	if f.Options.CatchUp == 0 || behind <= f.Options.CatchUp || f.crowded() {
+	if f.Options.CatchUp == 0 || behind <= f.Options.CatchUp || f.crowded(k) {
 		return slice
 	}
 	return slice * min(behind, JumpSlices)

@@ -14,20 +14,19 @@ type Width struct {
 
 // Widths returns how wide queries are, as far as that is known without looking
 // at each series: of selectors in use, and of metrics without series.
-func Widths(run string, queries []metric.Query, of int) []Width {
+func (g *Groups) Widths(queries []metric.Query, of int) []Width {
 	out := make([]Width, len(queries))
 	byGroup := make(map[int64][]int)
 	for i := range queries {
-		g := KeyGroup(queries[i].Metric, of)
-		byGroup[g] = append(byGroup[g], i)
+		id := KeyGroup(queries[i].Metric, of)
+		byGroup[id] = append(byGroup[id], i)
 		out[i].Known = true
 	}
-	for g, is := range byGroup {
-		v, ok := keyGroups.Load(keyGroupID{run, g})
-		if !ok {
+	for id, is := range byGroup {
+		k := g.find(id)
+		if k == nil {
 			continue // It has no events, or another process has it.
 		}
-		k := v.(*keyGroup)
 		k.mu.Lock()
 		for _, i := range is {
 			q := &queries[i]
@@ -42,13 +41,12 @@ func Widths(run string, queries []metric.Query, of int) []Width {
 }
 
 // CountWidth looks at each series of the query's metric; the timers go on meanwhile.
-func CountWidth(run string, q metric.Query, of int) Width {
+func (g *Groups) CountWidth(q metric.Query, of int) Width {
 	w := Width{Known: true}
-	v, ok := keyGroups.Load(keyGroupID{run, KeyGroup(q.Metric, of)})
-	if !ok {
+	k := g.find(KeyGroup(q.Metric, of))
+	if k == nil {
 		return w
 	}
-	k := v.(*keyGroup)
 	k.mu.Lock()
 	tags := k.store.Tags(q.Metric)
 	k.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 // What a query is said to need of trees is about what they take; how wide it
 // is, is known of selectors in use, and counted of others.
 func TestWidthsAndTheirCost(t *testing.T) {
-	const series, slices, run = 50, 200, "widths"
+	const series, slices = 50, 200
 	d := demand(metric.Avg, 60, 1000)
 	d.Query.GroupBy = []string{"host"}
 	bytes := func(demands ...Demand) (*host, int64) {
@@ -30,12 +30,10 @@ func TestWidthsAndTheirCost(t *testing.T) {
 	}
 	with, a := bytes(d)
 	_, b := bytes()
-	keyGroups.Store(keyGroupID{run, 0}, with.k)
-	defer keyGroups.Delete(keyGroupID{run, 0})
 	other := d.Query
 	other.Filter, _ = metric.NewFilter(metric.Term{Tag: "host", Op: metric.NotEqual, Values: []string{"h07"}})
 	unknown := metric.Query{Metric: "none", Aggregation: metric.Avg, WindowSeconds: 1}
-	ws := Widths(run, []metric.Query{d.Query, other, unknown}, 1)
+	ws := with.groups.Widths([]metric.Query{d.Query, other, unknown}, 1)
 	if w := ws[0]; !w.Known || w.Size.Groups != series || w.Series != series {
 		t.Errorf("in use: %+v", w)
 	}
@@ -45,7 +43,7 @@ func TestWidthsAndTheirCost(t *testing.T) {
 	if w := ws[2]; !w.Known || w.Size.Groups != 0 {
 		t.Errorf("no series: %+v", w)
 	}
-	if w := CountWidth(run, other, 1); !w.Known || w.Size.Groups != series-1 {
+	if w := with.groups.CountWidth(other, 1); !w.Known || w.Size.Groups != series-1 {
 		t.Errorf("counted: %+v", w)
 	}
 	q := limits.NewQuery(d.Query, d.RefreshMs, nil, ws[0].Size, 1000)

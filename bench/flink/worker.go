@@ -77,7 +77,7 @@ func (f *workerFigures) read(line string) {
 		f.partitions++
 	case "pulseboard_pipeline_state_bytes":
 		f.state += v
-	case "pulseboard_pipeline_late_packets_total":
+	case "pulseboard_pipeline_late_partials_total":
 		f.late += v
 	case "pulseboard_pipeline_slice_delay_seconds_sum":
 		f.delaySum = v

@@ -59,6 +59,9 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// Metric is that of the events that it sends. It is aggregated like any other, and not in the catalog (pipeline.Config.Hidden).
+const Metric = "pulseboard.canary"
+
 // Canary sends and watches.
 type Canary struct {
 	config  Config

@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"reflect"
-
-	"pulseboard/metric"
 )
 
 // The dashboard of all canaries. Its ids are fixed, so that each finds it.
@@ -49,7 +47,7 @@ func wanted() document {
 	return document{
 		ID: DashboardID, Title: "Canary", Tags: []string{Tag},
 		Widgets: []widget{{
-			ID: widgetID, Metric: metric.Canary, Aggregation: "sum", WindowSeconds: Slots, RefreshSeconds: 1,
+			ID: widgetID, Metric: Metric, Aggregation: "sum", WindowSeconds: Slots, RefreshSeconds: 1,
 			Filter: map[string]any{}, GroupBy: []string{"instance"}, Display: display{Chart: "line"},
 		}},
 	}

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"pulseboard/metric"
 )
 
 // phase is when in its second the event of a slot is sent. It takes all moments
@@ -87,7 +85,7 @@ func (t *told) changes(failing bool) bool {
 // post sends the event of this time. Without an error it is acknowledged.
 func (c *Canary) post(ctx context.Context, at time.Time) (outcome string, err error) {
 	body, err := json.Marshal(map[string]any{
-		"metric_name": metric.Canary, "value": mark(slotOf(at)), "event_time": at.UnixMilli(),
+		"metric_name": Metric, "value": mark(slotOf(at)), "event_time": at.UnixMilli(),
 		"tags": map[string]string{"instance": c.config.Instance},
 	})
 	if err != nil {

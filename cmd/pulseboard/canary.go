@@ -27,7 +27,7 @@ CanaryTwice are about them. "pulseboard run" has one built in.
   pulseboard token create --name canary --scopes ingest,edit --file tokens.yaml > canary.token
   pulseboard canary --ingest http://lb:8080 --config http://lb:8080 --gateway http://lb:8080 --token-file canary.token
 
-Its events are pulseboard.canary, with the tag instance; they are not in the catalogue
+Its events are pulseboard.canary, with the tag instance; they are not in the catalog
 of metrics. Its dashboard is made through the config service, and hidden from lists.
 Any number may run, each with an --instance of its own: one before the load balancer
 and one beside each gateway tell which of them is slow. The clock of its machine must

@@ -4,9 +4,20 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"pulseboard/clients/canary"
+	"pulseboard/pipeline"
 )
+
+// The pipeline hides the canary's metric from the catalog by its name, which it cannot import.
+func TestTheCanaryIsHidden(t *testing.T) {
+	if hidden := pipeline.Default().Hidden; !slices.Contains(hidden, canary.Metric) {
+		t.Errorf("the pipeline hides %q, which is not %q", hidden, canary.Metric)
+	}
+}
 
 // What a canary cannot begin with is told in one line, with the way out.
 func TestCanaryThatCannotBegin(t *testing.T) {

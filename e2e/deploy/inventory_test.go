@@ -232,7 +232,7 @@ func services(t *testing.T) map[string]collectors {
 		if err := errors.Join(checked(c), served(c)); err != nil {
 			return err
 		}
-		c.MustRegister(slices.Concat(sources.Collectors(), transforms.Collectors(), sinks.Collectors(), pipeline.Collectors())...)
+		c.MustRegister(slices.Concat(sources.Collectors(), transforms.Collectors(), sinks.Collectors(), catalog.Collectors(), pipeline.Collectors())...)
 		return nil
 	})
 	make1("gateway", func(c *collectors) error {
@@ -271,7 +271,7 @@ func services(t *testing.T) map[string]collectors {
 			return err
 		}
 		t.Cleanup(func() { _ = reg.Close() })
-		c.MustRegister(catalog.NewCatalogue(nil, log).Collectors()...)
+		c.MustRegister(catalog.NewCopy(nil, log).Collectors()...)
 		reconciler, err := reg.NewReconciler(t.Context(), "test")
 		if err != nil {
 			t.Fatal(err)

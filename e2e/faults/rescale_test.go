@@ -59,7 +59,7 @@ taskmanager.memory.managed.size: 4096m
 		o.do("submit", "--kafka", kafka.Addr(0), "--redis", server.Addr(), "--job-endpoint", cluster.Endpoint(), "--shards", "16", "--parallelism", fmt.Sprint(parallelism),
 			"--jars-there", "--worker-logs", logs, "--worker-metrics-addr", "127.0.0.1:0", "--job-name", fmt.Sprint("spread-", parallelism))
 		id := o.jobNamed(fmt.Sprint("spread-", parallelism))
-		// Without events each key group gets one packet for all, which wakes it, of each shard.
+		// Without events each key group gets one partial for all, which wakes it, of each shard.
 		await(t, "each key group to be woken", func() error {
 			read, err := o.read(id)
 			if err != nil {

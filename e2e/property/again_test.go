@@ -54,7 +54,7 @@ func readAgain(t *testing.T, binary, addr string, l *topicLog) (unaccounted int,
 		"pulseboard_source_aborted_records_total": float64(l.aborted),
 		// And in no other way.
 		"pulseboard_source_lag_records": 0, "pulseboard_source_lost_records_total": 0, "pulseboard_source_logs_replaced_total": 0, "pulseboard_source_ids_forgotten_total": 0,
-		"pulseboard_pipeline_late_packets_total": 0, "pulseboard_pipeline_dead_letters_lost_total": 0, "pulseboard_pipeline_other_events_total": 0,
+		"pulseboard_pipeline_late_partials_total": 0, "pulseboard_pipeline_dead_letters_lost_total": 0, "pulseboard_pipeline_other_events_total": 0,
 	}
 	var got map[string]float64
 	ticks := time.NewTicker(250 * time.Millisecond)

@@ -79,7 +79,7 @@ const (
 //
 // Its timers are set a millisecond before the end of their slices: at the end they would fire with those of the
 // next. Should a watermark overtake elements, they are taken for two minutes more, and counted
-// (pulseboard_pipeline_late_packets_total): Flink's runner would drop them without a word.
+// (pulseboard_pipeline_late_partials_total): Flink's runner would drop them without a word.
 func (c *Config) traits(shards int) pipeline.Traits {
 	return pipeline.Traits{
 		Name: Name, Shards: shards, Keys: func(n int) []int64 { return evenKeys(n, c.KeyGroups) },

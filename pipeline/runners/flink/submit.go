@@ -88,7 +88,7 @@ func (c *Config) job(ctx context.Context, plan pipeline.Plan, shards int) (*jobp
 	worker, err := json.Marshal(workerOptions{
 		Run: plan.Run, Kafka: c.Kafka, Topic: c.Topic, Redis: c.Redis, Lease: plan.Lease, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
 		Metrics: c.WorkerMetrics, Edge: c.WorkerEdge, Logs: c.WorkerLogs, Pprof: c.WorkerPprof, LogLevel: c.LogLevel,
-		StateBytes: c.StateBytes, BudgetShare: c.BudgetShare,
+		StateBytes: c.StateBytes, BudgetShare: c.BudgetShare, Hidden: c.Hidden,
 	})
 	if err != nil {
 		return nil, err

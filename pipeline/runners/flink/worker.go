@@ -59,8 +59,9 @@ type workerOptions struct {
 	Pprof    string `json:"pprof"`
 	LogLevel string `json:"log_level"`
 
-	StateBytes  int64   `json:"state_bytes"`
-	BudgetShare float64 `json:"budget_share"`
+	StateBytes  int64    `json:"state_bytes"`
+	BudgetShare float64  `json:"budget_share"`
+	Hidden      []string `json:"hidden"`
 }
 
 const provisionFlag = "provision_endpoint"
@@ -158,6 +159,7 @@ func equip(ctx context.Context, o workerOptions, log *slog.Logger) error {
 	c.Kafka, c.Topic, c.Redis = o.Kafka, o.Topic, o.Redis
 	c.Slice, c.KeyGroups = time.Duration(o.SliceMs)*time.Millisecond, o.KeyGroups
 	c.StateBytes, c.BudgetShare = o.StateBytes, o.BudgetShare
+	c.Hidden = o.Hidden
 	if err := pipeline.RegisterMetrics(metrics); err != nil {
 		return err
 	}

@@ -9,25 +9,25 @@ import (
 	"pulseboard/wire"
 )
 
-// Refilling is the sink's side of a refill.
-type Refilling interface {
+// BackfillSink is where a backfill writes the results of a metric key that its histories in Redis lack.
+type BackfillSink interface {
 	// Tips returns the newest window end that Redis has, epoch ms, 0 = none, by refresh interval.
 	Tips(ctx context.Context, key string, refreshMs []int64) (map[int64]int64, error)
 	// Write writes results of the key, in the order of their ends; it returns when they are written.
 	Write(ctx context.Context, pubs []results.Publication) error
-	// Done is called when nothing is missing, before anything newer can be emitted: from
-	// now on the results of the key go to Redis again.
+	// Done is called when nothing is missing: from now on the results of the key go to Redis again. It is called
+	// under the lock of the key group, before a newer end can be emitted: with that, Redis would refuse older ones.
 	Done(key string)
 }
 
-// ErrNotReady says that a key cannot be refilled yet: its query is being prepared, or its key group begins anew.
+// ErrNotReady says that the histories of a key cannot be computed yet: its query is being prepared, or its key group begins anew.
 var ErrNotReady = errors.New("the query is not ready yet")
 
-// Histories returns the metric keys that a run computes in this process, and their
+// Histories returns the metric keys that are computed in this process, and their
 // refresh intervals, ms.
-func Histories(run string) map[string][]int64 {
+func (g *Groups) Histories() map[string][]int64 {
 	histories := make(map[string][]int64)
-	for _, k := range groupsOf(run) {
+	for _, k := range g.all() {
 		k.mu.Lock()
 		if k.queries != nil {
 			for _, q := range k.queries.byGroup[k.id] {
@@ -39,18 +39,19 @@ func Histories(run string) map[string][]int64 {
 	return histories
 }
 
-// Refill writes what the histories of a key lack, from the newest end that Redis
-// has, as far as slices are held. One that fails may be called again, and goes on where it stopped.
-func Refill(ctx context.Context, run, key string, to Refilling) error {
-	for _, k := range groupsOf(run) {
+// Backfill writes what the histories of a key lack, from the newest end that Redis
+// has, as far as slices are held. It returns ErrNotReady, or the error of the sink or of ctx; then it may be
+// called again, and goes on where it stopped.
+func (g *Groups) Backfill(ctx context.Context, key string, to BackfillSink) error {
+	for _, k := range g.all() {
 		k.mu.Lock()
 		q := k.query(key)
 		k.mu.Unlock()
 		if q != nil {
-			return k.refill(ctx, key, to)
+			return k.backfill(ctx, key, to)
 		}
 	}
-	to.Done(key) // Nobody asks for it any more.
+	to.Done(key) // No query has it any more.
 	return nil
 }
 
@@ -72,7 +73,7 @@ const (
 	firstWindows = 60
 )
 
-func (k *keyGroup) refill(ctx context.Context, key string, to Refilling) error {
+func (k *keyGroup) backfill(ctx context.Context, key string, to BackfillSink) error {
 	var refresh []int64
 	var tips map[int64]int64
 	names := new(progress)
@@ -144,7 +145,7 @@ func (k *keyGroup) results(p *past, names *progress, tips map[int64]int64, match
 		}
 		due := p.due[i]
 		if !k.covers(p.query, end-p.query.windowMs) {
-			if due = k.live.takeHalf(p.query.key, due, end); len(due) == 0 {
+			if due = k.groups.resume.takeIncomplete(p.query.key, due, end); len(due) == 0 {
 				continue // As in evaluate.
 			}
 		}

@@ -17,7 +17,7 @@ type sinkFunc func(Evaluation)
 func (f sinkFunc) Publish(e Evaluation) { f(e) }
 func (sinkFunc) Behind(string) bool     { return false }
 
-// redis is a refill's other side.
+// redis is a backfill's other side.
 type redis struct {
 	tips   map[int64]int64
 	pubs   []results.Publication
@@ -48,16 +48,16 @@ func (r *redis) Write(_ context.Context, pubs []results.Publication) error {
 
 func (r *redis) Done(string) { r.done++ }
 
-func (h *host) refill(r *redis, d Demand) error {
+func (h *host) backfill(r *redis, d Demand) error {
 	h.t.Helper()
 	h.pubs, r.pubs = nil, nil
-	err := h.k.refill(h.t.Context(), d.Query.Normal().Key(), r)
+	err := h.k.backfill(h.t.Context(), d.Query.Normal().Key(), r)
 	h.pubs = r.pubs
 	return err
 }
 
-// A refill writes what Redis lacks, from the newest end that it has on.
-func TestRefillGoesOnWhereRedisStopped(t *testing.T) {
+// A backfill writes what Redis lacks, from the newest end that it has on.
+func TestBackfillGoesOnWhereRedisStopped(t *testing.T) {
 	d := demand(metric.Sum, 2, 1000)
 	h := newHost(t, d)
 	for i := range int64(5) {
@@ -65,11 +65,11 @@ func TestRefillGoesOnWhereRedisStopped(t *testing.T) {
 	}
 	h.want("5(4)! 2")
 	r := &redis{tips: map[int64]int64{1000: 2000}, left: 10}
-	if err := h.refill(r, d); err != nil || r.done != 1 {
+	if err := h.backfill(r, d); err != nil || r.done != 1 {
 		t.Fatalf("%v, done %d", err, r.done)
 	}
 	h.want("3(2) 2; 4(3) 2; 5(4) 2")
-	if err := h.refill(r, d); err != nil || r.done != 2 {
+	if err := h.backfill(r, d); err != nil || r.done != 2 {
 		t.Fatalf("%v, done %d", err, r.done)
 	}
 	h.want("")
@@ -78,14 +78,14 @@ func TestRefillGoesOnWhereRedisStopped(t *testing.T) {
 	h.want("6(5)! 2")
 	// Emptied, Redis gets all that there is.
 	r = &redis{tips: map[int64]int64{}, left: 10}
-	if err := h.refill(r, d); err != nil {
+	if err := h.backfill(r, d); err != nil {
 		t.Fatal(err)
 	}
 	h.want("1(0) 1; 2(1) 2; 3(2) 2; 4(3) 2; 5(4) 2; 6(5) 2")
 }
 
-// What comes while a refill writes is written too, before the key is live again.
-func TestRefillCatchesUp(t *testing.T) {
+// What comes while a backfill writes is written too, before the key is live again.
+func TestBackfillCatchesUp(t *testing.T) {
 	d := demand(metric.Sum, 2, 1000, 2000)
 	h := newHost(t, d)
 	for i := range int64(3) {
@@ -96,7 +96,7 @@ func TestRefillCatchesUp(t *testing.T) {
 		r.during = nil
 		h.slice("3=1")
 	}
-	if err := h.refill(r, d); err != nil || r.done != 1 {
+	if err := h.backfill(r, d); err != nil || r.done != 1 {
 		t.Fatalf("%v, done %d", err, r.done)
 	}
 	// Of 2 s the history lacks 2 too; each end says which came before it.
@@ -107,7 +107,7 @@ func TestRefillCatchesUp(t *testing.T) {
 }
 
 // One that fails half-way goes on where it stopped.
-func TestRefillFailsHalfWay(t *testing.T) {
+func TestBackfillFailsHalfWay(t *testing.T) {
 	d := demand(metric.Sum, 2, 1000)
 	h := newHost(t, d)
 	const n = 200
@@ -115,7 +115,7 @@ func TestRefillFailsHalfWay(t *testing.T) {
 		h.slice(fmt.Sprintf("%d=1", i))
 	}
 	r := &redis{tips: map[int64]int64{1000: 1000}, left: 1}
-	if err := h.refill(r, d); err == nil || r.done != 0 {
+	if err := h.backfill(r, d); err == nil || r.done != 0 {
 		t.Fatalf("%v, done %d", err, r.done)
 	}
 	first := len(r.pubs)
@@ -123,7 +123,7 @@ func TestRefillFailsHalfWay(t *testing.T) {
 		t.Fatalf("%d windows were written", first)
 	}
 	r.left = 10
-	if err := h.refill(r, d); err != nil || r.done != 1 {
+	if err := h.backfill(r, d); err != nil || r.done != 1 {
 		t.Fatalf("%v, done %d", err, r.done)
 	}
 	if first+len(r.pubs) != n-1 || r.pubs[0].Result.WindowEnd != int64(first+2)*1000 || r.pubs[0].Result.PrevEnd != int64(first+1)*1000 {
@@ -131,17 +131,17 @@ func TestRefillFailsHalfWay(t *testing.T) {
 	}
 }
 
-// A query that is being prepared, or that nobody asks for, is not refilled.
-func TestRefillOfOthers(t *testing.T) {
+// A query that is being prepared, or that nobody asks for, is not backfilled.
+func TestBackfillOfOthers(t *testing.T) {
 	d := demand(metric.Sum, 2, 1000)
 	h := newHost(t, d)
 	r := &redis{tips: map[int64]int64{}, left: 10}
-	if err := h.refill(r, d); !errors.Is(err, ErrNotReady) || r.done != 0 {
+	if err := h.backfill(r, d); !errors.Is(err, ErrNotReady) || r.done != 0 {
 		t.Errorf("before the first slice: %v, done %d", err, r.done)
 	}
 	h.slice("0=1")
 	h.demand()
-	if err := h.refill(r, d); err != nil || r.done != 1 {
+	if err := h.backfill(r, d); err != nil || r.done != 1 {
 		t.Errorf("nobody asks for it: %v, done %d", err, r.done)
 	}
 }
@@ -158,7 +158,7 @@ func TestNewQueriesWithoutRedis(t *testing.T) {
 		h.slice(fmt.Sprintf("%d=1", i))
 	}
 	var told []results.Publication
-	h.live.sink = behindSink{func(e Evaluation) { told = append(told, e.Publications...) }}
+	h.groups.sink = behindSink{func(e Evaluation) { told = append(told, e.Publications...) }}
 	d := demand(metric.Sum, 2, 1000)
 	h.demand(d)
 	h.slice("5=1")
@@ -168,7 +168,7 @@ func TestNewQueriesWithoutRedis(t *testing.T) {
 	h.slice("6=1")
 	h.want("7(0)! 2")
 	r := &redis{tips: map[int64]int64{}, left: 10}
-	if err := h.refill(r, d); err != nil {
+	if err := h.backfill(r, d); err != nil {
 		t.Fatal(err)
 	}
 	h.want("1(0) 1; 2(1) 2; 3(2) 2; 4(3) 2; 5(4) 2; 6(5) 2; 7(6) 2")

@@ -12,9 +12,9 @@ import (
 	"pulseboard/transforms"
 )
 
-// refillAll refills the keys that are behind, one after the other, while Redis
+// backfillAll writes what the histories of the keys that are behind lack, one after the other, while Redis
 // takes it.
-func (p *publisher) refillAll(ctx context.Context) {
+func (p *Publisher) backfillAll(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
 		case <-p.wake:
@@ -25,11 +25,11 @@ func (p *publisher) refillAll(ctx context.Context) {
 			if ctx.Err() != nil || !p.ready(ctx) {
 				break
 			}
-			err := transforms.Refill(ctx, p.run, key, refilling{p})
-			refillBytes.Set(0)
+			err := p.histories.Backfill(ctx, key, backfilling{p})
+			backfillBytes.Set(0)
 			switch {
 			case err == nil:
-				refills.WithLabelValues("whole").Inc()
+				backfills.WithLabelValues("whole").Inc()
 				p.pace.well()
 				continue
 			case errors.Is(err, transforms.ErrNotReady):
@@ -37,7 +37,7 @@ func (p *publisher) refillAll(ctx context.Context) {
 			case ctx.Err() != nil:
 				return
 			}
-			refills.WithLabelValues("failed").Inc()
+			backfills.WithLabelValues("failed").Inc()
 			p.mu.Lock()
 			p.fault(err)
 			p.mu.Unlock()
@@ -49,7 +49,7 @@ func (p *publisher) refillAll(ctx context.Context) {
 
 // next returns the keys that are behind, small ones first: of a Redis that is
 // nearly full most keys so get their results.
-func (p *publisher) next() []string {
+func (p *Publisher) next() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.away || time.Now().Before(p.pace.notBefore) {
@@ -69,7 +69,7 @@ func (p *publisher) next() []string {
 }
 
 // ready asks a Redis that was full whether it takes anything, before windows are computed in vain.
-func (p *publisher) ready(ctx context.Context) bool {
+func (p *Publisher) ready(ctx context.Context) bool {
 	p.mu.Lock()
 	away, full := p.away, p.full
 	p.mu.Unlock()
@@ -81,29 +81,29 @@ func (p *publisher) ready(ctx context.Context) bool {
 	return p.store.Room(ctx) == nil
 }
 
-// refilling is the publisher as a refill sees it.
-type refilling struct{ *publisher }
+// backfilling is the publisher as a backfill sees it.
+type backfilling struct{ *Publisher }
 
-// Tips implements transforms.Refilling.
-func (r refilling) Tips(ctx context.Context, key string, refreshMs []int64) (map[int64]int64, error) {
+// Tips implements transforms.BackfillSink.
+func (b backfilling) Tips(ctx context.Context, key string, refreshMs []int64) (map[int64]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	r.mu.Lock()
-	anew := r.fallBehind(key).anew
-	r.mu.Unlock()
+	b.mu.Lock()
+	anew := b.fallBehind(key).anew
+	b.mu.Unlock()
 	if anew {
-		if err := r.store.Forget(ctx, key, refreshMs); err != nil {
+		if err := b.store.Forget(ctx, key, refreshMs); err != nil {
 			return nil, err
 		}
-		r.mu.Lock()
-		r.fallBehind(key).anew = false
-		r.mu.Unlock()
+		b.mu.Lock()
+		b.fallBehind(key).anew = false
+		b.mu.Unlock()
 	}
 	streams := make([]results.Stream, 0, len(refreshMs))
 	for _, ms := range refreshMs {
 		streams = append(streams, results.Stream{Key: key, RefreshMs: ms})
 	}
-	newest, err := r.store.Newest(ctx, streams)
+	newest, err := b.store.Newest(ctx, streams)
 	if err != nil {
 		return nil, err
 	}
@@ -114,18 +114,18 @@ func (r refilling) Tips(ctx context.Context, key string, refreshMs []int64) (map
 	return tips, nil
 }
 
-// Write implements transforms.Refilling: in steps, with rests between them, and after the results of bundles.
-func (r refilling) Write(ctx context.Context, pubs []results.Publication) error {
-	r.announce(pubs)
+// Write implements transforms.BackfillSink: in steps, with rests between them, and after the results of bundles.
+func (b backfilling) Write(ctx context.Context, pubs []results.Publication) error {
+	b.announce(pubs)
 	for len(pubs) > 0 {
-		refillBytes.Set(float64(sizeOf(pubs)))
-		if err := r.giveWay(ctx); err != nil {
+		backfillBytes.Set(float64(sizeOf(pubs)))
+		if err := b.giveWay(ctx); err != nil {
 			return err
 		}
-		n := r.pace.step(pubs)
+		n := b.pace.step(pubs)
 		began := time.Now()
-		err := r.write(ctx, pubs[:n])
-		if r.pace.took(time.Since(began), n); err != nil {
+		err := b.write(ctx, pubs[:n])
+		if b.pace.took(time.Since(began), n); err != nil {
 			return err
 		}
 		pubs = pubs[n:]
@@ -137,23 +137,23 @@ func (r refilling) Write(ctx context.Context, pubs []results.Publication) error 
 }
 
 // announce makes the newest result be announced, if one up to it should have been and was not.
-func (r refilling) announce(pubs []results.Publication) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (b backfilling) announce(pubs []results.Publication) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	last := &pubs[len(pubs)-1]
-	if b := r.behind[last.Result.Key]; b != nil && b.missed > 0 && b.missed <= last.Result.WindowEnd {
+	if b := b.behind[last.Result.Key]; b != nil && b.missed > 0 && b.missed <= last.Result.WindowEnd {
 		last.Announce = true
 		b.missed = 0
 	}
 }
 
 // giveWay waits while bundles are being written, but not for ever.
-func (r refilling) giveWay(ctx context.Context) error {
+func (b backfilling) giveWay(ctx context.Context) error {
 	const most, look = 500 * time.Millisecond, 2 * time.Millisecond
 	for until := time.Now().Add(most); time.Now().Before(until); {
-		r.mu.Lock()
-		busy := r.writing > 0
-		r.mu.Unlock()
+		b.mu.Lock()
+		busy := b.writing > 0
+		b.mu.Unlock()
 		if !busy {
 			return ctx.Err()
 		}
@@ -164,18 +164,18 @@ func (r refilling) giveWay(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Done implements transforms.Refilling.
-func (r refilling) Done(key string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.behind, key)
-	keysBehind.Set(float64(len(r.behind)))
-	if len(r.behind) > 0 {
+// Done implements transforms.BackfillSink.
+func (b backfilling) Done(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.behind, key)
+	keysBehind.Set(float64(len(b.behind)))
+	if len(b.behind) > 0 {
 		return
 	}
-	if r.full {
-		r.full = false
+	if b.full {
+		b.full = false
 		redisFull.Set(0)
 	}
-	r.log.Info("all histories in Redis are whole again")
+	b.log.Info("all histories in Redis are whole again")
 }

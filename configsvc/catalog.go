@@ -11,15 +11,15 @@ import (
 	"pulseboard/internal/httpapi"
 )
 
-// Catalogue knows the metrics that arrive. A *catalog.Catalogue is one.
-type Catalogue interface {
+// Catalog knows the metrics that arrive. A *catalog.Copy is one.
+type Catalog interface {
 	// Loaded reports whether anything is known yet.
 	Loaded() bool
 	Search(text string, limit int, cursor string) (catalog.Page, error)
 	Metric(name string) (catalog.Entry, bool)
 }
 
-// unknown is the catalogue of a service that has none.
+// unknown is the catalog of a service that has none.
 type unknown struct{}
 
 func (unknown) Loaded() bool                                     { return false }
@@ -34,7 +34,7 @@ func (a api) ListMetrics(c *gin.Context, params ListMetricsParams) {
 	}
 	if !a.metrics.Loaded() {
 		c.Header("Retry-After", "2")
-		httpapi.Fail(c, http.StatusServiceUnavailable, "the catalogue of metrics has not been read from Redis yet: try again in a moment; if it stays so, check that Redis runs")
+		httpapi.Fail(c, http.StatusServiceUnavailable, "the catalog of metrics has not been read from Redis yet: try again in a moment; if it stays so, check that Redis runs")
 		return
 	}
 	found, err := a.metrics.Search(value(params.Query), size, value(params.Cursor))

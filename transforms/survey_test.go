@@ -11,11 +11,12 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
 
 	"pulseboard/aggregate"
+	"pulseboard/catalog"
 	"pulseboard/metric"
 )
 
 // told writes a survey down: "metric series[+] {key=values +more} newest mean minute".
-func told(s GroupSurvey) string {
+func told(s catalog.Survey) string {
 	lines := make([]string, 0, len(s.Changed))
 	for _, m := range s.Changed {
 		line := fmt.Sprint(m.Metric, " ", m.Series)
@@ -70,7 +71,7 @@ func TestSilentMetricIsForgotten(t *testing.T) {
 		h.slice()
 	}
 	h.surveyed("m 0 0 0 0")
-	if n := h.k.store.Series() + h.k.store.Metrics(); n != 0 {
+	if n := h.k.store.Series() + h.k.observer.Metrics(); n != 0 {
 		t.Errorf("%d are left", n)
 	}
 	h.slice("3700=3 a")
@@ -80,13 +81,13 @@ func TestSilentMetricIsForgotten(t *testing.T) {
 // After a restore the survey tells everything again, from what the runner's state holds.
 func TestSurveyAfterRestore(t *testing.T) {
 	const run = "survey after restore"
-	defer Close(run)
+	groups := openGroups(t, run)
 	f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 600_000, AheadMs: 3000, Durable: true})
 	st := newRunnerState()
 	none := func(Evaluation) {}
 	slice := func(st *runnerState, second int64, hosts ...string) {
 		t.Helper()
-		p := Packet{Table: aggregate.Table{}}
+		p := Partial{Table: aggregate.Table{}}
 		for _, h := range hosts {
 			p.Table.Add(second, metric.NewTags(map[string]string{"host": h}).AppendKey(aggregate.SeriesKey(nil, "m")), 2, second*1000)
 		}
@@ -98,8 +99,8 @@ func TestSurveyAfterRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	surveys := func() (out []GroupSurvey) {
-		Survey(run, func(s GroupSurvey) { out = append(out, s) })
+	surveys := func() (out []catalog.Survey) {
+		groups.Survey(func(s catalog.Survey) { out = append(out, s) })
 		return out
 	}
 	slice(st, 1, "a", "b")
@@ -109,8 +110,8 @@ func TestSurveyAfterRestore(t *testing.T) {
 	slice(st, 3, "c")
 	slice(checkpoint, 3, "d") // The bundle fails and is tried again, with other events.
 	after := surveys()
-	if len(before) != 1 || len(after) != 1 || before[0].Life == after[0].Life {
-		t.Fatalf("lives before %+v, after %+v", before, after)
+	if len(before) != 1 || len(after) != 1 || before[0].Epoch == after[0].Epoch {
+		t.Fatalf("epochs before %+v, after %+v", before, after)
 	}
 	if got, want := told(before[0]), "m 2 {host=a,b +0} 1000 2 0"; got != want {
 		t.Errorf("told %q before, want %q", got, want)
@@ -132,10 +133,10 @@ func BenchmarkSurvey(b *testing.B) {
 		for _, kind := range []string{"idle", "busy", "new"} {
 			b.Run(fmt.Sprintf("metrics=%d/%s", metrics, kind), func(b *testing.B) {
 				const series = 10_000
-				k := newKeyGroup(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 600_000, AheadMs: 3000}, newLive())
+				k := newGroups().of(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 600_000, AheadMs: 3000})
 				end := int64(1_763_892_000_000)
 				slice := func(n int, fresh string) {
-					p := Packet{Table: aggregate.Table{}}
+					p := Partial{Table: aggregate.Table{}}
 					for i := range n {
 						tags := map[string]string{"host": fmt.Sprint(i / metrics), "region": fmt.Sprint(i % 7)}
 						if fresh != "" {

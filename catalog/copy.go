@@ -16,8 +16,8 @@ import (
 	"pulseboard/metric"
 )
 
-// Catalogue is a copy in memory that follows Redis. It may be used concurrently.
-type Catalogue struct {
+// Copy is the catalog in memory, as it is in Redis: it follows Redis. It may be used concurrently.
+type Copy struct {
 	store *Store
 	log   *slog.Logger
 	every time.Duration        // At least so long between two looks.
@@ -38,23 +38,23 @@ type view struct {
 	at    time.Time // at this moment of ours.
 }
 
-// NewCatalogue returns a copy that is empty until Watch fills it.
-func NewCatalogue(store *Store, log *slog.Logger) *Catalogue {
-	c := &Catalogue{store: store, log: log, every: pollEvery}
+// NewCopy returns a copy that is empty until Watch fills it.
+func NewCopy(store *Store, log *slog.Logger) *Copy {
+	c := &Copy{store: store, log: log, every: pollEvery}
 	c.known = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "pulseboard_catalog_copy_metrics", Help: "Metrics in the copy of the catalogue that this process holds, stale ones too. Normal: as pulseboard_catalog_metrics of all workers, less the canary's.",
+		Name: "pulseboard_catalog_copy_metrics", Help: "Metrics in the copy of the catalog that this process holds, stale ones too. Normal: as pulseboard_catalog_metrics of all workers, less the canary's.",
 	}, func() float64 { return float64(len(c.held().names)) })
 	c.readAt = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "pulseboard_catalog_copy_timestamp_seconds", Help: "When the copy of the catalogue was last known to equal Redis; its age is time() less this. Normal: an age below 3 s.",
+		Name: "pulseboard_catalog_copy_timestamp_seconds", Help: "When the copy of the catalog was last known to equal Redis; its age is time() less this. Normal: an age below 3 s.",
 	})
 	c.failures = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "pulseboard_catalog_copy_failures_total", Help: "Looks at the catalogue in Redis that failed. Normal: 0 while Redis is there.",
+		Name: "pulseboard_catalog_copy_failures_total", Help: "Looks at the catalog in Redis that failed. Normal: 0 while Redis is there.",
 	})
 	return c
 }
 
 // Collectors returns its metrics.
-func (c *Catalogue) Collectors() []prometheus.Collector {
+func (c *Copy) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{c.known, c.readAt, c.failures}
 }
 
@@ -69,7 +69,7 @@ const (
 // Watch keeps the copy equal to Redis until ctx ends; then it returns nil. While
 // Redis is away, or was emptied and is not written again, the last copy stays,
 // and its entries become stale.
-func (c *Catalogue) Watch(ctx context.Context) error {
+func (c *Copy) Watch(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	seen, away := int64(0), false
@@ -87,11 +87,11 @@ func (c *Catalogue) Watch(ctx context.Context) error {
 		case err != nil:
 			c.failures.Inc()
 			if !away {
-				c.log.Warn("the catalogue of metrics cannot be read; the last copy stays", "error", err)
+				c.log.Warn("the catalog of metrics cannot be read; the last copy stays", "error", err)
 			}
 			away = true
 		case away:
-			c.log.Info("the catalogue of metrics can be read again")
+			c.log.Info("the catalog of metrics can be read again")
 			away = false
 		}
 		if err == nil {
@@ -103,7 +103,7 @@ func (c *Catalogue) Watch(ctx context.Context) error {
 }
 
 // look reads everything when something was written since the version that was seen.
-func (c *Catalogue) look(ctx context.Context, seen int64) (version int64, err error) {
+func (c *Copy) look(ctx context.Context, seen int64) (version int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	version, now, err := c.store.version(ctx)
@@ -137,7 +137,7 @@ func (v *view) name(before *view) {
 	}
 }
 
-func (c *Catalogue) held() *view {
+func (c *Copy) held() *view {
 	if v := c.view.Load(); v != nil {
 		return v
 	}
@@ -145,7 +145,7 @@ func (c *Catalogue) held() *view {
 }
 
 // Loaded reports whether Redis was read yet: before, nothing is known.
-func (c *Catalogue) Loaded() bool { return c.view.Load() != nil }
+func (c *Copy) Loaded() bool { return c.view.Load() != nil }
 
 // Page is some of the metrics that a search found, rising by name.
 type Page struct {
@@ -160,14 +160,14 @@ const MaxLimit = 1000
 // Errors of Search.
 var (
 	ErrLimit  = fmt.Errorf("limit must be 1 to %d", MaxLimit)
-	ErrCursor = errors.New("cursor is not one of this catalogue: begin again without it")
+	ErrCursor = errors.New("cursor is not one of this catalog: begin again without it")
 )
 
 // Search returns the metrics whose name holds every word of text, whatever the
 // case; a word that begins with ^ must be what the name begins with. An empty
 // text finds all. cursor is Page.Next of the page before, "" for the first: names
 // that come or go between pages are seen or not, all others exactly once.
-func (c *Catalogue) Search(text string, limit int, cursor string) (Page, error) {
+func (c *Copy) Search(text string, limit int, cursor string) (Page, error) {
 	switch {
 	case limit < 1 || limit > MaxLimit:
 		return Page{}, fmt.Errorf("%w, not %d", ErrLimit, limit)
@@ -209,7 +209,7 @@ func matches(name string, words []string) bool {
 }
 
 // Metric returns what is known of a metric.
-func (c *Catalogue) Metric(name string) (Entry, bool) {
+func (c *Copy) Metric(name string) (Entry, bool) {
 	v := c.held()
 	return v.entry(name, v.clock())
 }

@@ -1,10 +1,11 @@
-package sinks
+package catalog
 
 import (
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -13,97 +14,109 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/timers"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"pulseboard/aggregate"
-	"pulseboard/catalog"
-	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
-	"pulseboard/metric"
-	"pulseboard/results"
-	"pulseboard/transforms"
 )
 
-type noTimers struct{}
+// surveyedGroups is the key groups of a run as they pass one slice a second, and what publishes their catalog.
+type surveyedGroups struct {
+	*Publisher
 
-func (noTimers) Set(timers.TimerMap) {}
+	t      *testing.T
+	at     int64
+	log    strings.Builder
+	mu     sync.Mutex // Guards groups.
+	groups [testGroups]*testGroup
+}
 
-// job is the key groups of a run as a runner drives them, one slice a second,
-// and what publishes their catalogue.
-type job struct {
-	*cataloguer
-
-	t     *testing.T
-	slide *transforms.SlideFn
-	at    int64
-	log   strings.Builder
+// testGroup is a key group as the publisher sees it.
+type testGroup struct {
+	store    *aggregate.Store
+	observer *Observer
+	epoch    uint64
+	advanced time.Time
 }
 
 const (
-	testRetain = 100_000
+	testRetain = 100
 	testGroups = 2
 )
 
-func newJob(t *testing.T, addr string, change func(*catalogLimits)) *job {
+func newSurveyed(t *testing.T, addr string, change func(*sizes)) *surveyedGroups {
 	t.Helper()
-	store, err := catalog.Open(t.Context(), redisconn.At(addr))
+	store, err := Open(t.Context(), redisconn.At(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := &job{t: t, at: 1_763_892_000_000}
-	run := t.Name() + fmt.Sprintf("%p", j)
-	j.slide = &transforms.SlideFn{
-		Options: transforms.SlideOptions{Run: run, SliceMs: 1000, KeyGroups: testGroups, RetainMs: testRetain, AheadMs: 3000},
-		Timer:   timers.InEventTime("slice"),
-	}
-	limits := defaultCatalogLimits()
+	j := &surveyedGroups{t: t, at: 1_763_892_000_000}
+	j.build()
+	s := defaultSizes()
 	if change != nil {
-		change(&limits)
+		change(&s)
 	}
-	j.cataloguer = newCataloguer(run, store, slog.New(slog.NewTextHandler(&j.log, nil)), limits)
-	t.Cleanup(func() {
-		transforms.Close(run)
-		_ = store.Close()
-	})
+	j.Publisher = newPublisher(store, j, []string{hidden}, slog.New(slog.NewTextHandler(&j.log, nil)), s)
+	t.Cleanup(func() { _ = store.Close() })
 	return j
 }
 
+// build makes the key groups anew.
+func (j *surveyedGroups) build() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := range j.groups {
+		o := NewObserver(MaxTags, 1000)
+		j.groups[i] = &testGroup{store: aggregate.NewStore(aggregate.Options{Retain: testRetain, Observer: o}), observer: o, epoch: rand.Uint64()}
+	}
+}
+
+// Survey implements Surveyed.
+func (j *surveyedGroups) Survey(visit func(Survey)) {
+	j.mu.Lock()
+	var surveys []Survey
+	for i, g := range j.groups {
+		if !g.advanced.IsZero() {
+			changed := g.observer.Survey(nil, j.at/1000, g.observer.Changed())
+			surveys = append(surveys, Survey{KeyGroup: i, Epoch: g.epoch, Advanced: g.advanced, Metrics: g.observer.Metrics(), Changed: changed})
+		}
+	}
+	j.mu.Unlock()
+	for _, s := range surveys {
+		visit(s)
+	}
+}
+
 // slice passes a slice with events, written "metric host".
-func (j *job) slice(events ...string) {
+func (j *surveyedGroups) slice(events ...string) {
 	j.t.Helper()
-	packets := make([]transforms.Packet, testGroups)
-	for g := range packets {
-		packets[g].Table = aggregate.Table{}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var tables [testGroups]aggregate.Table
+	for g := range tables {
+		tables[g] = aggregate.Table{}
 	}
 	for _, e := range events {
 		name, host, _ := strings.Cut(e, " ")
-		key := metric.NewTags(map[string]string{"host": host}).AppendKey(aggregate.SeriesKey(nil, name))
-		packets[transforms.KeyGroup(name, testGroups)].Table.Add(j.at/1000, key, 4, j.at)
+		tables[int(name[0])%testGroups].Add(j.at/1000, key(name, "host="+host), 4, j.at)
 	}
-	end := j.at + 1000
-	none := func(transforms.Evaluation) {}
-	for g, p := range packets {
-		if err := j.slide.ProcessElement(beam.EventTime(end-1), nil, noTimers{}, int64(g), p, none); err != nil {
-			j.t.Fatal(err)
-		}
-		if err := j.slide.OnTimer(context.Background(), beam.EventTime(end), nil, noTimers{}, int64(g), timers.Context{}, none); err != nil {
-			j.t.Fatal(err)
-		}
+	for i, g := range j.groups {
+		g.store.Merge(tables[i])
+		g.store.Pass(j.at / 1000)
+		g.advanced = time.Now()
 	}
-	j.at = end
+	j.at += 1000
 }
 
 // publishes makes a round and compares what is in Redis afterwards: "metric series[!] updated", in seconds.
-func (j *job) publishes(want string) {
+func (j *surveyedGroups) publishes(want string) {
 	j.t.Helper()
 	j.round(j.t.Context())
 	j.holds(want)
 }
 
-func (j *job) holds(want string) {
+func (j *surveyedGroups) holds(want string) {
 	j.t.Helper()
 	entries, err := j.store.Load(j.t.Context())
 	if err != nil {
@@ -118,12 +131,12 @@ func (j *job) holds(want string) {
 		got = append(got, fmt.Sprintf("%s @%d", line, e.Updated/1000))
 	}
 	if got := strings.Join(got, "; "); got != want {
-		j.t.Errorf("the catalogue is %q, want %q", got, want)
+		j.t.Errorf("the catalog is %q, want %q", got, want)
 	}
 }
 
-// value reads a counter or a gauge.
-func value(t *testing.T, m prometheus.Metric) float64 {
+// valueOf reads a counter or a gauge.
+func valueOf(t *testing.T, m prometheus.Metric) float64 {
 	t.Helper()
 	var d dto.Metric
 	if err := m.Write(&d); err != nil {
@@ -145,9 +158,9 @@ func newClock(t *testing.T) setClock {
 func (c setClock) at(second int64) { c.SetTime(time.Unix(second, 0)) }
 
 // Only what changed is written, with the time of Redis, and in full what there is to know.
-func TestCatalogueHoldsWhatArrives(t *testing.T) {
+func TestCatalogHoldsWhatArrives(t *testing.T) {
 	redis := newClock(t)
-	j := newJob(t, redis.Addr(), nil)
+	j := newSurveyed(t, redis.Addr(), nil)
 	j.publishes("")
 	j.slice("a x", "a y", "b x")
 	j.publishes("a 2 @100; b 1 @100")
@@ -160,36 +173,36 @@ func TestCatalogueHoldsWhatArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	mean := 4.0
-	want := catalog.Entry{
-		Metric: "a", Series: 2, Tags: []catalog.Tag{{Key: "host", Values: []string{"x", "y"}}},
+	want := Entry{
+		Metric: "a", Series: 2, Tags: []Tag{{Key: "host", Values: []string{"x", "y"}}},
 		LastEvent: 1_763_892_000_000, LastMean: &mean, Updated: 100_000,
 	}
 	got, _ := entries[0].Encode()
 	if wanted, err := want.Encode(); err != nil || string(got) != string(wanted) {
 		t.Errorf("the entry is %s, want %s", got, wanted)
 	}
-	if n := value(t, catalogKnown); n != 3 {
+	if n := valueOf(t, heldTotal); n != 3 {
 		t.Errorf("the metric says %v metrics", n)
 	}
 }
 
 // What did not change is written again before anybody takes it for stale.
-func TestCatalogueIsRefreshed(t *testing.T) {
+func TestCatalogIsRefreshed(t *testing.T) {
 	redis := newClock(t)
-	j := newJob(t, redis.Addr(), nil)
+	j := newSurveyed(t, redis.Addr(), nil)
 	j.slice("a x", "b x")
 	j.publishes("a 1 @100; b 1 @100")
 	redis.at(110)
-	j.held["a"].published = time.Now().Add(-j.limits.refresh)
+	j.held["a"].published = time.Now().Add(-j.sizes.refresh)
 	j.publishes("a 1 @110; b 1 @100")
-	if l := defaultCatalogLimits(); l.refresh+time.Duration(l.bytes/l.roundBytes)*l.every > 65*time.Second || l.refresh+l.every > time.Minute {
+	if l := defaultSizes(); l.refresh+time.Duration(l.bytes/l.roundBytes)*l.every > 65*time.Second || l.refresh+l.every > time.Minute {
 		t.Errorf("with %+v an entry may be older than a minute", l)
 	}
 }
 
-func TestEmptiedCatalogueIsWholeAgain(t *testing.T) {
+func TestEmptiedCatalogIsWholeAgain(t *testing.T) {
 	redis := newClock(t)
-	j := newJob(t, redis.Addr(), nil)
+	j := newSurveyed(t, redis.Addr(), nil)
 	j.slice("a x", "b x")
 	j.publishes("a 1 @100; b 1 @100")
 	redis.FlushAll()
@@ -198,18 +211,18 @@ func TestEmptiedCatalogueIsWholeAgain(t *testing.T) {
 }
 
 // Redis that is away fails rounds, which are counted, and nothing else.
-func TestCatalogueWithoutRedis(t *testing.T) {
+func TestCatalogWithoutRedis(t *testing.T) {
 	redis := newClock(t)
-	j := newJob(t, redis.Addr(), nil)
+	j := newSurveyed(t, redis.Addr(), nil)
 	j.slice("a x")
 	j.publishes("a 1 @100")
 	redis.Close()
-	before := value(t, catalogFailures)
+	before := valueOf(t, failures)
 	j.slice("b x")
 	j.round(t.Context())
 	j.slice("a y")
 	j.round(t.Context())
-	if n := value(t, catalogFailures) - before; n != 2 {
+	if n := valueOf(t, failures) - before; n != 2 {
 		t.Errorf("%v failures, want 2", n)
 	}
 	if err := redis.Restart(); err != nil {
@@ -223,12 +236,12 @@ func TestCatalogueWithoutRedis(t *testing.T) {
 }
 
 // A metric stays while its series are held, and goes with them.
-func TestForgottenMetricLeavesTheCatalogue(t *testing.T) {
+func TestForgottenMetricLeavesTheCatalog(t *testing.T) {
 	redis := newClock(t)
-	j := newJob(t, redis.Addr(), nil)
+	j := newSurveyed(t, redis.Addr(), nil)
 	j.slice("a x", "b x")
 	j.publishes("a 1 @100; b 1 @100")
-	for range testRetain/1000 - 1 {
+	for range testRetain - 1 {
 		j.slice("b x")
 	}
 	j.publishes("a 1 @100; b 1 @100")
@@ -245,43 +258,43 @@ func TestForgottenMetricLeavesTheCatalogue(t *testing.T) {
 // Of a key group whose timers are silent nothing is said: it may be another process's.
 func TestSilentKeyGroupIsNotPublished(t *testing.T) {
 	redis := newClock(t)
-	here := newJob(t, redis.Addr(), nil)
+	here := newSurveyed(t, redis.Addr(), nil)
 	here.slice("a x")
 	here.publishes("a 1 @100")
-	there := newJob(t, redis.Addr(), nil)
+	there := newSurveyed(t, redis.Addr(), nil)
 	there.slice("a x", "a y") // It was restored, and has got more.
 	redis.at(110)
 	there.publishes("a 2 @110")
 	redis.at(120)
-	here.limits.aliveFor, here.limits.refresh = 0, 0
+	here.sizes.aliveFor, here.sizes.refresh = 0, 0
 	here.publishes("a 2 @110")
-	here.limits.aliveFor = time.Hour
+	here.sizes.aliveFor = time.Hour
 	here.publishes("a 1 @120")
 }
 
 // A key group that was built anew does not hold what the former one did.
 func TestKeyGroupBuiltAnew(t *testing.T) {
 	redis := newClock(t)
-	j := newJob(t, redis.Addr(), nil)
+	j := newSurveyed(t, redis.Addr(), nil)
 	j.slice("a x", "b x", "c x")
 	j.publishes("a 1 @100; b 1 @100; c 1 @100")
-	transforms.Close(j.run) // All its working forms go.
+	j.build()
 	j.slice("b x", "b y")
 	// The other key group has begun too, without its metrics.
 	redis.at(110)
 	j.publishes("b 2 @110")
 }
 
-// The catalogue is bounded, and says so.
-func TestCatalogueIsBounded(t *testing.T) {
+// The catalog is bounded, and says so.
+func TestCatalogIsBounded(t *testing.T) {
 	redis := newClock(t)
-	j := newJob(t, redis.Addr(), func(l *catalogLimits) { l.metrics = 3 })
+	j := newSurveyed(t, redis.Addr(), func(l *sizes) { l.metrics = 3 })
 	j.slice("a x", "b x")
 	j.publishes("a 1 @100; b 1 @100")
-	other := newJob(t, redis.Addr(), func(l *catalogLimits) { l.metrics = 3 })
+	other := newSurveyed(t, redis.Addr(), func(l *sizes) { l.metrics = 3 })
 	other.slice("x 1", "y 1", "z 1")
 	other.publishes("a 1 @100; b 1 @100; x 1 @100")
-	if n := value(t, catalogLeftOut); n != 2 || !strings.Contains(other.log.String(), "level=ERROR") || !strings.Contains(other.log.String(), "left_out=2") {
+	if n := valueOf(t, leftOut); n != 2 || !strings.Contains(other.log.String(), "level=ERROR") || !strings.Contains(other.log.String(), "left_out=2") {
 		t.Errorf("%v left out; the log says %s", n, &other.log)
 	}
 	// What is in already is refreshed, what goes makes room.
@@ -292,37 +305,37 @@ func TestCatalogueIsBounded(t *testing.T) {
 	other.publishes("b 1 @100; x 2 @110; y 1 @110")
 	redis.HDel("catalog", "b")
 	other.publishes("x 2 @110; y 1 @110; z 1 @110")
-	if n := value(t, catalogLeftOut); n != 0 || !strings.Contains(other.log.String(), "has room again") {
+	if n := valueOf(t, leftOut); n != 0 || !strings.Contains(other.log.String(), "has room again") {
 		t.Errorf("%v left out; the log says %s", n, &other.log)
 	}
 	// One process does not hold more than there is room for.
 	other.slice("u 1", "v 1", "w 1")
 	other.round(t.Context())
-	if n := value(t, catalogLeftOut); len(other.held) != 3 || n != 3 {
+	if n := valueOf(t, leftOut); len(other.held) != 3 || n != 3 {
 		t.Errorf("%d held, %v left out", len(other.held), n)
 	}
 }
 
 // Too many bytes: entries without values, then none.
-func TestCatalogueBytesAreBounded(t *testing.T) {
+func TestCatalogBytesAreBounded(t *testing.T) {
 	redis := newClock(t)
 	long := strings.Repeat("v", 250)
-	j := newJob(t, redis.Addr(), func(l *catalogLimits) { l.bytes = 1100 })
+	j := newSurveyed(t, redis.Addr(), func(l *sizes) { l.bytes = 1100 })
 	j.slice("a "+long, "b "+long, "c "+long, "d "+long)
 	j.publishes("a 1 @100; b 1 @100; c 1 brief @100") // About 430, 430 and 180 bytes.
 	var size int64
 	for _, h := range j.held {
 		size += h.size
 	}
-	if size != j.bytes || size > 1100 || value(t, catalogLeftOut) == 0 {
-		t.Errorf("%d bytes, counted as %d; %v left out", size, j.bytes, value(t, catalogLeftOut))
+	if size != j.bytes || size > 1100 || valueOf(t, leftOut) == 0 {
+		t.Errorf("%d bytes, counted as %d; %v left out", size, j.bytes, valueOf(t, leftOut))
 	}
 }
 
 // A round writes so much and no more; those that waited longest come first.
 func TestRoundIsBounded(t *testing.T) {
 	redis := newClock(t)
-	j := newJob(t, redis.Addr(), func(l *catalogLimits) { l.roundBytes = 1 })
+	j := newSurveyed(t, redis.Addr(), func(l *sizes) { l.roundBytes = 1 })
 	j.slice("a x", "b x", "c x")
 	j.publishes("a 1 @100")
 	redis.at(101)
@@ -349,7 +362,7 @@ func TestStaleEntriesAreSwept(t *testing.T) {
 		for name, second := range map[string]int{"old": 6300, "hour": 6500, "fresh": 9900} {
 			redis.HSet("catalog", name, fmt.Sprintf(`{"metric":%q,"updated":%d000}`, name, second))
 		}
-		j := newJob(t, redis.Addr(), func(l *catalogLimits) { l.metrics = tt.room })
+		j := newSurveyed(t, redis.Addr(), func(l *sizes) { l.metrics = tt.room })
 		j.slice("a x")
 		j.round(t.Context()) // What is swept in it makes room in the next one.
 		j.round(t.Context())
@@ -409,11 +422,11 @@ func stall(t *testing.T, to string) (addr string, stop func()) {
 func TestSilentRedisHoldsNobody(t *testing.T) {
 	redis := newClock(t)
 	addr, stop := stall(t, redis.Addr())
-	j := newJob(t, addr, nil)
+	j := newSurveyed(t, addr, nil)
 	j.slice("a x")
 	j.publishes("a 1 @100")
 	stop()
-	before := value(t, catalogFailures)
+	before := valueOf(t, failures)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -422,7 +435,7 @@ func TestSilentRedisHoldsNobody(t *testing.T) {
 	}()
 	for i := range 200 {
 		j.slice(fmt.Sprint("a ", i))
-		transforms.Survey(j.run, func(transforms.GroupSurvey) {})
+		j.Survey(func(Survey) {})
 	}
 	select {
 	case <-done:
@@ -431,17 +444,17 @@ func TestSilentRedisHoldsNobody(t *testing.T) {
 	}
 	cancel()
 	<-done
-	if n := value(t, catalogFailures) - before; n != 0 {
+	if n := valueOf(t, failures) - before; n != 0 {
 		t.Errorf("%v failures, although the run was ended", n)
 	}
 	_ = j.store.Close()
 }
 
-// A whole sink: its goroutine publishes beside key groups that move, and ends with it.
-func TestOpenPublishesTheCatalogue(t *testing.T) {
+// The whole of it: its goroutine publishes beside key groups that move, and ends with it.
+func TestOpenPublishesTheCatalog(t *testing.T) {
 	redis := miniredis.RunT(t)
-	j := newJob(t, redis.Addr(), nil)
-	closeSink, err := Open(t.Context(), j.run, redisconn.At(redis.Addr()), results.Lease{Holder: j.run}, kafkaconn.At("127.0.0.1:1"), slog.New(slog.DiscardHandler))
+	j := newSurveyed(t, redis.Addr(), nil)
+	p, err := OpenPublisher(t.Context(), redisconn.At(redis.Addr()), j, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -450,28 +463,31 @@ func TestOpenPublishesTheCatalogue(t *testing.T) {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-limit:
-			t.Fatalf("the catalogue holds %v", names)
+			t.Fatalf("the catalog holds %v", names)
 		}
 		j.slice("a x", "b x")
 		names, _ = redis.HKeys("catalog")
 	}
-	closeSink()
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
-// The canary's metric is aggregated like any other, and told to nobody: it is not
-// missing in the catalogue either.
-func TestCatalogueWithoutTheCanary(t *testing.T) {
+const hidden = "hidden"
+
+// A hidden metric is aggregated like any other, and not published: it is not missing in the catalog either.
+func TestCatalogWithoutWhatIsHidden(t *testing.T) {
 	redis := newClock(t)
-	j := newJob(t, redis.Addr(), nil)
-	j.slice("a x", metric.Canary+" c", metric.Canary+" d")
+	j := newSurveyed(t, redis.Addr(), nil)
+	j.slice("a x", hidden+" c", hidden+" d")
 	j.publishes("a 1 @100")
 	redis.at(131)
-	j.slice(metric.Canary + " c")
+	j.slice(hidden + " c")
 	j.round(t.Context())
-	if n := value(t, catalogLeftOut); n != 0 || strings.Contains(j.log.String(), "full") {
+	if n := valueOf(t, leftOut); n != 0 || strings.Contains(j.log.String(), "full") {
 		t.Errorf("%v left out; log: %s", n, &j.log)
 	}
-	if n := value(t, catalogKnown); n != 2 {
+	if n := valueOf(t, heldTotal); n != 2 {
 		t.Errorf("%v metrics, want 2", n)
 	}
 }

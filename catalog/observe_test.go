@@ -1,4 +1,4 @@
-package aggregate_test
+package catalog
 
 import (
 	"fmt"
@@ -9,36 +9,63 @@ import (
 	"testing"
 
 	"pulseboard/aggregate"
+	"pulseboard/metric"
 )
-
-// eachTag reads tags that are written "key=value,key=value".
-func eachTag(tags string, yield func(key, value string)) {
-	for tag := range strings.SplitSeq(tags, ",") {
-		if key, value, ok := strings.Cut(tag, "="); ok {
-			yield(key, value)
-		}
-	}
-}
 
 const testSample = 5
 
-func surveyed(retain int64, limit int) *aggregate.Store {
-	return aggregate.NewStore(aggregate.Options{
-		Retain: retain, SeriesPerMetric: limit, EachTag: eachTag, TagSample: testSample, MinuteSlices: 60,
-	})
+// observedStore is a store and its observer; a slice is a second.
+type observedStore struct {
+	*aggregate.Store
+	*Observer
+}
+
+func observe(retain int64, limit int) observedStore {
+	o := NewObserver(testSample, 1000)
+	return observedStore{aggregate.NewStore(aggregate.Options{Retain: retain, SeriesPerMetric: limit, Observer: o}), o}
+}
+
+// series returns the tags of all series that the store holds, by metric.
+func (s observedStore) series() map[string][]string {
+	out := map[string][]string{}
+	for _, name := range []string{"m0", "m1", "m2", "m3"} {
+		if tags := s.Tags(name); len(tags) > 0 {
+			out[name] = tags
+		}
+	}
+	return out
 }
 
 // survey takes all that changed, some at a time.
-func survey(s *aggregate.Store, before int64) []aggregate.Summary {
-	var out []aggregate.Summary
+func survey(s observedStore, before int64) []Summary {
+	var out []Summary
 	for left := s.Changed(); left > 0; left -= 3 {
 		out = s.Survey(out, before, min(left, 3))
 	}
 	return out
 }
 
+// tagsKey encodes tags that are written "key=value,key=value".
+func tagsKey(text string) []byte {
+	tags := map[string]string{}
+	for tag := range strings.SplitSeq(text, ",") {
+		key, value, _ := strings.Cut(tag, "=")
+		tags[key] = value
+	}
+	return metric.NewTags(tags).AppendKey(nil)
+}
+
+func key(name, tags string) []byte { return append(aggregate.SeriesKey(nil, name), tagsKey(tags)...) }
+
+// event is one of a series, written as tagsKey reads it.
+type event struct {
+	slice int64
+	tags  string
+	value float64
+}
+
 // checkTags compares what was told of tags with the series that are there.
-func checkTags(got aggregate.Summary, series []string) error {
+func checkTags(got Summary, series []string) error {
 	want := map[string]map[string]bool{}
 	plain := 0
 	for _, tags := range series {
@@ -59,7 +86,7 @@ func checkTags(got aggregate.Summary, series []string) error {
 	if len(got.Tags) != min(testSample, len(want)) || len(got.Tags)+got.MoreTags != len(want) {
 		return fmt.Errorf("%d keys and %d more; there are %d", len(got.Tags), got.MoreTags, len(want))
 	}
-	if !slices.IsSortedFunc(got.Tags, func(a, b aggregate.TagValues) int { return strings.Compare(a.Key, b.Key) }) {
+	if !slices.IsSortedFunc(got.Tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) }) {
 		return fmt.Errorf("the keys are not in order: %v", got.Tags)
 	}
 	for _, tag := range got.Tags {
@@ -77,7 +104,7 @@ func checkTags(got aggregate.Summary, series []string) error {
 }
 
 // checkTraffic compares what was told of a metric's events with the events themselves.
-func checkTraffic(got aggregate.Summary, events []event, before int64) error {
+func checkTraffic(got Summary, events []event, before int64) error {
 	newest := slices.MaxFunc(events, func(a, b event) int { return int(a.slice - b.slice) }).slice
 	step := floor(before, 5)
 	var count, minute int64
@@ -111,8 +138,8 @@ func TestSurveyAgainstBruteForce(t *testing.T) {
 	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		const retain = 120
-		s := surveyed(retain, 12)
-		told := map[string]aggregate.Summary{}
+		s := observe(retain, 12)
+		told := map[string]Summary{}
 		events := map[string][]event{}
 		now := r.Int64N(2000) - 1000
 		gone, overflows := 0, 0
@@ -152,7 +179,7 @@ func TestSurveyAgainstBruteForce(t *testing.T) {
 				}
 				told[sum.Metric] = sum
 			}
-			held := s.SeriesTags()
+			held := s.series()
 			if len(told) != len(held) || s.Metrics() != len(held) {
 				t.Fatalf("seed %d step %d: told of %d metrics, counted %d; the store holds %d", seed, step, len(told), s.Metrics(), len(held))
 			}
@@ -171,9 +198,38 @@ func TestSurveyAgainstBruteForce(t *testing.T) {
 	}
 }
 
+// What is shown of tags is the same each time a log is read: maps give their elements in another order each time.
+func TestSurveyIsAFunctionOfTheLog(t *testing.T) {
+	play := func(seed uint64) (seen []string) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		s := observe(40, 7)
+		for at := range int64(400) {
+			table := aggregate.Table{}
+			for range r.IntN(8) {
+				tags := fmt.Sprintf("a=%d,b=%d", int(at)/50*5+r.IntN(9), r.IntN(3))
+				table.Add(at, key(fmt.Sprint("m", r.IntN(2)), tags), float64(r.IntN(1000))*0.1, at*1000)
+			}
+			s.Merge(table)
+			s.Pass(at)
+			summaries := survey(s, at)
+			slices.SortFunc(summaries, func(a, b Summary) int { return strings.Compare(a.Metric, b.Metric) })
+			seen = append(seen, fmt.Sprintf("%+v", summaries))
+		}
+		return seen
+	}
+	for seed := range uint64(8) {
+		want := play(seed)
+		for range 4 {
+			if got := play(seed); !slices.Equal(got, want) {
+				t.Fatalf("seed %d: two surveys of one log differ", seed)
+			}
+		}
+	}
+}
+
 // A survey tells of what changed only, and of a metric with events until its last minute has none.
 func TestSurveyTellsOfChangesOnly(t *testing.T) {
-	s := surveyed(600, 0)
+	s := observe(600, 0)
 	event := func(slice int64, metric, tags string) {
 		table := aggregate.Table{}
 		table.Add(slice, key(metric, tags), 2, slice*1000)
@@ -217,8 +273,8 @@ func TestSurveyTellsOfChangesOnly(t *testing.T) {
 
 // The values that are shown stay while series have them; others follow when some go.
 func TestShownValuesStay(t *testing.T) {
-	s := surveyed(100, 0)
-	at := func(slice int64, hosts ...int) aggregate.TagValues {
+	s := observe(100, 0)
+	at := func(slice int64, hosts ...int) Tag {
 		t.Helper()
 		table := aggregate.Table{}
 		for _, h := range hosts {
@@ -234,12 +290,12 @@ func TestShownValuesStay(t *testing.T) {
 	for _, step := range []struct {
 		slice int64
 		hosts []int
-		want  aggregate.TagValues
+		want  Tag
 	}{
-		{1000, []int{7, 8}, aggregate.TagValues{Key: "host", Values: []string{"7", "8"}}},
-		{1050, []int{6, 9, 5}, aggregate.TagValues{Key: "host", Values: []string{"5", "6", "7", "8", "9"}}},
-		{1060, []int{1, 8}, aggregate.TagValues{Key: "host", Values: []string{"5", "6", "7", "8", "9"}, More: 1}},
-		{1120, []int{8}, aggregate.TagValues{Key: "host", Values: []string{"1", "5", "6", "8", "9"}}},
+		{1000, []int{7, 8}, Tag{Key: "host", Values: []string{"7", "8"}}},
+		{1050, []int{6, 9, 5}, Tag{Key: "host", Values: []string{"5", "6", "7", "8", "9"}}},
+		{1060, []int{1, 8}, Tag{Key: "host", Values: []string{"5", "6", "7", "8", "9"}, More: 1}},
+		{1120, []int{8}, Tag{Key: "host", Values: []string{"1", "5", "6", "8", "9"}}},
 	} {
 		if got := at(step.slice, step.hosts...); !reflect.DeepEqual(got, step.want) {
 			t.Errorf("at %d: %+v, want %+v", step.slice, got, step.want)
@@ -249,9 +305,9 @@ func TestShownValuesStay(t *testing.T) {
 
 // Tags of many values take memory, which counts.
 func TestTagsCountInTheBudget(t *testing.T) {
-	used := func(each aggregate.EachTag) int64 {
+	used := func(o aggregate.Observer) int64 {
 		budget := aggregate.NewBudget(1<<40, 1, 1)
-		s := aggregate.NewStore(aggregate.Options{Retain: 1000, Budget: budget, EachTag: each, TagSample: testSample})
+		s := aggregate.NewStore(aggregate.Options{Retain: 1000, Budget: budget, Observer: o})
 		for i := range int64(100) { // With sweeps.
 			table := aggregate.Table{}
 			for h := range 10 {
@@ -266,7 +322,7 @@ func TestTagsCountInTheBudget(t *testing.T) {
 		}
 		return before
 	}
-	if more := used(eachTag) - used(nil); more < 1000*200 {
+	if more := used(NewObserver(testSample, 1000)) - used(nil); more < 1000*200 {
 		t.Errorf("the index of 1000 values of 200 bytes takes %d bytes", more)
 	}
 }
@@ -274,12 +330,12 @@ func TestTagsCountInTheBudget(t *testing.T) {
 // What the survey costs an accumulator that is merged, a second of a series; off
 // is the store without it. Events are merged into accumulators long before.
 func BenchmarkMerge(b *testing.B) {
-	for _, kind := range []string{"off", "surveyed"} {
+	for _, kind := range []string{"off", "observed"} {
 		b.Run(kind, func(b *testing.B) {
 			const series = 10_000
 			o := aggregate.Options{Retain: 600}
 			if kind != "off" {
-				o.EachTag, o.TagSample, o.MinuteSlices = eachTag, 100, 60
+				o.Observer = NewObserver(100, 1000)
 			}
 			s := aggregate.NewStore(o)
 			keys := make([]string, series)

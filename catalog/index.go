@@ -1,22 +1,19 @@
-package aggregate
+package catalog
 
 import (
 	"slices"
 	"strings"
 )
 
-// EachTag calls yield with each tag of a series, read from its encoded tags.
-type EachTag func(tags string, yield func(key, value string))
-
 // tagIndex knows the tags of the series of a metric. It is kept up when a series
 // comes and when it is forgotten, so that it costs nothing per event, and what
-// it says costs no look at the series.
+// it lists costs no look at the series.
 type tagIndex struct {
 	limit int // Of keys, and of values of a key, that are shown.
 	keys  map[string]*tagKey
 	shown sample
 	size  int64
-	told  []TagValues // What was told last; nil = it has changed since.
+	tags  []Tag // What list returned; nil = it has changed since.
 }
 
 type tagKey struct {
@@ -27,19 +24,15 @@ type tagKey struct {
 	shown  sample
 }
 
-// TagValues is one tag of a metric, and a sample of the values that its series have.
-type TagValues struct {
-	Key    string
-	Values []string // Rising.
-	More   int      // Values that are not among them.
-}
-
 // About what an index, a key and a value take, besides their texts.
 const (
 	tagIndexSize = 352
 	tagKeySize   = 352
 	tagValueSize = 72
 )
+
+// textSize is about what the allocator takes for a text.
+func textSize(s string) int64 { return int64(len(s)) + 8 }
 
 func newTagIndex(limit int) *tagIndex {
 	return &tagIndex{limit: limit, keys: make(map[string]*tagKey), size: tagIndexSize}
@@ -59,7 +52,7 @@ func (x *tagIndex) add(key, value string) {
 		k = &tagKey{values: make(map[string]*int)}
 		x.keys[key] = k
 		x.shown.add(key, x.limit)
-		x.size += tagKeySize + allocated(len(key))
+		x.size += tagKeySize + textSize(key)
 	}
 	if n := k.values[value]; n != nil {
 		*n++
@@ -68,8 +61,8 @@ func (x *tagIndex) add(key, value string) {
 	value, n := strings.Clone(value), 1
 	k.values[value] = &n
 	k.shown.add(value, x.limit)
-	x.size += tagValueSize + allocated(len(value))
-	x.told = nil
+	x.size += tagValueSize + textSize(value)
+	x.tags = nil
 }
 
 func (x *tagIndex) remove(key, value string) {
@@ -82,14 +75,14 @@ func (x *tagIndex) remove(key, value string) {
 		return
 	}
 	delete(k.values, value)
-	x.size -= tagValueSize + allocated(len(value))
-	x.told = nil
+	x.size -= tagValueSize + textSize(value)
+	x.tags = nil
 	k.shown.remove(value)
 	if len(k.values) > 0 {
 		return
 	}
 	delete(x.keys, key)
-	x.size -= tagKeySize + allocated(len(key))
+	x.size -= tagKeySize + textSize(key)
 	x.shown.remove(key)
 }
 
@@ -101,17 +94,17 @@ func (x *tagIndex) refill() {
 	}
 }
 
-// tell returns the tags, rising by key, and how many keys are not among them.
-// Nobody changes the list, so that readers need no lock.
-func (x *tagIndex) tell() (tags []TagValues, more int) {
-	if x.told == nil {
-		x.told = make([]TagValues, 0, len(x.shown))
+// list returns the tags, rising by key, and how many keys are not among them.
+// It is never changed, so that readers need no lock.
+func (x *tagIndex) list() (tags []Tag, more int) {
+	if x.tags == nil {
+		x.tags = make([]Tag, 0, len(x.shown))
 		for _, key := range x.shown {
 			k := x.keys[key]
-			x.told = append(x.told, TagValues{Key: key, Values: slices.Clone(k.shown), More: len(k.values) - len(k.shown)})
+			x.tags = append(x.tags, Tag{Key: key, Values: slices.Clone(k.shown), More: len(k.values) - len(k.shown)})
 		}
 	}
-	return x.told, len(x.keys) - len(x.shown)
+	return x.tags, len(x.keys) - len(x.shown)
 }
 
 // sample is some members of a set, rising: those that came first of the ones that are still there.

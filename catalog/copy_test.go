@@ -14,9 +14,9 @@ import (
 )
 
 // watch returns a copy that follows Redis until the test ends.
-func watch(t *testing.T, s *Store) *Catalogue {
+func watch(t *testing.T, s *Store) *Copy {
 	t.Helper()
-	c := NewCatalogue(s, quiet())
+	c := NewCopy(s, quiet())
 	c.every = 2 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -52,7 +52,7 @@ func value(m prometheus.Metric) float64 {
 	return d.GetCounter().GetValue() + d.GetGauge().GetValue()
 }
 
-func all(t *testing.T, c *Catalogue) string {
+func all(t *testing.T, c *Copy) string {
 	t.Helper()
 	p, err := c.Search("", MaxLimit, "")
 	if err != nil {
@@ -61,15 +61,15 @@ func all(t *testing.T, c *Catalogue) string {
 	return list(p.Entries)
 }
 
-func TestCatalogueFollows(t *testing.T) {
+func TestCatalogFollows(t *testing.T) {
 	everyRedis(t, func(t *testing.T, s *Store) {
 		t.Helper()
-		c := NewCatalogue(s, quiet())
+		c := NewCopy(s, quiet())
 		if c.Loaded() || all(t, c) != "" {
 			t.Error("it knows something before it was read")
 		}
 		c = watch(t, s)
-		await(t, "the empty catalogue", c.Loaded)
+		await(t, "the empty catalog", c.Loaded)
 		put(t, s, 0, "b", "a")
 		await(t, "two metrics", func() bool { return all(t, c) == "a b" })
 		put(t, s, StaleAfter+time.Minute, "b")
@@ -86,17 +86,17 @@ func TestCatalogueFollows(t *testing.T) {
 			t.Fatal(err)
 		}
 		put(t, s, 0, "c")
-		await(t, "the new catalogue", func() bool { return all(t, c) == "c" })
+		await(t, "the new catalog", func() bool { return all(t, c) == "c" })
 	})
 }
 
 // While Redis is away, and while it is empty, the last copy stays.
-func TestCatalogueKeepsItsCopy(t *testing.T) {
+func TestCatalogKeepsItsCopy(t *testing.T) {
 	m := miniredis.RunT(t)
 	s := open(t, m.Addr())
 	put(t, s, 0, "a")
 	c := watch(t, s)
-	await(t, "the catalogue", func() bool { return all(t, c) == "a" })
+	await(t, "the catalog", func() bool { return all(t, c) == "a" })
 	m.Close()
 	await(t, "a failure", func() bool { return value(c.failures) > 0 })
 	m.FlushAll()
@@ -116,7 +116,7 @@ func TestCatalogueKeepsItsCopy(t *testing.T) {
 func TestCopyBecomesStale(t *testing.T) {
 	s := open(t, miniredis.RunT(t).Addr())
 	put(t, s, 0, "a")
-	c := NewCatalogue(s, quiet())
+	c := NewCopy(s, quiet())
 	if _, err := c.look(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -136,11 +136,11 @@ func TestCopyBecomesStale(t *testing.T) {
 	}
 }
 
-func searched(t *testing.T, metrics ...string) *Catalogue {
+func searched(t *testing.T, metrics ...string) *Copy {
 	t.Helper()
 	s := open(t, miniredis.RunT(t).Addr())
 	put(t, s, 0, metrics...)
-	c := NewCatalogue(s, quiet())
+	c := NewCopy(s, quiet())
 	if _, err := c.look(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestSearchLeavesOutWhatCannotBeRead(t *testing.T) {
 	if err := s.Write(t.Context(), map[string][]byte{"b": []byte(`{"metric":"x"}`)}, nil); err != nil {
 		t.Fatal(err)
 	}
-	c := NewCatalogue(s, quiet())
+	c := NewCopy(s, quiet())
 	if _, err := c.look(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -227,8 +227,8 @@ func TestSearchErrorsNameTheFix(t *testing.T) {
 	}{
 		{0, "", ErrLimit, "limit must be 1 to 1000, not 0"},
 		{MaxLimit + 1, "", ErrLimit, "limit must be 1 to 1000, not 1001"},
-		{1, "9", ErrCursor, "cursor is not one of this catalogue: begin again without it"},
-		{1, strings.Repeat("x", 500), ErrCursor, "cursor is not one of this catalogue: begin again without it"},
+		{1, "9", ErrCursor, "cursor is not one of this catalog: begin again without it"},
+		{1, strings.Repeat("x", 500), ErrCursor, "cursor is not one of this catalog: begin again without it"},
 	} {
 		if _, err := c.Search("", tt.limit, tt.cursor); !errors.Is(err, tt.want) || err.Error() != tt.text {
 			t.Errorf("limit %d, cursor %.9q: %v; want %q", tt.limit, tt.cursor, err, tt.text)
@@ -236,7 +236,7 @@ func TestSearchErrorsNameTheFix(t *testing.T) {
 	}
 }
 
-// Searching 100,000 names, and taking over a catalogue of so many.
+// Searching 100,000 names, and taking over a catalog of so many.
 func BenchmarkSearch(b *testing.B) {
 	v := &view{texts: make(map[string]string), now: time.Now(), at: time.Now()}
 	text, err := goldenEntry().Encode()
@@ -248,7 +248,7 @@ func BenchmarkSearch(b *testing.B) {
 		v.texts[name] = strings.Replace(string(text), "api.request.latency", name, 1)
 	}
 	v.name(nil)
-	c := NewCatalogue(nil, quiet())
+	c := NewCopy(nil, quiet())
 	c.view.Store(v)
 	for b.Loop() {
 		if p, err := c.Search("service 99", 50, ""); err != nil || len(p.Entries) != 50 {

@@ -12,9 +12,9 @@ import (
 	"pulseboard/aggregate"
 )
 
-// Packet is the value that travels to a key group: the events of a slice of
+// Partial is the value that travels to a key group: the events of a slice of
 // pipeline time, by slice of event time and series.
-type Packet struct {
+type Partial struct {
 	CoveredSince int64 // Epoch ms; see sources.Position. The highest of several counts.
 	Table        aggregate.Table
 
@@ -22,27 +22,27 @@ type Packet struct {
 }
 
 func init() {
-	register.Function1x1(encodePacket)
-	register.Function1x2(decodePacket)
-	beam.RegisterCoder(reflect.TypeFor[Packet](), encodePacket, decodePacket)
+	register.Function1x1(encodePartial)
+	register.Function1x2(decodePartial)
+	beam.RegisterCoder(reflect.TypeFor[Partial](), encodePartial, decodePartial)
 }
 
-func encodePacket(p Packet) []byte {
+func encodePartial(p Partial) []byte {
 	return append(binary.AppendVarint(nil, p.CoveredSince), aggregate.EncodeTable(p.Table)...)
 }
 
-var errPacket = errors.New("cannot read a packet: truncated")
+var errPartial = errors.New("cannot read a partial: truncated")
 
-func decodePacket(b []byte) (Packet, error) {
+func decodePartial(b []byte) (Partial, error) {
 	since, n := binary.Varint(b)
 	if n <= 0 {
-		return Packet{}, errPacket
+		return Partial{}, errPartial
 	}
 	t, err := aggregate.DecodeTable(b[n:])
-	return Packet{CoveredSince: since, Table: t, encoded: b[n:]}, err
+	return Partial{CoveredSince: since, Table: t, encoded: b[n:]}, err
 }
 
-func (p *Packet) encodedTable() []byte {
+func (p *Partial) encodedTable() []byte {
 	if p.encoded != nil {
 		return p.encoded
 	}

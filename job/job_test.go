@@ -1,0 +1,61 @@
+package job_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"pulseboard/job"
+)
+
+// part writes down when it is closed.
+type part struct {
+	name   string
+	closed *[]string
+	fails  error
+}
+
+func (p *part) Close() error {
+	*p.closed = append(*p.closed, p.name)
+	return p.fails
+}
+
+type other struct{ *part }
+
+// Parts are found by their types until the run is closed, each run its own; they are closed in their order.
+func TestPartsOfARun(t *testing.T) {
+	var closed []string
+	fault := errors.New("fault")
+	run, second := t.Name(), t.Name()+" 2"
+	a, b := &part{"a", &closed, fault}, other{&part{"b", &closed, nil}}
+	j := job.Open(run, a, "no closer", b)
+	k := job.Open(second, &part{"c", &closed, nil})
+	if got, err := job.Of[*part](run); got != a || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := job.Of[other](run); got != b || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := job.Of[int](run); !errors.Is(err, job.ErrEnded) {
+		t.Errorf("a part that nobody gave: %v", err)
+	}
+	var names []string
+	for p := range job.All[*part]() {
+		names = append(names, p.name)
+	}
+	if slices.Sort(names); !slices.Equal(names, []string{"a", "c"}) {
+		t.Errorf("all are %q", names)
+	}
+	if err := j.Close(); !errors.Is(err, fault) || !slices.Equal(closed, []string{"a", "b"}) {
+		t.Errorf("%v after closing %q", err, closed)
+	}
+	if _, err := job.Of[*part](run); !errors.Is(err, job.ErrEnded) {
+		t.Errorf("of a run that has ended: %v", err)
+	}
+	if got, err := job.Of[*part](second); err != nil || got.name != "c" {
+		t.Errorf("of the other run: %v, %v", got, err)
+	}
+	if err := k.Close(); err != nil {
+		t.Error(err)
+	}
+}
