@@ -23,7 +23,7 @@ type account struct {
 	credit  int
 	cut     int64 // What is due later does not count.
 	totals  Delivery
-	since   []int64 // When it is settled: after which end each widget was owed results.
+	since   []int64 // When it is added up: after which end each widget was owed results.
 }
 
 // cursor is where the client stands with one widget.
@@ -77,7 +77,7 @@ func (d *Delivery) add(o Delivery) {
 func (a *account) adopt(l *layout, welcome bool) {
 	if a.layout != l {
 		old, before := a.layout, a.cursors
-		a.settle(false)
+		a.addUp(false)
 		a.layout, a.cursors = l, make([]cursor, len(l.widgets))
 		for i := range a.cursors {
 			a.cursors[i].owed = true
@@ -242,9 +242,9 @@ func (a *account) due() (due, sum int64) {
 	return due, sum
 }
 
-// settle adds up what is known by now. open says that the connection lasted to
+// addUp adds up what is known by now. open says that the connection lasted to
 // the cut, so that the ends from its last one to there are owed too.
-func (a *account) settle(open bool) {
+func (a *account) addUp(open bool) {
 	left := int64(0)
 	credits := slices.Clone(a.credits)
 	for _, g := range a.gaps {

@@ -190,7 +190,7 @@ func TestAccount(t *testing.T) {
 					say(t, &a, l, s)
 				}
 			}
-			a.settle(!c.gone)
+			a.addUp(!c.gone)
 			if a.totals != c.want {
 				t.Errorf("after %q:\n got %+v\nwant %+v", c.said, a.totals, c.want)
 			}
@@ -211,7 +211,7 @@ func TestAccountOfADelay(t *testing.T) {
 	}
 	st.mark(4000)
 	st.mark(5000) // Due at 7 s.
-	a.settle(true)
+	a.addUp(true)
 	if want := (Delivery{Expected: 2, Delivered: 1, Missing: 1}); a.totals != want {
 		t.Errorf("%+v, want %+v", a.totals, want)
 	}

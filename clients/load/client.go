@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulseboard/internal/service"
 	"pulseboard/internal/wsframe"
 	"pulseboard/wire"
 )
@@ -24,7 +27,7 @@ import (
 type client struct {
 	set       *audience
 	number    int
-	dashboard *board
+	dashboard *dashboard
 	slow      bool // It stops reading for a while.
 
 	conn    net.Conn
@@ -38,16 +41,16 @@ type client struct {
 	connected bool
 	closing   ending // What the server said before it closed.
 	attempt   int
-	owed      int           // Snapshots of the welcome that have not come yet.
+	pending   int           // Snapshots of the welcome that have not come yet.
 	resumed   bool          // It was connected before.
-	whole     chan struct{} // Closed when all snapshots have come; nil = nobody waits.
+	complete  chan struct{} // Closed when all snapshots have come; nil = of no interest.
 
-	link   atomic.Pointer[net.Conn] // For others to close.
-	heard  atomic.Int64             // Milliseconds of when anything came; 0 = not connected.
-	newest atomic.Int64             // The newest window end.
-	due    atomic.Int64             // When the earliest result that has not come is due.
-	sum    atomic.Int64             // Changes with each of them that comes.
-	silent atomic.Bool              // It was closed because nothing came.
+	link     atomic.Pointer[net.Conn] // For others to close.
+	lastRead atomic.Int64             // Epoch ms of when anything came; 0 = not connected.
+	newest   atomic.Int64             // The newest window end.
+	due      atomic.Int64             // When the earliest result that has not come is due.
+	sum      atomic.Int64             // Changes with each of them that comes.
+	timedOut atomic.Bool              // It was closed because nothing came.
 }
 
 // ending is the code and reason of a close.
@@ -95,7 +98,7 @@ func (c *client) dial(ctx context.Context) error {
 		return err
 	}
 	c.connected, c.closing = true, ending{}
-	c.heard.Store(time.Now().UnixMilli())
+	c.lastRead.Store(time.Now().UnixMilli())
 	conn := c.conn
 	c.link.Store(&conn)
 	return nil
@@ -127,10 +130,10 @@ func (c *client) read() {
 	err := c.pump()
 	for errors.Is(err, errStopped) {
 		// The connection stays open, and nobody reads it.
-		<-c.set.readAgain
+		<-c.set.schedule.resume
 		err = c.pump()
 	}
-	c.heard.Store(0)
+	c.lastRead.Store(0)
 	_ = c.conn.Close()
 	c.set.lost(c, err)
 }
@@ -192,10 +195,10 @@ func (c *client) pumpTLS() error {
 	}
 }
 
-func (c *client) stops() bool { return c.slow && c.set.stopReading.Load() }
+func (c *client) stops() bool { return c.slow && c.set.schedule.stopped.Load() }
 
 func (c *client) take(b []byte) error {
-	c.heard.Store(time.Now().UnixMilli())
+	c.lastRead.Store(time.Now().UnixMilli())
 	return c.frames.feed(b, c)
 }
 
@@ -226,10 +229,9 @@ func (c *client) message(b []byte) error {
 		return err
 	}
 	s := c.set
-	s.frames.Add(1)
-	s.bytes.Add(int64(len(b)))
+	s.measured.bytes.Add(int64(len(b)))
 	a := &c.account
-	a.cut = s.cut.Load()
+	a.cut = s.schedule.cut.Load()
 	switch m.Kind {
 	case wire.KindWelcome, wire.KindDashboard, wire.KindWidgets:
 		if m.Kind != wire.KindWidgets {
@@ -239,29 +241,31 @@ func (c *client) message(b []byte) error {
 			c.layout = append(c.layout, bytes.Clone(b))
 			break
 		}
-		l, err := c.dashboard.learn(s, append(c.layout, b)...)
+		l, err := c.dashboard.learn(s.published, append(c.layout, b)...)
 		if err != nil {
 			return err
 		}
 		c.layout = nil
 		a.adopt(l, c.welcomed)
 		if c.welcomed {
-			if c.attempt, c.owed = 0, len(l.widgets); c.owed == 0 {
-				s.isWhole(c, now)
+			if c.attempt, c.pending = 0, len(l.widgets); c.pending == 0 {
+				s.completed(c, now)
 			}
 		}
 	case wire.KindSnapshot:
-		if a.snapshot(m.Index, m.Reset, m.More, m.Results) && c.owed > 0 {
-			if c.owed--; c.owed == 0 {
-				s.isWhole(c, now)
+		if a.snapshot(m.Index, m.Reset, m.More, m.Results) && c.pending > 0 {
+			if c.pending--; c.pending == 0 {
+				s.completed(c, now)
 			}
 		}
 		if c.resumed && m.Reset {
-			s.resets.Add(1)
+			s.losses.resets.Add(1)
 		}
 	case wire.KindUpdate:
 		a.update(m.Results, m.Skipped)
-		s.measure(c, m, now)
+		if !c.slow && s.schedule.measuring.Load() {
+			s.measured.update(a.layout, m, now)
+		}
 	case wire.KindClose:
 		c.closing = ending{code: m.Code, after: time.Duration(m.ReconnectAfterMs) * time.Millisecond}
 	case wire.KindHeartbeat, wire.KindSeries, wire.KindState, wire.KindUnknown:
@@ -277,6 +281,46 @@ func (c *client) message(b []byte) error {
 		c.sum.Store(sum)
 	}
 	return nil
+}
+
+// refusal is an answer to a handshake other than the one hoped for.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+// final reports whether asking again is in vain.
+func (r *refusal) final() bool {
+	return r.status >= 400 && r.status < 500 && r.status != http.StatusTooManyRequests
+}
+
+func handshakeError(base string, res *http.Response, err error) error {
+	if res != nil {
+		defer res.Body.Close() //nolint:errcheck // It was only read.
+		text := fmt.Sprintf("cannot open a stream at %s: it answers %s", base, res.Status)
+		var p service.Problem
+		b, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // The status alone says enough.
+		if json.Unmarshal(b, &p) == nil && p.Detail != "" {
+			text += ": " + p.Detail
+		}
+		if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
+			text += "; pass a token in PULSEBOARD_TOKEN"
+		}
+		if res.StatusCode == http.StatusNotFound {
+			text += "; is this the gateway?"
+		}
+		return &refusal{res.StatusCode, text}
+	}
+	text := "check --gateway"
+	switch {
+	case errors.Is(err, syscall.EMFILE):
+		text = "this process has no file left: raise the limit with ulimit -n"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		text = "no source port is left: give more addresses with --gateway, or widen net.ipv4.ip_local_port_range"
+	}
+	return fmt.Errorf("cannot reach the gateway at %s: %w; %s", base, err, text)
 }
 
 // final reports whether another connection would meet the same end.

@@ -1,10 +1,80 @@
 package load
 
 import (
+	"maps"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"pulseboard/metric"
 )
+
+// publications is all streams, by metric key and refresh interval.
+type publications struct {
+	base int64 // Epoch ms. Ends before it are not kept: snapshots hold older ones, on which no client has a claim.
+
+	mu      sync.Mutex
+	streams map[streamID]*stream
+}
+
+type streamID struct {
+	key       string
+	refreshMs int64
+}
+
+func newPublications() *publications {
+	return &publications{base: time.Now().Add(-time.Hour).UnixMilli(), streams: make(map[streamID]*stream)}
+}
+
+func (p *publications) stream(key string, refreshMs int64) *stream {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := streamID{key, refreshMs}
+	st := p.streams[id]
+	if st == nil {
+		st = &stream{key: key, refreshMs: refreshMs, base: p.base - p.base%refreshMs}
+		if q, err := metric.ParseKey(key); err == nil {
+			st.delayMs = int64(q.DelaySeconds) * 1000
+		}
+		p.streams[id] = st
+	}
+	return st
+}
+
+func (p *publications) freeze() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, st := range p.streams {
+		st.freeze()
+	}
+}
+
+// keys are the metric keys of all streams, sorted.
+func (p *publications) keys() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	keys := make(map[string]struct{})
+	for id := range p.streams {
+		keys[id.key] = struct{}{}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}
+
+// missing counts ends that no client received and no history holds, after the end
+// that each stream has in since, up to the cut; examples are a few of their keys.
+func (*publications) missing(since map[*stream]int64, cut int64) (ends int64, examples []string) {
+	for st, after := range since {
+		n := st.gaps(after, cut-st.delayMs)
+		ends += n
+		if n > 0 {
+			examples = append(examples, st.key)
+		}
+	}
+	slices.Sort(examples)
+	return ends, examples[:min(3, len(examples))]
+}
 
 // stream is what all clients together saw of one metric key at one refresh
 // interval: the window ends that the pipeline published.
@@ -12,7 +82,7 @@ type stream struct {
 	key       string
 	refreshMs int64
 	delayMs   int64        // How long after its end a window is due.
-	base      int64        // The first end that is kept in mind.
+	base      int64        // The first end that is kept.
 	newest    atomic.Int64 // Marked last: nearly every mark is of an end that another client had.
 
 	mu     sync.Mutex
@@ -20,12 +90,12 @@ type stream struct {
 	frozen bool
 }
 
-// The longest run, and the oldest point of a snapshot, that a stream keeps in mind.
+// maxEnds is how many ends a stream keeps, from base on.
 const maxEnds = 1 << 22
 
 // mark notes that end was published, and reports false for ends that do not count:
-// those before base, and those that came when the run was over. Ends off the grid
-// are not for here.
+// those before base, and those that came when the run was over. end must be a
+// multiple of the refresh interval.
 func (s *stream) mark(end int64) bool {
 	if s.newest.Load() == end {
 		return true
@@ -47,7 +117,8 @@ func (s *stream) mark(end int64) bool {
 	return true
 }
 
-// freeze ends the marking: what no client had by now is nobody's loss.
+// freeze ends the marking: an end that no client has by now is not one that
+// others are missing.
 func (s *stream) freeze() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,16 +160,4 @@ func floor(v, by int64) int64 {
 		q--
 	}
 	return q
-}
-
-// widget is one of a layout.
-type widget struct {
-	id, keyID string
-	stream    *stream
-}
-
-// layout is the widgets of a dashboard as its clients were told; all clients that
-// were told the same share it.
-type layout struct {
-	widgets []widget
 }

@@ -67,15 +67,10 @@ func (m *messages) close() {
 
 // keys are those that the clients look at, else those of the check.
 func (r *run) keys() []string {
-	keys := make(map[string]struct{})
-	if s := r.audience; s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for id := range s.streams {
-			keys[id.key] = struct{}{}
-		}
-		return slices.Sorted(maps.Keys(keys))
+	if r.audience != nil {
+		return r.audience.published.keys()
 	}
+	keys := make(map[string]struct{})
 	for m := range r.config.Metrics {
 		for _, a := range []metric.Aggregation{metric.Count, metric.Sum} {
 			q := metric.Query{Metric: r.config.metricName(m), Aggregation: a, WindowSeconds: r.config.checkWindow()}

@@ -198,7 +198,7 @@ func (r *run) setMeasuring(on bool) {
 		r.events.measuring.Store(on)
 	}
 	if r.audience != nil {
-		r.audience.measuring.Store(on)
+		r.audience.schedule.measuring.Store(on)
 	}
 	if r.redis != nil {
 		r.redis.measuring.Store(on)
@@ -241,14 +241,14 @@ func (r *run) connect(ctx context.Context) error {
 	if err := s.ramp(ctx); err != nil {
 		return err
 	}
-	limit := time.Now().Add(settleTime)
-	for s.whole.Load() < s.open.Load() && time.Now().Before(limit) && clock.Sleep(ctx, 20*time.Millisecond) {
+	limit := time.Now().Add(snapshotTime)
+	for s.complete.Load() < s.open.Load() && time.Now().Before(limit) && clock.Sleep(ctx, 20*time.Millisecond) {
 	}
 	if s.open.Load() == 0 && ctx.Err() == nil {
-		return s.whyNone()
+		return s.losses.whyNone()
 	}
-	if whole, open := s.whole.Load(), s.open.Load(); whole < open {
-		r.note(fmt.Sprintf("%d of %d connections did not have all their snapshots %v after the last one was opened", open-whole, open, settleTime))
+	if complete, open := s.complete.Load(), s.open.Load(); complete < open {
+		r.note(fmt.Sprintf("%d of %d connections did not have all their snapshots %v after the last one was opened", open-complete, open, snapshotTime))
 	}
 	r.say("%d connections are open; warming up for %v", s.open.Load(), c.Warmup)
 	clock.Sleep(ctx, c.Warmup)
@@ -260,7 +260,7 @@ func (r *run) connect(ctx context.Context) error {
 // after the measured part results that are due are waited for when none comes,
 // and in all.
 const (
-	settleTime   = 30 * time.Second
+	snapshotTime = 30 * time.Second
 	drainTime    = 10 * time.Second
 	longestDrain = 2 * time.Minute
 	progressTime = 10 * time.Second
@@ -272,7 +272,7 @@ func (r *run) measure(ctx context.Context) {
 	c := &r.config
 	r.say("measuring for %v", c.For)
 	if r.audience != nil && c.StopReading > 0 {
-		r.audience.stopReading.Store(true)
+		r.audience.schedule.stopped.Store(true)
 	}
 	// What looking costs is not of the measured part.
 	before := r.look(append(slices.Clone(c.Pids), own()...))
@@ -312,7 +312,7 @@ func (r *run) progressLine(since time.Duration) string {
 		line += fmt.Sprintf(" %d events acknowledged, p99 %v;", e.acked.Load(), e.latency.Quantile(.99).Round(time.Millisecond))
 	}
 	if s := r.audience; s != nil {
-		line += fmt.Sprintf(" %d connections, %d results, window end to client p99 %v;", s.open.Load(), s.results.Load(), s.endToClient.Quantile(.99).Round(time.Millisecond))
+		line += fmt.Sprintf(" %d connections, %d results, window end to client p99 %v;", s.open.Load(), s.measured.results.Load(), s.measured.endToClient.Quantile(.99).Round(time.Millisecond))
 	}
 	return line + fmt.Sprintf(" this process late by %v at p99", r.late.Quantile(.99).Round(time.Millisecond/10))
 }
@@ -327,7 +327,7 @@ func (r *run) memoryLine(since time.Duration) string {
 	return line[:len(line)-1]
 }
 
-// finish lets clients have what they are owed, closes them and adds up.
+// finish waits until clients have what is due, closes them and adds up.
 func (r *run) finish(ctx context.Context) {
 	s := r.audience
 	if s == nil {
@@ -352,24 +352,24 @@ func (r *run) finish(ctx context.Context) {
 		return
 	}
 	out := &StreamsReport{
-		Connections: r.config.Connections, Opened: r.config.Connections - s.failed, Failed: s.failed, Dashboards: len(s.boards), Streams: len(s.streams),
-		Connecting: latencyOf(&s.connecting), Delivery: readers, Updates: s.updates.Load(), Results: s.results.Load(), Bytes: s.bytes.Load(),
-		EndToClient: latencyOf(&s.endToClient), EventToCl: latencyOf(&s.eventToClient), ServerToCl: latencyOf(&s.serverToClient), Staleness: latencyOf(&s.staleness),
-		Lost: s.lostCount, LostBecause: s.losses,
+		Connections: r.config.Connections, Opened: r.config.Connections - s.losses.failed, Failed: s.losses.failed, Dashboards: len(s.dashboards), Streams: len(s.published.streams),
+		Connecting: latencyOf(&s.measured.connecting), Delivery: readers, Updates: s.measured.updates.Load(), Results: s.measured.results.Load(), Bytes: s.measured.bytes.Load(),
+		EndToClient: latencyOf(&s.measured.endToClient), EventToCl: latencyOf(&s.measured.eventToClient), ServerToCl: latencyOf(&s.measured.serverToClient), Staleness: latencyOf(&s.measured.staleness),
+		Lost: s.losses.count, LostBecause: s.losses.reasons,
 	}
 	var examples []string
 	if out.Unpublished, examples = s.unpublished(); out.Unpublished > 0 {
 		r.note(fmt.Sprintf("not published: ends of %v", examples))
 	}
-	if s.failed > 0 {
-		r.report.Faults = append(r.report.Faults, fmt.Sprintf("%d of %d connections could not be opened: %v", s.failed, r.config.Connections, s.firstFailure))
+	if s.losses.failed > 0 {
+		r.report.Faults = append(r.report.Faults, fmt.Sprintf("%d of %d connections could not be opened: %v", s.losses.failed, r.config.Connections, s.losses.firstFailure))
 	}
 	if r.config.Reconnect {
-		away := latencyOf(&s.away)
-		out.Back = &BackReport{Back: s.backCount, GaveUp: s.gaveUp, Resets: s.resets.Load(), Half: away.P50, Ninety9: away.P99, All: away.Max}
+		away := latencyOf(&s.losses.away)
+		out.Back = &BackReport{Back: s.losses.back, GaveUp: s.losses.gaveUp, Resets: s.losses.resets.Load(), Half: away.P50, Ninety9: away.P99, All: away.Max}
 	}
 	if n := r.config.StopReading; n > 0 {
-		out.Slow = &SlowReport{Clients: n, Closed: s.slowLost, Delivery: slow}
+		out.Slow = &SlowReport{Clients: n, Closed: s.losses.slow, Delivery: slow}
 	}
 	r.report.Streams = out
 }
