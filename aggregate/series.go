@@ -154,7 +154,8 @@ func allocated(n int) int64 {
 	return int64(n) + int64(n)/16
 }
 
-// view is the slices of a series at one moment, which another goroutine may read.
+// view is the slices of a series at one moment, which another goroutine may read without
+// a lock: blocks are never changed, and the list of them is a copy.
 func (sr *series) view(scratch *[]byte) []block {
 	v := slices.Clone(sr.sealed)
 	if len(sr.open) > 0 {

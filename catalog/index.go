@@ -86,11 +86,11 @@ func (x *tagIndex) remove(key, value string) {
 	x.shown.remove(key)
 }
 
-// refill shows others in the place of those that were removed.
-func (x *tagIndex) refill() {
-	refill(&x.shown, x.keys, x.limit)
+// sampleAgain shows others in the place of those that were removed.
+func (x *tagIndex) sampleAgain() {
+	sampleMembers(&x.shown, x.keys, x.limit)
 	for _, k := range x.keys {
-		refill(&k.shown, k.values, x.limit)
+		sampleMembers(&k.shown, k.values, x.limit)
 	}
 }
 
@@ -128,9 +128,9 @@ func (s *sample) remove(member string) {
 	}
 }
 
-// refill takes members in that were not shown yet, the first by name: which
+// sampleAgain takes members in that were not shown yet, the first by name: which
 // ones must not hang on the order of a map.
-func refill[V any](s *sample, members map[string]V, limit int) {
+func sampleMembers[V any](s *sample, members map[string]V, limit int) {
 	want := min(limit, len(members)) - len(*s)
 	if want <= 0 {
 		return

@@ -189,7 +189,7 @@ func (m *observed) RemoveSeries(tags string) {
 // Swept shows other tags in the place of those that were removed.
 func (m *observed) Swept(held bool) {
 	if m.index != nil {
-		m.index.refill()
+		m.index.sampleAgain()
 	}
 	if held {
 		return

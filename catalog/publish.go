@@ -152,7 +152,8 @@ func (p *Publisher) round(ctx context.Context) {
 	}
 }
 
-// take takes over what changed in the key groups.
+// take takes over what changed in the key groups. One whose timers are silent has no part in it: it may run in
+// another process by now, which publishes what it holds.
 func (p *Publisher) take(now time.Time) {
 	known := 0
 	p.groups.Survey(func(g Survey) {

@@ -197,7 +197,7 @@ func (p *publisher) apply(c Changes) error {
 	if len(left) > 0 {
 		p.log.Warn("widgets have no query: their window is beyond the limit of this pipeline", "count", len(left), "first", left[0])
 	}
-	p.metrics.dashboards.Set(float64(len(p.derived.boards)))
+	p.metrics.dashboards.Set(float64(len(p.derived.demands)))
 	p.metrics.widgets.Set(float64(p.derived.widgets))
 	p.metrics.queries.Set(float64(len(p.derived.uses)))
 	p.metrics.shortestWindow.Set(float64(p.derived.shortestWindow()))

@@ -19,7 +19,7 @@ type derived struct {
 
 	mu       sync.Mutex
 	revision int64 // Of the database, up to which this is.
-	boards   map[string]*board
+	demands  map[string]*demand
 	uses     map[string]*use // By metric key.
 	widgets  int
 	// What Redis must hold, entries by metric key and views by dashboard, and what of
@@ -28,8 +28,8 @@ type derived struct {
 	changedQueries, changedBoards map[string]bool
 }
 
-// board is what one dashboard wants.
-type board struct {
+// demand is what one dashboard wants.
+type demand struct {
 	wants   []want
 	ids     []string // Of the widgets that want them.
 	by      string   // The token that changed it last.
@@ -45,14 +45,14 @@ type want struct {
 
 // use counts the widgets that want a query, by refresh interval.
 type use struct {
-	query     metric.Query
-	refreshMs map[int64]int
-	boards    map[string]int // By id.
+	query      metric.Query
+	refreshMs  map[int64]int
+	dashboards map[string]int // By id.
 }
 
 func newDerived(r rules) *derived {
 	return &derived{
-		rules: r, boards: make(map[string]*board), uses: make(map[string]*use),
+		rules: r, demands: make(map[string]*demand), uses: make(map[string]*use),
 		queries: make(map[string]string), dashboards: make(map[string]string),
 		changedQueries: make(map[string]bool), changedBoards: make(map[string]bool),
 	}
@@ -85,7 +85,7 @@ func (d *derived) apply(c Changes) (left []string, err error) {
 }
 
 func (d *derived) forget(id string) {
-	b := d.boards[id]
+	b := d.demands[id]
 	if b == nil {
 		return
 	}
@@ -94,8 +94,8 @@ func (d *derived) forget(id string) {
 		if u.refreshMs[w.refreshMs]--; u.refreshMs[w.refreshMs] == 0 {
 			delete(u.refreshMs, w.refreshMs)
 		}
-		if u.boards[id]--; u.boards[id] == 0 {
-			delete(u.boards, id)
+		if u.dashboards[id]--; u.dashboards[id] == 0 {
+			delete(u.dashboards, id)
 		}
 		if len(u.refreshMs) == 0 {
 			delete(d.uses, w.key)
@@ -103,7 +103,7 @@ func (d *derived) forget(id string) {
 		d.changedQueries[w.key] = true
 	}
 	d.widgets -= b.widgets
-	delete(d.boards, id)
+	delete(d.demands, id)
 	delete(d.dashboards, id)
 	d.changedBoards[id] = true
 }
@@ -112,7 +112,7 @@ func (d *derived) forget(id string) {
 // is raised to today's slice; a window beyond today's limit has no query, and the
 // ids of widgets with such windows are returned.
 func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
-	b := &board{widgets: len(doc.Widgets), own: doc.own(), by: by}
+	b := &demand{widgets: len(doc.Widgets), own: doc.own(), by: by}
 	view := wire.View{Version: doc.Version, Widgets: make([]wire.WidgetView, 0, len(doc.Widgets))}
 	for _, v := range doc.Variables {
 		view.Variables = append(view.Variables, wire.Variable{Name: v.Name, Tag: v.Tag})
@@ -133,11 +133,11 @@ func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
 		key := shown.Key
 		u := d.uses[key]
 		if u == nil {
-			u = &use{query: q, refreshMs: make(map[int64]int, 1), boards: make(map[string]int, 1)}
+			u = &use{query: q, refreshMs: make(map[int64]int, 1), dashboards: make(map[string]int, 1)}
 			d.uses[key] = u
 		}
 		u.refreshMs[ms]++
-		u.boards[doc.ID]++
+		u.dashboards[doc.ID]++
 		b.ids = append(b.ids, w.ID)
 		b.wants = append(b.wants, want{key, ms, q.WindowSeconds})
 		d.changedQueries[key] = true
@@ -146,7 +146,7 @@ func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
 	if err != nil {
 		return left, fmt.Errorf("dashboard %s: %w", doc.ID, err)
 	}
-	d.boards[doc.ID] = b
+	d.demands[doc.ID] = b
 	d.widgets += b.widgets
 	d.dashboards[doc.ID] = text
 	d.changedBoards[doc.ID] = true
@@ -172,11 +172,11 @@ func (d *derived) encode(key string) error {
 
 // owners are the dashboards that pay for a query, the first of them by id.
 func (d *derived) owners(u *use) []wire.Owner {
-	ids := slices.Sorted(maps.Keys(u.boards))
+	ids := slices.Sorted(maps.Keys(u.dashboards))
 	owners := make([]wire.Owner, 0, min(len(ids), wire.MaxOwners))
 	for _, id := range ids[:cap(owners)] {
 		o := wire.Owner{Dashboard: id}
-		if b := d.boards[id]; b != nil {
+		if b := d.demands[id]; b != nil {
 			o.Token = b.by
 		}
 		owners = append(owners, o)
@@ -189,8 +189,8 @@ func (d *derived) widgetsOf(keys map[string]bool) map[string][]limitedWidget {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := make(map[string][]limitedWidget)
-	for _, id := range slices.Sorted(maps.Keys(d.boards)) {
-		b := d.boards[id]
+	for _, id := range slices.Sorted(maps.Keys(d.demands)) {
+		b := d.demands[id]
 		for i, w := range b.wants {
 			if keys[w.key] {
 				out[w.key] = append(out[w.key], limitedWidget{id, b.ids[i]})
@@ -204,7 +204,7 @@ func (d *derived) widgetsOf(keys map[string]bool) map[string][]limitedWidget {
 func (d *derived) reset() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for id := range d.boards {
+	for id := range d.demands {
 		d.forget(id)
 	}
 	d.revision = 0
@@ -223,7 +223,7 @@ func (d *derived) desired() (queries, dashboards registry.Desired) {
 func (d *derived) shortestWindow() (seconds int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, b := range d.boards {
+	for _, b := range d.demands {
 		if b.own {
 			continue
 		}

@@ -45,11 +45,11 @@ type governor struct {
 	active  map[string]wire.QueryEntry
 	trees   float64
 	// leftover are histories that were deleted once: what was on its way then may have come after.
-	leftover map[results.Stream]time.Time
-	freeAt   time.Time // When memory is to be given back; zero = it is.
-	told     limits.Report
-	toldAt   time.Time
-	failing  bool // Redis did not take the last report.
+	leftover   map[results.Stream]time.Time
+	freeAt     time.Time // When memory is to be given back; zero = it is.
+	reported   limits.Report
+	reportedAt time.Time
+	failing    bool // Redis did not take the last report.
 }
 
 type selector struct{ metric, id string }
@@ -60,7 +60,7 @@ const (
 	countSpan   = 50 * time.Millisecond   // At a time.
 	recount     = 1.25                    // A metric that has changed by this factor is counted again.
 	againAfter  = 3 * time.Second         // When histories are deleted a second time.
-	tellEvery   = 5 * time.Second         // Of the half minute that a report is believed.
+	reportEvery = 5 * time.Second         // Of the half minute that a report is believed.
 	freeBytes   = 64 << 20                // Trees that are gone, for which memory is given back to the machine.
 	freeAfter   = 1500 * time.Millisecond // Until the timers and builds have let go of them.
 )
@@ -191,7 +191,7 @@ func (g *governor) step(ctx context.Context, now time.Time) (wait time.Duration)
 	}
 	g.dropAgain(ctx, now)
 	g.free(d.Used, now)
-	g.tell(ctx, d.Used, now)
+	g.report(ctx, d.Used, now)
 	return wait
 }
 
@@ -335,19 +335,19 @@ func (g *governor) free(used []limits.Use, now time.Time) {
 	}
 }
 
-// maxCutsTold bounds a report.
-const maxCutsTold = 10_000
+// maxCutsReported bounds a report.
+const maxCutsReported = 10_000
 
-// tell publishes what is cut and used, at once when another query is.
-func (g *governor) tell(ctx context.Context, used []limits.Use, now time.Time) {
+// report publishes what is cut and used, at once when another query is.
+func (g *governor) report(ctx context.Context, used []limits.Use, now time.Time) {
 	queriesCut.Set(float64(len(g.cut)))
 	cuts := make([]limits.Cut, 0, len(g.cut))
 	for _, key := range slices.Sorted(maps.Keys(g.cut)) {
 		cuts = append(cuts, g.cut[key])
 	}
-	cuts = cuts[:min(len(cuts), maxCutsTold)]
-	same := slices.EqualFunc(cuts, g.told.Cut, func(a, b limits.Cut) bool { return a.Key == b.Key && a.Scope == b.Scope && a.Resource == b.Resource })
-	if same && !g.failing && now.Sub(g.toldAt) < tellEvery {
+	cuts = cuts[:min(len(cuts), maxCutsReported)]
+	same := slices.EqualFunc(cuts, g.reported.Cut, func(a, b limits.Cut) bool { return a.Key == b.Key && a.Scope == b.Scope && a.Resource == b.Resource })
+	if same && !g.failing && now.Sub(g.reportedAt) < reportEvery {
 		return
 	}
 	r := limits.Report{Share: g.budgets.Share, Total: g.budgets.Total, Used: used, Cut: cuts}
@@ -355,15 +355,15 @@ func (g *governor) tell(ctx context.Context, used []limits.Use, now time.Time) {
 	defer cancel()
 	if err := g.queries.SaveLimits(ctx, g.run, r); err != nil {
 		if !g.failing && ctx.Err() == nil {
-			g.c.Log.Warn("what was cut cannot be told", "error", err)
+			g.c.Log.Warn("what was cut cannot be reported", "error", err)
 		}
 		g.failing = true
 		return
 	}
-	if (len(cuts) == 0) != (len(g.told.Cut) == 0) {
-		g.c.Log.Warn("queries are beyond a budget and not computed", "count", len(cuts), "before", len(g.told.Cut))
+	if (len(cuts) == 0) != (len(g.reported.Cut) == 0) {
+		g.c.Log.Warn("queries are beyond a budget and not computed", "count", len(cuts), "before", len(g.reported.Cut))
 	}
-	g.told, g.toldAt, g.failing = r, now, false
+	g.reported, g.reportedAt, g.failing = r, now, false
 }
 
 var (

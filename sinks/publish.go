@@ -80,17 +80,17 @@ type Publisher struct {
 	mark   string    // What Redis had when it was last looked at; of watch alone,
 	looked time.Time // as is when that was.
 
-	mu       sync.Mutex
-	closed   bool
-	away     bool               // Redis does not answer, or another pipeline has the lease.
-	full     bool               // Redis had no memory for something that is still behind.
-	told     time.Time          // When the log said so last.
-	toldAway bool               // It said that Redis is away, and not yet that it is back.
-	behind   map[string]*behind // By metric key.
-	writing  int                // Publishes of bundles under way.
-	evicts   bool               // Redis deletes keys when it is full.
-	doubt    bool               // Another Redis than before may answer, without what that one had.
-	has      acknowledged
+	mu         sync.Mutex
+	closed     bool
+	away       bool               // Redis does not answer, or another pipeline has the lease.
+	full       bool               // Redis had no memory for something that is still behind.
+	logged     time.Time          // When the log said so last.
+	loggedAway bool               // It said that Redis is away, and not yet that it is back.
+	behind     map[string]*behind // By metric key.
+	writing    int                // Publishes of bundles under way.
+	evicts     bool               // Redis deletes keys when it is full.
+	doubt      bool               // Another Redis than before may answer, without what that one had.
+	has        acknowledged
 
 	wake chan struct{} // Tells the backfiller that there is something to do.
 }
@@ -245,14 +245,14 @@ func (p *Publisher) fault(err error) {
 	if full && p.full || !full && p.away {
 		return
 	}
-	tell := time.Since(p.told) > tellEvery
-	if tell {
-		p.told = time.Now()
+	due := time.Since(p.logged) > logEvery
+	if due {
+		p.logged = time.Now()
 	}
 	if full {
 		p.full = true
 		redisFull.Set(1)
-		if tell {
+		if due {
 			p.log.Error("Redis has no memory left: what it still takes goes on, histories follow when it has room", "error", err)
 		}
 		return
@@ -263,18 +263,18 @@ func (p *Publisher) fault(err error) {
 		redisAway.Set(1)
 	}
 	switch {
-	case !tell:
+	case !due:
 	case held:
-		p.toldAway = true
+		p.loggedAway = true
 		p.log.Error("another pipeline writes the results: this one stands by, and goes on where that one ends", "error", err)
 	default:
-		p.toldAway = true
+		p.loggedAway = true
 		p.log.Error("cannot publish results; aggregation goes on, histories follow when Redis is back", "error", err)
 	}
 }
 
 // A Redis at its limit, or nearly too slow, is there and not there by turns: the log says so once in this time.
-const tellEvery = time.Minute
+const logEvery = time.Minute
 
 // watch looks after Redis: it finds it back after it was away, or emptied.
 func (p *Publisher) watch(ctx context.Context) {
@@ -337,8 +337,8 @@ func (p *Publisher) look(ctx context.Context) {
 	if p.away && !p.doubt {
 		p.away = false
 		redisAway.Set(0)
-		if p.toldAway {
-			p.toldAway = false
+		if p.loggedAway {
+			p.loggedAway = false
 			p.log.Warn("results can be written again: what histories lack is written", "histories", len(p.behind))
 		}
 	}

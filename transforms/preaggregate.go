@@ -128,25 +128,25 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 	letter := DeadLetter{Key: rec.Key, Value: rec.Value, Partition: rec.Partition, Offset: rec.Offset}
 	if rec.Unreadable.Code != "" {
 		letter.Code, letter.Detail = rec.Unreadable.Code, rec.Unreadable.Detail
-		f.bury(rec, letter)
+		f.deadLetter(rec, letter)
 		return
 	}
 	for _, fault := range rec.Faults {
 		letter.Code, letter.Detail = fault.Code, fault.Detail
-		f.bury(rec, letter)
+		f.deadLetter(rec, letter)
 	}
 	for i := range rec.Events {
 		e := &rec.Events[i]
 		switch at, code := rec.Verdict(e, f.Limits); code {
 		case metric.CodeKeyMismatch:
-			f.buryEvent(rec, e, code, "the record's key is not the metric_name")
+			f.deadLetterEvent(rec, e, code, "the record's key is not the metric_name")
 		case metric.CodeFromTheFuture:
 			if at < since {
 				// Nobody knows how far ahead of what was not read it is; no complete window has it.
 				beforeStart.Inc()
 				continue
 			}
-			f.buryEvent(rec, e, code, "event_time is ahead of the newest timestamp in its partition")
+			f.deadLetterEvent(rec, e, code, "event_time is ahead of the newest timestamp in its partition")
 		case metric.CodeTooLate:
 			tooLate.add(e.Metric, 1)
 		default:
@@ -166,13 +166,13 @@ func (f *PreAggregateFn) needs(metric string) aggregate.Needs {
 	return f.queries.needs[metric]
 }
 
-func (f *PreAggregateFn) bury(rec *sources.Record, l DeadLetter) {
+func (f *PreAggregateFn) deadLetter(rec *sources.Record, l DeadLetter) {
 	slice := floorDiv(rec.PipelineTime, f.SliceMs)
 	f.held.letters[slice] = append(f.held.letters[slice], l)
 }
 
-func (f *PreAggregateFn) buryEvent(rec *sources.Record, e *metric.Event, code, detail string) {
-	f.bury(rec, DeadLetter{
+func (f *PreAggregateFn) deadLetterEvent(rec *sources.Record, e *metric.Event, code, detail string) {
+	f.deadLetter(rec, DeadLetter{
 		Key: rec.Key, Value: wire.AppendRecord(nil, e.Metric, []metric.Event{*e}),
 		Code: code, Detail: detail, Partition: rec.Partition, Offset: rec.Offset,
 	})

@@ -126,7 +126,8 @@ func runBuild(ctx context.Context, b *aggregate.Build, pasts []past) {
 
 // introduce puts what was built to use and publishes the histories, then the
 // windows that came due meanwhile; with nothing left to catch up with, the
-// queries are active, and the timers go on with them.
+// queries are active, and the timers go on with them. All of it is under the lock:
+// a timer's newer window end would make Redis refuse the older ones of the history.
 func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -178,9 +178,9 @@ type verdict struct {
 
 // define makes a dashboard that adds up the honest metric over an hour.
 func (v *verdict) define(ctx context.Context) error {
-	const board = `{"title":"Flood","widgets":[{"metric_name":"flood.honest","aggregation":"sum","window_seconds":3600,` +
+	const dashboard = `{"title":"Flood","widgets":[{"metric_name":"flood.honest","aggregation":"sum","window_seconds":3600,` +
 		`"display_config":{"chart":"stat","title":"Sum","position":{"x":0,"y":0,"w":3,"h":3}}}]}`
-	status, text, err := v.post(ctx, "/dashboards", board)
+	status, text, err := v.post(ctx, "/dashboards", dashboard)
 	id, widget := dashboardID.FindStringSubmatch(text), widgetID.FindStringSubmatch(text)
 	if err == nil && (status/100 != 2 || id == nil || widget == nil) {
 		err = fmt.Errorf("the dashboard was refused: %d %s", status, text)

@@ -18,7 +18,7 @@ const firstRetry, lastRetry = 500 * time.Millisecond, 5 * time.Second
 // follow watches the stream, and opens it again whenever it ends.
 func (c *Canary) follow(ctx context.Context) {
 	retry := firstRetry
-	failing := new(told)
+	failing := new(lastOutcome)
 	for {
 		err := c.ensure(ctx)
 		if err == nil {

@@ -33,7 +33,7 @@ func next(now time.Time) time.Time {
 func (c *Canary) send(ctx context.Context) {
 	var under sync.WaitGroup
 	defer under.Wait()
-	failing := new(told)
+	failing := new(lastOutcome)
 	for {
 		at := next(time.Now())
 		timer := time.NewTimer(time.Until(at))
@@ -68,13 +68,13 @@ func (c *Canary) send(ctx context.Context) {
 	}
 }
 
-// told remembers whether something failed, so that the log says it once.
-type told struct {
+// lastOutcome remembers whether something failed, so that the log says it once.
+type lastOutcome struct {
 	mu      sync.Mutex
 	failing bool
 }
 
-func (t *told) changes(failing bool) bool {
+func (t *lastOutcome) changes(failing bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	changed := t.failing != failing

@@ -184,7 +184,8 @@ func dashboardID(file string, index int) string {
 	return DeriveID(name)
 }
 
-// widgetID counts equals in counts.
+// widgetID is made of the title, else of the metric key, so that a widget keeps it when it
+// is moved or drawn otherwise. counts numbers those that are equal.
 func widgetID(w configsvc.Widget, counts map[string]int) string {
 	name := "title:" + w.Display.Title
 	if w.Display.Title == "" {

@@ -18,7 +18,7 @@ type account struct {
 	cursors []cursor
 	gaps    []gap
 	credits []int // Of each frame with gaps, how many ends its "skipped" covers.
-	told    int   // Results in snapshots since the last update: its "skipped" counts them too.
+	ahead   int   // Results in snapshots since the last update: its "skipped" counts them too.
 	frame   bool  // The credit of this frame stands in credits.
 	credit  int
 	cut     int64 // What is due later does not count.
@@ -91,7 +91,7 @@ func (a *account) adopt(l *layout, welcome bool) {
 		}
 	}
 	if welcome {
-		a.told = 0
+		a.ahead = 0
 		for i := range a.cursors {
 			cur := &a.cursors[i]
 			cur.owed, cur.opening, cur.replacing = true, false, false // What was under way is lost.
@@ -101,8 +101,8 @@ func (a *account) adopt(l *layout, welcome bool) {
 
 // update takes the results of an update.
 func (a *account) update(results []wire.Received, skipped int) {
-	a.frame, a.credit = false, max(0, skipped-a.told)
-	a.told = 0
+	a.frame, a.credit = false, max(0, skipped-a.ahead)
+	a.ahead = 0
 	for _, r := range results {
 		a.take(r.Index, r.End)
 	}
@@ -140,7 +140,7 @@ func (a *account) snapshot(index int, reset, more bool, points []wire.Received) 
 		if a.take(index, p.End) {
 			a.totals.InSnapshots++
 			if !owed {
-				a.told++
+				a.ahead++
 			}
 		}
 	}

@@ -216,8 +216,8 @@ func (f *dashboardFlags) loadGood(env service.Env, files []string) (dashcode.Set
 
 // printResult says what is to be done with a dashboard, or was done.
 func printResult(w io.Writer, r dashcode.Result, words map[dashcode.Action]string) {
-	word, told := words[r.Action]
-	if !told {
+	word, known := words[r.Action]
+	if !known {
 		return
 	}
 	_, _ = fmt.Fprintf(w, "%s %s (%s)", word, r.Title, r.DashboardID)

@@ -139,7 +139,7 @@ func run(ctx context.Context, env service.Env) error {
 		if err := a.start(ctx); err != nil {
 			return err
 		}
-		a.greet()
+		a.printAddress()
 		h.Cleanup(ctx, "everything", func() error {
 			_, _ = fmt.Fprintln(env.Stdout, "Ending…")
 			return nil
@@ -148,8 +148,8 @@ func run(ctx context.Context, env service.Env) error {
 	})
 }
 
-// greet says on the standard output where everything is.
-func (a *app) greet() {
+// printAddress says on the standard output where everything is.
+func (a *app) printAddress() {
 	who := "no tokens: open to everybody on this machine"
 	if a.Tokens != "" {
 		who = "asks for a token of " + a.Tokens

@@ -35,7 +35,7 @@ type connections struct {
 	open    int
 	of      map[netip.Addr]*int
 	waiting conn // The ring of those that wait, oldest first; itself none.
-	told    time.Time
+	logged  time.Time
 }
 
 // conn is an accepted connection.
@@ -98,7 +98,7 @@ func (l listener) Accept() (net.Conn, error) {
 		if admitted := l.set.admit(tcp); admitted != nil {
 			return admitted, nil
 		}
-		_ = tcp.Close() // There is nobody to tell.
+		_ = tcp.Close() // Nobody is left to be told.
 	}
 }
 
@@ -148,14 +148,14 @@ func (s *connections) admit(tcp *net.TCPConn) *conn {
 
 // refused counts and, once a minute, logs what had no room; it unlocks mu.
 func (s *connections) refused(count func(), from netip.Addr, has int) {
-	tell := time.Since(s.told) > time.Minute
-	if tell {
-		s.told = time.Now()
+	due := time.Since(s.logged) > time.Minute
+	if due {
+		s.logged = time.Now()
 	}
 	open := s.open
 	s.mu.Unlock()
 	count()
-	if tell {
+	if due {
 		s.log.Warn("a connection is refused: there are as many as there may be, and all are busy; is it a proxy (--trusted-proxies), or the limit of open files low?",
 			"address", from.String(), "its_connections", has, "connections", open, "limit", s.limit)
 	}
