@@ -199,7 +199,7 @@ export interface MetricTag {
 
 export interface BudgetCost {
   readonly resource: string;
-  /** For certain, as the catalogue is now; a dashboard with more than limit is refused. */
+  /** For certain, as the catalog is now; a dashboard with more than limit is refused. */
   readonly least: number;
   /** Perhaps; what is beyond limit is not computed. */
   readonly most: number;
