@@ -203,7 +203,7 @@ func (m *observed) Swept(held bool) {
 	}
 	// It came and went between two surveys. Without any survey such metrics would be kept for ever.
 	if m.unseen++; m.unseen > len(m.changed)/2 {
-		m.Observer.changed = slices.DeleteFunc(m.Observer.changed, func(c *observed) bool { return c.dropped && !c.announced })
+		m.changed = slices.DeleteFunc(m.changed, func(c *observed) bool { return c.dropped && !c.announced })
 		m.unseen = 0
 	}
 }

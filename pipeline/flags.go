@@ -12,7 +12,7 @@ import (
 
 // Flags adds the flags of every form of the job, on every runner.
 func (j *Job) Flags(f *conf.Flags) {
-	j.Config.flags(f)
+	j.flags(f)
 	j.Edge.Flags(f.FlagSet)
 	profile.Flag(f.FlagSet, &j.Pprof)
 	f.TextVar(&j.Level, "log-level", slog.LevelInfo, "`level` of the logs: DEBUG, INFO, WARN or ERROR")

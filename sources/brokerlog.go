@@ -27,6 +27,7 @@ func (l brokerLog) offsetAt(ctx context.Context, timestamp int64) (int64, error)
 	return offset, nil
 }
 
+//nolint:dupl // As endOfEpoch but for the generated types of another request, which have nothing in common.
 func (l brokerLog) listOffsets(ctx context.Context, timestamp int64) (int64, error) {
 	c, _, err := l.leader(ctx, l.partition)
 	if err != nil {
@@ -48,6 +49,7 @@ func (l brokerLog) listOffsets(ctx context.Context, timestamp int64) (int64, err
 	return res.Topics[0].Partitions[0].Offset, kerr.ErrorForCode(res.Topics[0].Partitions[0].ErrorCode)
 }
 
+//nolint:dupl // As listOffsets.
 func (l brokerLog) endOfEpoch(ctx context.Context, epoch int32) (int64, error) {
 	c, _, err := l.leader(ctx, l.partition)
 	if err != nil {
@@ -112,7 +114,7 @@ func (l brokerLog) fetch(ctx context.Context, offset int64, maxWait time.Duratio
 }
 
 // decompressor takes batches of any size: Kafka has bounded those that producers send.
-var decompressor = kgo.DefaultDecompressor()
+var decompressor = kgo.DefaultDecompressor() //nolint:gochecknoglobals // It holds pools that all readers share, and is never set.
 
 // decodeFetch decodes the batches in the response to a fetch from an offset on. A fault behind some records is not
 // reported: the next fetch meets it at its beginning.

@@ -18,7 +18,7 @@ import (
 type recordID [2]uint64
 
 // The seeds are chosen by each process, so that a producer cannot choose ids that collide.
-var idSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+var idSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()} //nolint:gochecknoglobals // Of the process, never set.
 
 // idOf returns the hash of the header id of a record. Records of transactions have none: their producers write
 // nothing twice, and one that is aborted must not hide one that follows.

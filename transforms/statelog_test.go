@@ -81,6 +81,7 @@ type durableGroup struct {
 }
 
 func newDurableGroup(t *testing.T) *durableGroup {
+	t.Helper()
 	o := SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: true, CompactEvery: 5}
 	return &durableGroup{t, o, newGroups(), new(fakeState)}
 }

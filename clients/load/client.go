@@ -234,23 +234,8 @@ func (c *client) message(b []byte) error {
 	a.cut = s.schedule.cut.Load()
 	switch m.Kind {
 	case wire.KindWelcome, wire.KindDashboard, wire.KindWidgets:
-		if m.Kind != wire.KindWidgets {
-			c.layout, c.welcomed = nil, m.Kind == wire.KindWelcome
-		}
-		if m.More {
-			c.layout = append(c.layout, bytes.Clone(b))
-			break
-		}
-		l, err := c.dashboard.learn(s.published, append(c.layout, b)...)
-		if err != nil {
+		if err := c.widgets(m, b, now); err != nil {
 			return err
-		}
-		c.layout = nil
-		a.adopt(l, c.welcomed)
-		if c.welcomed {
-			if c.attempt, c.pending = 0, len(l.widgets); c.pending == 0 {
-				s.completed(c, now)
-			}
 		}
 	case wire.KindSnapshot:
 		if a.snapshot(m.Index, m.Reset, m.More, m.Results) && c.pending > 0 {
@@ -279,6 +264,30 @@ func (c *client) message(b []byte) error {
 		due, sum := a.due()
 		c.due.Store(due)
 		c.sum.Store(sum)
+	}
+	return nil
+}
+
+// widgets takes a message that lists the widgets of the dashboard, or a part of them.
+func (c *client) widgets(m *wire.Message, text []byte, now time.Time) error {
+	if m.Kind != wire.KindWidgets {
+		c.layout, c.welcomed = nil, m.Kind == wire.KindWelcome
+	}
+	if m.More {
+		c.layout = append(c.layout, bytes.Clone(text))
+		return nil
+	}
+	l, err := c.dashboard.learn(c.set.published, append(c.layout, text)...)
+	if err != nil {
+		return err
+	}
+	c.layout = nil
+	c.account.adopt(l, c.welcomed)
+	if !c.welcomed {
+		return nil
+	}
+	if c.attempt, c.pending = 0, len(l.widgets); c.pending == 0 {
+		c.set.completed(c, now)
 	}
 	return nil
 }
