@@ -102,7 +102,7 @@ func run(ctx context.Context, env service.Env, name, about string, rs ...pipelin
 	job.KeyGroups = cmp.Or(job.KeyGroups, r.KeyGroups())
 	job.Log = service.Logger(env.Stderr, job.Level, "pipeline")
 	// Prism and kafka-go's callers in DoFns log here; Prism says much about each bundle.
-	slog.SetDefault(service.Logger(env.Stderr, max(job.Level, slog.LevelWarn), "pipeline"))
+	slog.SetDefault(slog.New(untilEnd{service.Logger(env.Stderr, max(job.Level, slog.LevelWarn), "pipeline").Handler(), ctx}))
 	if ref.wanted {
 		return ref.run(ctx, job, r)
 	}
