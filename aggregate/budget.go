@@ -120,7 +120,7 @@ func (b *Budget) pass(a *account, slice int64) allowance {
 	defer b.mu.Unlock()
 	used := a.used.Load()
 	a.last = max(a.last, slice)
-	a.past[mod(slice, int64(len(a.past)))] = usage{slice, used}
+	a.past[Mod(slice, int64(len(a.past)))] = usage{slice, used}
 	var total, own int64
 	for _, o := range b.accounts {
 		then := o.at(slice - b.lag)
@@ -140,7 +140,7 @@ func (b *Budget) pass(a *account, slice int64) allowance {
 // far has what it has.
 func (a *account) at(slice int64) int64 {
 	slice = min(slice, a.last)
-	if u := a.past[mod(slice, int64(len(a.past)))]; u.slice == slice && a.last != math.MinInt64 {
+	if u := a.past[Mod(slice, int64(len(a.past)))]; u.slice == slice && a.last != math.MinInt64 {
 		return u.bytes
 	}
 	return a.base

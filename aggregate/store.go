@@ -191,7 +191,7 @@ func (s *Store) Pass(slice int64) {
 // sweep forgets slices that are too old, series and groups that had no event
 // for the whole retention, and counts what is left.
 func (s *Store) sweep() {
-	newest := s.newest - mod(s.newest, sweepEvery)
+	newest := s.newest - Mod(s.newest, sweepEvery)
 	if newest == s.swept {
 		return
 	}

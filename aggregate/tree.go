@@ -47,7 +47,7 @@ func (t *Tree) Add(slice int64, a *Acc) {
 	}
 	// Merging upwards is right for an addition: no node ever has to forget.
 	n := int64(len(t.chunks))
-	for i := n + mod(chunkOf(slice), n); i > 0; i /= 2 {
+	for i := n + Mod(chunkOf(slice), n); i > 0; i /= 2 {
 		t.nodes[i].Merge(a)
 	}
 }
@@ -62,7 +62,7 @@ func (t *Tree) load(slice int64, a *Acc) bool {
 		return false
 	}
 	t.needed = t.needed || a.Sketch != nil || a.Moments != nil
-	c := &t.chunks[mod(at, n)]
+	c := &t.chunks[Mod(at, n)]
 	before := cap(*c)
 	c.merge(slice, a)
 	t.cells += cap(*c) - before
@@ -74,7 +74,7 @@ func (c *chunk) merge(slice int64, a *Acc) {
 	n := len(cells)
 	switch {
 	case n == chunkSlices: // All are there, so the place is known.
-		cells[mod(slice, chunkSlices)].acc.Merge(a)
+		cells[Mod(slice, chunkSlices)].acc.Merge(a)
 		return
 	case n == 0 || cells[n-1].slice < slice:
 		cells = append(cells, cell{slice: slice})
@@ -91,8 +91,8 @@ func (c *chunk) merge(slice int64, a *Acc) {
 	*c = cells
 }
 
-// mod is the remainder that is never negative.
-func mod(a, b int64) int64 {
+// Mod is the remainder that is never negative.
+func Mod(a, b int64) int64 {
 	m := a % b
 	if m < 0 {
 		m += b
@@ -100,7 +100,7 @@ func mod(a, b int64) int64 {
 	return m
 }
 
-func chunkOf(slice int64) int64 { return (slice - mod(slice, chunkSlices)) / chunkSlices }
+func chunkOf(slice int64) int64 { return (slice - Mod(slice, chunkSlices)) / chunkSlices }
 
 // advance makes room for the chunks before next, forgetting those that the ring held in their place.
 func (t *Tree) advance(next int64) {
@@ -117,7 +117,7 @@ func (t *Tree) advance(next int64) {
 		return
 	}
 	for at := t.next; at < next; at++ {
-		i := mod(at, n)
+		i := Mod(at, n)
 		if len(t.chunks[i]) == 0 {
 			continue
 		}
@@ -163,20 +163,20 @@ func (t *Tree) Window(a *Acc, from, to int64) {
 	}
 	first, last := chunkOf(from), chunkOf(to)
 	if first == last {
-		t.chunks[mod(first, n)].window(a, from, to)
+		t.chunks[Mod(first, n)].window(a, from, to)
 		return
 	}
 	if from > first*chunkSlices {
-		t.chunks[mod(first, n)].window(a, from, to)
+		t.chunks[Mod(first, n)].window(a, from, to)
 		first++
 	}
 	if to > last*chunkSlices {
-		t.chunks[mod(last, n)].window(a, from, to)
+		t.chunks[Mod(last, n)].window(a, from, to)
 	}
 	if first == last {
 		return
 	}
-	lo := mod(first, n)
+	lo := Mod(first, n)
 	if hi := lo + last - first; hi <= n {
 		t.merge(a, lo, hi)
 	} else {
@@ -226,12 +226,12 @@ func (t *Tree) empty() {
 func (t *Tree) copyFrom(o *Tree) {
 	n := int64(len(o.chunks))
 	for at := o.next - min(n, int64(len(t.chunks))); o.begun && at < o.next; at++ {
-		c := o.chunks[mod(at, n)]
+		c := o.chunks[Mod(at, n)]
 		if len(c) == 0 {
 			continue
 		}
 		t.advance(at + 1)
-		into := &t.chunks[mod(at, int64(len(t.chunks)))]
+		into := &t.chunks[Mod(at, int64(len(t.chunks)))]
 		*into = make(chunk, len(c)) // Of that very size: most of them are never added to again.
 		for i := range c {
 			(*into)[i].slice = c[i].slice

@@ -69,12 +69,12 @@ func (t *traffic) add(slice, step int64, a *aggregate.Acc) {
 	const n = int64(len(t.steps))
 	if step > t.step {
 		for s := max(t.step+1, step-n+1); s <= step; s++ {
-			t.steps[mod(s, n)] = 0
+			t.steps[aggregate.Mod(s, n)] = 0
 		}
 		t.step = step
 	}
 	if step > t.step-n {
-		t.steps[mod(step, n)] += a.Count
+		t.steps[aggregate.Mod(step, n)] += a.Count
 	}
 }
 
@@ -82,7 +82,7 @@ func (t *traffic) add(slice, step int64, a *aggregate.Acc) {
 func (t *traffic) minute(step int64) (events int64) {
 	const n = int64(len(t.steps))
 	for s := max(step-minuteSteps, t.step-n+1); s < step && s <= t.step; s++ {
-		events += t.steps[mod(s, n)]
+		events += t.steps[aggregate.Mod(s, n)]
 	}
 	return events
 }
@@ -133,7 +133,9 @@ func (o *Observer) Observe(metric string) aggregate.MetricObserver {
 }
 
 // stepOf returns the step that a slice belongs to.
-func (o *Observer) stepOf(slice int64) int64 { return (slice - mod(slice, o.length)) / o.length }
+func (o *Observer) stepOf(slice int64) int64 {
+	return (slice - aggregate.Mod(slice, o.length)) / o.length
+}
 
 func (o *Observer) change(m *observed) {
 	if !m.isChanged {
@@ -273,5 +275,3 @@ func (m *observed) summary(step int64) Summary {
 	}
 	return sum
 }
-
-func mod(a, b int64) int64 { return (a%b + b) % b }

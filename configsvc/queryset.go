@@ -24,8 +24,8 @@ type derived struct {
 	widgets  int
 	// What Redis must hold, entries by metric key and views by dashboard, and what of
 	// it changed since the last call of done.
-	queries, dashboards           map[string]string
-	changedQueries, changedBoards map[string]bool
+	queries, dashboards               map[string]string
+	changedQueries, changedDashboards map[string]bool
 }
 
 // demand is what one dashboard wants.
@@ -54,7 +54,7 @@ func newDerived(r rules) *derived {
 	return &derived{
 		rules: r, demands: make(map[string]*demand), uses: make(map[string]*use),
 		queries: make(map[string]string), dashboards: make(map[string]string),
-		changedQueries: make(map[string]bool), changedBoards: make(map[string]bool),
+		changedQueries: make(map[string]bool), changedDashboards: make(map[string]bool),
 	}
 }
 
@@ -105,7 +105,7 @@ func (d *derived) forget(id string) {
 	d.widgets -= b.widgets
 	delete(d.demands, id)
 	delete(d.dashboards, id)
-	d.changedBoards[id] = true
+	d.changedDashboards[id] = true
 }
 
 // add takes a document over, which may be older than the rules: a refresh interval
@@ -149,7 +149,7 @@ func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
 	d.demands[doc.ID] = b
 	d.widgets += b.widgets
 	d.dashboards[doc.ID] = text
-	d.changedBoards[doc.ID] = true
+	d.changedDashboards[doc.ID] = true
 	return left, nil
 }
 
@@ -214,7 +214,7 @@ func (d *derived) reset() {
 // read it.
 func (d *derived) desired() (queries, dashboards registry.Desired) {
 	return registry.Desired{Fields: d.queries, Changed: slices.Sorted(maps.Keys(d.changedQueries))},
-		registry.Desired{Fields: d.dashboards, Changed: slices.Sorted(maps.Keys(d.changedBoards))}
+		registry.Desired{Fields: d.dashboards, Changed: slices.Sorted(maps.Keys(d.changedDashboards))}
 }
 
 // shortestWindow returns the shortest window that people have a widget of, in seconds;
@@ -239,7 +239,7 @@ func (d *derived) shortestWindow() (seconds int) {
 // done is called when Redis holds what is desired.
 func (d *derived) done() {
 	clear(d.changedQueries)
-	clear(d.changedBoards)
+	clear(d.changedDashboards)
 }
 
 // has reports whether a dashboard has this query.

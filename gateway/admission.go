@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"net/netip"
 
-	"pulseboard/internal/httpapi"
-
 	"github.com/gin-gonic/gin"
+
+	"pulseboard/internal/httpapi"
 )
 
 // admission bounds the streams of this process, in all and from one address, before

@@ -18,7 +18,7 @@ import (
 const (
 	helloLimit    = wire.MaxFrame    // Bytes of a hello: it may name 200 widgets and where each was.
 	messageLimit  = 4 << 10          // Bytes of any later message.
-	progressLimit = 60 * time.Second // Without cursors for as long, a client is sent away.
+	progressLimit = 60 * time.Second // Without progress for as long, a client is sent away.
 	pingEvery     = 20 * time.Second
 	controlWait   = time.Second
 	closeWait     = 2 * time.Second // For the client's part of the closing handshake.

@@ -301,16 +301,16 @@ const retryAfter = 300 * time.Millisecond
 // run subscribes to the key, reads the history, and reads it again whenever
 // asked, until ctx ends.
 func (f *feed) run(ctx context.Context, h *hub) {
-	for cursor := false; ; {
+	for logged := false; ; {
 		attempt, cancel := context.WithTimeout(ctx, redisTimeout)
 		err := h.subscriber.Add(attempt, f.key)
 		cancel()
 		if err == nil {
 			break
 		}
-		if !cursor && ctx.Err() == nil && !h.isUnavailable() { // Else the probe says so.
+		if !logged && ctx.Err() == nil && !h.isUnavailable() { // Else the probe says so.
 			h.log.Error("no results can be received; the widget waits", "error", err)
-			cursor = true
+			logged = true
 		}
 		if !clock.Sleep(ctx, retryAfter) {
 			return

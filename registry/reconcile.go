@@ -259,28 +259,23 @@ func difference(have, want map[string]string) (c change) {
 // Publish makes the query set in Redis equal to entries, by metric key, whoever
 // owns it: for tests and benchmarks that have no config service.
 func (s *Store) Publish(ctx context.Context, entries map[string]wire.QueryEntry) error {
-	want := make(map[string]string, len(entries))
-	for key, e := range entries {
-		text, err := wire.EncodeQuery(key, e)
-		if err != nil {
-			return err
-		}
-		want[key] = text
-	}
-	_, err := s.replace(ctx, "", []Desired{{Fields: want}}, s.queryNames())
-	return err
+	return publish(ctx, s, s.queryNames(), entries, wire.EncodeQuery)
 }
 
 // PublishViews is Publish for the dashboards, by id.
 func (s *Store) PublishViews(ctx context.Context, views map[string]wire.View) error {
-	want := make(map[string]string, len(views))
-	for id, v := range views {
-		text, err := wire.EncodeView(v)
+	return publish(ctx, s, s.dashboardNames(), views, func(_ string, v wire.View) (string, error) { return wire.EncodeView(v) })
+}
+
+func publish[V any](ctx context.Context, s *Store, n names, values map[string]V, encode func(string, V) (string, error)) error {
+	fields := make(map[string]string, len(values))
+	for name, v := range values {
+		text, err := encode(name, v)
 		if err != nil {
 			return err
 		}
-		want[id] = text
+		fields[name] = text
 	}
-	_, err := s.replace(ctx, "", []Desired{{Fields: want}}, s.dashboardNames())
+	_, err := s.replace(ctx, "", []Desired{{Fields: fields}}, n)
 	return err
 }

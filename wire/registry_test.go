@@ -22,7 +22,7 @@ func TestRegistryGolden(t *testing.T) {
 	}
 	key := entry.Query.Key()
 	text, err := wire.EncodeQuery(key, entry)
-	if want := golden(t, "redis/query"); err != nil || text != want {
+	if want := wire.Golden(t, "redis/query"); err != nil || text != want {
 		t.Errorf("a query is encoded as\n%s, %v; want\n%s", text, err, want)
 	}
 	if back, err := wire.DecodeQuery(key, text); err != nil || !reflect.DeepEqual(back.Query.Key(), key) || !reflect.DeepEqual(back.Owners, entry.Owners) {
@@ -37,14 +37,14 @@ func TestRegistryGolden(t *testing.T) {
 		wire.NewWidgetView("6f1e2d3c-0000-4000-8000-00000000000b", metric.Query{Metric: "shop.orders", Aggregation: metric.Sum, WindowSeconds: 10}, 250, false),
 	}}
 	text, err = wire.EncodeView(view)
-	if want := golden(t, "redis/view"); err != nil || text != want {
+	if want := wire.Golden(t, "redis/view"); err != nil || text != want {
 		t.Errorf("a view is encoded as\n%s, %v; want\n%s", text, err, want)
 	}
 	if back, err := wire.DecodeView(text); err != nil || !reflect.DeepEqual(back, view) {
 		t.Errorf("a view is decoded as %+v, %v", back, err)
 	}
 	text = wire.EncodeNotice(8, []string{"shop.orders:sum:10s"})
-	if want := golden(t, "redis/notice"); text != want {
+	if want := wire.Golden(t, "redis/notice"); text != want {
 		t.Errorf("a notice is encoded as %s, want %s", text, want)
 	}
 	if n, ok := wire.DecodeNotice(text); !ok || n.Version != 8 || len(n.Changed) != 1 {

@@ -2,9 +2,6 @@ package wire_test
 
 import (
 	"bytes"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -52,20 +49,6 @@ func BenchmarkDecodeResult(b *testing.B) {
 	}
 }
 
-// golden returns an example of testdata without white space.
-func golden(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", filepath.FromSlash(name)+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := json.Compact(&b, text); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
 func TestResultGolden(t *testing.T) {
 	newest, value := int64(1763892059871), 12.5
 	r := wire.Result{
@@ -73,7 +56,7 @@ func TestResultGolden(t *testing.T) {
 		Due: []int64{1000, 60000}, NewestEvent: &newest, Complete: true, Matched: 3, SeriesVersion: "8f3a",
 		Series: []wire.SeriesValue{{Tags: metric.NewTags(map[string]string{"host": "a"}), Value: &value, Count: 210}},
 	}
-	golden := golden(t, "redis/result")
+	golden := wire.Golden(t, "redis/result")
 	b, err := r.Encode()
 	if err != nil || string(b) != golden {
 		t.Fatalf("encoded as\n%s, %v; want\n%s", b, err, golden)
@@ -97,7 +80,7 @@ func TestRecordGolden(t *testing.T) {
 		{Metric: "api.request.latency", Value: 0.1, Tags: metric.NewTags(map[string]string{"host": "b"})},
 		{Metric: "api.request.latency", Value: -3},
 	}
-	want := golden(t, "kafka/record")
+	want := wire.Golden(t, "kafka/record")
 	b := wire.AppendRecord(nil, "api.request.latency", events)
 	if string(b) != want {
 		t.Fatalf("encoded as\n%s, want\n%s", b, want)

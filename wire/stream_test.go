@@ -1,31 +1,15 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"pulseboard/metric"
 )
-
-// readGolden returns an example of a message, without white space.
-func readGolden(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "stream", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := json.Compact(&b, text); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
 
 // Each example is what the types of its message say, and what is written of them.
 func TestMessagesAreTheirTypes(t *testing.T) {
@@ -35,7 +19,7 @@ func TestMessagesAreTheirTypes(t *testing.T) {
 	}
 	for _, f := range files {
 		name := strings.TrimSuffix(filepath.Base(f), ".json")
-		text := readGolden(t, name)
+		text := Golden(t, "stream/"+name)
 		m, err := ServerMessage([]byte(text))
 		if m == nil { // Of a client.
 			hello := HelloMessage{}
@@ -139,7 +123,7 @@ func encodeMessage(t *testing.T, m, rest any, full int) string {
 func TestMessagesAreWrittenAsTheExamples(t *testing.T) {
 	read := func(name string) any {
 		t.Helper()
-		m, err := ServerMessage([]byte(readGolden(t, name)))
+		m, err := ServerMessage([]byte(Golden(t, "stream/"+name)))
 		if err != nil || m == nil {
 			t.Fatalf("%s: %v, %v", name, m, err)
 		}
@@ -149,13 +133,13 @@ func TestMessagesAreWrittenAsTheExamples(t *testing.T) {
 		"welcome", "dashboard", "snapshot", "snapshot-resume", "snapshot-waiting", "series", "series-rest",
 		"update", "update-unchanged", "state", "state-limited", "heartbeat", "close",
 	} {
-		if got, want := encodeMessage(t, read(name), nil, MaxFrame), readGolden(t, name); got != want {
+		if got, want := encodeMessage(t, read(name), nil, MaxFrame), Golden(t, "stream/"+name); got != want {
 			t.Errorf("%s is written as\n%s, want\n%s", name, got, want)
 		}
 	}
 	// A message in parts is the example where a frame is full at some length.
 	for part, rest := range map[string]string{"snapshot-part": "snapshot-rest", "series-part": "series-rest"} {
-		want, found := readGolden(t, part), false
+		want, found := Golden(t, "stream/"+part), false
 		for full := range len(want) {
 			found = found || encodeMessage(t, read(part), read(rest), full) == want
 		}

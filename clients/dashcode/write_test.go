@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pulseboard/configsvc"
+	"pulseboard/e2e/testenv"
 	"pulseboard/metric"
 )
 
@@ -30,31 +31,13 @@ func fullDashboard(tb testing.TB) configsvc.Dashboard {
 	return s.Items[0].Dashboard
 }
 
-// golden compares with a file of testdata; GOLDEN=write makes it anew.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if os.Getenv("GOLDEN") == "write" {
-		if err := os.WriteFile(path, got, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
-	}
-}
-
 func TestWriteGolden(t *testing.T) {
 	for _, format := range []Format{YAML, JSON} {
 		b, err := Write(fullDashboard(t), format)
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, "full."+string(format), b)
+		testenv.Golden(t, "full."+string(format), b)
 	}
 }
 

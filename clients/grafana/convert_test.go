@@ -11,24 +11,8 @@ import (
 
 	"pulseboard/clients/dashcode"
 	"pulseboard/configsvc"
+	"pulseboard/e2e/testenv"
 )
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if os.Getenv("GOLDEN") == "write" {
-		if err := os.WriteFile(path, got, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
-	}
-}
 
 // The dashboards that are made, and what is told of them. What is made is
 // without fault, and as small as a file of export.
@@ -46,12 +30,12 @@ func TestConvertGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name+".golden.yaml", text)
+		testenv.Golden(t, name+".golden.yaml", text)
 		var b bytes.Buffer
 		if err := report.Print(&b); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name+".golden.txt", b.Bytes())
+		testenv.Golden(t, name+".golden.txt", b.Bytes())
 		if report.Complete() {
 			t.Errorf("%s: said to be complete", name)
 		}
@@ -79,7 +63,7 @@ func TestReportAsJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "old.golden.json", append(b, '\n'))
+	testenv.Golden(t, "old.golden.json", append(b, '\n'))
 }
 
 func TestWhatIsNoDashboard(t *testing.T) {

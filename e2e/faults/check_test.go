@@ -192,27 +192,10 @@ func (l *load) stored(t *testing.T) map[string][]int64 {
 	t.Helper()
 	offsets := map[string][]int64{}
 	for p := range partitions {
-		for offset, end := int64(0), int64(-1); offset != end; {
-			res, err := l.client.Fetch(t.Context(), &kafka.FetchRequest{Topic: topic, Partition: p, Offset: offset, MaxBytes: 1 << 20, MaxWait: time.Second, MinBytes: 1})
-			if err == nil {
-				err = res.Error
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			end = res.HighWatermark
-			for {
-				r, err := res.Records.ReadRecord()
-				if err != nil {
-					break
-				}
-				if r.Offset >= offset {
-					id := string(r.Headers[0].Value)
-					offsets[id] = append(offsets[id], r.Offset)
-					offset = r.Offset + 1
-				}
-			}
-		}
+		testenv.ReadPartition(t, l.client, topic, p, func(r *kafka.Record) {
+			id := string(r.Headers[0].Value)
+			offsets[id] = append(offsets[id], r.Offset)
+		})
 	}
 	return offsets
 }

@@ -7,13 +7,11 @@
 package host
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,12 +49,7 @@ func (o *Options) Flags(f *conf.Flags, addr string, level slog.Level, scopes ...
 	o.Edge.ProxyFlags(f.FlagSet)
 	f.TextVar(&o.Level, "log-level", level, "least `level` that is logged: debug, info, warn or error")
 	profile.Flag(f.FlagSet, &o.Pprof)
-	f.Check(func() (err error) {
-		if o.Pprof != "" {
-			o.Pprof, err = filepath.Abs(o.Pprof) // Workers of Flink run in another folder.
-		}
-		return cmp.Or(err, auth.CheckAddr("--addr", o.Addr, o.Tokens, scopes...))
-	})
+	f.Check(func() error { return auth.CheckAddr("--addr", o.Addr, o.Tokens, scopes...) })
 }
 
 // Host is such a process while it runs.

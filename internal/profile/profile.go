@@ -20,9 +20,15 @@ import (
 	"time"
 )
 
-// Flag defines the flag of a process that names the folder.
+// Flag defines the flag of a process that names the folder. Its path becomes absolute: a
+// worker of Flink, which is given it, runs in another folder.
 func Flag(f *flag.FlagSet, dir *string) {
-	f.StringVar(dir, "pprof", "", "`folder` in which the profiles of Go are served, on a Unix socket for each process that its user alone may connect to (docs/operations.md);\nmade when it is not there; empty = they are not served")
+	f.Func("pprof", "`folder` in which the profiles of Go are served, on a Unix socket for each process that its user alone may connect to (docs/operations.md);\nmade when it is not there; empty = they are not served", func(text string) (err error) {
+		if *dir = text; text != "" {
+			*dir, err = filepath.Abs(text)
+		}
+		return err
+	})
 }
 
 // Server answers /debug/pprof/ on a socket. A nil Server serves nothing.

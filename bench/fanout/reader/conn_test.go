@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"pulseboard/internal/wsframe"
-
 	"github.com/gorilla/websocket"
+
+	"pulseboard/internal/wsframe"
 )
 
 // served is a frame of a server.
