@@ -18,6 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/host"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
 )
@@ -30,8 +31,8 @@ func (nowhere) Sync(context.Context, registry.Desired, registry.Desired) error {
 func newAPI(t *testing.T, path string, reg prometheus.Registerer) (*Service, *httptest.Server) {
 	t.Helper()
 	s, err := New(Config{
-		Store: openTestSQLite(t, path), Registry: nowhere{}, SliceMs: 250, MaxWindowSeconds: 3600,
-		Metrics: reg, Log: slog.New(slog.DiscardHandler),
+		Store: openTestSQLite(t, path), Registry: nowhere{}, Rules: testRules(),
+		Shared: host.Shared{Metrics: reg, Log: slog.New(slog.DiscardHandler)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -393,9 +394,6 @@ func TestRequestMetrics(t *testing.T) {
 			t.Errorf("%s: %v requests, want %v", labels, got, want)
 		}
 	}
-	if _, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Metrics: reg}); err == nil {
-		t.Error("metrics were registered twice without an error")
-	}
 }
 
 // The file lists exactly the routes that there are.
@@ -436,8 +434,8 @@ func TestConfigIsChecked(t *testing.T) {
 	for _, c := range []Config{
 		{},
 		{Store: store},
-		{Store: store, Registry: nowhere{}, SliceMs: -1},
-		{Store: store, Registry: nowhere{}, MaxWindowSeconds: 86_401},
+		{Store: store, Registry: nowhere{}, Rules: Rules{SliceMs: -1}},
+		{Store: store, Registry: nowhere{}, Rules: Rules{MaxWindowSeconds: 86_401}},
 	} {
 		if _, err := New(c); err == nil {
 			t.Errorf("accepted %+v", c)

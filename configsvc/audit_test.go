@@ -12,6 +12,7 @@ import (
 
 	"pulseboard/e2e/testenv"
 	"pulseboard/internal/audit"
+	"pulseboard/internal/host"
 )
 
 func TestEditsAreKept(t *testing.T) {
@@ -21,7 +22,8 @@ func TestEditsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := New(Config{
-		Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Log: slog.New(slog.DiscardHandler), Audit: record, Guard: testenv.Guard(t, "edit"),
+		Store: openTestSQLite(t, newDB(t)), Registry: nowhere{},
+		Shared: host.Shared{Log: slog.New(slog.DiscardHandler), Audit: record, Guard: testenv.Guard(t, "edit")},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -75,7 +75,7 @@ type BackupCounts struct {
 
 // Backup writes all dashboards and versions as they were at one moment to a
 // file, which is there whole or not at all.
-func (s *SQLStore) Backup(ctx context.Context, path string) (n BackupCounts, err error) {
+func (s *Store) Backup(ctx context.Context, path string) (n BackupCounts, err error) {
 	f, err := createPart(path)
 	if err != nil {
 		return n, err
@@ -129,7 +129,7 @@ func (w *backupWriter) line(l backupLine) error {
 	return err
 }
 
-func (s *SQLStore) writeBackup(ctx context.Context, to io.Writer) (n BackupCounts, err error) {
+func (s *Store) writeBackup(ctx context.Context, to io.Writer) (n BackupCounts, err error) {
 	// One moment: SQLite's readers have one anyway.
 	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.snapshot})
 	if err != nil {
@@ -160,57 +160,38 @@ func (s *SQLStore) writeBackup(ctx context.Context, to io.Writer) (n BackupCount
 
 // dashboards writes them and returns the ids of those that programs keep.
 func (w *backupWriter) dashboards(ctx context.Context, tx *sql.Tx, n *BackupCounts) (own map[string]bool, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT id, version, created_ms, updated_ms, deleted_ms, author, tags, document FROM dashboards ORDER BY id`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
 	own = make(map[string]bool)
-	for rows.Next() {
+	return own, each(ctx, tx, func(rows *sql.Rows) error {
 		var b backupDashboard
 		var tags string
 		var document []byte
 		if err := rows.Scan(&b.ID, &b.Version, &b.CreatedMs, &b.UpdatedMs, &b.DeletedMs, &b.By, &tags, &document); err != nil {
-			return nil, err
+			return err
 		}
 		if ownTags(tags) {
 			own[b.ID] = true
-			continue
+			return nil
 		}
 		b.Document = document
-		if err := w.line(backupLine{Dashboard: &b}); err != nil {
-			return nil, err
-		}
 		n.Dashboards++
-	}
-	return own, rows.Err()
+		return w.line(backupLine{Dashboard: &b})
+	}, `SELECT id, version, created_ms, updated_ms, deleted_ms, author, tags, document FROM dashboards ORDER BY id`)
 }
 
 func (w *backupWriter) versions(ctx context.Context, tx *sql.Tx, p *packer, own map[string]bool, n *BackupCounts) error {
-	rows, err := tx.QueryContext(ctx, `SELECT id, version, action, restored_from, author, at_ms, title, widgets, document
-		FROM dashboard_versions ORDER BY id, version`)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
-	for rows.Next() {
+	return each(ctx, tx, func(rows *sql.Rows) error {
 		var v backupVersion
 		var document []byte
-		if err := rows.Scan(&v.ID, &v.Version, &v.Action, &v.RestoredFrom, &v.By, &v.AtMs, &v.Title, &v.Widgets, &document); err != nil {
+		err := rows.Scan(&v.ID, &v.Version, &v.Action, &v.RestoredFrom, &v.By, &v.AtMs, &v.Title, &v.Widgets, &document)
+		if err != nil || own[v.ID] {
 			return err
-		}
-		if own[v.ID] {
-			continue
 		}
 		if document != nil {
 			if v.Document, err = p.unpack(document); err != nil {
 				return err
 			}
 		}
-		if err := w.line(backupLine{Version: &v}); err != nil {
-			return err
-		}
 		n.Versions++
-	}
-	return rows.Err()
+		return w.line(backupLine{Version: &v})
+	}, `SELECT id, version, action, restored_from, author, at_ms, title, widgets, document FROM dashboard_versions ORDER BY id, version`)
 }

@@ -25,7 +25,7 @@ import (
 )
 
 // everything is all that people can see of a store, by id.
-func everything(t *testing.T, s *SQLStore) (boards map[string]Dashboard, versions map[string]string) {
+func everything(t *testing.T, s *Store) (boards map[string]Dashboard, versions map[string]string) {
 	t.Helper()
 	c, err := s.Changes(t.Context(), 0)
 	if err != nil {
@@ -64,7 +64,7 @@ func everything(t *testing.T, s *SQLStore) (boards map[string]Dashboard, version
 }
 
 // fill makes n dashboards with versions, some of them deleted, some of programs.
-func fill(t *testing.T, s *SQLStore, n int) {
+func fill(t *testing.T, s *Store, n int) {
 	t.Helper()
 	d := twoWidgets(t)
 	for i := range n {
@@ -167,7 +167,7 @@ func testRestoreEmpty(t *testing.T, file, database string, boards map[string]Das
 	}
 }
 
-func testRestoreRunning(t *testing.T, s *SQLStore, database, file string, boards map[string]Dashboard) {
+func testRestoreRunning(t *testing.T, s *Store, database, file string, boards map[string]Dashboard) {
 	t.Helper()
 	ctx := t.Context()
 	var changed, deleted, same, program Dashboard
@@ -264,7 +264,7 @@ func TestBackupWhileEditorsEditIsOneMoment(t *testing.T) {
 	for range 10 {
 		file := filepath.Join(t.TempDir(), "dashboards.backup")
 		backUp(t, database, file)
-		r, closeFile, err := openBackup(file)
+		r, err := openBackup(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,9 +285,9 @@ func TestBackupWhileEditorsEditIsOneMoment(t *testing.T) {
 				t.Errorf("version %d of a dashboard in version %d", l.Version.Version, versions[l.Version.ID])
 			}
 		}
-		closeFile()
-		if total != r.revision {
-			t.Errorf("%d changes in a backup of revision %d", total, r.revision)
+		_ = r.file.Close()
+		if total != r.head.Revision {
+			t.Errorf("%d changes in a backup of revision %d", total, r.head.Revision)
 		}
 	}
 }
@@ -465,7 +465,7 @@ func TestKilledRestoreIsAllOrNothing(t *testing.T) {
 }
 
 // editAll makes people's dashboards other than they were.
-func editAll(t *testing.T, s *SQLStore, boards map[string]Dashboard) {
+func editAll(t *testing.T, s *Store, boards map[string]Dashboard) {
 	t.Helper()
 	for _, d := range boards {
 		if d.own() {
@@ -567,7 +567,7 @@ func at(t *testing.T, text string) Database {
 	return d
 }
 
-func openAny(t *testing.T, database string) *SQLStore {
+func openAny(t *testing.T, database string) *Store {
 	t.Helper()
 	s, err := OpenStore(t.Context(), at(t, database))
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"time"
 )
 
 // errBackupEnd is what a reader of a backup returns after its last line.
@@ -23,32 +22,31 @@ const maxBackupLine = 8 << 20
 
 // backupReader reads a backup and checks it.
 type backupReader struct {
+	file  *os.File
 	in    *bufio.Reader
 	sum   hash.Hash
 	line  int
 	count BackupCounts
-
-	madeAt   time.Time
-	revision int64
+	head  backupLine
 }
 
-// openBackup reads the head of a backup.
-func openBackup(path string) (r *backupReader, closeFile func(), err error) {
+// openBackup reads the head of a backup, whose file the caller closes.
+func openBackup(path string) (*backupReader, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read the backup: %w", err)
+		return nil, fmt.Errorf("cannot read the backup: %w", err)
 	}
-	closeFile = func() { _ = f.Close() } // It is only read.
+	r := &backupReader{file: f, sum: sha256.New()}
 	z, err := gzip.NewReader(bufio.NewReader(f))
 	if err == nil {
-		r = &backupReader{in: bufio.NewReaderSize(z, 64<<10), sum: sha256.New()}
-		err = r.head()
+		r.in = bufio.NewReaderSize(z, 64<<10)
+		err = r.readHead()
 	}
 	if err != nil {
-		closeFile()
-		return nil, nil, fmt.Errorf("cannot restore %s: %w", path, backupFault(err))
+		_ = f.Close() // It was only read.
+		return nil, fmt.Errorf("cannot restore %s: %w", path, backupFault(err))
 	}
-	return r, closeFile, nil
+	return r, nil
 }
 
 // backupFault says of gzip's errors what they mean here.
@@ -64,17 +62,16 @@ func backupFault(err error) error {
 	return err
 }
 
-func (r *backupReader) head() error {
-	l, err := r.read()
-	switch {
+func (r *backupReader) readHead() (err error) {
+	r.head, err = r.read()
+	switch n := r.head.Format; {
 	case err != nil:
 		return err
-	case l.Format == 0:
+	case n == 0:
 		return errors.New("it is no backup: pulseboard backup makes one")
-	case l.Format > backupFormat:
-		return fmt.Errorf("it was made by a later Pulseboard (format %d, this one reads %d): restore it with that one", l.Format, backupFormat)
+	case n > backupFormat:
+		return fmt.Errorf("it was made by a later Pulseboard (format %d, this one reads %d): restore it with that one", n, backupFormat)
 	}
-	r.madeAt, r.revision = l.MadeAt, l.Revision
 	return nil
 }
 

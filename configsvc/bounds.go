@@ -47,7 +47,7 @@ func (e *FullError) Error() string {
 
 // room refuses a document of a number of bytes that does not fit. Who makes a
 // dashboard smaller is always welcome.
-func (s *SQLStore) room(ctx context.Context, tx *sql.Tx, id, by string, bytes int64) error {
+func (s *Store) room(ctx context.Context, tx *sql.Tx, id, by string, bytes int64) error {
 	var count, sum, ownCount, ownSum, was int64
 	err := tx.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(bytes), 0), count(CASE WHEN author = $1 THEN 1 END),
 		coalesce(sum(CASE WHEN author = $1 THEN bytes END), 0), coalesce(sum(CASE WHEN id = $2 THEN bytes END), 0)
@@ -71,7 +71,7 @@ func (s *SQLStore) room(ctx context.Context, tx *sql.Tx, id, by string, bytes in
 
 // trim forgets the oldest versions of a dashboard: those beyond the number, and
 // those beyond bytes. The newest always stays.
-func (s *SQLStore) trim(ctx context.Context, tx *sql.Tx, id string, bytes int64) error {
+func (s *Store) trim(ctx context.Context, tx *sql.Tx, id string, bytes int64) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM dashboard_versions WHERE id = $1 AND version <= (
 		SELECT coalesce(max(version), 0) FROM (
 			SELECT version, sum(bytes) OVER (ORDER BY version DESC) AS total, row_number() OVER (ORDER BY version DESC) AS n
@@ -88,7 +88,7 @@ func (s *SQLStore) trim(ctx context.Context, tx *sql.Tx, id string, bytes int64)
 // trimAll keeps all versions together within their bound: those of dashboards
 // that were deleted go first, the longest ago before others, then the older half
 // of the longest history. Who keeps little so loses nothing to who keeps much.
-func (s *SQLStore) trimAll(ctx context.Context, tx *sql.Tx) error {
+func (s *Store) trimAll(ctx context.Context, tx *sql.Tx) error {
 	for {
 		var total int64
 		if err := tx.QueryRowContext(ctx, `SELECT coalesce(sum(kept_bytes), 0) FROM dashboards WHERE kept_bytes > 0`).Scan(&total); err != nil || total <= s.bounds.AllVersions {
@@ -128,7 +128,7 @@ func forgetVersions(ctx context.Context, tx *sql.Tx, where string, args ...any) 
 
 // Expire forgets the versions of dashboards that were deleted long ago, and the
 // oldest ids of deleted ones when there are too many of them.
-func (s *SQLStore) Expire(ctx context.Context, now time.Time) error {
+func (s *Store) Expire(ctx context.Context, now time.Time) error {
 	err := s.change(ctx, func(tx *sql.Tx, _ int64) (c Changes, err error) {
 		before := now.Add(-s.bounds.DeletedFor).UnixMilli()
 		if err := forgetVersions(ctx, tx, `deleted_ms IS NOT NULL AND kept_bytes > 0 AND deleted_ms < $1`, before); err != nil {

@@ -14,9 +14,9 @@ import (
 )
 
 // bounds are those of a store, to be changed before anything is in it.
-func bounds(t *testing.T, s Store) *Bounds {
+func bounds(t *testing.T, s *Store) *Bounds {
 	t.Helper()
-	return &s.(*SQLStore).bounds
+	return &s.bounds
 }
 
 // sized is a dashboard whose document has about so many bytes; noise cannot be compressed.
@@ -36,7 +36,7 @@ func sized(t *testing.T, title string, bytes int, noise bool) Dashboard {
 	return d
 }
 
-func count(t *testing.T, s Store, id string) int {
+func count(t *testing.T, s *Store, id string) int {
 	t.Helper()
 	l, err := s.Versions(t.Context(), id, 0, 5000)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -45,7 +45,7 @@ func count(t *testing.T, s Store, id string) int {
 	return len(l)
 }
 
-func edits(t *testing.T, s Store, d Dashboard, n int) (version int64) {
+func edits(t *testing.T, s *Store, d Dashboard, n int) (version int64) {
 	t.Helper()
 	version, err := s.Create(t.Context(), d, "")
 	for i := 1; err == nil && i < n; i++ {
@@ -59,7 +59,7 @@ func edits(t *testing.T, s Store, d Dashboard, n int) (version int64) {
 }
 
 // Versions end by bytes too: what a document compresses to, not what it has.
-func testKeptBytes(t *testing.T, s Store) {
+func testKeptBytes(t *testing.T, s *Store) {
 	t.Helper()
 	bounds(t, s).VersionsBytes = 100_000
 	same, noise, huge := sized(t, "a", 50_000, false), sized(t, "b", 20_000, true), sized(t, "c", 200_000, true)
@@ -82,7 +82,7 @@ func testKeptBytes(t *testing.T, s Store) {
 }
 
 // Who needs more than there is, is refused; making smaller and deleting are always possible.
-func testRoom(t *testing.T, s Store) {
+func testRoom(t *testing.T, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	b := bounds(t, s)
@@ -131,7 +131,7 @@ func testRoom(t *testing.T, s Store) {
 
 // Beyond the bound of all versions those of deleted dashboards go first, then
 // those of the longest history: who has few keeps them.
-func testLongestHistoryLoses(t *testing.T, s Store) {
+func testLongestHistoryLoses(t *testing.T, s *Store) {
 	t.Helper()
 	bounds(t, s).AllVersions = 400_000
 	small, gone, long := sized(t, "s", 10, true), sized(t, "g", 20_000, true), sized(t, "l", 20_000, true)
@@ -152,7 +152,7 @@ func testLongestHistoryLoses(t *testing.T, s Store) {
 }
 
 // Versions of what was deleted end with time, their ids with number.
-func testExpire(t *testing.T, s Store) {
+func testExpire(t *testing.T, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	bounds(t, s).Deleted = 2
@@ -204,7 +204,7 @@ func testExpire(t *testing.T, s Store) {
 }
 
 // Drafts are many, and nobody looks for them once they are gone.
-func testOwnKeepNothing(t *testing.T, s Store) {
+func testOwnKeepNothing(t *testing.T, s *Store) {
 	t.Helper()
 	d := sized(t, "draft", 10, false)
 	d.Tags = []string{OwnTags + "draft"}

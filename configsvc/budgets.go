@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pulseboard/catalog"
+	"pulseboard/internal/clock"
 	"pulseboard/internal/httpapi"
 	"pulseboard/limits"
 	"pulseboard/metric"
@@ -51,15 +52,8 @@ const reportsEvery = 2 * time.Second
 
 // followReports keeps what the pipeline says of its budgets, until ctx ends.
 func (s *Service) followReports(ctx context.Context) {
-	t := time.NewTicker(reportsEvery)
-	defer t.Stop()
-	for {
+	for range clock.Every(ctx, reportsEvery) {
 		s.readReports(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
 	}
 }
 
@@ -141,7 +135,7 @@ func (s *Service) needs(d Dashboard, width func(metric.Query, catalog.Entry) int
 		if m, known := s.metrics.Metric(q.Metric); known {
 			size.Groups = width(q, m)
 		}
-		queries = append(queries, limits.NewQuery(q, []int64{s.rules.raise(w.RefreshMs())}, nil, size, s.rules.sliceMs))
+		queries = append(queries, limits.NewQuery(q, []int64{s.rules.raise(w.RefreshMs())}, nil, size, s.rules.SliceMs))
 	}
 	return limits.Sum(queries)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"pulseboard/catalog"
+	"pulseboard/internal/host"
 	"pulseboard/limits"
 	"pulseboard/wire"
 )
@@ -22,13 +23,14 @@ func (t told) LoadLimits(context.Context) ([]limits.Report, error) { return t, n
 
 func budgeted(t *testing.T, reports ...limits.Report) (*Service, *httptest.Server) {
 	t.Helper()
-	host := catalog.Tag{Key: "host", More: 19_900}
+	hosts := catalog.Tag{Key: "host", More: 19_900}
 	for i := range 100 {
-		host.Values = append(host.Values, fmt.Sprintf("h%03d", i))
+		hosts.Values = append(hosts.Values, fmt.Sprintf("h%03d", i))
 	}
-	wide := catalog.Entry{Metric: "wide", Series: 20_000, Tags: []catalog.Tag{host}}
+	wide := catalog.Entry{Metric: "wide", Series: 20_000, Tags: []catalog.Tag{hosts}}
 	s, err := New(Config{
-		Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Catalog: known{wide}, Limits: told(reports), SliceMs: 1000, Log: slog.New(slog.DiscardHandler),
+		Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Catalog: known{wide}, Limits: told(reports),
+		Shared: host.Shared{Log: slog.New(slog.DiscardHandler)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,12 +13,6 @@ import (
 	"pulseboard/metric"
 )
 
-// rules are the limits that depend on the pipeline.
-type rules struct {
-	sliceMs          int64
-	maxWindowSeconds int
-}
-
 // parseID returns the canonical form of a UUID in its usual form of 36 characters.
 func parseID(s string) (string, bool) {
 	if len(s) != 36 {
@@ -30,7 +24,7 @@ func parseID(s string) (string, bool) {
 
 // dashboard reads a document. id is what it must have, "" when it may bring
 // its own. Absent values get their defaults; ids and positions are made.
-func (r rules) dashboard(doc any, id string, f *faults) Dashboard {
+func (r Rules) dashboard(doc any, id string, f *faults) Dashboard {
 	o, ok := asObject(doc, "", f)
 	if !ok {
 		return Dashboard{}
@@ -111,7 +105,7 @@ func variables(o object) []Variable {
 }
 
 // widget reads one widget. id is what it must have, "" when it may bring its own.
-func (r rules) widget(v any, at, id, dashboardID string, f *faults) (Widget, bool) {
+func (r Rules) widget(v any, at, id, dashboardID string, f *faults) (Widget, bool) {
 	o, ok := asObject(v, at, f)
 	if !ok {
 		return Widget{}, false
@@ -122,9 +116,9 @@ func (r rules) widget(v any, at, id, dashboardID string, f *faults) (Widget, boo
 	}
 	w.Metric = r.metricName(o)
 	w.Aggregation = aggregation(o)
-	if w.WindowSeconds, ok = o.whole("window_seconds", 1, r.maxWindowSeconds); !ok {
+	if w.WindowSeconds, ok = o.whole("window_seconds", 1, r.MaxWindowSeconds); !ok {
 		if _, there := o.value("window_seconds"); !there {
-			f.add(o.pointer("window_seconds"), codeRequired, "window_seconds is missing: how many seconds the aggregation covers, 1 to %d", r.maxWindowSeconds)
+			f.add(o.pointer("window_seconds"), codeRequired, "window_seconds is missing: how many seconds the aggregation covers, 1 to %d", r.MaxWindowSeconds)
 		}
 	}
 	w.RefreshSeconds = r.refresh(o)
@@ -140,7 +134,7 @@ func (r rules) widget(v any, at, id, dashboardID string, f *faults) (Widget, boo
 	return w, true
 }
 
-func (r rules) metricName(o object) string {
+func (r Rules) metricName(o object) string {
 	s, ok := o.stringMember("metric_name")
 	if _, there := o.value("metric_name"); !there {
 		o.faults.add(o.pointer("metric_name"), codeRequired, "metric_name is missing: the name of the metric to show")
@@ -168,11 +162,11 @@ func aggregation(o object) metric.Aggregation {
 }
 
 // refresh reads the refresh interval, which the slice bounds from below.
-func (r rules) refresh(o object) float64 {
+func (r Rules) refresh(o object) float64 {
 	const name = "refresh_interval_seconds"
 	otherwise := float64(r.raise(defaultRefreshMs)) / 1000
 	x, ok := o.number(name)
-	slice := float64(r.sliceMs) / 1000
+	slice := float64(r.SliceMs) / 1000
 	ms := math.Round(x * 1000)
 	switch at := o.pointer(name); {
 	case !ok:
@@ -184,8 +178,8 @@ func (r rules) refresh(o object) float64 {
 	case x < slice:
 		o.faults.warn(at, "%s was raised from %v to %v, the slice of the pipeline", name, x, slice)
 		return slice
-	case math.Abs(ms-x*1000) > 1e-6 || int64(ms)%r.sliceMs != 0:
-		lower := float64(int64(x*1000)/r.sliceMs*r.sliceMs) / 1000
+	case math.Abs(ms-x*1000) > 1e-6 || int64(ms)%r.SliceMs != 0:
+		lower := float64(int64(x*1000)/r.SliceMs*r.SliceMs) / 1000
 		o.faults.add(at, codeInvalid, "%s is %v: it must be a multiple of the slice of %v s, for example %v", name, x, slice, lower)
 	default:
 		return ms / 1000
@@ -195,8 +189,8 @@ func (r rules) refresh(o object) float64 {
 
 // raise returns the refresh interval at which the pipeline serves one of ms:
 // the next multiple of the slice.
-func (r rules) raise(ms int64) int64 {
-	return max(1, (ms+r.sliceMs-1)/r.sliceMs) * r.sliceMs
+func (r Rules) raise(ms int64) int64 {
+	return max(1, (ms+r.SliceMs-1)/r.SliceMs) * r.SliceMs
 }
 
 // filter reads tag by tag, so that each fault names its own.

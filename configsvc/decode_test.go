@@ -14,7 +14,7 @@ const (
 	idC = "c1a5a5c0-1111-4222-8333-444455556666"
 )
 
-func testRules() rules { return rules{sliceMs: 250, maxWindowSeconds: 3600} }
+func testRules() Rules { return Rules{SliceMs: 250, MaxWindowSeconds: 3600} }
 
 func mustParse(t *testing.T, text string) any {
 	t.Helper()
@@ -204,7 +204,7 @@ func TestWarnings(t *testing.T) {
 func TestDefaultRefreshIsNeverBelowTheSlice(t *testing.T) {
 	for slice, want := range map[int64]float64{250: 1, 1000: 1, 400: 1.2, 5000: 5} {
 		var f faults
-		d := rules{sliceMs: slice, maxWindowSeconds: 60}.dashboard(mustParse(t, withWidget("")), "", &f)
+		d := Rules{SliceMs: slice, MaxWindowSeconds: 60}.dashboard(mustParse(t, withWidget("")), "", &f)
 		if got := d.Widgets[0].RefreshSeconds; got != want || len(f.errors)+len(f.warnings) > 0 {
 			t.Errorf("slice %d ms: refresh %v, want %v; %+v", slice, got, want, f)
 		}

@@ -1,13 +1,13 @@
 package configsvc
 
 import (
-	"errors"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 type metrics struct {
@@ -25,18 +25,19 @@ type metrics struct {
 	start         time.Time
 }
 
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer) *metrics {
 	const ns, sub = "pulseboard", "configsvc"
+	auto := promauto.With(reg)
 	gauge := func(name, help string) prometheus.Gauge {
-		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help})
+		return auto.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help})
 	}
 	m := &metrics{
 		start: time.Now(),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+		requests: auto.NewCounterVec(prometheus.CounterOpts{
 			Namespace: ns, Subsystem: sub, Name: "requests_total",
 			Help: "HTTP requests by route, method and status. Requests outside the API have the route \"none\". Normal: statuses below 500; 412 is editors who met.",
 		}, []string{"route", "method", "status"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		duration: auto.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: ns, Subsystem: sub, Name: "request_seconds",
 			Help:    "Time from the head of an HTTP request to the end of its answer, by route. Normal: p95 below 0.1 s; changes wait for Redis, up to 0.5 s.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
@@ -45,27 +46,20 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		widgets:        gauge("widgets", "Widgets of all dashboards. Normal: as people made."),
 		queries:        gauge("queries", "Different queries (metric keys) of all widgets: what the pipeline computes. Normal: below widgets."),
 		shortestWindow: gauge("shortest_window_seconds", "Shortest window of the widgets that people have, 0 without any: beyond as much lag (and 5 s) the alert KafkaLag fires. Normal: 1 to 60."),
-		publishFailures: prometheus.NewCounter(prometheus.CounterOpts{
+		publishFailures: auto.NewCounter(prometheus.CounterOpts{
 			Namespace: ns, Subsystem: sub, Name: "registry_publish_failures_total",
 			Help: "Attempts that could not make Redis equal to the database. Normal: 0 while both are there.",
 		}),
+		limited: auto.NewCounter(prometheus.CounterOpts{
+			Namespace: ns, Subsystem: sub, Name: "edits_limited_total",
+			Help: "Edits that were answered 429 because one token, or one address, made more than --edit-rate allows. Normal: 0.",
+		}),
 	}
-	m.limited = prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: ns, Subsystem: sub, Name: "edits_limited_total",
-		Help: "Edits that were answered 429 because one token, or one address, made more than --edit-rate allows. Normal: 0.",
-	})
-	age := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: ns, Subsystem: sub, Name: "registry_age_seconds",
 		Help: "Seconds since Redis was last found, or made, equal to the database; counted from the start before the first time. Normal: below 3 s.",
 	}, func() float64 { return (time.Since(m.start) - time.Duration(m.lastPublished.Load())).Seconds() })
-	if reg == nil {
-		return m, nil
-	}
-	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.dashboards, m.widgets, m.queries, m.shortestWindow, m.publishFailures, m.limited, age} {
-		errs = append(errs, reg.Register(c))
-	}
-	return m, errors.Join(errs...)
+	return m
 }
 
 func (m *metrics) publishedNow() { m.lastPublished.Store(int64(time.Since(m.start))) }

@@ -27,7 +27,7 @@ func newPacker() (*packer, error) {
 	return &packer{enc, dec}, nil
 }
 
-func (p *packer) pack(document string) []byte { return p.enc.EncodeAll([]byte(document), nil) }
+func (p *packer) pack(document []byte) []byte { return p.enc.EncodeAll(document, nil) }
 
 func (p *packer) unpack(b []byte) ([]byte, error) {
 	if bytes.HasPrefix(b, []byte("{")) {

@@ -61,7 +61,7 @@ func generic(doc any) (any, error) {
 // patches by widget id, where null removes and an unknown id makes a widget,
 // and new widgets under "add". Widgets that it does not name stay as they are,
 // whatever the rules say of them today.
-func (r rules) patchWidgets(d Dashboard, body any, f *faults) (Dashboard, error) {
+func (r Rules) patchWidgets(d Dashboard, body any, f *faults) (Dashboard, error) {
 	o, ok := asObject(body, "", f)
 	if !ok {
 		return d, nil
@@ -103,7 +103,7 @@ func (r rules) patchWidgets(d Dashboard, body any, f *faults) (Dashboard, error)
 	return d, nil
 }
 
-func (r rules) patchWidget(d *Dashboard, id string, patch any, at string, f *faults) error {
+func (r Rules) patchWidget(d *Dashboard, id string, patch any, at string, f *faults) error {
 	i := slices.IndexFunc(d.Widgets, func(w Widget) bool { return w.ID == id })
 	if patch == nil {
 		if i < 0 {

@@ -26,7 +26,7 @@ func hostPort(c *pgx.ConnConfig) string {
 	return net.JoinHostPort(c.Host, fmt.Sprint(c.Port))
 }
 
-func openPostgres(ctx context.Context, d Database, prepare func(context.Context, *sql.DB) error) (*SQLStore, error) {
+func openPostgres(ctx context.Context, d Database, prepare func(context.Context, *sql.DB) error) (*Store, error) {
 	c, err := pgx.ParseConfig(d.postgres.Reveal())
 	if err != nil {
 		return nil, errDatabaseForm // Without the text of the error, which may hold the password.
@@ -41,7 +41,7 @@ func openPostgres(ctx context.Context, d Database, prepare func(context.Context,
 		_ = db.Close() // Nothing was written.
 		return nil, fmt.Errorf("cannot open the %s: %w", d, explainPostgres(err))
 	}
-	s, err := newSQLStore(db)
+	s, err := newStore(db)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 func TestPostgresStore(t *testing.T) {
 	server := startPostgres(t)
 	var made atomic.Int64
-	testStore(t, func(t *testing.T) Store {
+	testStore(t, func(t *testing.T) *Store {
 		t.Helper()
 		name := fmt.Sprintf("test%d", made.Add(1))
 		server.createDatabase(t, name)

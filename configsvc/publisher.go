@@ -26,9 +26,15 @@ const (
 	publishTimeout = 500 * time.Millisecond
 )
 
+// changeReader is what the publisher reads of a Store.
+type changeReader interface {
+	Revision(ctx context.Context) (int64, error)
+	Changes(ctx context.Context, after int64) (Changes, error)
+}
+
 // publisher keeps Redis equal to the database.
 type publisher struct {
-	store    Store
+	store    changeReader
 	registry Registry
 	metrics  *metrics
 	log      *slog.Logger

@@ -17,6 +17,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/host"
 	"pulseboard/internal/redisconn"
 	"pulseboard/registry"
 	"pulseboard/wire"
@@ -49,7 +50,7 @@ func start(t *testing.T, path string, m *miniredis.Miniredis) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := New(Config{Store: store, Registry: reconciler, SliceMs: 250, Metrics: metrics, Log: quiet})
+	svc, err := New(Config{Store: store, Registry: reconciler, Rules: Rules{SliceMs: 250}, Shared: host.Shared{Metrics: metrics, Log: quiet}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func TestAnEditIsAnsweredOnceItIsPublished(t *testing.T) {
 
 // countingStore counts how often what has changed is read back.
 type countingStore struct {
-	Store
+	*Store
 	reads atomic.Int64
 }
 
@@ -156,17 +157,14 @@ func TestEditsAreNotReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &publisher{store: store, registry: reconciler, derived: newDerived(testRules()), log: slog.New(slog.DiscardHandler), wakeup: make(chan struct{}, 1), running: true}
-	if p.metrics, err = newMetrics(nil); err != nil {
-		t.Fatal(err)
-	}
+	p := &publisher{store: store, registry: reconciler, derived: newDerived(testRules()), log: slog.New(slog.DiscardHandler), metrics: newMetrics(nil), wakeup: make(chan struct{}, 1), running: true}
 	store.OnChange(p.take)
 	other := openTestSQLite(t, path)
 	random := rand.New(rand.NewPCG(3, 5))
 	versions := map[string]int64{}
 	var theirs, reads int64
 	for step := range 300 {
-		s, foreign := Store(store), random.IntN(10) == 0
+		s, foreign := store.Store, random.IntN(10) == 0
 		if foreign {
 			s = other
 			theirs++

@@ -15,7 +15,7 @@ import (
 // derived is what Redis must hold: a function of the dashboards and the rules,
 // kept up to date change by change.
 type derived struct {
-	rules rules
+	rules Rules
 
 	mu       sync.Mutex
 	revision int64 // Of the database, up to which this is.
@@ -50,7 +50,7 @@ type use struct {
 	dashboards map[string]int // By id.
 }
 
-func newDerived(r rules) *derived {
+func newDerived(r Rules) *derived {
 	return &derived{
 		rules: r, demands: make(map[string]*demand), uses: make(map[string]*use),
 		queries: make(map[string]string), dashboards: make(map[string]string),
@@ -126,7 +126,7 @@ func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
 		}
 		shown := wire.NewWidgetView(w.ID, q, ms, charts.NeedsHistory(w.Display.Chart))
 		view.Widgets = append(view.Widgets, shown)
-		if w.WindowSeconds > d.rules.maxWindowSeconds {
+		if w.WindowSeconds > d.rules.MaxWindowSeconds {
 			left = append(left, w.ID)
 			continue
 		}

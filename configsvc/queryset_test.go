@@ -57,7 +57,7 @@ func TestDerive(t *testing.T) {
 	}
 }
 
-func derive(t *testing.T, r rules, dashboards ...Dashboard) *derived {
+func derive(t *testing.T, r Rules, dashboards ...Dashboard) *derived {
 	t.Helper()
 	d := newDerived(r)
 	if _, err := d.apply(Changes{Revision: 1, Dashboards: dashboards}); err != nil {
@@ -135,7 +135,7 @@ func TestDeriveUnderStricterRules(t *testing.T) {
 		{"widget_id":"`+idB+`","metric_name":"m","aggregation":"avg","window_seconds":60,"refresh_interval_seconds":0.25},
 		{"metric_name":"m","aggregation":"avg","window_seconds":60,"refresh_interval_seconds":2.25},
 		{"widget_id":"`+idC+`","metric_name":"long","aggregation":"avg","window_seconds":3600}]}`)
-	p := newDerived(rules{sliceMs: 1000, maxWindowSeconds: 600})
+	p := newDerived(Rules{SliceMs: 1000, MaxWindowSeconds: 600})
 	left, err := p.apply(Changes{Revision: 1, Dashboards: []Dashboard{d}})
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestShortestWindow(t *testing.T) {
 		}
 		return mustDecode(t, `{"dashboard_id":"`+id+`","tags":["`+tag+`"],"widgets":[`+strings.Join(widgets, ",")+`]}`)
 	}
-	d := newDerived(rules{sliceMs: 1000, maxWindowSeconds: 600})
+	d := newDerived(Rules{SliceMs: 1000, MaxWindowSeconds: 600})
 	for i, step := range []struct {
 		change Changes
 		want   int

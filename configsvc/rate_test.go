@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"pulseboard/internal/host"
 )
 
 func newRates(perSecond float64) *rates {
@@ -53,7 +55,7 @@ func TestRatesForgetWhoIsQuiet(t *testing.T) {
 }
 
 func TestEditsHaveARate(t *testing.T) {
-	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, EditRate: 0.001, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, EditRate: 0.001, Shared: host.Shared{Log: slog.New(slog.DiscardHandler)}})
 	if err != nil {
 		t.Fatal(err)
 	}

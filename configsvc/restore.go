@@ -25,7 +25,7 @@ type RestoreCounts struct {
 // newer versions stay in its history. Dashboards that programs keep for
 // themselves stay as they are.
 func RestoreBackup(ctx context.Context, database Database, path string) (n RestoreCounts, err error) {
-	// All of it is looked at before anybody has to wait for it.
+	// All of it is read before the database is locked.
 	if err := VerifyBackup(path); err != nil {
 		return n, err
 	}
@@ -34,41 +34,31 @@ func RestoreBackup(ctx context.Context, database Database, path string) (n Resto
 		return n, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	r, closeFile, err := openBackup(path)
+	r, err := openBackup(path)
 	if err != nil {
 		return n, err
 	}
-	defer closeFile()
-	t := &restore{s: s, n: &n}
-	err = s.change(ctx, func(tx *sql.Tx, revision int64) (c Changes, err error) {
-		t.tx = tx
-		if err := t.begin(ctx, revision-1, r.revision, r.madeAt); err != nil {
-			return c, err
-		}
-		return c, t.run(ctx, r)
-	})
-	if err != nil {
-		return RestoreCounts{}, fmt.Errorf("cannot restore %s: %w; nothing was changed", path, err)
+	defer r.file.Close() //nolint:errcheck // It is only read.
+	if n, err = s.restore(ctx, r.head, func(t *restore) error { return t.run(ctx, r) }); err != nil {
+		return n, fmt.Errorf("cannot restore %s: %w; nothing was changed", path, err)
 	}
-	s.markCommit(t.revision)
 	return n, nil
 }
 
-// VerifyBackup reads a backup to its end and says what is wrong with it.
+// VerifyBackup reads a backup to its end and returns what is wrong with it.
 func VerifyBackup(path string) error {
-	r, closeFile, err := openBackup(path)
+	r, err := openBackup(path)
 	if err != nil {
 		return err
 	}
-	defer closeFile()
-	for {
-		switch _, err := r.next(); {
-		case errors.Is(err, errBackupEnd):
-			return nil
-		case err != nil:
-			return fmt.Errorf("cannot restore %s: %w", path, err)
-		}
+	defer r.file.Close() //nolint:errcheck // It is only read.
+	for err == nil {
+		_, err = r.next()
 	}
+	if errors.Is(err, errBackupEnd) {
+		return nil
+	}
+	return fmt.Errorf("cannot restore %s: %w", path, err)
 }
 
 // AcceptLoss makes a database that lost changes usable with what it still holds:
@@ -79,35 +69,27 @@ func AcceptLoss(ctx context.Context, database Database) (n RestoreCounts, lost i
 		return n, 0, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	t := &restore{s: s, n: &n}
-	err = s.change(ctx, func(tx *sql.Tx, revision int64) (c Changes, err error) {
-		t.tx = tx
-		if err := t.begin(ctx, revision-1, 0, time.Time{}); err != nil {
-			return c, err
-		}
+	n, err = s.restore(ctx, backupLine{}, func(t *restore) error {
 		if lost = t.gap; lost == 0 {
-			return c, errNothingLost
+			return errNothingLost
 		}
-		rest := t.rows
-		t.rows = nil
-		for _, id := range slices.Sorted(maps.Keys(rest)) {
-			if err := t.renew(ctx, id, rest[id]); err != nil {
-				return c, err
+		for _, id := range slices.Sorted(maps.Keys(t.rows)) {
+			if err := t.renew(ctx, id, t.rows[id]); err != nil {
+				return err
 			}
 		}
-		return c, nil
+		return nil
 	})
 	if err != nil {
-		return RestoreCounts{}, 0, fmt.Errorf("cannot go on with what is left in %s: %w", database, err)
+		return n, 0, fmt.Errorf("cannot go on with what is left in %s: %w", database, err)
 	}
-	s.markCommit(t.revision)
 	return n, lost, nil
 }
 
 var errNothingLost = errors.New("it has lost nothing; start Pulseboard as it is")
 
 // openLossy opens a database also when it has lost changes.
-func openLossy(ctx context.Context, database Database) (*SQLStore, error) {
+func openLossy(ctx context.Context, database Database) (*Store, error) {
 	if database.path != "" {
 		return openSQLite(ctx, database.path, true)
 	}
@@ -116,12 +98,12 @@ func openLossy(ctx context.Context, database Database) (*SQLStore, error) {
 
 // restore is one transaction that brings dashboards back.
 type restore struct {
-	s   *SQLStore
+	s   *Store
 	tx  *sql.Tx
-	n   *RestoreCounts
+	n   RestoreCounts
 	now time.Time
 	// gap is how many versions of a dashboard people may have seen that neither the
-	// database nor the backup knows: as many as changes were lost, or one a second.
+	// database nor the backup holds: as many as changes were lost, or one a second.
 	gap      int64
 	revision int64
 	rows     map[string]current // That the backup has not named yet.
@@ -135,12 +117,28 @@ type current struct {
 	deleted bool
 }
 
-// begin counts the change and reads what there is. has is the revision before.
-func (t *restore) begin(ctx context.Context, has, backup int64, madeAt time.Time) error {
-	t.now = time.Now()
+// restore runs do in one transaction, after it has counted the change and read what
+// there is. backup is the head of the backup, zero without one.
+func (s *Store) restore(ctx context.Context, backup backupLine, do func(*restore) error) (RestoreCounts, error) {
+	t := &restore{s: s, now: time.Now(), rows: make(map[string]current), own: make(map[string]bool), grown: make(map[string]bool)}
+	err := s.change(ctx, func(tx *sql.Tx, revision int64) (c Changes, err error) {
+		t.tx = tx
+		if err := t.begin(ctx, revision-1, backup); err != nil {
+			return c, err
+		}
+		return c, do(t)
+	})
+	if err != nil {
+		return RestoreCounts{}, err
+	}
+	s.markCommit(t.revision)
+	return t.n, nil
+}
+
+// begin sets gap, revision and rows. has is the revision before.
+func (t *restore) begin(ctx context.Context, has int64, backup backupLine) (err error) {
 	var mark committed
 	if t.s.mark != nil {
-		var err error
 		if mark, err = t.s.mark.read(); err != nil {
 			return err
 		}
@@ -148,31 +146,20 @@ func (t *restore) begin(ctx context.Context, has, backup int64, madeAt time.Time
 	switch {
 	case mark.revision > has:
 		t.gap = mark.revision - has
-	case has < backup: // It is another database than that of the backup: its changes since are unknown.
-		t.gap = max(1, int64(t.now.Sub(madeAt)/time.Second))
+	case has < backup.Revision: // It is another database than that of the backup: its changes since are unknown.
+		t.gap = max(1, int64(t.now.Sub(backup.MadeAt)/time.Second))
 	}
-	t.revision = max(has, mark.revision, backup) + 1
+	t.revision = max(has, mark.revision, backup.Revision) + 1
 	if _, err := t.tx.ExecContext(ctx, `UPDATE revision SET n = $1`, t.revision); err != nil {
 		return err
 	}
-	rows, err := t.tx.QueryContext(ctx, `SELECT id, version, deleted_ms IS NOT NULL, tags FROM dashboards`)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
-	t.rows, t.own, t.grown = make(map[string]current), make(map[string]bool), make(map[string]bool)
-	for rows.Next() {
+	return each(ctx, t.tx, func(rows *sql.Rows) error {
 		var id, tags string
 		var c current
-		if err := rows.Scan(&id, &c.version, &c.deleted, &tags); err != nil {
-			return err
-		}
-		t.rows[id] = c
-		if ownTags(tags) {
-			t.own[id] = true
-		}
-	}
-	return rows.Err()
+		err := rows.Scan(&id, &c.version, &c.deleted, &tags)
+		t.rows[id], t.own[id] = c, ownTags(tags)
+		return err
+	}, `SELECT id, version, deleted_ms IS NOT NULL, tags FROM dashboards`)
 }
 
 func (t *restore) run(ctx context.Context, r *backupReader) error {
@@ -272,20 +259,10 @@ func (t *restore) note(ctx context.Context, id string, document []byte, v Versio
 
 // version adds one to the history unless it is there.
 func (t *restore) version(ctx context.Context, v backupVersion) error {
-	var document []byte
-	if v.Document != nil {
-		document = t.s.packer.pack(string(v.Document))
-	}
 	if t.own[v.ID] {
 		return nil
 	}
-	done, err := t.tx.ExecContext(ctx, `INSERT INTO dashboard_versions (id, version, action, restored_from, author, at_ms, title, widgets, bytes, document)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id, version) DO NOTHING`,
-		v.ID, v.Version, v.Action, v.RestoredFrom, v.By, v.AtMs, v.Title, v.Widgets, versionSize+2*len(v.Title)+len(document), document)
-	if err != nil {
-		return err
-	}
-	added, err := done.RowsAffected()
+	added, err := t.s.insertVersion(ctx, t.tx, v, `ON CONFLICT (id, version) DO NOTHING`)
 	if added > 0 {
 		t.grown[v.ID] = true
 	}

@@ -9,11 +9,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/e2e/testenv"
+	"pulseboard/internal/host"
 	"pulseboard/internal/service"
 )
 
 func TestEveryPathAnswersPrograms(t *testing.T) {
-	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Shared: host.Shared{Log: slog.New(slog.DiscardHandler)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package configsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,13 +11,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/bodies"
+	"pulseboard/internal/clock"
 	"pulseboard/internal/health"
+	"pulseboard/internal/host"
 	"pulseboard/internal/service"
 	"pulseboard/limits"
 	"pulseboard/metric"
@@ -24,49 +26,28 @@ import (
 
 // Config is what the service needs.
 type Config struct {
+	host.Shared
+	Rules
+
 	// Store keeps the dashboards. The caller closes it after Run has returned.
-	Store Store
+	Store *Store
 	// Registry is where queries and dashboards are published.
 	Registry Registry
 	// Catalog knows the metrics that arrive; nil = nothing is known of them.
 	Catalog Catalog
 	// Limits is what the pipeline says of its budgets; nil = nothing is known of them.
 	Limits LimitsReader
-	// SliceMs is the pipeline's slice in milliseconds: refresh intervals are
-	// multiples of it. 0 = 1000.
-	SliceMs int64
-	// MaxWindowSeconds is the longest window that the pipeline serves. 0 = 86,400.
-	MaxWindowSeconds int
-	// Guard asks for tokens with the scope view to read and edit to change; nil =
-	// everybody may do both.
-	Guard *auth.Guard
-	// Audit keeps a record of edits; nil = nobody does.
-	Audit *audit.Log
-	// TrustedProxies are the addresses or CIDR ranges of proxies whose X-Forwarded-For
-	// says whose a request is; nil = none.
-	TrustedProxies []string
 	// EditRate is how many edits a second one token, or one address where there are
 	// none, may make, with ten seconds' worth at once; more are answered 429. 0 = no bound.
 	EditRate float64
-	// Metrics is where the service registers its metrics; nil = nowhere.
-	Metrics prometheus.Registerer
-	// Log is where it reports; nil = slog.Default().
-	Log *slog.Logger
 }
 
 func (c Config) withDefaults() (Config, error) {
-	if c.SliceMs == 0 {
-		c.SliceMs = 1000
-	}
-	if c.MaxWindowSeconds == 0 {
-		c.MaxWindowSeconds = metric.MaxWindowSeconds
-	}
+	c.Rules = c.Rules.withDefaults()
 	if c.Catalog == nil {
 		c.Catalog = unknown{}
 	}
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
+	c.Log = cmp.Or(c.Log, slog.Default())
 	switch {
 	case c.Store == nil || c.Registry == nil:
 		return c, errors.New("cannot make the config service: it needs a store and a registry")
@@ -88,8 +69,8 @@ const DefaultEditRate = 20
 
 // Service is the config service.
 type Service struct {
-	store     Store
-	rules     rules
+	store     *Store
+	rules     Rules
 	publisher *publisher
 	rates     *rates
 	limits    LimitsReader
@@ -99,7 +80,7 @@ type Service struct {
 	guard     *auth.Guard
 	audit     *audit.Log
 	bodies    *bodies.Budget
-	proxies   *service.Proxies
+	proxies   service.Proxies
 	handler   http.Handler
 	log       *slog.Logger
 }
@@ -110,24 +91,16 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxies, err := service.ParseProxies(cfg.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
-	m, err := newMetrics(cfg.Metrics)
-	if err != nil {
-		return nil, fmt.Errorf("cannot register the metrics of the config service: %w", err)
-	}
-	r := rules{sliceMs: cfg.SliceMs, maxWindowSeconds: cfg.MaxWindowSeconds}
+	m := newMetrics(cfg.Metrics)
 	s := &Service{
-		rates: &rates{perSecond: cfg.EditRate, of: make(map[string]*rate.Limiter)}, limits: cfg.Limits, store: cfg.Store, rules: r, metrics: cfg.Catalog,
-		guard: cfg.Guard, audit: cfg.Audit, log: cfg.Log, bodies: bodies.New(maxBodies, nil), proxies: proxies,
+		rates: &rates{perSecond: cfg.EditRate, of: make(map[string]*rate.Limiter)}, limits: cfg.Limits, store: cfg.Store, rules: cfg.Rules, metrics: cfg.Catalog,
+		guard: cfg.Guard, audit: cfg.Audit, log: cfg.Log, bodies: bodies.New(maxBodies, nil), proxies: cfg.Proxies,
 	}
 	if s.docs, err = docsPage(); err != nil {
 		return nil, err
 	}
 	s.publisher = &publisher{
-		store: cfg.Store, registry: cfg.Registry, derived: newDerived(r), metrics: m, log: cfg.Log,
+		store: cfg.Store, registry: cfg.Registry, derived: newDerived(cfg.Rules), metrics: m, log: cfg.Log,
 		wakeup: make(chan struct{}, 1),
 	}
 	cfg.Store.OnChange(s.publisher.take)
@@ -156,16 +129,9 @@ const expireEvery = time.Hour
 
 // expire forgets now and then what is left of dashboards that were deleted.
 func (s *Service) expire(ctx context.Context) {
-	t := time.NewTicker(expireEvery)
-	defer t.Stop()
-	for {
+	for range clock.Every(ctx, expireEvery) {
 		if err := s.store.Expire(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.log.Warn("versions of deleted dashboards stay for another hour", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // OpenStore opens a PostgreSQL database, or a SQLite file, which is made when it is
 // not there, and brings its schema up to date. The folder must exist.
-func OpenStore(ctx context.Context, at Database) (*SQLStore, error) {
+func OpenStore(ctx context.Context, at Database) (*Store, error) {
 	if at.postgres.IsSet() {
 		return openPostgres(ctx, at, migratePostgres)
 	}
@@ -27,7 +27,7 @@ func OpenStore(ctx context.Context, at Database) (*SQLStore, error) {
 }
 
 // OpenToRead opens a database that is there, and changes nothing in it.
-func OpenToRead(ctx context.Context, at Database) (*SQLStore, error) {
+func OpenToRead(ctx context.Context, at Database) (*Store, error) {
 	if at.postgres.IsSet() {
 		return openPostgres(ctx, at, func(ctx context.Context, db *sql.DB) error { return checkSchema(ctx, db, "postgres") })
 	}
@@ -47,7 +47,7 @@ func OpenToRead(ctx context.Context, at Database) (*SQLStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the database %s: %w", database, err)
 	}
-	s, err := newSQLStore(db)
+	s, err := newStore(db)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -56,7 +56,7 @@ func OpenToRead(ctx context.Context, at Database) (*SQLStore, error) {
 }
 
 // openSQLite opens a SQLite file; with acceptLoss also one that has lost changes.
-func openSQLite(ctx context.Context, path string, acceptLoss bool) (*SQLStore, error) {
+func openSQLite(ctx context.Context, path string, acceptLoss bool) (*Store, error) {
 	if err := checkSQLite(ctx, path, acceptLoss); err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func openSQLite(ctx context.Context, path string, acceptLoss bool) (*SQLStore, e
 	}
 	// Writers wait for each other in SQLite anyway; a few readers go beside them.
 	db.SetMaxOpenConns(4)
-	s, err := newSQLStore(db)
+	s, err := newStore(db)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func openSQLite(ctx context.Context, path string, acceptLoss bool) (*SQLStore, e
 
 // markOpened marks what the database holds at its start. What a killed process
 // has committed may not be on the disk yet: the checkpoint writes it there.
-func (s *SQLStore) markOpened(ctx context.Context) error {
+func (s *Store) markOpened(ctx context.Context) error {
 	revision, err := s.Revision(ctx)
 	if err != nil {
 		return err

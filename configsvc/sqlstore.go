@@ -13,9 +13,14 @@ import (
 	"time"
 )
 
-// SQLStore is a Store in a SQL database. Its statements keep to what SQLite
-// and PostgreSQL both understand.
-type SQLStore struct {
+// Store keeps dashboards and what they were before, in a SQL database: its statements
+// keep to what SQLite and PostgreSQL both understand. Every change is one
+// transaction, its entry in the history included, and durable when the call
+// returns. A deleted dashboard leaves its id and versions behind: made again
+// under the same id, its version goes on, so that an ETag never names two
+// documents. The argument by is the name of the token that makes a change, "" where
+// none was needed.
+type Store struct {
 	db *sql.DB
 	// writer is held by whoever writes to SQLite, nil for others: those that wait
 	// for SQLite itself look again now and then, and the unlucky wait long.
@@ -31,26 +36,25 @@ type SQLStore struct {
 	onChange func(Changes)
 }
 
-var _ Store = (*SQLStore)(nil)
-
-func newSQLStore(db *sql.DB) (*SQLStore, error) {
+func newStore(db *sql.DB) (*Store, error) {
 	p, err := newPacker()
 	if err != nil {
 		return nil, err
 	}
-	return &SQLStore{db: db, packer: p, bounds: DefaultBounds()}, nil
+	return &Store{db: db, packer: p, bounds: DefaultBounds()}, nil
 }
 
-// OnChange implements Store.
-func (s *SQLStore) OnChange(changed func(Changes)) { s.onChange = changed }
+// OnChange sets where each change of this process is handed over, as soon as it
+// is committed; it is called before any change is made.
+func (s *Store) OnChange(changed func(Changes)) { s.onChange = changed }
 
 // Close ends the connections; what was acknowledged is on disk already.
-func (s *SQLStore) Close() error { return s.db.Close() }
+func (s *Store) Close() error { return s.db.Close() }
 
 // Ping reports whether the database answers.
-func (s *SQLStore) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
+func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
 
-func (s *SQLStore) inTx(ctx context.Context, do func(*sql.Tx) error) error {
+func (s *Store) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -66,7 +70,7 @@ func (s *SQLStore) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 // dashboards do says it has changed. Taking the revision comes first: its row is locked
 // until the commit, so that changes commit in the order of their revisions, and a reader
 // that asks for what changed since one misses none.
-func (s *SQLStore) change(ctx context.Context, do func(tx *sql.Tx, revision int64) (Changes, error)) error {
+func (s *Store) change(ctx context.Context, do func(tx *sql.Tx, revision int64) (Changes, error)) error {
 	if s.writer != nil {
 		select {
 		case s.writer <- struct{}{}:
@@ -97,7 +101,7 @@ func (s *SQLStore) change(ctx context.Context, do func(tx *sql.Tx, revision int6
 
 // markCommit notes a commit beside the database. It is there all the same when
 // that fails: its loss would go unnoticed, which is told and no reason to refuse it.
-func (s *SQLStore) markCommit(revision int64) {
+func (s *Store) markCommit(revision int64) {
 	if s.mark == nil {
 		return
 	}
@@ -134,21 +138,33 @@ func titleKey(title string) string {
 
 // note adds the newest version of a dashboard to its history and forgets what
 // is beyond the bounds.
-func (s *SQLStore) note(ctx context.Context, tx *sql.Tx, r row, v VersionEntry) error {
-	var document []byte
+func (s *Store) note(ctx context.Context, tx *sql.Tx, r row, v VersionEntry) error {
+	b := backupVersion{ID: r.id, Version: v.Version, Action: v.Action, RestoredFrom: v.RestoredFrom, By: v.By, AtMs: v.At.UnixMilli(), Title: r.title, Widgets: r.widgets}
 	if v.Action != actionDeleted {
-		document = s.packer.pack(r.document)
+		b.Document = json.RawMessage(r.document)
 	}
-	bytes := versionSize + 2*len(r.title) + len(document)
-	_, err := tx.ExecContext(ctx, `INSERT INTO dashboard_versions (id, version, action, restored_from, author, at_ms, title, widgets, bytes, document)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, r.id, v.Version, v.Action, v.RestoredFrom, v.By, v.At.UnixMilli(), r.title, r.widgets, bytes, document)
-	if err != nil {
+	if _, err := s.insertVersion(ctx, tx, b, ""); err != nil {
 		return err
 	}
 	if err := s.trim(ctx, tx, r.id, s.bounds.VersionsBytes); err != nil {
 		return err
 	}
 	return s.trimAll(ctx, tx)
+}
+
+// insertVersion returns how many rows it has added, 0 or 1.
+func (s *Store) insertVersion(ctx context.Context, tx *sql.Tx, v backupVersion, onConflict string) (added int64, err error) {
+	var document []byte
+	if v.Document != nil {
+		document = s.packer.pack(v.Document)
+	}
+	done, err := tx.ExecContext(ctx, `INSERT INTO dashboard_versions (id, version, action, restored_from, author, at_ms, title, widgets, bytes, document)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) `+onConflict,
+		v.ID, v.Version, v.Action, v.RestoredFrom, v.By, v.AtMs, v.Title, v.Widgets, versionSize+2*len(v.Title)+len(document), document)
+	if err != nil {
+		return 0, err
+	}
+	return done.RowsAffected()
 }
 
 // versionSize is about what a version takes beside its title and document.
@@ -164,7 +180,7 @@ const (
 		WHERE dashboards.deleted_ms IS NOT NULL RETURNING version`
 )
 
-func (s *SQLStore) insert(ctx context.Context, d Dashboard, onConflict, by string) (version int64, err error) {
+func (s *Store) insert(ctx context.Context, d Dashboard, onConflict, by string) (version int64, err error) {
 	r, err := newRow(d)
 	if err != nil {
 		return 0, err
@@ -193,13 +209,13 @@ func changed(d Dashboard, version int64, by string) Changes {
 	return Changes{Dashboards: []Dashboard{d}, By: map[string]string{d.ID: by}}
 }
 
-// Create implements Store.
-func (s *SQLStore) Create(ctx context.Context, d Dashboard, by string) (int64, error) {
+// Create adds d and returns its version; ErrExists, *FullError.
+func (s *Store) Create(ctx context.Context, d Dashboard, by string) (int64, error) {
 	return s.insert(ctx, d, orRevive, by)
 }
 
-// CreateFirst implements Store.
-func (s *SQLStore) CreateFirst(ctx context.Context, d Dashboard) (bool, error) {
+// CreateFirst adds d unless its id was ever used, also by a dashboard deleted since.
+func (s *Store) CreateFirst(ctx context.Context, d Dashboard) (bool, error) {
 	_, err := s.insert(ctx, d, orNothing, "")
 	if errors.Is(err, ErrExists) {
 		return false, nil
@@ -207,8 +223,8 @@ func (s *SQLStore) CreateFirst(ctx context.Context, d Dashboard) (bool, error) {
 	return err == nil, err
 }
 
-// Get implements Store.
-func (s *SQLStore) Get(ctx context.Context, id string) (Dashboard, error) {
+// Get returns a dashboard; ErrNotFound.
+func (s *Store) Get(ctx context.Context, id string) (Dashboard, error) {
 	var version int64
 	var document []byte
 	err := s.db.QueryRowContext(ctx, `SELECT version, document FROM dashboards WHERE id = $1 AND deleted_ms IS NULL`, id).Scan(&version, &document)
@@ -232,18 +248,20 @@ func decodeDocument(id string, version int64, document []byte) (Dashboard, error
 	return d, nil
 }
 
-// Update implements Store.
-func (s *SQLStore) Update(ctx context.Context, d Dashboard, expected int64, by string) (int64, error) {
+// Update replaces the dashboard of d.ID if its version is expected, and
+// returns the new version; ErrNotFound, *ConflictError, *FullError.
+func (s *Store) Update(ctx context.Context, d Dashboard, expected int64, by string) (int64, error) {
 	return s.write(ctx, d, expected, VersionEntry{Action: actionChanged, By: by})
 }
 
-// Restore implements Store.
-func (s *SQLStore) Restore(ctx context.Context, d Dashboard, expected, from int64, by string) (int64, error) {
+// Restore is Update with what d was in version from. A deleted dashboard
+// comes back; expected is the version of its deletion then.
+func (s *Store) Restore(ctx context.Context, d Dashboard, expected, from int64, by string) (int64, error) {
 	return s.write(ctx, d, expected, VersionEntry{Action: actionRestored, RestoredFrom: &from, By: by})
 }
 
 // write gives a dashboard of version expected a new one. Only a restoration finds deleted ones.
-func (s *SQLStore) write(ctx context.Context, d Dashboard, expected int64, v VersionEntry) (int64, error) {
+func (s *Store) write(ctx context.Context, d Dashboard, expected int64, v VersionEntry) (int64, error) {
 	r, err := newRow(d)
 	if err != nil {
 		return 0, err
@@ -266,8 +284,8 @@ func (s *SQLStore) write(ctx context.Context, d Dashboard, expected int64, v Ver
 	return v.Version, nil
 }
 
-// Delete implements Store.
-func (s *SQLStore) Delete(ctx context.Context, id string, expected int64, by string) error {
+// Delete removes a dashboard if its version is expected; ErrNotFound, *ConflictError.
+func (s *Store) Delete(ctx context.Context, id string, expected int64, by string) error {
 	err := s.change(ctx, func(tx *sql.Tx, revision int64) (c Changes, err error) {
 		v := VersionEntry{Action: actionDeleted, By: by, At: time.Now()}
 		var document []byte
@@ -318,8 +336,8 @@ func refused(ctx context.Context, tx *sql.Tx, id string, deletedToo bool, err er
 	return &ConflictError{Current: current}
 }
 
-// List implements Store.
-func (s *SQLStore) List(ctx context.Context, q ListQuery) ([]Summary, error) {
+// List returns at most q.Limit dashboards ordered by title and id.
+func (s *Store) List(ctx context.Context, q ListQuery) ([]Summary, error) {
 	where := []string{"deleted_ms IS NULL"}
 	var args []any
 	arg := func(v any) string {
@@ -339,132 +357,131 @@ func (s *SQLStore) List(ctx context.Context, q ListQuery) ([]Summary, error) {
 	if q.After != (Place{}) {
 		where = append(where, "(title_key, id) > ("+arg(q.After.TitleKey)+", "+arg(q.After.ID)+")")
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT id, version, document, updated_ms FROM dashboards WHERE `+
-		strings.Join(where, " AND ")+` ORDER BY title_key, id LIMIT `+arg(q.Limit), args...)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list the dashboards: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
+	query := `SELECT id, version, document, updated_ms FROM dashboards WHERE ` + strings.Join(where, " AND ") + ` ORDER BY title_key, id LIMIT ` + arg(q.Limit)
 	out := []Summary{}
-	for rows.Next() {
+	err := each(ctx, s.db, func(rows *sql.Rows) error {
 		var id string
 		var version, updated int64
 		var document []byte
 		if err := rows.Scan(&id, &version, &document, &updated); err != nil {
-			return nil, fmt.Errorf("cannot list the dashboards: %w", err)
+			return err
 		}
 		d, err := decodeDocument(id, version, document)
-		if err != nil {
-			return nil, err
-		}
 		out = append(out, Summary{
 			ID: id, Title: d.Title, Version: version, Tags: d.Tags, Variables: d.Variables,
 			Widgets: len(d.Widgets), UpdatedAt: time.UnixMilli(updated).UTC(),
 		})
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}, query, args...)
+	if err != nil {
 		return nil, fmt.Errorf("cannot list the dashboards: %w", err)
 	}
 	return out, nil
+}
+
+// each calls read for each row that a query finds, until one is an error.
+func each(ctx context.Context, db interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}, read func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err returns its errors.
+	for rows.Next() {
+		if err := read(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 func escapeLike(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }
 
-// Changes implements Store.
-func (s *SQLStore) Changes(ctx context.Context, after int64) (c Changes, err error) {
+// Changes returns what has changed after a revision, 0 for all there is.
+func (s *Store) Changes(ctx context.Context, after int64) (c Changes, err error) {
 	// Read before the dashboards, so that a change in between is told again.
 	if c.Revision, err = s.Revision(ctx); err != nil {
 		return c, err
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT id, version, author, CASE WHEN deleted_ms IS NULL THEN document END FROM dashboards WHERE revision > $1 ORDER BY id`, after)
-	if err != nil {
-		return c, fmt.Errorf("cannot read the dashboards: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
 	c.By = make(map[string]string)
-	for rows.Next() {
+	err = each(ctx, s.db, func(rows *sql.Rows) error {
 		var id, author string
 		var version int64
 		var document []byte
 		if err := rows.Scan(&id, &version, &author, &document); err != nil {
-			return c, fmt.Errorf("cannot read the dashboards: %w", err)
+			return err
 		}
 		if document == nil {
 			c.Deleted = append(c.Deleted, id)
-			continue
+			return nil
 		}
 		d, err := decodeDocument(id, version, document)
-		if err != nil {
-			return c, err
-		}
 		c.Dashboards = append(c.Dashboards, d)
 		c.By[id] = author
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}, `SELECT id, version, author, CASE WHEN deleted_ms IS NULL THEN document END FROM dashboards WHERE revision > $1 ORDER BY id`, after)
+	if err != nil {
 		return c, fmt.Errorf("cannot read the dashboards: %w", err)
 	}
 	return c, nil
 }
 
-// Versions implements Store.
-func (s *SQLStore) Versions(ctx context.Context, id string, before int64, limit int) ([]VersionEntry, error) {
+// Versions returns at most limit versions below before, newest first, of a
+// deleted dashboard too. before 0 begins with the newest; ErrNotFound then
+// if the id was never used.
+func (s *Store) Versions(ctx context.Context, id string, before int64, limit int) ([]VersionEntry, error) {
 	from := before
 	if before == 0 {
 		from = math.MaxInt64
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT version, action, restored_from, author, at_ms, title, widgets FROM dashboard_versions
-		WHERE id = $1 AND version < $2 ORDER BY version DESC LIMIT $3`, id, from, limit)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the versions of dashboard %s: %w", id, err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells of its errors.
 	out := []VersionEntry{}
-	for rows.Next() {
+	err := each(ctx, s.db, func(rows *sql.Rows) error {
 		var v VersionEntry
 		var at int64
-		if err := rows.Scan(&v.Version, &v.Action, &v.RestoredFrom, &v.By, &at, &v.Title, &v.Widgets); err != nil {
-			return nil, fmt.Errorf("cannot read the versions of dashboard %s: %w", id, err)
-		}
+		err := rows.Scan(&v.Version, &v.Action, &v.RestoredFrom, &v.By, &at, &v.Title, &v.Widgets)
 		v.At = time.UnixMilli(at).UTC()
 		out = append(out, v)
+		return err
+	}, `SELECT version, action, restored_from, author, at_ms, title, widgets FROM dashboard_versions
+		WHERE id = $1 AND version < $2 ORDER BY version DESC LIMIT $3`, id, from, limit)
+	if err == nil && before == 0 && len(out) == 0 {
+		err = ErrNotFound
 	}
-	if err := rows.Err(); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("cannot read the versions of dashboard %s: %w", id, err)
-	}
-	if before == 0 && len(out) == 0 {
-		return nil, fmt.Errorf("cannot read the versions of dashboard %s: %w", id, ErrNotFound)
 	}
 	return out, nil
 }
 
-// GetVersion implements Store.
-func (s *SQLStore) GetVersion(ctx context.Context, id string, version int64) (Dashboard, error) {
+// GetVersion returns a dashboard as it was; ErrNotFound, also for a deletion.
+func (s *Store) GetVersion(ctx context.Context, id string, version int64) (Dashboard, error) {
 	var document []byte
 	err := s.db.QueryRowContext(ctx, `SELECT document FROM dashboard_versions WHERE id = $1 AND version = $2 AND document IS NOT NULL`, id, version).Scan(&document)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
-	if err != nil {
-		return Dashboard{}, fmt.Errorf("cannot read version %d of dashboard %s: %w", version, id, err)
+	if err == nil {
+		document, err = s.packer.unpack(document)
 	}
-	if document, err = s.packer.unpack(document); err != nil {
+	if err != nil {
 		return Dashboard{}, fmt.Errorf("cannot read version %d of dashboard %s: %w", version, id, err)
 	}
 	return decodeDocument(id, version, document)
 }
 
 // Installation tells this installation of Pulseboard from others that use the same Redis.
-func (s *SQLStore) Installation(ctx context.Context) (id string, err error) {
+func (s *Store) Installation(ctx context.Context) (id string, err error) {
 	if err := s.db.QueryRowContext(ctx, `SELECT id FROM installation`).Scan(&id); err != nil {
 		return "", fmt.Errorf("cannot read the id of the installation: %w", err)
 	}
 	return id, nil
 }
 
-// Revision implements Store.
-func (s *SQLStore) Revision(ctx context.Context) (n int64, err error) {
+// Revision counts changes: while it is the same, nothing has changed.
+func (s *Store) Revision(ctx context.Context) (n int64, err error) {
 	if err := s.db.QueryRowContext(ctx, `SELECT n FROM revision`).Scan(&n); err != nil {
 		return 0, fmt.Errorf("cannot read the revision of the dashboards: %w", err)
 	}

@@ -20,13 +20,13 @@ import (
 )
 
 func TestSQLiteStore(t *testing.T) {
-	testStore(t, func(t *testing.T) Store {
+	testStore(t, func(t *testing.T) *Store {
 		t.Helper()
 		return openTestSQLite(t, filepath.Join(t.TempDir(), "a ?#%41.db"))
 	})
 }
 
-func openTestSQLite(t *testing.T, path string) *SQLStore {
+func openTestSQLite(t *testing.T, path string) *Store {
 	t.Helper()
 	s, err := OpenStore(t.Context(), SQLite(path))
 	if err != nil {
@@ -36,10 +36,10 @@ func openTestSQLite(t *testing.T, path string) *SQLStore {
 	return s
 }
 
-// testStore is what every Store must do; open returns an empty one.
-func testStore(t *testing.T, open func(*testing.T) Store) {
+// testStore is what a Store must do on every database; open returns an empty one.
+func testStore(t *testing.T, open func(*testing.T) *Store) {
 	t.Helper()
-	for name, test := range map[string]func(*testing.T, Store){
+	for name, test := range map[string]func(*testing.T, *Store){
 		"versions":     testVersions,
 		"deleted":      testDeleted,
 		"create first": testCreateFirst,
@@ -67,7 +67,7 @@ func wantConflict(t *testing.T, err error, current int64) {
 	}
 }
 
-func testVersions(t *testing.T, s Store) {
+func testVersions(t *testing.T, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	d := twoWidgets(t)
@@ -106,7 +106,7 @@ func testVersions(t *testing.T, s Store) {
 }
 
 // A version names one document for ever, also when an id is used again.
-func testDeleted(t *testing.T, s Store) {
+func testDeleted(t *testing.T, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	d := twoWidgets(t)
@@ -139,7 +139,7 @@ func testDeleted(t *testing.T, s Store) {
 	wantConflict(t, err, v)
 }
 
-func testCreateFirst(t *testing.T, s Store) {
+func testCreateFirst(t *testing.T, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	d := twoWidgets(t)
@@ -159,7 +159,7 @@ func testCreateFirst(t *testing.T, s Store) {
 	}
 }
 
-func testList(t *testing.T, s Store) {
+func testList(t *testing.T, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	add := func(title string, tags ...string) {
@@ -240,7 +240,7 @@ func testList(t *testing.T, s Store) {
 }
 
 // Editors who read, change and write: each accepted write must be in the end.
-func testConcurrent(t *testing.T, s Store) {
+func testConcurrent(t *testing.T, s *Store) {
 	t.Helper()
 	const editors, edits = 6, 15
 	ctx := t.Context()
@@ -285,7 +285,7 @@ func testConcurrent(t *testing.T, s Store) {
 	}
 }
 
-func testRevision(t *testing.T, s Store) {
+func testRevision(t *testing.T, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	last := int64(-1)
@@ -315,7 +315,7 @@ func testRevision(t *testing.T, s Store) {
 }
 
 // What has changed since a revision is told, deletions too, and nothing is left out.
-func testChanges(t *testing.T, s Store) {
+func testChanges(t *testing.T, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	a, b := twoWidgets(t), twoWidgets(t)
@@ -366,7 +366,7 @@ func testChanges(t *testing.T, s Store) {
 	}
 }
 
-func testHistory(t *testing.T, s Store) {
+func testHistory(t *testing.T, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	d := twoWidgets(t)
@@ -439,7 +439,7 @@ func testHistory(t *testing.T, s Store) {
 }
 
 // The oldest versions are forgotten, and only those.
-func testKept(t *testing.T, s Store) {
+func testKept(t *testing.T, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	d := twoWidgets(t)
@@ -566,7 +566,7 @@ func TestOpenStoreSaysWhatIsWrong(t *testing.T) {
 		later:                               "written by a later Pulseboard",
 	} {
 		at, err := ParseDatabase(path, secret.Text{})
-		var s *SQLStore
+		var s *Store
 		if err == nil {
 			s, err = OpenStore(t.Context(), at)
 		}

@@ -10,8 +10,8 @@ import (
 	"pulseboard/internal/health"
 )
 
-// Checks implements Store.
-func (s *SQLStore) Checks() []health.Check {
+// Checks are what the store needs.
+func (s *Store) Checks() []health.Check {
 	checks := []health.Check{{Name: "database", Probe: s.probe}}
 	if s.path == "" {
 		return checks
@@ -23,7 +23,7 @@ func (s *SQLStore) Checks() []health.Check {
 }
 
 // probe reads, and says so when the last commit could not be marked.
-func (s *SQLStore) probe(ctx context.Context) error {
+func (s *Store) probe(ctx context.Context) error {
 	if _, err := s.Revision(ctx); err != nil {
 		return fmt.Errorf("the database does not answer: %w", oneLine(err))
 	}

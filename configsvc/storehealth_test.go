@@ -13,7 +13,7 @@ import (
 )
 
 // probe runs a check of a store once.
-func probe(t *testing.T, s Store, name string) error {
+func probe(t *testing.T, s *Store, name string) error {
 	t.Helper()
 	for _, c := range s.Checks() {
 		if c.Name == name {
@@ -81,7 +81,7 @@ func TestPagesAreLookedAtSparingly(t *testing.T) {
 func TestDatabaseAwayIs503(t *testing.T) {
 	s, srv := newAPI(t, newDB(t), nil)
 	id := do(t, srv, "POST", "/dashboards", oneWidget).dashboard(t).ID
-	if err := s.store.(*SQLStore).Close(); err != nil {
+	if err := s.store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range [][3]string{

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"pulseboard/e2e/testenv"
+	"pulseboard/internal/host"
 )
 
 // Who may do what: reading needs view, changing needs edit.
 func TestTokens(t *testing.T) {
 	s, err := New(Config{
-		Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Log: slog.New(slog.DiscardHandler),
-		Guard: testenv.Guard(t, "ingest", "view", "edit", "admin"),
+		Store: openTestSQLite(t, newDB(t)), Registry: nowhere{},
+		Shared: host.Shared{Log: slog.New(slog.DiscardHandler), Guard: testenv.Guard(t, "ingest", "view", "edit", "admin")},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ func (a api) cost(d Dashboard) Cost {
 	for _, w := range d.Widgets {
 		q := w.Query()
 		key := q.Key()
-		wc := WidgetCost{WidgetID: w.ID, MetricKey: key, New: !a.publisher.derived.has(key), Slices: w.WindowSeconds * 1000 / int(a.rules.sliceMs)}
+		wc := WidgetCost{WidgetID: w.ID, MetricKey: key, New: !a.publisher.derived.has(key), Slices: w.WindowSeconds * 1000 / int(a.rules.SliceMs)}
 		m, known := a.metrics.Metric(q.Metric)
 		if known {
 			wc.Series, wc.Groups = &m.Series, new(groups(q, m))

@@ -11,6 +11,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"pulseboard/catalog"
+	"pulseboard/internal/host"
 )
 
 // known is a catalog of some metrics.
@@ -46,7 +47,7 @@ func (k known) Metric(name string) (catalog.Entry, bool) {
 
 func catalogd(t *testing.T, c Catalog) *httptest.Server {
 	t.Helper()
-	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Catalog: c, SliceMs: 500, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, Catalog: c, Rules: Rules{SliceMs: 500}, Shared: host.Shared{Log: slog.New(slog.DiscardHandler)}})
 	if err != nil {
 		t.Fatal(err)
 	}

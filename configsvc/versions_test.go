@@ -124,7 +124,7 @@ func TestRestoreChecksTheRules(t *testing.T) {
 	s, srv := newAPI(t, path, nil)
 	id := do(t, srv, "POST", "/dashboards", `{"widgets":[{"metric_name":"m","aggregation":"avg","window_seconds":3600}]}`).header.Get("Location")
 	do(t, srv, "PUT", id, `{}`, "If-Match", "*")
-	strict, err := New(Config{Store: s.store, Registry: nowhere{}, MaxWindowSeconds: 600})
+	strict, err := New(Config{Store: s.store, Registry: nowhere{}, Rules: Rules{MaxWindowSeconds: 600}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/gateway"
+	"pulseboard/internal/host"
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
 	"pulseboard/registry"
@@ -60,7 +61,7 @@ func open(t *testing.T, change func(*gateway.Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.dashboard.Close() })
-	c := gateway.Config{Results: w.results, Dashboards: w.dashboard, Metrics: w.metrics, Log: log}
+	c := gateway.Config{Results: w.results, Dashboards: w.dashboard, Shared: host.Shared{Metrics: w.metrics, Log: log}}
 	if change != nil {
 		change(&c)
 	}

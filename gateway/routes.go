@@ -27,21 +27,13 @@ const (
 	socketBuffer    = 64 << 10
 )
 
-func routes(h *hub, cfg Config) (http.Handler, error) {
-	proxies, err := service.ParseProxies(cfg.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
-	origins, err := service.ParseOrigins(cfg.Origins)
-	if err != nil {
-		return nil, err
-	}
+func routes(h *hub, cfg Config) http.Handler {
 	page := cfg.Page
 	if page == nil {
 		page = service.Nothing("/openapi.yaml lists what there is")
 	}
 	r := httpapi.New(httpapi.Config{Name: "the gateway", Log: cfg.Log, NotFound: page})
-	s := &streams{hub: h, log: cfg.Log, origins: origins, proxies: proxies}
+	s := &streams{hub: h, log: cfg.Log, origins: cfg.Origins, proxies: cfg.Proxies}
 	s.upgrader = websocket.Upgrader{
 		ReadBufferSize: readBufferSize, WriteBufferSize: writeBufferSize, WriteBufferPool: &sync.Pool{},
 		Subprotocols: []string{wire.Subprotocol}, CheckOrigin: func(*http.Request) bool { return true }, Error: refuse, // open has looked.
@@ -50,15 +42,15 @@ func routes(h *hub, cfg Config) (http.Handler, error) {
 	r.GET("/stream/:id/events", s.openEvents)
 	httpapi.Read(r, "/dashboards/:id/widgets/:wid/snapshot", httpapi.Admit(h.guard, auth.View), h.getSnapshot)
 	httpapi.Document(r, openapi)
-	return r, nil
+	return r
 }
 
 // streams opens WebSocket connections.
 type streams struct {
 	hub      *hub
 	log      *slog.Logger
-	origins  *service.Origins
-	proxies  *service.Proxies
+	origins  service.Origins
+	proxies  service.Proxies
 	upgrader websocket.Upgrader
 }
 

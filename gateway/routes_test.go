@@ -12,6 +12,7 @@ import (
 
 	"pulseboard/e2e/testenv"
 	"pulseboard/gateway"
+	"pulseboard/internal/host"
 	"pulseboard/internal/service"
 	"pulseboard/web"
 )
@@ -32,7 +33,7 @@ func TestEveryPathAnswersPrograms(t *testing.T) {
 func walk(t *testing.T, page http.Handler, routes testenv.Routes) {
 	t.Helper()
 	w := open(t, nil)
-	g, err := gateway.New(gateway.Config{Results: w.results, Dashboards: w.dashboard, Page: page, Log: slog.New(slog.DiscardHandler)})
+	g, err := gateway.New(gateway.Config{Results: w.results, Dashboards: w.dashboard, Page: page, Shared: host.Shared{Log: slog.New(slog.DiscardHandler)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,11 +9,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"pulseboard/internal/audit"
-	"pulseboard/internal/auth"
 	"pulseboard/internal/health"
+	"pulseboard/internal/host"
 	"pulseboard/limits"
 	"pulseboard/results"
 	"pulseboard/wire"
@@ -32,6 +30,8 @@ type Dashboards interface {
 
 // Config is what the gateway needs.
 type Config struct {
+	host.Shared
+
 	// Results is where results are read. The caller closes it after Run has returned.
 	Results *results.Store
 	// Dashboards is where views are read.
@@ -41,18 +41,12 @@ type Config struct {
 	// Build names the page: one that is open and was built otherwise loads itself
 	// anew. "" = nobody is told.
 	Build string
-	// Origins are the origins, such as https://example.org, whose pages may open
-	// streams, beside that of the gateway's own host: see service.ParseOrigins.
-	Origins []string
 	// MaxConnections is how many streams may be open; more are answered 503. 0 = 20,000.
 	MaxConnections int
 	// MaxPerAddress is how many of them one address may have; more are answered
 	// 429. 0 = a quarter of MaxConnections, and all but an eighth for an address
 	// that many may share: this machine's, or a trusted proxy's that names nobody.
 	MaxPerAddress int
-	// TrustedProxies are the addresses or CIDR ranges of proxies whose
-	// X-Forwarded-For is believed; nil = none.
-	TrustedProxies []string
 	// Heartbeat is the longest silence of a stream. 0 = 5 s.
 	Heartbeat time.Duration
 	// HelloTimeout is how long a client may take to say hello, of which a round
@@ -60,14 +54,6 @@ type Config struct {
 	HelloTimeout time.Duration
 	// Slice is the pipeline's slice: no result comes more often. 0 = 1 s.
 	Slice time.Duration
-	// Guard asks for tokens with the scope view; nil = everybody may look.
-	Guard *auth.Guard
-	// Audit keeps a record of refusals; nil = nobody does.
-	Audit *audit.Log
-	// Metrics is where the service registers its metrics; nil = nowhere.
-	Metrics prometheus.Registerer
-	// Log is where it reports; nil = slog.Default().
-	Log *slog.Logger
 
 	now      func() time.Time // Tests bring their own clock,
 	maxFrame int              // and shorter frames.
@@ -86,9 +72,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 20_000
 	}
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
+	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -127,18 +111,13 @@ func New(cfg Config) (*Service, error) {
 	}
 	m.limit.Set(float64(cfg.MaxConnections))
 	h := newHub(cfg, m)
-	handler, err := routes(h, cfg)
-	if err != nil {
-		h.cancel()
-		return nil, err
-	}
 	if cfg.Metrics != nil {
 		if err := cfg.Metrics.Register(feedStates{h}); err != nil {
 			h.cancel()
 			return nil, fmt.Errorf("cannot register the metrics of the gateway: %w", err)
 		}
 	}
-	return &Service{hub: h, handler: handler}, nil
+	return &Service{hub: h, handler: routes(h, cfg)}, nil
 }
 
 // Handler serves streams, snapshots, /openapi.yaml and the page.

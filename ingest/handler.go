@@ -87,8 +87,8 @@ func (s *Service) read(c *gin.Context, hint, token string) (*bodies.Body, *refus
 	default:
 		return none, refuse(http.StatusUnsupportedMediaType, fmt.Sprintf("the Content-Encoding is %.80q: it must be gzip, zstd or absent", encoding))
 	}
-	client := s.proxies.Client(c.Request)
-	b, err := s.budget.Read(r, length, limit, bodies.Sender{Address: client, Token: token, Near: s.proxies.Near(client)})
+	client := s.config.Proxies.Client(c.Request)
+	b, err := s.budget.Read(r, length, limit, bodies.Sender{Address: client, Token: token, Near: s.config.Proxies.Near(client)})
 	switch {
 	case errors.Is(err, bodies.ErrTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return b, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes: send the events in several requests", limit))

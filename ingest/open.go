@@ -9,7 +9,7 @@ import (
 // Open makes ingest a part of a process, which serves its Handler. The topics are
 // there when it returns: made, unless cfg leaves them to others.
 func Open(ctx context.Context, h *host.Host, cfg Config) (*Service, error) {
-	cfg.TrustedProxies, cfg.Guard, cfg.Audit, cfg.Metrics, cfg.Log = h.Edge.Proxies, h.Guard, h.Audit, h.Metrics, h.Log("ingest")
+	cfg.Shared = h.Shared("ingest")
 	s, err := New(cfg)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"pulseboard/ingest"
+	"pulseboard/internal/host"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
 )
@@ -35,7 +36,7 @@ func startServed(t *testing.T, change func(*ingest.Config)) *served {
 	t.Cleanup(cluster.Close)
 	log := slog.New(slog.DiscardHandler)
 	n := &served{metrics: prometheus.NewRegistry()}
-	cfg := ingest.Config{Kafka: kafkaconn.At(cluster.ListenAddrs()...), Metrics: n.metrics, Log: log}
+	cfg := ingest.Config{Kafka: kafkaconn.At(cluster.ListenAddrs()...), Shared: host.Shared{Metrics: n.metrics, Log: log}}
 	if change != nil {
 		change(&cfg)
 	}

@@ -12,14 +12,11 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/prometheus/client_golang/prometheus"
 
-	"pulseboard/internal/audit"
-	"pulseboard/internal/auth"
 	"pulseboard/internal/bodies"
 	"pulseboard/internal/health"
+	"pulseboard/internal/host"
 	"pulseboard/internal/kafkaconn"
-	"pulseboard/internal/service"
 	"pulseboard/metric"
 	"pulseboard/wire"
 )
@@ -29,6 +26,8 @@ const DefaultDeliveryTimeout = 10 * time.Second
 
 // Config is what the service needs. Zero values mean the defaults, except Kafka.
 type Config struct {
+	host.Shared
+
 	Kafka      kafkaconn.Endpoint
 	Topic      string // "" = metric-events.
 	DeadLetter string // Topic that EnsureTopics makes for the pipeline; "" = metric-dead-letters.
@@ -40,15 +39,8 @@ type Config struct {
 	MaxEvents     int           // In a request; 0 = 50,000.
 	// MaxPending bounds the bodies of all requests under way, in bytes; 0 = 256 MiB.
 	MaxPending int64
-	// TrustedProxies are the addresses or CIDR ranges of proxies whose X-Forwarded-For
-	// says whose a request is: nobody may hold all of MaxPending. nil = none.
-	TrustedProxies []string
 	// DeliveryTimeout is how long a request waits for Kafka's acknowledgement; 0 = 10 s.
 	DeliveryTimeout time.Duration
-	Guard           *auth.Guard           // Asks for tokens with the scope ingest; nil = everybody may send.
-	Audit           *audit.Log            // Keeps a record of refusals; nil = nobody does.
-	Metrics         prometheus.Registerer // nil = nowhere.
-	Log             *slog.Logger          // nil = slog.Default().
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -60,9 +52,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxEvents = cmp.Or(c.MaxEvents, 50_000)
 	c.MaxPending = cmp.Or(c.MaxPending, 256<<20)
 	c.DeliveryTimeout = cmp.Or(c.DeliveryTimeout, DefaultDeliveryTimeout)
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
+	c.Log = cmp.Or(c.Log, slog.Default())
 	switch {
 	case c.Kafka.IsZero():
 		return c, errors.New("cannot make the ingest service: no Kafka broker is named")
@@ -79,7 +69,6 @@ type Service struct {
 	config   Config
 	producer *producer
 	budget   *bodies.Budget
-	proxies  *service.Proxies
 	metrics  *metrics
 	packers  sync.Pool // Of *packer.
 	gzips    sync.Pool // Of *gzip.Reader.
@@ -94,16 +83,12 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxies, err := service.ParseProxies(cfg.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
 	m, err := newMetrics(cfg.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("cannot register the metrics of ingest: %w", err)
 	}
 	s := &Service{
-		config: cfg, producer: newProducer(cfg, m), budget: bodies.New(cfg.MaxPending, m.pending), proxies: proxies, metrics: m, now: time.Now,
+		config: cfg, producer: newProducer(cfg, m), budget: bodies.New(cfg.MaxPending, m.pending), metrics: m, now: time.Now,
 	}
 	m.pendingLimit.Set(float64(cfg.MaxPending))
 	s.packers.New = newPacker

@@ -25,6 +25,7 @@ import (
 
 	"pulseboard/e2e/testenv"
 	"pulseboard/ingest"
+	"pulseboard/internal/host"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/metric"
 	"pulseboard/wire"
@@ -46,7 +47,7 @@ func start(t *testing.T, change func(*ingest.Config)) *node {
 	}
 	t.Cleanup(cluster.Close)
 	reg := prometheus.NewRegistry()
-	cfg := ingest.Config{Kafka: kafkaconn.At(cluster.ListenAddrs()...), Metrics: reg}
+	cfg := ingest.Config{Kafka: kafkaconn.At(cluster.ListenAddrs()...), Shared: host.Shared{Metrics: reg}}
 	if change != nil {
 		change(&cfg)
 	}

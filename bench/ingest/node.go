@@ -13,6 +13,7 @@ import (
 
 	"pulseboard/ingest"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/host"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/service"
 )
@@ -29,7 +30,7 @@ func node(ctx context.Context, env service.Env) error {
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
-	cfg := ingest.Config{Kafka: kafkaconn.At(kafka...), Metrics: service.NewMetrics(), Log: log}
+	cfg := ingest.Config{Kafka: kafkaconn.At(kafka...), Shared: host.Shared{Metrics: service.NewMetrics(), Log: log}}
 	s, err := ingest.New(cfg)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"pulseboard/configsvc"
+	"pulseboard/internal/host"
 	"pulseboard/internal/redisconn"
 	"pulseboard/registry"
 )
@@ -36,7 +37,7 @@ func newConfig(t *testing.T) (*Canary, func(method, path, body string) (int, str
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := configsvc.New(configsvc.Config{Store: store, Registry: reconciler, Log: log})
+	s, err := configsvc.New(configsvc.Config{Store: store, Registry: reconciler, Shared: host.Shared{Log: log}})
 	if err != nil {
 		t.Fatal(err)
 	}

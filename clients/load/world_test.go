@@ -20,6 +20,7 @@ import (
 	"pulseboard/gateway"
 	"pulseboard/ingest"
 	"pulseboard/internal/auth"
+	"pulseboard/internal/host"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
 	"pulseboard/registry"
@@ -94,7 +95,7 @@ func (w *world) startConfig(log *slog.Logger) {
 		w.t.Fatal(err)
 	}
 	s, err := configsvc.New(configsvc.Config{
-		Store: store, Registry: reconciler, SliceMs: slice.Milliseconds(), MaxWindowSeconds: 3600, Guard: w.guard, Log: log,
+		Store: store, Registry: reconciler, Rules: configsvc.Rules{SliceMs: slice.Milliseconds(), MaxWindowSeconds: 3600}, Shared: host.Shared{Guard: w.guard, Log: log},
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -111,7 +112,7 @@ func (w *world) startIngest(log *slog.Logger) {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(cluster.Close)
-	s, err := ingest.New(ingest.Config{Kafka: kafkaconn.At(cluster.ListenAddrs()...), Guard: w.guard, Log: log})
+	s, err := ingest.New(ingest.Config{Kafka: kafkaconn.At(cluster.ListenAddrs()...), Shared: host.Shared{Guard: w.guard, Log: log}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func (w *world) startIngest(log *slog.Logger) {
 
 // startGateway starts one, on the address of the one before.
 func (w *world) startGateway() {
-	g, err := gateway.New(gateway.Config{Results: w.store, Dashboards: w.boards, Slice: slice, Guard: w.guard, Log: slog.New(slog.DiscardHandler)})
+	g, err := gateway.New(gateway.Config{Results: w.store, Dashboards: w.boards, Slice: slice, Shared: host.Shared{Guard: w.guard, Log: slog.New(slog.DiscardHandler)}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

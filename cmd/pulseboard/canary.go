@@ -8,12 +8,11 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"pulseboard/clients/canary"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/health"
+	"pulseboard/internal/host"
 	"pulseboard/internal/service"
 )
 
@@ -39,9 +38,7 @@ is 503 while its events do not come through.`
 type canaryOptions struct {
 	ingest, config, gateway string
 	tokenFile, instance     string
-	addr                    string
-	edge                    service.Edge
-	level                   slog.Level
+	host                    host.Options
 }
 
 func parseCanary(env service.Env) (o canaryOptions, err error) {
@@ -51,9 +48,9 @@ func parseCanary(env service.Env) (o canaryOptions, err error) {
 	f.StringVar(&o.gateway, "gateway", "http://127.0.0.1:8083", "`URL` of the gateway")
 	f.StringVar(&o.tokenFile, "token-file", "", "`file` that holds a token with the scopes ingest and edit, read again for each request; empty = none is needed")
 	f.StringVar(&o.instance, "instance", "", "`name` of this canary among all; empty = that of the machine")
-	f.StringVar(&o.addr, "addr", "127.0.0.1:8084", "`host:port` to serve /metrics, /healthz and /readyz on; they ask for no token")
-	o.edge.Flags(f.FlagSet)
-	f.TextVar(&o.level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
+	f.StringVar(&o.host.Addr, "addr", "127.0.0.1:8084", "`host:port` to serve /metrics, /healthz and /readyz on; they ask for no token")
+	o.host.Edge.Flags(f.FlagSet)
+	f.TextVar(&o.host.Level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return o, err
 	}
@@ -75,33 +72,18 @@ func runCanary(ctx context.Context, env service.Env) error {
 	if _, err := token(); err != nil {
 		return err // Rather than to try in vain, second by second.
 	}
-	metrics, log := service.NewMetrics(), service.Logger(env.Stderr, o.level, "canary")
-	c, err := canary.New(canary.Config{
-		Ingest: o.ingest, Config: o.config, Gateway: o.gateway, Instance: o.instance, Token: token, Metrics: metrics, Log: log,
+	return host.Run(ctx, env, "canary", o.host, func(ctx context.Context, h *host.Host) error {
+		c, err := canary.New(canary.Config{
+			Ingest: o.ingest, Config: o.config, Gateway: o.gateway, Instance: o.instance, Token: token, Metrics: h.Metrics, Log: h.Log("canary"),
+		})
+		if err != nil {
+			return err
+		}
+		h.Start(ctx, "canary", c.Run)
+		h.Ready.Add(health.Canary(h.Metrics))
+		h.ServeAlone(ctx, service.OnlyMetrics())
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	server, err := service.NewServer(service.ServerConfig{Edge: o.edge, Metrics: metrics, Log: log})
-	if err != nil {
-		return err
-	}
-	ln, err := service.Listen(ctx, o.addr)
-	if err != nil {
-		return err
-	}
-	defer ln.Close() //nolint:errcheck // Closed already when serving has begun.
-	log.Info("listening", "addr", ln.Addr().String(), "instance", o.instance)
-	ready, err := health.New(metrics, log, health.Canary(metrics))
-	if err != nil {
-		return err
-	}
-	mux := service.Mux(service.OnlyMetrics(), metrics, ready)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return server.Serve(ctx, ln, mux) })
-	g.Go(func() error { return c.Run(ctx) })
-	g.Go(func() error { return ready.Run(ctx) })
-	return g.Wait()
 }
 
 // readToken reads a file that holds a token alone; without a file there is none.
@@ -124,12 +106,12 @@ func readToken(file string) (string, error) {
 func (a *app) startCanary(ctx context.Context) error {
 	secret := a.Guard.AddInMemory("canary", auth.Ingest, auth.Edit)
 	address := a.Edge.URL(a.addr)
-	host, err := os.Hostname()
+	name, err := os.Hostname()
 	if err != nil {
-		host = "localhost"
+		name = "localhost"
 	}
 	c, err := canary.New(canary.Config{
-		Ingest: address, Config: address, Gateway: address, Instance: host + "/" + a.addr,
+		Ingest: address, Config: address, Gateway: address, Instance: name + "/" + a.addr,
 		Token: func() (string, error) { return secret, nil }, TLS: a.Server.ClientTLS(), Metrics: a.Metrics, Log: a.Log("canary"),
 	})
 	if err != nil {

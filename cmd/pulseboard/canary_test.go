@@ -47,7 +47,7 @@ func TestCanaryThatCannotBegin(t *testing.T) {
 		{[]string{"--addr", ln.Addr().String()}, "the port is in use; end the other process or choose another with --addr"},
 		{[]string{"now"}, `unexpected argument "now" (see pulseboard canary --help)`},
 	} {
-		if _, _, err := pulseboard(t, append([]string{"canary"}, c.args...)...); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := pulseboard(t, append([]string{"canary", "--addr", "127.0.0.1:0"}, c.args...)...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: error %v, want %s", c.args, err, c.want)
 		}
 	}

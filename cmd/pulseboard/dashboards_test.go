@@ -21,6 +21,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"pulseboard/configsvc"
+	"pulseboard/internal/host"
 	"pulseboard/internal/redisconn"
 	"pulseboard/internal/service"
 	"pulseboard/registry"
@@ -42,7 +43,7 @@ func startConfigService(t *testing.T, maxWindow int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := configsvc.New(configsvc.Config{Store: store, Registry: reconciler, MaxWindowSeconds: maxWindow, Log: log})
+	svc, err := configsvc.New(configsvc.Config{Store: store, Registry: reconciler, Rules: configsvc.Rules{MaxWindowSeconds: maxWindow}, Shared: host.Shared{Log: log}})
 	if err != nil {
 		t.Fatal(err)
 	}

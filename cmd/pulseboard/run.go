@@ -201,10 +201,7 @@ func (a *app) start(ctx context.Context) error {
 	if !a.options.noCanary {
 		a.Ready.Add(health.Canary(a.Metrics))
 	}
-	a.mux.Handle("/healthz", service.Alive())
-	a.mux.Handle("/readyz", a.Ready)
-	a.mux.Handle("/metrics", service.Metrics(prometheus.Gatherers{a.Metrics, a.pipeline}))
-	a.Serve(ctx, service.Strict(a.mux))
+	a.Serve(ctx, service.Mux(a.mux, prometheus.Gatherers{a.Metrics, a.pipeline}, a.Ready))
 	if !a.options.noDemo {
 		a.startDemo(ctx)
 	}
@@ -287,7 +284,8 @@ func (a *app) startConfig(ctx context.Context) error {
 		database = configsvc.SQLite(filepath.Join(a.options.dir, "pulseboard.db"))
 	}
 	s, err := configsvc.Open(ctx, a.Host, database, a.redis, configsvc.Config{
-		EditRate: configsvc.DefaultEditRate, SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds()),
+		EditRate: configsvc.DefaultEditRate,
+		Rules:    configsvc.Rules{SliceMs: a.options.slice.Milliseconds(), MaxWindowSeconds: int(pipeline.Default().MaxWindow.Seconds())},
 	})
 	if err != nil {
 		return err

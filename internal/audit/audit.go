@@ -113,10 +113,6 @@ func Open(c Config) (*Log, error) {
 	if c.Address == nil {
 		c.Address = connection
 	}
-	m, err := newMetrics(c.Metrics)
-	if err != nil {
-		return nil, fmt.Errorf("cannot register the metrics of the audit log: %w", err)
-	}
 	out := &file{path: c.Path, w: c.Stdout}
 	if c.Path != "-" {
 		if err := out.open(); err != nil {
@@ -124,7 +120,7 @@ func Open(c Config) (*Log, error) {
 		}
 	}
 	return &Log{
-		service: c.Service, log: c.Log, metrics: m, out: out, address: c.Address,
+		service: c.Service, log: c.Log, metrics: newMetrics(c.Metrics), out: out, address: c.Address,
 		queue: make(chan Entry, queueSize), limits: newLimits(), now: time.Now,
 	}, nil
 }

@@ -71,11 +71,7 @@ func Open(path string, c Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := newMetrics(c.Metrics)
-	if err != nil {
-		return nil, fmt.Errorf("cannot register the metrics of tokens: %w", err)
-	}
-	g := &Guard{path: path, every: c.Every, metrics: m, log: c.Log, audit: c.Audit, now: c.Now, lapsed: c.Now(), seen: sight{text: text}}
+	g := &Guard{path: path, every: c.Every, metrics: newMetrics(c.Metrics), log: c.Log, audit: c.Audit, now: c.Now, lapsed: c.Now(), seen: sight{text: text}}
 	g.judged = g.seen
 	g.adopt(entries)
 	g.warnIfOpen()

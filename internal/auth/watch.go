@@ -2,9 +2,9 @@ package auth
 
 import (
 	"context"
-	"time"
 
 	"pulseboard/internal/audit"
+	"pulseboard/internal/clock"
 )
 
 // sight is what a look at the file found: its text, or why there is none.
@@ -20,16 +20,10 @@ func (g *Guard) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	t := time.NewTicker(g.every)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-			g.look()
-		}
+	for range clock.Every(ctx, g.every) {
+		g.look()
 	}
+	return nil
 }
 
 // look puts a changed file in force, once two looks in a row have found the same text:

@@ -22,19 +22,12 @@ const every = 200 * time.Millisecond
 // since, by the clock that is behind, both agreed. What has happened since the process
 // began counts.
 func Watch(ctx context.Context, stepped func(by time.Duration, since time.Time)) {
-	t := time.NewTicker(every)
-	defer t.Stop()
 	s := NewSteps(began)
-	for {
+	for range Every(ctx, every) {
 		before, now := s.last, time.Now()
 		if by := s.Look(now); by != 0 {
 			since := []time.Time{before.Round(0), now.Round(0).Add(-now.Sub(before))}
 			stepped(by, slices.MinFunc(since, time.Time.Compare))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
 		}
 	}
 }
@@ -75,6 +68,21 @@ func Elapsed(from, to time.Time) time.Duration { return to.Round(0).Sub(from.Rou
 
 // Longer is the time between two moments by the clock that says more.
 func Longer(from, to time.Time) time.Duration { return max(to.Sub(from), Elapsed(from, to)) }
+
+// Every is a loop that begins at once and again each time that d has passed, until ctx
+// ends. A round that takes longer than d is followed by the next one at once.
+func Every(ctx context.Context, d time.Duration) func(yield func() bool) {
+	return func(yield func() bool) {
+		t := time.NewTicker(d)
+		defer t.Stop()
+		for ctx.Err() == nil && yield() {
+			select {
+			case <-ctx.Done():
+			case <-t.C:
+			}
+		}
+	}
+}
 
 // Sleep waits, and reports false when ctx ended first.
 func Sleep(ctx context.Context, d time.Duration) bool {

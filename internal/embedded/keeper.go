@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"pulseboard/internal/clock"
 )
 
 // keeper holds a topic within its bound on disk. The broker itself knows bounds
@@ -35,19 +37,13 @@ type keeper struct {
 
 // run keeps until ctx ends.
 func (k *keeper) run(ctx context.Context) {
-	t := time.NewTicker(cleanEvery)
-	defer t.Stop()
-	for failing := false; ; {
+	failing := false
+	for range clock.Every(ctx, cleanEvery) {
 		err := k.keep(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
 			k.log.Warn("the embedded Kafka could not be held within its bound; trying again", "topic", k.topic, "error", err)
 		}
 		failing = err != nil
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return
-		}
 	}
 }
 

@@ -19,7 +19,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"pulseboard/internal/clock"
 	"pulseboard/internal/service"
 )
 
@@ -65,18 +67,12 @@ type Set struct {
 }
 
 // New returns the checks of a process. reg nil = no metrics.
-func New(reg prometheus.Registerer, log *slog.Logger, checks ...Check) (*Set, error) {
-	s := &Set{log: log, now: time.Now, ready: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: "pulseboard", Name: "ready",
-		Help: "1 while a check of /readyz is well, by check. Normal: 1.",
+func New(reg prometheus.Registerer, log *slog.Logger, checks ...Check) *Set {
+	s := &Set{log: log, now: time.Now, ready: promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
+		Name: "pulseboard_ready", Help: "1 while a check of /readyz is well, by check. Normal: 1.",
 	}, []string{"check"})}
-	if reg != nil {
-		if err := reg.Register(s.ready); err != nil {
-			return nil, fmt.Errorf("cannot register the metrics of health: %w", err)
-		}
-	}
 	s.Add(checks...)
-	return s, nil
+	return s
 }
 
 // Add adds checks; before Run and before the routes are served.
@@ -104,20 +100,12 @@ func (s *Set) Run(ctx context.Context) error {
 }
 
 func (s *Set) follow(ctx context.Context, c *state) {
-	t := time.NewTicker(c.Every)
-	defer t.Stop()
-	for {
+	for range clock.Every(ctx, c.Every) {
 		probe, cancel := context.WithTimeout(ctx, c.Timeout)
 		err := c.Probe(probe)
 		cancel()
-		if ctx.Err() != nil {
-			return
-		}
-		s.found(c, err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
+		if ctx.Err() == nil {
+			s.found(c, err)
 		}
 	}
 }

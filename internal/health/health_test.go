@@ -48,16 +48,13 @@ func TestReadyFollowsItsChecksAndCostsThemNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var probes atomic.Int64
 		var fault atomic.Pointer[error]
-		s, err := New(prometheus.NewRegistry(), slog.New(slog.DiscardHandler), Check{Name: "kafka", Probe: func(context.Context) error {
+		s := New(prometheus.NewRegistry(), slog.New(slog.DiscardHandler), Check{Name: "kafka", Probe: func(context.Context) error {
 			probes.Add(1)
 			if err := fault.Load(); err != nil {
 				return *err
 			}
 			return nil
 		}})
-		if err != nil {
-			t.Fatal(err)
-		}
 		if status, body := ask(t, s); status != 503 || body.Checks["kafka"].OK {
 			t.Errorf("before the first check: %d %+v", status, body)
 		}
@@ -104,16 +101,13 @@ func TestReadyFollowsItsChecksAndCostsThemNothing(t *testing.T) {
 func TestACheckThatHangsIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang, first := make(chan struct{}), true
-		s, err := New(nil, slog.New(slog.DiscardHandler), Check{Name: "disk", Probe: func(context.Context) error {
+		s := New(nil, slog.New(slog.DiscardHandler), Check{Name: "disk", Probe: func(context.Context) error {
 			if !first {
 				<-hang
 			}
 			first = false
 			return nil
 		}})
-		if err != nil {
-			t.Fatal(err)
-		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- s.Run(ctx) }()
@@ -128,10 +122,7 @@ func TestACheckThatHangsIsTold(t *testing.T) {
 }
 
 func TestOtherMethodsAreRefused(t *testing.T) {
-	s, err := New(nil, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := New(nil, slog.New(slog.DiscardHandler))
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/readyz", nil))
 	if w.Code != http.StatusMethodNotAllowed {

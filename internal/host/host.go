@@ -99,12 +99,9 @@ func Run(ctx context.Context, env service.Env, name string, o Options, start fun
 func open(ctx context.Context, env service.Env, name string, o Options) (*Host, error) {
 	h := &Host{Options: o, Env: env, Metrics: service.NewMetrics()}
 	h.log = h.Log(name)
-	proxies, err := service.ParseProxies(o.Edge.Proxies)
-	if err != nil {
-		return nil, err
-	}
-	h.Audit, err = audit.Open(audit.Config{Path: o.AuditLog, Address: proxies.Address, Service: name, Stdout: env.Stdout, Metrics: h.Metrics, Log: h.log})
-	if err != nil {
+	address := func(r *http.Request) string { return h.Server.Proxies.Address(r) }
+	var err error
+	if h.Audit, err = audit.Open(audit.Config{Path: o.AuditLog, Address: address, Service: name, Stdout: env.Stdout, Metrics: h.Metrics, Log: h.log}); err != nil {
 		return nil, err
 	}
 	if h.Guard, err = auth.Open(o.Tokens, auth.Config{Audit: h.Audit, Metrics: h.Metrics, Log: h.log}); err != nil {
@@ -116,11 +113,25 @@ func open(ctx context.Context, env service.Env, name string, o Options) (*Host, 
 	if err != nil {
 		return nil, err
 	}
-	if h.Ready, err = health.New(h.Metrics, h.log); err != nil {
-		return nil, err
-	}
+	h.Ready = health.New(h.Metrics, h.log)
 	h.Listener, err = service.Listen(ctx, o.Addr)
 	return h, err
+}
+
+// Shared is what the services of a process share. The zero value lets everybody do
+// everything and keeps no record of it.
+type Shared struct {
+	Origins service.Origins       // Whose pages may open streams and change things, beside those of the server's own host.
+	Proxies service.Proxies       // Whose X-Forwarded-For names the client.
+	Guard   *auth.Guard           // Asks for tokens; nil = everybody may do everything.
+	Audit   *audit.Log            // Keeps a record of edits and refusals; nil = none.
+	Metrics prometheus.Registerer // Where metrics are registered; nil = nowhere.
+	Log     *slog.Logger          // Nil = slog.Default().
+}
+
+// Shared returns what the service of this name gets.
+func (h *Host) Shared(name string) Shared {
+	return Shared{h.Server.Origins, h.Server.Proxies, h.Guard, h.Audit, h.Metrics, h.Log(name)}
 }
 
 // Log returns the log of a part.

@@ -24,7 +24,7 @@ import (
 //	             │ full                                   │
 //	             └──▶ the first of waiting is closed ◀────┘ oldest first
 type connections struct {
-	proxies *Proxies
+	proxies Proxies
 	metrics *serverMetrics
 	log     *slog.Logger
 	limit   int // In all.
@@ -56,7 +56,7 @@ const (
 	leastDescriptors = 256
 )
 
-func newConnections(streams int, p *Proxies, m *serverMetrics, log *slog.Logger) *connections {
+func newConnections(streams int, p Proxies, m *serverMetrics, log *slog.Logger) *connections {
 	limit := mostRequests + streams
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur < 1<<30 {
@@ -65,7 +65,7 @@ func newConnections(streams int, p *Proxies, m *serverMetrics, log *slog.Logger)
 	return connectionsOf(limit, p, m, log)
 }
 
-func connectionsOf(limit int, p *Proxies, m *serverMetrics, log *slog.Logger) *connections {
+func connectionsOf(limit int, p Proxies, m *serverMetrics, log *slog.Logger) *connections {
 	s := &connections{
 		proxies: p, metrics: m, log: log, of: map[netip.Addr]*int{},
 		limit: limit, most: max(1, limit/4), near: max(1, limit-limit/8),

@@ -12,7 +12,7 @@ import (
 // answer says to browsers.
 type guarded struct {
 	next          http.Handler
-	origins       *Origins
+	origins       Origins
 	anyHost       bool // Tokens are asked for: a page that was made to lead here has none.
 	metrics       *serverMetrics
 	refused       func(*http.Request, string) // Nil = nobody is told.

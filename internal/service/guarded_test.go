@@ -254,6 +254,12 @@ func TestOriginsThatAreNone(t *testing.T) {
 	}
 }
 
+func TestProxiesThatAreNone(t *testing.T) {
+	if _, err := ParseProxies([]string{"proxy"}); err == nil || !strings.Contains(err.Error(), `["proxy"]`) {
+		t.Errorf("%v", err)
+	}
+}
+
 // Every answer says that it is what it says it is, and for this origin alone.
 func TestHeadersOfAllAnswers(t *testing.T) {
 	address := serve(t, newServer(t, ServerConfig{}), ok())

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Origins are the places in the web that are let in by name.
+// Origins are the places in the web that are let in by name; the zero value is none.
 type Origins struct {
 	any     bool
 	origins map[string]bool // scheme://host:port.
@@ -19,8 +19,8 @@ type Origins struct {
 
 // ParseOrigins reads origins such as https://metrics.example.org, hosts such as
 // metrics.example.org:8080, which stand for the origins of both schemes, or "*".
-func ParseOrigins(list []string) (*Origins, error) {
-	o := &Origins{origins: map[string]bool{}, hosts: map[string]bool{}}
+func ParseOrigins(list []string) (Origins, error) {
+	o := Origins{origins: map[string]bool{}, hosts: map[string]bool{}}
 	for _, item := range list {
 		if item == "*" {
 			o.any = true
@@ -33,7 +33,7 @@ func ParseOrigins(list []string) (*Origins, error) {
 		for _, text := range candidates {
 			scheme, host, port, ok := splitOrigin(strings.TrimSuffix(text, "/"))
 			if !ok {
-				return nil, fmt.Errorf("--origins holds %.100q: each must be an origin such as https://metrics.example.org, or * for any", item)
+				return o, fmt.Errorf("--origins holds %.100q: each must be an origin such as https://metrics.example.org, or * for any", item)
 			}
 			o.origins[scheme+"://"+net.JoinHostPort(host, port)] = true
 			o.hosts[host] = true

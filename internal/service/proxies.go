@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
-// Proxies are the load balancers that are believed when they name a client.
-type Proxies struct{ ranges []netip.Prefix }
+// Proxies are the addresses of load balancers that are believed when they name a client.
+type Proxies []netip.Prefix
 
 // ParseProxies reads IP addresses and CIDR ranges.
-func ParseProxies(list []string) (*Proxies, error) {
-	p := &Proxies{}
+func ParseProxies(list []string) (p Proxies, err error) {
 	for _, item := range list {
 		prefix, err := netip.ParsePrefix(item)
 		if a, e := netip.ParseAddr(item); e == nil {
@@ -21,29 +21,23 @@ func ParseProxies(list []string) (*Proxies, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the trusted proxies are %.200q: each must be an IP address or a CIDR range, such as 10.0.0.0/8", list)
 		}
-		p.ranges = append(p.ranges, prefix.Masked())
+		p = append(p, prefix.Masked())
 	}
 	return p, nil
 }
 
-// Trusted reports whether the address is that of a proxy.
-func (p *Proxies) Trusted(a netip.Addr) bool {
-	for _, r := range p.ranges {
-		if r.Contains(a) {
-			return true
-		}
-	}
-	return false
+func (p Proxies) trusted(a netip.Addr) bool {
+	return slices.ContainsFunc(p, func(r netip.Prefix) bool { return r.Contains(a) })
 }
 
 // Client is the address that a request comes from: that of the connection, or
 // what the proxies say. Behind several it is the last that is none of them: what
 // stands before it in X-Forwarded-For is the client's own word. An address of
 // IPv6 stands for its network of 64 bits, which one machine has as a rule.
-func (p *Proxies) Client(r *http.Request) netip.Addr {
+func (p Proxies) Client(r *http.Request) netip.Addr {
 	at, _ := netip.ParseAddrPort(r.RemoteAddr) // Of a Unix socket: the zero address.
 	client := at.Addr().Unmap()
-	if len(p.ranges) == 0 || !p.Trusted(client) {
+	if !p.trusted(client) {
 		return network(client)
 	}
 	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
@@ -52,7 +46,7 @@ func (p *Proxies) Client(r *http.Request) netip.Addr {
 		if err != nil {
 			break // Nobody whom we believe has written this.
 		}
-		if client = a.Unmap(); !p.Trusted(client) {
+		if client = a.Unmap(); !p.trusted(client) {
 			return network(client)
 		}
 	}
@@ -61,7 +55,7 @@ func (p *Proxies) Client(r *http.Request) netip.Addr {
 
 // Near reports whether many clients may share the address: this machine's own, on
 // which a proxy may run, or that of a trusted proxy that has named nobody.
-func (p *Proxies) Near(a netip.Addr) bool { return a.IsLoopback() || p.Trusted(a) }
+func (p Proxies) Near(a netip.Addr) bool { return a.IsLoopback() || p.trusted(a) }
 
 func network(a netip.Addr) netip.Addr {
 	if !a.Is6() || a.IsLoopback() {
@@ -75,7 +69,7 @@ func network(a netip.Addr) netip.Addr {
 }
 
 // Address is Client as a text, "" when it is not known.
-func (p *Proxies) Address(r *http.Request) string {
+func (p Proxies) Address(r *http.Request) string {
 	if a := p.Client(r); a.IsValid() {
 		return a.String()
 	}

@@ -37,8 +37,10 @@ type ServerConfig struct {
 // Server is the HTTP server of a process. All of ours are one, so that each has
 // the same bounds and the same answers to browsers.
 type Server struct {
+	Origins Origins // Of Edge, as are
+	Proxies Proxies // these.
+
 	config      ServerConfig
-	origins     *Origins
 	metrics     *serverMetrics
 	connections *connections
 	certificate *certificate // Nil = plain HTTP.
@@ -65,15 +67,12 @@ func NewServer(c ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := newServerMetrics(c.Metrics)
-	if err != nil {
-		return nil, fmt.Errorf("cannot register the metrics of the HTTP server: %w", err)
-	}
+	m := newServerMetrics(c.Metrics)
 	cert, err := openCertificate(c.Edge, m, c.Log)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{config: c, origins: origins, metrics: m, certificate: cert, connections: newConnections(c.Streams, proxies, m, c.Log)}, nil
+	return &Server{Origins: origins, Proxies: proxies, config: c, metrics: m, certificate: cert, connections: newConnections(c.Streams, proxies, m, c.Log)}, nil
 }
 
 // Serve answers requests on ln until ctx ends, then lets those under way end
@@ -122,7 +121,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) err
 // of bodies, and the headers of all answers.
 func (s *Server) Guard(h http.Handler) http.Handler {
 	return &guarded{
-		next: h, origins: s.origins, anyHost: s.config.Tokens, metrics: s.metrics, refused: s.config.Refused,
+		next: h, origins: s.Origins, anyHost: s.config.Tokens, metrics: s.metrics, refused: s.config.Refused,
 		nosniff: []string{"nosniff"}, corp: []string{"same-origin"},
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"pulseboard/internal/clock"
 )
 
 // certificate is that of --tls-cert and --tls-key, read again when they change.
@@ -81,15 +83,8 @@ func (c *certificate) run(ctx context.Context) {
 	if c == nil {
 		return
 	}
-	t := time.NewTicker(c.every)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			c.look()
-		}
+	for range clock.Every(ctx, c.every) {
+		c.look()
 	}
 }
 

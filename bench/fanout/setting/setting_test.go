@@ -13,6 +13,7 @@ import (
 
 	"pulseboard/bench/fanout/reader"
 	"pulseboard/gateway"
+	"pulseboard/internal/host"
 	"pulseboard/internal/redisconn"
 	"pulseboard/registry"
 	"pulseboard/results"
@@ -146,7 +147,7 @@ func TestEveryResultReachesEveryClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close() //nolint:errcheck // The test is over.
-	g, err := gateway.New(gateway.Config{Results: store, Dashboards: reg, Log: slog.New(slog.DiscardHandler)})
+	g, err := gateway.New(gateway.Config{Results: store, Dashboards: reg, Shared: host.Shared{Log: slog.New(slog.DiscardHandler)}})
 	if err != nil {
 		t.Fatal(err)
 	}

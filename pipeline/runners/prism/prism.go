@@ -76,10 +76,7 @@ func (r *Runner) Run(ctx context.Context, job pipeline.Job) error {
 	if err != nil {
 		return err
 	}
-	ready, err := health.New(registerer, c.Log, health.Pipeline(metrics)...)
-	if err != nil {
-		return err
-	}
+	ready := health.New(registerer, c.Log, health.Pipeline(metrics)...)
 	mux := service.Mux(service.OnlyMetrics(), metrics, ready)
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 2)
