@@ -17,7 +17,7 @@ export function App() {
       <NewerPage />
       <Page />
       <Toast />
-      {asking === null ? null : <TokenDialog problem={asking.problem} />}
+      {asking === null ? null : <TokenDialog problem={asking} />}
     </>
   );
 }

@@ -1,16 +1,14 @@
 import { render } from "preact";
+import { onOtherTab } from "./api/storage";
 import { keeper, TOKEN_KEY } from "./api/token";
 import { App } from "./app";
 import { startRouter } from "./ui/router";
+import { startTheme } from "./ui/theme";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/edit.css";
-import { onOtherTab } from "./ui/memory";
-import { startTheme } from "./ui/theme";
-import { startZone } from "./ui/zone";
 
 startTheme();
-startZone();
 startRouter();
 onOtherTab(TOKEN_KEY, (token) => keeper.follow(token));
 const root = document.getElementById("app");

@@ -28,34 +28,34 @@ function serve(version: number) {
   return { seen, release };
 }
 
-const at = (version: number) => ({ value: { dashboard_id: "d", title: "", version, widgets: [] }, etag: `"${version}"` });
+const at = (version: number) => ({ dashboard_id: "d", title: "", version, widgets: [] });
 
 test("a page does not read what it has changed itself", async () => {
   const server = serve(7);
-  const change = changeDashboard("PATCH", "d", "", '"7"', {});
+  const change = changeDashboard("PATCH", "d", "", 7, {});
   // The stream is often faster than the answer.
-  const newer = newerDashboard("d", at(7), 8);
+  const newer = newerDashboard(at(7), 8);
   server.release(200);
-  assert.equal((await newer).value.version, 8);
-  assert.equal((await change).value.version, 8);
+  assert.equal((await newer).version, 8);
+  assert.equal((await change).version, 8);
   assert.deepEqual(server.seen, ["PATCH /dashboards/d"]);
 });
 
 test("a page reads what others have changed, if it is another one", async () => {
   const server = serve(7);
-  assert.equal((await newerDashboard("d", at(6), 7)).value.version, 7);
+  assert.equal((await newerDashboard(at(6), 7)).version, 7);
   const known = at(7);
-  assert.equal(await newerDashboard("d", known, 8), known);
+  assert.equal(await newerDashboard(known, 8), known);
   assert.deepEqual(server.seen, ['GET /dashboards/d "6"', 'GET /dashboards/d "7"']);
 });
 
 test("a change that was refused, or is older than what the stream shows, is no answer", async () => {
   for (const status of [412, 200]) {
     const server = serve(9);
-    const change = changeDashboard("PATCH", "d", "", '"8"', {}).catch(() => null);
-    const newer = newerDashboard("d", at(8), status === 412 ? 9 : 11);
+    const change = changeDashboard("PATCH", "d", "", 8, {}).catch(() => null);
+    const newer = newerDashboard(at(8), status === 412 ? 9 : 11);
     server.release(status);
-    assert.equal((await newer).value.version, 9);
+    assert.equal((await newer).version, 9);
     await change;
     assert.deepEqual(server.seen, ["PATCH /dashboards/d", 'GET /dashboards/d "8"']);
   }

@@ -1,12 +1,6 @@
 import { keeper } from "./token";
 import type { Dashboard, DashboardList, MetricList, Problem, ProblemDetail, Validation, VersionEntry } from "./types";
 
-/** A document and the ETag of the version that was read. */
-export interface Versioned<T> {
-  readonly value: T;
-  readonly etag: string;
-}
-
 const NOT_MODIFIED = 304;
 
 /** An answer that is not 2xx, or no answer at all (status 0). */
@@ -20,11 +14,11 @@ export class ApiError extends Error {
   ) {
     super(message);
   }
+}
 
-  /** Someone else changed the document since it was read. */
-  get conflict(): boolean {
-    return this.status === 412;
-  }
+/** Whether the server answered so: 404 is gone, 412 changed by somebody else since it was read. */
+export function isStatus(error: unknown, ...statuses: readonly number[]): boolean {
+  return error instanceof ApiError && statuses.includes(error.status);
 }
 
 /** A failure in words for people: the rules that were broken with their places, else the error's message. */
@@ -48,8 +42,7 @@ async function request(path: string, options: Request = {}): Promise<Response> {
     try {
       return await requestWith(sent, path, options);
     } catch (error) {
-      const refused = error instanceof ApiError && error.status === 401;
-      if (!refused) throw error;
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
       if (!(await keeper.ask(sent, error.message))) throw sent === "" ? new ApiError(401, "This server asks for a token, and you are not signed in.") : error;
       options.signal?.throwIfAborted();
     }
@@ -91,61 +84,18 @@ async function problem(response: Response): Promise<ApiError> {
   return new ApiError(response.status, text, body.errors ?? []);
 }
 
-async function versioned(response: Response): Promise<Versioned<Dashboard>> {
-  const value = (await response.json()) as Dashboard;
-  // Not the header: a proxy that compresses changes it.
-  return { value, etag: `"${value.version}"` };
+async function read<T>(path: string, options?: Request): Promise<T> {
+  return (await (await request(path, options)).json()) as T;
+}
+
+/** The ETag of a version, or of any. Not the answer's: a proxy that compresses changes it. */
+function etag(version: number | "any"): string {
+  return version === "any" ? "*" : `"${version}"`;
 }
 
 function address(id: string): string {
   return `/dashboards/${encodeURIComponent(id)}`;
 }
-
-export interface ListQuery {
-  readonly query?: string;
-  readonly tag?: string;
-  readonly cursor?: string;
-}
-
-export async function listDashboards(query: ListQuery, signal?: AbortSignal): Promise<DashboardList> {
-  const params = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value) params.set(name, String(value));
-  const text = params.toString();
-  const response = await request(text === "" ? "/dashboards" : `/dashboards?${text}`, { signal });
-  return (await response.json()) as DashboardList;
-}
-
-/** Fails with the server's reason when a token is not good for reading. */
-export async function checkToken(token: string): Promise<void> {
-  await requestWith(token, "/dashboards?limit=1", {});
-}
-
-export async function getDashboard(id: string, signal?: AbortSignal): Promise<Versioned<Dashboard>> {
-  return versioned(await request(address(id), { signal }));
-}
-
-/** The changes of this page that are not answered yet, by dashboard. */
-const changing = new Map<string, Promise<Versioned<Dashboard>>>();
-
-/**
- * The document after the stream has shown a newer version than the known one: the
- * answer to a change that this page has made itself, else read if it is another one.
- */
-export async function newerDashboard(id: string, known: Versioned<Dashboard>, version: number, signal?: AbortSignal): Promise<Versioned<Dashboard>> {
-  const own = await changing.get(id)?.catch(() => null);
-  if (own && own.value.version >= version) return own;
-  const response = await request(address(id), { signal, ifNoneMatch: known.etag });
-  return response.status === NOT_MODIFIED ? known : versioned(response);
-}
-
-export async function createDashboard(document: object): Promise<Versioned<Dashboard>> {
-  return versioned(await request("/dashboards", { method: "POST", body: document }));
-}
-
-export async function deleteDashboard(id: string, etag: string): Promise<void> {
-  await request(address(id), { method: "DELETE", ifMatch: etag });
-}
-
 
 /** Address of the stream, on the origin that served the page. */
 export function streamAddress(id: string, page: Location): string {
@@ -153,21 +103,45 @@ export function streamAddress(id: string, page: Location): string {
   return `${scheme}//${page.host}/stream/${encodeURIComponent(id)}`;
 }
 
-/** Brings a deleted dashboard back as it was in version. */
-export async function undelete(id: string, version: number): Promise<void> {
-  // The deletion is a version too, the one after it.
-  await request(`${address(id)}/versions/${version}/restore`, { method: "POST", ifMatch: `"${version + 1}"` });
+export function listDashboards(query: { readonly query?: string; readonly tag?: string; readonly cursor?: string }, signal?: AbortSignal): Promise<DashboardList> {
+  const params = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "")).toString();
+  return read(params === "" ? "/dashboards" : `/dashboards?${params}`, { signal });
 }
 
-/** The metrics that arrive, those with all words of query in their name. */
-export async function listMetrics(query: string, limit: number, signal?: AbortSignal): Promise<MetricList> {
-  const response = await request(`/metrics/catalog?${new URLSearchParams({ query, limit: String(limit) }).toString()}`, { signal });
-  return (await response.json()) as MetricList;
+/** Fails with the server's reason when a token is not good for reading. */
+export async function checkToken(token: string): Promise<void> {
+  await requestWith(token, "/dashboards?limit=1", {});
 }
 
-/** Changes a dashboard: PATCH with a merge patch, of its widgets by id when part is "/widgets", or PUT with the whole. */
-export async function changeDashboard(method: "PATCH" | "PUT", id: string, part: "" | "/widgets", etag: string, body: object): Promise<Versioned<Dashboard>> {
-  const change = request(address(id) + part, { method, body, ifMatch: etag }).then(versioned);
+export function getDashboard(id: string, signal?: AbortSignal): Promise<Dashboard> {
+  return read(address(id), { signal });
+}
+
+/** The changes of this page that are not answered yet, by dashboard. */
+const changing = new Map<string, Promise<Dashboard>>();
+
+/**
+ * The document after the stream has shown a newer version than the known one: the
+ * answer to a change that this page has made itself, else read if it is another one.
+ */
+export async function newerDashboard(known: Dashboard, version: number, signal?: AbortSignal): Promise<Dashboard> {
+  const id = known.dashboard_id;
+  const own = await changing.get(id)?.catch(() => null);
+  if (own && own.version >= version) return own;
+  const response = await request(address(id), { signal, ifNoneMatch: etag(known.version) });
+  return response.status === NOT_MODIFIED ? known : ((await response.json()) as Dashboard);
+}
+
+export function createDashboard(document: object): Promise<Dashboard> {
+  return read("/dashboards", { method: "POST", body: document });
+}
+
+/**
+ * Changes a dashboard that has this version: PATCH with a merge patch, of its widgets by id when part is "/widgets",
+ * or PUT with the whole, of any version too.
+ */
+export async function changeDashboard(method: "PATCH" | "PUT", id: string, part: "" | "/widgets", version: number | "any", body: object): Promise<Dashboard> {
+  const change = read<Dashboard>(address(id) + part, { method, body, ifMatch: etag(version) });
   changing.set(id, change);
   try {
     return await change;
@@ -176,8 +150,19 @@ export async function changeDashboard(method: "PATCH" | "PUT", id: string, part:
   }
 }
 
-async function read<T>(path: string, options?: Request): Promise<T> {
-  return (await (await request(path, options)).json()) as T;
+export async function deleteDashboard(id: string, version: number | "any"): Promise<void> {
+  await request(address(id), { method: "DELETE", ifMatch: etag(version) });
+}
+
+/** Brings a deleted dashboard back as it was in version. */
+export async function undelete(id: string, version: number): Promise<void> {
+  // The deletion is a version too, the one after it.
+  await request(`${address(id)}/versions/${version}/restore`, { method: "POST", ifMatch: etag(version + 1) });
+}
+
+/** The metrics that arrive, those with all words of query in their name. */
+export function listMetrics(query: string, limit: number, signal?: AbortSignal): Promise<MetricList> {
+  return read(`/metrics/catalog?${new URLSearchParams({ query, limit: String(limit) }).toString()}`, { signal });
 }
 
 export function validateDashboard(document: object, signal: AbortSignal): Promise<Validation> {

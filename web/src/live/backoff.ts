@@ -14,6 +14,9 @@ export function backoff(attempt: number, random: () => number): number {
 /** Close code of a stream without a token that is good for it. */
 export const CLOSED_TOKEN = 4401;
 
+/** Close code of a stream whose dashboard does not exist. */
+export const CLOSED_GONE = 4404;
+
 /** Close code of a stream whose hello came too late: the link is slow, and a later try has more time. */
 const CLOSED_NO_HELLO = 4408;
 

@@ -20,11 +20,14 @@ class Tab {
   #open(): PageBuild {
     return new PageBuild({
       own: () => this.own,
-      recall: () => this.memory,
-      remember: (text) => {
-        if (!this.forgets) this.memory = text;
-        return !this.forgets;
-      },
+      shelf: () => ({
+        getItem: () => this.memory,
+        setItem: (_, text) => {
+          if (this.forgets) throw new Error("forbidden");
+          this.memory = text;
+        },
+        removeItem: () => assert.fail("what was tried is not forgotten"),
+      }),
       reload: () => {
         this.reloads++;
         this.own = this.served;

@@ -1,21 +1,22 @@
 // A page that is open for weeks is replaced when its server has another build.
-import { signal, type Signal } from "@preact/signals";
+import { signal } from "@preact/signals";
+import { keep, recall, tab, type Shelf } from "../api/storage";
 
 /** The part of a browser that is used, so that tests can stand in for it. */
 export interface BuildWorld {
   /** The build of this page, empty when it has none. */
   own(): string;
-  /** What this tab remembered, also across a reload; null when that was nothing. */
-  recall(): string | null;
-  /** False when the browser forbids that. */
-  remember(text: string): boolean;
+  /** Lasts across a reload. */
+  readonly shelf: Shelf;
   reload(): void;
 }
+
+const KEY = "pulseboard.reloaded";
 
 /** Loads the page anew where the server has another one, once for each build: a proxy may go on serving the old one. */
 export class PageBuild {
   /** The server has another page, which is loaded only when ask is called: something is unsaved, or it was tried before. */
-  readonly outdated: Signal<boolean> = signal(false);
+  readonly outdated = signal(false);
   /** ask was called. */
   asked = false;
 
@@ -38,7 +39,7 @@ export class PageBuild {
       return;
     }
     // Without a memory it could go on for ever.
-    if (this.#held || !this.#world.remember(JSON.stringify([...this.#tried(), build]))) this.outdated.value = true;
+    if (this.#held || !this.#try(build)) this.outdated.value = true;
     else this.#world.reload();
   }
 
@@ -50,13 +51,18 @@ export class PageBuild {
 
   ask(): void {
     this.asked = true;
-    this.#world.remember(JSON.stringify([...this.#tried(), this.#newest]));
+    this.#try(this.#newest);
     this.#world.reload();
+  }
+
+  /** False when it cannot be kept that this build was tried. */
+  #try(build: string): boolean {
+    return keep(this.#world.shelf, KEY, JSON.stringify([...this.#tried(), build]));
   }
 
   #tried(): readonly string[] {
     try {
-      const tried: unknown = JSON.parse(this.#world.recall() ?? "[]");
+      const tried: unknown = JSON.parse(recall(this.#world.shelf, KEY) ?? "[]");
       return Array.isArray(tried) ? tried.filter((one) => typeof one === "string") : [];
     } catch {
       return [];
@@ -64,24 +70,8 @@ export class PageBuild {
   }
 }
 
-const KEY = "pulseboard.reloaded";
-
 export const pageBuild = new PageBuild({
   own: () => document.querySelector<HTMLMetaElement>('meta[name="pulseboard-build"]')?.content ?? "",
-  recall: () => {
-    try {
-      return sessionStorage.getItem(KEY);
-    } catch {
-      return null;
-    }
-  },
-  remember: (text) => {
-    try {
-      sessionStorage.setItem(KEY, text);
-      return true;
-    } catch {
-      return false;
-    }
-  },
+  shelf: tab,
   reload: () => location.reload(),
 });

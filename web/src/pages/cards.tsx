@@ -1,6 +1,6 @@
 import type { DashboardSummary } from "../api/types";
 import { formatAge } from "../model/format";
-import { Icon, type IconName } from "../ui/icon";
+import { Button } from "../ui/button";
 
 interface CardsProps {
   /** Null while they are not known. */
@@ -42,19 +42,14 @@ interface CardProps {
 
 function Card({ dashboard, starred, onStar, onDelete }: CardProps) {
   const { dashboard_id: id, title, tags = [] } = dashboard;
-  const tool = (name: string, icon: IconName, hint: string, run: () => void, more: object) => (
-    <button type="button" class="button button-icon button-quiet" aria-label={`${name} ${title}`} title={hint} onClick={run} {...more}>
-      <Icon name={icon} />
-    </button>
-  );
   return (
     <li class="card">
       <div class="card-top">
         <a class="card-link" href={`/d/${encodeURIComponent(id)}`}>
           {title}
         </a>
-        {tool("Star", "star", "Starred ones come first", onStar, { class: "button button-icon button-quiet star", "aria-pressed": starred })}
-        {tool("Delete", "trash", "Delete", onDelete, {})}
+        <Button look="quiet" class="star" icon="star" label={`Star ${title}`} title="Starred ones come first" aria-pressed={starred} onClick={onStar} />
+        <Button look="quiet" icon="trash" label={`Delete ${title}`} title="Delete" onClick={onDelete} />
       </div>
       <div class="card-foot">
         <span>{summary(dashboard)}</span>

@@ -6,7 +6,7 @@ import { navigate } from "../ui/router";
 
 export function CreateDialog({ onClose }: { onClose(): void }) {
   const [title, setTitle] = useState("");
-  const [error, setError] = useState<string | undefined>(undefined);
+  const [error, setError] = useState<string>();
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
   const submit = async (): Promise<void> => {
@@ -16,8 +16,8 @@ export function CreateDialog({ onClose }: { onClose(): void }) {
     }
     setBusy(true);
     try {
-      const { value } = await createDashboard({ title: title.trim() });
-      navigate(`/d/${encodeURIComponent(value.dashboard_id)}`);
+      const { dashboard_id } = await createDashboard({ title: title.trim() });
+      navigate(`/d/${encodeURIComponent(dashboard_id)}`);
     } catch (failure) {
       const atTitle = failure instanceof ApiError ? failure.errors.find((e) => e.pointer === "/title") : undefined;
       setError(atTitle?.detail);

@@ -1,6 +1,6 @@
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, getDashboard, messageOf, newerDashboard, streamAddress, type Versioned } from "../api/client";
+import { getDashboard, isStatus, messageOf, newerDashboard, streamAddress } from "../api/client";
 import type { Dashboard } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
@@ -8,10 +8,11 @@ import { pageBuild } from "../model/build";
 import { placedOf, rangeMs } from "../model/dashboard";
 import { heightOf } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
-import { dashboardPath, editPath, getQuery, navigate, setQuery } from "../ui/router";
-import { Icon } from "../ui/icon";
+import { Button } from "../ui/button";
 import { lazy } from "../ui/lazy";
+import { Notice } from "../ui/notice";
 import { LivePill } from "../ui/pill";
+import { dashboardPath, editPath, getQuery, navigate, setQuery, useTitle } from "../ui/router";
 import { theme, themeColors } from "../ui/theme";
 import { TopBar } from "../ui/topbar";
 import { utc } from "../ui/zone";
@@ -51,12 +52,10 @@ export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
   }, [session]);
   const { dashboard, missing, problem, set } = useDashboard(id, session);
 
-  const title = dashboard?.value.title ?? "";
-  useEffect(() => {
-    // A widget alone names itself.
-    if (widget === undefined) document.title = title === "" ? "Pulseboard" : `${title} · Pulseboard`;
-  }, [title, widget]);
-  const variables = dashboard?.value.variables ?? [];
+  const title = dashboard?.title ?? "";
+  // A widget alone names itself.
+  useTitle(widget === undefined ? title : undefined);
+  const variables = dashboard?.variables ?? [];
   useChoice(variables, session);
   const view = useSharedView(session);
   const showKiosk = (on: boolean): void => {
@@ -68,7 +67,7 @@ export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
   };
 
   if (missing) return <NotFoundPage title="No such dashboard" detail="It may have been deleted, or the address is wrong." />;
-  const rows = heightOf(placedOf(dashboard?.value.widgets ?? []));
+  const rows = heightOf(placedOf(dashboard?.widgets ?? []));
   return (
     <>
       {kiosk ? (
@@ -80,79 +79,58 @@ export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
           <Ranges session={session} />
           <ZoneButton />
           {dashboard === null || edit ? null : <EditLinks id={id} />}
-          {dashboard === null ? null : <More dashboard={dashboard.value} onKiosk={() => showKiosk(true)} />}
+          {dashboard === null ? null : <More dashboard={dashboard} onKiosk={() => showKiosk(true)} />}
         </TopBar>
       )}
       <main id="main" class={kiosk ? "wall" : undefined} style={{ "--rows": rows }}>
         {kiosk || variables.length === 0 ? null : <Variables variables={variables} session={session} />}
-        {problem === "" ? null : (
-          <div class="page">
-            <p class="notice" role="alert">
-              {problem} Trying again…
-            </p>
-          </div>
-        )}
+        <Notice class="page-notice" text={problem && `${problem} Trying again…`} />
         {dashboard === null ? null : widget !== undefined ? (
-          <Inspect key={widget} dashboard={dashboard.value} id={widget} session={session} view={view} />
+          <Inspect key={widget} dashboard={dashboard} id={widget} session={session} view={view} />
         ) : edit ? (
           <EditMode session={session} dashboard={dashboard} view={view} onSaved={set} onPreview={setPreview} />
         ) : (
-          <Grid dashboard={dashboard.value} session={session} view={view} onEdit={(one) => navigate(editPath(id, one))} />
+          <Grid dashboard={dashboard} session={session} view={view} onEdit={(one) => navigate(editPath(id, one))} />
         )}
       </main>
     </>
   );
 }
 
-interface Loaded {
-  readonly dashboard: Versioned<Dashboard> | null;
-  readonly missing: boolean;
-  readonly problem: string;
-  set(dashboard: Versioned<Dashboard>): void;
-}
-
-/** The document, read again whenever the stream shows a newer version of it. */
-function useDashboard(id: string, session: LiveSession): Loaded {
-  const [dashboard, setDashboard] = useState<Versioned<Dashboard> | null>(null);
+/** The document, read again whenever the stream shows a newer version of it; null before it came. */
+function useDashboard(id: string, session: LiveSession) {
+  const [dashboard, setDashboard] = useState<Dashboard | null>(null);
   const [missing, setMissing] = useState(false);
   const [problem, setProblem] = useState("");
   const [attempt, setAttempt] = useState(0);
   const streamed = session.version.value;
   // The version to be read, 0 when the newest is here.
-  const wanted = dashboard !== null && streamed > dashboard.value.version ? streamed : 0;
+  const wanted = dashboard !== null && streamed > dashboard.version ? streamed : 0;
 
-  const adopt = (next: Versioned<Dashboard>): void => {
+  const set = (next: Dashboard): void => {
     // Two answers may overtake each other; a version never goes back.
-    setDashboard((old) => (old !== null && old.value.version > next.value.version ? old : next));
+    setDashboard((old) => (old !== null && old.version > next.version ? old : next));
     setProblem("");
   };
 
   useEffect(() => {
     if (dashboard !== null && wanted === 0) return;
     const abort = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | null = null;
-    const read = dashboard === null ? getDashboard(id, abort.signal) : newerDashboard(id, dashboard, wanted, abort.signal);
-    read.then(adopt, (error: unknown) => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const read = dashboard === null ? getDashboard(id, abort.signal) : newerDashboard(dashboard, wanted, abort.signal);
+    read.then(set, (error: unknown) => {
       if (abort.signal.aborted) return;
-      if (error instanceof ApiError && error.status === 404) {
-        setMissing(true);
-        return;
-      }
+      if (isStatus(error, 404)) return setMissing(true);
       setProblem(messageOf(error));
       timer = setTimeout(() => setAttempt(attempt + 1), RETRY_MS);
     });
     return () => {
       abort.abort();
-      if (timer !== null) clearTimeout(timer);
+      clearTimeout(timer);
     };
   }, [id, dashboard === null, wanted, attempt]);
 
-  return {
-    dashboard,
-    missing,
-    problem,
-    set: adopt,
-  };
+  return { dashboard, missing, problem, set };
 }
 
 /** What all drawings of the page share; they follow it without being made anew. */
@@ -184,10 +162,9 @@ function Grid({ dashboard, session, view, onEdit }: GridProps) {
       <div class="empty">
         <h2>This dashboard is empty</h2>
         <p>A widget shows one metric as a line, a number, a gauge, a table or a heat map.</p>
-        <button type="button" class="button button-primary" onClick={() => onEdit("new")}>
-          <Icon name="plus" />
+        <Button look="primary" icon="plus" onClick={() => onEdit("new")}>
           Add a widget
-        </button>
+        </Button>
       </div>
     );
   }

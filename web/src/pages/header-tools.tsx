@@ -3,9 +3,10 @@ import type { Dashboard, Variable } from "../api/types";
 import type { LiveSession } from "../live/session";
 import { DEFAULT_RANGE, RANGES, rangeMs } from "../model/dashboard";
 import { valuesOf } from "../model/series";
-import { editPath, getQuery, setQuery } from "../ui/router";
+import { Button } from "../ui/button";
 import { copy } from "../ui/copy";
 import { Icon } from "../ui/icon";
+import { editPath, getQuery, setQuery } from "../ui/router";
 import { toggleZone, utc } from "../ui/zone";
 
 export function PauseButton({ session }: { readonly session: LiveSession }) {
@@ -15,11 +16,7 @@ export function PauseButton({ session }: { readonly session: LiveSession }) {
     session.setPaused(!paused);
     setQuery("paused", paused ? null : "1");
   };
-  return (
-    <button type="button" class="button button-icon" aria-label={text} title={text} onClick={toggle}>
-      <Icon name={paused ? "play" : "pause"} />
-    </button>
-  );
+  return <Button icon={paused ? "play" : "pause"} label={text} onClick={toggle} />;
 }
 
 export function rangeName(): string {
@@ -49,9 +46,9 @@ export function Ranges({ session }: { readonly session: LiveSession }) {
 export function ZoneButton() {
   if (!utc.value) return null;
   return (
-    <button type="button" class="button button-quiet" title="Times are in UTC; click for those of this device" onClick={toggleZone}>
+    <Button look="quiet" title="Times are in UTC; click for those of this device" onClick={toggleZone}>
       UTC
-    </button>
+    </Button>
   );
 }
 
@@ -70,11 +67,6 @@ export function EditLinks({ id }: { readonly id: string }) {
   );
 }
 
-interface VariablesProps {
-  readonly variables: readonly Variable[];
-  readonly session: LiveSession;
-}
-
 /** Takes the choice that the address has. */
 export function useChoice(variables: readonly Variable[], session: LiveSession): void {
   useEffect(() => {
@@ -83,7 +75,7 @@ export function useChoice(variables: readonly Variable[], session: LiveSession):
 }
 
 /** One picker for each variable: which of the series that have its tag are shown. */
-export function Variables({ variables, session }: VariablesProps) {
+export function Variables({ variables, session }: { readonly variables: readonly Variable[]; readonly session: LiveSession }) {
   // Read again when there may be other series.
   void session.revision.value;
   const choice = session.choice.value;
@@ -122,23 +114,16 @@ function download({ title, ...rest }: Dashboard): void {
   URL.revokeObjectURL(link.href);
 }
 
-interface MoreProps {
-  readonly dashboard: Dashboard;
-  onKiosk(): void;
-}
-
 /** What is not needed every day. */
-export function More({ dashboard, onKiosk }: MoreProps) {
+export function More({ dashboard, onKiosk }: { readonly dashboard: Dashboard; onKiosk(): void }) {
   const item = (text: string, run: () => void) => (
-    <button type="button" class="button button-quiet" popoverTarget="more" popoverTargetAction="hide" onClick={run}>
+    <Button look="quiet" popoverTarget="more" popoverTargetAction="hide" onClick={run}>
       {text}
-    </button>
+    </Button>
   );
   return (
     <>
-      <button type="button" class="button button-icon" aria-label="More" title="More" popoverTarget="more">
-        <Icon name="more" />
-      </button>
+      <Button icon="more" label="More" popoverTarget="more" />
       <div class="menu" id="more" popover="auto">
         {item("Copy link", () => void copy(location.href, "Link copied. It opens the page as you see it."))}
         {item("Export as JSON", () => download(dashboard))}

@@ -1,12 +1,12 @@
 import type { RefObject } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import type { Dashboard, Widget } from "../api/types";
 import type { LiveSession } from "../live/session";
 import { widgetConfig } from "../model/dashboard";
 import { formatDuration, formatMoment } from "../model/format";
-import { dashboardPath } from "../ui/router";
+import { Button } from "../ui/button";
 import { copy } from "../ui/copy";
-import { STATES, useDrawing, WidgetFrame, type SharedView } from "../widgets/frame";
+import { dashboardPath, useTitle } from "../ui/router";
+import { STATES, useConfig, useDrawing, WidgetFrame, type SharedView } from "../widgets/frame";
 import { pointsTable } from "../widgets/points";
 
 interface InspectProps {
@@ -20,9 +20,7 @@ interface InspectProps {
 export function Inspect({ dashboard, id, session, view }: InspectProps) {
   const widget = dashboard.widgets.find((one) => one.widget_id === id);
   const title = widget === undefined ? "No such widget" : widgetConfig(widget).title;
-  useEffect(() => {
-    document.title = `${title} · ${dashboard.title} · Pulseboard`;
-  }, [title, dashboard.title]);
+  useTitle(`${title} · ${dashboard.title}`);
   return (
     <div class="page inspect">
       <a href={dashboardPath(dashboard.dashboard_id)}>← {dashboard.title}</a>
@@ -60,7 +58,7 @@ function Facts({ widget, session }: PartProps) {
     ["State", `${freshness}: ${detail || STATES[freshness][0]}`],
     ["Newest window ended", ago(ring.lastEnd)],
     ["Newest event in it", ago(newestEvent)],
-    ["Delay", delayMs === 0 ? "none: a window is told as soon as it has ended" : `${formatDuration(delayMs / 1000)}, so that events that come late still count`],
+    ["Delay", delayMs === 0 ? "none: a window is published as soon as it has ended" : `${formatDuration(delayMs / 1000)}, so that events that come late still count`],
     ["Complete", partial ? "no: the pipeline has not read all of the newest window; lines are dashed there" : "yes: the pipeline has read all of the newest window"],
   ];
   return (
@@ -76,12 +74,10 @@ function Facts({ widget, session }: PartProps) {
 }
 
 function Points({ widget, session, view }: PartProps & { readonly view: RefObject<SharedView | null> }) {
-  const body = useRef<HTMLDivElement>(null);
-  const text = JSON.stringify(widget);
   const { freshness } = session.status(widget.widget_id).value;
-  useDrawing(widgetConfig(widget), text, pointsTable, session, view, body, `${widget.widget_id}#`);
+  const { body } = useDrawing(useConfig(widget), pointsTable, session, view, `${widget.widget_id}#`);
   return (
-    <section class="widget points-box" aria-label="Points" data-state={freshness}>
+    <section class="widget points" aria-label="Points" data-state={freshness}>
       <h2 class="widget-head widget-title">Points in the time range</h2>
       <div class="widget-body" ref={body} />
     </section>
@@ -94,9 +90,9 @@ function Source({ widget }: { readonly widget: Widget }) {
     <section class="widget">
       <div class="widget-head">
         <h2 class="widget-title">JSON</h2>
-        <button type="button" class="button button-quiet" onClick={() => void copy(text, "JSON copied.")}>
+        <Button look="quiet" onClick={() => void copy(text, "JSON copied.")}>
           Copy
-        </button>
+        </Button>
       </div>
       <pre class="source" tabIndex={0} aria-label="JSON of the widget">
         {text}

@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { LiveSession } from "../live/session";
 import { formatTime } from "../model/format";
 import { wallScale } from "../model/layout";
+import { Button } from "../ui/button";
 import { LivePill } from "../ui/pill";
 import { textScale } from "../ui/text-scale";
 
@@ -29,9 +30,7 @@ export function Kiosk({ title, rows, session, onLeave }: KioskProps) {
   return (
     <header class="kiosk" data-still={still ? "yes" : "no"}>
       <h1 class="kiosk-title">{title}</h1>
-      <button type="button" class="button" onClick={onLeave}>
-        Leave the wall display
-      </button>
+      <Button onClick={onLeave}>Leave the wall display</Button>
       <LivePill session={session} />
       <Clock session={session} />
     </header>
@@ -60,12 +59,12 @@ function useStill(): boolean {
       clearTimeout(timer);
       timer = setTimeout(() => setStill(true), STILL_MS);
     };
-    const events = ["pointermove", "pointerdown", "keydown"] as const;
-    for (const event of events) window.addEventListener(event, moved);
+    const listeners = new AbortController();
+    for (const event of ["pointermove", "pointerdown", "keydown"]) window.addEventListener(event, moved, { signal: listeners.signal });
     moved();
     return () => {
       clearTimeout(timer);
-      for (const event of events) window.removeEventListener(event, moved);
+      listeners.abort();
     };
   }, []);
   return still;

@@ -1,12 +1,14 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, createDashboard, deleteDashboard, listDashboards, messageOf, undelete } from "../api/client";
+import { createDashboard, deleteDashboard, isStatus, listDashboards, messageOf, undelete } from "../api/client";
+import { device, keep, onOtherTab, recall } from "../api/storage";
 import { keeper } from "../api/token";
 import type { DashboardSummary } from "../api/types";
 import { importable } from "../model/import";
 import { Button } from "../ui/button";
 import { Icon } from "../ui/icon";
-import { onOtherTab, remember, remembered } from "../ui/memory";
-import { navigate } from "../ui/router";
+import { Notice } from "../ui/notice";
+import { navigate, useTitle } from "../ui/router";
 import { toast } from "../ui/toast";
 import { TopBar } from "../ui/topbar";
 import { Cards } from "./cards";
@@ -23,10 +25,12 @@ export function ListPage() {
   const { listing, tags, problem, again, more } = useListing(query, tag);
   /** Of something that was done with a dashboard, and not of the list. */
   const [failure, setFailure] = useState("");
-  useEffect(() => {
-    document.title = "Dashboards · Pulseboard";
-  }, []);
-  const create = (): void => setCreating(true);
+  useTitle("Dashboards");
+  const create = (
+    <Button look="primary" icon="plus" onClick={() => setCreating(true)}>
+      New dashboard
+    </Button>
+  );
   const isEmpty = listing !== null && listing.dashboards.length === 0;
   return (
     <>
@@ -36,7 +40,15 @@ export function ListPage() {
         </a>
       </TopBar>
       <main id="main" class="list">
-        <ListHead query={query} onQuery={setQuery} onCreate={create} onImport={(file) => void importFile(file, setFailure)} />
+        <div class="list-head">
+          <h1 class="list-title">Dashboards</h1>
+          <div class="list-search">
+            <Icon name="search" />
+            <input class="input" type="search" aria-label="Search dashboards" placeholder="Search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
+          </div>
+          <ImportButton onImport={(file) => void importFile(file, setFailure)} />
+          {create}
+        </div>
         <div class="list-tags" role="group" aria-label="Only dashboards with the tag">
           {tags.map((name) => (
             <button key={name} type="button" class="tag" aria-pressed={name === tag} onClick={() => setTag(name === tag ? "" : name)}>
@@ -44,20 +56,13 @@ export function ListPage() {
             </button>
           ))}
         </div>
-        {problem === "" ? null : (
-          <p class="notice" role="alert">
-            {problem}{" "}
-            <button type="button" class="pill-retry" onClick={again}>
-              Try again
-            </button>
-          </p>
-        )}
-        {failure === "" ? null : (
-          <p class="notice" role="alert">
-            {failure}
-          </p>
-        )}
-        {isEmpty ? query !== "" || tag !== "" ? <NothingFound /> : <FirstSteps onCreate={create} /> : null}
+        <Notice text={problem}>
+          <Button look="link" onClick={again}>
+            Try again
+          </Button>
+        </Notice>
+        <Notice text={failure} />
+        {isEmpty ? query !== "" || tag !== "" ? <NothingFound /> : <FirstSteps>{create}</FirstSteps> : null}
         {isEmpty || (listing === null && problem !== "") ? null : (
           <Cards dashboards={listing?.dashboards ?? null} stars={stars} onStar={toggleStar} onDelete={(one) => void removeDashboard(one, again, setFailure)} />
         )}
@@ -119,14 +124,14 @@ function useListing(query: string, tag: string) {
 
 /** The ids of the dashboards that are starred on this device, and how to star one or take the star away. */
 function useStars(): [ReadonlySet<string>, (id: string) => void] {
-  const [text, setText] = useState(remembered(STARS) ?? "");
+  const [text, setText] = useState(recall(device, STARS) ?? "");
   useEffect(() => onOtherTab(STARS, (next) => setText(next ?? "")), []);
   const stars = new Set(text.split(" ").filter((id) => id !== ""));
   const toggle = (id: string): void => {
     if (!stars.delete(id)) stars.add(id);
     const next = [...stars].join(" ");
     setText(next);
-    remember(STARS, next);
+    keep(device, STARS, next);
   };
   return [stars, toggle];
 }
@@ -134,12 +139,11 @@ function useStars(): [ReadonlySet<string>, (id: string) => void] {
 async function removeDashboard({ dashboard_id: id, title, version }: DashboardSummary, again: () => void, fail: (text: string) => void): Promise<void> {
   fail("");
   try {
-    await deleteDashboard(id, `"${version}"`);
+    await deleteDashboard(id, version);
     const run = (): void => void undelete(id, version).then(again, (error: unknown) => fail(messageOf(error)));
     toast({ text: `“${title}” is deleted for everyone.`, action: { name: "Undo", run } });
   } catch (error) {
-    const gone = error instanceof ApiError && error.status === 404;
-    if (!gone) fail(error instanceof ApiError && error.conflict ? `Someone changed “${title}” meanwhile, so it was not deleted.` : messageOf(error));
+    if (!isStatus(error, 404)) fail(isStatus(error, 412) ? `Someone changed “${title}” meanwhile, so it was not deleted.` : messageOf(error));
   }
   again();
 }
@@ -151,48 +155,30 @@ async function importFile(file: File, fail: (text: string) => void): Promise<voi
     const document = importable(await file.text());
     const made = await createDashboard(document.whole).catch((error: unknown) => {
       // One with this id is here already: this is a copy of it.
-      if (error instanceof ApiError && error.status === 409) return createDashboard(document.copy);
+      if (isStatus(error, 409)) return createDashboard(document.copy);
       throw error;
     });
-    navigate(`/d/${encodeURIComponent(made.value.dashboard_id)}`);
+    navigate(`/d/${encodeURIComponent(made.dashboard_id)}`);
   } catch (error) {
     fail(`${file.name} cannot be imported: ${messageOf(error)}`);
   }
 }
 
-interface ListHeadProps {
-  readonly query: string;
-  onQuery(query: string): void;
-  onCreate(): void;
-  onImport(file: File): void;
-}
-
-function ListHead({ query, onQuery, onCreate, onImport }: ListHeadProps) {
+function ImportButton({ onImport }: { onImport(file: File): void }) {
   return (
-    <div class="list-head">
-      <h1 class="list-title">Dashboards</h1>
-      <div class="list-search">
-        <Icon name="search" />
-        <input class="input" type="search" aria-label="Search dashboards" placeholder="Search" value={query} onInput={(event) => onQuery(event.currentTarget.value)} />
-      </div>
-      <label class="button import">
-        Import
-        <input
-          class="sr-only"
-          type="file"
-          accept=".json,application/json"
-          onChange={(event) => {
-            const file = event.currentTarget.files?.[0];
-            if (file !== undefined) onImport(file);
-            event.currentTarget.value = "";
-          }}
-        />
-      </label>
-      <Button look="primary" onClick={onCreate}>
-        <Icon name="plus" />
-        New dashboard
-      </Button>
-    </div>
+    <label class="button import">
+      Import
+      <input
+        class="sr-only"
+        type="file"
+        accept=".json,application/json"
+        onChange={(event) => {
+          const file = event.currentTarget.files?.[0];
+          if (file !== undefined) onImport(file);
+          event.currentTarget.value = "";
+        }}
+      />
+    </label>
   );
 }
 
@@ -205,7 +191,7 @@ function NothingFound() {
   );
 }
 
-function FirstSteps({ onCreate }: { onCreate(): void }) {
+function FirstSteps({ children }: { readonly children: ComponentChildren }) {
   const example = `curl ${location.origin}/ingest -H 'Content-Type: application/json' \\
   -d '{"metric_name":"shop.orders","value":1,"tags":{"country":"de"}}'`;
   return (
@@ -215,10 +201,7 @@ function FirstSteps({ onCreate }: { onCreate(): void }) {
       <pre tabIndex={0} aria-label="Example of sending an event">
         {example}
       </pre>
-      <button type="button" class="button button-primary" onClick={onCreate}>
-        <Icon name="plus" />
-        New dashboard
-      </button>
+      {children}
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useTitle } from "../ui/router";
 import { TopBar } from "../ui/topbar";
 
 interface NotFoundProps {
@@ -7,9 +7,7 @@ interface NotFoundProps {
 }
 
 export function NotFoundPage({ title, detail }: NotFoundProps) {
-  useEffect(() => {
-    document.title = `${title} · Pulseboard`;
-  }, [title]);
+  useTitle(title);
   return (
     <>
       <TopBar title={null} />

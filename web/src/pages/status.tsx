@@ -1,13 +1,16 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, listDashboards, listMetrics, streamAddress } from "../api/client";
 import type { MetricList } from "../api/types";
+import type { Pulse } from "../live/pulse";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
 import { pageBuild } from "../model/build";
 import { formatAge, formatMoment } from "../model/format";
 import { pipelineByCatalogue, partsOf, isOutdated, type Checks, type Part } from "../model/health";
 import { formatOne } from "../model/number";
+import { Notice } from "../ui/notice";
 import { LivePill } from "../ui/pill";
+import { useTitle } from "../ui/router";
 import { TopBar } from "../ui/topbar";
 
 const LOOK_MS = 2000;
@@ -80,27 +83,48 @@ function usePolled<T>(load: (signal: AbortSignal) => Promise<T>, key: string): P
 }
 
 /** The server's checks, and whether its page is the one that runs here. */
-interface ServerState {
-  readonly checks: Checks | null;
-  readonly page: Part;
-}
-
-async function loadServer(signal: AbortSignal): Promise<ServerState> {
+async function loadServer(signal: AbortSignal) {
   const [checks, page] = await Promise.all([health(signal), pagePart(signal)]);
   return { checks, page };
 }
 
 export function StatusPage() {
-  const [session, setSession] = useState<LiveSession | null>(null);
+  const session = useAnyStream();
   const [query, setQuery] = useState("");
   const server = usePolled(loadServer, "");
   const metrics = usePolled((signal) => listMetrics(query, MOST_METRICS, signal), query);
+  useTitle("Status");
+  // Drawn again as often as the pill.
+  const { own, known } = session === null ? NO_STREAM : streamParts(session, session.pulse.value);
+  const pipeline = metrics.old || metrics.value === null ? [] : pipelineByCatalogue(metrics.value.metrics);
+  return (
+    <>
+      <TopBar title="Status">{session === null ? null : <LivePill session={session} />}</TopBar>
+      <main id="main" class="list status">
+        {[...new Set([server.problem, metrics.problem])].map((problem) => (
+          <Notice key={problem} text={problem} />
+        ))}
+        <h2 class="list-title">Parts</h2>
+        <ul class="parts">
+          <Parts parts={own} old={false} />
+          {server.value === null ? null : <Parts parts={[...partsOf(server.value.checks, [...known, ...pipeline]), server.value.page]} old={server.old} />}
+        </ul>
+        <div class="list-head">
+          <h2 class="list-title">Metrics of the last hour{metrics.value === null ? "" : `: ${metrics.value.total}`}</h2>
+          <input class="input list-search" type="search" aria-label="Search metrics" placeholder="Search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
+        </div>
+        <Metrics list={metrics.value} old={metrics.old || server.old || isOutdated(server.value?.checks ?? null)} />
+      </main>
+    </>
+  );
+}
 
+/** The stream of any dashboard, which shows the link and the server's clock; null while there is none. */
+function useAnyStream(): LiveSession | null {
+  const [session, setSession] = useState<LiveSession | null>(null);
   useEffect(() => {
-    document.title = "Status · Pulseboard";
     let made: LiveSession | null = null;
     let gone = false;
-    // The stream of any dashboard shows the link and the server's clock.
     listDashboards({}).then(
       ({ dashboards }) => {
         const id = dashboards.find((one) => one.widget_count)?.dashboard_id;
@@ -116,30 +140,7 @@ export function StatusPage() {
       made?.stop();
     };
   }, []);
-
-  return (
-    <>
-      <TopBar title="Status">{session === null ? null : <LivePill session={session} />}</TopBar>
-      <main id="main" class="list status">
-        {[...new Set([server.problem, metrics.problem])]
-          .filter((problem) => problem !== "")
-          .map((problem) => (
-            <p key={problem} class="notice" role="alert">
-              {problem}
-            </p>
-          ))}
-        <h2 class="list-title">Parts</h2>
-        <ul class="parts">
-          {session === null ? <Way server={server} metrics={metrics} known={[]} /> : <StreamParts session={session} server={server} metrics={metrics} />}
-        </ul>
-        <div class="list-head">
-          <h2 class="list-title">Metrics of the last hour{metrics.value === null ? "" : `: ${metrics.value.total}`}</h2>
-          <input class="input list-search" type="search" aria-label="Search metrics" placeholder="Search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
-        </div>
-        <Metrics list={metrics.value} old={metrics.old || server.old || isOutdated(server.value?.checks ?? null)} />
-      </main>
-    </>
-  );
+  return session;
 }
 
 const CHIPS = { ok: ["chip", "ok"], fault: ["chip chip-crit", "fault"], unknown: ["chip chip-warn", "unknown"] } as const;
@@ -161,47 +162,24 @@ function Parts({ parts, old }: { readonly parts: readonly Part[]; readonly old: 
   );
 }
 
-interface WayProps {
-  readonly server: Polled<ServerState>;
-  readonly metrics: Polled<MetricList>;
-  readonly known: readonly Part[];
-}
-
-function Way({ server, metrics, known }: WayProps) {
-  if (server.value === null) return null;
-  const also = metrics.old || metrics.value === null ? known : [...known, ...pipelineByCatalogue(metrics.value.metrics)];
-  return <Parts parts={[...partsOf(server.value.checks, also), server.value.page]} old={server.old} />;
-}
-
-/** As often as the pill. */
-function StreamParts({ session, server, metrics }: Omit<WayProps, "known"> & { readonly session: LiveSession }) {
-  void session.pulse.value;
-  const { own, known } = streamParts(session);
-  return (
-    <>
-      <Parts parts={own} old={false} />
-      <Way server={server} metrics={metrics} known={known} />
-    </>
-  );
-}
+const NO_STREAM: { readonly own: readonly Part[]; readonly known: readonly Part[] } = { own: [], known: [] };
 
 /** The state of the stream itself, and of parts that it depends on. */
-function streamParts(session: LiveSession): { readonly own: Part[]; readonly known: Part[] } {
-  const { kind } = session.pulse.value;
-  const isLost = kind === "reconnecting" || kind === "connecting" || kind === "ended";
-  const own: Part[] = [{ name: "Stream", ok: !isLost, text: isLost ? "there is no connection" : "it is connected" }];
-  const known: Part[] = [];
-  if (isLost) return { own, known };
+function streamParts(session: LiveSession, { kind }: Pulse): typeof NO_STREAM {
+  if (kind === "reconnecting" || kind === "connecting" || kind === "ended") return { own: [{ name: "Stream", ok: false, text: "there is no connection" }], known: [] };
   const skew = session.skew();
   const ahead = `${(Math.abs(skew) / 1000).toFixed(1)} s ${skew < 0 ? "behind" : "ahead of"} the server's`;
   const off = Math.abs(skew) > SKEW_MS;
-  own.push({ name: "Clock of this device", ok: !off, text: off ? `${ahead}: set it; this page goes by the server's` : ahead });
-  const states = [...session.store.all()].map(({ state }) => state);
-  const away = states.includes("degraded");
-  known.push({ name: "Redis", ok: !away, text: away ? "the gateway cannot reach it" : "the gateway reaches it" });
+  const away = [...session.store.all()].some(({ state }) => state === "degraded");
   const age = (session.serverNow() - session.store.edge) / 1000;
-  if (!Number.isNaN(age)) known.push({ name: "Newest result", ok: kind === "live" || kind === "quiet", text: `of one dashboard: its window ended ${formatAge(Math.max(0, age))} ago` });
-  return { own, known };
+  const newest: Part = { name: "Newest result", ok: kind === "live" || kind === "quiet", text: `of one dashboard: its window ended ${formatAge(Math.max(0, age))} ago` };
+  return {
+    own: [
+      { name: "Stream", ok: true, text: "it is connected" },
+      { name: "Clock of this device", ok: !off, text: off ? `${ahead}: set it; this page goes by the server's` : ahead },
+    ],
+    known: [{ name: "Redis", ok: !away, text: away ? "the gateway cannot reach it" : "the gateway reaches it" }, ...(Number.isNaN(age) ? [] : [newest])],
+  };
 }
 
 function Metrics({ list, old }: { readonly list: MetricList | null; readonly old: boolean }) {

@@ -1,10 +1,21 @@
 import type { ButtonHTMLAttributes } from "preact";
+import { Icon, type IconName } from "./icon";
 
-interface ButtonProps extends Omit<ButtonHTMLAttributes<HTMLButtonElement>, "class" | "type"> {
-  readonly look?: "primary" | "quiet" | "danger";
+interface ButtonProps extends Omit<ButtonHTMLAttributes<HTMLButtonElement>, "class" | "type" | "icon" | "label"> {
+  readonly look?: "primary" | "quiet" | "danger" | "link";
+  readonly icon?: IconName;
+  /** What it does, of a button that has an icon and no text. */
+  readonly label?: string;
+  readonly class?: string;
   readonly "data-id"?: string;
 }
 
-export function Button({ look, ...rest }: ButtonProps) {
-  return <button type="button" class={look === undefined ? "button" : `button button-${look}`} {...rest} />;
+export function Button({ look, icon, label, class: more, children, ...rest }: ButtonProps) {
+  const classes = [look !== "link" && "button", look && `button-${look}`, label && "button-icon", more];
+  return (
+    <button type="button" class={classes.filter(Boolean).join(" ")} aria-label={label} title={label} {...rest}>
+      {icon && <Icon name={icon} />}
+      {children}
+    </button>
+  );
 }

@@ -1,5 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { Button } from "./button";
+import { Notice } from "./notice";
 
 interface DialogProps {
   readonly title: string;
@@ -15,7 +17,7 @@ interface DialogProps {
 }
 
 /** A modal form on the browser's own dialog, which keeps focus and answers Escape. */
-export function Dialog({ title, submit, danger, small, busy, problem, children, onSubmit, onClose }: DialogProps) {
+export function Dialog({ title, submit, danger, small, busy, problem = "", children, onSubmit, onClose }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useEffect(() => {
@@ -49,17 +51,11 @@ export function Dialog({ title, submit, danger, small, busy, problem, children, 
           {title}
         </h2>
         <div class="dialog-body">
-          {problem ? (
-            <p class="notice" role="alert">
-              {problem}
-            </p>
-          ) : null}
+          <Notice text={problem} />
           {children}
         </div>
         <div class="dialog-foot">
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
+          <Button onClick={onClose}>Cancel</Button>
           <button type="submit" class={danger ? "button button-danger" : "button button-primary"} disabled={busy}>
             {submit}
           </button>

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useId } from "preact/hooks";
+import { useId, useState } from "preact/hooks";
 
 export interface FieldAria {
   readonly id: string;
@@ -7,11 +7,15 @@ export interface FieldAria {
   readonly "aria-invalid": boolean;
 }
 
-interface FieldProps {
+/** The texts of a field. */
+export interface FieldTexts {
   readonly label: string;
   readonly hint?: string | undefined;
   readonly error?: string | undefined;
   readonly class?: string;
+}
+
+interface FieldProps extends FieldTexts {
   readonly children: (aria: FieldAria) => ComponentChildren;
 }
 
@@ -32,46 +36,48 @@ export function Field({ label, hint, error, class: extra, children }: FieldProps
   );
 }
 
-interface TextFieldProps extends Omit<FieldProps, "children"> {
+interface TextFieldProps extends FieldTexts {
   readonly value: string;
-  readonly type?: "text" | "number";
-  readonly placeholder?: string;
-  readonly list?: string;
+  readonly type?: "text" | "number" | "password";
+  readonly placeholder?: string | undefined;
   readonly autoFocus?: boolean;
+  readonly autoComplete?: string;
   onValue(value: string): void;
 }
 
-export function TextField({ value, type = "text", placeholder, list, autoFocus, onValue, ...field }: TextFieldProps) {
-  return (
-    <Field {...field}>
-      {(aria) => (
-        <input
-          {...aria}
-          class="input"
-          type={type}
-          step="any"
-          value={value}
-          placeholder={placeholder}
-          list={list}
-          autoFocus={autoFocus}
-          autoComplete="off"
-          spellcheck={false}
-          onInput={(event) => onValue(event.currentTarget.value)}
-        />
-      )}
-    </Field>
-  );
+export function TextField({ value, type = "text", placeholder, autoFocus, autoComplete = "off", onValue, ...texts }: TextFieldProps) {
+  // Preact's types have no input whose type may be password or another one.
+  const input = { class: "input", step: "any", spellcheck: false, type: type as "text", value, placeholder, autoFocus, autoComplete };
+  return <Field {...texts}>{(aria) => <input {...aria} {...input} onInput={(event) => onValue(event.currentTarget.value)} />}</Field>;
 }
 
-interface SelectFieldProps extends Omit<FieldProps, "children"> {
+interface NumberFieldProps extends FieldTexts {
+  readonly value: unknown;
+  readonly placeholder?: string;
+  /** null when the field is empty or holds no number. */
+  onValue(value: number | null): void;
+}
+
+/** What is typed stays as it is typed while it means the value: 1.0 on the way to 1.05. */
+export function NumberField({ value, onValue, ...field }: NumberFieldProps) {
+  const [typed, setTyped] = useState("");
+  const numberOf = (text: string): number | null => (text === "" ? null : Number(text));
+  const type = (text: string): void => {
+    setTyped(text);
+    onValue(numberOf(text));
+  };
+  return <TextField {...field} type="number" value={numberOf(typed) === value ? typed : String(value ?? "")} onValue={type} />;
+}
+
+interface SelectFieldProps extends FieldTexts {
   readonly value: string;
   readonly options: readonly (readonly [value: string, text: string])[];
   onValue(value: string): void;
 }
 
-export function SelectField({ value, options, onValue, ...field }: SelectFieldProps) {
+export function SelectField({ value, options, onValue, ...texts }: SelectFieldProps) {
   return (
-    <Field {...field}>
+    <Field {...texts}>
       {(aria) => (
         <select {...aria} class="input" value={value} onChange={(event) => onValue(event.currentTarget.value)}>
           {options.map(([name, text]) => (

@@ -1,5 +1,6 @@
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { Notice } from "./notice";
 
 /** A part of the page that is loaded when it is first shown. */
 export function lazy<P extends object>(load: () => Promise<FunctionComponent<P>>): FunctionComponent<P> {
@@ -17,11 +18,6 @@ export function lazy<P extends object>(load: () => Promise<FunctionComponent<P>>
         () => setProblem("This part of the page cannot be loaded: the server is away, or has a newer page. Reload."),
       );
     }, []);
-    if (Loaded !== null) return <Loaded {...props} />;
-    return problem === "" ? null : (
-      <p class="notice page" role="alert">
-        {problem}
-      </p>
-    );
+    return Loaded === null ? <Notice class="page-notice" text={problem} /> : <Loaded {...props} />;
   };
 }

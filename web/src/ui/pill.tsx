@@ -1,17 +1,13 @@
-import type { ComponentChildren } from "preact";
+import { CLOSED_GONE, CLOSED_TOKEN } from "../live/backoff";
 import type { Pulse } from "../live/pulse";
 import type { LiveSession } from "../live/session";
 import { formatTime } from "../model/format";
+import { Button } from "./button";
 
 function endedText(code: number, reason: string): string {
-  switch (code) {
-    case 4401:
-      return "Not signed in";
-    case 4404:
-      return "This dashboard is gone";
-    default:
-      return reason === "" ? `Stream ended (${code})` : `Stream ended: ${reason}`;
-  }
+  if (code === CLOSED_TOKEN) return "Not signed in";
+  if (code === CLOSED_GONE) return "This dashboard is gone";
+  return reason === "" ? `Stream ended (${code})` : `Stream ended: ${reason}`;
 }
 
 function pillText(pulse: Pulse): string {
@@ -55,14 +51,7 @@ export function LivePill({ session, preview = null }: LivePillProps) {
   const own = session.pulse.value;
   const other = preview?.pulse.value;
   const pulse = own.kind === "quiet" && (other?.kind === "live" || other?.kind === "late") ? other : own;
-  let retry: ComponentChildren = null;
-  if ((pulse.kind === "reconnecting" && pulse.seconds > 0) || pulse.kind === "ended") {
-    retry = (
-      <button type="button" class="pill-retry" onClick={() => session.retryNow()}>
-        Retry now
-      </button>
-    );
-  }
+  const mayRetry = (pulse.kind === "reconnecting" && pulse.seconds > 0) || pulse.kind === "ended";
   return (
     <div class="pill" data-kind={pulse.kind}>
       <span class="pill-dot" />
@@ -70,7 +59,11 @@ export function LivePill({ session, preview = null }: LivePillProps) {
       <span class="sr-only" role="status">
         {spokenText(pulse)}
       </span>
-      {retry}
+      {mayRetry && (
+        <Button look="link" onClick={() => session.retryNow()}>
+          Retry now
+        </Button>
+      )}
     </div>
   );
 }

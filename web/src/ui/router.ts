@@ -1,4 +1,5 @@
 import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 
 export type Route =
   | { readonly page: "list" | "status" | "unknown" }
@@ -76,6 +77,13 @@ export function editPath(id: string, widget?: string): string {
   if (widget !== undefined) query.set("widget", widget);
   const text = query.toString();
   return `/d/${encodeURIComponent(id)}/edit${text === "" ? "" : `?${text}`}`;
+}
+
+/** The title of the browser's tab; undefined leaves it to another part of the page. */
+export function useTitle(title: string | undefined): void {
+  useEffect(() => {
+    if (title !== undefined) document.title = title === "" ? "Pulseboard" : `${title} · Pulseboard`;
+  }, [title]);
 }
 
 /** Follows the address bar, and turns clicks on links of this page into navigation. */

@@ -1,7 +1,7 @@
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
+import { device, keep, onOtherTab, recall } from "../api/storage";
 import type { Theme, ThemeColors } from "../model/palette";
 import { getQuery, setQuery } from "./router";
-import { onOtherTab, remember, remembered } from "./memory";
 
 export type ThemeChoice = "auto" | Theme;
 
@@ -14,22 +14,16 @@ function choiceOf(name: string | null): ThemeChoice | undefined {
 
 const darkSystem = window.matchMedia("(prefers-color-scheme: dark)");
 /** The theme in the address, else the one that was chosen on this device. */
-export const themeChoice = signal<ThemeChoice>(choiceOf(getQuery("theme")) ?? choiceOf(remembered(KEY)) ?? "auto");
+export const themeChoice = signal<ThemeChoice>(choiceOf(getQuery("theme")) ?? choiceOf(recall(device, KEY)) ?? "auto");
 
-function resolved(): Theme {
-  const choice = themeChoice.value;
-  return choice !== "auto" ? choice : darkSystem.matches ? "dark" : "light";
-}
-
-export const theme = signal(resolved());
+const isSystemDark = signal(darkSystem.matches);
+export const theme = computed<Theme>(() => (themeChoice.value !== "auto" ? themeChoice.value : isSystemDark.value ? "dark" : "light"));
 
 /** Follows the system from now on, and puts the theme on the page. */
 export function startTheme(): void {
-  const follow = (): void => {
-    theme.value = resolved();
-  };
-  darkSystem.addEventListener("change", follow);
-  themeChoice.subscribe(follow);
+  darkSystem.addEventListener("change", ({ matches }) => {
+    isSystemDark.value = matches;
+  });
   onOtherTab(KEY, (name) => {
     themeChoice.value = choiceOf(name) ?? "auto";
   });
@@ -42,7 +36,7 @@ export function nextTheme(): void {
   const next = CHOICES[(CHOICES.indexOf(themeChoice.value) + 1) % CHOICES.length] ?? "auto";
   themeChoice.value = next;
   setQuery("theme", null);
-  remember(KEY, next);
+  keep(device, KEY, next);
 }
 
 /** The colours of the page for canvases; read again when the theme changes. */

@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { Button } from "./button";
 
 const SHOWN_MS = 10_000;
 
@@ -21,6 +22,10 @@ export function Toast() {
   const close = (): void => {
     message.value = null;
   };
+  const act = (): void => {
+    close();
+    shown?.action?.run();
+  };
   useEffect(() => {
     if (shown === null) return;
     const timer = setTimeout(close, SHOWN_MS);
@@ -29,17 +34,10 @@ export function Toast() {
   return (
     <div class="toast" role="status" hidden={shown === null}>
       {shown?.text}
-      {shown?.action === undefined ? null : (
-        <button
-          type="button"
-          class="pill-retry"
-          onClick={() => {
-            close();
-            shown.action?.run();
-          }}
-        >
+      {shown?.action && (
+        <Button look="link" onClick={act}>
           {shown.action.name}
-        </button>
+        </Button>
       )}
     </div>
   );

@@ -2,13 +2,13 @@ import { useState } from "preact/hooks";
 import { checkToken, messageOf } from "../api/client";
 import { keeper } from "../api/token";
 import { Dialog } from "./dialog";
-import { Field } from "./field";
+import { TextField } from "./field";
 
 /** Asks for the token, and tries it before it takes it. */
 export function TokenDialog({ problem: first }: { readonly problem: string }) {
   const [token, setToken] = useState("");
   const [remember, setRemember] = useState(false);
-  const [error, setError] = useState<string | undefined>(undefined);
+  const [error, setError] = useState<string>();
   const [problem, setProblem] = useState(first);
   const [busy, setBusy] = useState(false);
   const submit = async (): Promise<void> => {
@@ -30,20 +30,16 @@ export function TokenDialog({ problem: first }: { readonly problem: string }) {
   };
   return (
     <Dialog title="This server asks for a token" submit="Sign in" small busy={busy} problem={problem.charAt(0).toUpperCase() + problem.slice(1)} onSubmit={() => void submit()} onClose={() => keeper.decline()}>
-      <Field label="Token" error={error} hint="It begins with pb_. Whoever runs the server makes one with pulseboard token create.">
-        {(aria) => (
-          <input
-            {...aria}
-            class="input"
-            type="password"
-            value={token}
-            autoFocus
-            autoComplete="current-password"
-            spellcheck={false}
-            onInput={(event) => setToken(event.currentTarget.value)}
-          />
-        )}
-      </Field>
+      <TextField
+        label="Token"
+        type="password"
+        value={token}
+        error={error}
+        hint="It begins with pb_. Whoever runs the server makes one with pulseboard token create."
+        autoFocus
+        autoComplete="current-password"
+        onValue={setToken}
+      />
       <label class="check">
         <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.currentTarget.checked)} />
         Remember it on this device

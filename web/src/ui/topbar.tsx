@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { keeper } from "../api/token";
-import { Icon, Mark, type IconName } from "./icon";
+import { Button } from "./button";
+import { Mark, type IconName } from "./icon";
 import { nextTheme, themeChoice, type ThemeChoice } from "./theme";
 
 const THEME_ICONS: Readonly<Record<ThemeChoice, IconName>> = { auto: "auto", light: "sun", dark: "moon" };
@@ -8,33 +9,21 @@ const THEME_ICONS: Readonly<Record<ThemeChoice, IconName>> = { auto: "auto", lig
 function ThemeButton() {
   const choice = themeChoice.value;
   const text = `Theme: ${choice === "auto" ? "as the system" : choice}`;
-  return (
-    <button type="button" class="button button-icon" onClick={nextTheme} aria-label={text} title={text}>
-      <Icon name={THEME_ICONS[choice]} />
-    </button>
-  );
+  return <Button icon={THEME_ICONS[choice]} label={text} onClick={nextTheme} />;
 }
 
 /** Only where there is a token to forget, or where one was asked for in vain. */
 function SignButton() {
-  const token = keeper.token.value;
-  const declined = keeper.declined.value;
-  if (token !== "") {
-    const out = (): void => {
-      keeper.forget();
-      location.reload(); // Nothing that the token brought stays on the page.
-    };
-    return (
-      <button type="button" class="button button-quiet" onClick={out}>
-        Sign out
-      </button>
-    );
-  }
-  if (!declined) return null;
+  const isSigned = keeper.token.value !== "";
+  if (!isSigned && !keeper.declined.value) return null;
+  const out = (): void => {
+    keeper.forget();
+    location.reload(); // Nothing that the token brought stays on the page.
+  };
   return (
-    <button type="button" class="button button-quiet" onClick={() => keeper.signIn()}>
-      Sign in
-    </button>
+    <Button look="quiet" onClick={isSigned ? out : () => keeper.signIn()}>
+      {isSigned ? "Sign out" : "Sign in"}
+    </Button>
   );
 }
 

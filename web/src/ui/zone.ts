@@ -1,13 +1,10 @@
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { setZone } from "../model/format";
 import { getQuery, setQuery } from "./router";
 
 /** Times are shown in UTC; else in the browser's zone. */
 export const utc = signal(getQuery("tz") === "utc");
-
-export function startZone(): void {
-  utc.subscribe(setZone);
-}
+effect(() => setZone(utc.value));
 
 export function toggleZone(): void {
   utc.value = !utc.value;

@@ -8,6 +8,7 @@ import { widgetConfig, type WidgetConfig } from "../model/dashboard";
 import { formatAge } from "../model/format";
 import { COLUMNS } from "../model/layout";
 import { isChosen, missingText, seriesLabel } from "../model/series";
+import { Button } from "../ui/button";
 import { Icon, type IconName } from "../ui/icon";
 import { textScale } from "../ui/text-scale";
 import { WIDGET_TYPES } from "./types";
@@ -33,25 +34,16 @@ interface FrameProps {
 
 /** Title, state and tools of a widget around its drawing. */
 export function WidgetFrame({ widget, position, session, view, inspect, onEdit, onDuplicate, onRemove }: FrameProps) {
-  const text = JSON.stringify(widget);
-  const config = useMemo(() => widgetConfig(widget), [text]);
-  const make = WIDGET_TYPES.get(config.chart)?.make ?? null;
-  const [failure, setFailure] = useState("");
+  const config = useConfig(widget);
+  const make = WIDGET_TYPES.get(config.chart)?.make;
   const article = useRef<HTMLElement>(null);
-  const body = useRef<HTMLDivElement>(null);
-  const words = useRef<HTMLParagraphElement>(null);
   const title = useId();
-  useDrawing(config, text, make, session, view, body, config.id, words, setFailure);
+  const { body, words, failure } = useDrawing(config, make, session, view);
 
   const status = session.status(config.id).value;
-  const broken = failure !== "" || make === null;
+  const broken = failure !== "" || make === undefined;
   const missing = useMissingChoice(config.id, session);
-  const state = broken || missing !== "" ? "error" : status.freshness;
-  const tool = (name: string, icon: IconName, run: () => void) => (
-    <button type="button" class="button button-icon button-quiet" aria-label={`${name} ${config.title}`} title={name} onClick={run}>
-      <Icon name={icon} />
-    </button>
-  );
+  const tool = (name: string, icon: IconName, run: () => void) => <Button look="quiet" icon={icon} label={`${name} ${config.title}`} title={name} onClick={run} />;
   return (
     <article
       ref={article}
@@ -59,7 +51,7 @@ export function WidgetFrame({ widget, position, session, view, inspect, onEdit, 
       onKeyDown={(event) => {
         if (event.key === "Escape") event.currentTarget.removeAttribute("data-full");
       }}
-      data-state={state}
+      data-state={broken || missing !== "" ? "error" : status.freshness}
       data-chart={config.chart}
       aria-labelledby={title}
       style={placement(position)}
@@ -127,27 +119,15 @@ export const STATES: Readonly<Record<Freshness, readonly [meaning: string, chip?
 
 function StatusChip({ status: { freshness, detail, ageSeconds, partial } }: { readonly status: WidgetStatus }) {
   const [meaning, chip, icon] = STATES[freshness];
-  if (chip !== undefined && icon !== undefined) {
-    return (
-      <span class={`chip chip-${chip}`} title={detail || meaning}>
-        <Icon name={icon} />
-        {`${freshness.charAt(0).toUpperCase()}${freshness.slice(1)} · ${formatAge(ageSeconds)}`}
-      </span>
-    );
-  }
-  if (freshness === "paused") {
-    return (
-      <span class="chip" title={meaning}>
-        Paused
-      </span>
-    );
-  }
-  if (freshness !== "live" || !partial) return null;
-  return (
-    <span class="chip" title="The pipeline has not read all events of the newest window.">
-      Incomplete
+  const shown = (look: string, hint: string, text: string) => (
+    <span class={look} title={hint}>
+      {icon && <Icon name={icon} />}
+      {text}
     </span>
   );
+  if (chip !== undefined) return shown(`chip chip-${chip}`, detail || meaning, `${freshness.charAt(0).toUpperCase()}${freshness.slice(1)} · ${formatAge(ageSeconds)}`);
+  if (freshness === "paused") return shown("chip", meaning, "Paused");
+  return freshness === "live" && partial ? shown("chip", "The pipeline has not read all events of the newest window.", "Incomplete") : null;
 }
 
 interface CoverProps {
@@ -203,33 +183,26 @@ function Why({ config }: { readonly config: WidgetConfig }) {
   return text;
 }
 
+/** The widget's configuration, the same object while its document says the same. */
+export function useConfig(widget: Widget): WidgetConfig {
+  return useMemo(() => widgetConfig(widget), [JSON.stringify(widget)]);
+}
+
 /**
- * Ties a renderer to the session's drawing, the size of its box and whether
- * that can be seen. Made anew when document, the widget as text, changes.
+ * Ties a renderer to the session's drawing, the size of its box and whether that can be seen; made anew for another
+ * config. What is drawn comes into body, and as words into words; failure says why it cannot be.
  */
-export function useDrawing(
-  config: WidgetConfig,
-  document: string,
-  make: RendererFactory | null,
-  session: LiveSession,
-  view: RefObject<SharedView | null>,
-  body: RefObject<HTMLDivElement | null>,
-  name = config.id,
-  words?: RefObject<HTMLParagraphElement | null>,
-  setFailure?: (text: string) => void,
-): void {
+export function useDrawing(config: WidgetConfig, make: RendererFactory | undefined, session: LiveSession, view: RefObject<SharedView | null>, name = config.id) {
+  const [failure, setFailure] = useState("");
+  const body = useRef<HTMLDivElement>(null);
+  const words = useRef<HTMLParagraphElement>(null);
   const scale = textScale.value;
   useEffect(() => {
     const element = body.current;
-    if (element === null || make === null) return;
-    const renderer = make(config, scale);
+    if (element === null || make === undefined) return;
+    const renderer = make(element, config, scale);
     let describedAt = Number.NEGATIVE_INFINITY;
-    let drawn = false;
     let sized = false;
-    const describe = (): void => {
-      describedAt = performance.now();
-      if (drawn && words?.current) setText(words.current, renderer.describe());
-    };
     const draw = (): void => {
       const stream = session.store.stream(config.id);
       const shared = view.current;
@@ -237,37 +210,38 @@ export function useDrawing(
       if (stream.ring.length === 0 || shared === null || !sized) return;
       try {
         renderer.draw({ ...shared, stream, edge: session.store.edge, beginning: session.store.beginning });
-        drawn = true;
-        if (performance.now() - describedAt > DESCRIBE_MS) describe();
       } catch (error) {
         // One widget that cannot be drawn leaves the others alone.
-        setFailure?.(messageOf(error));
+        setFailure(messageOf(error));
         session.scheduler.unregister(name);
+        return;
       }
+      if (words.current === null || performance.now() - describedAt <= DESCRIBE_MS) return;
+      describedAt = performance.now();
+      setText(words.current, renderer.describe());
     };
-    setFailure?.("");
-    renderer.mount(element);
+    setFailure("");
     session.scheduler.register(name, draw);
     const style = getComputedStyle(element);
     // Asked for here only: in a drawing, between what others have written, it would lay out the page each time.
     const measure = (): void => {
       sized = element.clientWidth > 0;
-      renderer.resize(element.clientWidth, element.clientHeight - Number.parseFloat(style.paddingBottom));
+      renderer.resize?.(element.clientWidth, element.clientHeight - Number.parseFloat(style.paddingBottom));
       session.scheduler.invalidate(name);
     };
     // At once too: the first drawing comes before the observer's first call.
     measure();
     const size = new ResizeObserver(measure);
     size.observe(element);
-    const sight = new IntersectionObserver((entries) => {
-      for (const entry of entries) session.scheduler.setVisible(name, entry.isIntersecting);
-    }, { rootMargin: "200px 0px" });
+    const sight = new IntersectionObserver((entries) => entries.forEach((entry) => session.scheduler.setVisible(name, entry.isIntersecting)), { rootMargin: "200px 0px" });
     sight.observe(element);
     return () => {
       size.disconnect();
       sight.disconnect();
       session.scheduler.unregister(name);
-      renderer.destroy();
+      renderer.destroy?.();
+      element.replaceChildren();
     };
-  }, [document, session, scale]);
+  }, [config, session, scale]);
+  return { body, words, failure };
 }

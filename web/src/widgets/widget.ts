@@ -1,8 +1,10 @@
 import { lowerBound } from "../live/ring";
 import type { WidgetStream } from "../live/store";
 import type { WidgetConfig } from "../model/dashboard";
+import { formatOne } from "../model/number";
 import type { ColorRegistry, ThemeColors } from "../model/palette";
 import { compareSeries, isChosen, seriesLabel, type Tags } from "../model/series";
+import { levelOf, levelWord, type Level } from "../model/thresholds";
 import type { FormField } from "./fields";
 
 /** All that one drawing may depend on. */
@@ -22,17 +24,17 @@ export interface WidgetView {
 
 /** A widget's drawing. Everything is called on the page's one thread, draw at most once a frame. */
 export interface Renderer {
-  mount(element: HTMLElement): void;
   draw(view: WidgetView): void;
   /** Size of the element in CSS pixels; a draw follows. */
-  resize(width: number, height: number): void;
-  /** What the drawing shows, in words, for screen readers. */
+  resize?(width: number, height: number): void;
+  /** What was drawn last, in words, for screen readers. */
   describe(): string;
-  destroy(): void;
+  /** Ends what goes on beside the element, which is emptied by the frame. */
+  destroy?(): void;
 }
 
-/** scale is how large texts are, 1 = as usual. */
-export type RendererFactory = (config: WidgetConfig, scale: number) => Renderer;
+/** Puts a drawing into element. scale is how large texts are, 1 = as usual. */
+export type RendererFactory = (element: HTMLElement, config: WidgetConfig, scale: number) => Renderer;
 
 /** The description of a type of widget, which its folder exports. Its name in documents is that of the folder (see types.ts). */
 export interface WidgetType {
@@ -44,6 +46,9 @@ export interface WidgetType {
   readonly fields: readonly FormField[];
   readonly make: RendererFactory;
 }
+
+/** A gap between two points longer than this many refresh intervals breaks a line. */
+export const GAP_REFRESHES = 2.5;
 
 /** The part of a stream that lies in the view's time range. */
 export interface Slice {
@@ -70,9 +75,14 @@ export function visibleSlice({ stream, edge, beginning, rangeMs }: WidgetView): 
 export interface ShownSeries {
   readonly column: number;
   readonly label: string;
-  readonly tags: Readonly<Record<string, string>>;
+  readonly tags: Tags;
   /** Its place in the palette. */
   readonly place: number;
+  /** null when the newest window had none. */
+  readonly newest: number | null;
+  /** The least and the greatest value in the range. */
+  readonly low: number;
+  readonly high: number;
 }
 
 export interface Selection {
@@ -85,6 +95,8 @@ export interface Selection {
   readonly max: number;
   readonly min: number;
 }
+
+export const NOTHING: Selection = { series: [], total: 0, max: Number.NaN, min: Number.NaN };
 
 /** The least and the greatest value in the slice; low is above high where there is none. */
 export function extremes(values: Float64Array, { first, last }: Slice): { readonly low: number; readonly high: number } {
@@ -104,60 +116,64 @@ export function extremes(values: Float64Array, { first, last }: Slice): { readon
  */
 export function selectSeries({ stream, colors, choice }: WidgetView, slice: Slice, config: WidgetConfig): Selection {
   const places = colors.placesOf(stream.columns);
-  let shown: (ShownSeries & { readonly newest: number; readonly low: number; readonly high: number })[] = [];
+  let shown: ShownSeries[] = [];
   stream.columns.forEach((tags, column) => {
     if (!isChosen(tags, choice)) return;
-    const values = stream.ring.columnView(column);
-    const { low, high } = extremes(values, slice);
+    const { low, high } = extremes(stream.ring.columnView(column), slice);
     if (low > high) return;
-    const newest = values[slice.last - 1] ?? Number.NaN;
-    shown.push({ column, label: seriesLabel(tags, config.aggregation), tags, place: places[column] ?? 0, newest, low, high });
+    shown.push({ column, label: seriesLabel(tags, config.aggregation), tags, place: places[column] ?? 0, newest: newestValue(stream, column), low, high });
   });
   const here = shown.length;
   // Of series that do not leave the pipeline it is not known whether they are chosen.
   const total = stream.truncated > 0 && here > 1 ? Math.max(here, stream.total) : here;
   if (here > config.limit) {
-    const rank = (value: number): number => (Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value);
-    shown.sort((a, b) => rank(b.newest) - rank(a.newest));
+    const rank = ({ newest }: ShownSeries): number => newest ?? Number.NEGATIVE_INFINITY;
+    shown.sort((a, b) => rank(b) - rank(a));
     shown = shown.slice(0, config.limit);
   }
   shown.sort((a, b) => compareSeries(a.tags, b.tags));
-  return {
-    series: shown,
-    total,
-    max: shown.reduce((max, s) => Math.max(max, s.high), Number.NEGATIVE_INFINITY),
-    min: shown.reduce((min, s) => Math.min(min, s.low), Number.POSITIVE_INFINITY),
-  };
+  return { series: shown, total, min: Math.min(...shown.map(({ low }) => low)), max: Math.max(...shown.map(({ high }) => high)) };
 }
 
-/** The newest value of a column, null when the newest window had none. */
-export function newestValue(stream: WidgetStream, column: number): number | null {
-  const values = stream.ring.columnView(column);
-  const value = values[values.length - 1];
+function newestValue(stream: WidgetStream, column: number): number | null {
+  const value = stream.ring.columnView(column).at(-1);
   return value === undefined || Number.isNaN(value) ? null : value;
 }
 
+/** The one value of a widget that shows one: its only series, or the one with the largest value. */
 export interface Headline {
   readonly value: number | null;
   readonly column: number;
-  /** Which of several series it is, empty when there is only one. */
-  readonly label: string;
+  readonly level: Level;
+  /** Which of several series it is, and its level unless that is ok. */
+  readonly note: string;
+  /** The same with its value, for screen readers. */
+  readonly words: string;
 }
 
-/** The one value of a widget that shows one: its only series, or the one with the largest value. */
-export function headline({ stream, choice }: WidgetView, config: WidgetConfig): Headline {
-  let best: number | null = null;
+export function headline({ stream, choice }: WidgetView, { aggregation, unit, steps }: WidgetConfig): Headline {
+  let value: number | null = null;
   let column = 0;
   let chosen = 0;
-  stream.columns.forEach((tags, i) => {
-    if (!isChosen(tags, choice)) return;
+  for (const [i, tags] of stream.columns.entries()) {
+    if (!isChosen(tags, choice)) continue;
     chosen++;
-    const value = newestValue(stream, i);
-    if (value === null || (best !== null && value <= best)) return;
-    best = value;
+    const newest = newestValue(stream, i);
+    if (newest === null || (value !== null && newest <= value)) continue;
+    value = newest;
     column = i;
-  });
-  return { value: best, column, label: best !== null && chosen > 1 ? seriesLabel(stream.columns[column] ?? {}, config.aggregation) : "" };
+  }
+  const level = levelOf(value, steps);
+  const label = value !== null && chosen > 1 ? seriesLabel(stream.columns[column] ?? {}, aggregation) : "";
+  const word = level === "ok" ? "" : levelWord(level);
+  const text = value === null ? "no value" : formatOne(value, unit);
+  return {
+    value,
+    column,
+    level,
+    note: [label, word].filter(Boolean).join(" · "),
+    words: (label && `${label}: `) + text + (word && `, ${word}`),
+  };
 }
 
 /** A canvas with as many pixels as the screen has, and coordinates in CSS pixels. */
@@ -183,6 +199,9 @@ export function append<K extends keyof HTMLElementTagNameMap>(parent: Element, t
   parent.append(element);
   return element;
 }
+
+/** Where each arrow key leads. */
+export const ARROWS: Readonly<Record<string, readonly [dx: number, dy: number]>> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** Lets the arrow keys walk through a drawing. What is written into the answer is spoken. */
 export function walkable(box: HTMLElement, title: string, key: (event: KeyboardEvent) => void, leave: () => void): HTMLElement {

@@ -1,4 +1,4 @@
-import { ApiError, changeDashboard, createDashboard, deleteDashboard, getDashboard, messageOf, undelete, type Versioned } from "../../api/client";
+import { changeDashboard, createDashboard, deleteDashboard, getDashboard, isStatus, messageOf, undelete } from "../../api/client";
 import type { Dashboard, Widget } from "../../api/types";
 import { draftOf, savingOf } from "../../model/draft";
 import type { EditorAction, EditorState } from "../../model/editor";
@@ -16,7 +16,7 @@ interface Editing {
   leave(to?: string): void;
   /** The draft is saved or given up: it is no longer kept in the browser. */
   forget(): void;
-  onSaved(dashboard: Versioned<Dashboard>): void;
+  onSaved(dashboard: Dashboard): void;
 }
 
 /** What the editor asks of the service. */
@@ -27,9 +27,9 @@ export function requestsOf({ state, dashboard, dispatch, isFaulty, leave, forget
   /** The service has a newer version, or none: shows the difference. */
   const meet = async (): Promise<void> => {
     try {
-      dispatch({ type: "conflict", with: (await getDashboard(id)).value });
+      dispatch({ type: "conflict", with: await getDashboard(id) });
     } catch (failure) {
-      if (failure instanceof ApiError && failure.status === 404) dispatch({ type: "conflict", with: "deleted" });
+      if (isStatus(failure, 404)) dispatch({ type: "conflict", with: "deleted" });
       else dispatch({ type: "failed", problem: messageOf(failure) });
     }
   };
@@ -46,21 +46,21 @@ export function requestsOf({ state, dashboard, dispatch, isFaulty, leave, forget
     const saving = savingOf(draftOf(from), draft);
     try {
       if (saving.kind !== "nothing") {
-        onSaved(await changeDashboard(saving.kind === "all" ? "PUT" : "PATCH", id, saving.kind === "widgets" ? "/widgets" : "", `"${from.version}"`, saving.body));
+        onSaved(await changeDashboard(saving.kind === "all" ? "PUT" : "PATCH", id, saving.kind === "widgets" ? "/widgets" : "", from.version, saving.body));
       }
       forget();
       leave(to);
     } catch (failure) {
-      if (failure instanceof ApiError && (failure.conflict || failure.status === 404)) await meet();
+      if (isStatus(failure, 404, 412)) await meet();
       else dispatch({ type: "failed", problem: messageOf(failure) });
     }
   };
 
   const saveCopy = async (): Promise<void> => {
     try {
-      const { value } = await createDashboard({ ...draft, title: `${draft.title} (copy)`.slice(0, 200) });
+      const { dashboard_id } = await createDashboard({ ...draft, title: `${draft.title} (copy)`.slice(0, 200) });
       forget();
-      leave(`/d/${value.dashboard_id}`);
+      leave(`/d/${dashboard_id}`);
     } catch (failure) {
       dispatch({ type: "failed", problem: messageOf(failure) });
     }
@@ -69,7 +69,7 @@ export function requestsOf({ state, dashboard, dispatch, isFaulty, leave, forget
   const remove = async (): Promise<void> => {
     const { version } = dashboard;
     try {
-      await deleteDashboard(id, `"${version}"`);
+      await deleteDashboard(id, version);
       forget();
       leave("/");
       const again = `/d/${encodeURIComponent(id)}`;

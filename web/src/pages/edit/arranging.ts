@@ -4,12 +4,12 @@ import { useRef, useState } from "preact/hooks";
 import type { Position, Widget } from "../../api/types";
 import { nameOf } from "../../model/draft";
 import { moveTo, nudge, resizeTo, type Placed } from "../../model/layout";
+import { ARROWS } from "../../widgets/widget";
 
 /** Pixels that a pointer moves before a press becomes a drag. */
 const SLACK = 4;
 /** Near this edge of the window, in pixels, a drag scrolls. */
 const EDGE = 48;
-const STEPS: Readonly<Record<string, readonly [dx: number, dy: number]>> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** A press of the pointer on a widget, and the drag that it may become. */
 interface Press {
@@ -131,7 +131,7 @@ export function keyHandler(arranging: Arranging, { onDrop, onRemove, say }: KeyA
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
     const id = widget.widget_id;
     const name = nameOf(widget);
-    const arrow = STEPS[event.key];
+    const arrow = ARROWS[event.key];
     if (event.key === "Escape" && (lifted !== null || press.current !== null)) {
       (event.currentTarget as HTMLElement).style.transform = "";
       end(false);

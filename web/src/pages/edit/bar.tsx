@@ -2,7 +2,6 @@ import type { Validation } from "../../api/types";
 import { DASHBOARD, type EditorAction, type EditorState } from "../../model/editor";
 import { formatTime } from "../../model/format";
 import { Button } from "../../ui/button";
-import { Icon } from "../../ui/icon";
 import { WIDGET_TYPES } from "../../widgets/types";
 import { walk } from "./fields";
 
@@ -55,8 +54,7 @@ export function EditBar({ state, dirty, cost, dispatch, onAdd, onSave, onDone }:
 function AddMenu({ onAdd }: { onAdd(chart: string): void }) {
   return (
     <>
-      <Button popoverTarget="add">
-        <Icon name="plus" />
+      <Button icon="plus" popoverTarget="add">
         Add widget
       </Button>
       <div class="menu" id="add" popover="auto">

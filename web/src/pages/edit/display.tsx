@@ -1,7 +1,7 @@
-import { SelectField } from "../../ui/field";
+import { NumberField, SelectField } from "../../ui/field";
 import type { FormField } from "../../widgets/fields";
 import { WIDGET_TYPES } from "../../widgets/types";
-import { NumberField, Rows } from "./fields";
+import { Rows } from "./fields";
 import { FormFields, listOf, textOf, useRows, type Form } from "./form";
 
 const FOR_ALL: readonly FormField[] = [

@@ -1,12 +1,12 @@
 import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useReducer, useRef } from "preact/hooks";
-import type { Versioned } from "../../api/client";
+import { device, keep, recall } from "../../api/storage";
 import type { Dashboard, Widget } from "../../api/types";
 import type { LiveSession } from "../../live/session";
 import { pageBuild } from "../../model/build";
 import { draftOf, parseKept, savingOf, type PathText } from "../../model/draft";
 import { DASHBOARD, edited, startEditing, type EditorAction } from "../../model/editor";
-import { remember, remembered } from "../../ui/memory";
+import { Notice } from "../../ui/notice";
 import { dashboardPath, getQuery, guardLeaving, navigate, setQuery } from "../../ui/router";
 import type { SharedView } from "../../widgets/frame";
 import { WIDGET_TYPES } from "../../widgets/types";
@@ -23,14 +23,14 @@ import { Settings } from "./settings";
 interface EditModeProps {
   readonly session: LiveSession;
   /** As it is saved, by whomever. */
-  readonly dashboard: Versioned<Dashboard>;
+  readonly dashboard: Dashboard;
   readonly view: RefObject<SharedView | null>;
-  onSaved(dashboard: Versioned<Dashboard>): void;
+  onSaved(dashboard: Dashboard): void;
   /** The session that has the values of what is not saved yet. */
   onPreview(session: LiveSession | null): void;
 }
 
-export function EditMode({ session, dashboard: { value: dashboard }, view, onSaved, onPreview }: EditModeProps) {
+export function EditMode({ session, dashboard, view, onSaved, onPreview }: EditModeProps) {
   const id = dashboard.dashboard_id;
   const { state, dispatch, dirty, leave, forget, leaving } = useEditor(dashboard);
   const draft = state.line.now;
@@ -57,18 +57,18 @@ export function EditMode({ session, dashboard: { value: dashboard }, view, onSav
   const selected = draft.widgets.find((one) => one.widget_id === state.open);
   const isOpen = selected !== undefined || state.open === DASHBOARD;
   const close = (): void => dispatch({ type: "open", what: null });
-  const newer = dirty && dashboard.version > state.base.version;
+  const notices = [
+    state.problem,
+    ...(state.open === DASHBOARD ? [] : verdict.rest.map(({ text }) => text)),
+    trouble && `There is no preview: ${trouble}`,
+    dirty && dashboard.version > state.base.version ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : "",
+  ];
   return (
     <div class={isOpen ? "edit edit-open" : "edit"} onFocusOut={() => dispatch({ type: "end-step" })}>
       <EditBar state={state} dirty={dirty} cost={cost} dispatch={dispatch} onAdd={add} onSave={() => saveNow()} onDone={() => leave()} />
-      <Notices
-        texts={[
-          state.problem,
-          ...(state.open === DASHBOARD ? [] : verdict.rest.map(({ text }) => text)),
-          trouble && `There is no preview: ${trouble}`,
-          newer ? "Somebody else has saved this dashboard meanwhile. When you save, you can look at what they did." : "",
-        ]}
-      />
+      {notices.map((text) => (
+        <Notice key={text} text={text} />
+      ))}
       {draft.widgets.length === 0 ? <p class="empty">Add the first widget with the button above.</p> : null}
       <Canvas
         widgets={draft.widgets}
@@ -117,25 +117,11 @@ export function EditMode({ session, dashboard: { value: dashboard }, view, onSav
   );
 }
 
-function Notices({ texts }: { readonly texts: readonly string[] }) {
-  return (
-    <>
-      {texts
-        .filter((text) => text !== "")
-        .map((text) => (
-          <p key={text} class="notice" role="alert">
-            {text}
-          </p>
-        ))}
-    </>
-  );
-}
-
 /** The editor's state, its draft in this browser, and the ways out of it. */
 function useEditor(dashboard: Dashboard) {
   const id = dashboard.dashboard_id;
   const key = `pulseboard.draft.${id}`;
-  const [state, dispatch] = useReducer(edited, null, () => startEditing(dashboard, parseKept(remembered(key), id), getQuery("widget")));
+  const [state, dispatch] = useReducer(edited, null, () => startEditing(dashboard, parseKept(recall(device, key), id), getQuery("widget")));
   const { base, line, open } = state;
   const draft = line.now;
   const dirty = useMemo(() => savingOf(draftOf(base), draft).kind !== "nothing", [base, draft]);
@@ -148,7 +134,7 @@ function useEditor(dashboard: Dashboard) {
     if (!dirty && dashboard.version > base.version) dispatch({ type: "follow", dashboard });
   }, [dirty, dashboard]);
   useEffect(() => {
-    if (!free.current) remember(key, dirty ? JSON.stringify({ base, at: Date.now(), draft }) : null);
+    if (!free.current) keep(device, key, dirty ? JSON.stringify({ base, at: Date.now(), draft }) : null);
   }, [base, draft, dirty]);
   // A newer page waits until nothing would be lost.
   useEffect(() => {
@@ -164,7 +150,7 @@ function useEditor(dashboard: Dashboard) {
     });
     const unload = (event: BeforeUnloadEvent): void => {
       // A reload for a newer page was asked for, and the draft is kept: it is restored there.
-      if (dirty && !free.current && !(pageBuild.asked && remembered(key) !== null)) event.preventDefault();
+      if (dirty && !free.current && !(pageBuild.asked && recall(device, key) !== null)) event.preventDefault();
     };
     window.addEventListener("beforeunload", unload);
     return () => {
@@ -179,7 +165,7 @@ function useEditor(dashboard: Dashboard) {
     navigate(to ?? dashboardPath(id));
   };
   const forget = (): void => {
-    remember(key, null);
+    keep(device, key, null);
     dispatch({ type: "forget" });
   };
   const leaving = (to: string, save: (to: string) => void) => ({

@@ -1,53 +1,15 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { Field } from "../../ui/field";
-import { Icon } from "../../ui/icon";
-
-interface Common {
-  readonly label: string;
-  readonly error?: string | undefined;
-  readonly hint?: string | undefined;
-  readonly class?: string;
-  readonly placeholder?: string;
-}
-
-interface NumberProps extends Common {
-  readonly value: unknown;
-  /** null when the field is empty or holds no number. */
-  onValue(value: number | null): void;
-}
-
-/** What is typed stays as it is typed while it means the value: 1.0 on the way to 1.05. */
-export function NumberField({ value, onValue, placeholder, ...field }: NumberProps) {
-  const [typed, setTyped] = useState("");
-  const meant = typed === "" ? null : Number(typed);
-  return (
-    <Field {...field}>
-      {(aria) => (
-        <input
-          {...aria}
-          class="input"
-          type="number"
-          step="any"
-          placeholder={placeholder}
-          value={meant === value ? typed : value == null ? "" : String(value)}
-          onInput={(event) => {
-            const text = event.currentTarget.value;
-            setTyped(text);
-            onValue(text === "" ? null : Number(text));
-          }}
-        />
-      )}
-    </Field>
-  );
-}
+import { Button } from "../../ui/button";
+import { Field, type FieldTexts } from "../../ui/field";
 
 export interface Choice {
   readonly value: string;
   readonly note?: string;
 }
 
-interface ComboProps extends Common {
+interface ComboProps extends FieldTexts {
+  readonly placeholder?: string;
   readonly value: string;
   readonly choices: readonly Choice[];
   readonly autoFocus?: boolean;
@@ -137,7 +99,8 @@ export function Combo({ value, choices, autoFocus, placeholder, onValue, onPick,
   );
 }
 
-interface MultiProps extends Common {
+interface MultiProps extends FieldTexts {
+  readonly placeholder?: string;
   readonly values: readonly string[];
   readonly choices: readonly Choice[];
   onValues(values: readonly string[]): void;
@@ -205,24 +168,21 @@ export function Rows<T>({ legend, rows, what, fresh, error, children, onRows }: 
       {rows.map((row, i) => (
         <div key={i} class="form-row">
           {children(row, (part) => onRows(rows.map((one, j) => (j === i ? { ...one, ...part } : one))), i)}
-          <button type="button" class="button button-icon button-quiet" aria-label={`Remove ${what} ${i + 1}`} title="Remove" onClick={() => onRows(rows.filter((_, j) => j !== i))}>
-            <Icon name="trash" />
-          </button>
+          <Button look="quiet" icon="trash" label={`Remove ${what} ${i + 1}`} title="Remove" onClick={() => onRows(rows.filter((_, j) => j !== i))} />
         </div>
       ))}
       {error === undefined ? null : <span class="field-error">{error}</span>}
-      <button
-        type="button"
-        class="button full"
+      <Button
+        class="full"
+        icon="plus"
         onClick={({ currentTarget }) => {
           onRows([...rows, fresh]);
           const form = currentTarget.parentElement;
           setTimeout(() => [...(form?.querySelectorAll(".form-row") ?? [])].at(-1)?.querySelector("input")?.focus());
         }}
       >
-        <Icon name="plus" />
         Add a {what}
-      </button>
+      </Button>
     </fieldset>
   );
 }

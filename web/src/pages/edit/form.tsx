@@ -1,7 +1,6 @@
 import { useRef, useState } from "preact/hooks";
-import { SelectField, TextField } from "../../ui/field";
+import { NumberField, SelectField, TextField } from "../../ui/field";
 import type { FormField } from "../../widgets/fields";
-import { NumberField } from "./fields";
 
 /** The fields' way to the document. */
 export interface Form {

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { Button } from "../../ui/button";
 
 interface PanelProps {
   readonly title: string;
@@ -28,9 +29,9 @@ export function Panel({ title, children, onClose }: PanelProps) {
         <h2 class="drawer-title" id={heading}>
           {title}
         </h2>
-        <button type="button" class="button button-quiet" onClick={onClose}>
+        <Button look="quiet" onClick={onClose}>
           Close
-        </button>
+        </Button>
       </div>
       {children}
     </aside>

@@ -5,9 +5,9 @@ import { AGGREGATIONS } from "../../model/aggregations";
 import { isObject } from "../../model/merge-patch";
 import { formatOne } from "../../model/number";
 import { filterOf, OPERATORS, rowsOf, type Operator } from "../../model/widget-form";
-import { SelectField } from "../../ui/field";
+import { NumberField, SelectField } from "../../ui/field";
 import type { FormField } from "../../widgets/fields";
-import { Combo, Multi, NumberField, Rows, type Choice } from "./fields";
+import { Combo, Multi, Rows, type Choice } from "./fields";
 import { FormFields, listOf, textOf, useRows, type Form } from "./form";
 
 const CATALOG_WAIT_MS = 150;

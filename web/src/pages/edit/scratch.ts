@@ -1,13 +1,13 @@
 import { signal, type Signal } from "@preact/signals";
-import { ApiError, changeDashboard, createDashboard, deleteDashboard, listDashboards, messageOf, streamAddress } from "../../api/client";
+import { changeDashboard, createDashboard, deleteDashboard, isStatus, listDashboards, messageOf, streamAddress } from "../../api/client";
 import type { Widget } from "../../api/types";
 import { DRAFT_TAG } from "../../model/draft";
+import { CLOSED_GONE } from "../../live/backoff";
 import { LiveSession } from "../../live/session";
 import { browserWorld } from "../../live/socket";
 
 const TOUCH_MS = 20 * 60_000;
 const STALE_MS = 60 * 60_000;
-const GONE = 4404;
 
 /** A random UUID; crypto.randomUUID is there on https and localhost only. */
 export function newId(): string {
@@ -72,7 +72,7 @@ export class Scratch {
   static async sweep(now: number): Promise<void> {
     const { dashboards } = await listDashboards({ tag: DRAFT_TAG });
     const stale = dashboards.filter(({ updated_at }) => now - Date.parse(updated_at ?? "") > STALE_MS);
-    await Promise.allSettled(stale.map(({ dashboard_id }) => deleteDashboard(dashboard_id, "*")));
+    await Promise.allSettled(stale.map(({ dashboard_id }) => deleteDashboard(dashboard_id, "any")));
   }
 
   #stream(): LiveSession {
@@ -102,10 +102,10 @@ export class Scratch {
   async #put(document: object): Promise<void> {
     if (this.#made) {
       try {
-        await changeDashboard("PUT", this.#id, "", "*", document);
+        await changeDashboard("PUT", this.#id, "", "any", document);
         return;
       } catch (error) {
-        if (!(error instanceof ApiError) || (error.status !== 404 && error.status !== 412)) throw error;
+        if (!isStatus(error, 404, 412)) throw error;
       }
     }
     await createDashboard(document);
@@ -122,7 +122,7 @@ export class Scratch {
     this.session.value = session;
     // Another editor's sweep deleted it while this computer slept: make it again.
     this.#unfollow = session.pulse.subscribe((pulse) => {
-      if (pulse.kind !== "ended" || pulse.code !== GONE) return;
+      if (pulse.kind !== "ended" || pulse.code !== CLOSED_GONE) return;
       this.#made = false;
       this.#sent = "";
       void this.#send();
@@ -134,6 +134,6 @@ export class Scratch {
     this.#made = false;
     this.#sent = "";
     // A failure is not shown: the editor is closed. The next one sweeps.
-    deleteDashboard(this.#id, "*").catch(() => {});
+    deleteDashboard(this.#id, "any").catch(() => {});
   }
 }

@@ -3,7 +3,7 @@ import { getVersion, listVersions, messageOf } from "../../api/client";
 import type { VersionEntry } from "../../api/types";
 import { draftOf, type Draft, type PathText } from "../../model/draft";
 import { formatMoment } from "../../model/format";
-import { Icon } from "../../ui/icon";
+import { Button } from "../../ui/button";
 import { TextField } from "../../ui/field";
 import { Panel } from "./panel";
 import { Multi, Rows } from "./fields";
@@ -41,10 +41,9 @@ export function Settings({ id, draft, faults, onChange, onDelete, onClose }: Set
           )}
         </Rows>
         <History id={id} onTake={(old) => onChange(old)} />
-        <button type="button" class="button button-danger full" onClick={onDelete}>
-          <Icon name="trash" />
+        <Button look="danger" class="full" icon="trash" onClick={onDelete}>
           Delete this dashboard
-        </button>
+        </Button>
       </div>
     </Panel>
   );
@@ -82,11 +81,7 @@ function History({ id, onTake }: { readonly id: string; onTake(draft: Draft): vo
                 {formatMoment(Date.parse(at))} · {title} · {widget_count} widgets
               </small>
             </span>
-            {action === "deleted" ? null : (
-              <button type="button" class="button" onClick={() => void take(version)}>
-                Use version {version}
-              </button>
-            )}
+            {action === "deleted" ? null : <Button onClick={() => void take(version)}>Use version {version}</Button>}
           </li>
         ))}
       </ul>

@@ -5,21 +5,7 @@ import { formatAll, formatAxis, formatOne } from "../../model/number";
 import { lookupTable } from "../../model/palette";
 import { roundRange, TIME_STEPS, type Range } from "../../model/range";
 import { FROM, LIMIT, TO } from "../fields";
-import {
-  append,
-  canvasFont,
-  fitCanvas,
-  selectSeries,
-  setText,
-  show,
-  visibleSlice,
-  walkable,
-  type Renderer,
-  type Selection,
-  type Slice,
-  type WidgetType,
-  type WidgetView,
-} from "../widget";
+import { ARROWS, append, canvasFont, fitCanvas, NOTHING, selectSeries, setText, show, visibleSlice, walkable, type Renderer, type Slice, type WidgetType, type WidgetView } from "../widget";
 
 const AXIS_HEIGHT = 22;
 const TOP = 4;
@@ -36,25 +22,27 @@ export const widgetType: WidgetType = {
     TO,
     LIMIT,
   ],
-  make: (config, scale) => new Heatmap(config, scale),
+  make: (element, config, scale) => new Heatmap(element, config, scale),
 };
 
 class Heatmap implements Renderer {
-  #canvas: HTMLCanvasElement | null = null;
-  #legend: HTMLElement | null = null;
-  #legendLow: HTMLElement | null = null;
-  #legendHigh: HTMLElement | null = null;
-  #tip: HTMLElement | null = null;
-  #spoken: HTMLElement | null = null;
-  #more: HTMLElement | null = null;
+  readonly #config: WidgetConfig;
+  readonly #scale: number;
+  readonly #canvas: HTMLCanvasElement;
+  readonly #tip: HTMLElement;
+  readonly #spoken: HTMLElement;
+  readonly #legend: HTMLElement;
+  readonly #more: HTMLElement;
+  readonly #legendLow: HTMLElement;
+  readonly #legendHigh: HTMLElement;
   readonly #cells = document.createElement("canvas");
-  #image: ImageData | null = null;
+  #image = new ImageData(1, 1);
   readonly #table: Uint32Array;
   #values = new Float64Array();
   #width = 0;
   #height = 0;
   #ends: Range | null = null;
-  #selection: Selection = { series: [], total: 0, max: Number.NaN, min: Number.NaN };
+  #selection = NOTHING;
   #left = 48;
   #cellMs = 1000;
   #columns = 0;
@@ -62,36 +50,27 @@ class Heatmap implements Renderer {
   #slice: Slice = { from: 0, to: 1, first: 0, last: 0 };
   #pointer: { readonly x: number; readonly y: number } | null = null;
 
-  readonly #config: WidgetConfig;
-  readonly #scale: number;
-
-  constructor(config: WidgetConfig, scale: number) {
+  constructor(element: HTMLElement, config: WidgetConfig, scale: number) {
     this.#config = config;
     this.#scale = scale;
     this.#table = lookupTable(config.scheme);
-  }
-
-  mount(element: HTMLElement): void {
     const box = append(element, "div", "heat-box");
     this.#canvas = append(box, "canvas", "heat-canvas");
     this.#tip = append(box, "div", "heat-tip");
     this.#tip.hidden = true;
-    this.#spoken = walkable(box, this.#config.title, (event) => this.#key(event), () => this.#pointAt(null));
+    this.#spoken = walkable(box, config.title, (event) => this.#key(event), () => this.#pointAt(null));
     this.#legend = append(element, "div", "heat-legend");
     this.#more = append(this.#legend, "span", "heat-more");
     this.#legendLow = append(this.#legend, "span", "");
-    const strip = append(this.#legend, "canvas", "heat-strip");
+    drawStrip(append(this.#legend, "canvas", "heat-strip"), this.#table);
     this.#legendHigh = append(this.#legend, "span", "");
-    this.#drawStrip(strip);
-    this.#canvas.addEventListener("pointermove", (event) => {
-      this.#pointAt({ x: event.offsetX, y: event.offsetY });
-    });
+    this.#canvas.addEventListener("pointermove", (event) => this.#pointAt({ x: event.offsetX, y: event.offsetY }));
     this.#canvas.addEventListener("pointerleave", () => this.#pointAt(null));
   }
 
   resize(width: number, height: number): void {
     this.#width = width;
-    this.#height = Math.max(40, height - (this.#legend?.offsetHeight ?? 0));
+    this.#height = Math.max(40, height - this.#legend.offsetHeight);
   }
 
   draw(view: WidgetView): void {
@@ -102,10 +81,10 @@ class Heatmap implements Renderer {
     const low = y.min ?? this.#ends.min;
     const high = y.max ?? this.#ends.max;
     const { series, total } = this.#selection;
-    if (this.#more !== null) setText(this.#more, formatShare(series.length, total));
+    setText(this.#more, formatShare(series.length, total));
     const [first = "", last = ""] = formatAxis([low, high], unit);
-    if (this.#legendLow !== null) setText(this.#legendLow, first);
-    if (this.#legendHigh !== null) setText(this.#legendHigh, last);
+    setText(this.#legendLow, first);
+    setText(this.#legendHigh, last);
     this.#fillCells(view, low, high);
     this.#paint(view);
     this.#point();
@@ -116,32 +95,23 @@ class Heatmap implements Renderer {
     if (series.length === 0) return "Heat map, no values in this time range.";
     const { unit } = this.#config;
     const [lowest, highest] = formatAll([min, max], unit);
-    const newest = series.map((s, row) => ({ label: s.label, value: this.#values[row * this.#columns + this.#columns - 1] ?? Number.NaN }));
-    const hottest = newest.filter((s) => !Number.isNaN(s.value)).sort((a, b) => b.value - a.value)[0];
-    const now = hottest === undefined ? "" : ` Highest now: ${hottest.label} at ${formatOne(hottest.value, unit)}.`;
+    const [hottest] = series.filter(({ newest }) => newest !== null).sort((a, b) => (b.newest ?? 0) - (a.newest ?? 0));
+    const now = hottest === undefined ? "" : ` Highest now: ${hottest.label} at ${formatOne(hottest.newest, unit)}.`;
     return `Heat map of ${total} series, ${formatTime(this.#slice.from)} to ${formatTime(this.#slice.to)}, between ${lowest} and ${highest}.${now}`;
-  }
-
-  destroy(): void {
-    this.#canvas?.parentElement?.remove();
-    this.#legend?.remove();
-    this.#canvas = null;
   }
 
   /** One pixel per cell; scaling it up is the graphics card's work. */
   #fillCells({ stream }: WidgetView, low: number, high: number): void {
     const rows = this.#selection.series.length;
-    const span = this.#slice.to - this.#slice.from;
     const most = Math.max(1, Math.floor((this.#width - this.#left - RIGHT) / MIN_CELL));
-    const per = Math.max(1, Math.ceil(span / stream.refreshMs / most));
-    this.#cellMs = per * stream.refreshMs;
+    this.#cellMs = Math.max(1, Math.ceil(this.#span / stream.refreshMs / most)) * stream.refreshMs;
     // Cells lie on multiples of their length, so that they move as a whole.
     this.#origin = Math.floor(this.#slice.from / this.#cellMs) * this.#cellMs;
     this.#columns = Math.max(1, Math.ceil((this.#slice.to - this.#origin) / this.#cellMs));
     if (rows === 0) return;
     if (this.#values.length !== rows * this.#columns) this.#values = new Float64Array(rows * this.#columns);
     this.#values.fill(Number.NaN);
-    if (this.#image === null || this.#image.width !== this.#columns || this.#image.height !== rows) {
+    if (this.#image.width !== this.#columns || this.#image.height !== rows) {
       this.#cells.width = this.#columns;
       this.#cells.height = rows;
       this.#image = new ImageData(this.#columns, rows);
@@ -165,6 +135,11 @@ class Heatmap implements Renderer {
     this.#cells.getContext("2d")?.putImageData(this.#image, 0, 0);
   }
 
+  /** Length of the time axis in ms. */
+  get #span(): number {
+    return this.#slice.to - this.#slice.from;
+  }
+
   get #plotWidth(): number {
     return Math.max(10, this.#width - this.#left - RIGHT);
   }
@@ -174,11 +149,10 @@ class Heatmap implements Renderer {
   }
 
   #x(time: number): number {
-    return this.#left + ((time - this.#slice.from) / (this.#slice.to - this.#slice.from)) * this.#plotWidth;
+    return this.#left + ((time - this.#slice.from) / this.#span) * this.#plotWidth;
   }
 
   #paint({ theme }: WidgetView): void {
-    if (this.#canvas === null) return;
     const context = fitCanvas(this.#canvas, this.#width, this.#height);
     if (context === null) return;
     const rows = this.#selection.series.length;
@@ -214,8 +188,7 @@ class Heatmap implements Renderer {
   }
 
   #paintTimes(context: CanvasRenderingContext2D): void {
-    const span = this.#slice.to - this.#slice.from;
-    const step = TIME_STEPS.find((ms) => (ms / span) * this.#plotWidth >= 72 * this.#scale) ?? 86_400_000;
+    const step = TIME_STEPS.find((ms) => (ms / this.#span) * this.#plotWidth >= 72 * this.#scale) ?? 86_400_000;
     context.textAlign = "center";
     context.textBaseline = "top";
     for (let time = Math.ceil(this.#slice.from / step) * step; time <= this.#slice.to; time += step) {
@@ -225,14 +198,6 @@ class Heatmap implements Renderer {
     }
   }
 
-  #drawStrip(strip: HTMLCanvasElement): void {
-    strip.width = 256;
-    strip.height = 1;
-    const image = new ImageData(256, 1);
-    new Uint32Array(image.data.buffer).set(this.#table);
-    strip.getContext("2d")?.putImageData(image, 0, 0);
-  }
-
   #pointAt(pointer: { readonly x: number; readonly y: number } | null): void {
     this.#pointer = pointer;
     this.#point();
@@ -240,44 +205,49 @@ class Heatmap implements Renderer {
 
   /** From cell to cell, beginning with the newest of the first row. */
   #key(event: KeyboardEvent): void {
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (event.key === "Escape") this.#pointAt(null);
     const rows = this.#selection.series.length;
-    if (step === undefined || rows === 0) return;
+    const arrow = ARROWS[event.key];
+    if (arrow === undefined || rows === 0) return;
     event.preventDefault();
-    const width = (this.#cellMs / (this.#slice.to - this.#slice.from)) * this.#plotWidth;
+    const [dx, dy] = arrow;
+    const width = (this.#cellMs / this.#span) * this.#plotWidth;
     const height = this.#plotHeight / rows;
-    const at = this.#pointer ?? { x: this.#left + this.#plotWidth - width / 2 - (step[0] ?? 0) * width, y: TOP + height / 2 - (step[1] ?? 0) * height };
+    const at = this.#pointer ?? { x: this.#left + this.#plotWidth - width / 2 - dx * width, y: TOP + height / 2 - dy * height };
     const within = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
     this.#pointAt({
-      x: within(at.x + (step[0] ?? 0) * width, this.#left + width / 2, this.#left + this.#plotWidth - width / 2),
-      y: within(at.y + (step[1] ?? 0) * height, TOP + height / 2, TOP + this.#plotHeight - height / 2),
+      x: within(at.x + dx * width, this.#left + width / 2, this.#left + this.#plotWidth - width / 2),
+      y: within(at.y + dy * height, TOP + height / 2, TOP + this.#plotHeight - height / 2),
     });
-    if (this.#spoken !== null) this.#spoken.textContent = this.#tip?.textContent ?? "";
+    this.#spoken.textContent = this.#tip.textContent;
   }
 
   /** Shows what lies under the pointer; called with each draw, so that it follows the values. */
   #point(): void {
     const tip = this.#tip;
-    const pointer = this.#pointer;
-    if (tip === null) return;
-    const rows = this.#selection.series.length;
-    const row = pointer === null ? -1 : Math.floor(((pointer.y - TOP) / this.#plotHeight) * rows);
-    const time = pointer === null ? 0 : this.#slice.from + ((pointer.x - this.#left) / this.#plotWidth) * (this.#slice.to - this.#slice.from);
+    const { x, y } = this.#pointer ?? { x: -1, y: -1 };
+    const row = Math.floor(((y - TOP) / this.#plotHeight) * this.#selection.series.length);
+    const time = this.#slice.from + ((x - this.#left) / this.#plotWidth) * this.#span;
     const column = Math.floor((time - this.#origin) / this.#cellMs);
     const series = this.#selection.series[row];
-    if (pointer === null || series === undefined || pointer.x < this.#left || column >= this.#columns || column < 0) {
-      show(tip, false);
-      return;
-    }
+    const isOver = series !== undefined && x >= this.#left && column >= 0 && column < this.#columns;
+    show(tip, isOver);
+    if (!isOver) return;
     const value = this.#values[row * this.#columns + column] ?? Number.NaN;
     setText(tip, `${series.label} · ${formatTime(this.#origin + (column + 1) * this.#cellMs)} · ${formatOne(value, this.#config.unit)}`);
-    show(tip, true);
-    const right = pointer.x > this.#width / 2;
-    tip.style.left = right ? "auto" : `${pointer.x + 12}px`;
-    tip.style.right = right ? `${this.#width - pointer.x + 12}px` : "auto";
-    tip.style.top = `${Math.max(0, pointer.y - 32)}px`;
+    const right = x > this.#width / 2;
+    tip.style.left = right ? "auto" : `${x + 12}px`;
+    tip.style.right = right ? `${this.#width - x + 12}px` : "auto";
+    tip.style.top = `${Math.max(0, y - 32)}px`;
   }
+}
+
+function drawStrip(strip: HTMLCanvasElement, colors: Uint32Array): void {
+  strip.width = 256;
+  strip.height = 1;
+  const image = new ImageData(256, 1);
+  new Uint32Array(image.data.buffer).set(colors);
+  strip.getContext("2d")?.putImageData(image, 0, 0);
 }
 
 /** As much of a text as has room, and "…" where it was cut: squeezed letters cannot be read. */

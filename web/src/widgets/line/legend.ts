@@ -1,6 +1,6 @@
 import { formatShare } from "../../model/format";
 import { seriesColor, seriesDash, type Theme } from "../../model/palette";
-import { append, setText, type Selection } from "../widget";
+import { append, setText, show, type Selection } from "../widget";
 
 /** Below this height of the whole widget, in CSS pixels, the plot needs the room of the legend. */
 const LEAST_HEIGHT = 120;
@@ -29,8 +29,7 @@ export class Legend {
 
   /** Of a widget that is so high, in CSS pixels. */
   resize(height: number): void {
-    const hidden = height < LEAST_HEIGHT;
-    if (this.#box.hidden !== hidden) this.#box.hidden = hidden;
+    show(this.#box, height >= LEAST_HEIGHT);
   }
 
   get height(): number {
@@ -68,7 +67,6 @@ export class Legend {
 
   destroy(): void {
     this.#observer.disconnect();
-    this.#box.remove();
   }
 }
 

@@ -8,12 +8,9 @@ import type { ThemeColors } from "../../model/palette";
 import { settle, valueRange, type Range } from "../../model/range";
 import { levelWord } from "../../model/thresholds";
 import { FROM, LIMIT, TIME_LABEL, TO, VALUE_LABEL } from "../fields";
-import { append, canvasFont, selectSeries, setText, show, visibleSlice, walkable, type Renderer, type Selection, type Slice, type WidgetType, type WidgetView } from "../widget";
+import { append, canvasFont, GAP_REFRESHES, NOTHING, selectSeries, setText, show, visibleSlice, walkable, type Renderer, type Slice, type WidgetType, type WidgetView } from "../widget";
 import { Legend } from "./legend";
 import { hasRoomForLabel, plotOptions } from "./plot";
-
-/** A gap between two points longer than this many refresh intervals breaks the line. */
-const GAP_REFRESHES = 2.5;
 
 type Column = (number | null)[];
 
@@ -29,7 +26,7 @@ export const widgetType: WidgetType = {
     TO,
     LIMIT,
   ],
-  make: (config, scale) => new LineChart(config, scale),
+  make: (element, config, scale) => new LineChart(element, config, scale),
 };
 
 /** Sets the cursor of this chart and of those that are synced. The third argument of setCursor is missing in uPlot's types. */
@@ -38,40 +35,34 @@ function publishCursor({ setCursor }: { setCursor(at: { left: number; top: numbe
 }
 
 class LineChart implements Renderer {
-  #plotBox: HTMLElement | null = null;
-  #legend: Legend | null = null;
+  readonly #config: WidgetConfig;
+  readonly #scale: number;
+  readonly #plotBox: HTMLElement;
+  readonly #legend: Legend;
+  readonly #spoken: HTMLElement;
   /** The time under the cursor, at the time axis. */
-  #timeLabel: HTMLElement | null = null;
+  readonly #timeLabel: HTMLElement;
   #plot: uPlot | null = null;
   #signature = "";
   #width = 0;
   #height = 0;
-  #selection: Selection = { series: [], total: 0, max: Number.NaN, min: Number.NaN };
-  #theme: ThemeColors | null = null;
+  #selection = NOTHING;
   #shown: Range | null = null;
   #axisWidth = 40;
   /** Reused from draw to draw; uPlot reads them until the next setData. */
   #times: number[] = [];
   #values: Column[] = [];
-  #spoken: HTMLElement | null = null;
   /** Where the keyboard's cursor is, as a time: values move on below it. */
   #cursorTime: number | null = null;
   /** [from, to] of stretches whose windows were not complete. */
   #unsure: [number, number][] = [];
 
-  readonly #config: WidgetConfig;
-  readonly #scale: number;
-
-  constructor(config: WidgetConfig, scale: number) {
+  constructor(element: HTMLElement, config: WidgetConfig, scale: number) {
     this.#config = config;
     this.#scale = scale;
-  }
-
-  mount(element: HTMLElement): void {
-    const box = append(element, "div", "line-plot");
-    this.#spoken = walkable(box, this.#config.title, (event) => this.#key(event), () => this.#moveCursor(null));
-    this.#plotBox = box;
-    this.#timeLabel = append(box, "span", "line-time");
+    this.#plotBox = append(element, "div", "line-plot");
+    this.#spoken = walkable(this.#plotBox, config.title, (event) => this.#key(event), () => this.#moveCursor(null));
+    this.#timeLabel = append(this.#plotBox, "span", "line-time");
     this.#timeLabel.hidden = true;
     this.#legend = new Legend(element, () => this.#fit());
   }
@@ -79,22 +70,17 @@ class LineChart implements Renderer {
   resize(width: number, height: number): void {
     this.#width = width;
     this.#height = height;
-    this.#legend?.resize(height);
+    this.#legend.resize(height);
     this.#fit();
   }
 
   draw(view: WidgetView): void {
     const slice = visibleSlice(view);
-    this.#theme = view.theme;
     this.#selection = selectSeries(view, slice, this.#config);
     this.#copy(view, slice);
     const signature = `${view.theme.name}|${hasRoomForLabel(this.#height, this.#scale)}|${this.#selection.series.map((s) => `${s.label}:${s.place}`).join("|")}|${this.#selection.total}`;
-    if (this.#plot === null || signature !== this.#signature) {
-      this.#signature = signature;
-      this.#build(view.theme);
-    }
-    const plot = this.#plot;
-    if (plot === null) return;
+    const plot = this.#plot !== null && signature === this.#signature ? this.#plot : this.#build(view.theme);
+    this.#signature = signature;
     plot.batch(() => {
       plot.setData([this.#times, ...this.#values] as uPlot.AlignedData, false);
       plot.setScale("x", { min: slice.from, max: slice.to });
@@ -119,9 +105,9 @@ class LineChart implements Renderer {
 
   destroy(): void {
     this.#plot?.destroy();
+    // The element that is taken away loses the focus, and that takes the cursor away.
     this.#plot = null;
-    this.#plotBox?.remove();
-    this.#legend?.destroy();
+    this.#legend.destroy();
   }
 
   #key(event: KeyboardEvent): void {
@@ -138,7 +124,7 @@ class LineChart implements Renderer {
     this.#moveCursor(times[row] ?? null);
     const texts = this.#texts(row);
     const values = this.#selection.series.map(({ label }, i) => `${label} ${texts[i]}`);
-    if (this.#spoken !== null) this.#spoken.textContent = `${formatTime(times[row] ?? Number.NaN)}: ${values.join(", ")}`;
+    this.#spoken.textContent = `${formatTime(times[row] ?? Number.NaN)}: ${values.join(", ")}`;
   }
 
   /** In all charts of the page, as a pointer would; null takes it away. */
@@ -183,11 +169,9 @@ class LineChart implements Renderer {
     else this.#unsure.push([from, to]);
   }
 
-  #build(theme: ThemeColors): void {
+  #build(theme: ThemeColors): uPlot {
     this.#plot?.destroy();
-    this.#plot = null;
-    if (this.#plotBox === null) return;
-    this.#legend?.build(this.#selection, theme.name);
+    this.#legend.build(this.#selection, theme.name);
     const [width, height] = this.#plotSize();
     const options = plotOptions({
       config: this.#config,
@@ -200,13 +184,14 @@ class LineChart implements Renderer {
       range: (low, high) => this.#range(low, high),
       axisWidth: (labels) => this.#measure(labels),
       onDraw: (plot) => {
-        this.#drawUnsure(plot);
-        this.#drawThresholds(plot);
+        this.#drawUnsure(plot, theme);
+        this.#drawThresholds(plot, theme);
       },
       onCursor: () => this.#writeLegend(),
     });
     const nothing = [[], ...this.#selection.series.map(() => [])] as unknown as uPlot.AlignedData;
     this.#plot = new uPlot(options, nothing, this.#plotBox);
+    return this.#plot;
   }
 
   #fit(): void {
@@ -215,7 +200,7 @@ class LineChart implements Renderer {
   }
 
   #plotSize(): [number, number] {
-    return [Math.max(80, this.#width), Math.max(60, this.#height - (this.#legend?.height ?? 0))];
+    return [Math.max(80, this.#width), Math.max(60, this.#height - this.#legend.height)];
   }
 
   #range(low: number, high: number): [number, number] {
@@ -248,11 +233,10 @@ class LineChart implements Renderer {
   }
 
   /** Cuts all lines into dashes where the pipeline had not read the windows in full. */
-  #drawUnsure(plot: uPlot): void {
-    if (this.#theme === null) return;
+  #drawUnsure(plot: uPlot, theme: ThemeColors): void {
     const { ctx, bbox } = plot;
     const dash = Math.round(4 * (window.devicePixelRatio || 1));
-    ctx.fillStyle = this.#theme.panel;
+    ctx.fillStyle = theme.panel;
     for (const [from, to] of this.#unsure) {
       const right = Math.min(bbox.left + bbox.width, plot.valToPos(to, "x", true));
       // Dashes stay where they are when a stretch grows.
@@ -260,10 +244,9 @@ class LineChart implements Renderer {
     }
   }
 
-  #drawThresholds(plot: uPlot): void {
-    const theme = this.#theme;
+  #drawThresholds(plot: uPlot, theme: ThemeColors): void {
     const { min, max } = plot.scales["y"] ?? {};
-    if (theme === null || min == null || max == null) return;
+    if (min == null || max == null) return;
     const { ctx, bbox } = plot;
     const ratio = window.devicePixelRatio || 1;
     ctx.save();
@@ -276,37 +259,32 @@ class LineChart implements Renderer {
       if (step.at <= min || step.at >= max) continue;
       const y = plot.valToPos(step.at, "y", true);
       ctx.strokeStyle = theme[step.level];
-      ctx.fillStyle = theme[step.level];
       ctx.beginPath();
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
-      this.#drawWord(ctx, levelWord(step.level), bbox.left + 4 * ratio, y - 2 * ratio);
+      // The word is not crossed out by the lines behind it.
+      const word = levelWord(step.level);
+      const { width, actualBoundingBoxAscent: above, actualBoundingBoxDescent: below } = ctx.measureText(word);
+      const [left, base] = [bbox.left + 4 * ratio, y - 2 * ratio];
+      ctx.fillStyle = theme.panel;
+      ctx.fillRect(left - 2, base - above - 2, width + 4, above + below + 4);
+      ctx.fillStyle = theme[step.level];
+      ctx.fillText(word, left, base);
     }
     ctx.restore();
   }
 
-  /** A word that lines behind it do not cross out; x and y are its lower left corner. */
-  #drawWord(ctx: CanvasRenderingContext2D, word: string, x: number, y: number): void {
-    const color = ctx.fillStyle;
-    const size = ctx.measureText(word);
-    ctx.fillStyle = this.#theme?.panel ?? color;
-    ctx.fillRect(x - 2, y - size.actualBoundingBoxAscent - 2, size.width + 4, size.actualBoundingBoxAscent + size.actualBoundingBoxDescent + 4);
-    ctx.fillStyle = color;
-    ctx.fillText(word, x, y);
-  }
-
   /** The values under the cursor while there is one, else the newest. */
   #writeLegend(): void {
-    const left = this.#plot?.cursor.left ?? -1;
-    const hovered = left >= 0 && this.#times.length > 0;
-    const row = hovered ? (this.#plot?.posToIdx(left) ?? 0) : this.#times.length - 1;
-    this.#legend?.write(this.#texts(row));
-    if (this.#timeLabel === null) return;
+    const plot = this.#plot;
+    const left = plot?.cursor.left ?? -1;
+    const hovered = plot !== null && left >= 0 && this.#times.length > 0;
+    const row = hovered ? plot.posToIdx(left) : this.#times.length - 1;
+    this.#legend.write(this.#texts(row));
     show(this.#timeLabel, hovered);
     if (!hovered) return;
     setText(this.#timeLabel, formatTime(this.#times[row] ?? Number.NaN));
-    const axis = (this.#plot?.bbox.left ?? 0) / (window.devicePixelRatio || 1);
-    this.#timeLabel.style.left = `${axis + left}px`;
+    this.#timeLabel.style.left = `${plot.bbox.left / (window.devicePixelRatio || 1) + left}px`;
   }
 }

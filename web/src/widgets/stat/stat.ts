@@ -1,112 +1,83 @@
 import "./stat.css";
 import type { WidgetConfig } from "../../model/dashboard";
-import { formatAll, formatNumber, formatOne, scaleFor } from "../../model/number";
+import { formatAll, formatNumber, scaleFor } from "../../model/number";
 import { valueRange } from "../../model/range";
-import { levelOf, levelWord } from "../../model/thresholds";
-import { append, extremes, fitCanvas, headline, setText, visibleSlice, type Renderer, type Slice, type WidgetType, type WidgetView } from "../widget";
+import { append, extremes, fitCanvas, GAP_REFRESHES, headline, setText, visibleSlice, type Renderer, type Slice, type WidgetType } from "../widget";
 
 /** One large number and its recent course. */
 export const widgetType: WidgetType = {
   label: "Number",
   size: [3, 2],
   fields: [],
-  make: (config, scale) => new Stat(config, scale),
+  make: stat,
 };
 
-class Stat implements Renderer {
-  #root: HTMLElement | null = null;
-  #number: HTMLElement | null = null;
-  #unit: HTMLElement | null = null;
-  #note: HTMLElement | null = null;
-  #canvas: HTMLCanvasElement | null = null;
-  #width = 0;
-  #height = 0;
-  #text = "No value yet.";
+function stat(element: HTMLElement, config: WidgetConfig, textScale: number): Renderer {
+  const root = append(element, "div", "stat");
+  const line = append(root, "div", "stat-line");
+  const number = append(line, "span", "stat-number");
+  const suffix = append(line, "span", "stat-unit");
+  const note = append(line, "span", "stat-note");
+  const canvas = append(root, "canvas", "stat-spark");
+  let width = 0;
+  let height = 0;
+  let text = "";
+  return {
+    resize(w, h) {
+      width = w;
+      height = Math.max(0, h - 48 * textScale);
+    },
+    draw(view) {
+      const { stream, theme } = view;
+      const now = headline(view, config);
+      const scale = scaleFor(config.unit, now.value ?? 0);
+      setText(number, formatNumber(now.value, scale));
+      setText(suffix, scale.suffix.trim());
+      setText(note, now.note);
+      root.dataset["level"] = now.level;
 
-  readonly #config: WidgetConfig;
-  readonly #scale: number;
+      const slice = visibleSlice(view);
+      const values = stream.columns.length > 0 ? stream.ring.columnView(now.column) : new Float64Array();
+      const { low, high } = extremes(values, slice);
+      const [lowest, highest] = formatAll([low, high], config.unit);
+      text = `${now.words}.${low <= high ? ` In this time range between ${lowest} and ${highest}.` : ""}`;
 
-  constructor(config: WidgetConfig, scale: number) {
-    this.#config = config;
-    this.#scale = scale;
-  }
-
-  mount(element: HTMLElement): void {
-    this.#root = append(element, "div", "stat");
-    const line = append(this.#root, "div", "stat-line");
-    this.#number = append(line, "span", "stat-number");
-    this.#unit = append(line, "span", "stat-unit");
-    this.#note = append(line, "span", "stat-note");
-    this.#canvas = append(this.#root, "canvas", "stat-spark");
-  }
-
-  resize(width: number, height: number): void {
-    this.#width = width;
-    this.#height = height;
-  }
-
-  draw(view: WidgetView): void {
-    const slice = visibleSlice(view);
-    const { value, column, label } = headline(view, this.#config);
-    const values = view.stream.columns.length > 0 ? view.stream.ring.columnView(column) : new Float64Array();
-    const { low, high } = extremes(values, slice);
-    const { unit } = this.#config;
-    const scale = scaleFor(unit, value ?? 0);
-    const [lowest, highest] = formatAll([low, high], unit);
-    const level = levelOf(value, this.#config.steps);
-    if (this.#number !== null) setText(this.#number, formatNumber(value, scale));
-    if (this.#unit !== null) setText(this.#unit, scale.suffix.trim());
-    if (this.#note !== null) setText(this.#note, [label, level === "ok" ? "" : levelWord(level)].filter((word) => word !== "").join(" · "));
-    if (this.#root !== null) this.#root.dataset["level"] = level;
-    this.#text =
-      `${label === "" ? "" : `${label}: `}${formatOne(value, unit)}${level === "ok" ? "" : `, ${levelWord(level)}`}` +
-      (low <= high ? `. In this time range between ${lowest} and ${highest}.` : ".");
-    this.#drawSpark(view, slice, values, low, high);
-  }
-
-  describe(): string {
-    return this.#text;
-  }
-
-  destroy(): void {
-    this.#root?.remove();
-    this.#root = null;
-  }
-
-  #drawSpark(view: WidgetView, slice: Slice, values: Float64Array, low: number, high: number): void {
-    if (this.#canvas === null) return;
-    const height = Math.max(0, this.#height - 48 * this.#scale);
-    this.#canvas.hidden = height < 20;
-    if (this.#canvas.hidden) return;
-    const context = fitCanvas(this.#canvas, this.#width, height);
-    if (context === null || !(low <= high)) return;
-    const ends = view.stream.ring.endsView();
-    const range = valueRange(low, high);
-    const x = (end: number): number => ((end - slice.from) / (slice.to - slice.from)) * this.#width;
-    const y = (value: number): number => height - 2 - ((value - range.min) / (range.max - range.min)) * (height - 6);
-    const level = levelOf(values[values.length - 1] ?? null, this.#config.steps);
-    const color = level === "ok" ? view.theme.accent : view.theme[level];
-    const gap = 2.5 * view.stream.refreshMs;
-    context.lineWidth = 1.5 * this.#scale;
-    context.lineJoin = "round";
-    context.strokeStyle = color;
-    let start = -1;
-    const finish = (stop: number): void => {
-      if (start < 0) return;
-      context.beginPath();
-      for (let row = start; row < stop; row++) context.lineTo(x(ends[row] ?? 0), y(values[row] ?? 0));
-      context.stroke();
-      context.lineTo(x(ends[stop - 1] ?? 0), height);
-      context.lineTo(x(ends[start] ?? 0), height);
+      canvas.hidden = height < 20;
+      if (canvas.hidden) return;
+      const context = fitCanvas(canvas, width, height);
+      if (context === null || !(low <= high)) return;
+      const range = valueRange(low, high);
+      const color = now.level === "ok" ? theme.accent : theme[now.level];
+      context.lineWidth = 1.5 * textScale;
+      context.lineJoin = "round";
+      context.strokeStyle = color;
       context.fillStyle = `${color}1f`;
-      context.fill();
+      const ends = stream.ring.endsView();
+      const x = (row: number): number => (((ends[row] ?? 0) - slice.from) / (slice.to - slice.from)) * width;
+      const y = (row: number): number => height - 2 - (((values[row] ?? 0) - range.min) / (range.max - range.min)) * (height - 6);
+      for (const [start, stop] of unbroken(ends, values, slice, GAP_REFRESHES * stream.refreshMs)) {
+        context.beginPath();
+        for (let row = start; row < stop; row++) context.lineTo(x(row), y(row));
+        context.stroke();
+        context.lineTo(x(stop - 1), height);
+        context.lineTo(x(start), height);
+        context.fill();
+      }
+    },
+    describe: () => text,
+  };
+}
+
+/** The rows [start, stop) between gaps: values that are absent, or ends that are further apart than gap, in ms. */
+function* unbroken(ends: Float64Array, values: Float64Array, { first, last }: Slice, gap: number): Generator<readonly [start: number, stop: number]> {
+  let start = -1;
+  for (let row = first; row < last; row++) {
+    const missing = Number.isNaN(values[row] ?? Number.NaN);
+    if (start >= 0 && (missing || (ends[row] ?? 0) - (ends[row - 1] ?? 0) > gap)) {
+      yield [start, row];
       start = -1;
-    };
-    for (let row = slice.first; row < slice.last; row++) {
-      const missing = Number.isNaN(values[row] ?? Number.NaN);
-      if (missing || (start >= 0 && (ends[row] ?? 0) - (ends[row - 1] ?? 0) > gap)) finish(row);
-      if (!missing && start < 0) start = row;
     }
-    finish(slice.last);
+    if (!missing && start < 0) start = row;
   }
+  if (start >= 0) yield [start, last];
 }
