@@ -7,9 +7,6 @@ export type * from "./messages";
 
 export const SUBPROTOCOL = "pulseboard.v1";
 
-/** Values in the order of the series; null = none in the window. */
-export type Values = readonly (number | null)[];
-
 export type ClientMessage = HelloMessage | { readonly type: "pause" | "play" | "resync" };
 
 /**

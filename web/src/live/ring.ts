@@ -15,28 +15,20 @@ export class Ring {
   #rows = 0;
   #ends: Float64Array;
   #complete: Uint8Array;
-  #columns: Float64Array[];
+  #columns: Float64Array[] = [];
 
   readonly #limit: number;
 
-  constructor(
-    width: number,
-    limit: number,
-  ) {
+  /** limit is the number of rows, at least one. */
+  constructor(limit: number) {
     this.#limit = limit;
-    if (!(limit >= 1)) throw new RangeError(`a ring needs room for at least one row, not ${limit}`);
     this.#capacity = Math.min(FIRST_CAPACITY, limit);
     this.#ends = new Float64Array(2 * this.#capacity);
     this.#complete = new Uint8Array(2 * this.#capacity);
-    this.#columns = Array.from({ length: width }, () => new Float64Array(2 * this.#capacity));
   }
 
   get length(): number {
     return this.#rows;
-  }
-
-  get width(): number {
-    return this.#columns.length;
   }
 
   /** The newest window end, NaN when empty. */
@@ -68,11 +60,21 @@ export class Ring {
     this.#columns.push(new Float64Array(2 * this.#capacity).fill(Number.NaN));
   }
 
-  clear(width: number): void {
+  /** Keeps these columns only, in this order. */
+  keepColumns(indexes: readonly number[]): void {
+    this.#columns = indexes.map((index) => this.#column(index));
+  }
+
+  /** Without rows and columns. */
+  clear(): void {
     this.#first = 0;
     this.#rows = 0;
-    this.#columns.length = Math.min(width, this.#columns.length);
-    while (this.#columns.length < width) this.addColumn();
+    this.#columns = [];
+  }
+
+  /** The newest row, a value for each column. */
+  lastRow(): number[] {
+    return this.#columns.map((column) => column[this.#first + this.#rows - 1] ?? Number.NaN);
   }
 
   /**
@@ -80,27 +82,17 @@ export class Ring {
    * is there already (values are absolute, so the later message wins). Returns
    * false for a row older than everything in a full ring.
    */
-  put(end: number, complete: boolean, value: (column: number) => number | null): boolean {
-    let row = this.#rows;
-    if (this.#rows > 0 && end <= this.lastEnd) {
-      row = this.find(end);
-      if (this.#ends[this.#first + row] !== end) {
-        if (row === 0 && this.#rows === this.#limit) return false;
-        row = this.#insert(row);
-      }
-    } else {
+  put(end: number, complete: boolean, values: ArrayLike<number>): boolean {
+    let row = lowerBound(this.endsView(), end);
+    if (row === this.#rows || this.#ends[this.#first + row] !== end) {
+      if (row === 0 && this.#rows === this.#limit) return false;
       row = this.#insert(row);
     }
     const at = this.#first + row;
     this.#ends[at] = end;
     this.#complete[at] = complete ? 1 : 0;
-    for (let i = 0; i < this.#columns.length; i++) this.#column(i)[at] = value(i) ?? Number.NaN;
+    for (let i = 0; i < this.#columns.length; i++) this.#column(i)[at] = values[i] ?? Number.NaN;
     return true;
-  }
-
-  /** The first row whose end is not below end. */
-  find(end: number): number {
-    return lowerBound(this.endsView(), end);
   }
 
   /** Makes room for a row before row and returns where it is now. */
@@ -113,9 +105,7 @@ export class Ring {
     if (this.#first + this.#rows === 2 * this.#capacity) this.#makeRoom();
     const from = this.#first + row;
     const to = this.#first + this.#rows;
-    if (from < to) {
-      for (const array of this.#arrays()) array.copyWithin(from + 1, from, to);
-    }
+    if (from < to) for (const array of this.#arrays()) array.copyWithin(from + 1, from, to);
     this.#rows++;
     return row;
   }

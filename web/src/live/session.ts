@@ -33,7 +33,7 @@ const SKELETON: WidgetStatus = { freshness: "skeleton", detail: "", ageSeconds: 
 export class LiveSession {
   readonly store = new DashboardStore();
   readonly scheduler = new Scheduler();
-  readonly pulse: Signal<Pulse> = signal<Pulse>({ kind: "connecting" });
+  readonly pulse = signal<Pulse>({ kind: "connecting" });
   readonly paused = signal(false);
   /** Version of the dashboard that the stream shows. */
   readonly version = signal(0);
@@ -42,7 +42,7 @@ export class LiveSession {
   /** Length of the time axes in ms, 0 for all there is. */
   readonly range: Signal<number>;
   /** What the viewer chose among the values of tags; a tag without a choice is not in it. */
-  readonly choice: Signal<Tags> = signal<Tags>({});
+  readonly choice = signal<Tags>({});
   /** Rises when a widget's series may have changed. */
   readonly revision = signal(0);
   /** Do not pause while the page is hidden: browsers take wall displays for hidden. */
@@ -73,11 +73,7 @@ export class LiveSession {
 
   readonly #world: SocketWorld;
 
-  constructor(
-    url: string,
-    world: SocketWorld,
-    rangeMs: number,
-  ) {
+  constructor(url: string, world: SocketWorld, rangeMs: number) {
     this.#world = world;
     this.#wallAhead = world.wall() - world.now();
     this.range = signal(rangeMs);
@@ -97,10 +93,10 @@ export class LiveSession {
       if (token !== this.#sent) this.#startAgain();
     });
     this.#checkStatus();
-    const { signal: until } = this.#listeners;
-    window.addEventListener("online", () => this.#socket.retryNow(), { signal: until });
-    window.addEventListener("beforeprint", () => this.scheduler.drawAll(), { signal: until });
-    document.addEventListener("visibilitychange", () => this.#visibilityChanged(), { signal: until });
+    const until = { signal: this.#listeners.signal };
+    window.addEventListener("online", () => this.#socket.retryNow(), until);
+    window.addEventListener("beforeprint", () => this.scheduler.drawAll(), until);
+    document.addEventListener("visibilitychange", () => this.#visibilityChanged(), until);
   }
 
   stop(): void {
@@ -112,7 +108,7 @@ export class LiveSession {
     this.scheduler.stop();
   }
 
-  /** Someone asks for it. */
+  /** Tries to connect at the user's wish. */
   retryNow(): void {
     this.#socket.retryNow(true);
   }
@@ -144,20 +140,13 @@ export class LiveSession {
 
   #hello(): HelloMessage {
     this.#sent = keeper.token.value;
-    const resume = this.store.resumePoints();
-    return this.#sent === "" ? { type: "hello", resume } : { type: "hello", token: this.#sent, resume };
+    return { type: "hello", ...(this.#sent && { token: this.#sent }), resume: this.store.resumePoints() };
   }
 
-  get #refused(): boolean {
-    return this.#link.kind === "ended" && this.#link.code === CLOSED_TOKEN;
-  }
-
-  async #askForToken(reason: string): Promise<void> {
-    if (await keeper.ask(this.#sent, reason)) this.#startAgain();
-  }
-
+  /** With another token, where that of the last hello was refused. */
   #startAgain(): void {
-    if (this.#refused && !this.#listeners.signal.aborted) this.#socket.start();
+    const isRefused = this.#link.kind === "ended" && this.#link.code === CLOSED_TOKEN;
+    if (isRefused && !this.#listeners.signal.aborted) this.#socket.start();
   }
 
   #receive(message: ServerMessage, arrival: number): void {
@@ -175,35 +164,16 @@ export class LiveSession {
       this.#resyncAt = arrival;
       this.#socket.send({ type: "resync" });
     }
-    switch (message.type) {
-      case "update":
-        this.#measureLag(changed, arrival);
-        break;
-      case "welcome":
-        this.version.value = this.store.version;
-        this.build.value = message.build ?? "";
-        this.#refreshStatus();
-        break;
-      case "dashboard":
-        this.version.value = this.store.version;
-        break;
-      case "state":
-        this.#refreshStatus();
-        break;
-      case "snapshot":
-        this.#refreshStatus();
-        this.revision.value++;
-        break;
-      case "series":
-        this.revision.value++;
-        break;
-      default:
-    }
+    this.version.value = this.store.version;
+    if (message.type === "welcome") this.build.value = message.build ?? "";
+    if (message.type === "update") this.#measureLag(changed, arrival);
+    if (message.type === "snapshot" || message.type === "series") this.revision.value++;
+    if (message.type === "welcome" || message.type === "snapshot" || message.type === "state") this.#refreshStatus();
   }
 
   #setLink(link: SocketStatus): void {
     this.#link = link;
-    if (link.kind === "ended" && link.code === CLOSED_TOKEN) void this.#askForToken(link.reason);
+    if (link.kind === "ended" && link.code === CLOSED_TOKEN) void keeper.ask(this.#sent, link.reason).then((given) => given && this.#startAgain());
     this.#greeted = false;
     if (link.kind === "open") {
       this.#unmeasured = 2;
@@ -221,13 +191,9 @@ export class LiveSession {
       return;
     }
     const now = this.#clock.at(arrival);
-    let lag = Number.NaN;
-    for (const stream of changed) {
-      const one = now - stream.ring.lastEnd - stream.delayMs;
-      if (!(one >= lag)) lag = one;
-    }
-    if (Number.isNaN(lag)) return;
-    lag = Math.max(0, lag);
+    const least = Math.min(...changed.map(({ ring, delayMs }) => now - ring.lastEnd - delayMs));
+    if (!Number.isFinite(least)) return;
+    const lag = Math.max(0, least);
     this.#lag = Number.isNaN(this.#lag) ? lag : this.#lag + LAG_WEIGHT * (lag - this.#lag);
   }
 
@@ -302,9 +268,7 @@ export class LiveSession {
   #widgetStatus(stream: WidgetStream, serverNow: number, monotonic: number, flow: Flow): WidgetStatus {
     const fresh = freshness(stream, serverNow, monotonic, flow);
     const old = fresh === "stale" || fresh === "late" || fresh === "degraded" || fresh === "lost";
-    const age = old ? Math.max(0, Math.round((serverNow - stream.ring.lastEnd) / 1000)) : 0;
-    const complete = stream.ring.completeView();
-    const partial = complete.length > 0 && complete[complete.length - 1] === 0;
-    return { freshness: fresh, detail: stream.detail, ageSeconds: Number.isNaN(age) ? 0 : age, partial };
+    const age = Math.max(0, Math.round((serverNow - stream.ring.lastEnd) / 1000)) || 0;
+    return { freshness: fresh, detail: stream.detail, ageSeconds: old ? age : 0, partial: stream.ring.completeView().at(-1) === 0 };
   }
 }

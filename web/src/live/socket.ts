@@ -1,5 +1,5 @@
 import { backoff, isFinal } from "./backoff";
-import { parseServerMessage, SUBPROTOCOL, type ClientMessage, type HelloMessage, type ServerMessage } from "./protocol";
+import { parseServerMessage, SUBPROTOCOL, type ClientMessage, type CloseMessage, type HelloMessage, type ServerMessage } from "./protocol";
 
 const STABLE_MS = 10_000;
 const DEFAULT_HEARTBEAT_MS = 5_000;
@@ -57,17 +57,14 @@ export class StreamSocket {
   #opened = false;
   /** A message has come on this connection. */
   #greeted = false;
-  #generation = 0;
+  /** The last message of this connection. */
+  #farewell: CloseMessage | null = null;
   #attempt = 0;
   #heartbeatMs = DEFAULT_HEARTBEAT_MS;
   #heardAt = 0;
-  #reconnectAfterMs = 0;
-  #closeCode = 0;
-  #closeReason = "";
-  #cancelRetry: (() => void) | null = null;
-  #cancelSilence: (() => void) | null = null;
-  #cancelStable: (() => void) | null = null;
   #stopped = false;
+  /** What cancels each timer that runs. */
+  readonly #timers = new Map<"retry" | "silence" | "stable", () => void>();
 
   readonly #options: SocketOptions;
 
@@ -84,7 +81,6 @@ export class StreamSocket {
   stop(): void {
     this.#stopped = true;
     this.#drop();
-    this.#clearTimers();
   }
 
   /**
@@ -92,7 +88,7 @@ export class StreamSocket {
    * the user asks (asked), which also tries again after a final close code.
    */
   retryNow(asked = false): void {
-    if (this.#stopped || this.#connection !== null || (this.#cancelRetry === null && !asked)) return;
+    if (this.#stopped || this.#connection !== null || !(this.#timers.has("retry") || asked)) return;
     this.#connect();
   }
 
@@ -111,32 +107,21 @@ export class StreamSocket {
   }
 
   #connect(): void {
-    this.#clearTimers();
-    this.#opened = false;
+    const { url, world, onStatus } = this.#options;
+    this.#drop();
     this.#greeted = false;
-    this.#reconnectAfterMs = 0;
-    this.#closeCode = 0;
-    this.#closeReason = "";
-    this.#options.onStatus({ kind: "connecting" });
-    this.#heardAt = this.#options.world.now();
-    this.#connection = this.#options.world.connect(this.#options.url, SUBPROTOCOL, this.#events(++this.#generation));
+    this.#farewell = null;
+    onStatus({ kind: "connecting" });
+    this.#heardAt = world.now();
+    /** Events of a connection that was dropped are ignored. */
+    const isCurrent = (): boolean => this.#connection === connection;
+    const connection = world.connect(url, SUBPROTOCOL, {
+      open: () => isCurrent() && this.#begin(),
+      message: (frame) => isCurrent() && this.#receive(frame),
+      close: (code, reason) => isCurrent() && this.#lost(code, reason),
+    });
+    this.#connection = connection;
     this.#checkSilence();
-  }
-
-  /** Events of a connection that was dropped are ignored. */
-  #events(generation: number): ConnectionEvents {
-    const current = (): boolean => generation === this.#generation;
-    return {
-      open: () => {
-        if (current()) this.#begin();
-      },
-      message: (frame) => {
-        if (current()) this.#receive(frame);
-      },
-      close: (code, reason) => {
-        if (current()) this.#lost(code, reason);
-      },
-    };
   }
 
   #begin(): void {
@@ -159,28 +144,20 @@ export class StreamSocket {
     if (message === null) return;
     if (!this.#greeted) {
       this.#greeted = true;
-      this.#cancelStable = this.#options.world.after(STABLE_MS, () => {
+      this.#after("stable", STABLE_MS, () => {
         this.#attempt = 0;
       });
     }
     if (message.type === "welcome") this.#heartbeatMs = message.heartbeat_ms || DEFAULT_HEARTBEAT_MS;
-    if (message.type === "close") {
-      this.#closeCode = message.code;
-      this.#closeReason = message.reason;
-      this.#reconnectAfterMs = message.reconnect_after_ms ?? 0;
-    }
+    if (message.type === "close") this.#farewell = message;
     this.#options.onMessage(message, arrival);
   }
 
   /** One timer checks when the newest message came, instead of a new timer for each message. */
   #checkSilence(): void {
-    const limit = this.#allowedSilence();
-    const left = this.#heardAt + limit - this.#options.world.now();
-    if (left <= 0) {
-      this.#lost(0, "no sign of life");
-      return;
-    }
-    this.#cancelSilence = this.#options.world.after(Math.min(left, this.#heartbeatMs), () => this.#checkSilence());
+    const left = this.#heardAt + this.#allowedSilence() - this.#options.world.now();
+    if (left <= 0) this.#lost(0, "no sign of life");
+    else this.#after("silence", Math.min(left, this.#heartbeatMs), () => this.#checkSilence());
   }
 
   /**
@@ -194,38 +171,31 @@ export class StreamSocket {
   }
 
   #lost(code: number, reason: string): void {
-    const final = isFinal(code) ? code : this.#closeCode;
-    const because = reason || this.#closeReason;
+    const { world, onStatus } = this.#options;
+    const final = isFinal(code) ? code : (this.#farewell?.code ?? 0);
     this.#drop();
-    this.#clearTimers();
-    if (this.#stopped) return;
     if (isFinal(final)) {
-      this.#options.onStatus({ kind: "ended", code: final, reason: because });
+      onStatus({ kind: "ended", code: final, reason: reason || (this.#farewell?.reason ?? "") });
       return;
     }
-    const wait = this.#reconnectAfterMs + backoff(this.#attempt, this.#options.world.random);
+    const wait = (this.#farewell?.reconnect_after_ms ?? 0) + backoff(this.#attempt, world.random);
     this.#attempt++;
-    this.#cancelRetry = this.#options.world.after(wait, () => this.#connect());
-    this.#options.onStatus({ kind: "waiting", until: this.#options.world.now() + wait });
+    this.#after("retry", wait, () => this.#connect());
+    onStatus({ kind: "waiting", until: world.now() + wait });
   }
 
-  /** Lets go of the connection without waiting for its close handshake. */
+  #after(timer: "retry" | "silence" | "stable", ms: number, action: () => void): void {
+    this.#timers.set(timer, this.#options.world.after(ms, action));
+  }
+
+  /** Lets go of the connection without waiting for its close handshake, and ends all timers. */
   #drop(): void {
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
     const connection = this.#connection;
-    if (connection === null) return;
     this.#connection = null;
     this.#opened = false;
-    this.#generation++;
-    connection.close();
-  }
-
-  #clearTimers(): void {
-    this.#cancelRetry?.();
-    this.#cancelSilence?.();
-    this.#cancelStable?.();
-    this.#cancelRetry = null;
-    this.#cancelSilence = null;
-    this.#cancelStable = null;
+    connection?.close();
   }
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { freshness } from "./freshness";
 import { golden } from "../../testing/golden";
-import type { HelloMessage, SnapshotPoint, SnapshotMessage, Values } from "./protocol";
+import type { HelloMessage, SnapshotPoint, SnapshotMessage } from "./protocol";
 import { DashboardStore, type WidgetStream } from "./store";
 
 const T = 1763892060000;
@@ -309,7 +309,7 @@ test("wherever a snapshot is cut, and whichever series each part has, the points
     const all = Array.from({ length: 1 + next(12) }, (_, i) => ({ end: T + i * 1000, of: new Map(hosts.filter(() => next(3) > 0).map((host) => [host, next(100)])) }));
     const message = (some: typeof all, reset: boolean, more: boolean): SnapshotMessage => {
       const used = hosts.filter((host) => some.some(({ of }) => of.has(host)));
-      const rows = some.map(({ end, of }): SnapshotPoint => [end, end - 1, used.map((host) => of.get(host) ?? null) satisfies Values]);
+      const rows = some.map(({ end, of }): SnapshotPoint => [end, end - 1, used.map((host) => of.get(host) ?? null)]);
       const series = used.map((host) => ({ tags: { host } }));
       return { type: "snapshot", index: 0, state: more ? "stale" : "live", reset, series_version: used.join(), series, covered_since: T, points: rows, ...(more ? { more } : {}) };
     };

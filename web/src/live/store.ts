@@ -1,17 +1,5 @@
 import { seriesKey, type Tags } from "../model/series";
-import type {
-  DashboardMessage,
-  ResumePoint,
-  SeriesInfo,
-  SeriesMessage,
-  ServerMessage,
-  State,
-  SnapshotMessage,
-  StreamWidget,
-  UpdateEntry,
-  WelcomeMessage,
-  WidgetsMessage,
-} from "./protocol";
+import type * as wire from "./messages";
 import { Ring } from "./ring";
 
 /** Points kept per widget: the 600 of a snapshot and some that came since. */
@@ -19,13 +7,18 @@ const MAX_POINTS = 1000;
 /** Series kept per widget; at most 100 leave the pipeline for a result. */
 const MAX_COLUMNS = 200;
 
+interface SeriesList {
+  readonly version: string;
+  readonly series: readonly wire.SeriesInfo[];
+}
+
 /** The stream of one widget: its state and its points. */
 export class WidgetStream {
   metricKey = "";
   refreshMs = 1000;
   windowMs = 60_000;
   delayMs = 0;
-  state: State = "waiting";
+  state: wire.State = "waiting";
   detail = "";
   /** The first snapshot has come as a whole. */
   known = false;
@@ -36,7 +29,7 @@ export class WidgetStream {
   arrivedAt = Number.NaN;
   /** Tags of each column of the ring. */
   columns: readonly Tags[] = [];
-  readonly ring = new Ring(0, MAX_POINTS);
+  readonly ring = new Ring(MAX_POINTS);
 
   #keyId = "";
   #version = "";
@@ -48,12 +41,12 @@ export class WidgetStream {
   #blank: Tags = {};
   /** For each series of the current version its column. */
   #order: number[] = [];
-  readonly #columnOf = new Map<string, number>();
+  #columnOf = new Map<string, number>();
 
   constructor(readonly id: string) {}
 
   /** Takes the widget's place in the stream. Another key means other points. */
-  bind(widget: StreamWidget): void {
+  bind(widget: wire.StreamWidget): void {
     this.#keyId = widget.key_id;
     if (this.metricKey !== widget.metric_key) {
       this.metricKey = widget.metric_key;
@@ -69,12 +62,12 @@ export class WidgetStream {
     this.refreshMs = widget.refresh_ms;
   }
 
-  resumePoint(): ResumePoint | null {
+  resumePoint(): wire.ResumePoint | null {
     return this.ring.length === 0 ? null : { key: this.#keyId, window_end: this.ring.lastEnd };
   }
 
   /** False when the message does not fit what is known: ask for snapshots again. */
-  snapshot(message: SnapshotMessage, arrival: number): boolean {
+  snapshot(message: wire.SnapshotMessage, arrival: number): boolean {
     if (message.series === null && message.series_version !== this.#announced.version) return false;
     const before = this.ring.lastEnd;
     if (message.reset) this.#clear();
@@ -85,7 +78,7 @@ export class WidgetStream {
     this.#setSeries(message.series_version, message.series ?? this.#announced.series);
     for (const [end, newest, values] of message.points) {
       const complete = end - this.windowMs >= (message.covered_since ?? 0);
-      this.#put(end, complete, values);
+      this.ring.put(end, complete, this.#row(values));
       if (end >= this.ring.lastEnd) this.newestEvent = newest;
     }
     if (message.points.length > 0) this.truncated = message.truncated ?? 0;
@@ -95,17 +88,14 @@ export class WidgetStream {
   }
 
   /** False when the message does not fit what is known: ask for snapshots again. */
-  update(entry: UpdateEntry, arrival: number): boolean {
+  update(entry: wire.UpdateEntry, arrival: number): boolean {
     const [, end, newest, version, values, extra] = entry;
     const complete = extra?.complete ?? true;
     const newer = !(end <= this.ring.lastEnd);
-    if (values === null) {
-      if (version !== this.#version || this.ring.length === 0) return false;
-      this.#repeat(end, complete);
-    } else {
-      if (version !== this.#version || values.length !== this.#order.length) return false;
-      this.#put(end, complete, values);
-    }
+    const fits = values === null ? this.ring.length > 0 : values.length === this.#order.length;
+    if (version !== this.#version || !fits) return false;
+    // Null stands for the values of the newest row.
+    this.ring.put(end, complete, values === null ? this.ring.lastRow() : this.#row(values));
     if (newer) {
       this.newestEvent = newest;
       this.truncated = extra?.truncated ?? 0;
@@ -124,7 +114,7 @@ export class WidgetStream {
   }
 
   /** False when the message does not fit what is known: ask for snapshots again. */
-  series({ series_version: version, from = 0, series, more }: SeriesMessage): boolean {
+  series({ series_version: version, from = 0, series, more }: wire.SeriesMessage): boolean {
     const before = from === 0 ? [] : this.#partial.series;
     if (from > 0 && (this.#partial.version !== version || before.length !== from)) return false;
     const list = [...before, ...series];
@@ -134,60 +124,45 @@ export class WidgetStream {
     return true;
   }
 
-  #setSeries(version: string, sent: readonly SeriesInfo[]): void {
+  #setSeries(version: string, sent: readonly wire.SeriesInfo[]): void {
     this.#version = version;
     this.#announced = { version, series: sent };
-    const series = sent.map(({ tags }) => ({ tags: { ...this.#blank, ...tags } }));
-    const names = series.map(({ tags }) => seriesKey(tags));
-    const added = series.filter((_, i) => !this.#columnOf.has(names[i] ?? ""));
-    if (added.length > 0) {
-      if (this.columns.length + added.length > MAX_COLUMNS) this.#dropColumns(series);
-      const columns = [...this.columns];
-      series.forEach(({ tags }, i) => {
-        const name = names[i] ?? "";
-        if (this.#columnOf.has(name)) return;
-        this.#columnOf.set(name, columns.length);
-        columns.push(tags);
-        this.ring.addColumn();
-      });
-      this.columns = columns;
-    }
+    const series = sent.map(({ tags }) => ({ ...this.#blank, ...tags }));
+    const names = series.map(seriesKey);
+    const added = names.filter((name) => !this.#columnOf.has(name)).length;
+    if (this.columns.length + added > MAX_COLUMNS) this.#dropColumns(names);
+    const columns = [...this.columns];
+    names.forEach((name, i) => {
+      if (this.#columnOf.has(name)) return;
+      this.#columnOf.set(name, columns.length);
+      columns.push(series[i] ?? {});
+      this.ring.addColumn();
+    });
+    this.columns = columns;
     this.#order = names.map((name) => this.#columnOf.get(name) ?? 0);
   }
 
   /** Series come and go for days: keep those that are in the current list. */
-  #dropColumns(series: readonly SeriesInfo[]): void {
-    const keep = series.map(({ tags }) => ({ tags, old: this.#columnOf.get(seriesKey(tags)) })).filter((s) => s.old !== undefined);
-    const ends = this.ring.endsView().slice();
-    const complete = this.ring.completeView().slice();
-    const old = keep.map((s) => this.ring.columnView(s.old ?? 0).slice());
-    this.#columnOf.clear();
-    this.columns = keep.map((s, i) => {
-      this.#columnOf.set(seriesKey(s.tags), i);
-      return s.tags;
-    });
-    this.ring.clear(keep.length);
-    ends.forEach((end, row) => this.ring.put(end, complete[row] === 1, (column) => old[column]?.[row] ?? null));
+  #dropColumns(names: readonly string[]): void {
+    const kept = names.filter((name) => this.#columnOf.has(name));
+    const indexes = kept.map((name) => this.#columnOf.get(name) ?? 0);
+    this.ring.keepColumns(indexes);
+    this.columns = indexes.map((index) => this.columns[index] ?? {});
+    this.#columnOf = new Map(kept.map((name, i) => [name, i]));
   }
 
-  #put(end: number, complete: boolean, values: readonly (number | null)[]): void {
+  /** Values in the order of the series as a row of the ring. */
+  #row(values: readonly (number | null)[]): Float64Array {
     const row = new Float64Array(this.columns.length).fill(Number.NaN);
     values.forEach((value, i) => {
       const column = this.#order[i];
       if (column !== undefined && value !== null) row[column] = value;
     });
-    this.ring.put(end, complete, (column) => row[column] ?? null);
-  }
-
-  /** The values of the newest row, again at end. */
-  #repeat(end: number, complete: boolean): void {
-    const last = this.ring.length - 1;
-    const row = this.columns.map((_, column) => this.ring.columnView(column)[last] ?? null);
-    this.ring.put(end, complete, (column) => row[column] ?? null);
+    return row;
   }
 
   #clear(): void {
-    this.ring.clear(0);
+    this.ring.clear();
     this.columns = [];
     this.#columnOf.clear();
     this.#order = [];
@@ -195,11 +170,6 @@ export class WidgetStream {
     this.newestEvent = null;
     this.truncated = 0;
   }
-}
-
-interface SeriesList {
-  readonly version: string;
-  readonly series: readonly SeriesInfo[];
 }
 
 /** What a message asks of the session beyond the store itself. */
@@ -219,7 +189,7 @@ export class DashboardStore {
   readonly #streams = new Map<string, WidgetStream>();
   #byIndex = new Map<number, WidgetStream>();
   /** The widgets of a layout that have come so far. */
-  #placed: StreamWidget[] = [];
+  #placed: wire.StreamWidget[] = [];
 
   /** The stream of a widget, made when first asked for. */
   stream(id: string): WidgetStream {
@@ -261,8 +231,8 @@ export class DashboardStore {
   }
 
   /** Where each widget stands, for the hello of the next connection. */
-  resumePoints(): Record<string, ResumePoint> {
-    const points: Record<string, ResumePoint> = {};
+  resumePoints(): Record<string, wire.ResumePoint> {
+    const points: Record<string, wire.ResumePoint> = {};
     for (const stream of this.#byIndex.values()) {
       const point = stream.resumePoint();
       if (point !== null) points[stream.id] = point;
@@ -271,12 +241,12 @@ export class DashboardStore {
   }
 
   /** arrival: monotonic ms at which the message came. */
-  apply(message: ServerMessage, arrival: number): Applied {
+  apply(message: wire.ServerMessage, arrival: number): Applied {
     switch (message.type) {
       case "welcome":
-        this.version = message.dashboard.version;
         // What came over an earlier connection came at an unknown time: the device may have slept since.
         for (const stream of this.#streams.values()) stream.arrivedAt = Number.NaN;
+        this.version = message.dashboard.version;
         return this.#place(message);
       case "dashboard":
         this.version = message.version;
@@ -317,7 +287,7 @@ export class DashboardStore {
   }
 
   /** Indexes hold once all widgets have come; those that are gone are forgotten. */
-  #place(message: WelcomeMessage | DashboardMessage | WidgetsMessage): Applied {
+  #place(message: wire.WelcomeMessage | wire.DashboardMessage | wire.WidgetsMessage): Applied {
     if (message.type !== "widgets") this.#placed = [];
     for (const widget of message.widgets) {
       const last = this.#placed.at(-1);
