@@ -120,10 +120,7 @@ export function getDashboard(id: string, signal?: AbortSignal): Promise<Dashboar
 /** The changes of this page that are not answered yet, by dashboard. */
 const changing = new Map<string, Promise<Dashboard>>();
 
-/**
- * The document after the stream has shown a newer version than the known one: the
- * answer to a change that this page has made itself, else read if it is another one.
- */
+/** The document of a newer version than known, which the stream has shown: the answer to a change that this page makes, else read anew. */
 export async function newerDashboard(known: Dashboard, version: number, signal?: AbortSignal): Promise<Dashboard> {
   const id = known.dashboard_id;
   const own = await changing.get(id)?.catch(() => null);
@@ -137,8 +134,8 @@ export function createDashboard(document: object): Promise<Dashboard> {
 }
 
 /**
- * Changes a dashboard that has this version: PATCH with a merge patch, of its widgets by id when part is "/widgets",
- * or PUT with the whole, of any version too.
+ * Changes a dashboard of this version: PATCH with a merge patch, of its widgets by id when part is "/widgets"; or PUT with
+ * the whole document.
  */
 export async function changeDashboard(method: "PATCH" | "PUT", id: string, part: "" | "/widgets", version: number | "any", body: object): Promise<Dashboard> {
   const change = read<Dashboard>(address(id) + part, { method, body, ifMatch: etag(version) });

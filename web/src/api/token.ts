@@ -3,10 +3,7 @@ import { device, keep, recall, tab, type Shelf } from "./storage";
 
 export const TOKEN_KEY = "pulseboard.token";
 
-/**
- * The token that the page sends. A request that was refused waits in ask until
- * another token is given, so that callers do not handle tokens.
- */
+/** The token that the page sends. Requests that were refused wait in ask for another one, so that callers do not handle tokens. */
 export class TokenKeeper {
   /** "" = none. */
   readonly token = signal("");
@@ -26,10 +23,7 @@ export class TokenKeeper {
     this.token.value = (recall(passing, TOKEN_KEY) || recall(lasting, TOKEN_KEY)) ?? "";
   }
 
-  /**
-   * Asks for another token than sent, which was refused for this reason. True
-   * when there is one. Once the dialog was closed, false at once until signIn.
-   */
+  /** Asks for another token than sent, which was refused for this reason. False when none is given; once the dialog was closed, at once. */
   ask(sent: string, problem: string): Promise<boolean> {
     if (sent !== this.token.value) return Promise.resolve(true);
     if (this.declined.value) return Promise.resolve(false);

@@ -1,14 +1,9 @@
 const FIRST_MS = 500;
 const LONGEST_MS = 15_000;
 
-/** Upper bound of the wait before try number attempt (from 0), in ms. */
-export function backoffBound(attempt: number): number {
-  return Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(attempt, 30));
-}
-
-/** Full jitter: any wait up to the bound, so that clients do not come back together. */
+/** The wait before try number attempt (from 0), in ms, with full jitter: any up to a bound, so that clients do not come back together. */
 export function backoff(attempt: number, random: () => number): number {
-  return random() * backoffBound(attempt);
+  return random() * Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(attempt, 30));
 }
 
 /** Close code of a stream without a token that is good for it. */

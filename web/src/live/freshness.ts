@@ -6,10 +6,8 @@ export type Freshness = "skeleton" | "waiting" | "live" | "late" | "stale" | "de
 export type Flow = "flowing" | "paused" | "lost";
 
 /**
- * How fresh the values of a widget are. The gateway marks stale widgets; the page
- * applies the same rule itself, in case the gateway has stalled.
- * serverNow and monotonic are the same moment on the two clocks. What is not
- * known, NaN, is never live.
+ * How fresh the values of a widget are. The page applies the gateway's rule for stale widgets itself too, in case the gateway
+ * has stalled. serverNow and monotonic are the same moment on two clocks; what is not known, NaN, is never live.
  */
 export function freshness(stream: WidgetStream, serverNow: number, monotonic: number, flow: Flow): Freshness {
   if (!stream.known) return "skeleton";

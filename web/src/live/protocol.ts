@@ -9,10 +9,7 @@ export const SUBPROTOCOL = "pulseboard.v1";
 
 export type ClientMessage = HelloMessage | { readonly type: "pause" | "play" | "resync" };
 
-/**
- * Reads one text frame. A type that this page does not know is null, so that a
- * newer server may send more. Throws SyntaxError on text that is not JSON.
- */
+/** Reads a text frame; null for a type that only newer servers have. Throws SyntaxError on text that is not JSON. */
 export function parseServerMessage(text: string): ServerMessage | null {
   const value: unknown = JSON.parse(text);
   if (typeof value !== "object" || value === null || !("type" in value)) return null;

@@ -1,13 +1,9 @@
 const FIRST_CAPACITY = 64;
 
 /**
- * The newest points of one widget: a row per window end, a column per series,
- * in typed arrays. Rows are kept in order of their end. Each array is twice as
- * long as the rows it may hold, so the newest rows are always one contiguous
- * view and moving them costs less than one copy a point.
- *
- * An absent value is NaN here; charts turn it into null, because uPlot draws a
- * line through NaN.
+ * The newest points of one widget in typed arrays: a row per window end, in order, and a column per series; NaN where a value
+ * is absent. Each array is twice as long as the rows it may hold, so that the newest rows are always one contiguous view and
+ * moving them costs less than one copy a point.
  */
 export class Ring {
   #capacity: number;
@@ -78,9 +74,8 @@ export class Ring {
   }
 
   /**
-   * Sets the row of a window end: a new newest one, one in between, or one that
-   * is there already (values are absolute, so the later message wins). Returns
-   * false for a row older than everything in a full ring.
+   * Sets the row of a window end, which may be new, between others, or there already: values are absolute, so the later
+   * message wins. False for a row older than everything in a full ring.
    */
   put(end: number, complete: boolean, values: ArrayLike<number>): boolean {
     let row = lowerBound(this.endsView(), end);

@@ -6,11 +6,7 @@ interface Drawable {
   dirty: boolean;
 }
 
-/**
- * Draws what is dirty and visible, at most once per animation frame and within
- * about 6 ms of it; the rest waits for the next frame. Nothing runs while
- * nothing changes.
- */
+/** Draws what is dirty and visible once per animation frame, within about 6 ms of it; the rest waits for the next frame. */
 export class Scheduler {
   readonly #drawables = new Map<string, Drawable>();
   #frame = 0;

@@ -48,9 +48,8 @@ export interface SocketOptions {
 }
 
 /**
- * One stream, kept alive: connects, speaks first, comes back with full jitter
- * after a loss, and takes a silence of 2.5 heartbeats as one (a half-open link
- * never closes by itself, and scripts cannot see protocol pings).
+ * A stream that is kept alive: it connects again with full jitter after a loss, and takes a silence of 2.5 heartbeats as one,
+ * since a half-open link never closes by itself and scripts cannot see protocol pings.
  */
 export class StreamSocket {
   #connection: Connection | null = null;
@@ -83,10 +82,7 @@ export class StreamSocket {
     this.#drop();
   }
 
-  /**
-   * Tries at once instead of waiting: the network is back, the tab is visible,
-   * the user asks (asked), which also tries again after a final close code.
-   */
+  /** Ends a wait for the next try, since network or tab are back. When the user has asked for it, also after a final close code. */
   retryNow(asked = false): void {
     if (this.#stopped || this.#connection !== null || !(this.#timers.has("retry") || asked)) return;
     this.#connect();
@@ -161,9 +157,8 @@ export class StreamSocket {
   }
 
   /**
-   * How long the server may be silent, in ms. Until it has greeted, each try has
-   * twice as long as the one before it: over a slow link a connection alone
-   * takes several round trips.
+   * How long the server may be silent, in ms. Until it has greeted, each try has twice as long as the one before: over a slow
+   * link a connection alone takes several round trips.
    */
   #allowedSilence(): number {
     const usual = SILENT_HEARTBEATS * this.#heartbeatMs;

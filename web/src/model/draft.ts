@@ -75,6 +75,11 @@ export interface PathText {
   readonly text: string;
 }
 
+/** The first text of what stands at path, or of a part of it. */
+export function textAt(texts: readonly PathText[], path: string): string | undefined {
+  return texts.find((one) => one.path === path || one.path.startsWith(`${path}/`))?.text;
+}
+
 export function verdictOf(draft: Draft, details: readonly ProblemDetail[]): Verdict {
   const widgets = new Map<string, PathText[]>();
   const rest: PathText[] = [];

@@ -33,7 +33,7 @@ export interface EditorState {
 export type EditorAction =
   /** step names what is changed: changes of the same in a row are undone together. */
   | { readonly type: "change"; readonly draft: Draft; readonly step?: string }
-  | { readonly type: "undo" | "redo" | "end-step" | "discard" | "forget" | "take-theirs" }
+  | { readonly type: "undo" | "redo" | "end-step" | "discard" | "take-theirs" }
   | { readonly type: "open"; readonly what: string | null }
   | { readonly type: "add"; readonly id: string; readonly chart: string; readonly size: readonly [w: number, h: number] }
   | { readonly type: "duplicate"; readonly id: string; readonly of: Widget }
@@ -41,7 +41,7 @@ export type EditorAction =
   | { readonly type: "arrange"; readonly placed: readonly Placed[] }
   | { readonly type: "say"; readonly text: string }
   | { readonly type: "leave"; readonly to: string | null }
-  | { readonly type: "saving" | "unmoved" }
+  | { readonly type: "saving" }
   | { readonly type: "failed"; readonly problem: string }
   | { readonly type: "incomplete"; readonly widget: Widget }
   | { readonly type: "conflict"; readonly with: Dashboard | "deleted" | null }
@@ -79,8 +79,6 @@ export function edited(state: EditorState, action: EditorAction): EditorState {
       return state.line.step === "" ? state : { ...state, line: endStep(state.line) };
     case "discard":
       return { ...changed(state, draftOf(state.base)), restored: null };
-    case "forget":
-      return { ...state, restored: null };
     case "open":
       return { ...state, open: action.what };
     case "add":
@@ -101,8 +99,6 @@ export function edited(state: EditorState, action: EditorAction): EditorState {
       return { ...state, leaveTo: action.to };
     case "saving":
       return { ...state, busy: true, problem: "" };
-    case "unmoved":
-      return { ...state, busy: false };
     case "failed":
       return { ...state, busy: false, leaveTo: null, conflict: null, problem: action.problem };
     case "incomplete":

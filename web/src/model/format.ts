@@ -6,40 +6,38 @@ export function formatShare(shown: number, total: number): string {
   return total > shown ? `top ${shown} of ${total.toLocaleString("en")} now` : "";
 }
 
-let utc = false;
-let clockFormat: Intl.DateTimeFormat;
-let minuteFormat: Intl.DateTimeFormat;
-let momentFormat: Intl.DateTimeFormat;
-setZone(false);
+let zone = formatsIn(false);
 
 /** Times are written in UTC, or in the browser's zone, from now on. */
-export function setZone(inUtc: boolean): void {
-  utc = inUtc;
-  const zone: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", ...(utc ? { timeZone: "UTC" } : {}) };
-  minuteFormat = new Intl.DateTimeFormat("en-GB", zone);
-  clockFormat = new Intl.DateTimeFormat("en-GB", { ...zone, second: "2-digit" });
-  momentFormat = new Intl.DateTimeFormat("en-GB", { ...zone, day: "numeric", month: "short", second: "2-digit" });
+export function setZone(utc: boolean): void {
+  zone = formatsIn(utc);
+}
+
+function formatsIn(utc: boolean) {
+  const format = (more: Intl.DateTimeFormatOptions) =>
+    new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...(utc ? { timeZone: "UTC" } : {}), ...more });
+  return { utc, minute: format({}), clock: format({ second: "2-digit" }), moment: format({ day: "numeric", month: "short", second: "2-digit" }) };
 }
 
 /** Hours and days of charts begin where those of the zone do. */
 export function zoneDate(epochMs: number): Date {
   const date = new Date(epochMs);
-  return new Date(epochMs + (utc ? date.getTimezoneOffset() * 60_000 : 0));
+  return new Date(epochMs + (zone.utc ? date.getTimezoneOffset() * 60_000 : 0));
 }
 
 /** Time of day, 10:32:07. */
 export function formatTime(epochMs: number): string {
-  return Number.isFinite(epochMs) ? clockFormat.format(epochMs) : ABSENT;
+  return Number.isFinite(epochMs) ? zone.clock.format(epochMs) : ABSENT;
 }
 
 /** Day and time of day: 25 Nov, 10:32:07. */
 export function formatMoment(epochMs: number): string {
-  return Number.isFinite(epochMs) ? momentFormat.format(epochMs) : ABSENT;
+  return Number.isFinite(epochMs) ? zone.moment.format(epochMs) : ABSENT;
 }
 
 /** Time of day for an axis: with seconds only where a label is not a whole minute. */
 export function formatAxisTime(epochMs: number, stepMs: number): string {
-  return stepMs % 60_000 === 0 ? minuteFormat.format(epochMs) : clockFormat.format(epochMs);
+  return stepMs % 60_000 === 0 ? zone.minute.format(epochMs) : zone.clock.format(epochMs);
 }
 
 /** 45 s, 5 min, 2 h: whole units only. */

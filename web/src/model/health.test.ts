@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { pipelineByCatalogue, partsOf, isOutdated } from "./health";
+import { pipelineByCatalog, partsOf, isOutdated } from "./health";
 
 const WELL = { ok: true };
 
@@ -20,17 +20,17 @@ test("each check that stands still is a fault by its own words", () => {
   }
 });
 
-test("where /readyz does not tell, the catalogue and the stream do", () => {
+test("where /readyz does not tell, the catalog and the stream do", () => {
   const redis = { name: "Redis", ok: false, text: "away" };
-  const parts = partsOf({ streams: WELL }, [redis, ...pipelineByCatalogue([{ stale: true }])]);
+  const parts = partsOf({ streams: WELL }, [redis, ...pipelineByCatalog([{ stale: true }])]);
   assert.equal(parts.find(({ name }) => name === "Redis")?.ok, false);
   assert.equal(parts.find(({ name }) => name === "Pipeline")?.ok, false);
-  assert.equal(pipelineByCatalogue([{ stale: true }, { stale: false }])[0]?.ok, true);
-  assert.deepEqual(pipelineByCatalogue([]), []);
+  assert.equal(pipelineByCatalog([{ stale: true }, { stale: false }])[0]?.ok, true);
+  assert.deepEqual(pipelineByCatalog([]), []);
   assert.equal(partsOf({ redis: WELL }, [redis]).find(({ name }) => name === "Redis")?.ok, true, "its own check goes before");
 });
 
-test("the catalogue is old while anything on its way stands still", () => {
+test("the catalog is old while anything on its way stands still", () => {
   assert.equal(isOutdated(null), false);
   assert.equal(isOutdated({ pipeline: WELL, redis: WELL, results: WELL, disk: { ok: false } }), false);
   for (const name of ["pipeline", "redis", "results"]) assert.equal(isOutdated({ [name]: { ok: false } }), true, name);

@@ -1,13 +1,10 @@
 import { isObject, type JsonObject } from "./merge-patch";
 
-/** A dashboard from a file, as it is and as a copy without ids of its own. */
-export interface Importable {
-  readonly whole: JsonObject;
-  readonly copy: JsonObject;
-}
-
-/** Throws an error with the reason when text is no dashboard. The config service checks everything else. */
-export function importable(text: string): Importable {
+/**
+ * The dashboard in a file, as it is and as a copy without ids of its own. Throws an error with the reason when text is
+ * none; the config service checks everything else.
+ */
+export function importable(text: string): { readonly whole: JsonObject; readonly copy: JsonObject } {
   let whole: unknown;
   try {
     whole = JSON.parse(text);

@@ -32,10 +32,7 @@ function stack(ordered: readonly Placed[]): Placed[] {
   return placed;
 }
 
-/**
- * Places without overlap, in reading order: what would cover another moves
- * down, and rows without a widget close up.
- */
+/** Places without overlap, in reading order: what would cover another moves down, and rows without a widget close up. */
 export function arrange(widgets: readonly Placed[]): Placed[] {
   return stack(
     widgets
@@ -45,9 +42,8 @@ export function arrange(widgets: readonly Placed[]): Placed[] {
 }
 
 /**
- * The arrangement once the widget id has been put at position: the others close
- * up without it, and of those in its columns the ones whose middle is below its
- * upper edge make room.
+ * The arrangement once the widget id has been put at position: the others close up without it, and those in its columns whose
+ * middle is below its upper edge make room.
  */
 export function moveTo(widgets: readonly Placed[], id: string, position: Position): Placed[] {
   const place = clampPosition(position);
@@ -67,8 +63,8 @@ export function resizeTo(widgets: readonly Placed[], id: string, w: number, h: n
 }
 
 /**
- * One step with an arrow key: a column to the side, or up or down as far as it
- * takes to change places with something. The same arrangement when there is no way.
+ * One step with an arrow key: a column to the side, or up or down as far as it takes to change places with something. The same
+ * arrangement when there is no way.
  */
 export function nudge(widgets: readonly Placed[], id: string, dx: number, dy: number): readonly Placed[] {
   const from = widgets.find((one) => one.id === id)?.position;

@@ -8,10 +8,7 @@ export function isEmpty(object: unknown): boolean {
   return isObject(object) && Object.keys(object).length === 0;
 }
 
-/**
- * The RFC 7396 merge patch that turns from into to: members that are gone
- * become null, objects are compared member by member, the rest is replaced.
- */
+/** The RFC 7396 merge patch that makes to of from: null for members that are gone, patches for objects, else the new value. */
 export function mergePatch(from: JsonObject, to: JsonObject): JsonObject {
   const patch: Record<string, unknown> = {};
   for (const name of Object.keys(from)) if (!(name in to)) patch[name] = null;

@@ -4,10 +4,21 @@ import { widgetConfig } from "./dashboard";
 import { formatAge, formatDuration, formatShare } from "./format";
 import { arrange, freePosition } from "./layout";
 import { mergePatch } from "./merge-patch";
-import { ColorRegistry, contrast, lookupTable, parseHex, seriesColor, seriesDash, type Theme } from "./palette";
+import { ColorRegistry, lookupTable, parseHex, seriesColor, seriesDash, type Rgb, type Theme } from "./palette";
 import { fullScale, niceCeil, roundRange, settle, valueRange } from "./range";
 import { missingText, seriesKey, seriesLabel } from "./series";
 import { levelOf, thresholdSteps } from "./thresholds";
+
+function luminance([r, g, b]: Rgb): number {
+  const linear = (c: number): number => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+}
+
+/** Contrast ratio of WCAG 2, 1 to 21. */
+function contrast(a: string, b: string): number {
+  const [x, y] = [luminance(parseHex(a)), luminance(parseHex(b))];
+  return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
+}
 
 test("durations and ages", () => {
   assert.deepEqual([10, 60, 90, 300, 3600, 7200].map(formatDuration), ["10 s", "1 min", "90 s", "5 min", "1 h", "2 h"]);

@@ -134,16 +134,8 @@ export function scaleFor(unit: string, value: number): Scale {
   return scaled(size, divisor, prefix + name === "" ? "" : ` ${prefix}${name}`, unit);
 }
 
-const formats = new Map<number, Intl.NumberFormat>();
-
-function numberFormat(decimals: number): Intl.NumberFormat {
-  let format = formats.get(decimals);
-  if (format === undefined) {
-    format = new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-    formats.set(decimals, format);
-  }
-  return format;
-}
+/** By the number of decimals. */
+const formats: Intl.NumberFormat[] = [];
 
 export const ABSENT = "–";
 
@@ -152,7 +144,8 @@ export function formatNumber(value: number | null, scale: Scale): string {
   if (value === null || !Number.isFinite(value)) return ABSENT;
   const decimals = Math.min(ALL_DECIMALS, scale.decimals);
   if (scale.exponent) return (value / scale.divisor).toExponential(decimals).replace("e+", "e");
-  const text = numberFormat(decimals).format(value / scale.divisor);
+  const format = (formats[decimals] ??= new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+  const text = format.format(value / scale.divisor);
   return /^-0(\.0*)?$/.test(text) ? text.slice(1) : text;
 }
 
@@ -187,10 +180,7 @@ function clashes(values: readonly number[], texts: readonly string[]): boolean[]
   return texts.map((text, i) => shared.has(text) || (values[i] !== 0 && Number.isFinite(values[i]) && isZero(text)));
 }
 
-/**
- * Values that stand together, each with the scale that suits it: those that
- * differ are written differently, and none but 0 is written 0.
- */
+/** Values that stand together, each with its own scale: those that differ are written differently, and only 0 is written 0. */
 export function formatAll(values: readonly (number | null)[], unit: string): string[] {
   const numbers = values.map((value) => (value === null || !Number.isFinite(value) ? Number.NaN : value + 0));
   const scales = numbers.map((value) => scaleFor(unit, value));
@@ -221,10 +211,7 @@ function decimalsTelling(values: readonly number[], divisor: number, step: numbe
   return decimals;
 }
 
-/**
- * Labels of an axis, or the ends of a scale: with one prefix, and as few
- * decimals as tell them apart.
- */
+/** Labels of an axis, or the ends of a scale: with one prefix, and as few decimals as make them differ. */
 export function formatAxis(ticks: readonly number[], unit: string): string[] {
   const sorted = [...new Set(ticks)].sort((a, b) => a - b);
   const steps = sorted.slice(1).map((tick, i) => tick - (sorted[i] ?? 0));

@@ -2,22 +2,15 @@ import { compareSeries, seriesKey, type Tags } from "./series";
 
 export type Theme = "light" | "dark";
 
-/** Colours of the theme in use, for what draws on a canvas. */
-export interface ThemeColors {
-  readonly name: Theme;
-  readonly text: string;
-  readonly muted: string;
-  readonly grid: string;
-  readonly panel: string;
-  readonly accent: string;
-  readonly ok: string;
-  readonly warn: string;
-  readonly crit: string;
-}
+/** The CSS variables (styles/tokens.css) whose colours are needed on canvases. */
+export const COLORS = ["muted", "line", "panel", "accent", "ok", "warn", "crit"] as const;
+
+/** The colours of the theme in use, for what is drawn on a canvas. */
+export type ThemeColors = { readonly name: Theme } & Readonly<Record<(typeof COLORS)[number], string>>;
 
 /**
- * Okabe and Ito's eight colours, which people with any colour vision can tell
- * apart, darkened or lightened until each has 3:1 against the panel of its theme.
+ * Okabe and Ito's eight colours, which people with any colour vision can tell apart, darkened or lightened until each has a
+ * contrast of 3:1 to the panel of its theme.
  */
 const CATEGORICAL: Record<Theme, readonly string[]> = {
   light: ["#0059a8", "#d03a00", "#00845f", "#b0468c", "#bd7a00", "#2f97d0", "#6f7f00", "#5f6875"],
@@ -37,9 +30,8 @@ export function seriesDash(index: number): readonly number[] {
 }
 
 /**
- * Gives each series its place in the palette, the same one in every widget of
- * the page: host=a is blue wherever it shows up. Places are counted per set of
- * tag names, so that cores and network interfaces both begin with the first.
+ * Gives each series its place in the palette, the same one in every widget of the page: host=a is blue wherever it shows up.
+ * Places are counted per set of tag names, so that cores and network interfaces both begin with the first.
  */
 export class ColorRegistry {
   readonly #places = new Map<string, number>();
@@ -58,7 +50,7 @@ export class ColorRegistry {
   }
 }
 
-type Rgb = readonly [number, number, number];
+export type Rgb = readonly [number, number, number];
 
 const SEQUENTIAL: Record<string, readonly string[]> = {
   viridis: ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"],
@@ -83,15 +75,4 @@ export function lookupTable(scheme: string): Uint32Array {
     table[i] = ((255 << 24) | (channel(2) << 16) | (channel(1) << 8) | channel(0)) >>> 0;
   }
   return table;
-}
-
-function luminance([r, g, b]: Rgb): number {
-  const linear = (c: number): number => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-}
-
-/** Contrast ratio of WCAG 2, 1 to 21. */
-export function contrast(a: string, b: string): number {
-  const [x, y] = [luminance(parseHex(a)), luminance(parseHex(b))];
-  return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
 }

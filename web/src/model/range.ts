@@ -11,10 +11,7 @@ export function niceCeil(value: number): number {
   return 10 * power;
 }
 
-/**
- * The y range for values from low to high: begins at 0 when they are not far
- * from it, leaves a little air, and never has no height.
- */
+/** The y range for values from low to high: it begins at 0 when they are not far from it, leaves a little air, and has a height. */
 export function valueRange(low: number, high: number): Range {
   if (!Number.isFinite(low) || !Number.isFinite(high)) return { min: 0, max: 1 };
   if (low === high) {
@@ -51,9 +48,8 @@ export function fullScale(unit: string, high: number): number {
 }
 
 /**
- * The round ends of a scale of colours for values from low to high: they stay
- * while the values fill at least a quarter of what lies between them, and begin
- * at 0 only when the values are not far from it.
+ * The round ends of a scale of colours for values from low to high. They stay while the values fill at least a quarter of what
+ * lies between, and begin at 0 only when the values are not far from it.
  */
 export function roundRange(shown: Range | null, unit: string, low: number, high: number): Range {
   if (!(low <= high)) return shown ?? { min: 0, max: 1 };

@@ -27,17 +27,15 @@ export function Cards({ dashboards, stars, onStar, onDelete }: CardsProps) {
       {[...dashboards]
         .sort((a, b) => rank(a) - rank(b))
         .map((one) => (
-          <Card key={one.dashboard_id} dashboard={one} starred={stars.has(one.dashboard_id)} onStar={() => onStar(one.dashboard_id)} onDelete={() => onDelete(one)} />
+          <Card key={one.dashboard_id} dashboard={one} starred={stars.has(one.dashboard_id)} onStar={onStar} onDelete={onDelete} />
         ))}
     </ul>
   );
 }
 
-interface CardProps {
+interface CardProps extends Pick<CardsProps, "onStar" | "onDelete"> {
   readonly dashboard: DashboardSummary;
   readonly starred: boolean;
-  onStar(): void;
-  onDelete(): void;
 }
 
 function Card({ dashboard, starred, onStar, onDelete }: CardProps) {
@@ -48,8 +46,8 @@ function Card({ dashboard, starred, onStar, onDelete }: CardProps) {
         <a class="card-link" href={`/d/${encodeURIComponent(id)}`}>
           {title}
         </a>
-        <Button look="quiet" class="star" icon="star" label={`Star ${title}`} title="Starred ones come first" aria-pressed={starred} onClick={onStar} />
-        <Button look="quiet" icon="trash" label={`Delete ${title}`} title="Delete" onClick={onDelete} />
+        <Button look="quiet" class="star" icon="star" label={`Star ${title}`} title="Starred ones come first" aria-pressed={starred} onClick={() => onStar(id)} />
+        <Button look="quiet" icon="trash" label={`Delete ${title}`} title="Delete" onClick={() => onDelete(dashboard)} />
       </div>
       <div class="card-foot">
         <span>{summary(dashboard)}</span>

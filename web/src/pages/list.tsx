@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { createDashboard, deleteDashboard, isStatus, listDashboards, messageOf, undelete } from "../api/client";
+import { createDashboard, isStatus, listDashboards, messageOf } from "../api/client";
 import { device, keep, onOtherTab, recall } from "../api/storage";
 import { keeper } from "../api/token";
 import type { DashboardSummary } from "../api/types";
@@ -9,10 +9,10 @@ import { Button } from "../ui/button";
 import { Icon } from "../ui/icon";
 import { Notice } from "../ui/notice";
 import { navigate, useTitle } from "../ui/router";
-import { toast } from "../ui/toast";
 import { TopBar } from "../ui/topbar";
 import { Cards } from "./cards";
 import { CreateDialog } from "./create-dialog";
+import { deleteWithUndo } from "./deleting";
 
 const SEARCH_WAIT_MS = 200;
 const STARS = "pulseboard.stars";
@@ -136,14 +136,12 @@ function useStars(): [ReadonlySet<string>, (id: string) => void] {
   return [stars, toggle];
 }
 
-async function removeDashboard({ dashboard_id: id, title, version }: DashboardSummary, again: () => void, fail: (text: string) => void): Promise<void> {
+async function removeDashboard(dashboard: DashboardSummary, again: () => void, fail: (text: string) => void): Promise<void> {
   fail("");
   try {
-    await deleteDashboard(id, version);
-    const run = (): void => void undelete(id, version).then(again, (error: unknown) => fail(messageOf(error)));
-    toast({ text: `“${title}” is deleted for everyone.`, action: { name: "Undo", run } });
+    await deleteWithUndo(dashboard, again);
   } catch (error) {
-    if (!isStatus(error, 404)) fail(isStatus(error, 412) ? `Someone changed “${title}” meanwhile, so it was not deleted.` : messageOf(error));
+    if (!isStatus(error, 404)) fail(isStatus(error, 412) ? `Someone changed “${dashboard.title}” meanwhile, so it was not deleted.` : messageOf(error));
   }
   again();
 }

@@ -6,7 +6,7 @@ import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
 import { pageBuild } from "../model/build";
 import { formatAge, formatMoment } from "../model/format";
-import { pipelineByCatalogue, partsOf, isOutdated, type Checks, type Part } from "../model/health";
+import { pipelineByCatalog, partsOf, isOutdated, type Checks, type Part } from "../model/health";
 import { formatOne } from "../model/number";
 import { Notice } from "../ui/notice";
 import { LivePill } from "../ui/pill";
@@ -96,7 +96,7 @@ export function StatusPage() {
   useTitle("Status");
   // Drawn again as often as the pill.
   const { own, known } = session === null ? NO_STREAM : streamParts(session, session.pulse.value);
-  const pipeline = metrics.old || metrics.value === null ? [] : pipelineByCatalogue(metrics.value.metrics);
+  const pipeline = metrics.old || metrics.value === null ? [] : pipelineByCatalog(metrics.value.metrics);
   return (
     <>
       <TopBar title="Status">{session === null ? null : <LivePill session={session} />}</TopBar>

@@ -1,6 +1,6 @@
 import { computed, signal } from "@preact/signals";
 import { device, keep, onOtherTab, recall } from "../api/storage";
-import type { Theme, ThemeColors } from "../model/palette";
+import { COLORS, type Theme, type ThemeColors } from "../model/palette";
 import { getQuery, setQuery } from "./router";
 
 export type ThemeChoice = "auto" | Theme;
@@ -39,19 +39,9 @@ export function nextTheme(): void {
   keep(device, KEY, next);
 }
 
-/** The colours of the page for canvases; read again when the theme changes. */
+/** The colours of the theme for canvases; read again when it changes. */
 export function themeColors(name: Theme): ThemeColors {
   const style = getComputedStyle(document.documentElement);
-  const read = (variable: string): string => style.getPropertyValue(variable).trim();
-  return {
-    name,
-    text: read("--text"),
-    muted: read("--muted"),
-    grid: read("--line"),
-    panel: read("--panel"),
-    accent: read("--accent"),
-    ok: read("--ok"),
-    warn: read("--warn"),
-    crit: read("--crit"),
-  };
+  const colors = Object.fromEntries(COLORS.map((color) => [color, style.getPropertyValue(`--${color}`).trim()]));
+  return { name, ...(colors as Record<(typeof COLORS)[number], string>) };
 }

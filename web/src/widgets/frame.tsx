@@ -164,7 +164,7 @@ function Cover({ config, status: { freshness, detail }, failure, missing }: Cove
   );
 }
 
-/** Why there is no value yet, by the catalogue of metrics. */
+/** Why there is no value yet, by the catalog of metrics. */
 function Why({ config }: { readonly config: WidgetConfig }) {
   const { metric, filter } = config;
   const [text, setText] = useState(`No event of ${metric} has matched yet.`);

@@ -87,10 +87,7 @@ export interface ShownSeries {
 
 export interface Selection {
   readonly series: readonly ShownSeries[];
-  /**
-   * Series with values in the range; more than are shown when there is a limit.
-   * Where not all leave the pipeline, as many as it has.
-   */
+  /** Series with values in the range, also those beyond the limit and those that do not leave the pipeline. */
   readonly total: number;
   readonly max: number;
   readonly min: number;
@@ -110,10 +107,7 @@ export function extremes(values: Float64Array, { first, last }: Slice): { readon
   return { low, high };
 }
 
-/**
- * The series with a value in the slice, in reading order; the largest ones by
- * newest value when there are more than limit.
- */
+/** The series with a value in the slice, in reading order; those with the largest newest values when there are more than limit. */
 export function selectSeries({ stream, colors, choice }: WidgetView, slice: Slice, config: WidgetConfig): Selection {
   const places = colors.placesOf(stream.columns);
   let shown: ShownSeries[] = [];

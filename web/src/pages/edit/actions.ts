@@ -1,9 +1,9 @@
-import { changeDashboard, createDashboard, deleteDashboard, getDashboard, isStatus, messageOf, undelete } from "../../api/client";
+import { changeDashboard, createDashboard, getDashboard, isStatus, messageOf } from "../../api/client";
 import type { Dashboard, Widget } from "../../api/types";
 import { draftOf, savingOf } from "../../model/draft";
 import type { EditorAction, EditorState } from "../../model/editor";
 import { navigate } from "../../ui/router";
-import { toast } from "../../ui/toast";
+import { deleteWithUndo } from "../deleting";
 
 interface Editing {
   readonly state: EditorState;
@@ -12,15 +12,13 @@ interface Editing {
   dispatch(action: EditorAction): void;
   /** Whether a widget cannot be saved as it is. */
   isFaulty(widget: Widget): boolean;
-  /** Leaves the editor without asking; to the dashboard when there is no address. */
-  leave(to?: string): void;
-  /** The draft is saved or given up: it is no longer kept in the browser. */
-  forget(): void;
+  /** Leaves the editor without keeping the draft; to the dashboard when there is no address. */
+  finish(to?: string): void;
   onSaved(dashboard: Dashboard): void;
 }
 
 /** What the editor asks of the service. */
-export function requestsOf({ state, dashboard, dispatch, isFaulty, leave, forget, onSaved }: Editing) {
+export function requestsOf({ state, dashboard, dispatch, isFaulty, finish, onSaved }: Editing) {
   const { dashboard_id: id } = dashboard;
   const draft = state.line.now;
 
@@ -48,8 +46,7 @@ export function requestsOf({ state, dashboard, dispatch, isFaulty, leave, forget
       if (saving.kind !== "nothing") {
         onSaved(await changeDashboard(saving.kind === "all" ? "PUT" : "PATCH", id, saving.kind === "widgets" ? "/widgets" : "", from.version, saving.body));
       }
-      forget();
-      leave(to);
+      finish(to);
     } catch (failure) {
       if (isStatus(failure, 404, 412)) await meet();
       else dispatch({ type: "failed", problem: messageOf(failure) });
@@ -59,22 +56,16 @@ export function requestsOf({ state, dashboard, dispatch, isFaulty, leave, forget
   const saveCopy = async (): Promise<void> => {
     try {
       const { dashboard_id } = await createDashboard({ ...draft, title: `${draft.title} (copy)`.slice(0, 200) });
-      forget();
-      leave(`/d/${dashboard_id}`);
+      finish(`/d/${dashboard_id}`);
     } catch (failure) {
       dispatch({ type: "failed", problem: messageOf(failure) });
     }
   };
 
   const remove = async (): Promise<void> => {
-    const { version } = dashboard;
     try {
-      await deleteDashboard(id, version);
-      forget();
-      leave("/");
-      const again = `/d/${encodeURIComponent(id)}`;
-      const run = (): void => void undelete(id, version).then(() => navigate(again), (error: unknown) => toast({ text: messageOf(error) }));
-      toast({ text: `“${state.base.title}” is deleted for everyone.`, action: { name: "Undo", run } });
+      await deleteWithUndo(dashboard, () => navigate(`/d/${encodeURIComponent(id)}`));
+      finish("/");
     } catch (failure) {
       dispatch({ type: "failed", problem: messageOf(failure) });
     }

@@ -1,6 +1,6 @@
 import { useId, useState } from "preact/hooks";
 import type { Widget, WidgetCost } from "../../api/types";
-import { nameOf, type PathText } from "../../model/draft";
+import { nameOf, textAt, type PathText } from "../../model/draft";
 import type { JsonObject } from "../../model/merge-patch";
 import { getAt, setAt, tabOf, TABS, type Tab } from "../../model/widget-form";
 import { Display, Thresholds } from "./display";
@@ -18,10 +18,6 @@ interface WidgetDrawerProps {
   /** step names what is changed, for undo. */
   onChange(widget: Widget, step: string): void;
   onClose(): void;
-}
-
-function textAt(texts: readonly PathText[], path: string): string | undefined {
-  return texts.find((one) => one.path === path || one.path.startsWith(`${path}/`))?.text;
 }
 
 export function WidgetDrawer({ widget, faults, warnings, cost, onChange, onClose }: WidgetDrawerProps) {

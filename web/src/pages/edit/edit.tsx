@@ -32,7 +32,7 @@ interface EditModeProps {
 
 export function EditMode({ session, dashboard, view, onSaved, onPreview }: EditModeProps) {
   const id = dashboard.dashboard_id;
-  const { state, dispatch, dirty, leave, forget, leaving } = useEditor(dashboard);
+  const { state, dispatch, dirty, leave, finish, leaving } = useEditor(dashboard);
   const draft = state.line.now;
   const { of, verdict, warnings, cost } = useChecks(draft);
   const { sessionOf, preview, trouble } = usePreview(session, dashboard, of, verdict.widgets);
@@ -45,7 +45,7 @@ export function EditMode({ session, dashboard, view, onSaved, onPreview }: EditM
   /** A new widget has no metric yet; that is a fault once it is to be saved. */
   const faults = (widget: Widget, all: boolean): readonly PathText[] =>
     widget.metric_name === "" ? (all ? [{ path: "metric_name", text: "Choose a metric." }] : []) : (verdict.widgets.get(widget.widget_id) ?? []);
-  const { save, saveCopy, remove } = requestsOf({ state, dashboard, dispatch, isFaulty: (widget) => faults(widget, true).length > 0, leave, forget, onSaved });
+  const { save, saveCopy, remove } = requestsOf({ state, dashboard, dispatch, isFaulty: (widget) => faults(widget, true).length > 0, finish, onSaved });
   const saveNow = (to?: string): void => void save(state.base, to);
   useKeys(dispatch, () => dirty && saveNow());
 
@@ -164,20 +164,18 @@ function useEditor(dashboard: Dashboard) {
     setQuery("widget", null);
     navigate(to ?? dashboardPath(id));
   };
-  const forget = (): void => {
+  /** Leaves with the draft saved or given up. */
+  const finish = (to?: string): void => {
     keep(device, key, null);
-    dispatch({ type: "forget" });
+    leave(to);
   };
   const leaving = (to: string, save: (to: string) => void) => ({
     onSave: () => save(to),
     onKeep: () => leave(to),
-    onDrop: () => {
-      forget();
-      leave(to);
-    },
+    onDrop: () => finish(to),
     onStay: () => dispatch({ type: "leave", to: null }),
   });
-  return { state, dispatch, dirty, leave, forget, leaving };
+  return { state, dispatch, dirty, leave, finish, leaving };
 }
 
 /** Undo, redo and save by the keyboard. They are bound with the drawing, not after it: Ctrl+S right after a change must save that change. */

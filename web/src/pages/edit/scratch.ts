@@ -19,10 +19,9 @@ export function newId(): string {
 }
 
 /**
- * Live values of queries that are not saved yet. Whoever watches the dashboard
- * must not see them, and the pipeline must compute them all the same: they
- * stand in a dashboard of their own, which goes away with the editor. Its
- * widgets have the ids of those that they are a draft of.
+ * Live values of queries that are not saved yet. Viewers of the dashboard must not see them, and the pipeline must compute
+ * them: they stand in a dashboard of their own, which is deleted with the editor. Its widgets have the ids of those that they
+ * are a draft of.
  */
 export class Scratch {
   readonly session: Signal<LiveSession>;

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { getVersion, listVersions, messageOf } from "../../api/client";
 import type { VersionEntry } from "../../api/types";
-import { draftOf, type Draft, type PathText } from "../../model/draft";
+import { draftOf, textAt, type Draft, type PathText } from "../../model/draft";
 import { formatMoment } from "../../model/format";
 import { Button } from "../../ui/button";
 import { TextField } from "../../ui/field";
@@ -20,7 +20,7 @@ interface SettingsProps {
 /** Title, tags and variables of the dashboard, its versions, and the way to delete it. */
 export function Settings({ id, draft, faults, onChange, onDelete, onClose }: SettingsProps) {
   const { title, tags, variables } = draft;
-  const error = (path: string): string | undefined => faults.find((one) => one.path === path || one.path.startsWith(`${path}/`))?.text;
+  const error = (path: string): string | undefined => textAt(faults, path);
   return (
     <Panel title="Dashboard" onClose={onClose}>
       <div class="drawer-body">

@@ -132,8 +132,7 @@ class LineChart implements Renderer {
     const plot = this.#plot;
     if (plot === null || (time === null && this.#cursorTime === null)) return;
     this.#cursorTime = time;
-    const left = time === null ? -10 : plot.valToPos(time, "x");
-    publishCursor(plot, { left: time === null ? left : Math.max(0, left), top: time === null ? -10 : 0 });
+    publishCursor(plot, time === null ? { left: -10, top: -10 } : { left: Math.max(0, plot.valToPos(time, "x")), top: 0 });
   }
 
   /** Copies the visible rows out of the typed ring: uPlot takes only null for a gap. */

@@ -80,7 +80,7 @@ function valueAxis(options: PlotOptions): uPlot.Axis {
     ...axis(options),
     ...(label === "" || !labelled ? {} : { label }),
     grid: {
-      stroke: theme.grid,
+      stroke: theme.line,
       width: 1,
       // A line for each decade is enough of a logarithmic axis.
       ...(log ? { filter: (_: uPlot, splits: number[]) => splits.map((at) => (isDecade(at) ? at : null)) } : {}),
