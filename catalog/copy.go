@@ -20,8 +20,8 @@ import (
 type Copy struct {
 	store *Store
 	log   *slog.Logger
-	every time.Duration        // At least so long between two looks.
-	view  atomic.Pointer[view] // nil = nothing was read yet.
+	every time.Duration // At least so long between two looks.
+	view  atomic.Pointer[view]
 
 	known    prometheus.GaugeFunc
 	readAt   prometheus.Gauge
@@ -31,19 +31,20 @@ type Copy struct {
 // view is all entries at one moment, which nobody changes. Entries are decoded
 // when they are asked for.
 type view struct {
-	names []string // Rising.
-	lower []string // The same in small letters.
-	texts map[string]string
-	now   time.Time // By the clock of Redis
-	at    time.Time // at this moment of ours.
+	names []string          // Rising.
+	lower []string          // The same in small letters.
+	texts map[string]string // nil = nothing was read yet.
+	now   time.Time         // By the clock of Redis
+	at    time.Time         // at this moment of ours.
 }
 
 // NewCopy returns a copy that is empty until Watch fills it.
 func NewCopy(store *Store, log *slog.Logger) *Copy {
 	c := &Copy{store: store, log: log, every: pollEvery}
+	c.view.Store(new(view))
 	c.known = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pulseboard_catalog_copy_metrics", Help: "Metrics in the copy of the catalog that this process holds, stale ones too. Normal: as pulseboard_catalog_metrics of all workers, less the canary's.",
-	}, func() float64 { return float64(len(c.held().names)) })
+	}, func() float64 { return float64(len(c.view.Load().names)) })
 	c.readAt = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "pulseboard_catalog_copy_timestamp_seconds", Help: "When the copy of the catalog was last known to equal Redis; its age is time() less this. Normal: an age below 3 s.",
 	})
@@ -111,10 +112,10 @@ func (c *Copy) look(ctx context.Context, seen int64) (version int64, err error) 
 		return 0, err
 	}
 	before := c.view.Load()
-	if before != nil && (version == seen || version == 0) {
+	if before.texts != nil && (version == seen || version == 0) {
 		return version, nil
 	}
-	v := &view{texts: make(map[string]string, len(c.held().names)), now: now, at: time.Now()}
+	v := &view{texts: make(map[string]string, len(before.names)), now: now, at: time.Now()}
 	if err := c.store.scan(ctx, func(metric, text string) { v.texts[metric] = text }); err != nil {
 		return 0, err
 	}
@@ -125,7 +126,7 @@ func (c *Copy) look(ctx context.Context, seen int64) (version int64, err error) 
 
 // name sets the lists of names, those of the view before when they are the same.
 func (v *view) name(before *view) {
-	if before != nil && len(before.names) == len(v.texts) &&
+	if len(before.names) == len(v.texts) &&
 		!slices.ContainsFunc(before.names, func(name string) bool { _, ok := v.texts[name]; return !ok }) {
 		v.names, v.lower = before.names, before.lower
 		return
@@ -137,15 +138,8 @@ func (v *view) name(before *view) {
 	}
 }
 
-func (c *Copy) held() *view {
-	if v := c.view.Load(); v != nil {
-		return v
-	}
-	return new(view)
-}
-
 // Loaded reports whether Redis was read yet: before, nothing is known.
-func (c *Copy) Loaded() bool { return c.view.Load() != nil }
+func (c *Copy) Loaded() bool { return c.view.Load().texts != nil }
 
 // Page is some of the metrics that a search found, rising by name.
 type Page struct {
@@ -175,7 +169,7 @@ func (c *Copy) Search(text string, limit int, cursor string) (Page, error) {
 		return Page{}, ErrCursor
 	}
 	words := strings.Fields(strings.ToLower(text))
-	v := c.held()
+	v := c.view.Load()
 	now := v.clock()
 	page := Page{Entries: []Entry{}}
 	for i, name := range v.names {
@@ -188,7 +182,8 @@ func (c *Copy) Search(text string, limit int, cursor string) (Page, error) {
 		case len(page.Entries) == limit:
 			page.Next = page.Entries[limit-1].Metric
 		default:
-			if e, ok := v.entry(name, now); ok {
+			// Those that cannot be read are left out, so that one bad entry does not hide the others.
+			if e, ok := decode(name, v.texts[name], now); ok {
 				page.Entries = append(page.Entries, e)
 			} else {
 				page.Total--
@@ -210,23 +205,9 @@ func matches(name string, words []string) bool {
 
 // Metric returns what is known of a metric.
 func (c *Copy) Metric(name string) (Entry, bool) {
-	v := c.held()
-	return v.entry(name, v.clock())
+	v := c.view.Load()
+	return decode(name, v.texts[name], v.clock())
 }
 
 // clock is the time by the clock of Redis.
 func (v *view) clock() time.Time { return v.now.Add(time.Since(v.at)) }
-
-// entry decodes one. Those that cannot be read are left out.
-func (v *view) entry(name string, now time.Time) (Entry, bool) {
-	text, ok := v.texts[name]
-	if !ok {
-		return Entry{}, false
-	}
-	e, err := Decode(name, []byte(text))
-	if err != nil {
-		return Entry{}, false
-	}
-	e.Stale = stale(e.Updated, now)
-	return e, true
-}

@@ -3,7 +3,6 @@ package catalog
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -17,7 +16,7 @@ const (
 	StaleAfter = time.Minute * 3 // Without a refresh an entry is stale: its writers refresh each within a minute.
 )
 
-// Entry is what is known of a metric. Times are epoch milliseconds.
+// Entry is what is known of a metric. Times are epoch milliseconds. Its lists may be shared and are never changed.
 type Entry struct {
 	Metric string `json:"metric"`
 	// Series counts those that had an event within the retention of the
@@ -34,7 +33,7 @@ type Entry struct {
 	LastMean *float64 `json:"last_mean"`
 	// LastMinute counts the events of the last minute that is over, in steps of 5 s.
 	LastMinute int64 `json:"events_last_minute"`
-	// Updated is when the pipeline wrote this, by the clock of Redis.
+	// Updated is when the pipeline wrote this, by the clock of Redis; 0 before that.
 	Updated int64 `json:"updated"`
 	// Stale says that nobody refreshed this for StaleAfter: its pipeline has
 	// stopped, or does not hold the metric since a restart. Never in Redis.
@@ -47,6 +46,9 @@ type Tag struct {
 	Values []string `json:"values"` // At most MaxValues, rising.
 	More   int      `json:"more"`   // Values that are not among them.
 }
+
+// Gone reports whether the metric has no series any more. Such an entry is not in Redis.
+func (e *Entry) Gone() bool { return e.Series == 0 && !e.Overflow }
 
 // Encode returns the form in Redis, of at most MaxEntry bytes: when it would be
 // longer, each tag shows fewer values, and More says how many there are.
@@ -92,17 +94,12 @@ func (e Entry) marshal() ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
 }
 
-var errEntry = errors.New("not an entry of the catalog")
-
-// Decode reads the entry of a metric.
-func Decode(metric string, text []byte) (Entry, error) {
-	var e Entry
-	if err := json.Unmarshal(text, &e); err != nil {
-		return Entry{}, fmt.Errorf("%w: %q: %w", errEntry, metric, err)
+// decode reads the entry of a metric at a time by the clock of Redis; false when text is none.
+func decode(metric, text string, now time.Time) (e Entry, ok bool) {
+	if json.Unmarshal([]byte(text), &e) != nil || e.Metric != metric {
+		return Entry{}, false
 	}
-	if e.Metric != metric {
-		return Entry{}, fmt.Errorf("%w: under %q stands that of %q", errEntry, metric, e.Metric)
-	}
+	e.Stale = now.Sub(time.UnixMilli(e.Updated)) > StaleAfter
 	if e.Tags == nil {
 		e.Tags = []Tag{}
 	}
@@ -111,10 +108,5 @@ func Decode(metric string, text []byte) (Entry, error) {
 			e.Tags[i].Values = []string{}
 		}
 	}
-	return e, nil
-}
-
-// stale reports whether nobody has refreshed what was written then.
-func stale(updated int64, now time.Time) bool {
-	return now.Sub(time.UnixMilli(updated)) > StaleAfter
+	return e, true
 }

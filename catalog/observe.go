@@ -7,22 +7,8 @@ import (
 
 	"pulseboard/aggregate"
 	"pulseboard/metric"
+	"pulseboard/wire"
 )
-
-// Summary is what is known of a metric that a store holds. A metric without series is gone.
-type Summary struct {
-	Metric      string
-	Series      int     // Without aggregate.Other.
-	Overflow    bool    // There is aggregate.Other: a limit turned series away.
-	Tags        []Tag   // Rising by key; must not be changed.
-	MoreTags    int     // Keys that are not among them.
-	NewestEvent int64   // The newest event time that was ever seen, epoch ms.
-	LastMean    float64 // The mean of all events of the newest slice that has any, over all series.
-	LastMinute  int64   // Events of the minute before the survey, see traffic.
-}
-
-// Gone reports whether the store holds no series of the metric any more.
-func (s *Summary) Gone() bool { return s.Series == 0 && !s.Overflow }
 
 // Survey is what a key group knows of its metrics. Nothing of it is in the
 // runner's state: after a restore it is derived from the store again.
@@ -34,8 +20,8 @@ type Survey struct {
 	// Advanced is when its timer fired last. Long ago means that the key group
 	// lives in another process by now, or that nothing moves.
 	Advanced time.Time
-	Metrics  int // That it holds.
-	Changed  []Summary
+	Metrics  int     // That it holds.
+	Changed  []Entry // Those without series are gone.
 }
 
 // traffic is what is known of the events of a metric at a cost that does not
@@ -233,7 +219,7 @@ func (o *Observer) Changed() int { return len(o.pending) + len(o.changed) }
 // One whose series were forgotten comes once more, and
 // one with events in the last minute, or the step under way, as long as it has
 // them: call it until it had as many as Changed said before. before is the first slice that is not over.
-func (o *Observer) Survey(dst []Summary, before int64, limit int) []Summary {
+func (o *Observer) Survey(dst []Entry, before int64, limit int) []Entry {
 	step := o.stepOf(before)
 	for range min(limit, o.Changed()) {
 		if len(o.pending) == 0 {
@@ -249,7 +235,7 @@ func (o *Observer) Survey(dst []Summary, before int64, limit int) []Summary {
 		}
 		has := m.series+m.other > 0
 		if has || m.announced {
-			dst = append(dst, m.summary(step))
+			dst = append(dst, m.entry(step))
 		}
 		m.announced = has
 		if has && m.traffic.step >= step-minuteSteps { // The count goes on to change by itself.
@@ -259,19 +245,19 @@ func (o *Observer) Survey(dst []Summary, before int64, limit int) []Summary {
 	return dst
 }
 
-func (m *observed) summary(step int64) Summary {
+func (m *observed) entry(step int64) Entry {
 	if m.series+m.other == 0 {
-		return Summary{Metric: m.name}
+		return Entry{Metric: m.name}
 	}
-	sum := Summary{
+	e := Entry{
 		Metric: m.name, Series: m.series, Overflow: m.other > 0,
-		NewestEvent: m.traffic.newestEvent, LastMinute: m.traffic.minute(step),
+		LastEvent: m.traffic.newestEvent, LastMinute: m.traffic.minute(step),
 	}
 	if m.index != nil {
-		sum.Tags, sum.MoreTags = m.index.list()
+		e.Tags, e.MoreTags = m.index.list()
 	}
 	if m.traffic.count > 0 {
-		sum.LastMean = m.traffic.sum / float64(m.traffic.count)
+		e.LastMean = wire.Finite(m.traffic.sum / float64(m.traffic.count))
 	}
-	return sum
+	return e
 }

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -37,8 +38,8 @@ func (s observedStore) series() map[string][]string {
 }
 
 // survey takes all that changed, some at a time.
-func survey(s observedStore, before int64) []Summary {
-	var out []Summary
+func survey(s observedStore, before int64) []Entry {
+	var out []Entry
 	for left := s.Changed(); left > 0; left -= 3 {
 		out = s.Survey(out, before, min(left, 3))
 	}
@@ -65,7 +66,7 @@ type event struct {
 }
 
 // checkTags compares what was told of tags with the series that are there.
-func checkTags(got Summary, series []string) error {
+func checkTags(got Entry, series []string) error {
 	want := map[string]map[string]bool{}
 	plain := 0
 	for _, tags := range series {
@@ -104,7 +105,7 @@ func checkTags(got Summary, series []string) error {
 }
 
 // checkTraffic compares what was told of a metric's events with the events themselves.
-func checkTraffic(got Summary, events []event, before int64) error {
+func checkTraffic(got Entry, events []event, before int64) error {
 	newest := slices.MaxFunc(events, func(a, b event) int { return int(a.slice - b.slice) }).slice
 	step := floor(before, 5)
 	var count, minute int64
@@ -118,9 +119,9 @@ func checkTraffic(got Summary, events []event, before int64) error {
 			minute++
 		}
 	}
-	if got.NewestEvent != newest*1000 || got.LastMean != sum/float64(count) || got.LastMinute != minute {
+	if got.LastEvent != newest*1000 || got.LastMean == nil || *got.LastMean != sum/float64(count) || got.LastMinute != minute {
 		return fmt.Errorf("newest event %d, mean %v, %d in the last minute; want %d, %v, %d",
-			got.NewestEvent, got.LastMean, got.LastMinute, newest*1000, sum/float64(count), minute)
+			got.LastEvent, got.LastMean, got.LastMinute, newest*1000, sum/float64(count), minute)
 	}
 	return nil
 }
@@ -139,7 +140,7 @@ func TestSurveyAgainstBruteForce(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		const retain = 120
 		s := observe(retain, 12)
-		told := map[string]Summary{}
+		told := map[string]Entry{}
 		events := map[string][]event{}
 		now := r.Int64N(2000) - 1000
 		gone, overflows := 0, 0
@@ -212,8 +213,9 @@ func TestSurveyIsAFunctionOfTheLog(t *testing.T) {
 			s.Merge(table)
 			s.Pass(at)
 			summaries := survey(s, at)
-			slices.SortFunc(summaries, func(a, b Summary) int { return strings.Compare(a.Metric, b.Metric) })
-			seen = append(seen, fmt.Sprintf("%+v", summaries))
+			slices.SortFunc(summaries, func(a, b Entry) int { return strings.Compare(a.Metric, b.Metric) })
+			text, _ := json.Marshal(summaries) // They can be encoded.
+			seen = append(seen, string(text))
 		}
 		return seen
 	}

@@ -1,9 +1,11 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulseboard/internal/redisconn"
-	"pulseboard/wire"
 )
 
 // Publisher publishes which metrics the key groups of this process hold, in a
@@ -49,7 +50,7 @@ type Publisher struct {
 
 // heldMetric is a metric as it was told last.
 type heldMetric struct {
-	summary   Summary
+	entry     Entry
 	group     int
 	epoch     uint64
 	changed   bool      // Since it was published.
@@ -57,8 +58,8 @@ type heldMetric struct {
 	size      int64     // Of what was published.
 }
 
-// heldSize is what a metric takes, in the map and by itself.
-const heldSize = int64(unsafe.Sizeof(heldMetric{})) + 40
+// heldSize is what a metric takes, in the map and by itself, with its mean.
+const heldSize = int64(unsafe.Sizeof(heldMetric{})) + 56
 
 type sizes struct {
 	every      time.Duration // Between rounds.
@@ -164,9 +165,9 @@ func (p *Publisher) take(now time.Time) {
 			known += g.Metrics
 		}
 		// In their order: which metrics find room must not hang on that of a map.
-		slices.SortFunc(g.Changed, func(a, b Summary) int { return strings.Compare(a.Metric, b.Metric) })
-		for _, s := range g.Changed {
-			p.hold(g, s)
+		slices.SortFunc(g.Changed, func(a, b Entry) int { return strings.Compare(a.Metric, b.Metric) })
+		for _, e := range g.Changed {
+			p.hold(g, e)
 		}
 		if !anew {
 			return
@@ -187,11 +188,11 @@ func (p *Publisher) take(now time.Time) {
 	p.takes.Store(int64(len(p.held)+len(p.gone)) * heldSize)
 }
 
-func (p *Publisher) hold(g Survey, s Summary) {
-	h := p.held[s.Metric]
-	if s.Gone() {
+func (p *Publisher) hold(g Survey, e Entry) {
+	h := p.held[e.Metric]
+	if e.Gone() {
 		if h != nil {
-			p.forget(s.Metric, h)
+			p.forget(e.Metric, h)
 		}
 		return
 	}
@@ -200,18 +201,17 @@ func (p *Publisher) hold(g Survey, s Summary) {
 			return // It is told of again with its next event, and counted below.
 		}
 		h = new(heldMetric)
-		p.held[s.Metric] = h
+		p.held[e.Metric] = h
 	}
-	delete(p.gone, s.Metric)
-	h.changed = h.changed || !same(&h.summary, &s)
-	h.summary, h.group, h.epoch = s, g.KeyGroup, g.Epoch
+	delete(p.gone, e.Metric)
+	h.changed = h.changed || !same(&h.entry, &e)
+	h.entry, h.group, h.epoch = e, g.KeyGroup, g.Epoch
 }
 
-// same reports whether two summaries of a metric have the same entry. An index
-// that has not changed tells the same list of tags.
-func same(a, b *Summary) bool {
-	return a.Series == b.Series && a.Overflow == b.Overflow && a.MoreTags == b.MoreTags && a.NewestEvent == b.NewestEvent &&
-		a.LastMean == b.LastMean && a.LastMinute == b.LastMinute &&
+// same reports whether two entries of surveys are equal. An index that has not changed lists the same tags.
+func same(a, b *Entry) bool {
+	return a.Series == b.Series && a.Overflow == b.Overflow && a.MoreTags == b.MoreTags && a.LastEvent == b.LastEvent &&
+		a.LastMinute == b.LastMinute && (a.LastMean == b.LastMean || a.LastMean != nil && b.LastMean != nil && *a.LastMean == *b.LastMean) &&
 		len(a.Tags) == len(b.Tags) && (len(a.Tags) == 0 || &a.Tags[0] == &b.Tags[0])
 }
 
@@ -225,7 +225,7 @@ func (p *Publisher) forget(name string, h *heldMetric) {
 
 // publish writes what is due, and what is gone.
 func (p *Publisher) publish(ctx context.Context) error {
-	state, err := p.ask(ctx)
+	state, err := p.store.State(ctx)
 	if err != nil {
 		return err
 	}
@@ -246,15 +246,6 @@ func (p *Publisher) publish(ctx context.Context) error {
 	return p.sweep(ctx, state)
 }
 
-func (p *Publisher) ask(ctx context.Context) (State, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	return p.store.State(ctx)
-}
-
-// writeTimeout is how long Redis may take for one command.
-const writeTimeout = 2 * time.Second
-
 // Commands of at most so many entries and bytes: Redis does nothing else meanwhile.
 const (
 	chunkLimit      = 500
@@ -262,12 +253,8 @@ const (
 )
 
 func (p *Publisher) removeGone(ctx context.Context) error {
-	names := make([]string, 0, len(p.gone))
-	for name := range p.gone {
-		names = append(names, name)
-	}
-	for chunk := range slices.Chunk(names, chunkLimit) {
-		if err := p.send(ctx, nil, chunk); err != nil {
+	for chunk := range slices.Chunk(slices.Collect(maps.Keys(p.gone)), chunkLimit) {
+		if err := p.store.Write(ctx, nil, chunk); err != nil {
 			return err
 		}
 		for _, name := range chunk {
@@ -276,12 +263,6 @@ func (p *Publisher) removeGone(ctx context.Context) error {
 		entries.WithLabelValues("removed").Add(float64(len(chunk)))
 	}
 	return nil
-}
-
-func (p *Publisher) send(ctx context.Context, set map[string][]byte, remove []string) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	return p.store.Write(ctx, set, remove)
 }
 
 // due returns the names of what must be published, those that waited longest first. Hidden metrics stay in held: left
@@ -294,10 +275,7 @@ func (p *Publisher) due(now time.Time) []string {
 		}
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		if d := p.held[a].published.Compare(p.held[b].published); d != 0 {
-			return d
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(p.held[a].published.Compare(p.held[b].published), strings.Compare(a, b))
 	})
 	return names
 }
@@ -309,7 +287,7 @@ func (p *Publisher) write(ctx context.Context, names []string, state State) erro
 	room := p.sizes.metrics - state.Metrics // For new ones.
 	left, brief := p.missed, 0
 	flush := func() error {
-		if err := p.send(ctx, set, nil); err != nil {
+		if err := p.store.Write(ctx, set, nil); err != nil {
 			return err
 		}
 		now := time.Now()
@@ -375,7 +353,8 @@ func (p *Publisher) write(ctx context.Context, names []string, state State) erro
 // encode returns the entry, brief when all is too much otherwise, and nothing when there
 // is no room even so.
 func (*Publisher) encode(h *heldMetric, now time.Time, room int64) (text []byte, brief bool, err error) {
-	e := entryOf(&h.summary, now)
+	e := h.entry
+	e.Updated = now.UnixMilli()
 	text, err = e.Encode()
 	if err != nil || int64(len(text)) <= room {
 		return text, false, err
@@ -385,13 +364,6 @@ func (*Publisher) encode(h *heldMetric, now time.Time, room int64) (text []byte,
 		return nil, false, err
 	}
 	return text, true, nil
-}
-
-func entryOf(s *Summary, now time.Time) Entry {
-	return Entry{
-		Metric: s.Metric, Series: s.Series, Overflow: s.Overflow, MoreTags: s.MoreTags, Tags: s.Tags,
-		LastEvent: s.NewestEvent, LastMean: wire.Finite(s.LastMean), LastMinute: s.LastMinute, Updated: now.UnixMilli(),
-	}
 }
 
 // sweep now and then removes what no process refreshes: at once when there is no
@@ -407,7 +379,7 @@ func (p *Publisher) sweep(ctx context.Context, state State) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	removed, _, err := p.store.Sweep(ctx, state.Now.Add(-keep))
+	removed, err := p.store.Sweep(ctx, state.Now.Add(-keep))
 	entries.WithLabelValues("swept").Add(float64(removed))
 	if removed > 0 {
 		p.log.Info("entries of the catalog that nobody refreshed were removed", "count", removed, "unrefreshed_for", keep)

@@ -118,12 +118,8 @@ func (j *surveyedGroups) publishes(want string) {
 
 func (j *surveyedGroups) holds(want string) {
 	j.t.Helper()
-	entries, err := j.store.Load(j.t.Context())
-	if err != nil {
-		j.t.Fatal(err)
-	}
 	var got []string
-	for _, e := range entries {
+	for _, e := range load(j.t, j.store) {
 		line := fmt.Sprint(e.Metric, " ", e.Series)
 		if len(e.Tags) > 0 && len(e.Tags[0].Values) == 0 {
 			line += " brief"
@@ -168,16 +164,12 @@ func TestCatalogHoldsWhatArrives(t *testing.T) {
 	j.publishes("a 2 @100; b 1 @100")
 	j.slice("b y", "c x")
 	j.publishes("a 2 @100; b 2 @110; c 1 @110")
-	entries, err := j.store.Load(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	mean := 4.0
 	want := Entry{
 		Metric: "a", Series: 2, Tags: []Tag{{Key: "host", Values: []string{"x", "y"}}},
 		LastEvent: 1_763_892_000_000, LastMean: &mean, Updated: 100_000,
 	}
-	got, _ := entries[0].Encode()
+	got, _ := load(t, j.store)[0].Encode()
 	if wanted, err := want.Encode(); err != nil || string(got) != string(wanted) {
 		t.Errorf("the entry is %s, want %s", got, wanted)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -46,8 +45,13 @@ type State struct {
 	Now     time.Time // By the clock of Redis, the one for all writers and readers.
 }
 
+// writeTimeout is how long Redis may take for what a writer asks or writes at once.
+const writeTimeout = 2 * time.Second
+
 // State asks Redis, and leaves a mark there when there is none.
 func (s *Store) State(ctx context.Context) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
 	pipe := s.client.Pipeline()
 	// Of several writers that find none, one leaves its own, and all see that.
 	pipe.SetNX(ctx, s.client.Key(aliveKey), rand.Text(), 0)
@@ -63,6 +67,8 @@ func (s *Store) Write(ctx context.Context, set map[string][]byte, remove []strin
 	if len(set) == 0 && len(remove) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
 	pipe := s.client.Pipeline()
 	if len(set) > 0 {
 		fields := make([]any, 0, 2*len(set))
@@ -83,15 +89,16 @@ func (s *Store) Write(ctx context.Context, set map[string][]byte, remove []strin
 
 // Sweep removes entries that nobody refreshed since a time: whoever wrote them
 // died, or holds the metric no more. Of all processes that call it, one does it,
-// once a minute; for the others it returns ok false. An entry that is refreshed at
-// this very moment may go too: its writer writes it again within a minute.
-func (s *Store) Sweep(ctx context.Context, before time.Time) (removed int, ok bool, err error) {
+// once a minute. An entry that is refreshed at this very moment may go too: its
+// writer writes it again within a minute.
+func (s *Store) Sweep(ctx context.Context, before time.Time) (removed int, err error) {
 	// A little less than the minute after which its callers call again.
-	if ok, err = s.client.SetNX(ctx, s.client.Key(sweeperKey), rand.Text(), 55*time.Second).Result(); err != nil || !ok {
-		if err != nil {
-			err = fmt.Errorf("cannot take %q in Redis: %w", sweeperKey, err)
-		}
-		return 0, false, err
+	mine, err := s.client.SetNX(ctx, s.client.Key(sweeperKey), rand.Text(), 55*time.Second).Result()
+	if err != nil {
+		return 0, fmt.Errorf("cannot take %q in Redis: %w", sweeperKey, err)
+	}
+	if !mine {
+		return 0, nil
 	}
 	var old []string
 	err = s.scan(ctx, func(metric, text string) {
@@ -111,7 +118,7 @@ func (s *Store) Sweep(ctx context.Context, before time.Time) (removed int, ok bo
 			removed += len(chunk)
 		}
 	}
-	return removed, true, err
+	return removed, err
 }
 
 // How many entries Redis gives at once: it does nothing else meanwhile.
@@ -143,24 +150,4 @@ func (s *Store) version(ctx context.Context) (version int64, now time.Time, err 
 		return 0, now, fmt.Errorf("cannot read %q from Redis: %w", versionKey, err)
 	}
 	return version, t.Val(), nil
-}
-
-// Load returns all entries, by metric. Those that cannot be read are left out,
-// so that one bad entry does not hide the others.
-func (s *Store) Load(ctx context.Context) ([]Entry, error) {
-	_, now, err := s.version(ctx)
-	if err != nil {
-		return nil, err
-	}
-	found := make(map[string]Entry)
-	err = s.scan(ctx, func(metric, text string) {
-		if e, err := Decode(metric, []byte(text)); err == nil {
-			e.Stale = stale(e.Updated, now)
-			found[metric] = e
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return slices.SortedFunc(maps.Values(found), func(a, b Entry) int { return strings.Compare(a.Metric, b.Metric) }), nil
 }

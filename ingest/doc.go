@@ -1,5 +1,5 @@
 // Package ingest takes events over HTTP and answers when Kafka has them:
-// POST /ingest of protocol.md, and the line protocol of InfluxDB.
+// POST /ingest of docs/protocol.md, and the line protocol of InfluxDB.
 //
 //		body ──format──▶ events ──by metric──▶ records ──murmur2──▶ partition queues ──by leader──▶ requests, acks=all ──▶ Kafka
 //		  └ verdicts ◀──────────────────────────────────────────────── acknowledged or not ◀──────────────┘

@@ -21,7 +21,7 @@ const (
 	linesType = "application/x-ndjson"
 )
 
-// jsonFormat is POST /ingest of protocol.md.
+// jsonFormat is POST /ingest of docs/protocol.md.
 func jsonFormat() *format {
 	decoders := &sync.Pool{New: func() any { return new(wire.Decoder) }}
 	return &format{

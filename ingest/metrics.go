@@ -45,7 +45,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	busy := vec("busy_total", "Requests refused with 429, by the bound that was reached: all, too much was waiting for Kafka; address or token, one held its share of --max-pending. Normal: 0.", "bound")
 	m := &metrics{
 		accepted:        vec("events_accepted_total", "Events that Kafka has acknowledged, by the format they came in: the rate of this is the ingestion rate. Normal: as producers send.", "format"),
-		rejected:        vec("events_rejected_total", "Events refused, by their format and the code of their fault (protocol.md). Normal: 0; a producer is wrong else.", "format", "code"),
+		rejected:        vec("events_rejected_total", "Events refused, by their format and the code of their fault (docs/protocol.md). Normal: 0; a producer is wrong else.", "format", "code"),
 		notAcknowledged: vec("events_not_acknowledged_total", "Events that Kafka did not acknowledge in time: they may be stored or not, and the producer is told. Normal: 0.", "format"),
 		busyAll:         busy.WithLabelValues("all"), busyAddress: busy.WithLabelValues("address"), busyToken: busy.WithLabelValues("token"),
 		retries:      counter("produce_retries_total", "Produce requests to Kafka that failed and were tried again. Normal: 0, some while a broker is replaced."),

@@ -14,7 +14,7 @@ import (
 	"pulseboard/wire"
 )
 
-// Bounds of a record, of protocol.md, "Kafka".
+// Bounds of a record, of docs/protocol.md, "Kafka".
 const (
 	maxRecordEvents = 1000
 	maxRecordBytes  = 512 << 10

@@ -46,7 +46,7 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	c.Topic = cmp.Or(c.Topic, wire.Topic)
 	c.DeadLetter = cmp.Or(c.DeadLetter, wire.DeadLetterTopic)
-	c.Partitions = cmp.Or(c.Partitions, 16)
+	c.Partitions = cmp.Or(c.Partitions, wire.Partitions)
 	c.Limits = cmp.Or(c.Limits, metric.DefaultLimits())
 	c.MaxBody = cmp.Or(c.MaxBody, 16<<20)
 	c.MaxEvents = cmp.Or(c.MaxEvents, 50_000)

@@ -1,9 +1,6 @@
 package limits
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Scope is whom a budget is of.
 type Scope string
@@ -71,38 +68,22 @@ type Cut struct {
 
 // Text is the reason for people.
 func (c *Cut) Text() string {
-	whose := "its dashboard"
-	switch c.Scope {
-	case Metric:
-		whose = "the metric " + c.Name
-	case Token:
-		whose = "the token " + c.Name
-	case Process:
-		whose = "all dashboards"
-	case Dashboard:
-	}
-	fix := "group by fewer tags, filter, refresh less often, or delete widgets"
-	return fmt.Sprintf("not computed: with it %s would need %s, the budget is %s; %s",
-		whose, Amount(c.Resource, c.Used), Amount(c.Resource, c.Limit), fix)
+	whose := map[Scope]string{
+		Dashboard: "its dashboard", Metric: "the metric " + c.Name, Token: "the token " + c.Name, Process: "all dashboards",
+	}[c.Scope]
+	return fmt.Sprintf("not computed: with it %s would need %s, the budget is %s; group by fewer tags, filter, refresh less often, or delete widgets",
+		whose, Amount(c.Resource, c.Used), Amount(c.Resource, c.Limit))
 }
 
 // Amount is a number of a resource for people.
 func Amount(r Resource, n float64) string {
-	switch r {
-	case Trees:
-		return size(n) + " of trees"
-	case Histories:
-		return size(n) + " of histories"
-	case Evaluations, resources:
+	switch {
+	case r == Evaluations:
+		return fmt.Sprintf("%.0f values a second", n)
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB of %s", n/(1<<30), r)
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%.0f", n), ".") + " values a second"
-}
-
-func size(n float64) string {
-	if n >= 1<<30 {
-		return fmt.Sprintf("%.1f GiB", n/(1<<30))
-	}
-	return fmt.Sprintf("%.1f MiB", n/(1<<20))
+	return fmt.Sprintf("%.1f MiB of %s", n/(1<<20), r)
 }
 
 // Use is what one of a scope uses.

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"fmt"
+	"slices"
 
 	"pulseboard/metric"
 	"pulseboard/wire"
@@ -104,8 +105,12 @@ func (q *Query) treeBytes(span int64) float64 {
 // one selector share its trees.
 func Sum(queries []Query) Amounts {
 	type selector struct{ metric, id string }
+	type history struct {
+		key       string
+		refreshMs int64
+	}
 	widest := make(map[selector]*Query)
-	seen := make(map[string]map[int64]bool)
+	seen := make(map[history]bool)
 	var sum Amounts
 	for i := range queries {
 		q := queries[i]
@@ -113,17 +118,10 @@ func Sum(queries []Query) Amounts {
 		if w := widest[s]; w == nil || q.treeBytes(q.SpanSlices) > w.treeBytes(w.SpanSlices) {
 			widest[s] = &queries[i]
 		}
-		var fresh []int64
+		q.RefreshMs = slices.DeleteFunc(slices.Clone(q.RefreshMs), func(ms int64) bool { return seen[history{q.Key, ms}] })
 		for _, ms := range q.RefreshMs {
-			if seen[q.Key] == nil {
-				seen[q.Key] = make(map[int64]bool)
-			}
-			if !seen[q.Key][ms] {
-				seen[q.Key][ms] = true
-				fresh = append(fresh, ms)
-			}
+			seen[history{q.Key, ms}] = true
 		}
-		q.RefreshMs = fresh
 		cost := q.Cost()
 		cost[Trees] = 0
 		sum.add(cost)

@@ -54,7 +54,6 @@ type decider struct {
 
 // order sorts queries by what their dashboard, then its token, has used before them.
 func (d *decider) order(queries []Query) []*Query {
-	ranks := make(map[string]float64, len(queries)) // By key: the lowest of its owners'.
 	qs := make([]*Query, len(queries))
 	part := make(map[*Query]float64, len(queries))
 	total := d.budgets.Total
@@ -69,17 +68,15 @@ func (d *decider) order(queries []Query) []*Query {
 	class := func(q *Query) float64 { return math.Ceil(2 * math.Log2(max(part[q], 1e-12))) }
 	slices.SortFunc(qs, func(a, b *Query) int { return cmp.Or(cmp.Compare(class(a), class(b)), cmp.Compare(a.Key, b.Key)) })
 	accumulate := func(names func(*Query) []string) {
-		sums, next := make(map[string]float64), make(map[string]float64, len(qs))
+		sums, ranks := make(map[string]float64), make(map[*Query]float64, len(qs)) // Of several owners the lowest sum counts.
 		for _, q := range qs {
-			lowest := math.Inf(1)
+			ranks[q] = math.Inf(1)
 			for _, name := range names(q) {
 				sums[name] += part[q]
-				lowest = min(lowest, sums[name])
+				ranks[q] = min(ranks[q], sums[name])
 			}
-			next[q.Key] = lowest
 		}
-		ranks = next
-		slices.SortStableFunc(qs, func(a, b *Query) int { return cmp.Compare(ranks[a.Key], ranks[b.Key]) })
+		slices.SortStableFunc(qs, func(a, b *Query) int { return cmp.Compare(ranks[a], ranks[b]) })
 	}
 	accumulate(func(q *Query) []string { return q.names(func(o wire.Owner) string { return o.Dashboard }) })
 	accumulate(func(q *Query) []string {

@@ -2,6 +2,7 @@ package metric
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 // Op is the operator of a filter term, as it is written in a metric key.
 type Op string
 
-// The operators of protocol.md, "Metric key".
+// The operators of docs/protocol.md, "Metric key".
 const (
 	Equal     Op = "="
 	NotEqual  Op = "!="
@@ -68,13 +69,8 @@ func NewFilter(terms ...Term) (Filter, error) {
 		}
 		f = append(f, t)
 	}
-	slices.SortFunc(f, func(a, b Term) int {
-		if c := strings.Compare(a.Tag, b.Tag); c != 0 {
-			return c
-		}
-		return bytes.Compare(a.append(nil), b.append(nil))
-	})
-	f = slices.CompactFunc(f, func(a, b Term) bool { return bytes.Equal(a.append(nil), b.append(nil)) })
+	slices.SortFunc(f, func(a, b Term) int { return cmp.Or(strings.Compare(a.Tag, b.Tag), strings.Compare(a.text(), b.text())) })
+	f = slices.CompactFunc(f, func(a, b Term) bool { return a.text() == b.text() })
 	return f, f.checkMembers()
 }
 
@@ -93,17 +89,9 @@ func (f Filter) checkMembers() error {
 
 // member is what the operator is called in documents.
 func (o Op) member() string {
-	switch o {
-	case Equal, In:
-		return "is"
-	case NotEqual, NotIn:
-		return "not"
-	case Exists, NotExists:
-		return "exists"
-	case Prefix:
-		return "prefix"
-	}
-	return string(o)
+	return map[Op]string{
+		Equal: "is", In: "is", NotEqual: "not", NotIn: "not", Exists: "exists", NotExists: "exists", Prefix: "prefix",
+	}[o]
 }
 
 func (t Term) normal() (Term, error) {
@@ -121,26 +109,25 @@ func (t Term) normal() (Term, error) {
 			return t, fmt.Errorf("tag %q is compared with a value that is no tag value: at most %d bytes of UTF-8", t.Tag, MaxTagValue)
 		}
 	}
-	want := 1
+	n, fits := len(t.Values), false
+	switch {
+	case t.Op == In && n == 1:
+		t.Op = Equal
+	case t.Op == NotIn && n == 1:
+		t.Op = NotEqual
+	}
 	switch t.Op {
-	case In:
-		if len(t.Values) == 1 {
-			t.Op = Equal
-		}
-		want = max(1, len(t.Values))
-	case NotIn:
-		if len(t.Values) == 1 {
-			t.Op = NotEqual
-		}
-		want = max(1, len(t.Values))
-	case Exists, NotExists:
-		want = 0
 	case Equal, NotEqual, Prefix:
+		fits = n == 1
+	case In, NotIn:
+		fits = n > 1
+	case Exists, NotExists:
+		fits = n == 0
 	default:
 		return t, fmt.Errorf("tag %q has unknown operator %q", t.Tag, string(t.Op))
 	}
-	if len(t.Values) != want {
-		return t, fmt.Errorf("tag %q: operator %q has %d values", t.Tag, string(t.Op), len(t.Values))
+	if !fits {
+		return t, fmt.Errorf("tag %q: operator %q has %d values", t.Tag, string(t.Op), n)
 	}
 	return t, nil
 }
@@ -155,72 +142,51 @@ func (f Filter) Match(tags Tags) bool {
 	return true
 }
 
-func (t Term) append(dst []byte) []byte {
+// text is the term as it stands in a metric key.
+func (t Term) text() string {
 	switch t.Op {
 	case Exists, NotExists:
-		dst = append(dst, t.Op...)
-		dst = append(dst, ' ')
-		return append(dst, t.Tag...)
+		return string(t.Op) + " " + t.Tag
 	case In, NotIn:
-		dst = append(dst, t.Tag...)
-		dst = append(dst, ' ')
-		dst = append(dst, t.Op...)
-		dst = append(dst, " ("...)
+		quoted := make([]string, len(t.Values))
 		for i, v := range t.Values {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendString(dst, v)
+			quoted[i] = quote(v)
 		}
-		return append(dst, ')')
+		return t.Tag + " " + string(t.Op) + " (" + strings.Join(quoted, ",") + ")"
 	default:
-		dst = append(dst, t.Tag...)
-		dst = append(dst, t.Op...)
-		return appendString(dst, t.Values[0])
+		return t.Tag + string(t.Op) + quote(t.Values[0])
 	}
+}
+
+// document is the value of the term's member in documents.
+func (t Term) document() any {
+	switch {
+	case len(t.Values) == 0:
+		return t.Op == Exists
+	case len(t.Values) == 1:
+		return t.Values[0]
+	}
+	return t.Values
 }
 
 // MarshalJSON writes the form that documents use, {"region":"eu","env":{"not":"test"}}.
 func (f Filter) MarshalJSON() ([]byte, error) {
-	doc := make(map[string]any, len(f))
-	for i := 0; i < len(f); {
-		j := i + 1
-		for j < len(f) && f[j].Tag == f[i].Tag {
-			j++
+	members := make(map[string]map[string]any, len(f)) // By tag.
+	for _, t := range f {
+		if members[t.Tag] == nil {
+			members[t.Tag] = make(map[string]any, 1)
 		}
-		doc[f[i].Tag] = termsDocument(f[i:j])
-		i = j
+		members[t.Tag][t.Op.member()] = t.document()
+	}
+	doc := make(map[string]any, len(f))
+	for tag, m := range members {
+		if is, has := m["is"]; has && len(m) == 1 {
+			doc[tag] = is
+		} else {
+			doc[tag] = m
+		}
 	}
 	return json.Marshal(doc)
-}
-
-func termsDocument(terms []Term) any {
-	if len(terms) == 1 && terms[0].Op == Equal {
-		return terms[0].Values[0]
-	}
-	if len(terms) == 1 && terms[0].Op == In {
-		return terms[0].Values
-	}
-	m := make(map[string]any, len(terms))
-	for _, t := range terms {
-		switch t.Op {
-		case Equal:
-			m["is"] = t.Values[0]
-		case In:
-			m["is"] = t.Values
-		case NotEqual:
-			m["not"] = t.Values[0]
-		case NotIn:
-			m["not"] = t.Values
-		case Exists:
-			m["exists"] = true
-		case NotExists:
-			m["exists"] = false
-		case Prefix:
-			m["prefix"] = t.Values[0]
-		}
-	}
-	return m
 }
 
 var errFilterShape = errors.New(`filter must be an object such as {"region":"eu","host":["a","b"],"env":{"not":"test"},"zone":{"exists":true},"path":{"prefix":"/api"}}`)
@@ -268,51 +234,33 @@ func parseTerms(tag string, raw json.RawMessage) ([]Term, error) {
 
 func parseTerm(tag, name string, raw json.RawMessage) (Term, error) {
 	vs, isText := stringOrList(raw)
-	switch name {
-	case "is":
-		if isText {
-			return Term{tag, In, vs}, nil
-		}
-	case "not":
-		if isText {
-			return Term{tag, NotIn, vs}, nil
-		}
-	case "prefix":
-		if isText && len(vs) == 1 {
-			return Term{tag, Prefix, vs}, nil
-		}
-	case "exists":
-		switch string(bytes.TrimSpace(raw)) {
-		case "true":
-			return Term{Tag: tag, Op: Exists}, nil
-		case "false":
-			return Term{Tag: tag, Op: NotExists}, nil
-		}
-	default:
+	switch {
+	case name == "is" && isText:
+		return Term{tag, In, vs}, nil
+	case name == "not" && isText:
+		return Term{tag, NotIn, vs}, nil
+	case name == "prefix" && isText && len(vs) == 1:
+		return Term{tag, Prefix, vs}, nil
+	case name == "exists" && string(raw) == "true":
+		return Term{Tag: tag, Op: Exists}, nil
+	case name == "exists" && string(raw) == "false":
+		return Term{Tag: tag, Op: NotExists}, nil
+	case !slices.Contains([]string{"is", "not", "prefix", "exists"}, name):
 		return Term{}, fmt.Errorf(`filter of tag %q has unknown member %q: use "is", "not", "exists" or "prefix"`, tag, name)
 	}
 	return Term{}, fmt.Errorf("filter of tag %q: member %q has a value of the wrong type", tag, name)
 }
 
-func stringOrList(raw json.RawMessage) ([]string, bool) {
-	switch raw := bytes.TrimSpace(raw); {
-	case len(raw) > 0 && raw[0] == '"':
-		var s string
-		err := json.Unmarshal(raw, &s)
-		return []string{s}, err == nil
-	case len(raw) > 0 && raw[0] == '[':
-		var l []*string
-		if json.Unmarshal(raw, &l) != nil || len(l) == 0 {
-			return nil, false
-		}
-		out := make([]string, 0, len(l))
-		for _, p := range l {
-			if p == nil {
-				return nil, false
-			}
-			out = append(out, *p)
-		}
-		return out, true
+func stringOrList(raw json.RawMessage) (values []string, ok bool) {
+	if bytes.HasPrefix(raw, []byte{'"'}) {
+		raw = slices.Concat([]byte{'['}, raw, []byte{']'})
 	}
-	return nil, false
+	var list []*string
+	if json.Unmarshal(raw, &list) != nil || len(list) == 0 || slices.Contains(list, nil) {
+		return nil, false
+	}
+	for _, p := range list {
+		values = append(values, *p)
+	}
+	return values, true
 }

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Limits of a query (protocol.md, "Dashboards").
+// Limits of a query (docs/protocol.md, "Dashboards").
 const (
 	MaxWindowSeconds = 86_400
 	MaxDelaySeconds  = 300
@@ -72,52 +74,32 @@ func (q Query) Validate() error {
 // channel and its history.
 func (q Query) Key() string {
 	q = q.Normal()
-	b := make([]byte, 0, 96)
-	b = append(b, q.Metric...)
-	b = append(b, ':')
-	b = append(b, q.Aggregation...)
-	b = append(b, ':')
-	b = strconv.AppendInt(b, int64(q.WindowSeconds), 10)
-	b = append(b, 's')
+	delay := ""
 	if q.DelaySeconds > 0 {
-		b = append(b, " delay "...)
-		b = strconv.AppendInt(b, int64(q.DelaySeconds), 10)
-		b = append(b, 's')
+		delay = fmt.Sprintf(" delay %ds", q.DelaySeconds)
 	}
-	return string(q.appendSelection(b))
+	return fmt.Sprintf("%s:%s:%ds%s%s", q.Metric, q.Aggregation, q.WindowSeconds, delay, q.selection())
 }
 
 // Selector is the canonical text of metric, filter and group_by: queries that
 // share it read the same series.
 func (q Query) Selector() string {
 	q = q.Normal()
-	return string(q.appendSelection([]byte(q.Metric)))
+	return q.Metric + q.selection()
 }
 
-func (q Query) appendSelection(b []byte) []byte {
-	for i, t := range q.Filter {
-		if i == 0 {
-			b = append(b, " {"...)
-		} else {
-			b = append(b, ", "...)
-		}
-		b = t.append(b)
-	}
+func (q Query) selection() (text string) {
 	if len(q.Filter) > 0 {
-		b = append(b, '}')
-	}
-	for i, g := range q.GroupBy {
-		if i == 0 {
-			b = append(b, " by ("...)
-		} else {
-			b = append(b, ", "...)
+		terms := make([]string, len(q.Filter))
+		for i, t := range q.Filter {
+			terms[i] = t.text()
 		}
-		b = append(b, g...)
+		text = " {" + strings.Join(terms, ", ") + "}"
 	}
 	if len(q.GroupBy) > 0 {
-		b = append(b, ')')
+		text += " by (" + strings.Join(q.GroupBy, ", ") + ")"
 	}
-	return b
+	return text
 }
 
 // ErrKey is the error of a text that is no canonical metric key.
@@ -256,8 +238,8 @@ func cutString(s string) (value, rest string, ok bool) {
 		case '\\':
 			i++
 		case '"':
-			v, err := unquote(s[:i+1])
-			return v, s[i+1:], err == nil
+			v, err := jsontext.AppendUnquote(nil, s[:i+1])
+			return string(v), s[i+1:], err == nil
 		}
 	}
 	return "", s, false

@@ -29,7 +29,7 @@ func TestKeyIsCanonical(t *testing.T) {
 		{"plain", metric.Query{Metric: "a", Aggregation: "sum", WindowSeconds: 5}, `{}`, `a:sum:5s`},
 		{"colons in the name", metric.Query{Metric: "ns:a/b-c", Aggregation: "count", WindowSeconds: 1}, `{}`, `ns:a/b-c:count:1s`},
 		{
-			"the example of protocol.md",
+			"the example of docs/protocol.md",
 			metric.Query{Metric: "api.request.latency", Aggregation: "avg", WindowSeconds: 60, GroupBy: []string{"host"}},
 			`{"region":"eu","host":["b","a"]}`, `api.request.latency:avg:60s {host in ("a","b"), region="eu"} by (host)`,
 		},

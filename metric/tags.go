@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -27,12 +28,8 @@ func NewTags(m map[string]string) Tags {
 			t = append(t, Tag{k, v})
 		}
 	}
-	t.sort()
-	return t
-}
-
-func (t Tags) sort() {
 	slices.SortFunc(t, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	return t
 }
 
 // Get returns the value of the tag, "" when it is absent.
@@ -60,10 +57,7 @@ func (t Tags) Pick(keys []string) Tags {
 // Compare orders tags by their canonical text: key, value, key, value, ….
 func (t Tags) Compare(o Tags) int {
 	return slices.CompareFunc(t, o, func(a, b Tag) int {
-		if c := strings.Compare(a.Key, b.Key); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Value, b.Value)
+		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
 	})
 }
 
@@ -155,8 +149,5 @@ func appendString(dst []byte, s string) []byte {
 	return dst
 }
 
-func unquote(s string) (string, error) {
-	var space [128]byte // Enough for nearly all.
-	b, err := jsontext.AppendUnquote(space[:0], s)
-	return string(b), err
-}
+// quote returns s as a JSON string.
+func quote(s string) string { return string(appendString(nil, s)) }

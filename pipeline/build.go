@@ -128,13 +128,10 @@ func (c *Config) partialBytes(t Traits) int64 {
 	return c.StateBytes / shareOfPartials
 }
 
-// usualPartitions is how many ingest makes.
-const usualPartitions = 16
-
 // maxIDs of a partition, a constant, so that what a duplicate is remains a function
 // of the log: 250 a second for two minutes at least.
 func (c *Config) maxIDs() int {
-	return int(max(30_000, c.StateBytes/shareOfIDs/sources.IDBytes/usualPartitions))
+	return int(max(30_000, c.StateBytes/shareOfIDs/sources.IDBytes/wire.Partitions))
 }
 
 // lead is twice what one timer passes when it catches up: with less than that the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"testing"
 	"time"
@@ -18,27 +19,33 @@ import (
 	"pulseboard/wire"
 )
 
-// until reads the catalog until it is as wanted. It calls meanwhile before each look.
+// until follows the catalog until it is as wanted. It calls meanwhile before each look.
 func until(t *testing.T, s *catalog.Store, what string, meanwhile func(), ok func(map[string]catalog.Entry) bool) map[string]catalog.Entry {
 	t.Helper()
+	// A copy of its own: an older one would keep what Redis has lost.
+	c := catalog.NewCopy(s, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { _ = c.Watch(ctx) }()
 	limit := time.After(90 * time.Second)
 	for {
 		meanwhile()
-		list, err := s.Load(t.Context())
+		loaded := c.Loaded()
+		page, err := c.Search("", catalog.MaxLimit, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		entries := map[string]catalog.Entry{}
-		for _, e := range list {
+		for _, e := range page.Entries {
 			entries[e.Metric] = e
 		}
-		if ok(entries) {
+		if loaded && ok(entries) {
 			return entries
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-limit:
-			t.Fatalf("waited too long for %s; the catalog is %+v", what, list)
+			t.Fatalf("waited too long for %s; the catalog is %+v", what, entries)
 		}
 	}
 }

@@ -70,13 +70,13 @@ func newGovernor(ctx context.Context, c *Config, run string, queries *registry.S
 	if err != nil {
 		return nil, err
 	}
-	room, err := queries.MaxMemory(ctx)
+	memory, err := store.Memory(ctx)
 	if err != nil {
 		c.Log.Warn("Redis does not say how much memory it may take: histories have budgets as if it were 2 GiB", "error", err)
 	}
 	g := &governor{
 		c: c, run: run, groups: groups, queries: queries, results: store, set: set,
-		budgets: limits.NewBudgets(c.StateBytes, room, runtime.GOMAXPROCS(0), c.BudgetShare),
+		budgets: limits.NewBudgets(c.StateBytes, memory.Limit, runtime.GOMAXPROCS(0), c.BudgetShare),
 		counted: make(map[selector]transforms.Width), cut: make(map[string]limits.Cut),
 		active: make(map[string]wire.QueryEntry), leftover: make(map[results.Stream]time.Time),
 	}

@@ -111,14 +111,3 @@ func loading(err error) error {
 	}
 	return nil
 }
-
-// MaxMemory returns how many bytes Redis may take, 0 when it has no limit or does not say.
-func (s *Store) MaxMemory(ctx context.Context) (int64, error) {
-	sections, err := s.client.InfoMap(ctx, "memory").Result()
-	if err != nil {
-		return 0, fmt.Errorf("cannot ask Redis for its limit of memory: %w", err)
-	}
-	var n int64
-	_, _ = fmt.Sscan(sections["Memory"]["maxmemory"], &n) // Others than Redis may not say.
-	return n, nil
-}

@@ -2,14 +2,17 @@ package results
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
+
+// markKey is gone when Redis was emptied.
+const markKey = "results:alive"
 
 // Mark returns a text that stays the same while Redis holds what was written
 // since the last call, and leaves one there when there is none.
@@ -19,7 +22,7 @@ func (s *Store) Mark(ctx context.Context) (string, error) {
 	if !errors.Is(err, redis.Nil) {
 		return found, err
 	}
-	mark := newMark()
+	mark := rand.Text()
 	// Of several processes that find none, one leaves its own, and all see that.
 	set := s.client.SetNX(ctx, s.client.Key(markKey), mark, 0)
 	if set.Err() != nil {
@@ -45,22 +48,9 @@ func (s *Store) Room(ctx context.Context) error {
 	return s.client.Set(ctx, s.client.Key(probe), "", 10*time.Second).Err()
 }
 
-// Forget deletes histories of a metric key.
-func (s *Store) Forget(ctx context.Context, key string, refreshMs []int64) error {
-	names := make([]string, 0, len(refreshMs))
-	for _, r := range refreshMs {
-		names = append(names, s.historyKey(key, r))
-	}
-	if err := s.client.Unlink(ctx, names...).Err(); err != nil {
-		return fmt.Errorf("cannot delete the histories of %q: %w", key, err)
-	}
-	return nil
-}
-
 // Memory is what Redis says of its memory.
 type Memory struct {
 	Limit  int64  // Bytes; 0 = none.
-	Used   int64  // Bytes.
 	Policy string // What it does when it is full; "" when it does not say.
 }
 
@@ -69,23 +59,11 @@ func (m Memory) Evicts() bool { return m.Limit > 0 && m.Policy != "" && m.Policy
 
 // Memory asks Redis about its memory.
 func (s *Store) Memory(ctx context.Context) (m Memory, err error) {
-	text, err := s.client.Info(ctx, "memory").Result()
+	sections, err := s.client.InfoMap(ctx, "memory").Result()
 	if err != nil {
 		return m, fmt.Errorf("cannot ask Redis about its memory: %w", err)
 	}
-	for line := range strings.SplitSeq(text, "\r\n") {
-		name, value, _ := strings.Cut(line, ":")
-		switch name {
-		case "maxmemory":
-			m.Limit, err = strconv.ParseInt(value, 10, 64)
-		case "used_memory":
-			m.Used, err = strconv.ParseInt(value, 10, 64)
-		case "maxmemory_policy":
-			m.Policy = value
-		}
-		if err != nil {
-			return m, fmt.Errorf("Redis says of its memory %q: %w", line, err) //nolint:staticcheck // Its name.
-		}
-	}
+	m.Limit, _ = strconv.ParseInt(sections["Memory"]["maxmemory"], 10, 64) // Others than Redis may not say.
+	m.Policy = sections["Memory"]["maxmemory_policy"]
 	return m, nil
 }

@@ -64,14 +64,14 @@ func (s *Store) Hold(ctx context.Context) error {
 	if s.lease == nil {
 		return nil
 	}
-	now, has, err := s.mayTake(ctx, s.client)
-	if err != nil || has != nil && has.Holder == s.lease.Holder && leftOf(has, now) > leaseTime/2 {
-		return err
-	}
+	mine := false
 	take := func(tx *redis.Tx) error {
-		now, _, err := s.mayTake(ctx, tx)
+		now, has, err := s.mayTake(ctx, tx)
 		if err != nil {
 			return err
+		}
+		if mine = has != nil && has.Holder == s.lease.Holder; mine && leftOf(has, now) > leaseTime/2 {
+			return nil
 		}
 		l := *s.lease
 		l.Until = now.Add(leaseTime).UnixMilli()
@@ -82,7 +82,7 @@ func (s *Store) Hold(ctx context.Context) error {
 		// Another process was faster: of this job, and all is well, or of another.
 		_, _, err = s.mayTake(ctx, s.client)
 		return err
-	case isFull(err) && has != nil && has.Holder == s.lease.Holder:
+	case mine && isFull(err):
 		return nil // Nobody else can take it from such a Redis either.
 	default:
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -80,15 +81,12 @@ func (s *Store) Publish(ctx context.Context, pubs []Publication) (Outcome, error
 		return out, &fault
 	}
 	latest := now.UnixMilli() + maxSkew
-	all := pubs
-	for len(pubs) > 0 {
-		n := min(len(pubs), chunk)
-		s.publishChunk(ctx, conn, writes, pubs[:n], latest, &out, &fault)
-		pubs = pubs[n:]
+	for some := range slices.Chunk(pubs, chunk) {
+		s.publishChunk(ctx, conn, writes, some, latest, &out, &fault)
 	}
 	if s.writes.Load() != writes && fault.Err == nil {
 		// Doubt was called meanwhile, and another server may answer now.
-		for _, p := range all {
+		for _, p := range pubs {
 			fault.miss(p.Result.Key, ErrWentBack)
 		}
 	}

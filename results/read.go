@@ -83,21 +83,46 @@ func (t Tip) Complete() bool {
 // Oldest returns the window end of the oldest entry of each history, epoch ms, 0 when
 // there is none, in one round trip.
 func (s *Store) Oldest(ctx context.Context, streams []Stream) ([]int64, error) {
+	entries, err := s.first(ctx, streams, func(p redis.Pipeliner, name string) *redis.XMessageSliceCmd {
+		return p.XRangeN(ctx, name, "-", "+", 1)
+	})
+	ends := make([]int64, len(entries))
+	for i, e := range entries {
+		ends[i] = endOf(e)
+	}
+	return ends, err
+}
+
+// Newest returns the newest entry of each history, in one round trip.
+func (s *Store) Newest(ctx context.Context, streams []Stream) ([]Tip, error) {
+	entries, err := s.first(ctx, streams, func(p redis.Pipeliner, name string) *redis.XMessageSliceCmd {
+		return p.XRevRangeN(ctx, name, "+", "-", 1)
+	})
+	tips := make([]Tip, len(entries))
+	for i, e := range entries {
+		text, _ := e.Values[wire.HistoryField].(string)
+		tips[i] = Tip{WindowEnd: endOf(e), text: text}
+	}
+	return tips, err
+}
+
+// first returns the first entry that read finds of each history, one without an id where there is none.
+func (s *Store) first(ctx context.Context, streams []Stream, read func(redis.Pipeliner, string) *redis.XMessageSliceCmd) ([]redis.XMessage, error) {
 	pipe := s.client.Pipeline()
-	answers := make([]*redis.XMessageSliceCmd, 0, len(streams))
-	for _, st := range streams {
-		answers = append(answers, pipe.XRangeN(ctx, s.historyKey(st.Key, st.RefreshMs), "-", "+", 1))
+	answers := make([]*redis.XMessageSliceCmd, len(streams))
+	for i, st := range streams {
+		answers[i] = read(pipe, s.historyKey(st.Key, st.RefreshMs))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("cannot read the oldest window ends of %d histories: %w", len(streams), err)
+		return nil, fmt.Errorf("cannot read %d histories: %w", len(streams), err)
 	}
-	ends := make([]int64, len(streams))
+	entries := make([]redis.XMessage, len(streams))
 	for i, a := range answers {
-		if entries := a.Val(); len(entries) > 0 {
-			ends[i] = endOf(entries[0])
+		if found := a.Val(); len(found) > 0 {
+			entries[i] = found[0]
 		}
 	}
-	return ends, nil
+	return entries, nil
 }
 
 // endOf is the window end of an entry, epoch ms.
@@ -106,29 +131,17 @@ func endOf(e redis.XMessage) int64 {
 	return end
 }
 
-// Newest returns the newest entry of each history, in one round trip.
-func (s *Store) Newest(ctx context.Context, streams []Stream) ([]Tip, error) {
-	if len(streams) == 0 {
-		return nil, nil
-	}
-	pipe := s.client.Pipeline()
-	answers := make([]*redis.XMessageSliceCmd, 0, len(streams))
-	for _, st := range streams {
-		answers = append(answers, pipe.XRevRangeN(ctx, s.historyKey(st.Key, st.RefreshMs), "+", "-", 1))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("cannot read the newest window ends of %d histories: %w", len(streams), err)
-	}
-	tips := make([]Tip, len(streams))
-	for i, a := range answers {
-		if entries := a.Val(); len(entries) > 0 {
-			end, err := wire.ParseHistoryID(entries[0].ID)
-			if err != nil {
-				return nil, fmt.Errorf("cannot read the history of %q: %w", streams[i].Key, err)
-			}
-			result, _ := entries[0].Values[wire.HistoryField].(string)
-			tips[i] = Tip{WindowEnd: end, text: result}
+// Drop deletes histories that nobody wants any more. Redis frees their memory
+// beside its other work.
+func (s *Store) Drop(ctx context.Context, streams []Stream) error {
+	for some := range slices.Chunk(streams, chunk) {
+		names := make([]string, len(some))
+		for i, st := range some {
+			names[i] = s.historyKey(st.Key, st.RefreshMs)
+		}
+		if err := s.client.Unlink(ctx, names...).Err(); err != nil {
+			return fmt.Errorf("cannot delete %d histories: %w", len(streams), err)
 		}
 	}
-	return tips, nil
+	return nil
 }

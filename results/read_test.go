@@ -23,7 +23,7 @@ func TestNewestAndLatest(t *testing.T) {
 			t.Errorf("tip %d is %d, complete %v; want %d", i, got[i].WindowEnd, got[i].Complete(), want)
 		}
 	}
-	if got, err := s.Newest(t.Context(), nil); err != nil || got != nil {
+	if got, err := s.Newest(t.Context(), nil); err != nil || len(got) != 0 {
 		t.Errorf("newest of nothing: %v, %v", got, err)
 	}
 	if r, err := s.Latest(t.Context(), key, 2000); err != nil || r == nil || r.WindowEnd != 2000 {

@@ -2,7 +2,6 @@ package results
 
 import (
 	"context"
-	"crypto/rand"
 	"sync/atomic"
 
 	"pulseboard/internal/redisconn"
@@ -33,10 +32,11 @@ func (s *Store) Close() error { return s.client.Close() }
 // Ping returns an error when Redis does not answer.
 func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx).Err() }
 
-// markKey is gone when Redis was emptied.
-const markKey = "results:alive"
-
-func newMark() string { return rand.Text() }
+// Subscribe begins to listen to results, without any metric key. handler gets
+// each message, and resync is called when messages may have been missed; neither may block.
+func (s *Store) Subscribe(ctx context.Context, handler func(key, payload string), resync func()) *redisconn.Listener {
+	return s.client.Listen(ctx, handler, resync)
+}
 
 // historyKey is the stream of a metric key's results at one refresh interval.
 func (s *Store) historyKey(key string, refreshMs int64) string {

@@ -91,17 +91,17 @@ func (b backfilling) Tips(ctx context.Context, key string, refreshMs []int64) (m
 	b.mu.Lock()
 	anew := b.fallBehind(key).anew
 	b.mu.Unlock()
+	streams := make([]results.Stream, 0, len(refreshMs))
+	for _, ms := range refreshMs {
+		streams = append(streams, results.Stream{Key: key, RefreshMs: ms})
+	}
 	if anew {
-		if err := b.store.Forget(ctx, key, refreshMs); err != nil {
+		if err := b.store.Drop(ctx, streams); err != nil {
 			return nil, err
 		}
 		b.mu.Lock()
 		b.fallBehind(key).anew = false
 		b.mu.Unlock()
-	}
-	streams := make([]results.Stream, 0, len(refreshMs))
-	for _, ms := range refreshMs {
-		streams = append(streams, results.Stream{Key: key, RefreshMs: ms})
 	}
 	newest, err := b.store.Newest(ctx, streams)
 	if err != nil {

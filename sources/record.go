@@ -50,7 +50,6 @@ func (r *Record) Verdict(e *metric.Event, l metric.Limits) (eventTime int64, cod
 // partitions; each of them at least leastTexts and at most mostTexts bytes.
 const (
 	textsShare                  = 4
-	usualPartitions             = 16
 	leastTexts, mostTexts int64 = 256 << 10, 4 << 20
 )
 
@@ -59,7 +58,7 @@ const (
 func newDecoder(readBytes int64) *wire.Decoder {
 	d := new(wire.Decoder)
 	if readBytes > 0 {
-		d.MaxRemembered = min(max(readBytes/textsShare/usualPartitions, leastTexts), mostTexts)
+		d.MaxRemembered = min(max(readBytes/textsShare/wire.Partitions, leastTexts), mostTexts)
 	}
 	return d
 }

@@ -20,7 +20,7 @@ func (k *keyGroup) survey() (s catalog.Survey, ok bool) {
 	defer k.mu.Unlock()
 	left := k.observer.Changed()
 	k.mu.Unlock()
-	s.Changed = make([]catalog.Summary, 0, left) // Without the lock: it may be long.
+	s.Changed = make([]catalog.Entry, 0, left) // Without the lock: it may be long.
 	k.mu.Lock()
 	for ; ; left -= surveyChunk {
 		// While it waited for the lock it may have been replaced.

@@ -26,7 +26,11 @@ func told(s catalog.Survey) string {
 		for _, tag := range m.Tags {
 			line += fmt.Sprintf(" {%s=%s +%d}", tag.Key, strings.Join(tag.Values, ","), tag.More)
 		}
-		lines = append(lines, fmt.Sprintf("%s %d %v %d", line, m.NewestEvent, m.LastMean, m.LastMinute))
+		mean := 0.0
+		if m.LastMean != nil {
+			mean = *m.LastMean
+		}
+		lines = append(lines, fmt.Sprintf("%s %d %v %d", line, m.LastEvent, mean, m.LastMinute))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "; ")

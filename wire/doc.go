@@ -12,4 +12,5 @@
 //	stream.go, snapshot.go  WebSocket and SSE: server        → Append…
 //	message.go, read.go     the same, read                   → the messages' types; Message, which skips values
 //	hello.go                WebSocket: client                ⇄ Hello
+//	scan.go                 what their readers share
 package wire

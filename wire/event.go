@@ -50,11 +50,10 @@ func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 			d.take()
 			continue
 		}
-		d.reset(line)
-		if e, f, err := d.line(); err != nil {
+		if value, err := d.check(line); err != nil {
 			d.add(metric.Event{}, malformed("the line is not JSON: "+err.Error()))
 		} else {
-			d.add(e, f)
+			d.add(d.element(value))
 		}
 	}
 	return d.batch, nil
@@ -75,8 +74,7 @@ type Decoder struct {
 	read      event  // What quickEvent has read.
 	lastName  string // That it has read.
 
-	input []byte
-	json  *jsontext.Decoder
+	json *jsontext.Decoder // Checks syntax.
 
 	remembered int64 // Bytes of what follows.
 
@@ -84,7 +82,6 @@ type Decoder struct {
 	tags  map[string]tagsVerdict // By their JSON text.
 
 	// Scratch space.
-	tagsJSON *jsontext.Decoder
 	members  []tagMember
 	unquoted []byte
 }
@@ -105,8 +102,10 @@ const (
 // Remembered returns about how many bytes of memory d has taken for what it remembers.
 func (d *Decoder) Remembered() int64 { return d.remembered }
 
-// fields are the members of an event as JSON text, nil where absent.
-type fields struct{ name, value, tags, time []byte }
+// fields are the members of an event as JSON text, nil where absent, and events, the list of several.
+type fields struct{ name, value, tags, time, events []byte }
+
+func (f *fields) isList() bool { return f.events != nil && f.events[0] == '[' }
 
 // Request reads the JSON body of POST /ingest: one event, an array of events, or
 // {"events":[…]}. A syntax error anywhere is a *metric.Fault of the whole; more than limit
@@ -122,11 +121,21 @@ func (d *Decoder) Request(body []byte, limit int) (*Batch, error) {
 	return d.strict(body, limit)
 }
 
-// strict is Request in one pass of the strict decoder.
+// strict is Request without the quick reader.
 func (d *Decoder) strict(body []byte, limit int) (*Batch, error) {
 	d.begin(limit)
-	d.reset(body)
-	return d.whole(d.request())
+	value, err := d.check(body)
+	if err != nil {
+		return d.whole(err)
+	}
+	if value[0] == '[' {
+		return d.whole(d.list(value))
+	}
+	if f := d.fields(value); f.isList() && f.name == nil {
+		return d.whole(d.list(f.events))
+	}
+	d.add(d.element(value))
+	return d.batch, nil
 }
 
 func (d *Decoder) whole(err error) (*Batch, error) {
@@ -155,47 +164,44 @@ func (d *Decoder) begin(limit int) {
 	}
 }
 
-// reader returns a decoder of input that reuses old. It reads a bytes.Buffer
-// in place. Invalid UTF-8 is let through to become the fault of one event.
-func reader(old *jsontext.Decoder, input []byte) *jsontext.Decoder {
-	if old == nil {
-		return jsontext.NewDecoder(bytes.NewBuffer(input), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+func (d *Decoder) reset(text []byte) {
+	if d.json == nil {
+		d.json = jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	} else {
+		d.json.Reset(bytes.NewBuffer(text), d.json.Options())
 	}
-	old.Reset(bytes.NewBuffer(input), old.Options())
-	return old
 }
 
-func (d *Decoder) reset(input []byte) {
-	d.input = input
-	d.json = reader(d.json, input)
+// first reads the JSON value that text begins with, and returns where it ends. Invalid
+// UTF-8 is let through to become the fault of one event.
+func (d *Decoder) first(text []byte) (value []byte, end int, err error) {
+	d.reset(text)
+	if value, err = d.json.ReadValue(); err != nil {
+		// Its tokens have the error that names the place, and not what was expected there.
+		d.reset(text)
+		for err = nil; err == nil; {
+			_, err = d.json.ReadToken()
+		}
+		return nil, 0, tidy(err)
+	}
+	end = int(d.json.InputOffset())
+	return text[end-len(value) : end : end], end, nil
 }
 
-// next reads a whole value. Its text stays valid, unlike that of the JSON decoder.
-func (d *Decoder) next() ([]byte, error) {
-	v, err := d.json.ReadValue()
-	end := int(d.json.InputOffset())
+// check returns the JSON value that text is, without the white space around it.
+func (d *Decoder) check(text []byte) ([]byte, error) {
+	value, _, err := d.first(text)
 	if err != nil {
+		return nil, err
+	}
+	switch _, err := d.json.ReadToken(); {
+	case err == nil:
+		return nil, fmt.Errorf("more after the JSON value, at byte %d", d.json.InputOffset())
+	case errors.Is(err, io.EOF):
+		return value, nil
+	default:
 		return nil, tidy(err)
 	}
-	return d.input[end-len(v) : end : end], nil
-}
-
-// token reads a bracket or brace.
-func (d *Decoder) token() error {
-	_, err := d.json.ReadToken()
-	return tidy(err)
-}
-
-// end checks that nothing but white space is left.
-func (d *Decoder) end() error {
-	_, err := d.json.ReadToken()
-	switch {
-	case err == nil:
-		return fmt.Errorf("more after the JSON value, at byte %d", d.json.InputOffset())
-	case errors.Is(err, io.EOF):
-		return nil
-	}
-	return tidy(err)
 }
 
 // tidy gives the errors of the JSON library a form for people.
@@ -212,115 +218,58 @@ func tidy(err error) error {
 	return err
 }
 
-func (d *Decoder) request() error {
-	var f fields
-	switch d.json.PeekKind() {
-	case '[':
-		if err := d.list(); err != nil {
-			return err
-		}
-	case '{':
-		isList, err := d.object(&f)
-		if err != nil {
-			return err
-		}
-		if !isList || f.name != nil {
-			d.batch = new(Batch)
-			d.add(d.event(&f))
-		}
-	default:
-		if _, err := d.next(); err != nil {
-			return err
-		}
-		d.add(metric.Event{}, malformed("an event must be a JSON object"))
-	}
-	return d.end()
-}
-
-func (d *Decoder) line() (e metric.Event, fault *metric.Fault, err error) {
-	e, fault, err = d.element()
-	if err == nil {
-		err = d.end()
-	}
-	return e, fault, err
-}
-
-// list reads an array of events into the batch.
-func (d *Decoder) list() error {
-	if err := d.token(); err != nil {
-		return err
-	}
-	for d.json.PeekKind() != ']' {
+// list reads a valid array of events into the batch.
+func (d *Decoder) list(array []byte) error {
+	s := scanner[[]byte]{text: array}
+	s.take('[')
+	for n := 0; s.more(n, ']'); n++ {
 		if d.batch.N == d.limit {
 			return ErrTooMany
 		}
-		e, f, err := d.element()
-		if err != nil {
-			return err
-		}
-		d.add(e, f)
+		d.add(d.element(s.value()))
 	}
-	return d.token()
+	return nil
 }
 
-// element reads one event; err is a syntax error.
-func (d *Decoder) element() (e metric.Event, fault *metric.Fault, err error) {
-	if d.json.PeekKind() != '{' {
-		if _, err := d.next(); err != nil {
-			return e, nil, err
-		}
-		return e, malformed("an event must be a JSON object"), nil
+// element reads a valid value that should be an event.
+func (d *Decoder) element(value []byte) (metric.Event, *metric.Fault) {
+	if value[0] != '{' {
+		return metric.Event{}, malformed("an event must be a JSON object")
 	}
-	if err := d.token(); err != nil {
-		return e, nil, err
-	}
-	var f fields
-	for d.json.PeekKind() != '}' {
-		name, err := d.next()
-		if err != nil {
-			return e, nil, err
-		}
-		v, err := d.next()
-		if err != nil {
-			return e, nil, err
-		}
-		f.set(d.member(name), v)
-	}
-	if err := d.token(); err != nil {
-		return e, nil, err
-	}
-	e, fault = d.event(&f)
-	return e, fault, nil
+	f := d.fields(value)
+	return d.event(&f)
 }
 
-// object reads an object that may be an event or hold a list of events, which
-// go into the batch. Of equal members the last one counts.
-func (d *Decoder) object(f *fields) (isList bool, err error) {
-	if err := d.token(); err != nil {
-		return false, err
+// fields reads the members of a valid object; a value of another kind has none. Of equal members the last one counts.
+func (d *Decoder) fields(value []byte) (f fields) {
+	s := scanner[[]byte]{text: value}
+	s.take('{')
+	for n := 0; s.more(n, '}'); n++ {
+		name, plain := s.quoted()
+		s.take(':')
+		v := s.value()
+		if v[0] == 'n' {
+			v = nil // null is the same as absent.
+		}
+		if plain {
+			name = name[1 : len(name)-1]
+		} else {
+			name, _ = d.unquote(name) // What is not Unicode is no member's name either.
+		}
+		switch string(name) {
+		case "metric_name":
+			f.name = v
+		case "value":
+			f.value = v
+		case "tags":
+			f.tags = v
+		case "event_time":
+			f.time = v
+		case "events":
+			f.events = v
+		}
 	}
-	for d.json.PeekKind() != '}' {
-		name, err := d.next()
-		if err != nil {
-			return false, err
-		}
-		m := d.member(name)
-		if m == memberEvents {
-			d.batch = new(Batch)
-			if isList = d.json.PeekKind() == '['; isList {
-				if err := d.list(); err != nil {
-					return false, err
-				}
-				continue
-			}
-		}
-		v, err := d.next()
-		if err != nil {
-			return false, err
-		}
-		f.set(m, v)
-	}
-	return isList, d.token()
+	return f
 }
 
 func (d *Decoder) add(e metric.Event, f *metric.Fault) {
@@ -333,56 +282,8 @@ func (d *Decoder) add(e metric.Event, f *metric.Fault) {
 	d.batch.N++
 }
 
-type member int
-
-const (
-	memberUnknown member = iota
-	memberName
-	memberValue
-	memberTags
-	memberTime
-	memberEvents
-)
-
-// member tells which field a quoted name means.
-func (d *Decoder) member(quoted []byte) member {
-	text, err := d.unquote(quoted)
-	if err != nil {
-		return memberUnknown
-	}
-	switch string(text) {
-	case "metric_name":
-		return memberName
-	case "value":
-		return memberValue
-	case "tags":
-		return memberTags
-	case "event_time":
-		return memberTime
-	case "events":
-		return memberEvents
-	}
-	return memberUnknown
-}
-
-func (f *fields) set(m member, v []byte) {
-	if v[0] == 'n' {
-		v = nil // null is the same as absent.
-	}
-	switch m {
-	case memberName:
-		f.name = v
-	case memberValue:
-		f.value = v
-	case memberTags:
-		f.tags = v
-	case memberTime:
-		f.time = v
-	}
-}
-
 // event turns fields into an event, or says the first fault in the order of
-// protocol.md, "POST /ingest".
+// docs/protocol.md, "POST /ingest".
 func (d *Decoder) event(f *fields) (e metric.Event, fault *metric.Fault) {
 	tags := d.tagsOf(f.tags)
 	switch {
@@ -468,39 +369,36 @@ func (d *Decoder) tagsOf(object []byte) tagsVerdict {
 	}
 	v, ok := d.tags[string(object)]
 	if !ok {
-		v.tags, v.fault = d.readTags(object)
-		v = d.remember(object, v)
+		v, _ = d.readTags(object, true)
 	}
 	return v
 }
 
-// readTags reads an object that is valid JSON.
-func (d *Decoder) readTags(object []byte) (metric.Tags, *metric.Fault) {
-	d.tagsJSON = reader(d.tagsJSON, object)
-	in := d.tagsJSON
+// readTags reads and remembers an object. Of one that is not known to be valid JSON it reads plain strings
+// only, and reports whether there was nothing else.
+func (d *Decoder) readTags(object []byte, valid bool) (v tagsVerdict, ok bool) {
 	d.members = d.members[:0]
-	_, err := in.ReadToken()
-	for err == nil && in.PeekKind() != '}' {
-		var key, value jsontext.Value
-		if key, err = in.ReadValue(); err != nil {
-			break
+	s := scanner[[]byte]{text: object}
+	s.take('{')
+	for n := 0; s.more(n, '}'); n++ {
+		quoted, plainKey := s.quoted()
+		s.take(':')
+		value := s.value()
+		if _, plain := stringEnd(value, 0); !valid && !(plainKey && plain) {
+			return v, false
 		}
-		text, keyErr := d.unquote(key)
-		m := tagMember{key: d.text(text)}
-		if keyErr != nil {
+		key, err := d.unquote(quoted)
+		m := tagMember{d.text(key), value}
+		if err != nil {
 			m.key = "\xff" // Not UTF-8 either: no tag may have this key.
 		}
-		if value, err = in.ReadValue(); err != nil {
-			break
-		}
-		end := int(in.InputOffset())
-		m.value = object[end-len(value) : end]
 		d.members = append(d.members, m)
 	}
-	if err != nil {
-		return nil, malformed("cannot read tags: " + tidy(err).Error())
+	if s.err != nil || s.i != len(object) {
+		return v, false
 	}
-	return d.judgeTags()
+	v.tags, v.fault = d.judgeTags()
+	return d.remember(object, v), true
 }
 
 func (d *Decoder) judgeTags() (tags metric.Tags, fault *metric.Fault) {

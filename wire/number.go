@@ -13,8 +13,6 @@ import (
 // maxTimeText bounds the text of a time, in bytes.
 const maxTimeText = 64
 
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
 func isNumber(json []byte) bool { return json[0] == '-' || isDigit(json[0]) }
 
 // number reads the value of an event.

@@ -112,13 +112,12 @@ func (d *Decoder) one(body []byte, i int) int {
 		d.take()
 		return end
 	}
-	d.reset(body[i:])
-	e, fault, err := d.element()
+	value, end, err := d.first(body[i:])
 	if err != nil {
 		return -1
 	}
-	d.add(e, fault)
-	return i + int(d.json.InputOffset())
+	d.add(d.element(value))
+	return i + end
 }
 
 // take puts the event of quickEvent into the batch.
@@ -213,13 +212,6 @@ type event struct {
 	texts
 }
 
-func skipSpace(body []byte, i int) int {
-	for i < len(body) && (body[i] == ' ' || body[i] == '\n' || body[i] == '\r' || body[i] == '\t') {
-		i++
-	}
-	return i
-}
-
 // colon returns where the value after a member's name begins, -1 when there is no colon.
 func colon(body []byte, i int) int {
 	i = skipSpace(body, i)
@@ -229,37 +221,20 @@ func colon(body []byte, i int) int {
 	return skipSpace(body, i+1)
 }
 
-// plainString returns where the string at i ends, without its quotes, when it is
-// printable ASCII without escapes; else -1.
-func plainString(body []byte, i int) int {
-	if i >= len(body) || body[i] != '"' {
-		return -1
-	}
-	for i++; i < len(body); i++ {
-		switch c := body[i]; {
-		case c == '"':
-			return i
-		case c < ' ' || c == '\\' || c >= 0x7f:
-			return -1
-		}
-	}
-	return -1
-}
-
 func (d *Decoder) quickName(body []byte, i int) (string, int) {
-	end := plainString(body, i)
-	if end < 0 {
+	end, plain := stringEnd(body, i)
+	if !plain {
 		return "", -1
 	}
-	text := body[i+1 : end]
+	text := body[i+1 : end-1]
 	if s, ok := d.texts[string(text)]; ok && d.lastName == s {
-		return s, end + 1
+		return s, end
 	}
 	if !metric.ValidName(text) {
 		return "", -1
 	}
 	d.lastName = d.text(text)
-	return d.lastName, end + 1
+	return d.lastName, end
 }
 
 // Powers of ten that are floating-point numbers without an error.
@@ -325,38 +300,6 @@ func (e *event) slowValue(body []byte, i int) int {
 	return i
 }
 
-// numberEnd returns where the JSON number at i ends, -1 when it is none.
-func numberEnd[T string | []byte](body T, i int) int {
-	digits := func() bool {
-		begin := i
-		for i < len(body) && isDigit(body[i]) {
-			i++
-		}
-		return i > begin
-	}
-	if i < len(body) && body[i] == '-' {
-		i++
-	}
-	first := i
-	if !digits() || i-first > 1 && body[first] == '0' {
-		return -1
-	}
-	if i < len(body) && body[i] == '.' {
-		if i++; !digits() {
-			return -1
-		}
-	}
-	if i < len(body) && (body[i] == 'e' || body[i] == 'E') {
-		if i++; i < len(body) && (body[i] == '+' || body[i] == '-') {
-			i++
-		}
-		if !digits() {
-			return -1
-		}
-	}
-	return i
-}
-
 // quickTags reads tags that are remembered, or plain.
 func (d *Decoder) quickTags(body []byte, i int) int {
 	if body[i] != '{' {
@@ -370,51 +313,15 @@ func (d *Decoder) quickTags(body []byte, i int) int {
 	// What is remembered is a whole object, and no object begins with another.
 	v, ok := d.tags[string(text)]
 	if !ok {
-		if v, ok = d.plainTags(text); !ok {
+		if v, ok = d.readTags(text, false); !ok {
 			return -1
 		}
-		v = d.remember(text, v)
 	}
 	if v.fault != nil {
 		return -1
 	}
 	d.read.Tags, d.read.tags = v.tags, v.json
 	return i + len(text)
-}
-
-// plainTags reads an object of plain strings that has nothing after it.
-func (d *Decoder) plainTags(text []byte) (v tagsVerdict, ok bool) {
-	d.members = d.members[:0]
-	i := skipSpace(text, 1)
-	if text[i] == '}' {
-		return tagsVerdict{}, i == len(text)-1
-	}
-	for {
-		end := plainString(text, i)
-		if end < 0 {
-			return v, false
-		}
-		key := text[i+1 : end]
-		if i = colon(text, end+1); i < 0 {
-			return v, false
-		}
-		if end = plainString(text, i); end < 0 {
-			return v, false
-		}
-		d.members = append(d.members, tagMember{d.text(key), text[i : end+1]})
-		if i = skipSpace(text, end+1); i == len(text) {
-			return v, false
-		}
-		if text[i] == '}' {
-			break
-		}
-		if text[i] != ',' {
-			return v, false
-		}
-		i = skipSpace(text, i+1)
-	}
-	tags, fault := d.judgeTags()
-	return tagsVerdict{tags: tags, fault: fault}, true
 }
 
 // remember keeps the verdict on tags, and the form in which they stand in records.
@@ -437,15 +344,15 @@ func (d *Decoder) remember(object []byte, v tagsVerdict) tagsVerdict {
 // quickTime reads whole milliseconds, or RFC 3339 in UTC with a capital T and Z.
 func quickTime(body []byte, i int) (int64, int) {
 	if body[i] == '"' {
-		end := plainString(body, i)
-		if end < 0 {
+		end, plain := stringEnd(body, i)
+		if !plain {
 			return 0, -1
 		}
-		ms, ok := plainClock(body[i+1 : end])
+		ms, ok := plainClock(body[i+1 : end-1])
 		if !ok {
 			return 0, -1
 		}
-		return ms, end + 1
+		return ms, end
 	}
 	begin, ms := i, int64(0)
 	for ; i < len(body) && isDigit(body[i]) && i-begin < 16; i++ {

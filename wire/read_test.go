@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // goldenMessages is the example of each message that all readers of the stream share.
@@ -117,7 +118,7 @@ func TestRead(t *testing.T) {
 var errOdd = errors.New("odd")
 
 // oracle reads a frame with encoding/json, slowly. errOdd is for what the two may
-// read differently: names that come twice.
+// read differently: names that come twice, or are no Unicode.
 func oracle(text []byte) (m Message, err error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	fields, err := members(dec)
@@ -142,6 +143,9 @@ func oracle(text []byte) (m Message, err error) {
 		var s *string
 		if json.Unmarshal(raw, &s) != nil || s == nil {
 			return m, errors.New("the type is no string")
+		}
+		if strings.ContainsRune(*s, utf8.RuneError) {
+			return m, errOdd
 		}
 		m.Kind = kindOf([]byte(*s))
 	}
@@ -187,7 +191,7 @@ func oracle(text []byte) (m Message, err error) {
 	return m, err
 }
 
-// members reads an object, with errOdd for names that come twice.
+// members reads an object, with errOdd for names that come twice or are no Unicode.
 func members(dec *json.Decoder) (map[string]json.RawMessage, error) {
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		return nil, errors.New("no object")
@@ -203,7 +207,7 @@ func members(dec *json.Decoder) (map[string]json.RawMessage, error) {
 		if err := dec.Decode(&raw); err != nil {
 			return nil, err
 		}
-		if _, twice := fields[name]; twice {
+		if _, twice := fields[name]; twice || strings.ContainsRune(name, utf8.RuneError) {
 			return nil, errOdd
 		}
 		fields[name] = raw

@@ -16,6 +16,9 @@ const (
 	DeadLetterTopic = "metric-dead-letters"
 )
 
+// Partitions is how many Topic has unless ingest is told otherwise.
+const Partitions = 16
+
 // IDHeader is the header of a Kafka record by which it is known again when it is written twice.
 const IDHeader = "id"
 
@@ -55,33 +58,21 @@ func (d *Decoder) quickRecord(value []byte) bool {
 
 func (d *Decoder) strictRecord(value []byte) (*Batch, error) {
 	d.begin(math.MaxInt)
-	d.reset(value)
-	if d.json.PeekKind() != '{' {
-		_, err := d.next()
-		if err == nil {
-			err = d.end()
-		}
-		if err != nil {
-			return nil, newFault(metric.CodeNotJSON, err.Error())
-		}
+	value, err := d.check(value)
+	if err != nil {
+		return nil, newFault(metric.CodeNotJSON, err.Error())
+	}
+	if value[0] != '{' {
 		return nil, malformed("a record must hold a JSON object")
 	}
-	d.inRecord = true
-	var f fields
-	isList, err := d.object(&f)
-	if err == nil {
-		err = d.end()
-	}
-	switch {
-	case err != nil:
-		return nil, newFault(metric.CodeNotJSON, err.Error())
-	case isList:
-		d.nameAll(f.name)
-	default:
-		d.inRecord = false
-		d.batch = new(Batch)
+	f := d.fields(value)
+	if !f.isList() {
 		d.add(d.event(&f))
+		return d.batch, nil
 	}
+	d.inRecord = true
+	_ = d.list(f.events) // There is no limit.
+	d.nameAll(f.name)
 	return d.batch, nil
 }
 

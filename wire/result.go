@@ -11,7 +11,7 @@ import (
 const MaxSeries = 100
 
 // Result is the value of one query for one window: the Redis Pub/Sub message
-// and the history entry of protocol.md, "Result". Times are epoch
+// and the history entry of docs/protocol.md, "Result". Times are epoch
 // milliseconds; the window is [WindowStart, WindowEnd).
 type Result struct {
 	Key           string        `json:"key"`

@@ -55,7 +55,7 @@ func parse(env service.Env) (options, error) {
 	f.StringVar(&o.config.Topic, "topic", wire.Topic, "`topic` of the events")
 	f.StringVar(&o.config.DeadLetter, "dead-letter-topic", wire.DeadLetterTopic, "`topic` of the pipeline's dead letters, made here with the other")
 	create := f.Bool("create-topics", true, "make topics that are missing, with the broker's default replication; --create-topics=false leaves them to others")
-	f.IntVar(&o.config.Partitions, "partitions", 16, "`number` of partitions of the events' topic when it is made")
+	f.IntVar(&o.config.Partitions, "partitions", wire.Partitions, "`number` of partitions of the events' topic when it is made")
 	f.DurationVar(&o.config.Limits.Late, "lateness", time.Minute, "oldest event time that is taken, a `duration` before arrival; the same as the pipeline's")
 	f.DurationVar(&o.config.Limits.Ahead, "skew", 2*time.Second, "newest event time that is taken, a `duration` after arrival; the same as the pipeline's")
 	f.Int64Var(&o.config.MaxPending, "max-pending", 256<<20, "most `bytes` of request bodies at a time, of which no address or token may hold all; more are answered 429")
