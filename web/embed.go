@@ -31,7 +31,7 @@ func Dist() (fs.FS, bool) {
 }
 
 // Build names the page that Handler serves, "" when that is the placeholder. The
-// gateway tells pages that are open: those of another build load themselves anew.
+// gateway sends it to open pages: those of another build reload.
 func Build() string {
 	files, ok := Dist()
 	if !ok {

@@ -19,10 +19,9 @@ const (
 	assetPrefix = "/assets/"
 )
 
-// Handler serves the embedded page: /assets/* for ever in caches and 404 when
-// missing, index.html for the paths that the page has something to show for, and
-// 404 for all others: a program that asks for what is not there must not be told
-// that it is well with a page for people. Only GET and HEAD are answered.
+// Handler serves the embedded page: /assets/*, cached for ever, or 404; index.html
+// for the paths that the page shows something for; and 404 for all others, since a
+// program must not take a page for people as success. Only GET and HEAD are answered.
 func Handler() http.Handler {
 	files, ok := Dist()
 	if !ok {
@@ -110,7 +109,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request, files fs.FS) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	_, _ = w.Write(contents) // The client went away; there is nobody to tell.
+	_, _ = w.Write(contents) // An error means that the client went away.
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {

@@ -21,7 +21,7 @@ export function isStatus(error: unknown, ...statuses: readonly number[]): boolea
   return error instanceof ApiError && statuses.includes(error.status);
 }
 
-/** A failure in words for people: the rules that were broken with their places, else the error's message. */
+/** A failure in words for people: the rules that were broken, each with its JSON pointer, else the error's message. */
 export function messageOf(error: unknown): string {
   const faults = error instanceof ApiError ? error.errors.map(({ pointer = "", detail = "" }) => `${pointer}: ${detail}`) : [];
   return faults.join("; ") || (error instanceof Error ? error.message : String(error));
@@ -60,7 +60,7 @@ async function requestWith(token: string, path: string, { method = "GET", body, 
     response = await fetch(path, {
       method,
       headers,
-      // What is deleted on leaving is deleted although the page is gone.
+      // A draft that is deleted when the page is left is deleted although the page is gone.
       keepalive: method === "DELETE",
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal === undefined ? {} : { signal }),
@@ -157,7 +157,7 @@ export async function undelete(id: string, version: number): Promise<void> {
   await request(`${address(id)}/versions/${version}/restore`, { method: "POST", ifMatch: etag(version + 1) });
 }
 
-/** The metrics that arrive, those with all words of query in their name. */
+/** The metrics that arrive and have all words of query in their name. */
 export function listMetrics(query: string, limit: number, signal?: AbortSignal): Promise<MetricList> {
   return read(`/metrics/catalog?${new URLSearchParams({ query, limit: String(limit) }).toString()}`, { signal });
 }

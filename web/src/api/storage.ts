@@ -1,4 +1,4 @@
-// What is kept in this browser. It may forbid that; the page works without.
+// What is kept in this browser. A browser may forbid that; the page works without it.
 
 export type Shelf = () => Pick<Storage, "getItem" | "setItem" | "removeItem">;
 

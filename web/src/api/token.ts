@@ -76,5 +76,4 @@ export class TokenKeeper {
   }
 }
 
-/** The page's own. */
 export const keeper = new TokenKeeper(device, tab);

@@ -6,7 +6,7 @@ export function backoff(attempt: number, random: () => number): number {
   return random() * Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(attempt, 30));
 }
 
-/** Close code of a stream without a token that is good for it. */
+/** Close code of a stream whose token is missing or refused. */
 export const CLOSED_TOKEN = 4401;
 
 /** Close code of a stream whose dashboard does not exist. */

@@ -11,13 +11,12 @@ export type Flow = "flowing" | "paused" | "lost";
  */
 export function freshness(stream: WidgetStream, serverNow: number, monotonic: number, flow: Flow): Freshness {
   if (!stream.known) return "skeleton";
-  // Not computed, so that earlier values are not current ones.
+  // Its query is not computed, so earlier values are not current.
   if (stream.state === "limited") return "limited";
   // Windows in which nothing has ever matched have ends, but no series.
   if (stream.ring.length === 0 || stream.columns.length === 0) return stream.state === "degraded" ? "degraded" : "waiting";
   if (flow === "lost" || Number.isNaN(serverNow)) return "lost";
   if (stream.state === "stale" || stream.state === "degraded") return stream.state;
-  // Held on purpose.
   if (flow === "paused") return "paused";
   if (!isOnTime(stream, serverNow, monotonic)) return "stale";
   return stream.state === "late" ? "late" : "live";
@@ -26,6 +25,6 @@ export function freshness(stream: WidgetStream, serverNow: number, monotonic: nu
 /** Its newest window has ended, or at least come, within two refresh intervals. */
 export function isOnTime(stream: WidgetStream, serverNow: number, monotonic: number): boolean {
   const allowed = 2 * stream.refreshMs + 1000 + stream.delayMs;
-  // An end far ahead of the server is from before its clock was set back, and as old as any.
+  // An end far ahead of the server's time is from before its clock was set back, and counts as old.
   return Math.abs(serverNow - stream.ring.lastEnd) <= allowed || monotonic - stream.arrivedAt <= allowed;
 }

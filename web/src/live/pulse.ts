@@ -5,7 +5,7 @@ import type { DashboardStore, WidgetStream } from "./store";
 /** The state of the page as a whole, for the pill in the header. */
 export type Pulse =
   | { readonly kind: "connecting" }
-  /** The windows that there are have no values. */
+  /** Windows come, without values. */
   | { readonly kind: "quiet" }
   /** behind in seconds as text, empty until it has been measured. */
   | { readonly kind: "live" | "late"; readonly behind: string }
@@ -15,14 +15,14 @@ export type Pulse =
   | { readonly kind: "paused"; readonly time: number }
   | { readonly kind: "ended"; readonly code: number; readonly reason: string };
 
-/** As the gateway has it of a widget. */
+/** The gateway's limit for widgets that are late. */
 const LATE_MS = 5000;
 
 export interface Moment {
   readonly store: DashboardStore;
   readonly link: SocketStatus;
   readonly flow: Flow;
-  /** Some server has greeted before. */
+  /** A welcome has come since the page was opened. */
   readonly connectedOnce: boolean;
   readonly serverNow: number;
   readonly monotonic: number;
@@ -37,14 +37,14 @@ export function measurePulse(moment: Moment): Pulse {
   if (flow === "lost") return moment.connectedOnce ? { kind: "reconnecting", seconds: 0 } : { kind: "connecting" };
   if (flow === "paused") return { kind: "paused", time: store.edge };
   const streams = [...store.all()];
-  // Window ends come before the first event; they are no values.
+  // Windows end before the first event too, without values.
   return streams.every(({ columns }) => columns.length === 0) ? withoutValues(streams, moment) : withValues(streams, moment);
 }
 
 function withoutValues(streams: readonly WidgetStream[], { store, serverNow, monotonic }: Moment): Pulse {
   if (streams.some(({ state }) => state === "degraded")) return { kind: "degraded" };
   if (!streams.every(({ known }) => known)) return { kind: "connecting" };
-  // Windows that end without values are on time all the same, or nothing computes them.
+  // Also windows without values must be on time; else nothing computes them.
   const ended = streams.filter(({ ring }) => ring.length > 0);
   const moves = ended.length === 0 || ended.some((stream) => stream.state !== "stale" && isOnTime(stream, serverNow, monotonic));
   return moves ? { kind: "quiet" } : { kind: "as-of", time: store.edge };

@@ -10,7 +10,7 @@ interface Drawable {
 export class Scheduler {
   readonly #drawables = new Map<string, Drawable>();
   #frame = 0;
-  /** Where the next frame goes on when the last one ran out of time. */
+  /** What the last frame had no time for, which the next one draws first. */
   #queue: Drawable[] = [];
 
   register(id: string, draw: () => void): void {
@@ -31,7 +31,7 @@ export class Scheduler {
     if (visible && drawable.dirty) this.#request();
   }
 
-  /** What is drawn of a widget, and of its points, which have its id and a #. */
+  /** Draws a widget again, and the table of its points, which is registered with # after its id. */
   invalidate(id: string): void {
     for (const name of [id, `${id}#`]) {
       const drawable = this.#drawables.get(name);
@@ -76,11 +76,6 @@ export class Scheduler {
       drawable.draw();
       if (performance.now() > end) break;
     }
-    for (const drawable of this.#drawables.values()) {
-      if (drawable.dirty && drawable.visible) {
-        this.#request();
-        return;
-      }
-    }
+    if ([...this.#drawables.values()].some(({ dirty, visible }) => dirty && visible)) this.#request();
   }
 }

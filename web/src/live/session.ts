@@ -14,7 +14,7 @@ const STATUS_MS = 250;
 const HIDDEN_MS = 10_000;
 const RESYNC_MS = 2_000;
 const LAG_WEIGHT = 0.3;
-/** When the clock of this device leaps ahead of its monotonic one by as much, the device has slept, and the link may be dead. */
+/** When the wall clock runs ahead of the monotonic one by as much, the device has slept, and the link may be dead. */
 const SLEPT_MS = 5_000;
 
 /** The state of a widget's values, as its frame shows it. */
@@ -45,7 +45,7 @@ export class LiveSession {
   readonly choice = signal<Tags>({});
   /** Rises when a widget's series may have changed. */
   readonly revision = signal(0);
-  /** Do not pause while the page is hidden: browsers take wall displays for hidden. */
+  /** Do not pause while the page is hidden: browsers report wall displays as hidden. */
   keepRunning = false;
 
   readonly #clock = new ServerClock();
@@ -59,7 +59,7 @@ export class LiveSession {
   #connectedOnce = false;
   /** The welcome of this connection has come, and with it the server's time. */
   #greeted = false;
-  /** The clock of this device less its monotonic one, as it was last seen. */
+  /** The wall clock of this device less its monotonic one, when it was last compared. */
   #wallAhead: number;
   /** Pause or play was sent on this connection, or was not needed. */
   #flowSent = false;
@@ -89,7 +89,7 @@ export class LiveSession {
   start(): void {
     this.#socket.start();
     this.#unfollow = keeper.token.subscribe((token) => {
-      // It may come long after the dialog was closed.
+      // A token may be given long after the dialog was closed.
       if (token !== this.#sent) this.#startAgain();
     });
     this.#checkStatus();
@@ -120,11 +120,8 @@ export class LiveSession {
   }
 
   status(id: string): ReadonlySignal<WidgetStatus> {
-    let status = this.#statuses.get(id);
-    if (status === undefined) {
-      status = signal(SKELETON);
-      this.#statuses.set(id, status);
-    }
+    const status = this.#statuses.get(id) ?? signal(SKELETON);
+    this.#statuses.set(id, status);
     return status;
   }
 
@@ -143,7 +140,7 @@ export class LiveSession {
     return { type: "hello", ...(this.#sent && { token: this.#sent }), resume: this.store.resumePoints() };
   }
 
-  /** With another token, where that of the last hello was refused. */
+  /** Connects with another token, where that of the last hello was refused. */
   #startAgain(): void {
     const isRefused = this.#link.kind === "ended" && this.#link.code === CLOSED_TOKEN;
     if (isRefused && !this.#listeners.signal.aborted) this.#socket.start();
@@ -184,7 +181,7 @@ export class LiveSession {
     this.#refreshStatus();
   }
 
-  /** How far behind the server's clock results are when they come, smoothed. */
+  /** Measures, smoothed, how far behind the server's clock results are when they come. */
   #measureLag(changed: readonly WidgetStream[], arrival: number): void {
     if (this.#unmeasured > 0) {
       this.#unmeasured--;
@@ -229,7 +226,7 @@ export class LiveSession {
       if (!this.paused.value) this.#sendFlow();
     }
     this.#socket.retryNow();
-    // Timers of hidden pages rest: what is seen first must not be what was true then.
+    // Browsers suspend the timers of hidden pages: show the state of now, not that of then.
     this.#noticeSleep();
     this.#refreshStatus();
     this.scheduler.invalidateAll();
@@ -241,7 +238,7 @@ export class LiveSession {
     this.#cancelTimer = this.#world.after(STATUS_MS, () => this.#checkStatus());
   }
 
-  /** The monotonic clock stands still while a device sleeps, so the server's time by it is wrong afterwards: connect anew. */
+  /** The monotonic clock stops while a device sleeps, which makes the server's time wrong afterwards: connect anew. */
   #noticeSleep(): void {
     const ahead = this.#world.wall() - this.#world.now();
     const slept = ahead - this.#wallAhead > SLEPT_MS;

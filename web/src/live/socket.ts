@@ -30,10 +30,10 @@ export interface ConnectionEvents {
 /** Time, chance and network of the outside world. Times are monotonic ms. */
 export interface SocketWorld {
   now(): number;
-  /** What the device takes the time to be, in epoch ms; it may be wrong, and it may leap. */
+  /** The wall clock of the device, in epoch ms; it may be wrong, and may jump. */
   wall(): number;
   random(): number;
-  /** Runs action once; the answer cancels it. */
+  /** Runs action once; the function that is returned cancels it. */
   after(ms: number, action: () => void): () => void;
   connect(url: string, subprotocol: string, events: ConnectionEvents): Connection;
 }
@@ -56,7 +56,7 @@ export class StreamSocket {
   #opened = false;
   /** A message has come on this connection. */
   #greeted = false;
-  /** The last message of this connection. */
+  /** The close message of this connection. */
   #farewell: CloseMessage | null = null;
   #attempt = 0;
   #heartbeatMs = DEFAULT_HEARTBEAT_MS;

@@ -20,7 +20,7 @@ export class WidgetStream {
   delayMs = 0;
   state: wire.State = "waiting";
   detail = "";
-  /** The first snapshot has come as a whole. */
+  /** All parts of the first snapshot have come. */
   known = false;
   newestEvent: number | null = null;
   /** Series of the newest window that did not leave the pipeline: those with lower values. */
@@ -45,7 +45,7 @@ export class WidgetStream {
 
   constructor(readonly id: string) {}
 
-  /** Takes the widget's place in the stream. Another key means other points. */
+  /** Sets what the stream says of the widget. Another key means other points. */
   bind(widget: wire.StreamWidget): void {
     this.#keyId = widget.key_id;
     if (this.metricKey !== widget.metric_key) {
@@ -172,7 +172,7 @@ export class WidgetStream {
   }
 }
 
-/** What a message asks of the session beyond the store itself. */
+/** What a message means for the session. */
 export interface Applied {
   /** Widgets whose picture changed. */
   readonly changed: readonly WidgetStream[];
@@ -191,13 +191,10 @@ export class DashboardStore {
   /** The widgets of a layout that have come so far. */
   #placed: wire.StreamWidget[] = [];
 
-  /** The stream of a widget, made when first asked for. */
+  /** The stream of a widget, made by the first call. */
   stream(id: string): WidgetStream {
-    let stream = this.#streams.get(id);
-    if (stream === undefined) {
-      stream = new WidgetStream(id);
-      this.#streams.set(id, stream);
-    }
+    const stream = this.#streams.get(id) ?? new WidgetStream(id);
+    this.#streams.set(id, stream);
     return stream;
   }
 

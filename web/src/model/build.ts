@@ -17,7 +17,7 @@ const KEY = "pulseboard.reloaded";
 export class PageBuild {
   /** The server has another page, which is loaded only when ask is called: something is unsaved, or it was tried before. */
   readonly outdated = signal(false);
-  /** ask was called. */
+  /** A reload was asked for. */
   asked = false;
 
   #newest = "";
@@ -29,7 +29,7 @@ export class PageBuild {
     this.#world = world;
   }
 
-  /** build is the one of the page that a server has, empty when it does not send one. */
+  /** Takes the build of the page that a server has, empty when it does not say. */
   serverHas(build: string): void {
     const own = this.#world.own();
     if (build === "" || own === "") return;
@@ -38,12 +38,12 @@ export class PageBuild {
       this.outdated.value = false;
       return;
     }
-    // Without a memory it could go on for ever.
+    // Where that is not kept, it could reload for ever.
     if (this.#held || !this.#try(build)) this.outdated.value = true;
     else this.#world.reload();
   }
 
-  /** While there is something that a reload would take away. */
+  /** Set while a reload would lose something. */
   hold(on: boolean): void {
     this.#held = on;
     if (!on && this.outdated.value) this.serverHas(this.#newest);

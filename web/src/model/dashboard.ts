@@ -66,15 +66,6 @@ export function placedOf(widgets: readonly Widget[]): Placed[] {
 }
 
 /** Time ranges of the header, in ms; 0 is everything there is. */
-export const RANGES: readonly (readonly [name: string, ms: number])[] = [
-  ["1m", 60_000],
-  ["5m", 300_000],
-  ["15m", 900_000],
-  ["all", 0],
-];
-
-export const DEFAULT_RANGE = "5m";
-
-export function rangeMs(name: string): number {
-  return RANGES.find(([range]) => range === name)?.[1] ?? 300_000;
-}
+export const RANGES = { "1m": 60_000, "5m": 300_000, "15m": 900_000, all: 0 } as const;
+export type RangeName = keyof typeof RANGES;
+export const DEFAULT_RANGE: RangeName = "5m";

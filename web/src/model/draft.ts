@@ -1,10 +1,10 @@
 import type { Dashboard, ProblemDetail, Widget } from "../api/types";
 import { isEmpty, mergePatch, type JsonObject } from "./merge-patch";
 
-/** The tag of dashboards that hold only the queries of a draft (pages/edit/scratch.ts). People cannot be expected to use it: what has it is deleted when it is old. */
+/** The tag of dashboards that hold only the queries of a draft (pages/edit/scratch.ts). Old ones that have it are deleted. */
 export const DRAFT_TAG = "pulseboard:draft";
 
-/** What of a dashboard is edited. */
+/** The members of a dashboard that are edited. */
 export interface Draft {
   readonly title: string;
   readonly tags: readonly string[];
@@ -12,12 +12,12 @@ export interface Draft {
   readonly widgets: readonly Widget[];
 }
 
-/** A draft may become another dashboard: its widgets name none. */
+/** The draft of a dashboard, which may become another one: its widgets name none. */
 export function draftOf({ title, tags, variables, widgets }: Dashboard): Draft {
   return { title, tags: tags ?? [], variables: variables ?? [], widgets: widgets.map(({ dashboard_id: _, ...widget }) => widget) };
 }
 
-/** What the pipeline computes for a widget: equal texts, the same values; not the other way round. */
+/** A text of what the pipeline computes for a widget: with equal texts two widgets have the same values. */
 export function queryOf(widget: Widget): string {
   const { metric_name, aggregation, window_seconds, refresh_interval_seconds = 1, delay_seconds = 0, filter = {}, group_by = [] } = widget;
   return JSON.stringify([metric_name, aggregation, window_seconds, refresh_interval_seconds, delay_seconds, filter, group_by]);

@@ -13,7 +13,7 @@ export interface EditorState {
   /** The version that the draft was made from. */
   readonly base: Dashboard;
   readonly line: Timeline<Draft>;
-  /** When the draft was kept that was found in this browser, in epoch ms; null when there was none, or it is no more. */
+  /** When the draft that was restored was kept in this browser, in epoch ms; null without one. */
   readonly restored: number | null;
   /** What the drawer shows: the id of a widget, DASHBOARD, or nothing. */
   readonly open: string | null;
@@ -24,9 +24,9 @@ export interface EditorState {
   readonly problem: string;
   /** For screen readers. */
   readonly spoken: string;
-  /** The address to go to once the question whether to save is answered; null when it is not asked. */
+  /** Where to go once the user has decided whether to save; null while that is not asked. */
   readonly leaveTo: string | null;
-  /** The version that somebody else saved since base, which a save met. */
+  /** What a save found in place of base: a newer version, or none; null while there is no conflict. */
   readonly conflict: Dashboard | "deleted" | null;
 }
 

@@ -58,10 +58,10 @@ const COUNTED = /^(|1|b|B|bit|bits|bps|Bd|px|req|ops|op|rps|qps|iops|IOPS)(\/\w+
 /** Beyond these many decimals, or this size without a prefix, an exponent is easier to read. */
 const MOST_DECIMALS = 7;
 const LARGEST_PLAIN = 1e9;
-/** The most that Intl writes, and more than a double has. */
+/** The most that Intl.NumberFormat takes, and more than a double has. */
 const ALL_DECIMALS = 20;
 
-/** The largest step that what is written is not below 1 of, the last one when there is none. */
+/** The largest step of which size is at least one, as it is written; else the last. */
 function pick(steps: Steps, size: number): readonly [size: number, prefix: string] {
   // 999.6 is written with three digits: 1.00 k, and not 1,000.
   for (const step of steps) if (Number((size / step[0]).toPrecision(3)) >= 1) return step;
@@ -88,7 +88,7 @@ function scaled(size: number, divisor: number, suffix: string, unit: string): Sc
   return decimals > MOST_DECIMALS || size / divisor >= LARGEST_PLAIN ? withExponent(unit) : { divisor, decimals, suffix };
 }
 
-/** Of what is full at 100: the digits of what is missing there count, 99.85 % and not 99.9 %. */
+/** The scale of a percentage: near 100 the digits of what is missing count, 99.85 % and not 99.9 %. */
 function percent(size: number): Scale {
   if (size >= LARGEST_PLAIN || (size > 0 && decimalsFor(size) > MOST_DECIMALS)) return withExponent("%");
   // 100 - 99.9 is less than 0.1, by what doubles lack.
@@ -204,8 +204,8 @@ function finer(unit: string, scale: Scale): Scale[] {
   return steps.filter(({ divisor, exponent }) => divisor < scale.divisor && !exponent);
 }
 
-/** Decimals that tell all of these, to a thousandth of their distance; more than there are when none do. */
-function decimalsTelling(values: readonly number[], divisor: number, step: number): number {
+/** The least decimals that write all values exactly, to a thousandth of their distance; more than ALL_DECIMALS when none do. */
+function decimalsOf(values: readonly number[], divisor: number, step: number): number {
   let decimals = 0;
   while (decimals <= ALL_DECIMALS && values.some((value) => Math.abs(Number((value / divisor).toFixed(decimals)) * divisor - value) > step / 1000)) decimals++;
   return decimals;
@@ -224,7 +224,7 @@ export function formatAxis(ticks: readonly number[], unit: string): string[] {
   let best: readonly string[] | null = null;
   let length = Number.POSITIVE_INFINITY;
   for (const scale of candidates) {
-    const decimals = decimalsTelling(exact, scale.divisor, step);
+    const decimals = decimalsOf(exact, scale.divisor, step);
     if (decimals > ALL_DECIMALS) continue;
     const texts = exact.map((tick) => formatValue(tick, { ...scale, decimals }));
     const longest = Math.max(...texts.map((text) => text.length));

@@ -5,7 +5,7 @@ import type { Dashboard } from "../api/types";
 import { LiveSession } from "../live/session";
 import { browserWorld } from "../live/socket";
 import { pageBuild } from "../model/build";
-import { placedOf, rangeMs } from "../model/dashboard";
+import { placedOf, RANGES } from "../model/dashboard";
 import { heightOf } from "../model/layout";
 import { ColorRegistry } from "../model/palette";
 import { Button } from "../ui/button";
@@ -35,7 +35,7 @@ interface DashboardPageProps {
 
 export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
   const session = useMemo(() => {
-    const made = new LiveSession(streamAddress(id, location), browserWorld(), rangeMs(rangeName()));
+    const made = new LiveSession(streamAddress(id, location), browserWorld(), RANGES[rangeName()]);
     made.paused.value = getQuery("paused") === "1";
     return made;
   }, [id]);
@@ -61,7 +61,7 @@ export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
   const showKiosk = (on: boolean): void => {
     setKiosk(on);
     setQuery("kiosk", on ? "1" : null);
-    // Where the browser does not let us, the page fills its window.
+    // Where the browser refuses that, the page fills its window.
     if (on) document.documentElement.requestFullscreen?.().catch(() => {});
     else if (document.fullscreenElement !== null) void document.exitFullscreen();
   };
@@ -133,7 +133,7 @@ function useDashboard(id: string, session: LiveSession) {
   return { dashboard, missing, problem, set };
 }
 
-/** What all drawings of the page share; they follow it without being made anew. */
+/** What all drawings of the page share. A ref, so that they are not made anew when it changes. */
 function useSharedView(session: LiveSession): RefObject<SharedView | null> {
   const range = session.range.value;
   const choice = session.choice.value;

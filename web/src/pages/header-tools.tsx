@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Dashboard, Variable } from "../api/types";
 import type { LiveSession } from "../live/session";
-import { DEFAULT_RANGE, RANGES, rangeMs } from "../model/dashboard";
+import { DEFAULT_RANGE, RANGES, type RangeName } from "../model/dashboard";
 import { valuesOf } from "../model/series";
 import { Button } from "../ui/button";
 import { copy } from "../ui/copy";
@@ -19,21 +19,22 @@ export function PauseButton({ session }: { readonly session: LiveSession }) {
   return <Button icon={paused ? "play" : "pause"} label={text} onClick={toggle} />;
 }
 
-export function rangeName(): string {
-  const name = getQuery("window");
-  return RANGES.find(([range]) => range === name)?.[0] ?? DEFAULT_RANGE;
+const RANGE_NAMES = Object.keys(RANGES) as RangeName[];
+
+export function rangeName(): RangeName {
+  return RANGE_NAMES.find((name) => name === getQuery("window")) ?? DEFAULT_RANGE;
 }
 
 export function Ranges({ session }: { readonly session: LiveSession }) {
   const [chosen, setChosen] = useState(rangeName);
-  const choose = (name: string): void => {
+  const choose = (name: RangeName): void => {
     setChosen(name);
     setQuery("window", name === DEFAULT_RANGE ? null : name);
-    session.range.value = rangeMs(name);
+    session.range.value = RANGES[name];
   };
   return (
     <div class="segments" role="group" aria-label="Time range">
-      {RANGES.map(([name]) => (
+      {RANGE_NAMES.map((name) => (
         <button key={name} type="button" class="segment" title={name === "all" ? "As far back as there is" : `The last ${name.replace("m", name === "1m" ? " minute" : " minutes")}`} aria-pressed={name === chosen} onClick={() => choose(name)}>
           {name}
         </button>
@@ -42,7 +43,7 @@ export function Ranges({ session }: { readonly session: LiveSession }) {
   );
 }
 
-/** Shown only while times are in UTC, which people do not expect; it turns that off. */
+/** Shown only while times are in UTC, which viewers may not expect; it turns that off. */
 export function ZoneButton() {
   if (!utc.value) return null;
   return (
@@ -67,7 +68,7 @@ export function EditLinks({ id }: { readonly id: string }) {
   );
 }
 
-/** Takes the choice that the address has. */
+/** Takes the choices of variables from the address. */
 export function useChoice(variables: readonly Variable[], session: LiveSession): void {
   useEffect(() => {
     session.choice.value = Object.fromEntries(variables.map(({ name, tag }) => [tag, getQuery(`var-${name}`) ?? ""]).filter(([, value]) => value !== ""));
@@ -76,7 +77,7 @@ export function useChoice(variables: readonly Variable[], session: LiveSession):
 
 /** One picker for each variable: which of the series that have its tag are shown. */
 export function Variables({ variables, session }: { readonly variables: readonly Variable[]; readonly session: LiveSession }) {
-  // Read again when there may be other series.
+  // Drawn again when there may be other series.
   void session.revision.value;
   const choice = session.choice.value;
   return (
@@ -114,7 +115,7 @@ function download({ title, ...rest }: Dashboard): void {
   URL.revokeObjectURL(link.href);
 }
 
-/** What is not needed every day. */
+/** The menu of what is not needed every day. */
 export function More({ dashboard, onKiosk }: { readonly dashboard: Dashboard; onKiosk(): void }) {
   const item = (text: string, run: () => void) => (
     <Button look="quiet" popoverTarget="more" popoverTargetAction="hide" onClick={run}>

@@ -44,7 +44,7 @@ interface PartProps {
 }
 
 function Facts({ widget, session }: PartProps) {
-  void session.pulse.value; // As often as the pill, or as the age of what is old.
+  void session.pulse.value; // Drawn again as often as the pill, since ages grow.
   const { freshness, detail, partial } = session.status(widget.widget_id).value;
   const { metricKey, windowMs, delayMs, refreshMs, newestEvent, ring } = session.store.stream(widget.widget_id);
   const ago = (time: number | null): string => {
@@ -54,7 +54,7 @@ function Facts({ widget, session }: PartProps) {
   };
   const facts: readonly (readonly [string, string])[] = [
     ["Query", metricKey],
-    ["Value", `${widget.aggregation} of the events of the last ${formatDuration(windowMs / 1000)}, anew each ${formatDuration(refreshMs / 1000)}`],
+    ["Value", `${widget.aggregation} of the events of the last ${formatDuration(windowMs / 1000)}, every ${formatDuration(refreshMs / 1000)}`],
     ["State", `${freshness}: ${detail || STATES[freshness][0]}`],
     ["Newest window ended", ago(ring.lastEnd)],
     ["Newest event in it", ago(newestEvent)],

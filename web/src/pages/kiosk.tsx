@@ -37,7 +37,7 @@ export function Kiosk({ title, rows, session, onLeave }: KioskProps) {
   );
 }
 
-/** The server's time, which moves as long as the page does. */
+/** The server's time: while it moves, the page is alive. */
 function Clock({ session }: { readonly session: LiveSession }) {
   const [time, setTime] = useState(Number.NaN);
   useEffect(() => {
@@ -70,7 +70,7 @@ function useStill(): boolean {
   return still;
 }
 
-/** Texts as large as the screen allows. */
+/** Makes texts as large as the screen allows. */
 function useWallScale(rows: number): void {
   useEffect(() => {
     const { style } = document.documentElement;

@@ -23,7 +23,7 @@ export function ListPage() {
   const [creating, setCreating] = useState(false);
   const [stars, toggleStar] = useStars();
   const { listing, tags, problem, again, more } = useListing(query, tag);
-  /** Of something that was done with a dashboard, and not of the list. */
+  /** Why an import or a deletion failed; problem is of the list itself. */
   const [failure, setFailure] = useState("");
   useTitle("Dashboards");
   const create = (
@@ -106,7 +106,7 @@ function useListing(query: string, tag: string) {
         },
       );
     };
-    // Not a request per key, but at once when the page opens.
+    // Not a request for each key; at once when the page opens.
     const timer = setTimeout(load, first.current ? 0 : SEARCH_WAIT_MS);
     first.current = false;
     return () => {
@@ -146,13 +146,13 @@ async function removeDashboard(dashboard: DashboardSummary, again: () => void, f
   again();
 }
 
-/** Makes a dashboard of an exported one, and goes there. */
+/** Creates a dashboard from an exported one, and shows it. */
 async function importFile(file: File, fail: (text: string) => void): Promise<void> {
   fail("");
   try {
     const document = importable(await file.text());
     const made = await createDashboard(document.whole).catch((error: unknown) => {
-      // One with this id is here already: this is a copy of it.
+      // A dashboard with this id exists: make a copy of it.
       if (isStatus(error, 409)) return createDashboard(document.copy);
       throw error;
     });

@@ -14,9 +14,9 @@ import { useTitle } from "../ui/router";
 import { TopBar } from "../ui/topbar";
 
 const LOOK_MS = 2000;
-/** An answer that takes longer is none. */
+/** Requests that take longer are given up. */
 const ANSWER_MS = 5000;
-/** What was found longer ago is no longer known. */
+/** A state that is older counts as unknown. */
 const OLD_MS = 3 * LOOK_MS + ANSWER_MS;
 const SKEW_MS = 2000;
 const MOST_METRICS = 200;
@@ -28,7 +28,7 @@ async function health(signal: AbortSignal): Promise<Checks | null> {
     const { checks } = (await response.json()) as { checks?: Checks };
     return checks ?? null;
   } catch (error) {
-    if (error instanceof SyntaxError) return null; // A proxy keeps it for itself.
+    if (error instanceof SyntaxError) return null; // A proxy does not pass /readyz on.
     throw error;
   }
 }
@@ -43,7 +43,7 @@ async function pagePart(signal: AbortSignal): Promise<Part> {
 
 interface Polled<T> {
   readonly value: T | null;
-  /** It was found too long ago to be true now. */
+  /** It is too old to be true now. */
   readonly old: boolean;
   readonly problem: string;
 }
@@ -56,7 +56,7 @@ function usePolled<T>(load: (signal: AbortSignal) => Promise<T>, key: string): P
     const abort = new AbortController();
     let asking = false;
     const ask = async (): Promise<void> => {
-      // An answer may be long in coming, as while a token is asked for.
+      // A request may take long, as while a token is asked for.
       if (performance.now() - at.current > OLD_MS) setPolled((was) => (was.old ? was : { ...was, old: true }));
       if (asking || document.visibilityState === "hidden") return;
       asking = true;

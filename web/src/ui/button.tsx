@@ -4,7 +4,7 @@ import { Icon, type IconName } from "./icon";
 interface ButtonProps extends Omit<ButtonHTMLAttributes<HTMLButtonElement>, "class" | "type" | "icon" | "label"> {
   readonly look?: "primary" | "quiet" | "danger" | "link";
   readonly icon?: IconName;
-  /** What it does, of a button that has an icon and no text. */
+  /** What a button with an icon and no text does. */
   readonly label?: string;
   readonly class?: string;
   readonly "data-id"?: string;

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 interface NoticeProps {
   readonly text: string;
   readonly class?: string;
-  /** What may be done about it. */
+  /** A button behind the text. */
   readonly children?: ComponentChildren;
 }
 

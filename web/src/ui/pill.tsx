@@ -42,11 +42,11 @@ function spokenText(pulse: Pulse): string {
 
 interface LivePillProps {
   readonly session: LiveSession;
-  /** Another one whose values are on the page; it counts while the first has none. */
+  /** Another session with values on the page, which counts while the first has none. */
   readonly preview?: LiveSession | null;
 }
 
-/** Shows at any time whether the values on the page are live. */
+/** Shows whether the values on the page are live. */
 export function LivePill({ session, preview = null }: LivePillProps) {
   const own = session.pulse.value;
   const other = preview?.pulse.value;

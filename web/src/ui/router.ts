@@ -21,9 +21,9 @@ export function parseRoute(path: string): Route {
 
 export const route = signal<Route>({ page: "list" });
 
-/** Asked before another page is shown; true when it stops that, and calls navigate later or not at all. */
+/** Called before another page is shown. When it returns true, the page stays, and guard may call navigate later. */
 let guard: ((path: string) => boolean) | null = null;
-/** Where the page that is shown was found. */
+/** The address of the page that is shown. */
 let shown = "";
 
 export function guardLeaving(ask: ((path: string) => boolean) | null): void {
@@ -40,7 +40,7 @@ function follow(): void {
   if (JSON.stringify(next) !== JSON.stringify(route.value)) route.value = next;
 }
 
-/** When popstate is fired, the address is that of the other page already. */
+/** On popstate the address is that of the other page already. */
 function travelled(): void {
   if (guard?.(here())) history.pushState(null, "", shown);
   else follow();
@@ -53,7 +53,7 @@ export function navigate(path: string): void {
   window.scrollTo(0, 0);
 }
 
-/** A part of the page's state that belongs into its address. Null takes it out. */
+/** Keeps a part of the page's state in its address; null takes it out. */
 export function setQuery(name: string, value: string | null): void {
   const url = new URL(location.href);
   if (value === null) url.searchParams.delete(name);

@@ -6,7 +6,7 @@ const SHOWN_MS = 10_000;
 
 interface Message {
   readonly text: string;
-  /** What may be done about it while it is shown. */
+  /** A button beside the text. */
   readonly action?: { readonly name: string; run(): void };
 }
 

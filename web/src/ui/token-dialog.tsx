@@ -4,7 +4,7 @@ import { keeper } from "../api/token";
 import { Dialog } from "./dialog";
 import { TextField } from "./field";
 
-/** Asks for the token, and tries it before it takes it. */
+/** Asks for a token, which is checked with the server before it is used. */
 export function TokenDialog({ problem: first }: { readonly problem: string }) {
   const [token, setToken] = useState("");
   const [remember, setRemember] = useState(false);
@@ -13,7 +13,7 @@ export function TokenDialog({ problem: first }: { readonly problem: string }) {
   const [busy, setBusy] = useState(false);
   const submit = async (): Promise<void> => {
     const given = token.trim();
-    // A header can carry nothing else.
+    // The Authorization header can carry nothing else.
     if (!/^[\x21-\x7e]+$/.test(given)) {
       setError(given === "" ? "Paste a token." : "A token has no spaces and no letters beyond ASCII.");
       return;

@@ -12,7 +12,7 @@ function ThemeButton() {
   return <Button icon={THEME_ICONS[choice]} label={text} onClick={nextTheme} />;
 }
 
-/** Only where there is a token to forget, or where one was asked for in vain. */
+/** Sign out where there is a token; sign in where the dialog for one was closed. */
 function SignButton() {
   const isSigned = keeper.token.value !== "";
   if (!isSigned && !keeper.declined.value) return null;
@@ -28,7 +28,7 @@ function SignButton() {
 }
 
 interface TopBarProps {
-  /** Null on the page that is the top. */
+  /** Null on the list of dashboards. */
   readonly title: string | null;
   readonly children?: ComponentChildren;
 }

@@ -146,7 +146,7 @@ function useMissingChoice(id: string, session: LiveSession): string {
   return columns.length === 0 || columns.some((tags) => isChosen(tags, choice)) ? "" : missingText(seriesLabel(choice, ""), total, truncated);
 }
 
-/** What stands in the place of a drawing that cannot be. */
+/** Why there is no drawing, in its place. */
 function Cover({ config, status: { freshness, detail }, failure, missing }: CoverProps) {
   let cover: readonly [title: string, text: ComponentChildren];
   if (!WIDGET_TYPES.has(config.chart)) cover = ["Unknown chart", `This page cannot draw “${config.chart}”.`];
@@ -223,7 +223,7 @@ export function useDrawing(config: WidgetConfig, make: RendererFactory | undefin
     setFailure("");
     session.scheduler.register(name, draw);
     const style = getComputedStyle(element);
-    // Asked for here only: in a drawing, between what others have written, it would lay out the page each time.
+    // Read here only: in a drawing, between the writes of others, it would lay out the page each time.
     const measure = (): void => {
       sized = element.clientWidth > 0;
       renderer.resize?.(element.clientWidth, element.clientHeight - Number.parseFloat(style.paddingBottom));

@@ -40,7 +40,7 @@ export type RendererFactory = (element: HTMLElement, config: WidgetConfig, scale
 export interface WidgetType {
   /** What people call it. */
   readonly label: string;
-  /** Of a new one, in columns and rows of the grid. */
+  /** The size of a new one, in columns and rows of the grid. */
   readonly size: readonly [w: number, h: number];
   /** The members of display_config that change its drawing, besides title and unit. */
   readonly fields: readonly FormField[];
@@ -197,7 +197,7 @@ export function append<K extends keyof HTMLElementTagNameMap>(parent: Element, t
 /** Where each arrow key leads. */
 export const ARROWS: Readonly<Record<string, readonly [dx: number, dy: number]>> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Lets the arrow keys walk through a drawing. What is written into the answer is spoken. */
+/** Makes a drawing usable with the arrow keys. Screen readers speak what is written into the element that is returned. */
 export function walkable(box: HTMLElement, title: string, key: (event: KeyboardEvent) => void, leave: () => void): HTMLElement {
   box.tabIndex = 0;
   box.role = "application";

@@ -7,7 +7,7 @@ import { deleteWithUndo } from "../deleting";
 
 interface Editing {
   readonly state: EditorState;
-  /** The dashboard as it is saved, by whomever. */
+  /** The newest version that is saved. */
   readonly dashboard: Dashboard;
   dispatch(action: EditorAction): void;
   /** Whether a widget cannot be saved as it is. */
@@ -22,15 +22,14 @@ export function requestsOf({ state, dashboard, dispatch, isFaulty, finish, onSav
   const { dashboard_id: id } = dashboard;
   const draft = state.line.now;
 
+  const failed = (failure: unknown): void => dispatch({ type: "failed", problem: messageOf(failure) });
+
   /** The service has a newer version, or none: shows the difference. */
-  const meet = async (): Promise<void> => {
-    try {
-      dispatch({ type: "conflict", with: await getDashboard(id) });
-    } catch (failure) {
-      if (isStatus(failure, 404)) dispatch({ type: "conflict", with: "deleted" });
-      else dispatch({ type: "failed", problem: messageOf(failure) });
-    }
-  };
+  const meet = (): Promise<void> =>
+    getDashboard(id).then(
+      (newer) => dispatch({ type: "conflict", with: newer }),
+      (failure: unknown) => (isStatus(failure, 404) ? dispatch({ type: "conflict", with: "deleted" }) : failed(failure)),
+    );
 
   /** Saves over from: the version that the draft was made from, or a newer one that is to be overwritten. */
   const save = async (from: Dashboard, to?: string): Promise<void> => {
@@ -49,27 +48,13 @@ export function requestsOf({ state, dashboard, dispatch, isFaulty, finish, onSav
       finish(to);
     } catch (failure) {
       if (isStatus(failure, 404, 412)) await meet();
-      else dispatch({ type: "failed", problem: messageOf(failure) });
+      else failed(failure);
     }
   };
 
-  const saveCopy = async (): Promise<void> => {
-    try {
-      const { dashboard_id } = await createDashboard({ ...draft, title: `${draft.title} (copy)`.slice(0, 200) });
-      finish(`/d/${dashboard_id}`);
-    } catch (failure) {
-      dispatch({ type: "failed", problem: messageOf(failure) });
-    }
-  };
+  const saveCopy = (): Promise<void> => createDashboard({ ...draft, title: `${draft.title} (copy)`.slice(0, 200) }).then(({ dashboard_id }) => finish(`/d/${dashboard_id}`), failed);
 
-  const remove = async (): Promise<void> => {
-    try {
-      await deleteWithUndo(dashboard, () => navigate(`/d/${encodeURIComponent(id)}`));
-      finish("/");
-    } catch (failure) {
-      dispatch({ type: "failed", problem: messageOf(failure) });
-    }
-  };
+  const remove = (): Promise<void> => deleteWithUndo(dashboard, () => navigate(`/d/${encodeURIComponent(id)}`)).then(() => finish("/"), failed);
 
   return { save, saveCopy, remove };
 }

@@ -27,7 +27,7 @@ interface Press {
   away: string;
 }
 
-/** An arrangement that is tried: shown, and neither kept nor given up yet. */
+/** The arrangement while widgets are moved: a trial is shown until it is kept or given up. */
 export function useArranging(settled: readonly Placed[], onArrange: (placed: readonly Placed[]) => void) {
   const [trial, setTrial] = useState<readonly Placed[] | null>(null);
   const [lifted, setLifted] = useState<string | null>(null);
@@ -82,7 +82,7 @@ export function pointerHandlers({ settled, setTrial, setDragged, press, end }: A
     if (event.clientY < EDGE) window.scrollBy(0, -EDGE / 2);
     if (event.clientY > innerHeight - EDGE) window.scrollBy(0, EDGE / 2);
     const [columns, rows] = [Math.round(dx / at.column), Math.round(dy / at.row)];
-    // A trial draws the whole page anew: only where another cell is reached.
+    // A trial draws the whole page anew: only when another cell is reached.
     const away = `${columns},${rows}`;
     if (away === at.away) return;
     at.away = away;

@@ -15,7 +15,6 @@ interface EditBarProps {
   onDone(): void;
 }
 
-/** The toolbar above the grid. */
 export function EditBar({ state, dirty, cost, dispatch, onAdd, onSave, onDone }: EditBarProps) {
   const { line, open, restored, busy } = state;
   const shown = open === DASHBOARD;

@@ -82,7 +82,7 @@ export function Canvas({ widgets, selected, view, sessionOf, faultOf, onSelect, 
   );
 }
 
-/** The widget on the page, or the button of what else has a drawer. */
+/** The element of a widget, or of another button that opens the drawer. */
 function slotOf(id: string | null): HTMLElement | null {
   return document.querySelector<HTMLElement>(`[data-id="${CSS.escape(id ?? "")}"]`);
 }
@@ -91,7 +91,7 @@ function slotOf(id: string | null): HTMLElement | null {
 function useFocus(widgets: readonly Widget[], selected: string | null): (id: string | null) => void {
   const next = useRef<string | null>(null);
   const before = useRef(selected);
-  // Widgets that changed places changed them in the page too, which loses the focus.
+  // Widgets that changed places were moved in the page too, and lost the focus.
   useEffect(() => {
     slotOf(next.current)?.focus();
     next.current = null;

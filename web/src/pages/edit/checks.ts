@@ -3,16 +3,16 @@ import { ApiError, validateDashboard } from "../../api/client";
 import type { ProblemDetail, Validation, Widget } from "../../api/types";
 import { verdictOf, type Draft } from "../../model/draft";
 
-/** After the last change: no request a key. */
+/** Wait after the last change, so that not each key sends a request. */
 const CHECK_WAIT_MS = 300;
 
-/** A new widget has no metric yet, and no query. */
+/** Whether a widget has a metric; a new one has none, and so no query. */
 export function isNamed({ metric_name }: Widget): boolean {
   return metric_name !== "";
 }
 
 interface Checked {
-  /** Indexes are those of the draft that was asked about. */
+  /** The draft that was checked: pointers in errors and warnings refer to it. */
   readonly of: Draft;
   readonly errors: readonly ProblemDetail[];
   readonly warnings: readonly ProblemDetail[];
@@ -20,10 +20,10 @@ interface Checked {
   readonly cost: Validation["cost"] | null;
 }
 
-/** Faults, warnings and cost of the draft by the config service, asked for when it has not changed for a moment. */
+/** Faults, warnings and cost of the draft from the config service, requested once it has not changed for a moment. */
 export function useChecks(draft: Draft) {
   const [checked, setChecked] = useState<Checked>({ of: draft, errors: [], warnings: [], cost: null });
-  // The preview makes queries known to the pipeline: those that were new when they were first asked about stay new.
+  // The preview makes the pipeline compute queries: those that were new at first stay marked as new.
   const fresh = useRef(new Set<string>());
   useEffect(() => {
     const abort = new AbortController();

@@ -44,7 +44,7 @@ export function WidgetDrawer({ widget, faults, warnings, cost, onChange, onClose
 }
 
 interface TabsProps {
-  /** Its id. */
+  /** The id of the panel. */
   readonly panel: string;
   readonly tab: Tab;
   readonly faults: readonly PathText[];

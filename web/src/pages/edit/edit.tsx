@@ -22,7 +22,7 @@ import { Settings } from "./settings";
 
 interface EditModeProps {
   readonly session: LiveSession;
-  /** As it is saved, by whomever. */
+  /** The newest version that is saved. */
   readonly dashboard: Dashboard;
   readonly view: RefObject<SharedView | null>;
   onSaved(dashboard: Dashboard): void;
@@ -129,14 +129,14 @@ function useEditor(dashboard: Dashboard) {
   const free = useRef(false);
 
   useEffect(() => setQuery("widget", open), [open]);
-  // Without a change of one's own there is nothing to keep: follow what is saved.
+  // Without unsaved changes the editor follows what is saved.
   useEffect(() => {
     if (!dirty && dashboard.version > base.version) dispatch({ type: "follow", dashboard });
   }, [dirty, dashboard]);
   useEffect(() => {
     if (!free.current) keep(device, key, dirty ? JSON.stringify({ base, at: Date.now(), draft }) : null);
   }, [base, draft, dirty]);
-  // A newer page waits until nothing would be lost.
+  // The page is not reloaded for a newer build while that would lose something.
   useEffect(() => {
     pageBuild.hold(dirty);
     return () => pageBuild.hold(false);
@@ -178,7 +178,7 @@ function useEditor(dashboard: Dashboard) {
   return { state, dispatch, dirty, leave, finish, leaving };
 }
 
-/** Undo, redo and save by the keyboard. They are bound with the drawing, not after it: Ctrl+S right after a change must save that change. */
+/** Undo, redo and save by the keyboard; in a layout effect, since Ctrl+S right after a change must save that change. */
 function useKeys(dispatch: (action: EditorAction) => void, save: () => void): void {
   useLayoutEffect(() => {
     const keys = (event: KeyboardEvent): void => {

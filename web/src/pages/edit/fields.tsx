@@ -106,7 +106,7 @@ interface MultiProps extends FieldTexts {
   onValues(values: readonly string[]): void;
 }
 
-/** Several texts: each with a button that takes it out, and a field for the next. */
+/** Several texts: a field for the next one, and a button for each that takes it out. */
 export function Multi({ values, choices, onValues, ...field }: MultiProps) {
   const [typed, setTyped] = useState("");
   const add = (text: string): void => {
@@ -138,7 +138,7 @@ export function Multi({ values, choices, onValues, ...field }: MultiProps) {
   );
 }
 
-/** Arrow keys among the buttons of a toolbar or a list of tabs; where they led to. */
+/** Moves the focus with the arrow keys among the buttons of a toolbar or a list of tabs, and returns where it is then. */
 export function walk({ key, currentTarget }: KeyboardEvent): HTMLElement | undefined {
   const step = key === "ArrowRight" ? 1 : key === "ArrowLeft" ? -1 : 0;
   if (step === 0) return undefined;
@@ -160,7 +160,7 @@ interface RowsProps<T> {
   onRows(rows: readonly T[]): void;
 }
 
-/** A list of small forms, with a button that adds one and goes there. */
+/** A list of small forms, with a button that adds one and focuses it. */
 export function Rows<T>({ legend, rows, what, fresh, error, children, onRows }: RowsProps<T>) {
   return (
     <fieldset class="full rows">

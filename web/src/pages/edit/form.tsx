@@ -2,7 +2,7 @@ import { useRef, useState } from "preact/hooks";
 import { NumberField, SelectField, TextField } from "../../ui/field";
 import type { FormField } from "../../widgets/fields";
 
-/** The fields' way to the document. */
+/** How fields read and change the document. */
 export interface Form {
   get(path: string): unknown;
   set(path: string, value: unknown): void;
@@ -28,7 +28,7 @@ export function FormFields({ form, fields }: { readonly form: Form; readonly fie
         const field = { key: path, label, class: width, error: said.error, hint: said.hint ?? hint, onValue: (next: unknown) => form.set(path, next) };
         if (kind === "number") return <NumberField {...field} placeholder={fallback} value={value} />;
         if (kind === "text") return <TextField {...field} placeholder={fallback} value={textOf(value)} />;
-        // A choice that this type of widget has not got does the same as none.
+        // A choice that this type of widget does not have counts as none.
         const chosen = kind.some(([one]) => one === value) ? textOf(value) : fallback;
         return <SelectField {...field} value={chosen} options={kind} />;
       })}

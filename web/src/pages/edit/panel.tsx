@@ -8,7 +8,7 @@ interface PanelProps {
   onClose(): void;
 }
 
-/** The drawer's frame. It is no dialog: the grid beside it stays in use. */
+/** The frame of the drawer, which is no dialog: the grid beside it can be used meanwhile. */
 export function Panel({ title, children, onClose }: PanelProps) {
   const heading = useId();
   const panel = useRef<HTMLElement>(null);

@@ -9,7 +9,7 @@ import { Scratch } from "./scratch";
 export function usePreview(session: LiveSession, saved: Dashboard, checked: Draft, faults: ReadonlyMap<string, unknown>) {
   const scratch = useMemo(() => new Scratch(), []);
   useEffect(() => () => scratch.close(), []);
-  // The server's time, by which leftovers are old, comes with the stream.
+  // The age of drafts is by the server's time, which comes with the stream.
   const known = session.version.value > 0;
   useEffect(() => {
     if (known) Scratch.sweep(session.serverNow()).catch(() => {}); // The next editor tries again.

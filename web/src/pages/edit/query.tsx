@@ -22,7 +22,7 @@ const TIMES: readonly FormField[] = [
   { path: "delay_seconds", label: "Delay, seconds", width: "third", kind: "number", hint: "to wait for late events", fallback: "0" },
 ];
 
-/** What arrives in the pipeline: everything while that is little, else what has the name in its own. */
+/** The metrics that arrive in the pipeline: all of them while they fit a page of the catalog, else those that match name. */
 function useMetrics(name: string): { readonly metrics: readonly Metric[]; readonly problem: string } {
   const [metrics, setMetrics] = useState<readonly Metric[]>([]);
   const [many, setMany] = useState(false);

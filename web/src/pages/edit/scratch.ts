@@ -41,7 +41,7 @@ export class Scratch {
 
   constructor() {
     this.session = signal(this.#stream());
-    // sweep of any editor deletes drafts that were not written for an hour.
+    // Every editor's sweep deletes drafts that were not written for an hour.
     this.#timer = setInterval(() => {
       this.#sent = "";
       void this.#send();
@@ -67,7 +67,7 @@ export class Scratch {
     this.#remove();
   }
 
-  /** Removes what browsers that crashed have left behind; now is the server's time. */
+  /** Deletes the drafts of browsers that crashed; now is the server's time. */
   static async sweep(now: number): Promise<void> {
     const { dashboards } = await listDashboards({ tag: DRAFT_TAG });
     const stale = dashboards.filter(({ updated_at }) => now - Date.parse(updated_at ?? "") > STALE_MS);
@@ -78,7 +78,7 @@ export class Scratch {
     return new LiveSession(streamAddress(this.#id, location), browserWorld(), 0);
   }
 
-  /** One request at a time, always of the newest wish. */
+  /** One request at a time, always for the newest widgets. */
   async #send(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;

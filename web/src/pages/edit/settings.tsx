@@ -56,14 +56,11 @@ function History({ id, onTake }: { readonly id: string; onTake(draft: Draft): vo
   useEffect(() => {
     listVersions(id).then((page) => setVersions(page.versions), fail);
   }, [id]);
-  const take = async (version: number): Promise<void> => {
-    try {
-      onTake(draftOf(await getVersion(id, version)));
+  const take = (version: number): Promise<void> =>
+    getVersion(id, version).then((old) => {
+      onTake(draftOf(old));
       setNote(`Version ${version} is in the draft. Save to keep it, undo to go back.`);
-    } catch (error) {
-      fail(error);
-    }
-  };
+    }, fail);
   return (
     <fieldset class="full rows">
       <legend class="field-label">Versions</legend>

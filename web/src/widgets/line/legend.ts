@@ -27,7 +27,7 @@ export class Legend {
     this.#observer.observe(this.#box);
   }
 
-  /** Of a widget that is so high, in CSS pixels. */
+  /** height is that of the whole widget, in CSS pixels. */
   resize(height: number): void {
     show(this.#box, height >= LEAST_HEIGHT);
   }
@@ -39,7 +39,7 @@ export class Legend {
   build({ series, total }: Selection, theme: Theme): void {
     this.#box.replaceChildren();
     const share = formatShare(series.length, total);
-    // Before them: a legend that scrolls would hide that lines are missing.
+    // Before the names: a legend that scrolls would hide that lines are missing.
     if (share !== "") append(this.#box, "span", "line-legend-more").textContent = share;
     this.#entries = series.map(({ label, place }) => {
       const item = append(this.#box, "span", "line-legend-item");

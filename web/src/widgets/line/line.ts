@@ -52,7 +52,7 @@ class LineChart implements Renderer {
   /** Reused from draw to draw; uPlot reads them until the next setData. */
   #times: number[] = [];
   #values: Column[] = [];
-  /** Where the keyboard's cursor is, as a time: values move on below it. */
+  /** The time of the keyboard's cursor, which stays while values move on. */
   #cursorTime: number | null = null;
   /** [from, to] of stretches whose windows were not complete. */
   #unsure: [number, number][] = [];
@@ -211,7 +211,7 @@ class LineChart implements Renderer {
     // A threshold that is close belongs into the picture; a far one would squeeze the line.
     const close = steps.filter((step) => step.at > high && step.at <= high * 1.3).map((step) => step.at);
     let wanted = valueRange(low, Math.max(high, ...close));
-    // No air above all that there can be.
+    // No room above 100 %.
     if (this.#config.unit === "%" && high <= 100) wanted = { min: wanted.min, max: Math.min(100, wanted.max) };
     this.#shown = settle(this.#shown, wanted);
     const min = y.min ?? this.#shown.min;
@@ -231,7 +231,7 @@ class LineChart implements Renderer {
     return formatAll(this.#selection.series.map((_, i) => this.#values[i]?.[row] ?? null), this.#config.unit);
   }
 
-  /** Cuts all lines into dashes where the pipeline had not read the windows in full. */
+  /** Cuts all lines into dashes where windows are incomplete. */
   #drawUnsure(plot: uPlot, theme: ThemeColors): void {
     const { ctx, bbox } = plot;
     const dash = Math.round(4 * (window.devicePixelRatio || 1));
