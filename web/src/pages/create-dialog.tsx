@@ -10,10 +10,7 @@ export function CreateDialog({ onClose }: { onClose(): void }) {
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
   const submit = async (): Promise<void> => {
-    if (title.trim() === "") {
-      setError("Give it a title.");
-      return;
-    }
+    if (title.trim() === "") return setError("Give it a title.");
     setBusy(true);
     try {
       const { dashboard_id } = await createDashboard({ title: title.trim() });

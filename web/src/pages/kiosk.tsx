@@ -4,14 +4,14 @@ import { formatTime } from "../model/format";
 import { wallScale } from "../model/layout";
 import { Button } from "../ui/button";
 import { LivePill } from "../ui/pill";
-import { textScale } from "../ui/text-scale";
+import { textScale } from "../ui/theme";
 
 const STILL_MS = 3000;
 const CLOCK_MS = 1000;
 
 interface KioskProps {
   readonly title: string;
-  /** Of the grid. */
+  /** Rows of the grid. */
   readonly rows: number;
   readonly session: LiveSession;
   onLeave(): void;

@@ -26,7 +26,7 @@ export function ListPage() {
   /** Why an import or a deletion failed; problem is of the list itself. */
   const [failure, setFailure] = useState("");
   useTitle("Dashboards");
-  const create = (
+  const createButton = () => (
     <Button look="primary" icon="plus" onClick={() => setCreating(true)}>
       New dashboard
     </Button>
@@ -47,7 +47,7 @@ export function ListPage() {
             <input class="input" type="search" aria-label="Search dashboards" placeholder="Search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
           </div>
           <ImportButton onImport={(file) => void importFile(file, setFailure)} />
-          {create}
+          {createButton()}
         </div>
         <div class="list-tags" role="group" aria-label="Only dashboards with the tag">
           {tags.map((name) => (
@@ -62,7 +62,7 @@ export function ListPage() {
           </Button>
         </Notice>
         <Notice text={failure} />
-        {isEmpty ? query !== "" || tag !== "" ? <NothingFound /> : <FirstSteps>{create}</FirstSteps> : null}
+        {isEmpty ? query !== "" || tag !== "" ? <NothingFound /> : <FirstSteps>{createButton()}</FirstSteps> : null}
         {isEmpty || (listing === null && problem !== "") ? null : (
           <Cards dashboards={listing?.dashboards ?? null} stars={stars} onStar={toggleStar} onDelete={(one) => void removeDashboard(one, again, setFailure)} />
         )}
@@ -96,8 +96,8 @@ function useListing(query: string, tag: string) {
     const abort = new AbortController();
     const load = (): void => {
       listDashboards({ query, tag }, abort.signal).then(
-        ({ dashboards, next }) => {
-          setListing({ dashboards, next: next ?? null });
+        ({ dashboards, next = null }) => {
+          setListing({ dashboards, next });
           setTags((old) => [...new Set([...old, ...dashboards.flatMap((one) => one.tags ?? [])])].sort());
           setProblem("");
         },
@@ -117,7 +117,7 @@ function useListing(query: string, tag: string) {
 
   const more = (): void => {
     if (listing?.next == null) return;
-    listDashboards({ query, tag, cursor: listing.next }).then(({ dashboards, next }) => setListing({ dashboards: [...listing.dashboards, ...dashboards], next: next ?? null }), fail);
+    listDashboards({ query, tag, cursor: listing.next }).then(({ dashboards, next = null }) => setListing({ dashboards: [...listing.dashboards, ...dashboards], next }), fail);
   };
   return { listing, tags, problem, again: () => setReload((n) => n + 1), more };
 }

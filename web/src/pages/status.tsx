@@ -94,9 +94,6 @@ export function StatusPage() {
   const server = usePolled(loadServer, "");
   const metrics = usePolled((signal) => listMetrics(query, MOST_METRICS, signal), query);
   useTitle("Status");
-  // Drawn again as often as the pill.
-  const { own, known } = session === null ? NO_STREAM : streamParts(session, session.pulse.value);
-  const pipeline = metrics.old || metrics.value === null ? [] : pipelineByCatalog(metrics.value.metrics);
   return (
     <>
       <TopBar title="Status">{session === null ? null : <LivePill session={session} />}</TopBar>
@@ -105,10 +102,7 @@ export function StatusPage() {
           <Notice key={problem} text={problem} />
         ))}
         <h2 class="list-title">Parts</h2>
-        <ul class="parts">
-          <Parts parts={own} old={false} />
-          {server.value === null ? null : <Parts parts={[...partsOf(server.value.checks, [...known, ...pipeline]), server.value.page]} old={server.old} />}
-        </ul>
+        <Way session={session} server={server} metrics={metrics} />
         <div class="list-head">
           <h2 class="list-title">Metrics of the last hour{metrics.value === null ? "" : `: ${metrics.value.total}`}</h2>
           <input class="input list-search" type="search" aria-label="Search metrics" placeholder="Search" value={query} onInput={(event) => setQuery(event.currentTarget.value)} />
@@ -141,6 +135,24 @@ function useAnyStream(): LiveSession | null {
     };
   }, []);
   return session;
+}
+
+interface WayProps {
+  readonly session: LiveSession | null;
+  readonly server: Polled<Awaited<ReturnType<typeof loadServer>>>;
+  readonly metrics: Polled<MetricList>;
+}
+
+/** The parts between an event and the page, drawn again as often as the pill. */
+function Way({ session, server, metrics }: WayProps) {
+  const { own, known } = session === null ? NO_STREAM : streamParts(session, session.pulse.value);
+  const pipeline = metrics.old || metrics.value === null ? [] : pipelineByCatalog(metrics.value.metrics);
+  return (
+    <ul class="parts">
+      <Parts parts={own} old={false} />
+      {server.value === null ? null : <Parts parts={[...partsOf(server.value.checks, [...known, ...pipeline]), server.value.page]} old={server.old} />}
+    </ul>
+  );
 }
 
 const CHIPS = { ok: ["chip", "ok"], fault: ["chip chip-crit", "fault"], unknown: ["chip chip-warn", "unknown"] } as const;

@@ -39,6 +39,9 @@ export function nextTheme(): void {
   keep(device, KEY, next);
 }
 
+/** How large the texts of widgets are, 1 = as usual. A wall display has larger ones. */
+export const textScale = signal(1);
+
 /** The colours of the theme for canvases; read again when it changes. */
 export function themeColors(name: Theme): ThemeColors {
   const style = getComputedStyle(document.documentElement);

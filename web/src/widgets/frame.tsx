@@ -10,7 +10,7 @@ import { COLUMNS } from "../model/layout";
 import { isChosen, missingText, seriesLabel } from "../model/series";
 import { Button } from "../ui/button";
 import { Icon, type IconName } from "../ui/icon";
-import { textScale } from "../ui/text-scale";
+import { textScale } from "../ui/theme";
 import { WIDGET_TYPES } from "./types";
 import { setText, type RendererFactory, type WidgetView } from "./widget";
 

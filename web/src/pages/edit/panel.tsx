@@ -2,14 +2,8 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { Button } from "../../ui/button";
 
-interface PanelProps {
-  readonly title: string;
-  readonly children: ComponentChildren;
-  onClose(): void;
-}
-
 /** The frame of the drawer, which is no dialog: the grid beside it can be used meanwhile. */
-export function Panel({ title, children, onClose }: PanelProps) {
+export function Panel({ title, children, onClose }: { readonly title: string; readonly children: ComponentChildren; onClose(): void }) {
   const heading = useId();
   const panel = useRef<HTMLElement>(null);
   useEffect(() => {
