@@ -88,21 +88,26 @@ func open(t *testing.T, change func(*gateway.Config)) *world {
 // awaitConnections waits until so many streams are open, as the metric says.
 func (w *world) awaitConnections(n float64) {
 	w.t.Helper()
-	deadline := time.After(time.Minute)
+	w.awaitGauge("pulseboard_gateway_connections", n)
+}
+
+func (w *world) awaitGauge(name string, n float64) {
+	w.t.Helper()
+	deadline := time.After(patience)
 	for {
 		families, err := w.metrics.Gather()
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		for _, f := range families {
-			if f.GetName() == "pulseboard_gateway_connections" && f.GetMetric()[0].GetGauge().GetValue() == n {
+			if f.GetName() == name && f.GetMetric()[0].GetGauge().GetValue() == n {
 				return
 			}
 		}
 		select {
 		case <-time.After(time.Millisecond):
 		case <-deadline:
-			w.t.Fatalf("there never were %v connections", n)
+			w.t.Fatalf("%s never was %v", name, n)
 		}
 	}
 }

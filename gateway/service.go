@@ -3,27 +3,34 @@ package gateway
 import (
 	"cmp"
 	"context"
+	_ "embed" // For the API's description.
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
+	"pulseboard/gateway/feeds"
+	"pulseboard/gateway/rooms"
+	"pulseboard/gateway/stream"
+	"pulseboard/internal/auth"
 	"pulseboard/internal/health"
 	"pulseboard/internal/host"
+	"pulseboard/internal/httpapi"
+	"pulseboard/internal/service"
 	"pulseboard/limits"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
 
-// Dashboards are the views that the config service publishes; it is what
-// registry.Store offers.
+//go:embed openapi.yaml
+var openapi []byte
+
+// Dashboards are the views that the config service publishes, and what the pipeline reports of
+// them; it is what registry.Store offers.
 type Dashboards interface {
-	// LoadView returns the view of a dashboard; ok is false when there is none.
-	LoadView(ctx context.Context, id string) (v wire.View, ok bool, err error)
-	// WatchViews calls changed with the ids that may have changed, or with
-	// all, until ctx ends.
-	WatchViews(ctx context.Context, every time.Duration, changed func(ids []string, all bool)) error
+	rooms.Views
 	// LoadLimits returns which queries the pipeline does not compute.
 	LoadLimits(ctx context.Context) ([]limits.Report, error)
 }
@@ -31,6 +38,7 @@ type Dashboards interface {
 // Config is what the gateway needs.
 type Config struct {
 	host.Shared
+	stream.Options
 
 	// Results is where results are read. The caller closes it after Run has returned.
 	Results *results.Store
@@ -38,20 +46,6 @@ type Config struct {
 	Dashboards Dashboards
 	// Page answers everything that is no API; nil = 404.
 	Page http.Handler
-	// Build names the page: one that is open and was built otherwise loads itself
-	// anew. "" = nobody is told.
-	Build string
-	// MaxConnections is how many streams may be open; more are answered 503. 0 = 20,000.
-	MaxConnections int
-	// MaxPerAddress is how many of them one address may have; more are answered
-	// 429. 0 = a quarter of MaxConnections, and all but an eighth for an address
-	// that many may share: this machine's, or a trusted proxy's that names nobody.
-	MaxPerAddress int
-	// Heartbeat is the longest silence of a stream. 0 = 5 s.
-	Heartbeat time.Duration
-	// HelloTimeout is how long a client may take to say hello, of which a round
-	// trip passes before it can: seconds over a bad link. 0 = 20 s.
-	HelloTimeout time.Duration
 	// Slice is the pipeline's slice: no result comes more often. 0 = 1 s.
 	Slice time.Duration
 
@@ -60,24 +54,11 @@ type Config struct {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	defaults := []struct {
-		value *time.Duration
-		other time.Duration
-	}{{&c.Heartbeat, 5 * time.Second}, {&c.HelloTimeout, 20 * time.Second}, {&c.Slice, time.Second}}
-	for _, d := range defaults {
-		if *d.value == 0 {
-			*d.value = d.other
-		}
-	}
-	if c.MaxConnections == 0 {
-		c.MaxConnections = 20_000
-	}
+	c.Heartbeat, c.HelloTimeout = cmp.Or(c.Heartbeat, 5*time.Second), cmp.Or(c.HelloTimeout, 20*time.Second)
+	c.Slice, c.MaxConnections, c.maxFrame = cmp.Or(c.Slice, time.Second), cmp.Or(c.MaxConnections, 20_000), cmp.Or(c.maxFrame, wire.MaxFrame)
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.now == nil {
 		c.now = time.Now
-	}
-	if c.maxFrame == 0 {
-		c.maxFrame = wire.MaxFrame
 	}
 	switch {
 	case c.Results == nil || c.Dashboards == nil:
@@ -94,7 +75,9 @@ func (c Config) withDefaults() (Config, error) {
 
 // Service is the gateway.
 type Service struct {
-	hub     *hub
+	feeds   *feeds.Set
+	rooms   *rooms.Set
+	streams *stream.Streams
 	handler http.Handler
 }
 
@@ -105,19 +88,29 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := newMetrics(cfg.Metrics)
-	if err != nil {
-		return nil, fmt.Errorf("cannot register the metrics of the gateway: %w", err)
+	s := &Service{feeds: feeds.New(feeds.Config{
+		Results: cfg.Results, Limits: cfg.Dashboards.LoadLimits, Slice: cfg.Slice, Now: cfg.now, Metrics: cfg.Metrics, Log: cfg.Log,
+	})}
+	s.rooms = rooms.New(rooms.Config{
+		Views: cfg.Dashboards, Feeds: s.feeds, FullFrame: cfg.maxFrame - wire.MessageEnd, Now: cfg.now, Log: cfg.Log,
+	})
+	s.streams = stream.New(stream.Config{Shared: cfg.Shared, Options: cfg.Options, Rooms: s.rooms, Now: cfg.now})
+	s.handler = s.routes(cfg)
+	return s, nil
+}
+
+func (s *Service) routes(cfg Config) http.Handler {
+	page := cfg.Page
+	if page == nil {
+		page = service.Nothing("/openapi.yaml lists what there is")
 	}
-	m.limit.Set(float64(cfg.MaxConnections))
-	h := newHub(cfg, m)
-	if cfg.Metrics != nil {
-		if err := cfg.Metrics.Register(feedStates{h}); err != nil {
-			h.cancel()
-			return nil, fmt.Errorf("cannot register the metrics of the gateway: %w", err)
-		}
-	}
-	return &Service{hub: h, handler: routes(h, cfg)}, nil
+	r := httpapi.New(httpapi.Config{Name: "the gateway", Log: cfg.Log, NotFound: page})
+	r.GET("/stream/:id", s.streams.Open)
+	r.GET("/stream/:id/events", s.streams.OpenEvents)
+	snapshots := &snapshots{views: cfg.Dashboards, feeds: s.feeds, given: stream.SnapshotsGiven(cfg.Metrics, "http"), log: cfg.Log}
+	httpapi.Read(r, "/dashboards/:id/widgets/:wid/snapshot", httpapi.Admit(cfg.Guard, auth.View), snapshots.get)
+	httpapi.Document(r, openapi)
+	return r
 }
 
 // Handler serves streams, snapshots, /openapi.yaml and the page.
@@ -126,7 +119,13 @@ func (s *Service) Handler() http.Handler { return s.handler }
 // Run follows dashboards and states until ctx ends. Then it sends the clients
 // away, waits for them, and returns nil.
 func (s *Service) Run(ctx context.Context) error {
-	s.hub.run(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.feeds.Run(ctx) })
+	wg.Go(func() { s.rooms.Run(ctx) })
+	s.streams.Run(ctx)
+	wg.Wait()
+	s.rooms.Close()
+	s.feeds.Close()
 	return nil
 }
 
@@ -134,20 +133,5 @@ func (s *Service) Run(ctx context.Context) error {
 // not among it: without them a gateway tells its pages that values are old, and a
 // balancer that took all gateways away would leave the pages without that.
 func (s *Service) Checks() []health.Check {
-	return []health.Check{{Name: "streams", Every: time.Second, Probe: func(context.Context) error {
-		return s.hub.takesStreams()
-	}}}
-}
-
-// takesStreams says why a new stream would be refused.
-func (h *hub) takesStreams() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case h.closing:
-		return errors.New("the gateway is ending")
-	case h.admission.taken >= h.admission.most:
-		return fmt.Errorf("the gateway has %d streams open, all that it may have: see --max-connections", h.admission.most)
-	}
-	return nil
+	return []health.Check{{Name: "streams", Every: time.Second, Probe: func(context.Context) error { return s.streams.Admits() }}}
 }

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -514,6 +516,30 @@ func TestEventsThatAreRefused(t *testing.T) {
 		}
 	}
 	w.awaitConnections(0)
+}
+
+// A reader that is gone before its stream has begun leaves nothing behind: no room, no feed.
+func TestEventsThatEndAtOnce(t *testing.T) {
+	w := open(t, nil)
+	w.show(1, oneKey)
+	b := w.watch(hello)
+	b.next("snapshot")
+	for range 200 {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(w.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(c, "GET /stream/%s/events HTTP/1.1\r\nHost: x\r\n\r\n", dashboard); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(c.(*net.TCPConn).SetLinger(0), c.Close()); err != nil { //nolint:forcetypeassert // It is what "tcp" gives.
+			t.Fatal(err)
+		}
+	}
+	w.awaitConnections(1)
+	_ = b.ws.Close() // The last one that watches.
+	w.awaitConnections(0)
+	w.awaitGauge("pulseboard_gateway_feeds", 0)
 }
 
 func TestLimitOfAnAddress(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"pulseboard/configsvc"
 	examples "pulseboard/deploy/dashboards"
 	"pulseboard/gateway"
+	"pulseboard/gateway/stream"
 	"pulseboard/ingest"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/conf"
@@ -354,7 +355,7 @@ func oneMachine() (here []pipeline.OneMachine) {
 }
 
 func (a *app) startGateway(ctx context.Context) error {
-	s, err := gateway.Open(ctx, a.Host, a.redis, gateway.Config{MaxConnections: maxStreams, Slice: a.options.slice})
+	s, err := gateway.Open(ctx, a.Host, a.redis, gateway.Config{Options: stream.Options{MaxConnections: maxStreams}, Slice: a.options.slice})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
-package gateway
+package feeds
 
 import (
-	"bytes"
 	"testing"
 	"time"
 
@@ -15,7 +14,7 @@ func counter() prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{Name: "hidden"})
 }
 
-func testFeed(refreshMs int64) *feed {
+func testFeed(refreshMs int64) *Feed {
 	return newFeed(&wire.WidgetView{Key: "m:count:1s", RefreshMs: refreshMs, WindowMs: 1000}, 1000, &horizon{hidden: counter()})
 }
 
@@ -34,34 +33,24 @@ func TestNothingOfTheFutureIsShown(t *testing.T) {
 	if len(f.points) != 1 {
 		t.Fatalf("%d points of a history that has one of the future", len(f.points))
 	}
-	late := resultAt(now.Add(2*time.Hour), 1000)
-	late.PrevEnd = f.last()
-	if f.receive(late, now) || len(f.points) != 1 {
+	future := resultAt(now.Add(2*time.Hour), 1000)
+	future.PrevEnd = f.last()
+	if f.receive(future, now) || len(f.points) != 1 {
 		t.Error("a message of the future is shown")
 	}
 	// The clocks of all are two hours ahead for a while.
 	ahead := now.Add(2 * time.Hour)
-	if !f.receive(late, ahead) || f.check(ahead, false) && f.state != wire.StateLive {
+	if !f.receive(future, ahead) || f.check(ahead, false) && f.state != wire.StateLive {
 		t.Errorf("by a clock that is ahead: %v", f.state)
 	}
-	t1 := &deltaEncoder{layout: &layout{widgets: []widget{{feed: f}}}, cursors: []widgetCursor{{cursor: cursor{end: f.last(), state: wire.StateLive}}}}
-	if t1.goBack() {
-		t.Error("a stream goes back for nothing")
-	}
-	if !f.check(now.Add(time.Second), false) || f.last() != 0 || f.state != wire.StateWaiting {
-		t.Errorf("set back: newest %d, %v", f.last(), f.state)
-	}
-	if !t1.goBack() || t1.cursors[0].pending != pendingAll || t1.goBack() {
-		t.Errorf("a stream that was told of it: %+v", t1.cursors[0])
+	before := f.View().Generation
+	if !f.check(now.Add(time.Second), false) || f.last() != 0 || f.state != wire.StateWaiting || f.View().Generation == before {
+		t.Errorf("set back: newest %d, %v, generation %d", f.last(), f.state, f.View().Generation)
 	}
 	f.beginRead()
 	f.endRead([]*wire.Result{resultAt(now, 1000)}, now.Add(time.Second))
-	s := new(scratch)
-	if !t1.snapshot(s) || t1.cursors[0].end != resultAt(now, 1000).WindowEnd {
-		t.Errorf("the snapshot is %s", s.text)
-	}
-	if want := `"reset":true`; !bytes.Contains(s.text, []byte(want)) {
-		t.Errorf("the snapshot is %s; it must have %s", s.text, want)
+	if want := resultAt(now, 1000).WindowEnd; f.last() != want {
+		t.Errorf("read again: newest %d, want %d", f.last(), want)
 	}
 }
 
@@ -105,17 +94,6 @@ func TestWhatWasTakenBackGoes(t *testing.T) {
 	f := testFeed(1000)
 	f.beginRead()
 	f.endRead(ends(-5, 4), now)
-	sp := wire.WidgetView{ID: "w", Key: f.key, KeyID: "id", RefreshMs: 1000, WindowMs: 1000}
-	l := &layout{widgets: []widget{{sp, f}}}
-	var cursor, slow, back deltaEncoder
-	cursor.adopt(l, nil, nil)
-	slow.adopt(l, nil, nil)
-	s := &scratch{full: 1 << 16}
-	for _, tl := range []*deltaEncoder{&cursor, &slow} {
-		if s.reset(); !tl.snapshot(s) {
-			t.Fatal("no snapshot")
-		}
-	}
 	if f.check(now, false) {
 		t.Error("it goes for nothing")
 	}
@@ -129,31 +107,12 @@ func TestWhatWasTakenBackGoes(t *testing.T) {
 	if f.endRead(ends(5, 5), now) || f.loaded {
 		t.Error("a history that was read before is shown")
 	}
-	if s.reset(); cursor.snapshot(s) || cursor.cursors[0].pending != pendingAll {
-		t.Errorf("before it is read again: %s", s.text)
-	}
 	f.beginRead()
 	f.endRead(ends(-5, 5), now)
 	if f.check(now, false) {
 		t.Error("it goes twice")
 	}
-	// slow comes so late that its newest point is there again, back was away meanwhile.
-	back.adopt(l, map[string]wire.ResumePoint{"w": {Key: f.key, WindowEnd: now.Add(4 * time.Second).UnixMilli()}}, nil)
-	for name, tl := range map[string]*deltaEncoder{"told": &cursor, "slow": &slow, "back": &back} {
-		if s.reset(); tl.update(s, now) {
-			t.Errorf("%s: %s", name, s.text)
-		}
-		if !tl.snapshot(s) || !bytes.Contains(s.text, []byte(`"reset":true`)) {
-			t.Errorf("%s: the snapshot is %s; it must begin anew", name, s.text)
-		}
-		if s.reset(); tl.snapshot(s) {
-			t.Errorf("%s: twice: %s", name, s.text)
-		}
-	}
-	// Of another time than what was taken back: goes on where it was.
-	var on deltaEncoder
-	on.adopt(l, map[string]wire.ResumePoint{"w": {Key: f.key, WindowEnd: now.UnixMilli()}}, nil)
-	if s.reset(); !on.snapshot(s) || !bytes.Contains(s.text, []byte(`"reset":false`)) {
-		t.Errorf("the snapshot is %s; it must go on", s.text)
+	if !f.TookBack(now.Add(time.Second).UnixMilli()) || f.TookBack(now.UnixMilli()) {
+		t.Error("what was taken back is not what was after now")
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package stream
 
 import (
 	"crypto/tls"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"pulseboard/gateway/rooms"
 )
 
 // link is the connection of a client. One goroutine reads, another may write;
@@ -18,7 +20,7 @@ type link interface {
 	// limit bounds what read returns.
 	limit(bytes int64)
 	// write writes a message, whose text is only valid until it returns.
-	write(m *message) error
+	write(m *rooms.Frame) error
 	// ping asks for a sign of life.
 	ping()
 	// closeFrame ends the connection in order, after the close message.
@@ -51,14 +53,14 @@ func (s *socket) read() ([]byte, error) {
 
 func (s *socket) limit(bytes int64) { s.ws.SetReadLimit(bytes) }
 
-func (s *socket) write(m *message) error {
+func (s *socket) write(m *rooms.Frame) error {
 	if err := s.ws.SetWriteDeadline(time.Now().Add(progressLimit)); err != nil {
 		return err
 	}
-	if m.prepared != nil {
-		return s.ws.WritePreparedMessage(m.prepared)
+	if m.Prepared != nil {
+		return s.ws.WritePreparedMessage(m.Prepared)
 	}
-	return s.ws.WriteMessage(websocket.TextMessage, m.text)
+	return s.ws.WriteMessage(websocket.TextMessage, m.Text)
 }
 
 // A client that is gone is found by its reading goroutine.

@@ -1,4 +1,4 @@
-package gateway
+package stream
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pulseboard/gateway/rooms"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/httpapi"
 	"pulseboard/wire"
@@ -38,15 +39,15 @@ func (events) limit(int64) {}
 
 func (events) ping() {} // Heartbeats fail to be written where nobody is left.
 
-func (e events) write(m *message) error {
+func (e events) write(m *rooms.Frame) error {
 	if err := e.conn.SetWriteDeadline(time.Now().Add(progressLimit)); err != nil {
 		return err
 	}
 	var head string
-	if m.retry > 0 {
-		head = "retry: " + strconv.FormatInt(m.retry.Milliseconds(), 10) + "\n"
+	if m.Retry > 0 {
+		head = "retry: " + strconv.FormatInt(m.Retry.Milliseconds(), 10) + "\n"
 	}
-	text := net.Buffers{[]byte(head + "data: "), m.text, []byte("\n\n")}
+	text := net.Buffers{[]byte(head + "data: "), m.Text, []byte("\n\n")}
 	_, err := text.WriteTo(e.conn)
 	return err
 }
@@ -58,8 +59,8 @@ func (e events) awaitPeerClose() error { return nil }
 
 func (e events) close() { _ = e.conn.Close() } // It is gone, one way or the other.
 
-// openEvents answers GET /stream/{id}/events.
-func (s *streams) openEvents(c *gin.Context) {
+// OpenEvents answers GET /stream/{id}/events: Server-Sent Events.
+func (s *Streams) OpenEvents(c *gin.Context) {
 	if s.foreign(c) {
 		return
 	}
@@ -69,14 +70,11 @@ func (s *streams) openEvents(c *gin.Context) {
 		points, ok = mostPoints(c)
 	}
 	if !ok {
-		s.hub.metrics.refused.WithLabelValues(refusedRequest).Inc()
+		s.metrics.refused.WithLabelValues(refusedRequest).Inc()
 		return
 	}
-	grant, err := s.hub.guard.CheckRequest(c.Request, auth.Bearer(c.Request), auth.View)
-	if err != nil {
-		s.hub.metrics.refused.WithLabelValues(refusedToken).Inc()
-		auth.Refuse(c.Writer, err)
-		c.Abort()
+	grant, ok := s.admit(c, auth.Bearer(c.Request))
+	if !ok {
 		return
 	}
 	// A close code would not keep such a reader from coming back; 404 does.
@@ -94,7 +92,7 @@ func (s *streams) openEvents(c *gin.Context) {
 		return
 	}
 	if err := limitBuffer(conn); err != nil {
-		s.log.Debug("a connection keeps its buffer", "error", err)
+		s.Log.Debug("a connection keeps its buffer", "error", err)
 	}
 	if _, err = buffered.WriteString(eventsHead); err == nil {
 		err = buffered.Flush()
@@ -104,21 +102,19 @@ func (s *streams) openEvents(c *gin.Context) {
 		_ = conn.Close() // It is gone already.
 		return
 	}
-	client := newClient(s.hub, events{conn}, c.Param("id"), leave, grant)
 	// Where a stream was is not asked: it begins with snapshots.
-	if !s.hub.join(client, &hello{every: every, points: points, choice: chosen(c)}) {
-		leave()
-		_ = conn.Close() // The gateway ends; the reader comes back to another.
-	}
+	s.join(newClient(s, events{conn}, c.Param("id"), leave, grant), &rooms.Options{Every: every, Points: points, Choice: chosen(c)})
 }
 
-func (s *streams) exists(c *gin.Context) bool {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), redisTimeout)
+func (s *Streams) exists(c *gin.Context) bool {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), viewTimeout)
 	defer cancel()
-	_, ok, err := s.hub.dashboards.LoadView(ctx, c.Param("id"))
+	_, ok, err := s.Rooms.Views.LoadView(ctx, c.Param("id"))
 	switch {
 	case err != nil:
-		s.hub.failRead(c, "the dashboard cannot be read at the moment", err)
+		s.Log.Warn("a stream cannot be opened", "dashboard", c.Param("id"), "error", err)
+		c.Header("Retry-After", "1")
+		httpapi.Fail(c, http.StatusServiceUnavailable, "the dashboard cannot be read at the moment")
 	case !ok:
 		httpapi.Fail(c, http.StatusNotFound, "there is no such dashboard")
 	}
@@ -154,11 +150,11 @@ func mostPoints(c *gin.Context) (points int, ok bool) {
 }
 
 // chosen takes the parameters var-name=value, as in the page's address.
-func chosen(c *gin.Context) choice {
-	chosen := choice{}
+func chosen(c *gin.Context) rooms.Choice {
+	chosen := rooms.Choice{}
 	for name, values := range c.Request.URL.Query() {
 		if name, ok := strings.CutPrefix(name, "var-"); ok {
-			chosen.add(name, values...)
+			chosen.Add(name, values...)
 		}
 	}
 	return chosen

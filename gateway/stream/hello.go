@@ -1,30 +1,24 @@
-package gateway
+package stream
 
 import (
 	"math"
 	"time"
 
+	"pulseboard/gateway/rooms"
 	"pulseboard/wire"
 )
 
-// hello is what a client asked for at its beginning.
-type hello struct {
-	resume map[string]wire.ResumePoint
-	every  time.Duration // At least this long between update frames; 0 = each.
-	points int           // So many points has a snapshot at most that begins anew; 0 = all that there are.
-	choice choice
-}
-
-func newHello(m *wire.ClientMessage) hello {
-	h := hello{resume: m.Resume, choice: choice{}}
+// optionsOf returns what a hello asks for.
+func optionsOf(m *wire.ClientMessage) rooms.Options {
+	o := rooms.Options{Resume: m.Resume, Choice: rooms.Choice{}}
 	for name, values := range m.Vars {
-		h.choice.add(name, values...)
+		o.Choice.Add(name, values...)
 	}
-	h.every, _ = interval(m.MaxHz)
+	o.Every, _ = interval(m.MaxHz)
 	if m.Points >= 1 && m.Points < wire.HistoryLength {
-		h.points = m.Points
+		o.Points = m.Points
 	}
-	return h
+	return o
 }
 
 // interval is the time between frames at a rate; false when that is none.

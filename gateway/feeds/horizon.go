@@ -1,4 +1,4 @@
-package gateway
+package feeds
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func (h *horizon) hides(end int64, now time.Time) bool {
 // takeBack lets go of everything when the newest point is of the future, since a clock
 // was set back, and when points were taken back; what is right is read again. It is called
 // with the lock.
-func (f *feed) takeBack(now time.Time) bool {
+func (f *Feed) takeBack(now time.Time) bool {
 	taken := f.horizon.takenBack()
 	isNew := taken.ID != f.obeyed
 	f.obeyed = taken.ID
@@ -69,28 +69,11 @@ func (f *feed) takeBack(now time.Time) bool {
 	return true
 }
 
+// TookBack reports whether the result that ended at end was taken back.
+func (f *Feed) TookBack(end int64) bool { return f.horizon.takenBack().Has(end) }
+
 // hasAny reports whether results that were taken back are among the points.
-func (f *feed) hasAny(taken results.TakenBack) bool {
+func (f *Feed) hasAny(taken results.TakenBack) bool {
 	newer := pointsAfter(f.points, taken.Since)
 	return len(newer) > 0 && taken.Has(newer[0].End)
-}
-
-// goBack makes snapshots pending for widgets whose points were taken back.
-func (d *deltaEncoder) goBack() (back bool) {
-	for i := range d.cursors {
-		back = d.cursors[i].goBack(d.layout.widgets[i].feed.view().generation) || back
-	}
-	return back
-}
-
-// goBack makes a snapshot of everything pending when what was sent is of an earlier generation of the feed.
-func (c *widgetCursor) goBack(generation int) bool {
-	if c.generation == generation {
-		return false
-	}
-	if c.generation = generation; c.end == 0 {
-		return false // Nothing was sent.
-	}
-	*c = widgetCursor{cursor: cursor{state: c.state, generation: generation}, pending: pendingAll}
-	return true
 }

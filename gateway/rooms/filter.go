@@ -1,4 +1,4 @@
-package gateway
+package rooms
 
 import (
 	"slices"
@@ -6,18 +6,18 @@ import (
 	"pulseboard/wire"
 )
 
-// choice is what a client chose: for variables by their name, the values to be shown.
-type choice map[string][]string
+// Choice is what a client chose: for variables by their name, the values to be shown.
+type Choice map[string][]string
 
-// add adds values; the empty one stands for all.
-func (c choice) add(name string, values ...string) {
+// Add adds values; the empty one stands for all.
+func (c Choice) Add(name string, values ...string) {
 	if values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" }); len(values) > 0 {
 		c[name] = append(c[name], values...)
 	}
 }
 
 // filters are those of l's widgets; nil when all show everything.
-func (c choice) filters(l *layout) []*seriesFilter {
+func (c Choice) filters(l *Layout) []*seriesFilter {
 	var all []*seriesFilter
 	for i, w := range l.widgets {
 		var conditions []condition
@@ -51,25 +51,25 @@ type seriesFilter struct {
 }
 
 // equal reports whether both show the same series of a list.
-func (l *seriesFilter) equal(o *seriesFilter) bool {
-	if l == nil || o == nil {
-		return l == o
+func (f *seriesFilter) equal(o *seriesFilter) bool {
+	if f == nil || o == nil {
+		return f == o
 	}
-	return slices.EqualFunc(l.conditions, o.conditions, func(a, b condition) bool { return a.tag == b.tag && slices.Equal(a.values, b.values) })
+	return slices.EqualFunc(f.conditions, o.conditions, func(a, b condition) bool { return a.tag == b.tag && slices.Equal(a.values, b.values) })
 }
 
-func (l *seriesFilter) see(points []wire.Point) []wire.Point {
+func (f *seriesFilter) see(points []wire.Point) []wire.Point {
 	shown := make([]wire.Point, len(points))
 	for i := range points {
 		p := points[i]
-		if p.List != l.from {
-			l.choose(p.List)
+		if p.List != f.from {
+			f.choose(p.List)
 		}
-		values := make([]float64, len(l.columns))
-		for to, from := range l.columns {
+		values := make([]float64, len(f.columns))
+		for to, from := range f.columns {
 			values[to] = p.Values[from]
 		}
-		p.List, p.Values = l.to, values
+		p.List, p.Values = f.to, values
 		shown[i] = p
 	}
 	return shown
@@ -77,12 +77,12 @@ func (l *seriesFilter) see(points []wire.Point) []wire.Point {
 
 // choose finds the series of list that are shown. Their version names the whole
 // list, of which they are the same part each time.
-func (l *seriesFilter) choose(list *wire.SeriesList) {
-	l.from, l.to, l.columns = list, &wire.SeriesList{Version: list.Version}, l.columns[:0]
+func (f *seriesFilter) choose(list *wire.SeriesList) {
+	f.from, f.to, f.columns = list, &wire.SeriesList{Version: list.Version}, f.columns[:0]
 	for i, tags := range list.Tags {
-		if !slices.ContainsFunc(l.conditions, func(c condition) bool { return !slices.Contains(c.values, tags.Get(c.tag)) }) {
-			l.to.Tags = append(l.to.Tags, tags)
-			l.columns = append(l.columns, i)
+		if !slices.ContainsFunc(f.conditions, func(c condition) bool { return !slices.Contains(c.values, tags.Get(c.tag)) }) {
+			f.to.Tags = append(f.to.Tags, tags)
+			f.columns = append(f.columns, i)
 		}
 	}
 }

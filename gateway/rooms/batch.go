@@ -1,10 +1,7 @@
-package gateway
+package rooms
 
 import (
-	"slices"
 	"time"
-
-	"github.com/gorilla/websocket"
 
 	"pulseboard/wire"
 )
@@ -19,7 +16,7 @@ import (
 
 // position is the cursors of all streams in sync. It is never changed.
 type position struct {
-	layout  *layout
+	layout  *Layout
 	cursors []cursor
 	// partial: some widget has no history yet. No stream is in sync then, since each gets
 	// that snapshot by itself.
@@ -29,61 +26,52 @@ type position struct {
 // batch is the frames that lead from one position to the next, shared by all streams in sync.
 type batch struct {
 	before, after *position
-	frames        []*message
-}
-
-// share makes s's frame one for many.
-func (s *scratch) share() *message {
-	m := s.message
-	m.text = slices.Clone(s.text)
-	// It fails for types of messages that do not exist only.
-	m.prepared, _ = websocket.NewPreparedMessage(websocket.TextMessage, m.text)
-	return &m
+	frames        []*Frame
 }
 
 // encode makes the next batch of what is new. Only run calls it.
-func (b *room) encode(s *scratch, now time.Time) {
-	l, _ := b.current()
+func (r *Room) encode(s *Scratch, now time.Time) {
+	l, _ := r.current()
 	if l == nil {
 		return
 	}
-	t := &b.encoder
-	if t.layout != l {
-		*t = deltaEncoder{}
-		t.adopt(l, nil, nil)
+	e := &r.encoder
+	if e.layout != l {
+		*e = encoder{}
+		e.adopt(l, nil, nil)
 	}
-	back := t.goBack()
-	loaded := t.catchUp()
-	var frames []*message
-	for s.reset(); t.continueSeries(s) || t.changedState(s) || t.update(s, now); s.reset() {
+	back := e.goBack()
+	loaded := e.catchUp()
+	var frames []*Frame
+	for s.Reset(); e.continueSeries(s) || e.changedState(s) || e.update(s, now); s.Reset() {
 		frames = append(frames, s.share())
 	}
-	last := b.latest.Load()
+	last := r.latest.Load()
 	if last != nil && last.after.layout == l && !loaded && !back && len(frames) == 0 {
 		return
 	}
-	next := &batch{after: t.position(), frames: frames}
+	next := &batch{after: e.position(), frames: frames}
 	if last != nil && !back { // Else each stream gets snapshots by itself.
 		next.before = last.after
 	}
-	b.latest.Store(next)
+	r.latest.Store(next)
 }
 
 // catchUp moves the cursors of widgets that had no history before to their newest
 // points, and reports whether there are any: each stream gets their snapshots by itself.
-func (d *deltaEncoder) catchUp() (loaded bool) {
-	for i := range d.cursors {
-		cur := &d.cursors[i]
+func (e *encoder) catchUp() (loaded bool) {
+	for i := range e.cursors {
+		cur := &e.cursors[i]
 		if cur.pending == pendingNone {
 			continue
 		}
-		v := d.layout.widgets[i].feed.view()
-		if !v.loaded {
+		v := e.layout.widgets[i].feed.View()
+		if !v.Loaded {
 			continue
 		}
-		*cur = widgetCursor{cursor: cursor{state: v.state, version: wire.NoSeries, generation: v.generation}}
-		if n := len(v.points); n > 0 {
-			newest := &v.points[n-1]
+		*cur = widgetCursor{cursor: cursor{state: v.State, version: wire.NoSeries, generation: v.Generation}}
+		if n := len(v.Points); n > 0 {
+			newest := &v.Points[n-1]
 			cur.end, cur.version, cur.values = newest.End, newest.List.Version, newest.Values
 		}
 		loaded = true
@@ -91,22 +79,22 @@ func (d *deltaEncoder) catchUp() (loaded bool) {
 	return loaded
 }
 
-func (d *deltaEncoder) position() *position {
-	p := &position{layout: d.layout, cursors: make([]cursor, len(d.cursors))}
-	for i := range d.cursors {
-		p.cursors[i] = d.cursors[i].cursor
-		p.partial = p.partial || d.cursors[i].pending != pendingNone
+func (e *encoder) position() *position {
+	p := &position{layout: e.layout, cursors: make([]cursor, len(e.cursors))}
+	for i := range e.cursors {
+		p.cursors[i] = e.cursors[i].cursor
+		p.partial = p.partial || e.cursors[i].pending != pendingNone
 	}
 	return p
 }
 
 // standsAt reports whether all cursors equal those of p.
-func (d *deltaEncoder) standsAt(p *position) bool {
-	if d.layout != p.layout || p.partial || d.filters != nil || d.skipped > 0 {
+func (e *encoder) standsAt(p *position) bool {
+	if e.layout != p.layout || p.partial || e.filters != nil || e.skipped > 0 {
 		return false
 	}
-	for i := range d.cursors {
-		if d.cursors[i].pending != pendingNone || !d.cursors[i].sameBase(&p.cursors[i]) {
+	for i := range e.cursors {
+		if e.cursors[i].pending != pendingNone || !e.cursors[i].sameBase(&p.cursors[i]) {
 			return false
 		}
 	}
@@ -114,24 +102,24 @@ func (d *deltaEncoder) standsAt(p *position) bool {
 }
 
 // resumeAt gives a stream that was in sync cursors of its own.
-func (d *deltaEncoder) resumeAt(p *position) {
-	d.cursors = make([]widgetCursor, len(p.cursors))
+func (e *encoder) resumeAt(p *position) {
+	e.cursors = make([]widgetCursor, len(p.cursors))
 	for i := range p.cursors {
-		d.cursors[i].cursor = p.cursors[i]
+		e.cursors[i].cursor = p.cursors[i]
 	}
 }
 
 // awaited reports whether live widgets have no point yet for the newest end that
 // others have: the batch waits a moment for them.
-func (d *deltaEncoder) awaited() bool {
+func (e *encoder) awaited() bool {
 	newest := int64(0) // Without the delay, so that all are comparable.
-	for i := range d.cursors {
-		f := d.layout.widgets[i].feed
-		newest = max(newest, f.newestEnd()+f.delayMs)
+	for i := range e.cursors {
+		w := &e.layout.widgets[i]
+		newest = max(newest, w.feed.NewestEnd()+w.DelayMs)
 	}
-	for i := range d.cursors {
-		cur, f := &d.cursors[i], d.layout.widgets[i].feed
-		if cur.pending == pendingNone && cur.state == wire.StateLive && f.newestEnd() <= cur.end && cur.end+f.refreshMs+f.delayMs <= newest {
+	for i := range e.cursors {
+		cur, w := &e.cursors[i], &e.layout.widgets[i]
+		if cur.pending == pendingNone && cur.state == wire.StateLive && w.feed.NewestEnd() <= cur.end && cur.end+w.RefreshMs+w.DelayMs <= newest {
 			return true
 		}
 	}

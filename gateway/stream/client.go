@@ -1,4 +1,4 @@
-package gateway
+package stream
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"pulseboard/gateway/rooms"
 	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/wire"
@@ -23,6 +24,9 @@ const (
 	controlWait   = time.Second
 	closeWait     = 2 * time.Second // For the client's part of the closing handshake.
 	keptFrame     = 64 << 10        // Longer buffers, of snapshots, are not kept for the next frame.
+	viewTimeout   = 3 * time.Second // For reading whether a dashboard exists.
+	// How long a dashboard may be unreadable until its clients are sent away.
+	welcomeTimeout = 10 * time.Second
 )
 
 // ending is how a connection is to be closed.
@@ -34,28 +38,24 @@ type ending struct {
 
 // client is one connection.
 type client struct {
-	hub       *hub
+	streams   *Streams
 	link      link
 	dashboard string
 	joined    time.Time
 	from      audit.From    // For the audit log, when its hello is refused.
 	release   func()        // Gives its admission back.
-	left      chan struct{} // Closed when it has left the hub.
+	left      chan struct{} // Closed when it has left the streams.
 	closed    chan struct{} // Closed when nothing more will be written.
 	wroteAt   atomic.Int64  // Nanoseconds since joined.
 	checkAt   atomic.Int64  // When checkDeadlines is due, likewise.
 
 	mu            sync.Mutex
-	room          *room // Nil before the hello.
+	reader        *rooms.Reader // Nil before the hello.
 	handshaken    time.Time
 	grant         auth.Grant // Of the upgrade or of the hello.
-	hello         hello
-	at            *position // Where it is in sync with its room; nil = encoder has cursors of its own.
-	encoder       deltaEncoder
 	restOfWidgets wire.Place // Where the list of the layout's widgets goes on.
 	paused        bool
 	resyncs       resyncs
-	updated       time.Time   // When the last update was composed, for hello.every.
 	later         *time.Timer // Runs until the next update may be sent; nil = none is held back.
 	beat          bool        // A heartbeat is due unless something else is.
 	ping          bool
@@ -67,10 +67,10 @@ type client struct {
 	gone          bool
 }
 
-func newClient(h *hub, l link, dashboard string, release func(), grant auth.Grant) *client {
-	now := h.now()
+func newClient(s *Streams, l link, dashboard string, release func(), grant auth.Grant) *client {
+	now := s.Now()
 	return &client{
-		hub: h, link: l, dashboard: dashboard, release: release, grant: grant, joined: now, pingedAt: now,
+		streams: s, link: l, dashboard: dashboard, release: release, grant: grant, joined: now, pingedAt: now,
 		resyncs: newResyncs(), left: make(chan struct{}), closed: make(chan struct{}),
 	}
 }
@@ -115,7 +115,7 @@ func (c *client) take(text []byte, isText bool) bool {
 
 func (c *client) handle(m *wire.ClientMessage) {
 	c.mu.Lock()
-	handshaken := c.room != nil
+	handshaken := c.reader != nil
 	c.mu.Unlock()
 	switch {
 	case m.Type == "hello" && !handshaken:
@@ -123,44 +123,36 @@ func (c *client) handle(m *wire.ClientMessage) {
 		grant := c.grant // Only this goroutine changes it.
 		if m.Token != "" || !grant.Given() {
 			var err error
-			if grant, err = c.hub.guard.Check(m.Token, auth.View); err != nil {
-				c.hub.guard.Report(c.from, err)
+			if grant, err = c.streams.Guard.Check(m.Token, auth.View); err != nil {
+				c.streams.Guard.Report(c.from, err)
 				c.end(wire.CloseToken, err.Error(), 0)
 				return
 			}
 		}
-		c.handshake(newHello(m), grant)
+		c.handshake(optionsOf(m), grant)
 	case !handshaken:
 		return
 	case m.Type == "pause":
 		c.pause()
 		return
 	case m.Type == "play":
-		c.hub.metrics.resyncs.WithLabelValues("play").Inc()
-		c.resync(pendingNewer, true)
+		c.streams.metrics.resyncs.WithLabelValues("play").Inc()
+		c.resync(rooms.PendingNewer, true)
 	case m.Type == "resync":
-		c.hub.metrics.resyncs.WithLabelValues("client").Inc()
-		c.resync(pendingAll, false)
+		c.streams.metrics.resyncs.WithLabelValues("client").Inc()
+		c.resync(rooms.PendingAll, false)
 	default:
 		return // A newer client may say more.
 	}
-	c.scheduleWrite()
+	c.Wake()
 }
 
 // handshake puts the client into its room.
-func (c *client) handshake(h hello, grant auth.Grant) {
-	b := c.hub.attach(c)
+func (c *client) handshake(o rooms.Options, grant auth.Grant) {
+	r := c.streams.Rooms.Enter(c.dashboard, c, o)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.room, c.handshaken, c.grant, c.hello = b, c.hub.now(), grant, h
-}
-
-// leaveSync gives a client that was in sync cursors of its own.
-func (c *client) leaveSync() {
-	if c.at != nil {
-		c.encoder.resumeAt(c.at)
-		c.at = nil
-	}
+	c.reader, c.handshaken, c.grant = r, c.streams.Now(), grant
 }
 
 func (c *client) isEnding() bool {
@@ -174,14 +166,14 @@ func (c *client) end(code int, reason string, reconnectAfter time.Duration) {
 	c.mu.Lock()
 	c.endLocked(code, reason, reconnectAfter)
 	c.mu.Unlock()
-	c.scheduleWrite()
+	c.Wake()
 }
 
 func (c *client) endLocked(code int, reason string, reconnectAfter time.Duration) {
 	if c.ending == nil {
 		c.ending = &ending{code, reason, reconnectAfter}
-		c.endedAt = c.hub.now()
-		c.hub.metrics.closed(code)
+		c.endedAt = c.streams.Now()
+		c.streams.metrics.closed(code)
 	}
 }
 
@@ -199,7 +191,7 @@ func (c *client) leave() {
 	c.link.close()
 	c.mu.Lock()
 	c.gone = true
-	b := c.room
+	r := c.reader
 	if c.later != nil {
 		c.later.Stop()
 	}
@@ -207,7 +199,10 @@ func (c *client) leave() {
 		c.resyncs.timer.Stop()
 	}
 	c.mu.Unlock()
-	c.hub.leave(c, b)
+	if r != nil {
+		c.streams.Rooms.Leave(r, c)
+	}
+	c.streams.leave(c)
 	c.release()
 }
 
@@ -228,21 +223,21 @@ func (c *client) checkDeadlines(now time.Time) {
 		return
 	case denied != nil:
 		c.endLocked(wire.CloseToken, denied.Error(), 0)
-	case c.room == nil && now.Sub(c.joined) >= c.hub.helloWait:
+	case c.reader == nil && now.Sub(c.joined) >= c.streams.HelloTimeout:
 		c.endLocked(wire.CloseNoHello, "no hello came", 0)
-	case c.room != nil && c.encoder.layout == nil && now.Sub(c.handshaken) > welcomeTimeout:
+	case c.reader != nil && c.reader.Layout() == nil && now.Sub(c.handshaken) > welcomeTimeout:
 		c.endLocked(wire.CloseOverloaded, "the dashboard cannot be read at the moment", 2*time.Second)
-	case c.room != nil && now.Sub(c.pingedAt) >= pingEvery:
+	case c.reader != nil && now.Sub(c.pingedAt) >= pingEvery:
 		c.ping, c.pingedAt = true, now
 	// Before heartbeat_ms are over, so that no silence is longer.
-	case c.room != nil && silent >= c.hub.heartbeat*4/5:
+	case c.reader != nil && silent >= c.streams.Heartbeat*4/5:
 		c.beat = true
 	default:
 		c.mu.Unlock()
 		return
 	}
 	c.mu.Unlock()
-	c.scheduleWrite()
+	c.Wake()
 }
 
 // checkEvery bounds how late checkDeadlines sees what has no time known beforehand,
@@ -255,18 +250,18 @@ func (c *client) isDue(now time.Time) bool { return int64(now.Sub(c.joined)) >= 
 
 // planCheck sets when checkDeadlines is due again. It is called with the client's lock.
 func (c *client) planCheck(now time.Time, silent time.Duration) {
-	next := min(checkEvery, c.hub.heartbeat/5)
-	if c.room == nil {
-		next = min(next, c.hub.helloWait-now.Sub(c.joined))
+	next := min(checkEvery, c.streams.Heartbeat/5)
+	if c.reader == nil {
+		next = min(next, c.streams.HelloTimeout-now.Sub(c.joined))
 	} else {
-		next = min(next, c.hub.heartbeat*4/5-silent)
+		next = min(next, c.streams.Heartbeat*4/5-silent)
 	}
 	c.checkAt.Store(int64(now.Sub(c.joined) + max(next, 0)))
 }
 
-// scheduleWrite starts the client's writer goroutine unless one runs. Callers have
-// changed state that may produce a frame.
-func (c *client) scheduleWrite() {
+// Wake starts the client's writer goroutine unless one runs. Callers have
+// changed something that may produce a frame.
+func (c *client) Wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.writing || c.gone {
@@ -274,31 +269,31 @@ func (c *client) scheduleWrite() {
 	}
 	c.writing = true
 	// The reading goroutine is counted in wg too, so that Wait has not returned yet.
-	c.hub.wg.Go(c.write)
+	c.streams.wg.Go(c.write)
 }
 
 // write writes frame after frame until there is none. At most one goroutine of a
 // client is in it.
 func (c *client) write() {
-	s := c.hub.scratches.Get().(*scratch)
+	s := c.streams.scratches.Get().(*rooms.Scratch)
 	for {
 		action, shared := c.next(s)
 		if action == actShared {
 			// Writing a shared frame may block: the scratch buffer is free for others meanwhile.
-			c.hub.scratches.Put(s)
+			c.streams.scratches.Put(s)
 			for _, m := range shared {
 				if !c.send(m) {
 					return
 				}
 			}
-			s = c.hub.scratches.Get().(*scratch)
+			s = c.streams.scratches.Get().(*rooms.Scratch)
 			continue
 		}
 		if action == actPing {
 			c.link.ping()
 			continue
 		}
-		if action == actNothing || !c.send(&s.message) {
+		if action == actNothing || !c.send(&s.Frame) {
 			break
 		}
 		if action == actClose {
@@ -306,19 +301,19 @@ func (c *client) write() {
 			break
 		}
 	}
-	if cap(s.text) <= keptFrame {
-		c.hub.scratches.Put(s)
+	if cap(s.Text) <= keptFrame {
+		c.streams.scratches.Put(s)
 	}
 }
 
-func (c *client) send(m *message) (ok bool) {
+func (c *client) send(m *rooms.Frame) (ok bool) {
 	if err := c.link.write(m); err != nil {
 		c.fail(err)
 		return false
 	}
-	now := c.hub.now()
+	now := c.streams.Now()
 	c.wroteAt.Store(int64(now.Sub(c.joined)))
-	c.hub.metrics.frame(m, now)
+	c.streams.metrics.frame(m, now)
 	return true
 }
 
@@ -335,7 +330,7 @@ func (c *client) endInOrder() {
 func (c *client) fail(err error) {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		c.hub.metrics.closed(wire.CloseOverloaded)
+		c.streams.metrics.closed(wire.CloseOverloaded)
 	}
 	c.link.close() // Wakes the reading goroutine, which cleans up.
 }
@@ -351,13 +346,13 @@ const (
 )
 
 // next finds what to write: a frame, which is in s then, or those of a batch. When
-// there is nothing, the client is no longer writing: the next scheduleWrite starts a
+// there is nothing, the client is no longer writing: the next Wake starts a
 // new goroutine.
-func (c *client) next(s *scratch) (action, []*message) {
+func (c *client) next(s *rooms.Scratch) (action, []*rooms.Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.reset()
-	act, shared := c.compose(s, c.hub.now())
+	s.Reset()
+	act, shared := c.compose(s, c.streams.Now())
 	switch act {
 	case actNothing:
 		c.writing = false
@@ -368,105 +363,72 @@ func (c *client) next(s *scratch) (action, []*message) {
 	return act, shared
 }
 
-func (c *client) compose(s *scratch, now time.Time) (action, []*message) {
+func (c *client) compose(s *rooms.Scratch, now time.Time) (action, []*rooms.Frame) {
 	if c.ended {
 		return actNothing, nil
 	}
-	if c.ending == nil && c.room != nil {
-		l, gone := c.room.current()
-		switch {
-		case gone:
-			c.endLocked(wire.CloseNoDashboard, "there is no such dashboard", 0)
-		case l == nil:
-		case c.encoder.layout == nil:
-			c.adopt(l)
-			s.text, c.restOfWidgets = wire.AppendWelcome(s.text, c.welcome(now, l), s.full)
-			return actFrame, nil
-		case c.encoder.layout != l:
-			c.adopt(l)
-			s.text, c.restOfWidgets = wire.AppendDashboard(s.text, l.version, l.stream, s.full)
-			return actFrame, nil
-		case c.restOfWidgets.Widget < len(l.widgets):
-			s.text, c.restOfWidgets = wire.AppendWidgets(s.text, l.stream, c.restOfWidgets, s.full)
-			return actFrame, nil
-		}
+	if c.ending == nil && c.reader != nil && c.composeLayout(s, now) {
+		return actFrame, nil
 	}
 	switch {
 	case c.ending != nil:
 		c.ended = true
-		s.text = wire.AppendClose(s.text, c.ending.code, c.ending.reason, c.ending.reconnectAfter.Milliseconds())
-		s.retry = c.ending.reconnectAfter
+		s.Text = wire.AppendClose(s.Text, c.ending.code, c.ending.reason, c.ending.reconnectAfter.Milliseconds())
+		s.Retry = c.ending.reconnectAfter
 		return actClose, nil
 	case c.ping:
 		c.ping = false
 		return actPing, nil
 	}
-	if c.encoder.layout != nil && !c.paused {
-		if act, shared := c.encode(s, now); act != actNothing {
-			return act, shared
+	if c.reader != nil && c.reader.Layout() != nil && !c.paused {
+		shared, own, wait := c.reader.Next(s, now)
+		switch {
+		case own:
+			return actFrame, nil
+		case len(shared) > 0:
+			return actShared, shared
+		case wait > 0:
+			c.wakeIn(wait)
 		}
 	}
 	if c.beat {
-		s.text = wire.AppendHeartbeat(s.text, now.UnixMilli())
+		s.Text = wire.AppendHeartbeat(s.Text, now.UnixMilli())
 		return actFrame, nil
 	}
 	return actNothing, nil
 }
 
-func (c *client) welcome(now time.Time, l *layout) *wire.WelcomeMessage {
-	return &wire.WelcomeMessage{
-		ServerTime: now.UnixMilli(), HeartbeatMs: c.hub.heartbeat.Milliseconds(), Build: c.hub.build,
-		Dashboard: wire.DashboardVersion{ID: c.dashboard, Version: l.version}, Widgets: l.stream,
+// composeLayout composes what a stream must have of its dashboard before anything of the widgets.
+func (c *client) composeLayout(s *rooms.Scratch, now time.Time) bool {
+	before := c.reader.Layout()
+	l, gone := c.reader.Adopt()
+	switch {
+	case gone:
+		c.endLocked(wire.CloseNoDashboard, "there is no such dashboard", 0)
+		return false
+	case l != nil && before == nil:
+		s.Text, c.restOfWidgets = wire.AppendWelcome(s.Text, &wire.WelcomeMessage{
+			ServerTime: now.UnixMilli(), HeartbeatMs: c.streams.Heartbeat.Milliseconds(), Build: c.streams.Build,
+			Dashboard: wire.DashboardVersion{ID: c.dashboard, Version: l.Version}, Widgets: l.Stream,
+		}, s.Full)
+	case l != nil:
+		s.Text, c.restOfWidgets = wire.AppendDashboard(s.Text, l.Version, l.Stream, s.Full)
+	case before != nil && c.restOfWidgets.Widget < len(before.Stream):
+		s.Text, c.restOfWidgets = wire.AppendWidgets(s.Text, before.Stream, c.restOfWidgets, s.Full)
+	default:
+		return false
 	}
+	return true
 }
 
-func (c *client) adopt(l *layout) {
-	c.leaveSync()
-	c.encoder.adopt(l, c.hello.resume, c.hello.choice)
-	c.encoder.most = c.hello.points
-	c.hello.resume = nil
-}
-
-// encode makes the next frame of the widgets: a shared batch where the client is in
-// sync, else one of its own.
-func (c *client) encode(s *scratch, now time.Time) (action, []*message) {
-	t := c.room.latest.Load()
-	if c.at != nil {
-		switch c.at {
-		case t.after:
-			return actNothing, nil
-		case t.before:
-			c.at = t.after
-			return actShared, t.frames
-		}
-		c.leaveSync()
-	}
-	if c.encoder.continueSeries(s) || c.encoder.snapshot(s) || c.encoder.changedState(s) || c.encoder.updateRest(s, now) {
-		return actFrame, nil
-	}
-	if rest := c.hello.every - now.Sub(c.updated); rest > 0 {
-		c.scheduleWriteIn(rest)
-		return actNothing, nil
-	}
-	if c.encoder.update(s, now) {
-		if s.updates > 0 {
-			c.updated = now
-		}
-		return actFrame, nil
-	}
-	if t != nil && c.hello.every == 0 && c.encoder.standsAt(t.after) {
-		c.at, c.encoder.cursors = t.after, nil
-	}
-	return actNothing, nil
-}
-
-func (c *client) scheduleWriteIn(d time.Duration) {
+// wakeIn calls Wake after d.
+func (c *client) wakeIn(d time.Duration) {
 	if c.later == nil {
 		c.later = time.AfterFunc(d, func() {
 			c.mu.Lock()
 			c.later = nil
 			c.mu.Unlock()
-			c.scheduleWrite()
+			c.Wake()
 		})
 	}
 }

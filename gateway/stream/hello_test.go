@@ -1,4 +1,4 @@
-package gateway
+package stream
 
 import (
 	"encoding/json"
@@ -27,11 +27,11 @@ func FuzzClientMessage(f *testing.F) {
 		if (err == nil) != json.Valid(text) {
 			t.Fatalf("valid JSON: %t, error: %v", json.Valid(text), err)
 		}
-		h := newHello(&m)
-		if h.every < 0 || h.every > 24*time.Hour {
-			t.Errorf("frames every %v", h.every)
+		o := optionsOf(&m)
+		if o.Every < 0 || o.Every > 24*time.Hour {
+			t.Errorf("frames every %v", o.Every)
 		}
-		for name, values := range h.choice {
+		for name, values := range o.Choice {
 			for _, v := range values {
 				if v == "" {
 					t.Errorf("%q is to be nothing, which is no value", name)
@@ -46,12 +46,12 @@ func FuzzClientMessage(f *testing.F) {
 		if json.Unmarshal(text, &whole) != nil || err != nil || hasOtherCase(text) {
 			return
 		}
-		if m.Type != whole.Type || len(h.resume) != len(whole.Resume) {
+		if m.Type != whole.Type || len(o.Resume) != len(whole.Resume) {
 			t.Errorf("%+v, want %+v", m, whole)
 		}
 		for id, p := range whole.Resume {
-			if h.resume[id] != p {
-				t.Errorf("widget %q resumes at %+v, want %+v", id, h.resume[id], p)
+			if o.Resume[id] != p {
+				t.Errorf("widget %q resumes at %+v, want %+v", id, o.Resume[id], p)
 			}
 		}
 	})

@@ -1,6 +1,7 @@
-package gateway
+package feeds
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -18,20 +19,18 @@ const maxHeld = 256
 // How many points a feed takes before it moves all of them to a new place.
 const spare = 60
 
-// feed is the newest points of one metric key at one refresh interval.
-type feed struct {
-	key       string
-	refreshMs int64
-	windowMs  int64
-	delayMs   int64
-	stale     time.Duration
-	horizon   *horizon
-	made      time.Time
-	reload    chan struct{} // Asks run to read the history again.
+// Feed is the newest points of one metric key at one refresh interval.
+type Feed struct {
+	stream  results.Stream
+	delayMs int64
+	stale   time.Duration
+	horizon *horizon
+	made    time.Time
+	reload  chan struct{} // Asks run to read the history again.
 
-	// Guarded by hub.mu.
-	rooms  map[*room]struct{}
-	cancel context.CancelFunc
+	// Guarded by Set.mu.
+	watchers map[Watcher]struct{}
+	cancel   context.CancelFunc
 
 	mu sync.Mutex
 	// points rise by end. Only append and reslice change the slice, so that a
@@ -60,21 +59,18 @@ type heldResult struct {
 	reads  int // Reads begun before it came: a later read has seen all that it says.
 }
 
-func newFeed(s *wire.WidgetView, sliceMs int64, h *horizon) *feed {
-	f := &feed{
-		horizon: h, key: s.Key, refreshMs: s.RefreshMs, windowMs: s.WindowMs, delayMs: s.DelayMs,
-		obeyed: h.takenBack().ID, made: time.Now(), reload: make(chan struct{}, 1), rooms: make(map[*room]struct{}), state: wire.StateWaiting,
+func newFeed(w *wire.WidgetView, sliceMs int64, h *horizon) *Feed {
+	return &Feed{
+		stream: results.Stream{Key: w.Key, RefreshMs: w.RefreshMs}, delayMs: w.DelayMs, stale: staleAfter(w.RefreshMs, sliceMs, w.DelayMs),
+		horizon: h, obeyed: h.takenBack().ID, made: time.Now(), reload: make(chan struct{}, 1), watchers: make(map[Watcher]struct{}),
+		state: wire.StateWaiting,
 	}
-	f.stale = staleAfter(f.refreshMs, sliceMs, f.delayMs)
-	return f
 }
-
-func (f *feed) stream() results.Stream { return results.Stream{Key: f.key, RefreshMs: f.refreshMs} }
 
 // receive takes a message of the key's channel and reports whether there is a
 // new point. A message that shows that another was missed waits until the
 // history was read again.
-func (f *feed) receive(r *wire.Result, now time.Time) bool {
+func (f *Feed) receive(r *wire.Result, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.loaded && !f.reading && !f.misses(r) {
@@ -91,13 +87,13 @@ func (f *feed) receive(r *wire.Result, now time.Time) bool {
 // misses reports whether r says that an end of this feed came before it that is
 // not here. prev_end is that of the key, whose other refresh intervals do not
 // matter: only the multiples of this feed's do.
-func (f *feed) misses(r *wire.Result) bool {
-	return r.PrevEnd-r.PrevEnd%f.refreshMs > f.last()
+func (f *Feed) misses(r *wire.Result) bool {
+	return r.PrevEnd-r.PrevEnd%f.stream.RefreshMs > f.last()
 }
 
 // add appends r when it is due here and newer than all.
-func (f *feed) add(r *wire.Result, now time.Time) bool {
-	if r.WindowEnd <= f.last() || !slices.Contains(r.Due, f.refreshMs) || f.horizon.hides(r.WindowEnd, now) {
+func (f *Feed) add(r *wire.Result, now time.Time) bool {
+	if r.WindowEnd <= f.last() || !slices.Contains(r.Due, f.stream.RefreshMs) || f.horizon.hides(r.WindowEnd, now) {
 		return false
 	}
 	f.append(r, false)
@@ -107,7 +103,7 @@ func (f *feed) add(r *wire.Result, now time.Time) bool {
 	return true
 }
 
-func (f *feed) append(r *wire.Result, filled bool) {
+func (f *Feed) append(r *wire.Result, filled bool) {
 	var known *wire.SeriesList
 	if n := len(f.points); n > 0 {
 		known = f.points[n-1].List
@@ -124,7 +120,7 @@ func (f *feed) append(r *wire.Result, filled bool) {
 }
 
 // ask makes run read the history, unless it is to do so already.
-func (f *feed) ask() {
+func (f *Feed) ask() {
 	select {
 	case f.reload <- struct{}{}:
 	default:
@@ -132,7 +128,7 @@ func (f *feed) ask() {
 }
 
 // beginRead returns the end after which the history is to be read.
-func (f *feed) beginRead() (after int64) {
+func (f *Feed) beginRead() (after int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading, f.readGeneration = true, f.generation
@@ -142,7 +138,7 @@ func (f *feed) beginRead() (after int64) {
 
 // endRead takes what was read, oldest first, then the messages that came
 // meanwhile. It reports whether there is anything new to tell.
-func (f *feed) endRead(rs []*wire.Result, now time.Time) bool {
+func (f *Feed) endRead(rs []*wire.Result, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading = false
@@ -177,36 +173,37 @@ func (f *feed) endRead(rs []*wire.Result, now time.Time) bool {
 }
 
 // failRead is called when the history could not be read.
-func (f *feed) failRead() {
+func (f *Feed) failRead() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading = false
 }
 
-func (f *feed) last() int64 {
+func (f *Feed) last() int64 {
 	if n := len(f.points); n > 0 {
 		return f.points[n-1].End
 	}
 	return 0
 }
 
-// view is what is there at one moment.
-type view struct {
-	points     []wire.Point
-	loaded     bool
-	generation int
-	state      wire.State
-	limited    string
+// View is what a feed has at one moment.
+type View struct {
+	Points     []wire.Point // Oldest first.
+	Loaded     bool         // The history was read.
+	Generation int          // Another one means that what was sent before is void.
+	State      wire.State
+	Limited    string // Why it is not computed; "" = it is.
 }
 
-func (f *feed) view() view {
+// View returns what is there now.
+func (f *Feed) View() View {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return view{f.points, f.loaded, f.generation, f.state, f.limited}
+	return View{f.points, f.loaded, f.generation, f.state, f.limited}
 }
 
-// currentState returns the state and what there is to say of it.
-func (f *feed) currentState() (s wire.State, detail string) {
+// State returns the state and what there is to say of it.
+func (f *Feed) State() (s wire.State, detail string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.state == wire.StateLimited {
@@ -215,14 +212,15 @@ func (f *feed) currentState() (s wire.State, detail string) {
 	return f.state, stateDetail(f.state, f.stale)
 }
 
-func (f *feed) newestEnd() int64 {
+// NewestEnd is the end of the newest point, 0 = there is none.
+func (f *Feed) NewestEnd() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.last()
 }
 
 // awaitsFirst reports whether the history of a feed that is new was still empty.
-func (f *feed) awaitsFirst() bool {
+func (f *Feed) awaitsFirst() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.loaded && len(f.points) == 0 && time.Since(f.made) < firstPatience
@@ -230,14 +228,14 @@ func (f *feed) awaitsFirst() bool {
 
 // newest returns the newest result, nil before the first, and its state by
 // time alone: whether Redis is away does not change what was true a moment ago.
-func (f *feed) newest(now time.Time) (*wire.Result, wire.State, bool) {
+func (f *Feed) newest(now time.Time) (*wire.Result, wire.State, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.latest, f.stateByTime(now), f.loaded
 }
 
-// after returns the points newer than end, oldest first.
-func (v view) after(end int64) []wire.Point { return pointsAfter(v.points, end) }
+// After returns the points newer than end, oldest first.
+func (v View) After(end int64) []wire.Point { return pointsAfter(v.Points, end) }
 
 func pointsAfter(points []wire.Point, end int64) []wire.Point {
 	n := len(points)
@@ -248,22 +246,14 @@ func pointsAfter(points []wire.Point, end int64) []wire.Point {
 	return points[n:]
 }
 
-// has reports whether end is one of the points.
-func (v view) has(end int64) bool {
-	_, ok := slices.BinarySearchFunc(v.points, end, func(p wire.Point, end int64) int {
-		switch {
-		case p.End < end:
-			return -1
-		case p.End > end:
-			return 1
-		}
-		return 0
-	})
+// Has reports whether end is that of one of the points.
+func (v View) Has(end int64) bool {
+	_, ok := slices.BinarySearchFunc(v.Points, end, func(p wire.Point, end int64) int { return cmp.Compare(p.End, end) })
 	return ok
 }
 
 // check brings the state up to date and reports whether it changed.
-func (f *feed) check(now time.Time, unavailable bool) bool {
+func (f *Feed) check(now time.Time, unavailable bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	before, back := f.state, f.takeBack(now)
@@ -272,14 +262,25 @@ func (f *feed) check(now time.Time, unavailable bool) bool {
 	return f.state != before || back
 }
 
-func (f *feed) refreshState(now time.Time) {
+// limit says why the key is not computed, "" = it is, and reports whether that
+// changed the state.
+func (f *Feed) limit(why string, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.state
+	f.limited = why
+	f.refreshState(now)
+	return f.state != before
+}
+
+func (f *Feed) refreshState(now time.Time) {
 	f.state = f.stateByTime(now)
 	if f.unavailable {
 		f.state = wire.StateDegraded
 	}
 }
 
-func (f *feed) stateByTime(now time.Time) wire.State {
+func (f *Feed) stateByTime(now time.Time) wire.State {
 	switch {
 	case f.limited != "":
 		return wire.StateLimited
@@ -295,21 +296,18 @@ func (f *feed) stateByTime(now time.Time) wire.State {
 	return wire.StateLive
 }
 
-// How soon something that failed because Redis is away is tried again.
-const retryAfter = 300 * time.Millisecond
-
 // run subscribes to the key, reads the history, and reads it again whenever
 // asked, until ctx ends.
-func (f *feed) run(ctx context.Context, h *hub) {
+func (f *Feed) run(ctx context.Context, s *Set) {
 	for logged := false; ; {
 		attempt, cancel := context.WithTimeout(ctx, redisTimeout)
-		err := h.subscriber.Add(attempt, f.key)
+		err := s.subscriber.Add(attempt, f.stream.Key)
 		cancel()
 		if err == nil {
 			break
 		}
-		if !logged && ctx.Err() == nil && !h.isUnavailable() { // Else the probe says so.
-			h.log.Error("no results can be received; the widget waits", "error", err)
+		if !logged && ctx.Err() == nil && !s.isUnavailable() { // Else the probe says so.
+			s.Log.Error("no results can be received; the widget waits", "error", err)
 			logged = true
 		}
 		if !clock.Sleep(ctx, retryAfter) {
@@ -317,10 +315,9 @@ func (f *feed) run(ctx context.Context, h *hub) {
 		}
 	}
 	defer func() {
-		if h.ctx.Err() != nil {
-			return // The whole subscription ends.
+		if s.ctx.Err() == nil { // Else the whole subscription ends.
+			s.subscriber.Remove(context.WithoutCancel(ctx), f.stream.Key)
 		}
-		h.subscriber.Remove(context.WithoutCancel(ctx), f.key)
 	}()
 	f.ask()
 	for {
@@ -329,9 +326,9 @@ func (f *feed) run(ctx context.Context, h *hub) {
 			return
 		case <-f.reload:
 		}
-		if err := f.read(ctx, h); err != nil {
+		if err := f.read(ctx, s); err != nil {
 			if ctx.Err() == nil {
-				h.log.Debug("a history cannot be read", "key", f.key, "error", err)
+				s.Log.Debug("a history cannot be read", "key", f.stream.Key, "error", err)
 			}
 			f.failRead()
 			f.ask()
@@ -342,20 +339,20 @@ func (f *feed) run(ctx context.Context, h *hub) {
 	}
 }
 
-func (f *feed) read(ctx context.Context, h *hub) error {
-	if err := h.readers.Acquire(ctx, 1); err != nil {
+func (f *Feed) read(ctx context.Context, s *Set) error {
+	if err := s.readers.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer h.readers.Release(1)
+	defer s.readers.Release(1)
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	rs, err := h.results.History(ctx, f.key, f.refreshMs, f.beginRead(), wire.HistoryLength)
+	rs, err := s.Results.History(ctx, f.stream.Key, f.stream.RefreshMs, f.beginRead(), wire.HistoryLength)
 	if err != nil {
 		return err
 	}
-	h.metrics.historyReads.Inc()
-	if f.endRead(rs, h.now()) {
-		h.notify(f, true)
+	s.metrics.historyReads.Inc()
+	if f.endRead(rs, s.Now()) {
+		s.notify(f, true)
 	}
 	return nil
 }

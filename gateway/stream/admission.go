@@ -1,4 +1,4 @@
-package gateway
+package stream
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 )
 
 // admission bounds the streams of this process, in all and from one address, before
-// they cost anything. Guarded by hub.mu.
+// they cost anything. Guarded by Streams.mu.
 type admission struct {
 	most      int
 	mostOfOne int
@@ -29,37 +29,37 @@ func newAdmission(cfg Config) admission {
 }
 
 // enter admits a stream, or answers why not. leave ends its admission.
-func (s *streams) enter(c *gin.Context) (leave func(), ok bool) {
-	h, address := s.hub, s.proxies.Client(c.Request)
-	limit := h.admission.mostOfOne // It never changes.
-	if s.proxies.Near(address) {
-		limit = h.admission.mostNear
+func (s *Streams) enter(c *gin.Context) (leave func(), ok bool) {
+	address := s.Proxies.Client(c.Request)
+	limit := s.admission.mostOfOne // It never changes.
+	if s.Proxies.Near(address) {
+		limit = s.admission.mostNear
 	}
-	reason := h.reserve(address, limit)
+	reason := s.reserve(address, limit)
 	if reason == "" {
-		return func() { h.unreserve(address) }, true
+		return func() { s.unreserve(address) }, true
 	}
-	h.metrics.refused.WithLabelValues(reason).Inc()
+	s.metrics.refused.WithLabelValues(reason).Inc()
 	c.Header("Retry-After", "5")
 	switch reason {
 	case refusedAddress:
-		h.audit.RefuseRequest(c.Request, "rate")
+		s.Audit.RefuseRequest(c.Request, "rate")
 		httpapi.Fail(c, http.StatusTooManyRequests, fmt.Sprintf(
 			"%s has %d streams open, the most that one address may have: see --max-connections-per-address, and --trusted-proxies if that is a proxy", address, limit))
 	case refusedClosing:
 		httpapi.Fail(c, http.StatusServiceUnavailable, "this gateway is ending")
 	default:
-		httpapi.Fail(c, http.StatusServiceUnavailable, fmt.Sprintf("this gateway has %d streams open, all that it may have: see --max-connections", h.admission.most))
+		httpapi.Fail(c, http.StatusServiceUnavailable, fmt.Sprintf("this gateway has %d streams open, all that it may have: see --max-connections", s.admission.most))
 	}
 	return nil, false
 }
 
-func (h *hub) reserve(address netip.Addr, limit int) (refused string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p := &h.admission
+func (s *Streams) reserve(address netip.Addr, limit int) (refused string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &s.admission
 	switch {
-	case h.closing:
+	case s.closing:
 		return refusedClosing
 	case p.taken >= p.most:
 		return refusedFull
@@ -68,17 +68,17 @@ func (h *hub) reserve(address netip.Addr, limit int) (refused string) {
 	}
 	p.taken++
 	p.of[address]++
-	h.metrics.connections.Set(float64(p.taken))
+	s.metrics.connections.Set(float64(p.taken))
 	return ""
 }
 
-func (h *hub) unreserve(address netip.Addr) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p := &h.admission
+func (s *Streams) unreserve(address netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &s.admission
 	p.taken--
 	if p.of[address]--; p.of[address] == 0 {
 		delete(p.of, address)
 	}
-	h.metrics.connections.Set(float64(p.taken))
+	s.metrics.connections.Set(float64(p.taken))
 }

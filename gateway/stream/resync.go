@@ -1,9 +1,11 @@
-package gateway
+package stream
 
 import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"pulseboard/gateway/rooms"
 )
 
 // A client may ask for all snapshots so often; more often, it gets them when the
@@ -18,7 +20,7 @@ type resyncs struct {
 	limiter *rate.Limiter
 	timer   *time.Timer // Runs while snapshots are held back.
 	play    bool        // The client plays again then.
-	pending pendingSnapshot
+	pending rooms.Pending
 }
 
 func newResyncs() resyncs {
@@ -27,27 +29,27 @@ func newResyncs() resyncs {
 
 // resync makes snapshots pending, at once or as soon as the limiter allows.
 // play ends its pause with them.
-func (c *client) resync(n pendingSnapshot, play bool) {
+func (c *client) resync(n rooms.Pending, play bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &c.resyncs
 	r.pending, r.play = max(r.pending, n), r.play || play
 	if r.timer != nil {
-		c.hub.metrics.resyncsLate.Inc()
+		c.streams.metrics.resyncsLate.Inc()
 		return
 	}
-	wait := r.limiter.ReserveN(c.hub.now(), 1).DelayFrom(c.hub.now())
+	wait := r.limiter.ReserveN(c.streams.Now(), 1).DelayFrom(c.streams.Now())
 	if wait <= 0 {
 		c.grantResync()
 		return
 	}
-	c.hub.metrics.resyncsLate.Inc()
+	c.streams.metrics.resyncsLate.Inc()
 	r.timer = time.AfterFunc(wait, func() {
 		c.mu.Lock()
 		c.resyncs.timer = nil
 		c.grantResync()
 		c.mu.Unlock()
-		c.scheduleWrite()
+		c.Wake()
 	})
 }
 
@@ -57,9 +59,8 @@ func (c *client) grantResync() {
 	if r.play {
 		c.paused = false
 	}
-	c.leaveSync()
-	c.encoder.require(r.pending)
-	r.pending, r.play = pendingNone, false
+	c.reader.Require(r.pending)
+	r.pending, r.play = 0, false
 }
 
 // pause ends what was played, and what would be.
@@ -67,5 +68,5 @@ func (c *client) pause() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.paused, c.resyncs.play = true, false
-	c.leaveSync()
+	c.reader.LeaveSync()
 }
