@@ -144,13 +144,47 @@ type DisplayInput struct {
 type Filter = metric.Filter
 
 // LimitCut defines model for LimitCut.
-type LimitCut = limitedCut
+type LimitCut struct {
+	MetricKey string          `json:"metric_key"`
+	Budget    limits.Scope    `json:"budget"`
+	Of        string          `json:"of"`
+	Resource  limits.Resource `json:"resource"`
+
+	// Used What would be used with it.
+	Used  float64   `json:"used"`
+	Limit float64   `json:"limit"`
+	Since time.Time `json:"since"`
+
+	// Reason For people.
+	Reason string `json:"reason"`
+
+	// Widgets Those that show it.
+	Widgets []LimitedWidget `json:"widgets"`
+}
 
 // LimitUse defines model for LimitUse.
 type LimitUse = limits.Use
 
+// LimitedWidget defines model for LimitedWidget.
+type LimitedWidget struct {
+	DashboardID string `json:"dashboard_id"`
+	WidgetID    string `json:"widget_id"`
+}
+
 // Limits defines model for Limits.
-type Limits = limitsAnswer
+type Limits struct {
+	// DashboardShare A dashboard's part of what a process of the pipeline may use.
+	DashboardShare float64 `json:"dashboard_share"`
+
+	// Budgets What one of each kind may have.
+	Budgets []LimitUse `json:"budgets"`
+
+	// Used By those that use the highest parts of their budgets, at most 100 of a process.
+	Used []LimitUse `json:"used"`
+
+	// Cut Queries that are not computed.
+	Cut []LimitCut `json:"cut"`
+}
 
 // Metric A metric that arrives.
 type Metric struct {

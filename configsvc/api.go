@@ -202,7 +202,7 @@ func (s *Service) accepted(c *gin.Context, d Dashboard, f *faults) (ok bool) {
 		failTooLarge(c, "the document")
 		return false
 	}
-	s.rates.owe(editor(c), len(b)/bytesPerEdit, time.Now())
+	s.rates.owe(s.editor(c), len(b)/bytesPerEdit, time.Now())
 	return true
 }
 

@@ -22,32 +22,6 @@ type LimitsReader interface {
 	LoadLimits(ctx context.Context) ([]limits.Report, error)
 }
 
-// limitedWidget is a widget that is not computed.
-type limitedWidget struct {
-	Dashboard string `json:"dashboard_id"`
-	Widget    string `json:"widget_id"`
-}
-
-// limitsAnswer is the answer of GET /limits.
-type limitsAnswer struct {
-	Share   float64      `json:"dashboard_share"`
-	Budgets []limits.Use `json:"budgets"`
-	Used    []limits.Use `json:"used"`
-	Cut     []limitedCut `json:"cut"`
-}
-
-type limitedCut struct {
-	Key      string          `json:"metric_key"`
-	Scope    limits.Scope    `json:"budget"`
-	Name     string          `json:"of"`
-	Resource limits.Resource `json:"resource"`
-	Used     float64         `json:"used"`
-	Limit    float64         `json:"limit"`
-	Since    time.Time       `json:"since"`
-	Reason   string          `json:"reason"`
-	Widgets  []limitedWidget `json:"widgets"`
-}
-
 const reportsEvery = 2 * time.Second
 
 // followReports keeps what the pipeline says of its budgets, until ctx ends.
@@ -92,7 +66,7 @@ func (a api) GetLimits(c *gin.Context) {
 		httpapi.Fail(c, http.StatusServiceUnavailable, "the pipeline has not said what its budgets are: try again in a moment; if it stays so, check that Redis and the pipeline run")
 		return
 	}
-	out := limitsAnswer{Share: b.Share, Budgets: []limits.Use{}, Used: []limits.Use{}, Cut: []limitedCut{}}
+	out := Limits{DashboardShare: b.Share, Budgets: []limits.Use{}, Used: []limits.Use{}, Cut: []LimitCut{}}
 	for _, scope := range []limits.Scope{limits.Dashboard, limits.Metric, limits.Token, limits.Process} {
 		for r, limit := range b.Of(scope) {
 			out.Budgets = append(out.Budgets, limits.Use{Scope: scope, Resource: limits.Resource(r), Limit: limit})
@@ -108,16 +82,12 @@ func (a api) GetLimits(c *gin.Context) {
 	widgets := a.publisher.derived.widgetsOf(keys)
 	for _, r := range *a.reports.Load() {
 		for _, cut := range r.Cut {
-			ws := widgets[cut.Key]
-			if ws == nil {
-				ws = []limitedWidget{}
-			}
-			out.Cut = append(out.Cut, limitedCut{
-				cut.Key, cut.Scope, cut.Name, cut.Resource, cut.Used, cut.Limit, time.UnixMilli(cut.SinceMs).UTC(), cut.Text(), ws,
+			out.Cut = append(out.Cut, LimitCut{
+				cut.Key, cut.Scope, cut.Name, cut.Resource, cut.Used, cut.Limit, time.UnixMilli(cut.SinceMs).UTC(), cut.Text(), append([]LimitedWidget{}, widgets[cut.Key]...),
 			})
 		}
 	}
-	slices.SortFunc(out.Cut, func(x, y limitedCut) int { return cmp.Compare(x.Key, y.Key) })
+	slices.SortFunc(out.Cut, func(x, y LimitCut) int { return cmp.Compare(x.MetricKey, y.MetricKey) })
 	c.Header("Cache-Control", "no-cache")
 	c.JSON(http.StatusOK, out)
 }

@@ -121,11 +121,11 @@ func TestLimitsSayWhatIsCut(t *testing.T) {
 	}
 	s.limits = told{report(limits.Cut{Key: "m:avg:60s", Scope: limits.Dashboard, Name: made.ID, Resource: limits.Histories, Used: 2e9, Limit: 1e9, SinceMs: 1_000})}
 	got := do(t, srv, "GET", "/limits", "")
-	var a limitsAnswer
+	var a Limits
 	if err := json.Unmarshal(got.body, &a); err != nil || got.status != 200 {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	if len(a.Budgets) != 12 || len(a.Cut) != 1 || len(a.Cut[0].Widgets) != 1 || a.Cut[0].Widgets[0] != (limitedWidget{made.ID, idA}) ||
+	if len(a.Budgets) != 12 || len(a.Cut) != 1 || len(a.Cut[0].Widgets) != 1 || a.Cut[0].Widgets[0] != (LimitedWidget{made.ID, idA}) ||
 		a.Cut[0].Since.Unix() != 1 || !strings.Contains(a.Cut[0].Reason, "histories") {
 		t.Errorf("%s", got.body)
 	}

@@ -29,7 +29,7 @@ func (unknown) Metric(string) (catalog.Entry, bool)              { return catalo
 // ListMetrics answers GET /metrics/catalog.
 func (a api) ListMetrics(c *gin.Context, params ListMetricsParams) {
 	size, ok := pageSize(c, params.Limit)
-	if !ok || !short(c, map[string]*string{"query": params.Query, "cursor": params.Cursor}) {
+	if !ok || !short(c, "cursor", params.Cursor, maxCursor) || !short(c, "query", params.Query, maxSearch) {
 		return
 	}
 	if !a.metrics.Loaded() {

@@ -114,13 +114,17 @@ func (r Rules) widget(v any, at, id, dashboardID string, f *faults) (Widget, boo
 	if s, ok := o.stringMember("dashboard_id"); ok && !strings.EqualFold(s, dashboardID) {
 		f.warn(o.pointer("dashboard_id"), "a widget belongs to the dashboard that holds it: dashboard_id is %q", dashboardID)
 	}
-	w.Metric = r.metricName(o)
-	w.Aggregation = aggregation(o)
-	if w.WindowSeconds, ok = o.whole("window_seconds", 1, r.MaxWindowSeconds); !ok {
-		if _, there := o.value("window_seconds"); !there {
-			f.add(o.pointer("window_seconds"), codeRequired, "window_seconds is missing: how many seconds the aggregation covers, 1 to %d", r.MaxWindowSeconds)
-		}
+	o.require("metric_name", "metric_name is missing: the name of the metric to show")
+	if w.Metric, ok = o.stringMember("metric_name"); ok {
+		o.valid("metric_name", metric.ValidateName(w.Metric))
 	}
+	o.require("aggregation", "aggregation is missing: %s", metric.AggregationsForPeople())
+	if s, ok := o.stringMember("aggregation"); ok {
+		w.Aggregation = metric.Aggregation(s)
+		o.valid("aggregation", w.Aggregation.Validate())
+	}
+	o.require("window_seconds", "window_seconds is missing: how many seconds the aggregation covers, 1 to %d", r.MaxWindowSeconds)
+	w.WindowSeconds = o.wholeOr("window_seconds", 1, r.MaxWindowSeconds, 0)
 	w.RefreshSeconds = r.refresh(o)
 	w.DelaySeconds = o.wholeOr("delay_seconds", 0, metric.MaxDelaySeconds, 0)
 	w.Filter = filter(o)
@@ -132,33 +136,6 @@ func (r Rules) widget(v any, at, id, dashboardID string, f *faults) (Widget, boo
 	w.Display = display(o.object("display_config"))
 	o.warnUnknown()
 	return w, true
-}
-
-func (r Rules) metricName(o object) string {
-	s, ok := o.stringMember("metric_name")
-	if _, there := o.value("metric_name"); !there {
-		o.faults.add(o.pointer("metric_name"), codeRequired, "metric_name is missing: the name of the metric to show")
-	}
-	if ok {
-		if err := metric.ValidateName(s); err != nil {
-			o.faults.add(o.pointer("metric_name"), codeInvalid, "%v", err)
-		}
-	}
-	return s
-}
-
-func aggregation(o object) metric.Aggregation {
-	s, ok := o.stringMember("aggregation")
-	a := metric.Aggregation(s)
-	if _, there := o.value("aggregation"); !there {
-		o.faults.add(o.pointer("aggregation"), codeRequired, "aggregation is missing: %s", metric.AggregationsForPeople())
-	}
-	if ok {
-		if err := a.Validate(); err != nil {
-			o.faults.add(o.pointer("aggregation"), codeInvalid, "%v", err)
-		}
-	}
-	return a
 }
 
 // refresh reads the refresh interval, which the slice bounds from below.
@@ -330,16 +307,10 @@ func thresholds(o object) []Threshold {
 			continue
 		}
 		var t Threshold
-		if t.At, ok = e.number("at"); !ok {
-			if _, there := e.value("at"); !there {
-				e.faults.add(e.pointer("at"), codeRequired, "a threshold needs at: the value from which on it holds")
-			}
-		}
-		if t.Level = e.oneOf("level", levels(), ""); t.Level == "" {
-			if _, there := e.value("level"); !there {
-				e.faults.add(e.pointer("level"), codeRequired, "a threshold needs a level: one of %s", strings.Join(levels(), ", "))
-			}
-		}
+		e.require("at", "a threshold needs at: the value from which on it holds")
+		t.At, _ = e.number("at")
+		e.require("level", "a threshold needs a level: one of %s", strings.Join(levels(), ", "))
+		t.Level = e.oneOf("level", levels(), "")
 		e.warnUnknown()
 		out = append(out, t)
 	}

@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
-	"maps"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -33,140 +31,85 @@ func (a api) GetDocs(c *gin.Context) {
 	c.Data(http.StatusOK, "text/html; charset=utf-8", a.docs)
 }
 
-// node is a part of the document: a map, a list or a value.
-type node struct {
-	root, v any
-}
+// docs is openapi.yaml, decoded.
+type docs map[string]any
 
 // docsPage makes openapi.yaml a page that people read.
 func docsPage() ([]byte, error) {
-	var root map[string]any
-	if err := yaml.Unmarshal(openAPI, &root); err != nil {
+	var d docs
+	if err := yaml.Unmarshal(openAPI, &d); err != nil {
 		return nil, fmt.Errorf("cannot read openapi.yaml: %w", err)
 	}
-	t, err := template.New("docs").Funcs(template.FuncMap{"text": docsText, "json": docsJSON, "upper": strings.ToUpper}).Parse(docsTemplate)
+	t, err := template.New("docs").Funcs(template.FuncMap{
+		"text": docsText, "json": docsJSON, "upper": strings.ToUpper, "object": d.object, "scope": d.scope, "kind": d.kind,
+		"methods": func() []string { return []string{"get", "post", "put", "patch", "delete"} }, // As people look for them.
+	}).Parse(docsTemplate)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	err = t.Execute(&b, node{root, root})
+	err = t.Execute(&b, d)
 	return b.Bytes(), err
 }
 
-// Get follows names, and references on the way.
-func (n node) Get(names ...string) node {
-	for _, name := range names {
-		m, _ := n.resolve().v.(map[string]any)
-		n.v = m[name]
-	}
-	return n.resolve()
-}
-
-func (n node) resolve() node {
-	m, _ := n.v.(map[string]any)
+// object returns v, or what it refers to; nil when that is no object.
+func (d docs) object(v any) map[string]any {
+	m, _ := v.(map[string]any)
 	ref, ok := m["$ref"].(string)
 	if !ok {
-		return n
+		return m
 	}
-	at := node{n.root, n.root}
+	m = d
 	for name := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
-		inner, _ := at.v.(map[string]any)
-		at.v = inner[name]
+		m = d.object(m[name])
 	}
-	return at.resolve()
+	return m
 }
 
-// Name is the last name of a reference, "" when n is none.
-func (n node) Name() string {
-	m, _ := n.v.(map[string]any)
-	ref, _ := m["$ref"].(string)
-	return ref[strings.LastIndexByte(ref, '/')+1:]
-}
-
-// member is one entry of a map.
-type member struct {
-	Name string
-	Node node // As it stands, a reference too.
-}
-
-// Members returns the entries of a map by name.
-func (n node) Members() (out []member) {
-	m, _ := n.resolve().v.(map[string]any)
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, member{name, node{n.root, m[name]}})
+// scope is what a token needs for an operation.
+func (d docs) scope(operation map[string]any) any {
+	security, own := operation["security"].([]any)
+	if !own {
+		security, _ = d["security"].([]any)
 	}
-	return out
-}
-
-// Items returns the elements of a list.
-func (n node) Items() (out []node) {
-	l, _ := n.resolve().v.([]any)
-	for _, v := range l {
-		out = append(out, node{n.root, v})
-	}
-	return out
-}
-
-// Operations returns the methods of a path in the order in which people look for them.
-func (n node) Operations() (out []member) {
-	for _, method := range []string{"get", "post", "put", "patch", "delete"} {
-		if op := n.Get(method); op.v != nil {
-			out = append(out, member{method, op})
-		}
-	}
-	return out
-}
-
-func (n node) String() string {
-	if n.v == nil {
-		return ""
-	}
-	return fmt.Sprint(n.v)
-}
-
-// Scope is what a token needs for an operation.
-func (n node) Scope() string {
-	security := n.Get("security")
-	if security.v == nil {
-		security = node{n.root, n.root}.Get("security")
-	}
-	for _, s := range security.Items() {
-		for _, scope := range s.Get("bearer").Items() {
-			return scope.String()
+	for _, s := range security {
+		if scopes, _ := d.object(s)["bearer"].([]any); len(scopes) > 0 {
+			return scopes[0]
 		}
 	}
 	return "none"
 }
 
-// Kind says in a few words what a schema takes.
-func (n node) Kind() string {
-	if name := n.Name(); name != "" && n.resolve().Get("properties").v != nil || n.resolve().Get("allOf").v != nil {
+// kind says in a few words what a schema takes.
+func (d docs) kind(schema any) string {
+	s := d.object(schema)
+	m, _ := schema.(map[string]any)
+	ref, _ := m["$ref"].(string)
+	if name := ref[strings.LastIndexByte(ref, '/')+1:]; name != "" && s["properties"] != nil || s["allOf"] != nil {
 		return name
 	}
-	s := n.resolve()
 	var words []string
-	switch t := s.Get("type").v.(type) {
+	switch t := s["type"].(type) {
 	case string:
 		words = append(words, t)
 	case []any:
 		words = append(words, strings.Trim(strings.ReplaceAll(fmt.Sprint(t...), "null", " or null"), " "))
 	}
-	if items := s.Get("items"); items.v != nil {
-		m, _ := s.v.(map[string]any)
-		words = append(words, "of "+node{n.root, m["items"]}.Kind())
+	if items := s["items"]; items != nil {
+		words = append(words, "of "+d.kind(items))
 	}
-	if f := s.Get("format").String(); f != "" && f != "double" && f != "int64" {
-		words = append(words, "("+f+")")
+	if f := s["format"]; f != nil && f != "double" && f != "int64" {
+		words = append(words, fmt.Sprintf("(%v)", f))
 	}
 	for _, bound := range [][2]string{{"minimum", "≥"}, {"exclusiveMinimum", ">"}, {"maximum", "≤"}, {"maxLength", "characters ≤"}, {"maxItems", "elements ≤"}, {"pattern", "as"}, {"default", "default"}} {
-		if v := s.Get(bound[0]); v.v != nil {
-			words = append(words, bound[1]+" "+v.String())
+		if v := s[bound[0]]; v != nil {
+			words = append(words, fmt.Sprint(bound[1], " ", v))
 		}
 	}
-	if values := s.Get("enum").Items(); len(values) > 0 {
-		texts := make([]string, 0, len(values))
-		for _, v := range values {
-			texts = append(texts, v.String())
+	if values, _ := s["enum"].([]any); len(values) > 0 {
+		texts := make([]string, len(values))
+		for i, v := range values {
+			texts[i] = fmt.Sprint(v)
 		}
 		words = append(words, "one of "+strings.Join(texts, ", "))
 	}
@@ -179,9 +122,9 @@ var (
 )
 
 // docsText shows the little Markdown that the document uses.
-func docsText(n node) template.HTML {
+func docsText(text string) template.HTML {
 	var b strings.Builder
-	for paragraph := range strings.SplitSeq(strings.TrimSpace(n.String()), "\n\n") {
+	for paragraph := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
 		s := template.HTMLEscapeString(paragraph)
 		s = docsBold.ReplaceAllString(docsCode.ReplaceAllString(s, "<code>$1</code>"), "<strong>$1</strong>")
 		b.WriteString("<p>" + s + "</p>")
@@ -189,11 +132,11 @@ func docsText(n node) template.HTML {
 	return template.HTML(b.String()) //nolint:gosec // It is our own document, and escaped.
 }
 
-func docsJSON(n node) (string, error) {
+func docsJSON(v any) (string, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	err := e.Encode(n.v)
+	err := e.Encode(v)
 	return b.String(), err
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+
+	"pulseboard/internal/audit"
 )
 
 // CreateDashboard answers POST /dashboards.
@@ -22,6 +24,15 @@ func (a api) CreateDashboard(c *gin.Context) {
 	a.publisher.awaitPublished(c.Request.Context())
 	c.Header("Location", "/dashboards/"+d.ID)
 	reply(c, http.StatusCreated, d, warnings)
+}
+
+// note puts an edit that was made into the audit log.
+func (s *Service) note(c *gin.Context, action, id string, before, after int64) {
+	from := s.audit.From(c.Request)
+	s.audit.Note(audit.Entry{
+		Event: audit.Edit, Action: action, Dashboard: id, Before: before, After: after, Token: by(c),
+		Address: from.Address, Method: from.Method, Route: c.FullPath(),
+	})
 }
 
 // draft reads a dashboard that there need not be yet; when ok is false, the

@@ -2,7 +2,6 @@ package configsvc
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"unicode/utf8"
@@ -24,19 +23,13 @@ func pageSize(c *gin.Context, limit *Limit) (n int, ok bool) {
 	return *limit, true
 }
 
-// short checks the lengths of texts in the query; when ok is false, the answer was given.
-func short(c *gin.Context, texts map[string]*string) (ok bool) {
-	for _, name := range slices.Sorted(maps.Keys(texts)) { // The same refusal each time.
-		text, limit := texts[name], maxSearch
-		if name == "cursor" {
-			limit = maxCursor
-		}
-		if n := utf8.RuneCountInString(value(text)); n > limit {
-			httpapi.Fail(c, http.StatusBadRequest, fmt.Sprintf("%s has %d characters: at most %d", name, n, limit))
-			return false
-		}
+// short checks the length of a parameter; when ok is false, the answer was given.
+func short(c *gin.Context, name string, text *string, limit int) (ok bool) {
+	n := utf8.RuneCountInString(value(text))
+	if n > limit {
+		httpapi.Fail(c, http.StatusBadRequest, fmt.Sprintf("%s has %d characters: at most %d", name, n, limit))
 	}
-	return true
+	return n <= limit
 }
 
 func failCursor(c *gin.Context) {
@@ -53,7 +46,7 @@ func value[T any](p *T) (v T) {
 // ListDashboards answers GET /dashboards.
 func (a api) ListDashboards(c *gin.Context, params ListDashboardsParams) {
 	size, ok := pageSize(c, params.Limit)
-	if !ok || !short(c, map[string]*string{"query": params.Query, "cursor": params.Cursor}) {
+	if !ok || !short(c, "cursor", params.Cursor, maxCursor) || !short(c, "query", params.Query, maxSearch) {
 		return
 	}
 	if len(value(params.Tag)) > maxTags {

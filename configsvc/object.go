@@ -77,6 +77,20 @@ func (o object) wrongType(name, want string, v any) {
 	o.faults.add(o.pointer(name), codeType, "%s must be %s, but is %s", name, want, kind(v))
 }
 
+// require adds a fault when a member is absent.
+func (o object) require(name, format string, args ...any) {
+	if _, ok := o.value(name); !ok {
+		o.faults.add(o.pointer(name), codeRequired, format, args...)
+	}
+}
+
+// valid adds what a check of a member has found, nil = nothing.
+func (o object) valid(name string, err error) {
+	if err != nil {
+		o.faults.add(o.pointer(name), codeInvalid, "%v", err)
+	}
+}
+
 func (o object) stringMember(name string) (string, bool) {
 	v, ok := o.value(name)
 	if !ok {

@@ -185,15 +185,15 @@ func (d *derived) owners(u *use) []wire.Owner {
 }
 
 // widgetsOf returns which widgets want each of these queries.
-func (d *derived) widgetsOf(keys map[string]bool) map[string][]limitedWidget {
+func (d *derived) widgetsOf(keys map[string]bool) map[string][]LimitedWidget {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := make(map[string][]limitedWidget)
+	out := make(map[string][]LimitedWidget)
 	for _, id := range slices.Sorted(maps.Keys(d.demands)) {
 		b := d.demands[id]
 		for i, w := range b.wants {
 			if keys[w.key] {
-				out[w.key] = append(out[w.key], limitedWidget{id, b.ids[i]})
+				out[w.key] = append(out[w.key], LimitedWidget{id, b.ids[i]})
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package configsvc
 import (
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -83,20 +82,16 @@ func (r *rates) owe(editor string, edits int, now time.Time) {
 }
 
 // editor is whose edits count together.
-func editor(c *gin.Context) string {
+func (s *Service) editor(c *gin.Context) string {
 	if name := by(c); name != "" {
 		return "token " + name
 	}
-	host, _, err := net.SplitHostPort(c.Request.RemoteAddr)
-	if err != nil {
-		host = c.Request.RemoteAddr
-	}
-	return host
+	return s.proxies.Address(c.Request)
 }
 
 // limitEdits answers 429 to who edits too often; ok is false then.
 func (s *Service) limitEdits(c *gin.Context) (ok bool) {
-	wait := s.rates.take(editor(c), time.Now())
+	wait := s.rates.take(s.editor(c), time.Now())
 	if wait == 0 {
 		return true
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"pulseboard/internal/host"
+	"pulseboard/internal/service"
 )
 
 func newRates(perSecond float64) *rates {
@@ -55,7 +57,9 @@ func TestRatesForgetWhoIsQuiet(t *testing.T) {
 }
 
 func TestEditsHaveARate(t *testing.T) {
-	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, EditRate: 0.001, Shared: host.Shared{Log: slog.New(slog.DiscardHandler)}})
+	s, err := New(Config{Store: openTestSQLite(t, newDB(t)), Registry: nowhere{}, EditRate: 0.001, Shared: host.Shared{
+		Log: slog.New(slog.DiscardHandler), Proxies: service.Proxies{netip.MustParsePrefix("127.0.0.1/32")},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +81,9 @@ func TestEditsHaveARate(t *testing.T) {
 	}
 	if got := do(t, srv, "DELETE", path, "", "If-Match", "*"); got.status != 429 {
 		t.Errorf("DELETE: %d", got.status)
+	}
+	if got := do(t, srv, "DELETE", path, "", "If-Match", "*", "X-Forwarded-For", "198.51.100.1"); got.status != 204 {
+		t.Errorf("DELETE of another client behind the proxy: %d", got.status)
 	}
 }
 

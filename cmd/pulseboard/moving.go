@@ -1,11 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"pulseboard/internal/health"
@@ -26,7 +25,7 @@ func (a *app) watchResults(ctx context.Context) error {
 		return err
 	}
 	a.Cleanup(ctx, "results of the checks", res.Close)
-	a.Ready.Add(redisCheck(res), newResults(reg, res, a.options.slice).check())
+	a.Ready.Add(redisCheck(res), health.Check{Name: "results", Every: resultsEvery, Measure: (&newest{queries: reg, histories: res, slice: a.options.slice, now: time.Now}).measure})
 	return nil
 }
 
@@ -71,20 +70,6 @@ type newest struct {
 	now       func() time.Time
 
 	next int // Where the next look begins among all histories.
-	said atomic.Pointer[string]
-}
-
-func newResults(q queries, h histories, slice time.Duration) *newest {
-	return &newest{queries: q, histories: h, slice: slice, now: time.Now}
-}
-
-func (n *newest) check() health.Check {
-	return health.Check{Name: "results", Every: resultsEvery, Probe: n.probe, Tell: func() string {
-		if said := n.said.Load(); said != nil {
-			return *said
-		}
-		return ""
-	}}
 }
 
 // history is one that should grow, and how old its newest result may be.
@@ -94,10 +79,10 @@ type history struct {
 	allowed time.Duration
 }
 
-func (n *newest) probe(ctx context.Context) error {
+func (n *newest) measure(ctx context.Context) (well string, err error) {
 	set, err := n.queries.Load(ctx)
 	if err != nil {
-		return fmt.Errorf("what should be computed cannot be read from Redis: %w", err)
+		return "", fmt.Errorf("what should be computed cannot be read from Redis: %w", err)
 	}
 	all := n.all(set)
 	look := all
@@ -112,7 +97,7 @@ func (n *newest) probe(ctx context.Context) error {
 	}
 	tips, err := n.histories.Newest(ctx, streams)
 	if err != nil {
-		return err
+		return "", err
 	}
 	return n.judge(look, tips)
 }
@@ -127,27 +112,25 @@ func (n *newest) all(set registry.Set) (all []history) {
 		}
 	}
 	slices.SortFunc(all, func(a, b history) int {
-		if c := strings.Compare(a.Key, b.Key); c != 0 {
-			return c
-		}
-		return int(a.RefreshMs - b.RefreshMs)
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.RefreshMs, b.RefreshMs))
 	})
 	return all
 }
 
 // judge is content when most histories are as new as they should be: of a single
-// one that is not, its widgets tell. Those that grow seldom tell too little beside
-// others.
-func (n *newest) judge(look []history, tips []results.Tip) error {
+// one that is not, its widgets tell. Those that grow seldom are counted only where
+// there are no others.
+func (n *newest) judge(look []history, tips []results.Tip) (well string, err error) {
 	now := n.now()
-	end, all, quick := int64(0), tally{}, tally{}
+	var end int64
+	var all, quick tally
 	for i, tip := range tips {
 		if tip.WindowEnd == 0 {
 			continue // Its query is new.
 		}
 		end = max(end, tip.WindowEnd)
 		age := now.Sub(time.UnixMilli(tip.WindowEnd))
-		late := age > look[i].allowed || age < -look[i].allowed
+		late := age.Abs() > look[i].allowed
 		all.add(late)
 		if look[i].allowed <= resultsQuick {
 			quick.add(late)
@@ -159,17 +142,15 @@ func (n *newest) judge(look []history, tips []results.Tip) error {
 	age := now.Sub(time.UnixMilli(end)).Seconds()
 	switch {
 	case len(look) == 0:
-		n.say("no query is computed")
+		return "no query is computed", nil
 	case end == 0:
-		return fmt.Errorf("there is no result yet, of none of the %d queries that were looked at", len(look))
+		return "", fmt.Errorf("there is no result yet, of none of the %d queries that were looked at", len(look))
 	case all.late == 0 || all.late < all.onTime:
-		n.say(fmt.Sprintf("the newest window ended %.1f s ago", max(0, age)))
+		return fmt.Sprintf("the newest window ended %.1f s ago", max(0, age)), nil
 	case age < 0:
-		return fmt.Errorf("the newest window ends %.0f s from now: a clock was set back", -age)
-	default:
-		return fmt.Errorf("%d of %d histories get no results: the newest window ended %.0f s ago", all.late, all.late+all.onTime, age)
+		return "", fmt.Errorf("the newest window ends %.0f s from now: a clock was set back", -age)
 	}
-	return nil
+	return "", fmt.Errorf("%d of %d histories get no results: the newest window ended %.0f s ago", all.late, all.late+all.onTime, age)
 }
 
 // tally is how many histories are as new as they should be.
@@ -182,5 +163,3 @@ func (c *tally) add(late bool) {
 		c.onTime++
 	}
 }
-
-func (n *newest) say(text string) { n.said.Store(&text) }

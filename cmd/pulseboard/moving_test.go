@@ -79,11 +79,8 @@ func TestResultsStandStill(t *testing.T) {
 	for _, c := range cases {
 		w := &world{now: time.UnixMilli(1763892060000), set: map[string]wire.QueryEntry{}, ages: map[string]time.Duration{}, read: map[string]bool{}}
 		c.set(w)
-		n := newResults(w, w, time.Second)
-		n.now = func() time.Time { return w.now }
-		check := n.check()
-		err := check.Probe(t.Context())
-		said := check.Tell()
+		n := &newest{queries: w, histories: w, slice: time.Second, now: func() time.Time { return w.now }}
+		said, err := n.measure(t.Context())
 		if err != nil {
 			said = err.Error()
 		}
@@ -99,10 +96,9 @@ func TestResultsAreLookedAtInTurn(t *testing.T) {
 	for i := range 5*resultsLooked + 7 {
 		w.add(fmt.Sprint("m", i), time.Second, 0, time.Second)
 	}
-	n := newResults(w, w, time.Second)
-	n.now = func() time.Time { return w.now }
+	n := &newest{queries: w, histories: w, slice: time.Second, now: func() time.Time { return w.now }}
 	for look := 1; look <= 6; look++ {
-		if err := n.probe(t.Context()); err != nil {
+		if _, err := n.measure(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if want := min(look*resultsLooked, len(w.set)); len(w.read) != want {

@@ -390,7 +390,16 @@ func (a *app) startDemo(ctx context.Context) {
 	a.Start(ctx, "demo", func(ctx context.Context) error {
 		demo.Run(ctx, demo.Config{
 			IngestURL: a.Edge.URL(a.addr) + "/ingest", TLS: a.Server.ClientTLS(), Token: a.Guard.AddInMemory("demo", auth.Ingest), Host: host, Every: time.Second, Log: a.Log("demo"),
-			Rates: func(context.Context) (map[string]float64, error) { return totals(all, names) },
+			Rates: func(context.Context) (map[string]float64, error) {
+				families, err := all.Gather()
+				rates := make(map[string]float64, len(names))
+				for label, name := range names {
+					for _, m := range scrape.Metrics(families, name) {
+						rates[label] += m.GetCounter().GetValue()
+					}
+				}
+				return rates, err
+			},
 		})
 		return nil
 	})

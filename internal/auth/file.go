@@ -3,9 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,15 +45,7 @@ const maxFile = 1 << 20
 
 // readFile returns the text of a tokens file, "" when it is there and empty.
 func readFile(path string) (string, error) {
-	if err := secret.CheckFile(path); err != nil {
-		return "", fmt.Errorf("cannot read the tokens file: %w", err)
-	}
-	f, err := os.Open(path) //nolint:gosec // The operator named it.
-	if err != nil {
-		return "", fmt.Errorf("cannot read the tokens file: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // It was only read.
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	b, err := secret.Read(path, maxFile)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("cannot read the tokens file: %w", err)

@@ -80,7 +80,7 @@ func Open(path string, c Config) (*Guard, error) {
 
 // warnIfOpen says so when others of this machine can read the file, where they find
 // hashes, which are of no use, or when a group can write it, which may be meant.
-// One that everybody can write is not used at all (see secret.CheckFile).
+// One that everybody can write is not used at all (see secret.Read).
 func (g *Guard) warnIfOpen() {
 	info, err := os.Stat(g.path)
 	if err != nil {

@@ -39,7 +39,7 @@ func newExpiry(age time.Duration, log *slog.Logger) *expiry {
 }
 
 // look returns the new first offsets of partitions that have something too old.
-func (e *expiry) look(partitions map[int32][]heldFile, now time.Time) (first map[int32]int64, err error) {
+func (e *expiry) look(partitions map[int32][]segment, now time.Time) (first map[int32]int64, err error) {
 	if by := e.steps.Look(now); by != 0 {
 		e.since = now
 		e.log.Warn("the clock was set: no record goes for its age until it has run evenly for as long as records are kept", "by", by, "age", e.age)
@@ -64,7 +64,7 @@ func (e *expiry) look(partitions map[int32][]heldFile, now time.Time) (first map
 }
 
 // walk moves a place on over batches that are too old.
-func walk(files []heldFile, at place, oldest int64) (place, error) {
+func walk(files []segment, at place, oldest int64) (place, error) {
 	for _, f := range files {
 		if f.base < at.base {
 			continue
@@ -82,7 +82,7 @@ func walk(files []heldFile, at place, oldest int64) (place, error) {
 
 // walkFile is walk in one segment; young is true when it has met one that is not too old,
 // or is being written.
-func walkFile(f heldFile, at *place, oldest int64) (young bool, err error) {
+func walkFile(f segment, at *place, oldest int64) (young bool, err error) {
 	file, err := os.Open(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // It went meanwhile.

@@ -12,7 +12,7 @@ import (
 )
 
 // writeBatches makes a segment of batches of one record, each taken at a time, and returns it.
-func writeBatches(t *testing.T, base int64, at ...time.Time) heldFile {
+func writeBatches(t *testing.T, base int64, at ...time.Time) segment {
 	t.Helper()
 	var content []byte
 	for i, when := range at {
@@ -27,7 +27,7 @@ func writeBatches(t *testing.T, base int64, at ...time.Time) heldFile {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return heldFile{base, int64(len(content)), path}
+	return segment{path, base, int64(len(content))}
 }
 
 // The oldest go first, up to one that is young enough; and nobody before the clock has run
@@ -40,7 +40,7 @@ func TestNoClockEmptiesTheTopic(t *testing.T) {
 		}
 		return times
 	}
-	held := map[int32][]heldFile{
+	held := map[int32][]segment{
 		0: {writeBatches(t, 0, at(-100, -90)...), writeBatches(t, 2, at(-80, 10, -50, 20)...)}, // The third came while the clock was an hour behind.
 		1: {writeBatches(t, 7, at(-100, 60, 1)...)},                                            // And an hour ahead.
 		2: {writeBatches(t, 0, at(60)...)},

@@ -176,8 +176,8 @@ func TestFloodCostsItsOwnPartition(t *testing.T) {
 }
 
 func TestTheLargestLosesFirst(t *testing.T) {
-	held := func() map[int32][]heldFile {
-		return map[int32][]heldFile{
+	held := func() map[int32][]segment {
+		return map[int32][]segment{
 			0: {{base: 0, size: 10}, {base: 5, size: 10}, {base: 9, size: 10}, {base: 12, size: 3}},
 			1: {{base: 0, size: 10}, {base: 7, size: 10}},
 			2: {{base: 3, size: 100}}, // It is being written.

@@ -1,15 +1,11 @@
 package embedded
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,12 +41,6 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		failing = err != nil
 	}
-}
-
-// heldFile is a segment and its size on disk.
-type heldFile struct {
-	base, size int64
-	path       string
 }
 
 // keep removes the oldest segments of the largest partitions until the topic is within its bound.
@@ -101,7 +91,7 @@ func (k *keeper) keep(ctx context.Context) error {
 
 // trim chooses what goes: for each partition that loses something its new first
 // offset, and the bytes. The last segment of a partition stays: it is being written.
-func trim(partitions map[int32][]heldFile, bound int64) (first map[int32]int64, removed map[int32]int64, left int64) {
+func trim(partitions map[int32][]segment, bound int64) (first map[int32]int64, removed map[int32]int64, left int64) {
 	sizes := make(map[int32]int64)
 	for p, files := range partitions {
 		for _, f := range files {
@@ -131,45 +121,17 @@ func trim(partitions map[int32][]heldFile, bound int64) (first map[int32]int64, 
 }
 
 // held lists the segments of each partition of the topic, oldest first.
-func (k *keeper) held() (map[int32][]heldFile, error) {
-	root := filepath.Join(k.dir, "partitions")
-	folders, err := os.ReadDir(root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // Nothing was written yet.
-	}
+func (k *keeper) held() (map[int32][]segment, error) {
+	all, err := findSegments(k.dir)
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[int32][]heldFile)
-	for _, f := range folders {
-		number, ours := strings.CutPrefix(f.Name(), k.topic+"-")
-		p, err := strconv.ParseInt(number, 10, 32)
-		if !ours || err != nil {
-			continue
-		}
-		if found[int32(p)], err = heldFiles(filepath.Join(root, f.Name())); err != nil {
-			return nil, err
+	found := make(map[int32][]segment)
+	for folder, segments := range all {
+		number, ours := strings.CutPrefix(filepath.Base(folder), k.topic+"-")
+		if p, err := strconv.ParseInt(number, 10, 32); ours && err == nil {
+			found[int32(p)] = segments
 		}
 	}
 	return found, nil
-}
-
-func heldFiles(partition string) ([]heldFile, error) {
-	segments, err := segmentsOf(partition)
-	if err != nil {
-		return nil, err
-	}
-	files := make([]heldFile, 0, len(segments))
-	for _, s := range segments {
-		info, err := os.Stat(s.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // It went meanwhile.
-		}
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, heldFile{s.base, info.Size(), s.path})
-	}
-	slices.SortFunc(files, func(a, b heldFile) int { return cmp.Compare(a.base, b.base) })
-	return files, nil
 }

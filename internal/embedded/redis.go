@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"pulseboard/internal/redisconn"
 )
 
 // RedisConfig says how to run Redis.
@@ -131,7 +132,7 @@ func startRedisServer(ctx context.Context, path string, c RedisConfig) (*Redis, 
 		},
 	})
 	if err == nil {
-		err = r.ready(ctx, socket)
+		err = r.ready(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -163,44 +164,24 @@ func (r *Redis) socket(dir string) (string, error) {
 }
 
 // ready waits until the child answers.
-func (r *Redis) ready(ctx context.Context, socket string) error {
+func (r *Redis) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := ping(ctx, socket)
+		c, err := redisconn.Open(ctx, redisconn.At(r.addr))
 		if err == nil {
-			return nil
+			return c.Close()
 		}
 		select {
 		case <-r.child.Done():
 			return r.child.Err()
 		case <-ctx.Done():
-			return fmt.Errorf("cannot use redis-server: no answer on %s: %w", socket, err)
+			return fmt.Errorf("cannot use redis-server: no answer on %s: %w", r.addr, err)
 		case <-tick.C:
 		}
 	}
-}
-
-func ping(ctx context.Context, socket string) error {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", socket)
-	if err != nil {
-		return err
-	}
-	defer c.Close() //nolint:errcheck // Nothing was written that matters.
-	if err := c.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
-	}
-	if _, err := io.WriteString(c, "PING\r\n"); err != nil {
-		return err
-	}
-	answer, err := bufio.NewReader(c).ReadString('\n')
-	if err == nil && answer != "+PONG\r\n" {
-		err = fmt.Errorf("unexpected answer %q", answer)
-	}
-	return err
 }
 
 // Addr returns unix:// and the path of a socket.

@@ -83,9 +83,19 @@ func segmentsOf(partition string) ([]segment, error) {
 	}
 	var found []segment
 	for _, f := range files {
-		if base, err := strconv.ParseInt(strings.TrimSuffix(f.Name(), segmentSuffix), 10, 64); err == nil && strings.HasSuffix(f.Name(), segmentSuffix) {
-			found = append(found, segment{filepath.Join(partition, f.Name()), base})
+		number, ours := strings.CutSuffix(f.Name(), segmentSuffix)
+		base, err := strconv.ParseInt(number, 10, 64)
+		if !ours || err != nil {
+			continue
 		}
+		info, err := f.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // It went meanwhile.
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, segment{filepath.Join(partition, f.Name()), base, info.Size()})
 	}
 	slices.SortFunc(found, func(a, b segment) int { return cmp.Compare(a.base, b.base) })
 	return found, nil
@@ -126,9 +136,11 @@ func forgetDamaged(dir string, now time.Time) error {
 // damage is what was lost.
 type damage struct{ bytes, records int64 }
 
+// segment is a file of batches, one after the other.
 type segment struct {
 	path string
 	base int64 // The offset of its first record.
+	size int64 // Bytes.
 }
 
 const (

@@ -35,8 +35,17 @@ type Check struct {
 	Timeout time.Duration
 	// Probe returns why it is not well, in words for an operator who may be anybody.
 	Probe func(context.Context) error
-	// Tell says how well it is, after a Probe that found it so; nil = nothing to say.
-	Tell func() string
+	// Measure, in place of Probe, also returns how well it is.
+	Measure func(context.Context) (well string, err error)
+}
+
+func (c *Check) run(ctx context.Context) (well string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	if c.Measure != nil {
+		return c.Measure(ctx)
+	}
+	return "", c.Probe(ctx)
 }
 
 const (
@@ -53,6 +62,7 @@ type state struct {
 	Check
 
 	mu      sync.Mutex
+	well    string
 	err     error
 	since   time.Time // Of err being nil or not.
 	checked time.Time
@@ -101,17 +111,14 @@ func (s *Set) Run(ctx context.Context) error {
 
 func (s *Set) follow(ctx context.Context, c *state) {
 	for range clock.Every(ctx, c.Every) {
-		probe, cancel := context.WithTimeout(ctx, c.Timeout)
-		err := c.Probe(probe)
-		cancel()
-		if ctx.Err() == nil {
-			s.found(c, err)
+		if well, err := c.run(ctx); ctx.Err() == nil {
+			s.found(c, well, err)
 		}
 	}
 }
 
 // found notes what a probe found, and logs when that is something else.
-func (s *Set) found(c *state, err error) {
+func (s *Set) found(c *state, well string, err error) {
 	now := s.now()
 	c.mu.Lock()
 	before, since := c.err, c.since
@@ -119,7 +126,7 @@ func (s *Set) found(c *state, err error) {
 	if (err == nil) != (before == nil) {
 		c.since = now
 	}
-	c.err = err
+	c.well, c.err = well, err
 	c.mu.Unlock()
 	value := 1.0
 	if err != nil {
@@ -146,12 +153,9 @@ type result struct {
 func (c *state) result(now time.Time) result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := result{OK: c.err == nil, Since: c.since.UTC().Truncate(time.Millisecond)}
-	switch {
-	case c.err != nil:
+	r := result{OK: c.err == nil, Detail: c.well, Since: c.since.UTC().Truncate(time.Millisecond)}
+	if c.err != nil {
 		r.Detail = c.err.Error()
-	case c.Tell != nil:
-		r.Detail = c.Tell()
 	}
 	// A probe that hangs in spite of its limit says nothing, which is no good sign.
 	if silent := now.Sub(c.checked); !c.checked.IsZero() && silent > 2*(c.Every+c.Timeout) {
@@ -169,9 +173,7 @@ type ready struct {
 
 type notReady struct {
 	service.Problem
-
-	Ready  bool              `json:"ready"`
-	Checks map[string]result `json:"checks"`
+	ready
 }
 
 // ServeHTTP answers /readyz.
@@ -197,5 +199,5 @@ func (s *Set) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", retryAfter)
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_ = json.NewEncoder(w).Encode(notReady{service.NewProblem(http.StatusServiceUnavailable, bad), false, checks})
+	_ = json.NewEncoder(w).Encode(notReady{service.NewProblem(http.StatusServiceUnavailable, bad), ready{false, checks}})
 }

@@ -192,16 +192,16 @@ func TestPipelineBehind(t *testing.T) {
 	for i, name := range []string{"pulseboard_source_watermark_delay_seconds", "pulseboard_source_lag_seconds"} {
 		reg := prometheus.NewRegistry()
 		check := Pipeline(reg)[i]
-		if err := check.Probe(t.Context()); err == nil {
+		if _, err := check.Measure(t.Context()); err == nil {
 			t.Errorf("%s: a pipeline without a source is well", name)
 		}
 		gauge(reg, name, 1.2, prometheus.Labels{"shard": "0"})
 		slow := gauge(reg, name, 0.4, prometheus.Labels{"shard": "1"})
-		if err := check.Probe(t.Context()); err != nil || !strings.Contains(check.Tell(), "1.2 s") {
-			t.Errorf("%s: %v, %q", name, err, check.Tell())
+		if well, err := check.Measure(t.Context()); err != nil || !strings.Contains(well, "1.2 s") {
+			t.Errorf("%s: %v, %q", name, err, well)
 		}
 		slow.Set(7.5)
-		if err := check.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "7.5 s") {
+		if _, err := check.Measure(t.Context()); err == nil || !strings.Contains(err.Error(), "7.5 s") {
 			t.Errorf("%s: one shard behind: %v", name, err)
 		}
 	}

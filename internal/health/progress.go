@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"pulseboard/internal/scrape"
 )
 
 const (
@@ -22,21 +23,14 @@ const (
 )
 
 // reading is a check that gathers metrics and judges them.
-func reading(name, whose string, g prometheus.Gatherer, judge func([]*dto.MetricFamily) (well string, err error)) Check {
-	var said atomic.Pointer[string]
-	said.Store(new(string))
-	return Check{
-		Name: name, Tell: func() string { return *said.Load() },
-		Probe: func(context.Context) error {
-			families, err := g.Gather()
-			if err != nil {
-				return fmt.Errorf("the metrics of the %s cannot be read: %w", whose, err)
-			}
-			well, err := judge(families)
-			said.Store(&well)
-			return err
-		},
-	}
+func reading(name, process string, g prometheus.Gatherer, judge func([]*dto.MetricFamily) (well string, err error)) Check {
+	return Check{Name: name, Measure: func(context.Context) (string, error) {
+		families, err := g.Gather()
+		if err != nil {
+			return "", fmt.Errorf("the metrics of the %s cannot be read: %w", process, err)
+		}
+		return judge(families)
+	}}
 }
 
 // Pipeline are the checks of the job, by its metrics: its watermark follows the
@@ -77,20 +71,17 @@ func Canary(g prometheus.Gatherer) Check {
 	return reading("canary", "canary", g, c.judge)
 }
 
-// canary remembers which losses it knows.
+// canary remembers the losses that it has seen.
 type canary struct {
-	mu    sync.Mutex
-	known float64
-	since time.Time // The last loss was seen; zero = there was none.
+	seen  float64
+	since time.Time // Of the last loss; zero = there was none.
 	now   func() time.Time
 }
 
 func (c *canary) judge(families []*dto.MetricFamily) (string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	lost := total(families, "pulseboard_canary_verdicts_total", "verdict", "lost", "twice")
-	if lost > c.known {
-		c.known, c.since = lost, c.now()
+	lost := total(families, "pulseboard_canary_verdicts_total", "lost", "twice")
+	if lost > c.seen {
+		c.seen, c.since = lost, c.now()
 	}
 	age, ok := largest(families, "pulseboard_canary_age_seconds")
 	switch {
@@ -106,33 +97,19 @@ func (c *canary) judge(families []*dto.MetricFamily) (string, error) {
 
 // largest returns the largest value of a gauge, false = there is none.
 func largest(families []*dto.MetricFamily, name string) (v float64, ok bool) {
-	for _, f := range families {
-		if f.GetName() != name {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			if x := m.GetGauge().GetValue(); !ok || x > v {
-				v, ok = x, true
-			}
+	for _, m := range scrape.Metrics(families, name) {
+		if x := m.GetGauge().GetValue(); !ok || x > v {
+			v, ok = x, true
 		}
 	}
 	return v, ok
 }
 
-// total adds up a counter over some values of a label.
-func total(families []*dto.MetricFamily, name, label string, values ...string) (sum float64) {
-	for _, f := range families {
-		if f.GetName() != name {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			for _, l := range m.GetLabel() {
-				for _, v := range values {
-					if l.GetName() == label && l.GetValue() == v {
-						sum += m.GetCounter().GetValue()
-					}
-				}
-			}
+// total adds up a counter over some values of its only label.
+func total(families []*dto.MetricFamily, name string, values ...string) (sum float64) {
+	for _, m := range scrape.Metrics(families, name) {
+		if l := m.GetLabel(); len(l) == 1 && slices.Contains(values, l[0].GetValue()) {
+			sum += m.GetCounter().GetValue()
 		}
 	}
 	return sum

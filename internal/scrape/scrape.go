@@ -1,5 +1,5 @@
 // Package scrape shows the metrics of the pipeline's process among those of the
-// process that started it.
+// process that started it, and finds metrics among what was gathered.
 package scrape
 
 import (
@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -32,48 +31,40 @@ func New(socket string) *Scraper {
 
 // Gather implements prometheus.Gatherer.
 func (s *Scraper) Gather() ([]*dto.MetricFamily, error) {
-	families, up := s.scrape()
-	if !up {
-		return pipelineUp(0)
-	}
-	out, err := pipelineUp(1)
+	up := &dto.Gauge{Value: new(0.0)}
+	out := []*dto.MetricFamily{{
+		Name: new("pulseboard_pipeline_up"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: up}},
+		Help: new("1 while the pipeline's process answers, of pulseboard run alone; elsewhere Prometheus asks it and says up. Normal: 1."),
+	}}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://pipeline/metrics", nil)
 	if err != nil {
 		return nil, err
 	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return out, nil //nolint:nilerr // It does not answer.
+	}
+	defer res.Body.Close() //nolint:errcheck // It was only read.
+	up.Value = new(1.0)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	defer families.Body.Close() //nolint:errcheck // It was only read.
-	all, err := parser.TextToMetricFamilies(families.Body)
+	all, err := parser.TextToMetricFamilies(res.Body)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the pipeline's metrics: %w", err)
 	}
 	for name, f := range all {
-		if strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") {
-			continue // Those of this process have the same names.
+		if !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") { // Those of this process have the same names.
+			out = append(out, f)
 		}
-		out = append(out, f)
 	}
 	return out, nil
 }
 
-// scrape asks the process; false = it does not answer.
-func (s *Scraper) scrape() (*http.Response, bool) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://pipeline/metrics", nil)
-	if err != nil {
-		return nil, false
+// Metrics returns those of a name among gathered ones.
+func Metrics(families []*dto.MetricFamily, name string) []*dto.Metric {
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()
+		}
 	}
-	res, err := s.client.Do(req)
-	return res, err == nil
-}
-
-func pipelineUp(v float64) ([]*dto.MetricFamily, error) {
-	g := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "pulseboard_pipeline_up",
-		Help: "1 while the pipeline's process answers, of pulseboard run alone; elsewhere Prometheus asks it and says up. Normal: 1.",
-	})
-	g.Set(v)
-	r := prometheus.NewRegistry()
-	if err := r.Register(g); err != nil {
-		return nil, err
-	}
-	return r.Gather()
+	return nil
 }

@@ -66,17 +66,9 @@ const maxFile = 64 << 10
 
 // ReadFile reads a file that holds one secret in one line, whose end does not count.
 func ReadFile(path string) (Text, error) {
-	if err := CheckFile(path); err != nil {
-		return Text{}, err
-	}
-	f, err := os.Open(path) //nolint:gosec // The operator named it.
+	b, err := Read(path, maxFile)
 	if err != nil {
 		return Text{}, err
-	}
-	defer f.Close() //nolint:errcheck // It was only read.
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return Text{}, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
 	if text == "" || len(b) > maxFile || strings.ContainsAny(text, "\r\n\x00") {
@@ -85,9 +77,21 @@ func ReadFile(path string) (Text, error) {
 	return New(text), nil
 }
 
-// CheckFile refuses a file that every user of this machine can write, or put
-// another in the place of: it would be for them to say who comes in.
-func CheckFile(path string) error {
+// Read returns what a file holds, one byte beyond limit at most. It refuses a file that
+// every user of this machine can write or replace.
+func Read(path string, limit int64) ([]byte, error) {
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path) //nolint:gosec // The operator named it.
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // It was only read.
+	return io.ReadAll(io.LimitReader(f, limit+1))
+}
+
+func checkFile(path string) error {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
