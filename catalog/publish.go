@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/internal/clock"
 	"pulseboard/internal/redisconn"
 )
 
@@ -98,7 +99,11 @@ func OpenPublisher(ctx context.Context, redis redisconn.Endpoint, groups Surveye
 	}
 	p := newPublisher(store, groups, hidden, log, defaultSizes())
 	ctx, p.cancel = context.WithCancel(ctx)
-	p.running.Go(func() { p.loop(ctx) })
+	p.running.Go(func() {
+		for range clock.Every(ctx, p.sizes.every) {
+			p.round(ctx)
+		}
+	})
 	return p, nil
 }
 
@@ -116,20 +121,6 @@ func newPublisher(store *Store, groups Surveyed, hidden []string, log *slog.Logg
 	return &Publisher{
 		store: store, groups: groups, hidden: hidden, log: log, sizes: sizes,
 		held: make(map[string]*heldMetric), epochs: make(map[int]uint64), alive: make(map[int]bool), gone: make(map[string]bool),
-	}
-}
-
-// loop publishes until ctx ends.
-func (p *Publisher) loop(ctx context.Context) {
-	t := time.NewTicker(p.sizes.every)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-			p.round(ctx)
-		}
 	}
 }
 

@@ -11,19 +11,12 @@ import (
 // How many rejected events are named with their reason.
 const maxDetails = 100
 
-// eventError is the fault of one event.
-type eventError struct {
-	Index  int    `json:"index"`
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-}
-
 // answer says what became of each event: accepted + rejected = events sent.
 type answer struct {
-	Accepted       int          `json:"accepted"`
-	Rejected       int          `json:"rejected"`
-	Errors         []eventError `json:"errors"`
-	RejectedRanges [][2]int     `json:"rejected_ranges"`
+	Accepted       int                 `json:"accepted"`
+	Rejected       int                 `json:"rejected"`
+	Errors         []wire.IndexedFault `json:"errors"`
+	RejectedRanges [][2]int            `json:"rejected_ranges"`
 	// The part of RejectedRanges that may be stored or not.
 	NotAcknowledgedRanges [][2]int `json:"not_acknowledged_ranges,omitempty"`
 }
@@ -33,7 +26,7 @@ type problem struct {
 	service.Problem
 	*answer
 
-	Errors []eventError `json:"errors"` // Both have some: the answer's count.
+	Errors []wire.IndexedFault `json:"errors"` // Both have some: the answer's count.
 }
 
 // verdicts gathers the faults of a request's events.
@@ -57,13 +50,11 @@ func (v *verdicts) miss(r *record) {
 // answer is that of a request of n events.
 func (v *verdicts) answer(n int) *answer {
 	slices.SortFunc(v.faults, func(a, b wire.IndexedFault) int { return a.Index - b.Index })
+	a := &answer{Accepted: n - len(v.faults), Rejected: len(v.faults)}
+	a.Errors = append([]wire.IndexedFault{}, v.faults[:min(len(v.faults), maxDetails)]...) // Not null.
 	indexes := make([]int, 0, len(v.faults))
-	a := &answer{Accepted: n - len(v.faults), Rejected: len(v.faults), Errors: []eventError{}}
 	for _, f := range v.faults {
 		indexes = append(indexes, f.Index)
-		if len(a.Errors) < maxDetails {
-			a.Errors = append(a.Errors, eventError{f.Index, f.Code, f.Detail})
-		}
 	}
 	slices.Sort(v.unknown)
 	a.RejectedRanges = ranges(indexes)

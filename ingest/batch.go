@@ -43,45 +43,38 @@ func appendBatch(dst []byte, records []*record) []byte {
 }
 
 func appendRecord(dst []byte, r *record, time, offset int64) []byte {
-	idLength := len(r.id) + 1 + digits(r.chunk)
-	headers, bytes := int64(1), headerBytes(wire.IDHeader, idLength)
+	var space [64]byte
+	id := strconv.AppendInt(append(append(space[:0], r.id...), '-'), int64(r.chunk), 10)
+	headers, bytes := int64(1), textBytes(len(wire.IDHeader))+textBytes(len(id))
 	if r.traceparent != "" {
-		headers, bytes = 2, bytes+headerBytes(traceHeader, len(r.traceparent))
+		headers, bytes = 2, bytes+textBytes(len(traceHeader))+textBytes(len(r.traceparent))
 	}
 	bytes += 1 + varintBytes(time) + varintBytes(offset) + textBytes(len(r.metric)) + textBytes(len(r.value)) + 1
 	dst = binary.AppendVarint(dst, int64(bytes))
 	dst = append(dst, 0) // Attributes, of which there are none.
 	dst = binary.AppendVarint(dst, time)
 	dst = binary.AppendVarint(dst, offset)
-	dst = append(binary.AppendVarint(dst, int64(len(r.metric))), r.metric...)
-	dst = append(binary.AppendVarint(dst, int64(len(r.value))), r.value...)
+	dst = appendText(dst, r.metric)
+	dst = appendText(dst, r.value)
 	dst = binary.AppendVarint(dst, headers)
-	dst = append(binary.AppendVarint(dst, int64(len(wire.IDHeader))), wire.IDHeader...)
-	dst = append(append(binary.AppendVarint(dst, int64(idLength)), r.id...), '-')
-	dst = strconv.AppendInt(dst, int64(r.chunk), 10)
+	dst = appendText(dst, wire.IDHeader)
+	dst = appendText(dst, id)
 	if r.traceparent != "" {
-		dst = append(binary.AppendVarint(dst, int64(len(traceHeader))), traceHeader...)
-		dst = append(binary.AppendVarint(dst, int64(len(r.traceparent))), r.traceparent...)
+		dst = appendText(dst, traceHeader)
+		dst = appendText(dst, r.traceparent)
 	}
 	return dst
 }
 
-func varintBytes(v int64) int {
-	n := 1
-	for u := uint64(v)<<1 ^ uint64(v>>63); u >= 0x80; u >>= 7 { //nolint:gosec // The zigzag form of varints.
-		n++
-	}
-	return n
+// appendText appends a text after its length.
+func appendText[T string | []byte](dst []byte, text T) []byte {
+	return append(binary.AppendVarint(dst, int64(len(text))), text...)
 }
 
+// textBytes is what appendText appends.
 func textBytes(length int) int { return varintBytes(int64(length)) + length }
 
-func headerBytes(name string, length int) int { return textBytes(len(name)) + textBytes(length) }
-
-func digits(n int) int {
-	d := 1
-	for ; n >= 10; n /= 10 {
-		d++
-	}
-	return d
+func varintBytes(v int64) int {
+	var space [binary.MaxVarintLen64]byte
+	return binary.PutVarint(space[:], v)
 }

@@ -167,21 +167,17 @@ type influxDecoder struct {
 	timed bool     // Every line has a time.
 	line  int64    // Of the first syntax error, 0 = there is none.
 
-	known      map[string]influxName
-	tags       map[string]influxTags // By the text of appendPair.
-	remembered int                   // Bytes of both, about.
+	known      map[string]judged[string]
+	tags       map[string]judged[metric.Tags] // By the text of appendPair.
+	remembered int                            // Bytes of both, about.
 
 	// Scratch space.
 	measurement, name, pairs []byte
 }
 
-type influxName struct {
-	name  string
-	fault *metric.Fault
-}
-
-type influxTags struct {
-	tags  metric.Tags
+// judged is a name or tags, or what is wrong with them.
+type judged[T any] struct {
+	value T
 	fault *metric.Fault
 }
 
@@ -200,7 +196,7 @@ func (d *influxDecoder) begin() {
 	d.batch = wire.Batch{Events: d.batch.Events[:0], Index: d.batch.Index[:0]}
 	d.names, d.timed, d.line = d.names[:0], true, 0
 	if d.known == nil || d.remembered > maxRemembered {
-		d.known, d.tags, d.remembered = map[string]influxName{}, map[string]influxTags{}, 0
+		d.known, d.tags, d.remembered = map[string]judged[string]{}, map[string]judged[metric.Tags]{}, 0
 	}
 }
 
@@ -306,29 +302,29 @@ func influxTime(stamp []byte, perMs, ms int64) (int64, *metric.Fault) {
 }
 
 // field adds one value of a line; an error is one of its syntax.
-func (d *influxDecoder) field(key []byte, kind lineprotocol.ValueKind, text []byte, tags influxTags) error {
+func (d *influxDecoder) field(key []byte, kind lineprotocol.ValueKind, text []byte, tags judged[metric.Tags]) error {
 	name := d.metric(key)
 	if kind == lineprotocol.String {
-		d.fault(name.name, &metric.Fault{Code: metric.CodeMalformed, Detail: "a string has no place on a chart: leave the field out where it is sent, or make it a tag"})
+		d.fault(name.value, &metric.Fault{Code: metric.CodeMalformed, Detail: "a string has no place on a chart: leave the field out where it is sent, or make it a tag"})
 		return nil
 	}
 	v, err := lineprotocol.NewValueFromBytes(kind, text)
 	switch {
 	case errors.Is(err, lineprotocol.ErrValueOutOfRange):
-		d.fault(name.name, &metric.Fault{Code: metric.CodeValueNotFinite, Detail: fmt.Sprintf("the value %.40s is beyond the numbers that 64 bits hold", text)})
+		d.fault(name.value, &metric.Fault{Code: metric.CodeValueNotFinite, Detail: fmt.Sprintf("the value %.40s is beyond the numbers that 64 bits hold", text)})
 		return nil
 	case err != nil:
 		return fmt.Errorf("the value %.40q of field %.80q: %w", text, key, err)
 	}
 	switch {
 	case name.fault != nil:
-		d.fault(name.name, name.fault)
+		d.fault(name.value, name.fault)
 	case tags.fault != nil:
-		d.fault(name.name, tags.fault)
+		d.fault(name.value, tags.fault)
 	default:
-		d.batch.Events = append(d.batch.Events, metric.Event{Metric: name.name, Value: number(v), Tags: tags.tags})
+		d.batch.Events = append(d.batch.Events, metric.Event{Metric: name.value, Value: number(v), Tags: tags.value})
 		d.batch.Index = append(d.batch.Index, d.batch.N)
-		d.names = append(d.names, name.name)
+		d.names = append(d.names, name.value)
 		d.batch.N++
 	}
 	return nil
@@ -351,29 +347,29 @@ func number(v lineprotocol.Value) float64 {
 }
 
 // metric is measurement.field, or the measurement alone when the field is value.
-func (d *influxDecoder) metric(field []byte) influxName {
+func (d *influxDecoder) metric(field []byte) judged[string] {
 	d.name = append(d.name[:0], d.measurement...)
 	if string(field) != "value" {
 		d.name = append(append(d.name, '.'), field...)
 	}
 	n, ok := d.known[string(d.name)]
 	if !ok {
-		n.name = string(d.name)
-		if err := metric.ValidateName(n.name); err != nil {
-			n = influxName{fmt.Sprintf("%.220q", n.name), &metric.Fault{Code: metric.CodeNameInvalid, Detail: err.Error()}}
+		n.value = string(d.name)
+		if err := metric.ValidateName(n.value); err != nil {
+			n = judged[string]{fmt.Sprintf("%.220q", n.value), &metric.Fault{Code: metric.CodeNameInvalid, Detail: err.Error()}}
 		}
 		d.known[string(d.name)] = n
-		d.remembered += rememberedEntry + len(d.name) + len(n.name)
+		d.remembered += rememberedEntry + len(d.name) + len(n.value)
 	}
 	return n
 }
 
-func (d *influxDecoder) readTags(lines *lineprotocol.Decoder) (influxTags, error) {
+func (d *influxDecoder) readTags(lines *lineprotocol.Decoder) (t judged[metric.Tags], err error) {
 	d.pairs = d.pairs[:0]
 	for {
 		key, value, err := lines.NextTag()
 		if err != nil {
-			return influxTags{}, err
+			return t, err
 		}
 		if key == nil {
 			break
@@ -381,13 +377,13 @@ func (d *influxDecoder) readTags(lines *lineprotocol.Decoder) (influxTags, error
 		d.pairs = appendPair(appendPair(d.pairs, key), value)
 	}
 	if len(d.pairs) == 0 {
-		return influxTags{}, nil
+		return t, nil
 	}
 	t, ok := d.tags[string(d.pairs)]
 	if !ok {
 		t = makeTags(d.pairs)
 		d.tags[string(d.pairs)] = t
-		d.remembered += rememberedEntry + 2*len(d.pairs) + rememberedTag*len(t.tags) // The texts of keys and values too.
+		d.remembered += rememberedEntry + 2*len(d.pairs) + rememberedTag*len(t.value) // The texts of keys and values too.
 	}
 	return t, nil
 }
@@ -398,7 +394,7 @@ func appendPair(dst, text []byte) []byte {
 	return append(dst, text...)
 }
 
-func makeTags(pairs []byte) influxTags {
+func makeTags(pairs []byte) judged[metric.Tags] {
 	var tags metric.Tags
 	cut := func() string {
 		length, rest, _ := bytes.Cut(pairs, []byte{' '})
@@ -412,8 +408,5 @@ func makeTags(pairs []byte) influxTags {
 		tags = append(tags, metric.Tag{Key: key, Value: cut()})
 	}
 	slices.SortStableFunc(tags, func(a, b metric.Tag) int { return strings.Compare(a.Key, b.Key) })
-	if fault := metric.CheckTags(tags); fault != nil {
-		return influxTags{fault: fault}
-	}
-	return influxTags{tags: slices.Clip(tags)}
+	return judged[metric.Tags]{slices.Clip(tags), metric.CheckTags(tags)}
 }

@@ -3,24 +3,18 @@ package ingest
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/segmentio/kafka-go"
 
+	"pulseboard/internal/clock"
 	"pulseboard/internal/kafkaconn"
 )
 
 // run refreshes the metadata until ctx ends, then waits for requests and retries.
 func (p *producer) run(ctx context.Context) {
-	t := time.NewTicker(refreshEvery)
-	defer t.Stop()
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-			if err := p.refresh(ctx); err != nil && ctx.Err() == nil {
-				p.log.Warn("Kafka cannot be asked for partitions", "error", err)
-			}
+	for clock.Sleep(ctx, refreshEvery) {
+		if err := p.refresh(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warn("Kafka cannot be asked for partitions", "error", err)
 		}
 	}
 	p.wg.Wait()

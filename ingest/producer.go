@@ -16,6 +16,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
 
+	"pulseboard/internal/clock"
 	"pulseboard/internal/kafkaconn"
 )
 
@@ -294,7 +295,7 @@ func (p *producer) retry(b *batch) {
 		p.metrics.retries.Inc()
 		// The leader may have moved: connections and the metadata that they hold are given up.
 		p.transport.CloseIdleConnections()
-		wait(b.records, backoff/2+rand.N(backoff))
+		clock.Sleep(b.records[0].ctx, backoff/2+rand.N(backoff))
 		backoff = min(2*backoff, longestBackoff)
 		wanted := expire(b.records, b.err)
 		if len(wanted) == 0 {
@@ -324,7 +325,9 @@ func expire(records []*record, cause error) []*record {
 	kept := make([]*record, 0, len(records))
 	for _, r := range records {
 		if ended(r) {
-			r.err = expired(cause)
+			if r.err = errExpired; cause != nil {
+				r.err = fmt.Errorf("%w: %w", errExpired, cause)
+			}
 			r.done.Done()
 		} else {
 			kept = append(kept, r)
@@ -333,27 +336,10 @@ func expire(records []*record, cause error) []*record {
 	return kept
 }
 
-func expired(cause error) error {
-	if cause == nil {
-		return errExpired
-	}
-	return fmt.Errorf("%w: %w", errExpired, cause)
-}
-
 func resolve(records []*record, err error) {
 	for _, r := range records {
 		r.err = err
 		r.done.Done()
-	}
-}
-
-// wait waits d, or until the request of the first record ends.
-func wait(records []*record, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-records[0].ctx.Done():
 	}
 }
 

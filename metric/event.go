@@ -39,8 +39,8 @@ const (
 
 // Fault says why an event cannot be counted.
 type Fault struct {
-	Code   string
-	Detail string
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
 }
 
 // Error implements error.

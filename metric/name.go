@@ -23,17 +23,7 @@ func ValidateName(name string) error {
 
 // ValidName reports whether ValidateName finds nothing.
 func ValidName[S string | []byte](name S) bool {
-	if len(name) == 0 || len(name) > MaxName || !isLetter(name[0]) && name[0] != '_' {
-		return false
-	}
-	for i := range len(name) {
-		switch c := name[i]; {
-		case isLetter(c), isDigit(c), c == '_', c == '.', c == ':', c == '/', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
+	return valid(name, MaxName, true) && (isLetter(name[0]) || name[0] == '_')
 }
 
 // ValidateTagKey checks a tag's key: 1–64 characters of [A-Za-z0-9_.-].
@@ -45,13 +35,16 @@ func ValidateTagKey(key string) error {
 }
 
 // ValidTagKey reports whether ValidateTagKey finds nothing.
-func ValidTagKey[S string | []byte](key S) bool {
-	if len(key) == 0 || len(key) > MaxTagKey {
+func ValidTagKey[S string | []byte](key S) bool { return valid(key, MaxTagKey, false) }
+
+// valid reports whether text has 1 to most characters of [A-Za-z0-9_.-], in a path also of [:/].
+func valid[S string | []byte](text S, most int, path bool) bool {
+	if len(text) == 0 || len(text) > most {
 		return false
 	}
-	for i := range len(key) {
-		switch c := key[i]; {
-		case isLetter(c), isDigit(c), c == '_', c == '.', c == '-':
+	for i := range len(text) {
+		switch c := text[i]; {
+		case isLetter(c), isDigit(c), c == '_', c == '.', c == '-', path && (c == ':' || c == '/'):
 		default:
 			return false
 		}

@@ -26,7 +26,7 @@ type Batch struct {
 
 // IndexedFault is the fault of the event at position Index of the input.
 type IndexedFault struct {
-	Index int
+	Index int `json:"index"`
 	metric.Fault
 }
 

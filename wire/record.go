@@ -110,10 +110,7 @@ func (d *Decoder) nameAll(quoted []byte) {
 func AppendRecord(dst []byte, name string, events []metric.Event) []byte {
 	dst = BeginRecord(dst, name)
 	for i := range events {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = AppendRecordEvent(dst, &events[i])
+		dst = AppendRecordEvent(comma(dst), &events[i])
 	}
 	return EndRecord(dst)
 }

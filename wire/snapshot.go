@@ -99,10 +99,7 @@ func (s *Snapshot) appendPoints(b []byte, u *union, most int, known bool) (_ []b
 	var row []float64
 	for ; n < most; n++ {
 		before := len(b)
-		if n > 0 {
-			b = append(b, ',')
-		}
-		if b, row = s.Points[n].append(b, u, row); len(b) > s.Full && (n > 0 || !known) {
+		if b, row = s.Points[n].append(comma(b), u, row); len(b) > s.Full && (n > 0 || !known) {
 			b = b[:before]
 			break
 		}
@@ -128,14 +125,11 @@ func (s *Snapshot) appendState(b []byte) []byte {
 // appendList writes a list of series, or as much of it as shows that it is too long.
 func appendList(b []byte, l *SeriesList, full int) []byte {
 	b = append(b, `,"series":[`...)
-	for i, t := range l.Tags {
+	for _, t := range l.Tags {
 		if len(b) > full {
 			return b
 		}
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(t.AppendJSON(append(b, `{"tags":`...)), '}')
+		b = appendSeries(b, t)
 	}
 	return append(b, ']')
 }

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"pulseboard/metric"
 )
 
 // Subprotocol is that of WS /stream/{dashboard_id}.
@@ -56,6 +58,19 @@ func appendText(b []byte, name, v string) []byte {
 	return b
 }
 
+// comma separates an item of a list from the one before it.
+func comma(b []byte) []byte {
+	if b[len(b)-1] == '[' {
+		return b
+	}
+	return append(b, ',')
+}
+
+// appendSeries appends one of a list of series.
+func appendSeries(b []byte, t metric.Tags) []byte {
+	return append(t.AppendJSON(append(comma(b), `{"tags":`...)), '}')
+}
+
 // Place is where a list of widgets that fills more than one message goes on: at a
 // widget, and at a byte of its metric key where no message holds all of that.
 type Place struct{ Widget, Byte int }
@@ -90,9 +105,7 @@ func appendWidgets(b []byte, widgets []StreamWidget, at Place, full int) ([]byte
 	b = append(b, `,"widgets":[`...)
 	for first := true; at.Widget < len(widgets); first = false {
 		w, before := &widgets[at.Widget], len(b)
-		if !first {
-			b = append(b, ',')
-		}
+		b = comma(b)
 		key, piece := w.MetricKey[at.Byte:], full/8 // However a piece is escaped, it fits.
 		if b = appendWidget(b, w, key); len(b) <= full || first && len(key) <= piece {
 			at = Place{Widget: at.Widget + 1}
@@ -124,11 +137,8 @@ func appendWidget(b []byte, w *StreamWidget, key string) []byte {
 	}
 	if len(w.GroupBy) > 0 {
 		b = append(b, `,"group_by":[`...)
-		for i, tag := range w.GroupBy {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendText(b, "", tag)
+		for _, tag := range w.GroupBy {
+			b = appendText(comma(b), "", tag)
 		}
 		b = append(b, ']')
 	}
@@ -154,11 +164,7 @@ func AppendSeries(b []byte, index int, l *SeriesList, from, full int) (_ []byte,
 	b = append(b, `,"series":[`...)
 	for next = from; next < len(l.Tags); next++ {
 		before := len(b)
-		if next > from {
-			b = append(b, ',')
-		}
-		b = append(l.Tags[next].AppendJSON(append(b, `{"tags":`...)), '}')
-		if len(b) > full && next > from {
+		if b = appendSeries(b, l.Tags[next]); len(b) > full && next > from {
 			b = b[:before]
 			break
 		}
@@ -188,10 +194,7 @@ func AppendUpdate(b []byte, serverTime int64, entries []Entry, skipped, full int
 	b = append(b, `,"updates":[`...)
 	for ; n < len(entries); n++ {
 		before := len(b)
-		if n > 0 {
-			b = append(b, ',')
-		}
-		if b = entries[n].append(b); len(b) > full && n > 0 {
+		if b = entries[n].append(comma(b)); len(b) > full && n > 0 {
 			b = b[:before]
 			break
 		}
@@ -252,11 +255,8 @@ func appendMs(b []byte, at int64) []byte {
 
 func appendValues(b []byte, values []float64) []byte {
 	b = append(b, '[')
-	for i, v := range values {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendValue(b, v)
+	for _, v := range values {
+		b = appendValue(comma(b), v)
 	}
 	return append(b, ']')
 }
