@@ -61,9 +61,6 @@ func (e Entry) Encode() ([]byte, error) {
 	}
 }
 
-// Brief returns the entry without any value of a tag.
-func (e Entry) Brief() Entry { return e.show(0) }
-
 // show returns the entry with at most so many values of each tag.
 func (e Entry) show(values int) Entry {
 	tags := make([]Tag, 0, min(len(e.Tags), MaxTags))

@@ -103,11 +103,11 @@ func TestEntryFits(t *testing.T) {
 // The entry that is encoded is not changed: its lists belong to others.
 func TestEncodeLeavesTheEntry(t *testing.T) {
 	e := goldenEntry()
-	e.Brief()
+	e.show(0)
 	if !reflect.DeepEqual(e, goldenEntry()) {
 		t.Errorf("it is %+v", e)
 	}
-	if b := e.Brief(); len(b.Tags[0].Values) != 0 || b.Tags[0].More != 103 {
+	if b := e.show(0); len(b.Tags[0].Values) != 0 || b.Tags[0].More != 103 {
 		t.Errorf("the brief one is %+v", b)
 	}
 }

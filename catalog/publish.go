@@ -350,7 +350,7 @@ func (*Publisher) encode(h *heldMetric, now time.Time, room int64) (text []byte,
 	if err != nil || int64(len(text)) <= room {
 		return text, false, err
 	}
-	text, err = e.Brief().Encode()
+	text, err = e.show(0).Encode()
 	if err != nil || int64(len(text)) > room {
 		return nil, false, err
 	}

@@ -44,13 +44,6 @@ func (p *producer) refresh(ctx context.Context) error {
 	return err
 }
 
-// refreshQuietly is refresh after a failure that is in the log already.
-func (p *producer) refreshQuietly() {
-	if err := p.refresh(context.Background()); err != nil {
-		p.log.Debug("Kafka cannot be asked for leaders", "error", err)
-	}
-}
-
 // adopt takes over the partitions of the topic and their leaders.
 func (p *producer) adopt(partitions []kafka.Partition) {
 	p.mu.Lock()

@@ -272,7 +272,9 @@ func (p *producer) acknowledged(b *batch) {
 
 // release lets a partition be sent again after its retries, to the leader that it has now.
 func (p *producer) release(part *partition) {
-	p.refreshQuietly()
+	if err := p.refresh(context.Background()); err != nil {
+		p.log.Debug("Kafka cannot be asked for leaders", "error", err) // What failed before is in the log already.
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	part.busy = false

@@ -23,7 +23,17 @@ func ValidateName(name string) error {
 
 // ValidName reports whether ValidateName finds nothing.
 func ValidName[S string | []byte](name S) bool {
-	return valid(name, MaxName, true) && (isLetter(name[0]) || name[0] == '_')
+	if len(name) == 0 || len(name) > MaxName || !isLetter(name[0]) && name[0] != '_' {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case isLetter(c), isDigit(c), c == '_', c == '.', c == ':', c == '/', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // ValidateTagKey checks a tag's key: 1–64 characters of [A-Za-z0-9_.-].
@@ -35,16 +45,13 @@ func ValidateTagKey(key string) error {
 }
 
 // ValidTagKey reports whether ValidateTagKey finds nothing.
-func ValidTagKey[S string | []byte](key S) bool { return valid(key, MaxTagKey, false) }
-
-// valid reports whether text has 1 to most characters of [A-Za-z0-9_.-], in a path also of [:/].
-func valid[S string | []byte](text S, most int, path bool) bool {
-	if len(text) == 0 || len(text) > most {
+func ValidTagKey[S string | []byte](key S) bool {
+	if len(key) == 0 || len(key) > MaxTagKey {
 		return false
 	}
-	for i := range len(text) {
-		switch c := text[i]; {
-		case isLetter(c), isDigit(c), c == '_', c == '.', c == '-', path && (c == ':' || c == '/'):
+	for i := range len(key) {
+		switch c := key[i]; {
+		case isLetter(c), isDigit(c), c == '_', c == '.', c == '-':
 		default:
 			return false
 		}

@@ -101,24 +101,13 @@ func (r *Reconciler) writeChanged(ctx context.Context, desired [2]Desired) (done
 		if free || has[0] != versions[0] || has[1] != versions[1] || min(has[0], has[1]) == 0 {
 			return errOthers
 		}
-		if len(desired[0].Changed)+len(desired[1].Changed) == 0 {
-			return nil
-		}
-		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			for i, d := range desired {
-				if len(d.Changed) == 0 {
-					continue
-				}
-				var c change
-				for _, name := range d.Changed {
-					c.take(name, d.Fields)
-				}
-				versions[i]++
-				c.write(ctx, p, both[i], versions[i])
+		var changes [2]change
+		for i, d := range desired {
+			for _, name := range d.Changed {
+				changes[i].take(name, d.Fields)
 			}
-			return nil
-		})
-		return err
+		}
+		return r.store.write(ctx, tx, "", both, changes[:], versions[:])
 	}
 	switch err := r.store.client.Watch(ctx, attempt, r.store.ownerKey(), both[0].version, both[1].version); {
 	case errors.Is(err, errOthers), errors.Is(err, redis.TxFailedErr):
@@ -176,20 +165,10 @@ func (s *Store) replace(ctx context.Context, owner string, desired []Desired, ha
 			}
 			changes[i] = difference(have, desired[i].Fields)
 		}
-		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			if free {
-				p.Set(ctx, s.ownerKey(), owner, 0)
-			}
-			for i, c := range changes {
-				if c.isEmpty() && versions[i] > 0 {
-					continue
-				}
-				versions[i]++
-				c.write(ctx, p, hashes[i], versions[i])
-			}
-			return nil
-		})
-		return err
+		if !free {
+			return s.write(ctx, tx, "", hashes, changes, versions)
+		}
+		return s.write(ctx, tx, owner, hashes, changes, versions)
 	}
 	watched := []string{s.ownerKey()}
 	for _, n := range hashes {
@@ -205,6 +184,25 @@ func (s *Store) replace(ctx context.Context, owner string, desired []Desired, ha
 		return nil, fmt.Errorf("cannot publish dashboards to Redis: %w", err)
 	}
 	return versions, nil
+}
+
+// write writes the changes of hashes that have some, or were never published, and who the owner is unless that
+// is "", in one transaction. It raises the versions of the hashes.
+func (s *Store) write(ctx context.Context, tx *redis.Tx, owner string, hashes []names, changes []change, versions []int64) error {
+	_, err := tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		if owner != "" {
+			p.Set(ctx, s.ownerKey(), owner, 0)
+		}
+		for i, c := range changes {
+			if len(c.set)+len(c.deleted) == 0 && versions[i] > 0 {
+				continue
+			}
+			versions[i]++
+			c.write(ctx, p, hashes[i], versions[i])
+		}
+		return nil
+	})
+	return err
 }
 
 // change is what a publication writes into a hash.
@@ -225,8 +223,6 @@ func (c *change) take(name string, fields map[string]string) {
 	}
 	c.set[name] = text
 }
-
-func (c *change) isEmpty() bool { return len(c.set)+len(c.deleted) == 0 }
 
 // write puts the change, the version that it makes and its notice into a transaction.
 func (c *change) write(ctx context.Context, p redis.Pipeliner, n names, version int64) {

@@ -53,7 +53,7 @@ func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 		if value, err := d.check(line); err != nil {
 			d.add(metric.Event{}, malformed("the line is not JSON: "+err.Error()))
 		} else {
-			d.add(d.element(value))
+			d.add(d.element(&scanner[[]byte]{text: value}))
 		}
 	}
 	return d.batch, nil
@@ -131,10 +131,10 @@ func (d *Decoder) strict(body []byte, limit int) (*Batch, error) {
 	if value[0] == '[' {
 		return d.whole(d.list(value))
 	}
-	if f := d.fields(value); f.isList() && f.name == nil {
+	if f := d.fields(&scanner[[]byte]{text: value}); f.isList() && f.name == nil {
 		return d.whole(d.list(f.events))
 	}
-	d.add(d.element(value))
+	d.add(d.element(&scanner[[]byte]{text: value}))
 	return d.batch, nil
 }
 
@@ -226,23 +226,23 @@ func (d *Decoder) list(array []byte) error {
 		if d.batch.N == d.limit {
 			return ErrTooMany
 		}
-		d.add(d.element(s.value()))
+		d.add(d.element(&s))
 	}
 	return nil
 }
 
-// element reads a valid value that should be an event.
-func (d *Decoder) element(value []byte) (metric.Event, *metric.Fault) {
-	if value[0] != '{' {
+// element reads a value that should be an event, of valid JSON.
+func (d *Decoder) element(s *scanner[[]byte]) (metric.Event, *metric.Fault) {
+	if s.peek() != '{' {
+		s.value()
 		return metric.Event{}, malformed("an event must be a JSON object")
 	}
-	f := d.fields(value)
+	f := d.fields(s)
 	return d.event(&f)
 }
 
-// fields reads the members of a valid object; a value of another kind has none. Of equal members the last one counts.
-func (d *Decoder) fields(value []byte) (f fields) {
-	s := scanner[[]byte]{text: value}
+// fields reads the members of an object, of valid JSON; a value of another kind has none. Of equal members the last one counts.
+func (d *Decoder) fields(s *scanner[[]byte]) (f fields) {
 	s.take('{')
 	for n := 0; s.more(n, '}'); n++ {
 		name, plain := s.quoted()

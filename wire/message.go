@@ -200,32 +200,17 @@ func readTuple(b []byte, least int, members ...any) error {
 // server sends one of a type that is not known.
 func ServerMessage(text []byte) (any, error) {
 	var head struct {
-		Type string `json:"type"`
+		Type Kind `json:"type"`
 	}
 	if err := json.Unmarshal(text, &head); err != nil {
 		return nil, fmt.Errorf("cannot read a message of the stream: %w", err)
 	}
-	var m any
-	switch kindOf([]byte(head.Type)) {
-	case KindWelcome:
-		m = new(WelcomeMessage)
-	case KindDashboard:
-		m = new(DashboardMessage)
-	case KindWidgets:
-		m = new(WidgetsMessage)
-	case KindSnapshot:
-		m = new(SnapshotMessage)
-	case KindSeries:
-		m = new(SeriesMessage)
-	case KindUpdate:
-		m = new(UpdateMessage)
-	case KindState:
-		m = new(StateMessage)
-	case KindHeartbeat:
-		m = new(HeartbeatMessage)
-	case KindClose:
-		m = new(CloseMessage)
-	case KindUnknown:
+	m, known := map[Kind]any{
+		KindWelcome: new(WelcomeMessage), KindDashboard: new(DashboardMessage), KindWidgets: new(WidgetsMessage),
+		KindSnapshot: new(SnapshotMessage), KindSeries: new(SeriesMessage), KindUpdate: new(UpdateMessage),
+		KindState: new(StateMessage), KindHeartbeat: new(HeartbeatMessage), KindClose: new(CloseMessage),
+	}[head.Type]
+	if !known {
 		return nil, nil
 	}
 	if err := json.Unmarshal(text, m); err != nil {

@@ -116,7 +116,7 @@ func (d *Decoder) one(body []byte, i int) int {
 	if err != nil {
 		return -1
 	}
-	d.add(d.element(value))
+	d.add(d.element(&scanner[[]byte]{text: value}))
 	return i + end
 }
 
@@ -358,7 +358,7 @@ func quickTime(body []byte, i int) (int64, int) {
 	for ; i < len(body) && isDigit(body[i]) && i-begin < 16; i++ {
 		ms = ms*10 + int64(body[i]-'0')
 	}
-	if i == begin || body[begin] == '0' || i < len(body) && (isDigit(body[i]) || body[i] == '.' || body[i] == 'e' || body[i] == 'E') ||
+	if i == begin || body[begin] == '0' || i < len(body) && goesOn(body[i]) ||
 		ms < metric.EarliestTime || ms >= metric.LatestTime {
 		return 0, -1
 	}

@@ -65,7 +65,7 @@ func (d *Decoder) strictRecord(value []byte) (*Batch, error) {
 	if value[0] != '{' {
 		return nil, malformed("a record must hold a JSON object")
 	}
-	f := d.fields(value)
+	f := d.fields(&scanner[[]byte]{text: value})
 	if !f.isList() {
 		d.add(d.event(&f))
 		return d.batch, nil

@@ -42,6 +42,38 @@ func stringEnd[T string | []byte](text T, i int) (end int, plain bool) {
 	return -1, false
 }
 
+// closed returns where the list or object ends that i is in.
+func closed[T string | []byte](text T, i int) int {
+	for depth := 1; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			end, _ := stringEnd(text, i)
+			if end < 0 {
+				return -1
+			}
+			i = end - 1
+		case '[', '{':
+			depth++
+		case ']', '}':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return -1
+}
+
+// plainEnd returns where the number, true, false or null at i ends.
+func plainEnd[T string | []byte](text T, i int) int {
+	for ; i < len(text); i++ {
+		switch text[i] {
+		case ',', ']', '}', ':', '"', '[', '{', ' ', '\t', '\n', '\r':
+			return i
+		}
+	}
+	return i
+}
+
 func numberEnd[T string | []byte](text T, i int) int {
 	digits := func() bool {
 		begin := i
@@ -178,29 +210,28 @@ func (s *scanner[T]) unquoted() T {
 
 // integer reads a whole number of at most 18 digits: all of them fit.
 func (s *scanner[T]) integer() (v int64) {
-	s.peek()
-	minus := s.next("-")
-	begin := s.i
-	for s.i < len(s.text) && isDigit(s.text[s.i]) && s.i-begin < 18 {
-		v = v*10 + int64(s.text[s.i]-'0')
-		s.i++
+	i := skipSpace(s.text, s.i)
+	minus := i < len(s.text) && s.text[i] == '-'
+	if minus {
+		i++
 	}
-	if s.i == begin || s.i-begin > 1 && s.text[begin] == '0' {
+	begin := i
+	for i < len(s.text) && isDigit(s.text[i]) && i-begin < 18 {
+		v = v*10 + int64(s.text[i]-'0')
+		i++
+	}
+	if s.i = i; i == begin || i-begin > 1 && s.text[begin] == '0' || i < len(s.text) && goesOn(s.text[i]) {
 		s.fail(errWhole)
 		return 0
-	}
-	if s.i < len(s.text) {
-		switch c := s.text[s.i]; {
-		case isDigit(c), c == '.', c == 'e', c == 'E':
-			s.fail(errWhole)
-			return 0
-		}
 	}
 	if minus {
 		return -v
 	}
 	return v
 }
+
+// goesOn reports whether a number has c after its first digits.
+func goesOn(c byte) bool { return isDigit(c) || c == '.' || c == 'e' || c == 'E' }
 
 // number reads a whole number that may count or index something.
 func (s *scanner[T]) number() int {
@@ -247,43 +278,25 @@ func (s *scanner[T]) value() T {
 	case 0:
 		s.fail(errEnds)
 	case '"':
-		s.quoted()
+		end, _ := stringEnd(s.text, s.i)
+		s.to(end)
 	case '[', '{':
-		s.i++
-		s.leave()
+		s.to(closed(s.text, s.i+1))
 	case ']', '}', ',', ':':
 		s.fail(errors.New("a value is missing"))
 	default:
-		s.plain()
+		s.i = plainEnd(s.text, s.i)
 	}
 	return s.text[min(begin, s.i):s.i]
 }
 
 // leave goes past the end of the list or object that it is in.
-func (s *scanner[T]) leave() {
-	for depth := 1; s.i < len(s.text); {
-		switch s.text[s.i] {
-		case '"':
-			s.quoted()
-			continue
-		case '[', '{':
-			depth++
-		case ']', '}':
-			depth--
-		}
-		if s.i++; depth == 0 {
-			return
-		}
-	}
-	s.fail(errEnds)
-}
+func (s *scanner[T]) leave() { s.to(closed(s.text, s.i)) }
 
-// plain skips a number, true, false or null.
-func (s *scanner[T]) plain() {
-	for ; s.i < len(s.text); s.i++ {
-		switch s.text[s.i] {
-		case ',', ']', '}', ':', '"', '[', '{', ' ', '\t', '\n', '\r':
-			return
-		}
+func (s *scanner[T]) to(end int) {
+	if end < 0 {
+		s.fail(errEnds)
+		return
 	}
+	s.i = end
 }

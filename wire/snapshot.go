@@ -48,30 +48,18 @@ func (s *Snapshot) Append(b []byte, known string) (_ []byte, list *SeriesList, n
 // most bounds how many points a message can hold, by what each takes at least: so
 // no union is made of more.
 func (s *Snapshot) most() int {
-	var width int
-	var last *SeriesList
-	var known map[string]struct{} // The series of all lists, when there are several.
-	var key []byte
-	add := func(l *SeriesList) {
-		for _, t := range l.Tags {
-			key = t.AppendKey(key[:0])
-			if _, ok := known[string(key)]; !ok {
-				known[string(key)] = struct{}{}
-			}
-		}
+	if len(s.Points) == 0 {
+		return 0
 	}
+	u := union{list: s.Points[0].List}
+	last, width := u.list, len(u.list.Tags)
 	for i := range s.Points {
-		switch l := s.Points[i].List; {
-		case l == last:
-		case last == nil || last.same(l):
-			width, last = max(width, len(l.Tags)), l
-		default:
-			if known == nil {
-				known = make(map[string]struct{}, 2*len(l.Tags))
-				add(last)
+		if l := s.Points[i].List; l != last {
+			if !l.same(last) {
+				u.add(l, nil)
+				width = len(u.columns)
 			}
-			add(l)
-			width, last = len(known), l
+			last = l
 		}
 		if width*len(`{"tags":{}},`)+(i+1)*(2*width+len(`[0,0,[]],`)) > s.Full {
 			return max(1, i)
