@@ -2,21 +2,23 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // logEvent is an event as the topic holds it.
 type logEvent struct {
 	at     int64 // Event time, ms.
-	passes int64 // Pipeline time: the highest record timestamp of the partition so far, less the bound.
+	passes int64 // Pipeline time: the newest time at which the broker took a record of the partition so far, less the bound.
+	acked  int64 // When its producer had the answer, ms: by then every reader of the broker could have it.
 	value  float64
 	tags   map[string]string
 }
@@ -24,55 +26,79 @@ type logEvent struct {
 // topic is every event of a topic, by metric.
 type topic map[string][]logEvent
 
-// readTopic reads the whole topic. boundMs is the bound of the pipeline.
-func readTopic(t *testing.T, broker string, boundMs int64) topic {
+// readTopic reads the whole topic. boundMs is the bound of the pipeline, acked when each
+// request of the only producer was answered, in rising order.
+func readTopic(t *testing.T, broker string, boundMs int64, acked []int64) topic {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	client := &kafka.Client{Addr: kafka.TCP(broker)}
-	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{"metric-events"}})
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ask := kmsg.NewPtrMetadataRequest()
+	ask.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("metric-events")}}
+	meta, err := ask.RequestWith(ctx, client)
 	if err != nil {
 		t.Fatal(err)
 	}
 	events := topic{}
 	for _, p := range meta.Topics[0].Partitions {
 		newest := int64(math.MinInt64)
-		for offset := int64(0); ; {
-			res, err := client.Fetch(ctx, &kafka.FetchRequest{Topic: "metric-events", Partition: p.ID, Offset: offset, MinBytes: 0, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond})
-			if err == nil {
-				err = res.Error
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			for {
-				rec, err := res.Records.ReadRecord()
-				if errors.Is(err, io.EOF) {
-					break
+		for offset, end := int64(0), int64(1); offset < end; {
+			var records []*kgo.Record
+			records, end = fetch(ctx, t, client, meta.Topics[0].TopicID, p.Partition, offset)
+			for _, rec := range records {
+				at := rec.Timestamp.UnixMilli()
+				i, _ := slices.BinarySearch(acked, at)
+				if i == len(acked) {
+					t.Fatalf("a record of %v, after the last answer to its producer", rec.Timestamp)
 				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				if rec.Offset < offset {
-					continue
-				}
+				newest = max(newest, at)
+				events.add(t, rec.Value, newest-boundMs, acked[i])
 				offset = rec.Offset + 1
-				value, err := kafka.ReadAll(rec.Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				newest = max(newest, rec.Time.UnixMilli())
-				events.add(t, value, newest-boundMs)
-			}
-			if offset >= res.HighWatermark {
-				break
 			}
 		}
 	}
 	return events
 }
 
-func (tp topic) add(t *testing.T, value []byte, passes int64) {
+// fetch returns records from an offset on, each with the time at which the broker took it, and the end
+// of the partition.
+func fetch(ctx context.Context, t *testing.T, client *kgo.Client, topicID [16]byte, partition int32, offset int64) ([]*kgo.Record, int64) {
+	t.Helper()
+	ask := kmsg.NewPtrFetchRequest()
+	ask.MaxBytes = 16 << 20
+	ask.Topics = []kmsg.FetchRequestTopic{{Topic: "metric-events", TopicID: topicID, Partitions: []kmsg.FetchRequestTopicPartition{
+		{Partition: partition, CurrentLeaderEpoch: -1, FetchOffset: offset, LastFetchedEpoch: -1, LogStartOffset: -1, PartitionMaxBytes: 4 << 20},
+	}}}
+	answer, err := client.SeedBrokers()[0].Request(ctx, ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res := answer.(*kmsg.FetchResponse)
+	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
+		t.Fatalf("partition %d from offset %d: the answer has error %d", partition, offset, res.ErrorCode)
+	}
+	found := &res.Topics[0].Partitions[0]
+	// The time of a batch stands where the greatest timestamp does. The embedded broker says so with a bit of its
+	// own in the attributes, Kafka with another one, which the library knows (internal/embedded, stamp.go).
+	for b := found.RecordBatches; len(b) >= 23; b = b[min(len(b), 12+int(binary.BigEndian.Uint32(b[8:]))):] {
+		const ours, kafkas = 1 << 14, 1 << 3
+		if attributes := binary.BigEndian.Uint16(b[21:]); attributes&ours != 0 {
+			binary.BigEndian.PutUint16(b[21:], attributes|kafkas)
+		}
+	}
+	o := kgo.ProcessFetchPartitionOpts{DisableCRCValidation: true, Offset: offset, Topic: "metric-events", Partition: partition}
+	p, _ := kgo.ProcessFetchPartition(o, found, kgo.DefaultDecompressor(), nil)
+	if p.Err != nil {
+		t.Fatal(p.Err)
+	}
+	return p.Records, p.HighWatermark
+}
+
+func (tp topic) add(t *testing.T, value []byte, passes, acked int64) {
 	t.Helper()
 	var rec struct {
 		MetricName string `json:"metric_name"`
@@ -86,7 +112,7 @@ func (tp topic) add(t *testing.T, value []byte, passes int64) {
 		t.Fatalf("record %s: %v", value, err)
 	}
 	for _, e := range rec.Events {
-		tp[rec.MetricName] = append(tp[rec.MetricName], logEvent{e.EventTime, passes, e.Value, e.Tags})
+		tp[rec.MetricName] = append(tp[rec.MetricName], logEvent{e.EventTime, passes, acked, e.Value, e.Tags})
 	}
 }
 

@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
+	"testing"
 )
 
 // Process is one of this machine.
@@ -49,4 +52,15 @@ func Child(parent int, text string) int {
 		}
 	}
 	return 0
+}
+
+// Freeze lets a process stand still until thaw is called, or the test ends.
+func Freeze(tb testing.TB, pid int) (thaw func()) {
+	tb.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		tb.Fatalf("cannot stop process %d: %v", pid, err)
+	}
+	thaw = sync.OnceFunc(func() { _ = syscall.Kill(pid, syscall.SIGCONT) }) // It may have been killed meanwhile.
+	tb.Cleanup(thaw)
+	return thaw
 }
