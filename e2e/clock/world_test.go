@@ -327,25 +327,17 @@ func (w *world) bounds(metric string, window, end int64) (least, most float64) {
 	return least, most
 }
 
-// until repeats a check until it holds; the limit is generous.
+// until is testenv.Until for as long as the program runs.
 func (w *world) until(what string, ok func() error) {
 	w.t.Helper()
-	limit := time.After(3 * time.Minute)
-	every := time.NewTicker(100 * time.Millisecond)
-	defer every.Stop()
-	for {
-		err := ok()
-		if err == nil {
-			return
-		}
+	testenv.Until(w.t, what, func(context.Context) error {
 		select {
-		case <-every.C:
 		case <-w.ended:
 			w.t.Fatalf("waiting until %s: the program ended", what)
-		case <-limit:
-			w.t.Fatalf("waited too long until %s: %v", what, err)
+		default:
 		}
-	}
+		return ok()
+	})
 }
 
 // wait lets time pass, while histories are read.

@@ -190,7 +190,7 @@ func TestEditorsLoseNothing(t *testing.T) {
 		killed, emptied := 0, 0
 		for killed < kills {
 			goal := e.count.Load() + 1 + r.Int64N(perKill)
-			until(t, "more edits are accepted", func() bool { return e.count.Load() >= goal })
+			testenv.Until(t, "more edits are accepted", testenv.That(func() bool { return e.count.Load() >= goal }))
 			if r.IntN(2) == 0 {
 				if err := client.FlushAll(ctx).Err(); err != nil {
 					t.Fatal(err)
@@ -308,7 +308,7 @@ func awaitRedis(t *testing.T, s *server, client *redis.Client) {
 		wantQueries[key] = fmt.Sprint(slices.Sorted(maps.Keys(set)))
 	}
 	var queries map[string]string
-	until(t, "Redis is what the database says", func() bool {
+	testenv.Until(t, "Redis is what the database says", testenv.That(func() bool {
 		views := viewsIn(t, client)
 		texts, err := client.HGetAll(t.Context(), "queries").Result()
 		if err != nil {
@@ -325,7 +325,7 @@ func awaitRedis(t *testing.T, s *server, client *redis.Client) {
 			queries[key] = fmt.Sprint(q.Refresh)
 		}
 		return maps.Equal(views, wantViews) && maps.Equal(queries, wantQueries)
-	})
+	}))
 }
 
 // viewsIn reads the views of dashboards in Redis, by id.

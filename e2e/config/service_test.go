@@ -67,7 +67,7 @@ func (s *server) start() {
 	s.mu.Lock()
 	s.program, s.log = program, log
 	s.mu.Unlock()
-	until(s.t, "the config service listens", func() bool {
+	testenv.Until(s.t, "the config service listens", testenv.That(func() bool {
 		found := listening.FindStringSubmatch(log.String())
 		if found == nil {
 			return false
@@ -75,7 +75,7 @@ func (s *server) start() {
 		url := "http://" + found[1]
 		s.url.Store(&url)
 		return true
-	})
+	}))
 }
 
 // restart is kill -9 and a start.
@@ -83,18 +83,6 @@ func (s *server) restart() {
 	s.t.Helper()
 	s.program.Kill()
 	s.start()
-}
-
-// until waits for a condition.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(limit)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited too long until %s", what)
-		}
-		<-time.After(2 * time.Millisecond) // Until the condition is looked at again.
-	}
 }
 
 // answer is a response, read whole. Status 0: none came, and whether the
@@ -167,10 +155,10 @@ func (a answer) dashboard() (d dashboard, err error) {
 func (s *server) get(path string) answer {
 	s.t.Helper()
 	var a answer
-	until(s.t, "GET "+path+" is answered", func() bool {
+	testenv.Until(s.t, "GET "+path+" is answered", testenv.That(func() bool {
 		a = s.do(s.t.Context(), http.MethodGet, path, "", nil)
 		return a.status != 0
-	})
+	}))
 	return a
 }
 

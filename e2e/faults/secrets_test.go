@@ -13,11 +13,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"pulseboard/e2e/testenv"
 	"pulseboard/ingest"
 	"pulseboard/internal/conf"
+	"pulseboard/internal/host"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/internal/redisconn"
 	"pulseboard/metric"
@@ -69,7 +69,7 @@ func TestFlinkHoldsNoSecret(t *testing.T) {
 	sent := 0.0
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-512"} {
 		kafka, _ := at(mechanism)
-		s, err := ingest.New(ingest.Config{Kafka: kafka, Log: slog.New(slog.DiscardHandler)})
+		s, err := ingest.New(ingest.Config{Kafka: kafka, Shared: host.Shared{Log: slog.New(slog.DiscardHandler)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,18 +90,7 @@ func TestFlinkHoldsNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Close() //nolint:errcheck // It was only read.
-	until := func(what string, ok func() bool) {
-		t.Helper()
-		limit, every := time.After(patience), time.NewTicker(100*time.Millisecond)
-		defer every.Stop()
-		for !ok() {
-			select {
-			case <-every.C:
-			case <-limit:
-				t.Fatalf("waited too long for %s", what)
-			}
-		}
-	}
+	until := func(what string, ok func() bool) { testenv.Until(t, what, testenv.That(ok)) }
 	until("the sum", func() bool {
 		r, err := res.Latest(t.Context(), query.Key(), 1000)
 		return err == nil && r != nil && len(r.Series) == 1 && r.Series[0].Value != nil && *r.Series[0].Value == sent

@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -145,29 +144,17 @@ func (s *Server) Kill() {
 	}
 }
 
-// How long any server may take to begin.
-const patience = 3 * time.Minute
-
-// until repeats a check until it holds.
+// until is Until for as long as the server runs.
 func (s *Server) until(what string, ok func(context.Context) error) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	every := time.NewTicker(20 * time.Millisecond)
-	defer every.Stop()
-	for {
-		err := ok(ctx)
-		if err == nil {
-			return
-		}
+	Until(s.t, what, func(ctx context.Context) error {
 		select {
 		case <-s.child.Done():
 			s.t.Fatalf("waiting for %s: %v", what, s.child.Err())
-		case <-ctx.Done():
-			s.t.Fatalf("waited too long for %s: %v", what, err)
-		case <-every.C:
+		default:
 		}
-	}
+		return ok(ctx)
+	})
 }
 
 // Ports takes free ports in a row. They lie below those that the kernel gives to

@@ -52,7 +52,7 @@ func openAt(t *testing.T, addr string) *redisconn.Client {
 // hears waits until a message on the channel arrives.
 func hears(t *testing.T, c *redis.Client, h *heard, channel, payload string) {
 	t.Helper()
-	until(t, payload+" arrives", func(ctx context.Context) error {
+	testenv.Until(t, payload+" arrives", func(ctx context.Context) error {
 		if h.has(channel + "=" + payload) {
 			return nil
 		}
@@ -83,7 +83,7 @@ func TestARefusedSubscriptionIsAskedForAgain(t *testing.T) {
 	}
 	server.SetError("ERR not yet")
 	before := server.TotalConnectionCount()
-	until(t, "it is asked and refuses", func(context.Context) error {
+	testenv.Until(t, "it is asked and refuses", func(context.Context) error {
 		if n := server.TotalConnectionCount() - before; n < 2 {
 			return fmt.Errorf("%d connections", n)
 		}
@@ -101,7 +101,7 @@ func TestARefusedSubscriptionIsAskedForAgain(t *testing.T) {
 		t.Errorf("the refusal is %v", err)
 	}
 	server.SetError("")
-	until(t, "it is subscribed again", func(context.Context) error {
+	testenv.Until(t, "it is subscribed again", func(context.Context) error {
 		if n := h.missed.Load(); n < 2 {
 			return fmt.Errorf("missed was called %d times", n)
 		}
@@ -114,7 +114,7 @@ func TestARefusedSubscriptionIsAskedForAgain(t *testing.T) {
 	if got := fmt.Sprint(server.PubSubChannels("*")); got != "[a b]" {
 		t.Errorf("subscribed to %s", got)
 	}
-	until(t, "connections that are no good are closed", func(context.Context) error {
+	testenv.Until(t, "connections that are no good are closed", func(context.Context) error {
 		if n := server.CurrentConnectionCount(); n > 4 { // Of the subscriptions, and those of commands.
 			return fmt.Errorf("there are %d", n)
 		}
@@ -187,7 +187,7 @@ func TestAQuietConnectionIsKept(t *testing.T) {
 	l := c.ListenWithin(t.Context(), 3*time.Second, h.message, h.again, "a")
 	defer l.Close()
 	before := pings.Load()
-	until(t, "it was asked twice", func(context.Context) error {
+	testenv.Until(t, "it was asked twice", func(context.Context) error {
 		if n := pings.Load() - before; n < 2 {
 			return fmt.Errorf("%d pings", n)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -109,7 +108,7 @@ func TestSentinelFailover(t *testing.T) {
 
 	asked := redis.NewSentinelClient(&redis.Options{Addr: sentinel, Password: "s-" + hidden})
 	defer asked.Close() //nolint:errcheck // It only asked.
-	until(t, "the Sentinel knows a replica in step", func(ctx context.Context) error {
+	testenv.Until(t, "the Sentinel knows a replica in step", func(ctx context.Context) error {
 		replicas, err := asked.Replicas(ctx, "mymaster").Result()
 		if err == nil && (len(replicas) != 1 || replicas[0]["master-link-status"] != "ok") {
 			err = fmt.Errorf("%v", replicas)
@@ -132,31 +131,11 @@ func TestSentinelFailover(t *testing.T) {
 	sub := c.Listen(t.Context(), h.message, h.again, "channel")
 	defer sub.Close()
 	master.Kill()
-	until(t, "writes go on", func(ctx context.Context) error { return c.Set(ctx, "after", "x", 0).Err() })
+	testenv.Until(t, "writes go on", func(ctx context.Context) error { return c.Set(ctx, "after", "x", 0).Err() })
 	hears(t, c.Client, &h, "channel", "x")
 	replica := redis.NewClient(&redis.Options{Addr: replicaAddr, Password: hidden})
 	defer replica.Close() //nolint:errcheck // It only asked.
 	if v, err := replica.Get(t.Context(), "after").Result(); v != "x" {
 		t.Errorf("the replica has %q, %v", v, err)
-	}
-}
-
-// until repeats a check until it holds.
-func until(t *testing.T, what string, ok func(context.Context) error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	every := time.NewTicker(50 * time.Millisecond)
-	defer every.Stop()
-	for {
-		err := ok(ctx)
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited too long until %s: %v", what, err)
-		case <-every.C:
-		}
 	}
 }
