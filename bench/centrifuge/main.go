@@ -49,7 +49,7 @@ func start() int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	_, _ = fmt.Fprintf(os.Stderr, "centrifuge: %v\n", err) // Nobody else could be told.
+	_, _ = fmt.Fprintf(os.Stderr, "centrifuge: %v\n", err) // There is no other place for it.
 	return 1
 }
 

@@ -64,7 +64,7 @@ func TestServerTime(t *testing.T) {
 }
 
 // peer speaks the gateway's side of protocol.md: after hello a welcome, then
-// what it is told to send.
+// what it is to send.
 func peer(t *testing.T, frames map[string]chan string) (addr string) {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -75,14 +75,14 @@ func routes(node *centrifuge.Node, o options, f *feed) http.Handler {
 	mux.HandleFunc("/debug/pprof/", pprof.Index) // For heap?gc=1.
 	mux.HandleFunc("/feed", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(f.facts()) // A client that is gone cannot be told.
+		_ = json.NewEncoder(w).Encode(f.facts()) // The client may be gone.
 	})
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if n := f.fed(); n < f.channels {
 			http.Error(w, fmt.Sprintf("%d of %d channels have had a frame", n, f.channels), http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = w.Write([]byte("ok\n")) // A client that is gone cannot be told.
+		_, _ = w.Write([]byte("ok\n")) // The client may be gone.
 	})
 	return mux
 }

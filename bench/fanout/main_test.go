@@ -37,7 +37,7 @@ func TestFlagsThatCannotBe(t *testing.T) {
 }
 
 // One of two gateways is killed: it comes back at its address, whose clients
-// are told from those of the other, and all of it stands in the file.
+// are distinguished from those of the other, and all of it stands in the file.
 func TestKilledGatewayIsBackAtItsAddress(t *testing.T) {
 	dir := t.TempDir()
 	o := options{

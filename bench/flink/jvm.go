@@ -30,7 +30,7 @@ type heap struct {
 }
 
 func (h *heap) look(pid int) {
-	files, _ := filepath.Glob("/tmp/hsperfdata_*/" + strconv.Itoa(pid)) // The JVM asks nobody for another folder.
+	files, _ := filepath.Glob("/tmp/hsperfdata_*/" + strconv.Itoa(pid)) // The JVM has no option for another folder.
 	if len(files) == 0 {
 		return
 	}

@@ -38,7 +38,7 @@ type row struct {
 	at       time.Duration
 	delay    quantiles // Since the row before.
 	accounts []account
-	state    float64         // Bytes, as the workers count them; 0 = not told.
+	state    float64         // Bytes, as the workers count them; 0 = unknown.
 	series   float64         // Held by the workers.
 	heaps    map[int]float64 // Of the workers.
 	live     map[int]live    // Of the JVMs that run subtasks, when asked for.
@@ -196,7 +196,7 @@ func (b *bench) wait(ctx context.Context, what string, limit time.Duration, done
 	return nil
 }
 
-// lookIn asks everything that is told from the beginning to the end of measuring.
+// lookIn takes all figures that are compared from the beginning to the end of measuring.
 func (b *bench) lookIn(ctx context.Context, first bool) {
 	at := &b.after
 	if first {

@@ -15,10 +15,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulseboard/clients/rest"
 	"pulseboard/internal/clock"
 )
 
-// Config says where the canary sends to, and where it watches.
+// Config is where the canary sends to, and where it watches.
 type Config struct {
 	Ingest  string // URL of each service, http://host:port.
 	Config  string
@@ -28,7 +29,7 @@ type Config struct {
 	// Token returns the token, with the scopes ingest and edit; it is asked again for
 	// each request. nil = none is needed.
 	Token func() (string, error)
-	// TLS is how a service over https is known; nil = by the certificates that the system trusts.
+	// TLS is by which certificates a service over https is verified; nil = those that the system trusts.
 	TLS *tls.Config
 	// Metrics is where it registers its metrics; nil = nowhere.
 	Metrics prometheus.Registerer
@@ -50,9 +51,6 @@ func (c *Config) validate() error {
 	if c.Instance == "" || len(c.Instance) > 256 || !utf8.ValidString(c.Instance) {
 		return errors.New("the instance must have 1 to 256 bytes of UTF-8, as every value of a tag")
 	}
-	if c.Token == nil {
-		c.Token = func() (string, error) { return "", nil }
-	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -67,7 +65,7 @@ type Canary struct {
 	config  Config
 	metrics *metrics
 	ledger  *ledger
-	client  *http.Client
+	client  rest.Client
 }
 
 // No request takes longer: an event is judged after the longest of them.
@@ -78,19 +76,17 @@ func New(c Config) (*Canary, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("cannot make the canary: %w", err)
 	}
-	m := newMetrics()
-	l := newLedger(m, c.Log, time.Now())
-	if err := m.register(c.Metrics, func() time.Duration { return l.age(time.Now()) }); err != nil {
-		return nil, fmt.Errorf("cannot register the metrics of the canary: %w", err)
-	}
+	l := newLedger(c.Metrics, c.Log, time.Now())
 	return &Canary{
-		config: c, metrics: m, ledger: l,
-		client: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2, TLSClientConfig: c.TLS}},
+		config: c, metrics: l.metrics, ledger: l,
+		client: rest.Client{Token: c.Token, HTTP: http.Client{
+			Timeout: requestTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2, TLSClientConfig: c.TLS},
+		}},
 	}, nil
 }
 
 // Run sends and watches until ctx ends, then returns nil: whatever fails is tried
-// again, and told by the metrics and the log.
+// again, and shown by the metrics and the log.
 func (c *Canary) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { c.send(ctx) })
@@ -102,18 +98,6 @@ func (c *Canary) Run(ctx context.Context) error {
 		})
 	})
 	running.Wait()
-	c.client.CloseIdleConnections()
-	return nil
-}
-
-// bearer is the header of a request.
-func (c *Canary) bearer(h http.Header) error {
-	token, err := c.config.Token()
-	if err != nil {
-		return err
-	}
-	if token != "" {
-		h.Set("Authorization", "Bearer "+token)
-	}
+	c.client.HTTP.CloseIdleConnections()
 	return nil
 }

@@ -1,12 +1,10 @@
 package canary
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"reflect"
 )
@@ -58,62 +56,31 @@ var errOther = errors.New("the canary's dashboard was changed at the same time")
 
 // ensure makes the dashboard, or makes it what it must be.
 func (c *Canary) ensure(ctx context.Context) error {
-	at := "/dashboards/" + DashboardID
-	status, header, text, err := c.ask(ctx, http.MethodGet, at, "", nil)
-	if err != nil {
+	at := c.config.Config + "/dashboards"
+	answer, err := c.client.Do(ctx, http.MethodGet, at+"/"+DashboardID, nil)
+	switch {
+	case err != nil:
 		return err
-	}
-	switch status {
-	case http.StatusOK:
+	case answer.Status == http.StatusNotFound:
+		answer, err = c.client.Do(ctx, http.MethodPost, at, wanted())
+	case answer.Status == http.StatusOK:
+		at += "/" + DashboardID
 		var have document
-		if err := json.Unmarshal(text, &have); err != nil {
-			return fmt.Errorf("GET %s%s answered no dashboard: %w", c.config.Config, at, err)
+		if err := json.Unmarshal(answer.Body, &have); err != nil {
+			return fmt.Errorf("GET %s answered no dashboard: %w", at, err)
 		}
 		if reflect.DeepEqual(have, wanted()) {
 			return nil
 		}
-		status, _, text, err = c.ask(ctx, http.MethodPut, at, header.Get("ETag"), wanted())
-	case http.StatusNotFound:
-		at = "/dashboards"
-		status, _, text, err = c.ask(ctx, http.MethodPost, at, "", wanted())
+		answer, err = c.client.Do(ctx, http.MethodPut, at, wanted(), "If-Match", answer.Header.Get("ETag"))
 	}
 	switch {
 	case err != nil:
 		return err
-	case status == http.StatusConflict || status == http.StatusPreconditionFailed || status == http.StatusNotFound:
+	case answer.Status == http.StatusConflict || answer.Status == http.StatusPreconditionFailed || answer.Status == http.StatusNotFound:
 		return errOther
-	case status/100 != 2:
-		return fmt.Errorf("%s%s answered %d: %.300s", c.config.Config, at, status, text)
+	case answer.Status/100 != 2:
+		return fmt.Errorf("%s answered %d: %.300s", at, answer.Status, answer.Body)
 	}
 	return nil
-}
-
-func (c *Canary) ask(ctx context.Context, method, path, etag string, body any) (status int, header http.Header, text []byte, err error) {
-	var b []byte
-	if body != nil {
-		if b, err = json.Marshal(body); err != nil {
-			return 0, nil, nil, err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.config.Config+path, bytes.NewReader(b))
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if etag != "" {
-		req.Header.Set("If-Match", etag)
-	}
-	if err := c.bearer(req.Header); err != nil {
-		return 0, nil, nil, err
-	}
-	res, err := c.client.Do(req)
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	defer res.Body.Close() //nolint:errcheck // It has been read.
-	text, err = io.ReadAll(io.LimitReader(res.Body, 2<<20))
-	if err != nil {
-		return 0, nil, nil, fmt.Errorf("cannot read the answer of %s: %w", req.URL, err)
-	}
-	return res.StatusCode, res.Header, text, nil
 }

@@ -5,8 +5,8 @@
 //	send ────────────────▶ ingest, Kafka, pipeline, Redis ──────────────▶ follow
 //	  └───── what was sent, and acknowledged ──▶ ledger ◀── every window ────┘
 //
-// So it knows, without a look at anybody's metrics, how long an event takes from
-// its producer to a client, and whether each acknowledged event was counted once.
+// So it measures, without metrics of the services, how long an event takes from its
+// producer to a client, and whether each acknowledged event was counted once.
 //
 // One number a second says all of it. The event of second s has the value
 // 4^(s mod 25), and the one widget shows the sum of the last 25 seconds: in base

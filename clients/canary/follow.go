@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulseboard/internal/clock"
 	"pulseboard/wire"
 )
 
@@ -36,13 +37,7 @@ func (c *Canary) follow(ctx context.Context) {
 		if failing.changes(true) {
 			c.config.Log.Warn("the canary sees no results; trying on", "error", err)
 		}
-		timer := time.NewTimer(retry)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
+		clock.Sleep(ctx, retry)
 		retry = min(2*retry, lastRetry)
 	}
 }
@@ -52,7 +47,7 @@ func (c *Canary) follow(ctx context.Context) {
 func (c *Canary) watch(ctx context.Context, opened func()) error {
 	address := "ws" + strings.TrimPrefix(c.config.Gateway, "http") + "/stream/" + DashboardID
 	header := http.Header{}
-	if err := c.bearer(header); err != nil {
+	if err := c.client.Authorize(header); err != nil {
 		return err
 	}
 	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: requestTimeout, Proxy: http.ProxyFromEnvironment, TLSClientConfig: c.config.TLS}

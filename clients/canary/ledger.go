@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // ledger holds each event from its sending until it is certain what became of it.
@@ -64,12 +66,10 @@ const (
 	verdictUnseen     = "unseen"     // The last window that could hold it was never shown.
 )
 
-func verdicts() []string {
-	return []string{verdictCounted, verdictLate, verdictTwice, verdictLost, verdictIncomplete, verdictUnseen}
-}
-
-func newLedger(m *metrics, log *slog.Logger, start time.Time) *ledger {
-	return &ledger{metrics: m, log: log, events: make(map[int64]*event), seen: start}
+func newLedger(reg prometheus.Registerer, log *slog.Logger, start time.Time) *ledger {
+	l := &ledger{log: log, events: make(map[int64]*event), seen: start}
+	l.metrics = newMetrics(reg, func() float64 { return l.age(time.Now()).Seconds() })
+	return l
 }
 
 func slotOf(t time.Time) int64 { return t.Unix() }
@@ -162,7 +162,7 @@ func (l *ledger) judge(due func(slot int64) bool) {
 		}
 		delete(l.events, slot)
 		if !e.acknowledged {
-			continue // It may be there or not: nobody promised anything.
+			continue // Without an acknowledgement it may be there or not.
 		}
 		v := e.verdict(slot)
 		l.metrics.verdicts.WithLabelValues(v).Inc()

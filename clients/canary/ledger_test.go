@@ -23,7 +23,7 @@ type sheet struct {
 }
 
 func newSheet(sent string) *sheet {
-	s := &sheet{ledger: newLedger(newMetrics(), slog.New(slog.DiscardHandler), time.Unix(first, 0)), sums: map[int64]uint64{}}
+	s := &sheet{ledger: newLedger(nil, slog.New(slog.DiscardHandler), time.Unix(first, 0)), sums: map[int64]uint64{}}
 	for i, what := range sent {
 		slot := int64(first + i)
 		at := time.Unix(slot, 0).Add(phase(slot))
@@ -71,7 +71,7 @@ func (s *sheet) windows(from, to int) {
 // verdicts are the letters of all that were given, such as "counted 3, lost 1".
 func (s *sheet) verdicts() string {
 	var out []string
-	for _, v := range verdicts() {
+	for _, v := range []string{verdictCounted, verdictLate, verdictTwice, verdictLost, verdictIncomplete, verdictUnseen} {
 		var m dto.Metric
 		if err := s.metrics.verdicts.WithLabelValues(v).Write(&m); err != nil {
 			panic(err)

@@ -1,15 +1,15 @@
 package canary
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"pulseboard/internal/clock"
 )
 
 // phase is when in its second the event of a slot is sent. It takes all moments
@@ -36,12 +36,8 @@ func (c *Canary) send(ctx context.Context) {
 	failing := new(lastOutcome)
 	for {
 		at := next(time.Now())
-		timer := time.NewTimer(time.Until(at))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !clock.Sleep(ctx, time.Until(at)) {
 			return
-		case <-timer.C:
 		}
 		now := time.Now().Truncate(time.Millisecond)
 		if slotOf(now) != slotOf(at) || !c.ledger.add(now) {
@@ -84,37 +80,20 @@ func (t *lastOutcome) changes(failing bool) bool {
 
 // post sends the event of this time. Without an error it is acknowledged.
 func (c *Canary) post(ctx context.Context, at time.Time) (outcome string, err error) {
-	body, err := json.Marshal(map[string]any{
+	url := c.config.Ingest + "/ingest"
+	// With the key, Go sends the request again when a connection was closed under it.
+	answer, err := c.client.Do(ctx, http.MethodPost, url, map[string]any{
 		"metric_name": Metric, "value": mark(slotOf(at)), "event_time": at.UnixMilli(),
 		"tags": map[string]string{"instance": c.config.Instance},
-	})
-	if err != nil {
-		return sentUnanswered, fmt.Errorf("cannot encode the event: %w", err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.config.Ingest+"/ingest", bytes.NewReader(body))
+	}, "Idempotency-Key", "canary-"+strconv.FormatInt(at.UnixMilli(), 10))
 	if err != nil {
 		return sentUnanswered, err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	// Go sends such a request again when a connection was closed under it.
-	req.Header.Set("Idempotency-Key", "canary-"+strconv.FormatInt(at.UnixMilli(), 10))
-	if err := c.bearer(req.Header); err != nil {
-		return sentUnanswered, err
-	}
-	res, err := c.client.Do(req)
-	if err != nil {
-		return sentUnanswered, err
-	}
-	defer res.Body.Close() //nolint:errcheck // It has been read.
-	text, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
-	if err != nil {
-		return sentUnanswered, fmt.Errorf("cannot read the answer of %s: %w", req.URL, err)
-	}
-	var answer struct {
+	var said struct {
 		Accepted int `json:"accepted"`
 	}
-	if res.StatusCode != http.StatusOK || json.Unmarshal(text, &answer) != nil || answer.Accepted != 1 {
-		return sentRefused, fmt.Errorf("POST %s answered %s: %.300s", req.URL, res.Status, text)
+	if answer.Status != http.StatusOK || json.Unmarshal(answer.Body, &said) != nil || said.Accepted != 1 {
+		return sentRefused, fmt.Errorf("POST %s answered %d: %.300s", url, answer.Status, answer.Body)
 	}
 	return sentAcknowledged, nil
 }

@@ -1,18 +1,16 @@
 package dashcode
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
+	"pulseboard/clients/rest"
 	"pulseboard/configsvc"
 	"pulseboard/internal/service"
 )
@@ -47,17 +45,12 @@ func (e *AnswerError) Error() string {
 
 // Client speaks to a config service.
 type Client struct {
-	base  *url.URL
-	token string
-	http  *http.Client
+	base *url.URL
+	rest rest.Client
 }
 
-// How long one request may take, and the largest answer that is read: a
-// document of 1 MiB may be larger with its warnings.
-const (
-	requestTime = 30 * time.Second
-	maxAnswer   = 16 << 20
-)
+// requestTime is how long one request may take.
+const requestTime = 30 * time.Second
 
 // NewClient returns a client of the service at a URL such as
 // http://127.0.0.1:8080. token may be empty.
@@ -67,55 +60,26 @@ func NewClient(server, token string) (*Client, error) {
 		return nil, fmt.Errorf("--server is %q: it must be a URL such as http://127.0.0.1:8080", server)
 	}
 	u.RawQuery, u.Fragment = "", ""
-	return &Client{base: u, token: token, http: &http.Client{Timeout: requestTime}}, nil
+	return &Client{u, rest.Client{HTTP: http.Client{Timeout: requestTime}, Token: func() (string, error) { return token, nil }}}, nil
 }
 
-// answer is what came back, read whole.
-type answer struct {
-	status int
-	body   []byte
-}
-
-// do sends a request; header holds names and values by turns.
-func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte, header ...string) (answer, error) {
+// do sends a request, and returns the body of the answer; header holds names and values by turns.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body any, header ...string) ([]byte, error) {
 	u := c.base.JoinPath(path)
 	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	a, err := c.rest.Do(ctx, method, u.String(), body, header...)
 	if err != nil {
-		return answer{}, fmt.Errorf("cannot ask the config service: %w", err)
+		return nil, fmt.Errorf("cannot reach the config service at %s: %w; check --server", c.base.Redacted(), err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if a.Status >= http.StatusBadRequest {
+		return nil, &AnswerError{Method: method, Path: path, Status: a.Status, Problem: a.Problem()}
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return answer{}, fmt.Errorf("cannot reach the config service at %s: %w; check --server", c.base.Redacted(), err)
-	}
-	defer res.Body.Close() //nolint:errcheck // It was read, or is of no use.
-	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
-		return answer{}, fmt.Errorf("cannot read the answer of the config service to %s %s: %w", method, path, err)
-	}
-	a := answer{res.StatusCode, b}
-	if a.status >= http.StatusBadRequest {
-		e := &AnswerError{Method: method, Path: path, Status: a.status}
-		if strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
-			_ = json.Unmarshal(b, &e.Problem) // The status alone says enough.
-		}
-		return a, e
-	}
-	return a, nil
+	return a.Body, nil
 }
 
-// document reads an answer that is a dashboard.
-func (a answer) document(method, path string) (d configsvc.Dashboard, err error) {
-	if err := json.Unmarshal(a.body, &d); err != nil || d.ID == "" || d.Version < 1 {
+// readDashboard reads the answer to a request, which must be a dashboard.
+func readDashboard(answer []byte, method, path string) (d configsvc.Dashboard, err error) {
+	if err := json.Unmarshal(answer, &d); err != nil || d.ID == "" || d.Version < 1 {
 		return d, fmt.Errorf("the answer to %s %s is no dashboard: is --server the config service?", method, path)
 	}
 	return d, nil
@@ -139,7 +103,7 @@ func (c *Client) Get(ctx context.Context, id string) (d configsvc.Dashboard, eta
 	if err != nil {
 		return d, "", meant(err, http.StatusNotFound, errNotFound)
 	}
-	d, err = a.document(http.MethodGet, path(id))
+	d, err = readDashboard(a, http.MethodGet, path(id))
 	return d, `"` + strconv.FormatInt(d.Version, 10) + `"`, err
 }
 
@@ -147,16 +111,12 @@ func (c *Client) Get(ctx context.Context, id string) (d configsvc.Dashboard, eta
 // slice and its longest window are its own. What breaks them is an *AnswerError.
 func (c *Client) judge(ctx context.Context, d configsvc.Dashboard) (configsvc.Dashboard, []configsvc.Warning, error) {
 	const at = "/dashboards/validate"
-	b, err := json.Marshal(d)
-	if err != nil {
-		return d, nil, fmt.Errorf("cannot encode dashboard %s: %w", d.ID, err)
-	}
-	a, err := c.do(ctx, http.MethodPost, at, nil, b)
+	a, err := c.do(ctx, http.MethodPost, at, nil, d)
 	if err != nil {
 		return d, nil, err
 	}
 	var v configsvc.Validation
-	if err := json.Unmarshal(a.body, &v); err != nil || v.Dashboard.ID == "" {
+	if err := json.Unmarshal(a, &v); err != nil || v.Dashboard.ID == "" {
 		return d, nil, fmt.Errorf("the answer to POST %s is no dashboard: is --server the config service?", at)
 	}
 	return v.Dashboard, v.Warnings, nil
@@ -164,22 +124,18 @@ func (c *Client) judge(ctx context.Context, d configsvc.Dashboard) (configsvc.Da
 
 // send creates or, with an ETag, replaces a dashboard.
 func (c *Client) send(ctx context.Context, d configsvc.Dashboard, etag string) (configsvc.Dashboard, error) {
-	b, err := json.Marshal(d)
-	if err != nil {
-		return d, fmt.Errorf("cannot encode dashboard %s: %w", d.ID, err)
-	}
 	if etag == "" {
-		a, err := c.do(ctx, http.MethodPost, "/dashboards", nil, b)
+		a, err := c.do(ctx, http.MethodPost, "/dashboards", nil, d)
 		if err != nil {
 			return d, meant(err, http.StatusConflict, errExists)
 		}
-		return a.document(http.MethodPost, "/dashboards")
+		return readDashboard(a, http.MethodPost, "/dashboards")
 	}
-	a, err := c.do(ctx, http.MethodPut, path(d.ID), nil, b, "If-Match", etag)
+	a, err := c.do(ctx, http.MethodPut, path(d.ID), nil, d, "If-Match", etag)
 	if err != nil {
 		return d, meant(meant(err, http.StatusPreconditionFailed, errStale), http.StatusNotFound, errNotFound)
 	}
-	return a.document(http.MethodPut, path(d.ID))
+	return readDashboard(a, http.MethodPut, path(d.ID))
 }
 
 func (c *Client) remove(ctx context.Context, id, etag string) error {
@@ -200,7 +156,7 @@ func (c *Client) List(ctx context.Context, tags ...string) ([]configsvc.Summary,
 			Dashboards []configsvc.Summary `json:"dashboards"`
 			Next       *string             `json:"next"`
 		}
-		if err := json.Unmarshal(a.body, &page); err != nil || page.Dashboards == nil {
+		if err := json.Unmarshal(a, &page); err != nil || page.Dashboards == nil {
 			return nil, errors.New("the answer to GET /dashboards is no list of dashboards: is --server the config service?")
 		}
 		out = append(out, page.Dashboards...)

@@ -3,12 +3,9 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -18,16 +15,19 @@ import (
 	"github.com/shirou/gopsutil/v4/load"
 	"github.com/shirou/gopsutil/v4/mem"
 	gnet "github.com/shirou/gopsutil/v4/net"
+
+	"pulseboard/clients/rest"
+	"pulseboard/internal/clock"
 )
 
 // Rates returns running totals of the system itself, such as events that were
 // counted, which the demo turns into rates per second.
 type Rates func(context.Context) (map[string]float64, error)
 
-// Config says where the figures go.
+// Config is where the figures go.
 type Config struct {
 	IngestURL string      // http://host:port/ingest.
-	TLS       *tls.Config // How a server over https is known; nil = by the certificates that the system trusts.
+	TLS       *tls.Config // By which certificates a server over https is verified; nil = those that the system trusts.
 	Token     string      // With the scope ingest; "" where none is needed.
 	Host      string      // Value of the tag host.
 	Every     time.Duration
@@ -38,22 +38,18 @@ type Config struct {
 // Run samples and sends until ctx ends.
 func Run(ctx context.Context, c Config) {
 	s := sampler{config: c, before: make(map[string]float64)}
-	t := time.NewTicker(c.Every)
-	defer t.Stop()
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: c.TLS}}
-	defer client.CloseIdleConnections()
+	client := &rest.Client{
+		HTTP:  http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: c.TLS}},
+		Token: func() (string, error) { return c.Token, nil },
+	}
+	defer client.HTTP.CloseIdleConnections()
 	failing := false
-	for {
-		err := post(ctx, client, c, s.sample(ctx))
+	for range clock.Every(ctx, c.Every) {
+		err := post(ctx, client, c.IngestURL, s.sample(ctx))
 		if err != nil && ctx.Err() == nil && !failing {
 			c.Log.Warn("the demo cannot send its figures; trying on", "error", err)
 		}
 		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
 	}
 }
 
@@ -63,35 +59,15 @@ type event struct {
 	Tags   map[string]string `json:"tags"`
 }
 
-func post(ctx context.Context, client *http.Client, c Config, events []event) error {
+func post(ctx context.Context, client *rest.Client, url string, events []event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	body, err := json.Marshal(events)
-	if err != nil {
-		return fmt.Errorf("cannot encode the figures: %w", err)
+	answer, err := client.Do(ctx, http.MethodPost, url, events)
+	if err == nil && answer.Status != http.StatusOK {
+		err = fmt.Errorf("POST %s answered %d: %.1000s", url, answer.Status, answer.Body)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.IngestURL, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if c.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.Token)
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close() //nolint:errcheck // It has been read.
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-	if err != nil {
-		return err
-	}
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("POST %s answered %s: %s", c.IngestURL, res.Status, answer)
-	}
-	return nil
+	return err
 }
 
 // sampler reads the machine's figures. A source that this machine does not have

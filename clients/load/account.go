@@ -52,7 +52,7 @@ type Delivery struct {
 	Duplicate   int64 `json:"duplicate"`    // Came again.
 	Reordered   int64 `json:"reordered"`    // Came after a later one.
 	OffGrid     int64 `json:"off_grid"`     // Ends that are no multiple of the refresh interval: they are counted nowhere else.
-	Unknown     int64 `json:"unknown"`      // Of widgets that no message told of.
+	Unknown     int64 `json:"unknown"`      // Of widgets that no message has listed.
 }
 
 // Faults is how many results were not as promised.

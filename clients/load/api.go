@@ -1,88 +1,80 @@
 package load
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
-	"pulseboard/internal/service"
+	"pulseboard/clients/rest"
+	"pulseboard/internal/secret"
 )
 
 // api asks the config service and the gateways.
-type api struct {
-	token string
-	http  *http.Client
+type api struct{ rest.Client }
+
+func newAPI(token secret.Text) *api {
+	return &api{rest.Client{
+		Token: func() (string, error) { return token.Reveal(), nil },
+		HTTP:  http.Client{Timeout: requestTime, Transport: &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute}},
+	}}
 }
 
-func newAPI(token string) *api {
-	return &api{token, &http.Client{Timeout: requestTime, Transport: &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute}}}
-}
-
-// do sends a request; answer is decoded into when it is not nil. who names the service in errors.
+// do sends a request; answer is decoded into when it is not nil. who is the service, for errors.
 func (a *api) do(ctx context.Context, who, method, url string, body, answer any) error {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
+	var header []string
 	if method == http.MethodDelete {
-		req.Header.Set("If-Match", "*")
+		header = []string{"If-Match", "*"}
 	}
-	if a.token != "" {
-		req.Header.Set("Authorization", "Bearer "+a.token)
-	}
-	res, err := a.http.Do(req)
-	if err != nil {
+	res, err := a.Do(ctx, method, url, body, header...)
+	switch {
+	case err != nil:
 		return fmt.Errorf("cannot reach %s: %w; is Pulseboard running there? --url names it, or --config, --gateway and --ingest each service", who, err)
-	}
-	defer res.Body.Close() //nolint:errcheck // It was only read.
-	text, err = io.ReadAll(io.LimitReader(res.Body, 16<<20))
-	if err != nil {
-		return fmt.Errorf("cannot read the answer of %s: %w", who, err)
-	}
-	if res.StatusCode >= http.StatusBadRequest {
-		return answerError(who, method, url, res.StatusCode, text)
-	}
-	if answer == nil {
+	case res.Status >= http.StatusBadRequest:
+		return refused(fmt.Sprintf("%s %s: %s answers", method, url, who), res, "pass a token for it in PULSEBOARD_TOKEN", "is the address right?")
+	case answer == nil:
 		return nil
 	}
-	if err := json.Unmarshal(text, answer); err != nil {
+	if err := json.Unmarshal(res.Body, answer); err != nil {
 		return fmt.Errorf("%s %s answers no JSON: is this %s? %w", method, url, who, err)
 	}
 	return nil
 }
 
-func answerError(who, method, url string, status int, text []byte) error {
-	s := fmt.Sprintf("%s %s: %s answers %d %s", method, url, who, status, http.StatusText(status))
-	var p service.Problem
-	if json.Unmarshal(text, &p) == nil {
-		if p.Detail != "" {
-			s += ": " + p.Detail
-		}
-		for i, e := range p.Errors {
-			if i == 3 {
-				s += fmt.Sprintf("; and %d more", len(p.Errors)-i)
-				break
-			}
-			s += fmt.Sprintf("; %s %s", e.Pointer, e.Detail)
-		}
+// refusal is an answer with a status that says no.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+// final reports whether asking again is in vain.
+func (r *refusal) final() bool {
+	return r.status >= 400 && r.status < 500 && r.status != http.StatusTooManyRequests
+}
+
+// refused returns what was answered as an error that begins with what. token is what
+// to do about 401 and 403, address about 404.
+func refused(what string, a rest.Answer, token, address string) *refusal {
+	s := fmt.Sprintf("%s %d %s", what, a.Status, http.StatusText(a.Status))
+	p := a.Problem()
+	if p.Detail != "" {
+		s += ": " + p.Detail
 	}
-	switch status {
+	const most = 3
+	for _, e := range p.Errors[:min(most, len(p.Errors))] {
+		s += fmt.Sprintf("; %s %s", e.Pointer, e.Detail)
+	}
+	if more := len(p.Errors) - most; more > 0 {
+		s += fmt.Sprintf("; and %d more", more)
+	}
+	switch a.Status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		s += "; pass a token for it in PULSEBOARD_TOKEN"
+		s += "; " + token
 	case http.StatusNotFound:
-		s += "; is the address right?"
+		s += "; " + address
 	}
-	return &refusal{status, s}
+	return &refusal{a.Status, s}
 }

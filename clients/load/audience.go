@@ -1,16 +1,17 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
 	"pulseboard/internal/clock"
@@ -25,7 +26,7 @@ type audience struct {
 	dashboards []*dashboard
 	clients    []*client
 
-	buffers  sync.Pool // Of *[]byte.
+	buffers  sync.Pool // Of *bytes.Buffer, for a message each.
 	messages sync.Pool // Of *wire.Message.
 	hands    *semaphore.Weighted
 	wg       sync.WaitGroup
@@ -38,15 +39,12 @@ type audience struct {
 	losses    losses
 }
 
-// How much is read at once. Buffers are taken only while something is read.
-const bufferSize = 64 << 10
-
-func newAudience(cfg *Config, ids []string) *audience {
+func newAudience(cfg *Config, measuring *atomic.Bool, ids []string) *audience {
 	s := &audience{
 		config: cfg, dialer: newDialer(0), slowDialer: newDialer(slowBuffer), hands: semaphore.NewWeighted(int64(cfg.Handshakes)),
-		schedule: newSchedule(), published: newPublications(),
+		schedule: newSchedule(measuring), published: newPublications(),
 	}
-	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	s.buffers.New = func() any { return new(bytes.Buffer) }
 	s.messages.New = func() any { return new(wire.Message) }
 	for _, id := range ids {
 		s.dashboards = append(s.dashboards, &dashboard{id: id})
@@ -145,6 +143,10 @@ func (s *audience) lost(c *client, err error) {
 		return
 	}
 	c.connected = false
+	// The code of a close frame counts where no close message came before it.
+	if e, ok := errors.AsType[*websocket.CloseError](err); ok && c.closing.code == 0 && e.Code != websocket.CloseAbnormalClosure {
+		c.closing.code = e.Code
+	}
 	s.losses.lose(c.whyLost(err), c.slow, time.Now())
 	if s.config.Reconnect && !c.slow && !c.closing.final() {
 		s.wg.Go(func() { s.comeBack(c) })
@@ -157,7 +159,7 @@ func (c *client) whyLost(err error) string {
 		return "no sign of life"
 	case c.closing.code != 0:
 		return fmt.Sprintf("closed with %d", c.closing.code)
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case websocket.IsCloseError(err, websocket.CloseAbnormalClosure), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "cut off"
 	}
 	return err.Error()
@@ -189,14 +191,8 @@ func (s *audience) comeBack(c *client) {
 
 // sample measures staleness, and closes connections on which nothing comes.
 func (s *audience) sample(ctx context.Context) {
-	t := time.NewTicker(time.Second / slots)
-	defer t.Stop()
-	for round := 0; ; round++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
+	round := 0
+	for range clock.Every(ctx, time.Second/slots) {
 		now := time.Now()
 		for i := slot(round); i < len(s.clients); i += slots {
 			c := s.clients[i]
@@ -213,6 +209,7 @@ func (s *audience) sample(ctx context.Context) {
 				s.measured.staleness.Record(now.Sub(time.UnixMilli(end)))
 			}
 		}
+		round++
 	}
 }
 
@@ -259,29 +256,15 @@ func (s *audience) behind() (n int, come int64) {
 func (s *audience) audit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	next := make(chan *dashboard)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var errs []error
-	for range min(4, len(s.dashboards)) {
-		wg.Go(func() {
-			for b := range next {
-				if err := s.auditDashboard(ctx, b); err != nil {
-					mu.Lock()
-					errs = append(errs, err)
-					mu.Unlock()
-				}
-			}
-		})
-	}
+	var group errgroup.Group
+	group.SetLimit(4)
 	for _, b := range s.dashboards {
-		next <- b
+		group.Go(func() error { return s.auditDashboard(ctx, b) })
 	}
-	close(next)
-	wg.Wait()
+	err := group.Wait()
 	s.published.freeze()
-	if len(errs) > 0 {
-		return fmt.Errorf("the history of %d dashboards could not be read at the end: %w", len(errs), errs[0])
+	if err != nil {
+		return fmt.Errorf("the histories could not all be read at the end: %w", err)
 	}
 	return nil
 }
@@ -337,14 +320,11 @@ func (s *audience) end() (readers, slow Delivery) {
 func (s *audience) unpublished() (ends int64, examples []string) {
 	first := make(map[*stream]int64)
 	for _, c := range s.clients {
-		if c.account.layout == nil {
-			continue
-		}
 		for i, since := range c.account.since {
 			if st := c.account.layout.widgets[i].stream; since > 0 && (first[st] == 0 || since < first[st]) {
 				first[st] = since
 			}
 		}
 	}
-	return s.published.missing(first, s.schedule.cut.Load())
+	return missing(first, s.schedule.cut.Load())
 }

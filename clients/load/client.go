@@ -3,7 +3,6 @@ package load
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,14 +10,14 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
 
-	"pulseboard/internal/service"
-	"pulseboard/internal/wsframe"
+	"pulseboard/clients/rest"
 	"pulseboard/wire"
 )
 
@@ -29,11 +28,7 @@ type client struct {
 	number    int
 	dashboard *dashboard
 	slow      bool // It stops reading for a while.
-
-	conn    net.Conn
-	raw     syscall.RawConn // Nil for TLS.
-	frames  frames
-	account account
+	account   account
 
 	layout   [][]byte // The parts of a layout that have come so far.
 	welcomed bool     // They are those of a welcome.
@@ -45,12 +40,12 @@ type client struct {
 	resumed   bool          // It was connected before.
 	complete  chan struct{} // Closed when all snapshots have come; nil = of no interest.
 
-	link     atomic.Pointer[net.Conn] // For others to close.
-	lastRead atomic.Int64             // Epoch ms of when anything came; 0 = not connected.
-	newest   atomic.Int64             // The newest window end.
-	due      atomic.Int64             // When the earliest result that has not come is due.
-	sum      atomic.Int64             // Changes with each of them that comes.
-	timedOut atomic.Bool              // It was closed because nothing came.
+	conn     atomic.Pointer[websocket.Conn] // Other goroutines may close it.
+	lastRead atomic.Int64                   // Epoch ms of when anything came; 0 = not connected.
+	newest   atomic.Int64                   // The newest window end.
+	due      atomic.Int64                   // When the earliest result that has not come is due.
+	sum      atomic.Int64                   // Changes with each of them that comes.
+	timedOut atomic.Bool                    // It was closed because nothing came.
 }
 
 // ending is the code and reason of a close.
@@ -80,27 +75,18 @@ func (c *client) dial(ctx context.Context) error {
 	if err != nil {
 		return handshakeError(base, res, err)
 	}
-	// The server says nothing before the hello, so that nothing is left in the
-	// buffers of ws. They are let go.
-	c.conn, c.raw, c.frames, c.layout = ws.NetConn(), nil, frames{}, nil
-	if tcp, ok := c.conn.(*net.TCPConn); ok {
-		if c.raw, err = tcp.SyscallConn(); err != nil {
-			return err
-		}
-	}
-	_ = c.conn.SetDeadline(time.Time{}) // Of the handshake; it cannot fail on an open connection.
-	hello, err := json.Marshal(c.hello())
-	if err != nil {
+	ws.SetReadLimit(wire.MaxFrame)
+	ws.SetPingHandler(func(data string) error {
+		c.lastRead.Store(time.Now().UnixMilli())
+		return ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(handshakeTime))
+	})
+	if err := ws.WriteJSON(c.hello()); err != nil {
+		_ = ws.Close()
 		return err
 	}
-	if _, err := c.conn.Write(wsframe.Append(nil, wsframe.Text, hello)); err != nil {
-		_ = c.conn.Close()
-		return err
-	}
-	c.connected, c.closing = true, ending{}
+	c.connected, c.closing, c.layout = true, ending{}, nil
 	c.lastRead.Store(time.Now().UnixMilli())
-	conn := c.conn
-	c.link.Store(&conn)
+	c.conn.Store(ws)
 	return nil
 }
 
@@ -120,105 +106,37 @@ func (c *client) hello() wire.HelloMessage {
 	return h
 }
 
-var (
-	errClosed  = errors.New("closed by the server")
-	errStopped = errors.New("stopped reading")
-)
-
-// read takes what comes until the connection ends, and says how it ended.
+// read takes what comes until the connection ends, and notes how it ended.
 func (c *client) read() {
-	err := c.pump()
-	for errors.Is(err, errStopped) {
-		// The connection stays open, and nobody reads it.
-		<-c.set.schedule.resume
-		err = c.pump()
-	}
+	conn := c.conn.Load()
+	err := c.messages(conn)
 	c.lastRead.Store(0)
-	_ = c.conn.Close()
+	_ = conn.Close()
 	c.set.lost(c, err)
 }
 
-// pump reads without a buffer of its own: it waits until there is something, and
-// takes a buffer that all share only then.
-func (c *client) pump() error {
-	if c.raw == nil {
-		return c.pumpTLS()
-	}
-	var err error
-	waiting := c.raw.Read(func(fd uintptr) bool {
-		for {
-			if c.stops() {
-				err = errStopped
-				return true
-			}
-			buffer := c.set.buffers.Get().(*[]byte)
-			n, e := syscall.Read(int(fd), *buffer)
-			switch {
-			case n > 0:
-				err = c.take((*buffer)[:n])
-			case errors.Is(e, syscall.EAGAIN):
-				c.set.buffers.Put(buffer)
-				return false
-			case errors.Is(e, syscall.EINTR):
-			case e != nil:
-				err = e
-			default:
-				err = io.EOF
-			}
-			c.set.buffers.Put(buffer)
-			if err != nil {
-				return true
-			}
-		}
-	})
-	if err == nil {
-		err = waiting
-	}
-	return err
-}
-
-func (c *client) pumpTLS() error {
-	buffer := make([]byte, 4096)
+// messages reads until the connection ends, which is an error always.
+func (c *client) messages(conn *websocket.Conn) error {
 	for {
-		if c.stops() {
-			return errStopped
+		if c.slow && c.set.schedule.stopped.Load() {
+			<-c.set.schedule.resume // The connection stays open, and nothing is read of it.
 		}
-		n, err := c.conn.Read(buffer)
-		if n > 0 {
-			if err := c.take(buffer[:n]); err != nil {
-				return err
-			}
+		_, r, err := conn.NextReader()
+		if err != nil {
+			return err
 		}
+		c.lastRead.Store(time.Now().UnixMilli())
+		// Taken only while a message comes: most of the time most connections are silent.
+		buffer := c.set.buffers.Get().(*bytes.Buffer)
+		buffer.Reset()
+		if _, err = buffer.ReadFrom(r); err == nil {
+			err = c.message(buffer.Bytes())
+		}
+		c.set.buffers.Put(buffer)
 		if err != nil {
 			return err
 		}
 	}
-}
-
-func (c *client) stops() bool { return c.slow && c.set.schedule.stopped.Load() }
-
-func (c *client) take(b []byte) error {
-	c.lastRead.Store(time.Now().UnixMilli())
-	return c.frames.feed(b, c)
-}
-
-// receive implements receiver.
-func (c *client) receive(op byte, payload []byte) error {
-	switch op {
-	case wsframe.Ping:
-		_, err := c.conn.Write(wsframe.Append(nil, wsframe.Pong, payload))
-		return err
-	case wsframe.Close:
-		if len(payload) >= 2 && c.closing.code == 0 {
-			c.closing.code = int(payload[0])<<8 | int(payload[1])
-		}
-		// The server closes; whether it hears this does not matter.
-		_, _ = c.conn.Write(wsframe.Append(nil, wsframe.Close, payload[:min(2, len(payload))]))
-		return errClosed
-	case wsframe.Text:
-		return c.message(payload)
-	}
-	return nil
 }
 
 func (c *client) message(b []byte) error {
@@ -292,35 +210,12 @@ func (c *client) widgets(m *wire.Message, text []byte, now time.Time) error {
 	return nil
 }
 
-// refusal is an answer to a handshake other than the one hoped for.
-type refusal struct {
-	status int
-	text   string
-}
-
-func (r *refusal) Error() string { return r.text }
-
-// final reports whether asking again is in vain.
-func (r *refusal) final() bool {
-	return r.status >= 400 && r.status < 500 && r.status != http.StatusTooManyRequests
-}
-
 func handshakeError(base string, res *http.Response, err error) error {
 	if res != nil {
-		defer res.Body.Close() //nolint:errcheck // It was only read.
-		text := fmt.Sprintf("cannot open a stream at %s: it answers %s", base, res.Status)
-		var p service.Problem
-		b, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // The status alone says enough.
-		if json.Unmarshal(b, &p) == nil && p.Detail != "" {
-			text += ": " + p.Detail
-		}
-		if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
-			text += "; pass a token in PULSEBOARD_TOKEN"
-		}
-		if res.StatusCode == http.StatusNotFound {
-			text += "; is this the gateway?"
-		}
-		return &refusal{res.StatusCode, text}
+		defer res.Body.Close()          //nolint:errcheck // It was only read.
+		body, _ := io.ReadAll(res.Body) // Of it the dialer holds 1 KiB at most.
+		return refused(fmt.Sprintf("cannot open a stream at %s: it answers", base), rest.Answer{Status: res.StatusCode, Body: body},
+			"pass a token in PULSEBOARD_TOKEN", "is this the gateway?")
 	}
 	text := "check --gateway"
 	switch {
@@ -343,8 +238,8 @@ func (c *client) wait() time.Duration {
 
 // closeNow ends the connection from another goroutine.
 func (c *client) closeNow() {
-	if conn := c.link.Load(); conn != nil {
-		_ = (*conn).Close() // Its reader notices.
+	if conn := c.conn.Load(); conn != nil {
+		_ = conn.Close() // Its reader notices.
 	}
 }
 
@@ -352,9 +247,9 @@ func (c *client) closeNow() {
 // hundreds of kilobytes that would hide a client from the gateway for minutes.
 const slowBuffer = 8 << 10
 
-// newDialer makes handshakes with small buffers: they are let go afterwards.
-// receiveBuffer is that of the kernel, 0 = as it likes. It must be set before the
-// connection is made: a window that shrinks makes the sender wait for its timers.
+// newDialer has small buffers: they are most of what a connection costs. receiveBuffer
+// is that of the kernel, 0 = as it likes. It must be set before the connection is made:
+// a window that shrinks makes the sender wait for its timers.
 func newDialer(receiveBuffer int) *websocket.Dialer {
 	d := &net.Dialer{}
 	if receiveBuffer > 0 {
@@ -371,7 +266,7 @@ func newDialer(receiveBuffer int) *websocket.Dialer {
 	return &websocket.Dialer{
 		NetDialContext:   d.DialContext,
 		HandshakeTimeout: handshakeTime,
-		ReadBufferSize:   1024, WriteBufferSize: 1024,
+		ReadBufferSize:   2048, WriteBufferPool: new(sync.Pool), // Of 4 KiB each, while something is written.
 		Subprotocols: []string{wire.Subprotocol},
 	}
 }

@@ -15,12 +15,12 @@ import (
 	"pulseboard/metric"
 )
 
-// Config says what load to make, and where.
+// Config is what load to make, and where.
 type Config struct {
 	Ingest   string             // URL of ingest; needed with Rate.
 	Service  string             // URL of the config service; needed to make dashboards.
 	Gateways []string           // URLs of gateways; needed with Connections and with Check. Clients take them by turns.
-	Redis    redisconn.Endpoint // To measure when it tells of results; zero = not.
+	Redis    redisconn.Endpoint // To measure when it announces results; zero = not.
 	Token    secret.Text        // With the scopes that the load needs: ingest, edit, view.
 	Run      string             // Names the metrics: load.<run>.<n>.
 
@@ -50,7 +50,7 @@ type Config struct {
 	Pids     []Pid
 }
 
-// Pid is a process whose use is told.
+// Pid is a process whose CPU and memory are reported.
 type Pid struct {
 	Name string
 	Pid  int
@@ -83,7 +83,7 @@ const (
 	loopbackPortsOf = "/proc/sys/net/ipv4/ip_local_port_range"
 )
 
-// Validate says what is wrong, as the user of the flags knows it.
+// Validate returns what is wrong, in terms of the flags.
 func (c *Config) Validate() error {
 	switch {
 	case c.Rate == 0 && c.Connections == 0:
@@ -161,7 +161,7 @@ func (c *Config) checkFiles() error {
 func (c *Config) checkPorts() error {
 	b, err := os.ReadFile(loopbackPortsOf)
 	if err != nil {
-		return nil //nolint:nilerr // Elsewhere nothing is known; a port that is missing says so itself.
+		return nil //nolint:nilerr // Other systems have no such file; there a missing port is an error of dialing.
 	}
 	var low, high int
 	if _, err := fmt.Sscan(string(b), &low, &high); err != nil {

@@ -54,7 +54,7 @@ func (d *dashboards) post(ctx context.Context, title string, widgets []map[strin
 	return made, nil
 }
 
-// aggregations are those that the load's own reckoning knows.
+// aggregations are those of the widgets.
 func aggregations() []string { return []string{"count", "sum", "avg", "max", "min"} }
 
 // metricKeys is how many different queries the dashboards ask.

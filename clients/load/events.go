@@ -2,22 +2,20 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"pulseboard/clients/rest"
 	"pulseboard/internal/clock"
 	"pulseboard/internal/histogram"
-	"pulseboard/internal/service"
 )
 
 // events posts bodies on schedule. Each request has its moment, and a goroutine of
@@ -25,23 +23,15 @@ import (
 type events struct {
 	config *Config
 	bodies []*body
-	client *http.Client
+	client rest.Client
 	fail   context.CancelCauseFunc // Ends the run: the service refuses what it is sent.
 
-	measuring atomic.Bool
-	due       atomic.Int64 // Requests that were due while measuring; those that began meanwhile.
-	begun     atomic.Int64
-	acked     atomic.Int64 // Events, while measuring.
-	allAcked  atomic.Int64 // Events, over the whole run.
-	doubtful  atomic.Int64
-	rejected  atomic.Int64
-	retries   [3]atomic.Int64 // After 429, 503, no answer.
+	measuring *atomic.Bool
 	latency   histogram.Histogram
 	lateness  histogram.Histogram
-	waited    atomic.Int64 // Requests that began late because all senders were waiting for answers.
 
-	mu    sync.Mutex
-	first string // What the first rejection or loss said.
+	mu     sync.Mutex
+	counts EventsReport // All but what the histograms hold.
 }
 
 // request is one that is due.
@@ -52,7 +42,7 @@ type request struct {
 	measured bool
 }
 
-// How long a request is sent again. Pulseboard knows a repeated request for two minutes.
+// How long a request is sent again: Pulseboard recognizes a repeated request for two minutes.
 const (
 	patience     = 60 * time.Second
 	requestTime  = 30 * time.Second
@@ -60,13 +50,17 @@ const (
 	longestWait  = 5 * time.Second
 )
 
-func newEvents(c *Config, fail context.CancelCauseFunc) *events {
+func newEvents(c *Config, measuring *atomic.Bool, fail context.CancelCauseFunc) *events {
 	return &events{
-		config: c, fail: fail, bodies: newBodies(c),
-		client: &http.Client{Timeout: requestTime, Transport: &http.Transport{
-			MaxIdleConnsPerHost: c.Senders, MaxConnsPerHost: 0, IdleConnTimeout: time.Minute, DisableCompression: true,
-			WriteBufferSize: 8 << 10, ReadBufferSize: 2 << 10,
-		}},
+		config: c, fail: fail, bodies: newBodies(c), measuring: measuring,
+		counts: EventsReport{Rate: c.Rate, Batch: c.Batch, Metrics: c.Metrics, Series: c.Metrics * c.Series, Tags: c.Tags},
+		client: rest.Client{
+			Token: func() (string, error) { return c.Token.Reveal(), nil },
+			Once:  true, // Else requests would be sent again without being counted.
+			HTTP: http.Client{Timeout: requestTime, Transport: &http.Transport{
+				MaxIdleConnsPerHost: c.Senders, IdleConnTimeout: time.Minute, DisableCompression: true, WriteBufferSize: 8 << 10, ReadBufferSize: 2 << 10,
+			}},
+		},
 	}
 }
 
@@ -91,7 +85,7 @@ func (e *events) run(ctx, life context.Context) {
 			q.body = e.bodies[order[i]]
 		}
 		if q.measured = e.measuring.Load(); q.measured {
-			e.due.Add(1)
+			e.count(func(r *EventsReport) { r.Due += int64(r.Batch) })
 		}
 		select {
 		case queue <- q:
@@ -108,7 +102,7 @@ func (e *events) run(ctx, life context.Context) {
 			})
 			continue
 		}
-		e.waited.Add(1)
+		e.count(func(r *EventsReport) { r.WaitedSender++ })
 		select {
 		case queue <- q:
 		case <-ctx.Done():
@@ -116,7 +110,7 @@ func (e *events) run(ctx, life context.Context) {
 	}
 	close(queue)
 	senders.Wait()
-	e.client.CloseIdleConnections()
+	e.client.HTTP.CloseIdleConnections()
 }
 
 // send posts a request until it is answered, and counts. A request under way is
@@ -126,133 +120,101 @@ func (e *events) send(life context.Context, q request) {
 	if q.measured {
 		e.lateness.Record(time.Since(q.due))
 		if e.measuring.Load() {
-			e.begun.Add(1)
+			e.count(func(r *EventsReport) { r.Begun += int64(r.Batch) })
 		}
 	}
 	key := e.config.Run + "-" + strconv.FormatInt(q.number, 36)
 	limit := q.due.Add(patience)
 	for try := 0; ; try++ {
-		status, retryAfter, answer, err := e.post(ctx, q.body.text, key)
+		answer, err := e.client.Do(ctx, http.MethodPost, e.config.Ingest+"/ingest", q.body.text, "Idempotency-Key", key)
 		switch {
-		case err == nil && status == http.StatusOK:
-			e.accept(q, answer)
+		case err != nil:
+			e.count(func(r *EventsReport) { r.RetriesLost++ })
+		case answer.Status == http.StatusOK:
+			e.accept(q, answer.Body)
 			return
-		case err == nil && status == http.StatusTooManyRequests:
-			e.retries[0].Add(1)
-		case err == nil && status == http.StatusServiceUnavailable:
-			e.retries[1].Add(1)
-		case err == nil:
-			e.refuse(status, answer)
+		case answer.Status == http.StatusTooManyRequests:
+			e.count(func(r *EventsReport) { r.Retries429++ })
+		case answer.Status == http.StatusServiceUnavailable:
+			e.count(func(r *EventsReport) { r.Retries503++ })
+		default: // The next requests would be refused too.
+			e.fail(refused("POST "+e.config.Ingest+"/ingest answers", answer, "pass a token with the scope ingest in PULSEBOARD_TOKEN", "is --ingest the address of ingest?"))
 			return
-		default:
-			e.retries[2].Add(1)
-			retryAfter = shortestWait
 		}
-		wait := max(retryAfter, min(longestWait, shortestWait<<min(try, 10)))
+		after, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // 0 when it says nothing.
+		wait := max(time.Duration(after)*time.Second, min(longestWait, shortestWait<<min(try, 10)))
 		wait += rand.N(wait/2 + 1) //nolint:gosec // It spreads load.
 		if time.Now().Add(wait).After(limit) || !clock.Sleep(life, wait) {
-			e.doubt(q, status, answer, err)
+			e.doubt(q, answer, err)
 			return
 		}
 	}
 }
 
-func (e *events) post(ctx context.Context, body []byte, key string) (status int, retryAfter time.Duration, answer []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.config.Ingest+"/ingest", bytes.NewReader(body))
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	req.GetBody = nil // Else net/http would send it again by itself, and nobody would count that.
-	req.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {key}}
-	if e.config.Token.IsSet() {
-		req.Header.Set("Authorization", "Bearer "+e.config.Token.Reveal())
-	}
-	res, err := e.client.Do(req)
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	defer res.Body.Close() //nolint:errcheck // It was only read.
-	answer, err = io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	if seconds, e := strconv.Atoi(res.Header.Get("Retry-After")); e == nil {
-		retryAfter = time.Duration(seconds) * time.Second
-	}
-	return res.StatusCode, retryAfter, answer, err
-}
-
-// accept counts a request that was stored.
+// accept counts a request that was stored, in part at least.
 func (e *events) accept(q request, answer []byte) {
 	n := int64(e.config.Batch)
 	var a struct {
-		Accepted int64             `json:"accepted"`
-		Rejected int64             `json:"rejected"`
-		Errors   []json.RawMessage `json:"errors"`
+		Accepted int64           `json:"accepted"`
+		Rejected int64           `json:"rejected"`
+		Errors   json.RawMessage `json:"errors"`
 	}
-	if !bytes.HasPrefix(answer, e.whole()) {
-		if err := json.Unmarshal(answer, &a); err != nil || a.Accepted+a.Rejected != n {
-			e.fail(fmt.Errorf("POST %s/ingest answers 200 with %.200q for %d events: is this ingest of Pulseboard?", e.config.Ingest, answer, n))
-			return
-		}
-		if a.Rejected > 0 {
-			q.body.doubtful.Add(1)
-			e.rejected.Add(a.Rejected)
-			e.note(fmt.Sprintf("%d of %d events of a request were rejected: %.200s", a.Rejected, n, bytes.Join(rawBytes(a.Errors), []byte(" "))))
-			return
-		}
+	if err := json.Unmarshal(answer, &a); err != nil || a.Accepted+a.Rejected != n {
+		e.fail(fmt.Errorf("POST %s/ingest answers 200 with %.200q for %d events: is this ingest of Pulseboard?", e.config.Ingest, answer, n))
+		return
+	}
+	if a.Rejected > 0 {
+		q.body.doubtful.Add(1)
+		e.count(func(r *EventsReport) {
+			r.Rejected += a.Rejected
+			r.FirstTrouble = cmp.Or(r.FirstTrouble, fmt.Sprintf("%d of %d events of a request were rejected: %.200s", a.Rejected, n, a.Errors))
+		})
+		return
 	}
 	q.body.acked.Add(1)
-	e.allAcked.Add(n)
 	if q.measured {
 		e.latency.Record(time.Since(q.due))
-		if e.measuring.Load() {
-			e.acked.Add(n)
+	}
+	e.count(func(r *EventsReport) {
+		r.TotalEvents += n
+		if q.measured && e.measuring.Load() {
+			r.Acknowledged += n
 		}
-	}
-}
-
-func rawBytes(raw []json.RawMessage) [][]byte {
-	out := make([][]byte, len(raw))
-	for i := range raw {
-		out[i] = raw[i]
-	}
-	return out
-}
-
-// whole is how the answer begins when all events were accepted, which need not be decoded.
-func (e *events) whole() []byte {
-	return append(strconv.AppendInt([]byte(`{"accepted":`), int64(e.config.Batch), 10), `,"rejected":0,`...)
-}
-
-// refuse ends the run: the next requests would be refused too.
-func (e *events) refuse(status int, answer []byte) {
-	text := fmt.Sprintf("POST %s/ingest answers %d %s", e.config.Ingest, status, http.StatusText(status))
-	var p service.Problem
-	if json.Unmarshal(answer, &p) == nil && p.Detail != "" {
-		text += ": " + p.Detail
-	}
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		text += "; pass a token with the scope ingest in PULSEBOARD_TOKEN"
-	case http.StatusNotFound:
-		text += "; is --ingest the address of ingest?"
-	}
-	e.fail(errors.New(text))
+	})
 }
 
 // doubt gives a request up.
-func (e *events) doubt(q request, status int, answer []byte, err error) {
+func (e *events) doubt(q request, answer rest.Answer, err error) {
 	q.body.doubtful.Add(1)
-	e.doubtful.Add(int64(e.config.Batch))
+	why := fmt.Sprintf("answered %d: %.200s", answer.Status, bytes.TrimSpace(answer.Body))
 	if err != nil {
-		e.note("no answer: " + err.Error())
-		return
+		why = "no answer: " + err.Error()
 	}
-	e.note(fmt.Sprintf("answered %d: %.200s", status, strings.TrimSpace(string(answer))))
+	e.count(func(r *EventsReport) {
+		r.Doubtful += int64(r.Batch)
+		r.FirstTrouble = cmp.Or(r.FirstTrouble, why)
+	})
 }
 
-func (e *events) note(text string) {
+func (e *events) count(add func(*EventsReport)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.first == "" {
-		e.first = text
+	add(&e.counts)
+}
+
+// acknowledged is how many events were acknowledged in the measured part so far.
+func (e *events) acknowledged() (n int64) {
+	e.count(func(r *EventsReport) { n = r.Acknowledged })
+	return n
+}
+
+func (e *events) report() *EventsReport {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.counts
+	r.Latency, r.Lateness = latencyOf(&e.latency), latencyOf(&e.lateness)
+	if r.Due > 0 {
+		r.Achieved = min(1, float64(r.Begun)/float64(r.Due))
 	}
+	return &r
 }

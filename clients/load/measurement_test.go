@@ -46,7 +46,7 @@ func TestPublicationsThatAreMissing(t *testing.T) {
 	for _, n := range []int64{1, 2, 4} {
 		st.mark(begin + 1000*n)
 	}
-	ends, examples := p.missing(map[*stream]int64{st: begin}, begin+5000)
+	ends, examples := missing(map[*stream]int64{st: begin}, begin+5000)
 	if ends != 2 || len(examples) != 1 || examples[0] != st.key {
 		t.Errorf("%d ends of %v are missing; want the third and the fifth", ends, examples)
 	}

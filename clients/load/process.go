@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -28,7 +29,7 @@ type ProcessReport struct {
 	BytesConnection float64 `json:"rss_bytes_per_connection"`    // RSSConnected − RSSBefore, shared out.
 }
 
-// HeapReport is the heap and the stacks of a gateway, as its /metrics tells.
+// HeapReport is the heap and the stacks of a gateway, as its /metrics has them.
 type HeapReport struct {
 	Gateway         string  `json:"gateway"`
 	Before          int64   `json:"bytes_before_streams"`
@@ -63,7 +64,7 @@ func uses(pids []Pid) (found map[int]use, gone []error) {
 			named[i] = nil
 		}
 	}
-	// Those that were named keep their names, whoever started them.
+	// Those that were named keep their names, even if they are children of others.
 	for _, proc := range named {
 		if proc != nil && int(proc.Pid) != os.Getpid() {
 			family(out, proc, out[int(proc.Pid)].name)
@@ -99,7 +100,7 @@ func look(out map[int]use, p *process.Process, name string) error {
 	return nil
 }
 
-// commandName is what people know a process by: for a program with commands, the command.
+// commandName is the name of the program, of pulseboard that of its command.
 func commandName(p *process.Process) string {
 	args, err := p.CmdlineSlice()
 	if err != nil || len(args) == 0 {
@@ -134,22 +135,17 @@ func processReports(beforeStreams, connected, begin, end map[int]use, order []in
 	return out
 }
 
-// heap asks a gateway how many bytes its heap and its stacks hold; ok is false when it does not say.
-func (a *api) heap(ctx context.Context, gateway string) (bytes int64, ok bool) {
+// heap returns how many bytes the heap and the stacks of a gateway hold, by its /metrics; ok is false when they have no such figures.
+func (a *api) heap(ctx context.Context, gateway string) (held int64, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, gateway+"/metrics", nil)
-	if err != nil {
+	answer, err := a.Do(ctx, http.MethodGet, gateway+"/metrics", nil)
+	if err != nil || answer.Status != http.StatusOK {
 		return 0, false
 	}
-	res, err := a.http.Do(req)
-	if err != nil {
-		return 0, false
-	}
-	defer res.Body.Close() //nolint:errcheck // It was only read.
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK {
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(answer.Body))
+	if err != nil {
 		return 0, false
 	}
 	for _, name := range []string{"go_memstats_heap_inuse_bytes", "go_memstats_stack_inuse_bytes"} {
@@ -157,7 +153,7 @@ func (a *api) heap(ctx context.Context, gateway string) (bytes int64, ok bool) {
 		if f == nil || len(f.GetMetric()) != 1 {
 			return 0, false
 		}
-		bytes += int64(f.GetMetric()[0].GetGauge().GetValue())
+		held += int64(f.GetMetric()[0].GetGauge().GetValue())
 	}
-	return bytes, true
+	return held, true
 }

@@ -62,13 +62,12 @@ func (p *publications) keys() []string {
 	return slices.Sorted(maps.Keys(keys))
 }
 
-// missing counts ends that no client received and no history holds, after the end
-// that each stream has in since, up to the cut; examples are a few of their keys.
-func (*publications) missing(since map[*stream]int64, cut int64) (ends int64, examples []string) {
+// missing counts ends that were not published, after the end that each stream has in
+// since, up to the cut; examples are a few of their keys.
+func missing(since map[*stream]int64, cut int64) (ends int64, examples []string) {
 	for st, after := range since {
-		n := st.gaps(after, cut-st.delayMs)
-		ends += n
-		if n > 0 {
+		if n := st.gaps(after, cut-st.delayMs); n > 0 {
+			ends += n
 			examples = append(examples, st.key)
 		}
 	}

@@ -15,21 +15,21 @@ import (
 	"pulseboard/wire"
 )
 
-// messages measures how late results are told by Redis: what of the way to the
-// clients is the pipeline's.
+// messages measures how late Redis announces results: the pipeline's part of the
+// latency at clients.
 type messages struct {
 	store     *results.Store
 	sub       *redisconn.Listener
-	measuring atomic.Bool
+	measuring *atomic.Bool
 	late      histogram.Histogram
 }
 
-func openMessages(ctx context.Context, at redisconn.Endpoint) (*messages, error) {
+func openMessages(ctx context.Context, at redisconn.Endpoint, measuring *atomic.Bool) (*messages, error) {
 	store, err := results.Open(ctx, at)
 	if err != nil {
 		return nil, fmt.Errorf("%w; correct --redis", err)
 	}
-	return &messages{store: store}, nil
+	return &messages{store: store, measuring: measuring}, nil
 }
 
 // listen subscribes to metric keys until ctx ends.
@@ -41,7 +41,7 @@ func (m *messages) listen(ctx context.Context, keys []string) error {
 		now := time.Now()
 		r, err := wire.DecodeResult(text)
 		if err != nil {
-			return // The gateway says so.
+			return // The gateway counts it.
 		}
 		due := r.WindowEnd
 		if q, err := metric.ParseKey(r.Key); err == nil {

@@ -7,7 +7,7 @@ import (
 	"pulseboard/internal/histogram"
 )
 
-// Report is what a run found. It is the JSON form too; docs/load.md tells its fields.
+// Report is what a run found. It is the JSON form too; docs/load.md lists its fields.
 type Report struct {
 	Run     string    `json:"run"`
 	Started time.Time `json:"started"`
@@ -25,7 +25,7 @@ type Report struct {
 	Events  *EventsReport  `json:"events,omitempty"`
 	Streams *StreamsReport `json:"streams,omitempty"`
 	Check   *CheckReport   `json:"check,omitempty"`
-	// From the end of a window until Redis told of its result.
+	// From the end of a window until Redis announced its result.
 	EndToRedis *Latency        `json:"window_end_to_redis,omitempty"`
 	Processes  []ProcessReport `json:"processes"`
 	Heap       []HeapReport    `json:"heap,omitempty"`
@@ -126,21 +126,6 @@ func latencyOf(h *histogram.Histogram) Latency {
 		Count: h.Count(), P50: ms(h.Quantile(.5)), P95: ms(h.Quantile(.95)), P99: ms(h.Quantile(.99)),
 		P999: ms(h.Quantile(.999)), Max: ms(h.Max()), Early: h.Early(),
 	}
-}
-
-func (e *events) report(c *Config) *EventsReport {
-	batch := int64(c.Batch)
-	r := &EventsReport{
-		Rate: c.Rate, Batch: c.Batch, Metrics: c.Metrics, Series: c.Metrics * c.Series, Tags: c.Tags,
-		Due: e.due.Load() * batch, Begun: e.begun.Load() * batch, Acknowledged: e.acked.Load(),
-		Latency: latencyOf(&e.latency), Lateness: latencyOf(&e.lateness), WaitedSender: e.waited.Load(),
-		Retries429: e.retries[0].Load(), Retries503: e.retries[1].Load(), RetriesLost: e.retries[2].Load(),
-		Rejected: e.rejected.Load(), Doubtful: e.doubtful.Load(), FirstTrouble: e.first, TotalEvents: e.allAcked.Load(),
-	}
-	if r.Due > 0 {
-		r.Achieved = min(1, float64(r.Begun)/float64(r.Due))
-	}
-	return r
 }
 
 // judge sets Valid and Exact, and says in Invalid and Faults why they are not.

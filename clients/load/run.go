@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pulseboard/internal/clock"
@@ -32,8 +33,7 @@ type run struct {
 	redis    *messages
 	late     histogram.Histogram
 
-	measuring          bool
-	mu                 sync.Mutex
+	measuring          atomic.Bool // In the measured part.
 	beforeStreams      map[int]use
 	connected          map[int]use
 	heapBefore, heapUp map[string]int64
@@ -46,7 +46,7 @@ func Run(ctx context.Context, c Config, progress io.Writer) (report *Report, err
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	r := &run{config: c, progress: progress, api: newAPI(c.Token.Reveal())}
+	r := &run{config: c, progress: progress, api: newAPI(c.Token)}
 	r.made = &dashboards{api: r.api, config: &r.config}
 	r.report = &Report{
 		Run: c.Run, Started: time.Now().UTC().Truncate(time.Millisecond),
@@ -71,7 +71,7 @@ func Run(ctx context.Context, c Config, progress io.Writer) (report *Report, err
 	return r.load(ctx)
 }
 
-// interrupted tells the user's Ctrl-C from what it brought about.
+// interrupted replaces what Ctrl-C brought about by Ctrl-C itself.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w before anything was measured", ErrInterrupted)
@@ -94,7 +94,7 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	if !c.Redis.IsZero() {
 		var err error
-		if r.redis, err = openMessages(ctx, c.Redis); err != nil {
+		if r.redis, err = openMessages(ctx, c.Redis, &r.measuring); err != nil {
 			return err
 		}
 	}
@@ -109,7 +109,7 @@ func (r *run) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	r.audience = newAudience(c, ids)
+	r.audience = newAudience(c, &r.measuring, ids)
 	return nil
 }
 
@@ -125,7 +125,7 @@ func (r *run) load(ctx context.Context) (*Report, error) {
 	defer stop(nil)
 	sent := make(chan struct{})
 	if c.Rate > 0 {
-		r.events = newEvents(c, stop)
+		r.events = newEvents(c, &r.measuring, stop)
 		r.say("sending %.0f events a second: %d metrics of %d series, %d in a request", c.Rate, c.Metrics, c.Series, c.Batch)
 		go func() {
 			defer close(sent)
@@ -135,7 +135,7 @@ func (r *run) load(ctx context.Context) (*Report, error) {
 	} else {
 		close(sent)
 	}
-	background.Go(func() { probe(running, r.isMeasuring, &r.late) })
+	background.Go(func() { probe(running, &r.measuring, &r.late) })
 	if r.audience != nil {
 		background.Go(func() { r.audience.sample(running) })
 	}
@@ -160,7 +160,7 @@ func (r *run) load(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	if r.events != nil {
-		r.report.Events = r.events.report(c)
+		r.report.Events = r.events.report()
 	}
 	if c.Check && ctx.Err() == nil {
 		r.say("comparing counts and sums")
@@ -183,33 +183,11 @@ func (r *run) load(ctx context.Context) (*Report, error) {
 	return r.report, nil
 }
 
-func (r *run) isMeasuring() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.measuring
-}
-
-// setMeasuring begins or ends the measured part.
-func (r *run) setMeasuring(on bool) {
-	r.mu.Lock()
-	r.measuring = on
-	r.mu.Unlock()
-	if r.events != nil {
-		r.events.measuring.Store(on)
-	}
-	if r.audience != nil {
-		r.audience.schedule.measuring.Store(on)
-	}
-	if r.redis != nil {
-		r.redis.measuring.Store(on)
-	}
-}
-
-// look asks what all processes have used. One that ended is told by its absence.
+// look measures what all processes have used. Those that have ended are left out, with a note.
 func (r *run) look(pids []Pid) map[int]use {
 	out, gone := uses(pids)
 	for _, err := range gone {
-		r.note(err.Error() + ": it ended during the run, and what it used is not told")
+		r.note(err.Error() + ": it ended during the run, and what it used is not known")
 	}
 	return out
 }
@@ -264,7 +242,7 @@ const (
 	drainTime    = 10 * time.Second
 	longestDrain = 2 * time.Minute
 	progressTime = 10 * time.Second
-	linesAMemory = 6 // Lines of progress until one tells of memory: each minute.
+	linesAMemory = 6 // Lines of progress until one of memory: each minute.
 )
 
 // measure is the measured part.
@@ -277,7 +255,7 @@ func (r *run) measure(ctx context.Context) {
 	// What looking costs is not of the measured part.
 	before := r.look(append(slices.Clone(c.Pids), own()...))
 	begin := time.Now()
-	r.setMeasuring(true)
+	r.measuring.Store(true)
 	for n, left := 1, c.For; left > 0 && ctx.Err() == nil; n, left = n+1, c.For-time.Since(begin) {
 		if !clock.Sleep(ctx, min(left, progressTime)) || time.Since(begin) >= c.For {
 			break
@@ -287,7 +265,7 @@ func (r *run) measure(ctx context.Context) {
 			r.say("%s", r.memoryLine(time.Since(begin)))
 		}
 	}
-	r.setMeasuring(false)
+	r.measuring.Store(false)
 	took := time.Since(begin)
 	after := r.look(append(own(), c.Pids...))
 	r.report.Seconds = took.Seconds()
@@ -309,7 +287,7 @@ func (r *run) measure(ctx context.Context) {
 func (r *run) progressLine(since time.Duration) string {
 	line := fmt.Sprintf("after %v:", since.Round(time.Second))
 	if e := r.events; e != nil {
-		line += fmt.Sprintf(" %d events acknowledged, p99 %v;", e.acked.Load(), e.latency.Quantile(.99).Round(time.Millisecond))
+		line += fmt.Sprintf(" %d events acknowledged, p99 %v;", e.acknowledged(), e.latency.Quantile(.99).Round(time.Millisecond))
 	}
 	if s := r.audience; s != nil {
 		line += fmt.Sprintf(" %d connections, %d results, window end to client p99 %v;", s.open.Load(), s.measured.results.Load(), s.measured.endToClient.Quantile(.99).Round(time.Millisecond))
@@ -341,7 +319,7 @@ func (r *run) finish(ctx context.Context) {
 		patience := cmp.Or(r.config.Patience, drainTime)
 		s.drain(ctx, patience+r.config.Refresh, longestDrain)
 		if err := s.audit(ctx); err != nil {
-			r.note(err.Error() + "; results that no client was given are not told from those that were not published")
+			r.note(err.Error() + "; results that no client was given cannot be distinguished from those that were not published")
 		}
 		if behind := s.await(ctx, patience, longestDrain); behind > 0 {
 			r.note(fmt.Sprintf("%d connections never got all that was due until the end of the measured part, though it was waited for: what they did not get counts as missing", behind))
@@ -374,7 +352,7 @@ func (r *run) finish(ctx context.Context) {
 	r.report.Streams = out
 }
 
-// share tells what processes used for each event and each update.
+// share divides what processes used by the events and by the updates.
 func (r *run) share() {
 	for i := range r.report.Processes {
 		p := &r.report.Processes[i]

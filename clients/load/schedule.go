@@ -9,7 +9,7 @@ import (
 // schedule is the phases of a run, as clients see them: connecting, measuring
 // (in which slow clients do not read), waiting for what was due, the end.
 type schedule struct {
-	measuring atomic.Bool
+	measuring *atomic.Bool
 	cut       atomic.Int64 // Epoch ms: results that are due later do not count.
 
 	stopped atomic.Bool   // Slow clients do not read.
@@ -17,8 +17,8 @@ type schedule struct {
 	done    chan struct{} // Closed when all clients are to end.
 }
 
-func newSchedule() *schedule {
-	s := &schedule{resume: make(chan struct{}), done: make(chan struct{})}
+func newSchedule(measuring *atomic.Bool) *schedule {
+	s := &schedule{measuring: measuring, resume: make(chan struct{}), done: make(chan struct{})}
 	s.cut.Store(math.MaxInt64)
 	return s
 }
@@ -45,8 +45,8 @@ func (s *schedule) ended() bool {
 	}
 }
 
-// untilEnd returns a context that is canceled at the end of the run, or by the
-// caller, who must.
+// untilEnd returns a context that is canceled at the end of the run. The caller must
+// cancel it too.
 func (s *schedule) untilEnd() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {

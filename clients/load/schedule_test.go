@@ -2,6 +2,7 @@ package load
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -32,7 +33,7 @@ func TestSlotsVisitAllPhases(t *testing.T) {
 }
 
 func TestScheduleLetsSlowClientsRead(t *testing.T) {
-	s := newSchedule()
+	s := newSchedule(new(atomic.Bool))
 	s.readAgain() // They are reading.
 	s.stopped.Store(true)
 	select {

@@ -3,189 +3,129 @@ package load
 import (
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
+	"text/template"
 )
+
+// reportText is the report for people. A | ends a cell of a table.
+const reportText = `
+Run {{.Run}}, measured for {{printf "%.1f" .Seconds}} s on {{.Machine.CPUs}} CPUs ({{.Machine.OS}}/{{.Machine.Arch}}, {{.Machine.Go}}).
+{{- with .Events}}
+
+Events: {{number .Acknowledged}} of {{number .Due}} that were due were acknowledged, {{perSecond .Acknowledged}}/s of {{whole .Rate}}/s; requests of {{.Batch}}, {{.Metrics}} metrics, {{.Series}} series, {{.Tags}} tags.
+{{- if sum .Retries429 .Retries503 .RetriesLost}}
+  {{sum .Retries429 .Retries503 .RetriesLost}} requests were sent again: {{.Retries429}} after 429, {{.Retries503}} after 503, {{.RetriesLost}} without an answer.
+{{- end}}
+{{- if .WaitedSender}}
+  {{.WaitedSender}} requests waited because all senders were waiting for answers.
+{{- end}}
+{{- end}}
+{{- with .Streams}}
+
+Streams: {{.Opened}} of {{.Connections}} connections, {{.Dashboards}} dashboards, {{.Streams}} metric keys; opened in p50 {{millis .Connecting.P50}}, p99 {{millis .Connecting.P99}}.
+  measured part: {{number .Updates}} updates with {{number .Results}} results, {{perSecond .Results}}/s
+{{- template "delivery" .Delivery}}
+{{- if .Unpublished}}
+  {{number .Unpublished}} window ends were not published by the pipeline, which is not the gateway's fault
+{{- end}}
+{{- if .Lost}}
+  {{.Lost}} connections were lost: {{losses .LostBecause}}
+{{- with .Back}}
+  {{.Back}} times one was back with all its widgets: half within {{millis .Half}} of the first loss, 99 % within {{millis .Ninety9}}, all within {{millis .All}}; {{.Resets}} snapshots began anew, {{.GaveUp}} clients gave up
+{{- end}}
+{{- end}}
+{{- with .Slow}}
+  of them {{.Clients}} clients stopped reading; the gateway closed {{.Closed}} of these; their part, which is not in the above:
+{{- template "delivery" .Delivery}}
+{{- end}}
+{{- end}}
+{{- with .Check}}
+{{if .Exact}}
+Check: count and sum of {{.Metrics}} metrics are exact, over {{number .Events}} events.
+{{- if .Doubtful}} ({{number .Doubtful}} events without an answer may be counted or not.){{end}}
+{{- else}}
+Check: counts or sums are WRONG.
+{{- range .Faults}}
+  {{.}}
+{{- end}}
+{{- end}}
+{{- end}}
+
+|p50|p95|p99|p99.9|max|of|
+{{with .Events}}{{latency "request due → answered" .Latency}}{{end}}
+{{- with .EndToRedis}}{{latency "window end → Redis" .}}{{end}}
+{{- with .Streams}}
+	{{- latency "window end → client" .EndToClient}}
+	{{- latency "event → client" .EventToCl}}
+	{{- latency "frame's server_time → client" .ServerToCl}}
+	{{- latency "age of the newest result" .Staleness}}
+{{- end}}
+{{- with .Events}}{{latency "own: request due → begun" .Lateness}}{{end}}
+{{- latency "own: timer due → fired" .Lateness}}
+{{- with .Streams}}{{if .ServerToCl.Early}}
+{{- number .ServerToCl.Early}} frames came before they were sent: the clocks of the machines differ, and the times with them.
+{{end}}{{end}}
+process|pid|CPU s|of a core|RSS at the end|
+{{- if .Events}}CPU s/M events|{{end}}
+{{- if .Streams}}CPU µs/update|RSS before streams|connected|RSS/connection|{{end}}
+{{- range .Processes}}
+{{.Name}}|{{.Pid}}|{{printf "%.2f" .CPUSeconds}}|{{printf "%.1f %%" (percent .CPUShare)}}|{{mebi .RSS}}|
+{{- if $.Events}}{{printf "%.3f" .CPUPerMillion}}|{{end}}
+{{- if $.Streams}}{{printf "%.1f" .CPUPerUpdate}}|{{mebi .RSSBefore}}|{{mebi .RSSConnected}}|{{kibi .BytesConnection}}|{{end}}
+{{- end}}
+{{- range .Heap}}
+heap and stacks of {{.Gateway}}: {{mebi .Before}} before streams, {{mebi .Connected}} with them: {{kibi .BytesConnection}} a connection
+{{- end}}
+{{- range .Notes}}
+Note: {{.}}.
+{{- end}}
+{{if .Valid}}
+Valid: the load was made as asked for.{{if .Exact}} Exact: everything was delivered as promised.{{end}}
+{{- end}}
+{{- range .Invalid}}
+INVALID, the figures do not count: {{.}}.
+{{- end}}
+{{- range .Faults}}
+NOT EXACT: {{.}}.
+{{- end}}
+{{define "delivery"}}
+  whole run: {{number .Delivered}} of {{number .Expected}} expected results delivered
+{{- if .InSnapshots}} ({{number .InSnapshots}} of them in a later snapshot){{end}}
+{{- if .LeftOut}}, {{number .LeftOut}} left out for a slow client{{end}}
+  missing {{number .Missing}}, duplicate {{number .Duplicate}}, reordered {{number .Reordered}}
+{{- if sum .OffGrid .Unknown}}, off the grid {{number .OffGrid}}, of unknown widgets {{number .Unknown}}{{end}}
+{{- end}}`
 
 // WriteText writes the report for people.
 func (r *Report) WriteText(w io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "\nRun %s, measured for %.1f s on %d CPUs (%s/%s, %s).\n", r.Run, r.Seconds, r.Machine.CPUs, r.Machine.OS, r.Machine.Arch, r.Machine.Go)
-	r.eventsText(&b)
-	r.streamsText(&b)
-	r.checkText(&b)
-	r.latencyText(&b)
-	r.processText(&b)
-	for _, n := range r.Notes {
-		fmt.Fprintf(&b, "Note: %s.\n", n)
+	t, err := template.New("report").Funcs(template.FuncMap{
+		"number": number, "millis": millis, "mebi": mebi, "kibi": kibi, "losses": lossText, "latency": latencyRow,
+		"whole":     func(v float64) string { return number(int64(v)) },
+		"percent":   func(share float64) float64 { return 100 * share },
+		"perSecond": func(n int64) string { return number(int64(float64(n)/r.Seconds + .5)) },
+		"sum": func(all ...int64) (n int64) {
+			for _, v := range all {
+				n += v
+			}
+			return n
+		},
+	}).Parse(strings.ReplaceAll(reportText, "|", `{{"\t"}}`))
+	if err != nil {
+		return err
 	}
-	r.verdictText(&b)
-	_, err := io.WriteString(w, b.String())
-	return err
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	if err := t.Execute(table, r); err != nil {
+		return err
+	}
+	return table.Flush()
 }
 
-func (r *Report) eventsText(b *strings.Builder) {
-	e := r.Events
-	if e == nil {
-		return
+func latencyRow(name string, l Latency) string {
+	if l.Count == 0 {
+		return ""
 	}
-	fmt.Fprintf(b, "\nEvents: %s of %s that were due were acknowledged, %s/s of %s/s; requests of %d, %d metrics, %d series, %d tags.\n",
-		number(e.Acknowledged), number(e.Due), number(int64(float64(e.Acknowledged)/r.Seconds+.5)), number(int64(e.Rate)), e.Batch, e.Metrics, e.Series, e.Tags)
-	if n := e.Retries429 + e.Retries503 + e.RetriesLost; n > 0 {
-		fmt.Fprintf(b, "  %d requests were sent again: %d after 429, %d after 503, %d without an answer.\n", n, e.Retries429, e.Retries503, e.RetriesLost)
-	}
-	if e.WaitedSender > 0 {
-		fmt.Fprintf(b, "  %d requests waited because all senders were waiting for answers.\n", e.WaitedSender)
-	}
-}
-
-func (r *Report) streamsText(b *strings.Builder) {
-	s := r.Streams
-	if s == nil {
-		return
-	}
-	fmt.Fprintf(b, "\nStreams: %d of %d connections, %d dashboards, %d metric keys; opened in p50 %s, p99 %s.\n",
-		s.Opened, s.Connections, s.Dashboards, s.Streams, millis(s.Connecting.P50), millis(s.Connecting.P99))
-	fmt.Fprintf(b, "  measured part: %s updates with %s results, %s/s\n", number(s.Updates), number(s.Results), number(int64(float64(s.Results)/r.Seconds+.5)))
-	deliveryText(b, s.Delivery)
-	if s.Unpublished > 0 {
-		fmt.Fprintf(b, "  %s window ends were not published by the pipeline, which is not the gateway's fault\n", number(s.Unpublished))
-	}
-	if s.Lost > 0 {
-		fmt.Fprintf(b, "  %d connections were lost: %s\n", s.Lost, lossText(s.LostBecause))
-	}
-	if k := s.Back; k != nil && s.Lost > 0 {
-		fmt.Fprintf(b, "  %d times one was back with all its widgets: half within %s of the first loss, 99 %% within %s, all within %s; %d snapshots began anew, %d clients gave up\n",
-			k.Back, millis(k.Half), millis(k.Ninety9), millis(k.All), k.Resets, k.GaveUp)
-	}
-	if k := s.Slow; k != nil {
-		fmt.Fprintf(b, "  of them %d clients stopped reading; the gateway closed %d of these; their part, which is not in the above:\n", k.Clients, k.Closed)
-		deliveryText(b, k.Delivery)
-	}
-}
-
-func deliveryText(b *strings.Builder, d Delivery) {
-	fmt.Fprintf(b, "  whole run: %s of %s expected results delivered", number(d.Delivered), number(d.Expected))
-	if d.InSnapshots > 0 {
-		fmt.Fprintf(b, " (%s of them in a later snapshot)", number(d.InSnapshots))
-	}
-	if d.LeftOut > 0 {
-		fmt.Fprintf(b, ", %s left out for a slow client", number(d.LeftOut))
-	}
-	fmt.Fprintf(b, "\n  missing %s, duplicate %s, reordered %s", number(d.Missing), number(d.Duplicate), number(d.Reordered))
-	if d.OffGrid+d.Unknown > 0 {
-		fmt.Fprintf(b, ", off the grid %s, of unknown widgets %s", number(d.OffGrid), number(d.Unknown))
-	}
-	b.WriteString("\n")
-}
-
-func (r *Report) checkText(b *strings.Builder) {
-	c := r.Check
-	switch {
-	case c == nil:
-	case c.Exact:
-		fmt.Fprintf(b, "\nCheck: count and sum of %d metrics are exact, over %s events.", c.Metrics, number(c.Events))
-		if c.Doubtful > 0 {
-			fmt.Fprintf(b, " (%s events without an answer may be counted or not.)", number(c.Doubtful))
-		}
-		b.WriteString("\n")
-	default:
-		b.WriteString("\nCheck: counts or sums are WRONG.\n")
-		for _, f := range c.Faults {
-			fmt.Fprintf(b, "  %s\n", f)
-		}
-	}
-}
-
-func (r *Report) latencyText(b *strings.Builder) {
-	b.WriteString("\n")
-	var t table
-	row := func(name string, l Latency) {
-		if l.Count == 0 {
-			return
-		}
-		t.row(name, millis(l.P50), millis(l.P95), millis(l.P99), millis(l.P999), millis(l.Max), number(l.Count))
-	}
-	t.row("", "p50", "p95", "p99", "p99.9", "max", "of")
-	if e := r.Events; e != nil {
-		row("request due → answered", e.Latency)
-	}
-	if r.EndToRedis != nil {
-		row("window end → Redis", *r.EndToRedis)
-	}
-	early := int64(0)
-	if s := r.Streams; s != nil {
-		row("window end → client", s.EndToClient)
-		row("event → client", s.EventToCl)
-		row("frame's server_time → client", s.ServerToCl)
-		row("age of the newest result", s.Staleness)
-		early = s.ServerToCl.Early
-	}
-	if e := r.Events; e != nil {
-		row("own: request due → begun", e.Lateness)
-	}
-	row("own: timer due → fired", r.Lateness)
-	t.writeTo(b)
-	if early > 0 {
-		fmt.Fprintf(b, "%s frames came before they were sent: the clocks of the machines differ, and the times with them.\n", number(early))
-	}
-}
-
-func (r *Report) processText(b *strings.Builder) {
-	b.WriteString("\n")
-	var t table
-	choose := func(always []string, events string, streams ...string) []string {
-		cells := slices.Clone(always)
-		if r.Events != nil {
-			cells = append(cells, events)
-		}
-		if r.Streams != nil {
-			cells = append(cells, streams...)
-		}
-		return cells
-	}
-	t.row(choose([]string{"process", "pid", "CPU s", "of a core", "RSS at the end"},
-		"CPU s/M events", "CPU µs/update", "RSS before streams", "connected", "RSS/connection")...)
-	for _, p := range r.Processes {
-		t.row(choose([]string{p.Name, strconv.Itoa(p.Pid), fmt.Sprintf("%.2f", p.CPUSeconds), fmt.Sprintf("%.1f %%", 100*p.CPUShare), mebi(p.RSS)},
-			fmt.Sprintf("%.3f", p.CPUPerMillion),
-			fmt.Sprintf("%.1f", p.CPUPerUpdate), mebi(p.RSSBefore), mebi(p.RSSConnected), fmt.Sprintf("%.1f KiB", p.BytesConnection/1024))...)
-	}
-	t.writeTo(b)
-	for _, h := range r.Heap {
-		fmt.Fprintf(b, "heap and stacks of %s: %s before streams, %s with them: %.1f KiB a connection\n", h.Gateway, mebi(h.Before), mebi(h.Connected), h.BytesConnection/1024)
-	}
-}
-
-func (r *Report) verdictText(b *strings.Builder) {
-	b.WriteString("\n")
-	if r.Valid && r.Exact {
-		b.WriteString("Valid: the load was made as asked for. Exact: everything was delivered as promised.\n")
-		return
-	}
-	if r.Valid {
-		b.WriteString("Valid: the load was made as asked for.\n")
-	}
-	for _, why := range r.Invalid {
-		fmt.Fprintf(b, "INVALID, the figures do not count: %s.\n", why)
-	}
-	for _, f := range r.Faults {
-		fmt.Fprintf(b, "NOT EXACT: %s.\n", f)
-	}
-}
-
-// table aligns its columns to the right.
-type table struct{ text strings.Builder }
-
-func (t *table) row(cells ...string) { t.text.WriteString(strings.Join(cells, "\t") + "\t\n") }
-
-func (t *table) writeTo(b *strings.Builder) {
-	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	// A builder takes everything.
-	_, _ = io.WriteString(w, t.text.String())
-	_ = w.Flush()
+	return strings.Join([]string{name, millis(l.P50), millis(l.P95), millis(l.P99), millis(l.P999), millis(l.Max), number(l.Count), "\n"}, "\t")
 }
 
 // number has a comma after each three digits.
@@ -210,3 +150,5 @@ func millis(ms float64) string {
 }
 
 func mebi(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
+
+func kibi(bytes float64) string { return fmt.Sprintf("%.1f KiB", bytes/1024) }

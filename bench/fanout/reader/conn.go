@@ -8,7 +8,6 @@ import (
 	"net"
 	"time"
 
-	"pulseboard/internal/wsframe"
 	"pulseboard/wire"
 )
 
@@ -73,11 +72,11 @@ func (c *conn) take(nowUs int64) error {
 			rest = rest[n:]
 			continue
 		}
-		h, ok, err := wsframe.Parse(rest)
+		h, ok, err := parseFrame(rest)
 		switch {
 		case err != nil:
 			return err
-		case ok && (!h.Final || h.Op == wsframe.Continuation):
+		case ok && (!h.Final || h.Op == opContinuation):
 			return errors.New("a message came in several frames, which the servers that are measured never send")
 		}
 		if !ok {
@@ -107,11 +106,11 @@ func (c *conn) take(nowUs int64) error {
 
 func (c *conn) frame(opcode byte, payload []byte, nowUs int64) error {
 	switch opcode {
-	case wsframe.Text:
+	case opText:
 		return c.message(payload, nowUs)
-	case wsframe.Ping:
-		return c.send(wsframe.Pong, payload)
-	case wsframe.Close:
+	case opPing:
+		return c.send(opPong, payload)
+	case opClose:
 		if len(payload) < 2 {
 			return errClosed
 		}
@@ -126,7 +125,7 @@ func (c *conn) message(text []byte, nowUs int64) error {
 		line, rest, _ := bytes.Cut(text, []byte{'\n'})
 		text = rest
 		if c.protocol.Ping != "" && string(line) == c.protocol.Ping {
-			if err := c.send(wsframe.Text, []byte(c.protocol.Pong)); err != nil {
+			if err := c.send(opText, []byte(c.protocol.Pong)); err != nil {
 				return err
 			}
 			continue
@@ -167,6 +166,6 @@ func faultIn(line []byte) string {
 }
 
 func (c *conn) send(opcode byte, payload []byte) error {
-	_, err := c.net.Write(wsframe.Append(nil, opcode, payload))
+	_, err := c.net.Write(appendFrame(nil, opcode, payload))
 	return err
 }

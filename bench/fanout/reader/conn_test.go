@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-
-	"pulseboard/internal/wsframe"
 )
 
 // served is a frame of a server.
@@ -42,17 +40,17 @@ func TestMessageInSeveralFrames(t *testing.T) {
 
 // However the network cuts a stream into pieces, the same is counted.
 func FuzzPieces(f *testing.F) {
-	stream := served(wsframe.Text, golden(f, "welcome.json"))
-	stream = append(stream, served(wsframe.Text, golden(f, "update.json"))...)
-	stream = append(stream, served(wsframe.Text, make([]byte, mostHeld+1))...)
-	stream = append(stream, served(wsframe.Text, golden(f, "update-unchanged.json"))...)
+	stream := served(opText, golden(f, "welcome.json"))
+	stream = append(stream, served(opText, golden(f, "update.json"))...)
+	stream = append(stream, served(opText, make([]byte, mostHeld+1))...)
+	stream = append(stream, served(opText, golden(f, "update-unchanged.json"))...)
 	f.Add(stream, uint16(1))
 	f.Add(stream, uint16(700))
 	f.Add([]byte{0x81, 127, 0xff}, uint16(2))
 	f.Fuzz(func(t *testing.T, stream []byte, piece uint16) {
 		// A pong cannot be written here.
 		for i := range stream {
-			if stream[i]&0x0f == wsframe.Ping {
+			if stream[i]&0x0f == opPing {
 				t.Skip()
 			}
 		}
@@ -86,7 +84,7 @@ func peer(t *testing.T, u websocket.Upgrader, handle func(*websocket.Conn) error
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ws, err := u.Upgrade(w, r, nil)
 		if err != nil {
-			return // The client has been told.
+			return // The client has its answer.
 		}
 		defer ws.Close() //nolint:errcheck // The test is over.
 		if err := handle(ws); err != nil && !errors.Is(err, errDone) {
@@ -181,7 +179,7 @@ func await(t *testing.T, ok func() bool) {
 	}
 }
 
-// What keeps frames from coming is told, and not taken for silence.
+// What keeps frames from coming is an error, and not taken for silence.
 func TestPoolSaysWhatIsWrong(t *testing.T) {
 	say := func(text string) func(*websocket.Conn) error {
 		return func(ws *websocket.Conn) error {
@@ -274,7 +272,7 @@ func TestFramesOfTheClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.net.Close() //nolint:errcheck // The test is over.
-			if err := c.send(wsframe.Text, want); err != nil {
+			if err := c.send(opText, want); err != nil {
 				t.Fatal(err)
 			}
 			if text := <-got; !bytes.Equal(text, want) {

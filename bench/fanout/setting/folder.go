@@ -25,7 +25,7 @@ func Folder(dir *string) (cleanUp func(), err error) {
 	return func() {}, nil
 }
 
-// WriteFile replaces a file in one step, so that whoever waits for it never
+// WriteFile replaces a file in one step, so that a reader that waits for it never
 // reads a part.
 func WriteFile(path string, text []byte) error {
 	part := path + ".part"
