@@ -22,7 +22,7 @@ const (
 	Failed    Action = "failed"
 )
 
-// Result tells of one dashboard.
+// Result is what became of one dashboard.
 type Result struct {
 	Action      Action   `json:"action"`
 	DashboardID string   `json:"dashboard_id"`
@@ -38,7 +38,7 @@ type Result struct {
 	Warnings  []Fault `json:"warnings,omitempty"` // What it changed.
 	Error     string  `json:"error,omitempty"`
 
-	// Lost says that the service did not answer, so that others need not be tried.
+	// Lost: the service did not answer, so that others need not be tried.
 	Lost bool `json:"-"`
 }
 

@@ -1,6 +1,6 @@
 package dashcode
 
-// Cost says what dashboards ask of the pipeline.
+// Cost is what dashboards ask of the pipeline.
 type Cost struct {
 	Dashboards int `json:"dashboards"`
 	Widgets    int `json:"widgets"`

@@ -68,8 +68,7 @@ func (f *finder) add(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// folder follows links, to folders too: what they lead to is in the folder for
-// whoever looks into it.
+// folder follows links, to folders too: what they lead to counts as in the folder.
 func (f *finder) folder(path string) error {
 	place, err := filepath.EvalSymlinks(path)
 	if err == nil {

@@ -2,19 +2,21 @@ package dashcode
 
 import (
 	"bytes"
-	"encoding/json"
+	stdjson "encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"pulseboard/configsvc"
 )
 
 // tree is a JSON object whose members keep their order, which in a dashboard
-// is that of the protocol. Values are tree, []any, string, json.Number, bool or nil.
+// is that of the protocol. Values are tree, []any, string,
+// jsontext.Value for a number, bool or nil.
 type tree []member
 
 type member struct {
@@ -43,7 +45,7 @@ func (t tree) without(names ...string) tree {
 // toTree goes by way of JSON, so that a field that a widget gets tomorrow is
 // compared and written without a change here.
 func toTree(v any) (tree, error) {
-	b, err := json.Marshal(v)
+	b, err := stdjson.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +69,7 @@ func readValue(dec *jsontext.Decoder) (any, error) {
 	case '"':
 		return token.String(), nil
 	case '0':
-		return json.Number(token.String()), nil
+		return jsontext.Value(token.String()), nil
 	case 't', 'f':
 		return token.Bool(), nil
 	case '[':
@@ -100,48 +102,19 @@ func readValue(dec *jsontext.Decoder) (any, error) {
 	return nil, nil // JSON's null.
 }
 
-// encode returns the compact JSON of a value of a tree.
-func encode(v any) string {
-	var b bytes.Buffer
-	enc := jsontext.NewEncoder(&b, jsontext.AllowInvalidUTF8(true))
-	// A buffer takes everything, and a tree was JSON before.
-	_ = write(enc, v)
-	return strings.TrimSuffix(b.String(), "\n")
+// MarshalJSONTo implements json.MarshalerTo.
+func (t tree) MarshalJSONTo(enc *jsontext.Encoder) error {
+	err := enc.WriteToken(jsontext.BeginObject)
+	for _, m := range t {
+		err = errors.Join(err, enc.WriteToken(jsontext.String(m.name)), json.MarshalEncode(enc, m.value))
+	}
+	return errors.Join(err, enc.WriteToken(jsontext.EndObject))
 }
 
-func write(enc *jsontext.Encoder, v any) error {
-	switch v := v.(type) {
-	case string:
-		return enc.WriteToken(jsontext.String(v))
-	case json.Number:
-		return enc.WriteValue(jsontext.Value(v))
-	case bool:
-		return enc.WriteToken(jsontext.Bool(v))
-	case []any:
-		if err := enc.WriteToken(jsontext.BeginArray); err != nil {
-			return err
-		}
-		for _, e := range v {
-			if err := write(enc, e); err != nil {
-				return err
-			}
-		}
-		return enc.WriteToken(jsontext.EndArray)
-	case tree:
-		if err := enc.WriteToken(jsontext.BeginObject); err != nil {
-			return err
-		}
-		for _, m := range v {
-			if err := enc.WriteToken(jsontext.String(m.name)); err != nil {
-				return err
-			}
-			if err := write(enc, m.value); err != nil {
-				return err
-			}
-		}
-		return enc.WriteToken(jsontext.EndObject)
-	}
-	return enc.WriteToken(jsontext.Null)
+// encode returns the compact JSON of a value of a tree.
+func encode(v any) string {
+	b, _ := json.Marshal(v, jsontext.AllowInvalidUTF8(true)) // A tree was JSON before.
+	return string(b)
 }
 
 // kept are the members that files name even when they have the default: ids,
@@ -181,7 +154,7 @@ func small(d configsvc.Dashboard) (tree, error) {
 // defaults returns what the rules make of a document that says nothing.
 func defaults() (tree, error) {
 	d, _, _ := configsvc.Rules{SliceMs: 1}.Check(map[string]any{"widgets": []any{map[string]any{
-		"metric_name": "m", "aggregation": "avg", "window_seconds": json.Number("1"),
+		"metric_name": "m", "aggregation": "avg", "window_seconds": stdjson.Number("1"),
 	}}})
 	return toTree(d)
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"pulseboard/configsvc"
 )
 
@@ -82,7 +84,7 @@ func appendFlow(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case string:
 		return appendText(b, v)
-	case json.Number:
+	case jsontext.Value:
 		return append(b, yamlNumber(string(v))...)
 	case []any:
 		b = append(b, '[')

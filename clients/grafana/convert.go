@@ -2,9 +2,11 @@ package grafana
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -12,7 +14,6 @@ import (
 
 	"pulseboard/clients/dashcode"
 	"pulseboard/configsvc"
-	"pulseboard/metric"
 )
 
 // Limits of our documents that the texts of Grafana are fitted to.
@@ -33,57 +34,11 @@ type conversion struct {
 	variables map[string]*variable
 	inputs    map[string]string // Types of the data sources that an export names.
 	timeRange int
-	refresh   float64
+	refresh   *float64 // Seconds; nil = as the service likes.
 	report    *Report
 
-	widgets []widgetDoc
+	widgets []configsvc.WidgetInput
 	boxes   []*box
-}
-
-type widgetDoc struct {
-	Metric      string             `json:"metric_name"`
-	Aggregation metric.Aggregation `json:"aggregation"`
-	Window      int                `json:"window_seconds"`
-	Refresh     float64            `json:"refresh_interval_seconds,omitempty"`
-	Filter      metric.Filter      `json:"filter,omitempty"`
-	GroupBy     []string           `json:"group_by,omitempty"`
-	Display     displayDoc         `json:"display_config"`
-}
-
-type displayDoc struct {
-	Chart      string         `json:"chart"`
-	Title      string         `json:"title"`
-	Unit       string         `json:"unit"`
-	Position   positionDoc    `json:"position"`
-	YAxis      axisDoc        `json:"y_axis"`
-	Thresholds []thresholdDoc `json:"thresholds,omitempty"`
-}
-
-type positionDoc struct {
-	X int `json:"x"`
-	Y int `json:"y"`
-	W int `json:"w"`
-	H int `json:"h"`
-}
-
-type axisDoc struct {
-	Label string   `json:"label"`
-	Scale string   `json:"scale"`
-	Min   *float64 `json:"min,omitempty"`
-	Max   *float64 `json:"max,omitempty"`
-}
-
-type thresholdDoc struct {
-	At    float64 `json:"at"`
-	Level string  `json:"level"`
-}
-
-type dashboardDoc struct {
-	ID        string               `json:"dashboard_id"`
-	Title     string               `json:"title"`
-	Tags      []string             `json:"tags"`
-	Variables []configsvc.Variable `json:"variables"`
-	Widgets   []widgetDoc          `json:"widgets"`
 }
 
 // Convert reads the JSON of a dashboard of Grafana, also in the form of its
@@ -102,28 +57,19 @@ func Convert(file string, input []byte, options Options) (configsvc.Dashboard, R
 	for _, i := range root.objects("__inputs") {
 		c.inputs[i.text("name")] = i.text("pluginId")
 	}
-	name := root.text("uid")
-	if name == "" {
-		name = root.text("title")
-	}
-	if name == "" {
-		name = filepath.Base(file)
-	}
-	doc := dashboardDoc{ID: dashcode.DeriveID("grafana:" + name), Title: clean(root.text("title"), maxTitle), Tags: c.tags(root)}
-	if doc.Title == "" {
-		doc.Title = clean(strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)), maxTitle)
-	}
-	r.Title, r.DashboardID = doc.Title, doc.ID
+	r.DashboardID = dashcode.DeriveID("grafana:" + cmp.Or(root.text("uid"), root.text("title"), filepath.Base(file)))
+	r.Title = cmp.Or(clean(root.text("title"), maxTitle), clean(strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)), maxTitle))
+	tags := c.tags(root)
 	c.setRefresh(root)
 	c.panels(root)
 	arrange(c.boxes)
 	for i, b := range c.boxes {
-		c.widgets[i].Display.Position = positionDoc{b.x, b.y, b.w, b.h}
+		c.widgets[i].Display.Position = &configsvc.PositionInput{X: &b.x, Y: &b.y, W: &b.w, H: &b.h}
 	}
-	doc.Widgets, doc.Variables = c.widgets, c.chosenVariables()
-	r.Widgets = len(doc.Widgets)
+	variables := c.chosenVariables()
+	r.Widgets = len(c.widgets)
 	c.others(root)
-	d, err := check(doc, options)
+	d, err := check(configsvc.DashboardInput{ID: &r.DashboardID, Title: &r.Title, Tags: &tags, Variables: &variables, Widgets: &c.widgets}, options)
 	if err != nil {
 		return d, r, fmt.Errorf("cannot import %s: %w", file, err)
 	}
@@ -156,7 +102,7 @@ func read(input []byte) (object, error) {
 
 // check brings the document through the rules of the service, which fill in
 // the defaults; that they find a fault would be a mistake of this package.
-func check(doc dashboardDoc, o Options) (configsvc.Dashboard, error) {
+func check(doc configsvc.DashboardInput, o Options) (configsvc.Dashboard, error) {
 	b, err := json.Marshal(doc)
 	if err != nil {
 		return configsvc.Dashboard{}, err
@@ -208,7 +154,7 @@ func (c *conversion) setRefresh(root object) {
 	for ms > most*1000 {
 		ms -= slice
 	}
-	c.refresh = float64(ms) / 1000
+	c.refresh = new(float64(ms) / 1000)
 	if durationSeconds(text) > most {
 		c.other("setting", "refresh "+text, WithNotes, "at most every hour")
 	}
@@ -277,8 +223,8 @@ func (c *conversion) panel(p object, below int) {
 		c.target(p, t, i, d, out)
 	}
 	made := c.widgets[at:]
-	if len(made) == 1 && strings.HasSuffix(made[0].Display.Title, ": "+out.shown()) {
-		made[0].Display.Title = out.Title
+	if len(made) == 1 && strings.HasSuffix(*made[0].Display.Title, ": "+out.shown()) {
+		made[0].Display.Title = &out.Title
 	}
 	if len(made) > 1 {
 		out.Notes = append(out.Notes, fmt.Sprintf("its %d queries are %d widgets, in its place: a widget has one query", len(made), len(made)))
@@ -290,7 +236,7 @@ func (c *conversion) panel(p object, below int) {
 	}
 }
 
-// foreign names a data source that is not Prometheus; "" = it is, or nobody knows.
+// foreign names a data source that is not Prometheus; "" = it is, or it is not named.
 func (c *conversion) foreign(source any) string {
 	kind := ""
 	switch s := source.(type) {
@@ -298,9 +244,7 @@ func (c *conversion) foreign(source any) string {
 		kind = s
 	case map[string]any:
 		o := object(s)
-		if kind = o.text("type"); kind == "" {
-			kind = o.text("uid")
-		}
+		kind = cmp.Or(o.text("type"), o.text("uid"))
 	}
 	name := strings.Trim(kind, "${}")
 	if plugin, ok := c.inputs[name]; ok {
@@ -324,7 +268,7 @@ func (c *conversion) foreign(source any) string {
 	return ""
 }
 
-// panelNotes tells of what a panel has besides queries.
+// panelNotes notes what a panel has besides queries.
 func (c *conversion) panelNotes(p object, out *Panel) {
 	note := func(format string, args ...any) { out.Notes = append(out.Notes, fmt.Sprintf(format, args...)) }
 	if p.text("description") != "" {
@@ -355,10 +299,7 @@ func (c *conversion) panelNotes(p object, out *Panel) {
 }
 
 func (c *conversion) target(p, t object, i int, d *display, out *Panel) {
-	report := Target{RefID: clean(t.text("refId"), maxName), Expr: t.text("expr"), Outcome: NotMapped}
-	if report.RefID == "" {
-		report.RefID = fmt.Sprint(i + 1)
-	}
+	report := Target{RefID: cmp.Or(clean(t.text("refId"), maxName), fmt.Sprint(i+1)), Expr: t.text("expr"), Outcome: NotMapped}
 	defer func() { out.Targets = append(out.Targets, report) }()
 	foreign := c.foreign(t["datasource"])
 	switch {
@@ -385,8 +326,8 @@ func (c *conversion) target(p, t object, i int, d *display, out *Panel) {
 		return
 	}
 	w := c.widget(made, d, &q)
-	w.Display.Title = targetTitle(out.Title, q.legend, report.RefID, len(p.objects("targets")) > 1)
-	if !w.fits() {
+	w.Display.Title = new(targetTitle(out.Title, q.legend, report.RefID, len(p.objects("targets")) > 1))
+	if !fits(w.Display) {
 		report.Reason = "its bounds or thresholds are numbers too large to convert"
 		return
 	}
@@ -411,46 +352,44 @@ func (c *conversion) interval(p, t object) int {
 	return 0
 }
 
-func (c *conversion) widget(q translated, d *display, t *translation) widgetDoc {
-	w := widgetDoc{
-		Metric: q.query.Metric, Aggregation: q.query.Aggregation, Window: q.query.WindowSeconds, Refresh: c.refresh,
-		Filter: q.query.Filter, GroupBy: q.query.GroupBy,
-	}
+func (c *conversion) widget(q translated, d *display, t *translation) configsvc.WidgetInput {
 	unit, note := d.unitOf(q)
 	if note != "" {
 		t.note("%s", note)
 	}
-	w.Display = displayDoc{Chart: d.chart, Unit: unit, YAxis: axisDoc{Label: clean(d.label, maxLabel), Scale: "linear"}}
+	axis := configsvc.YAxisInput{Label: new(clean(d.label, maxLabel))}
 	if d.log {
-		w.Display.YAxis.Scale = "log"
+		axis.Scale = new("log")
 	}
-	for _, b := range []struct {
-		from *float64
-		to   **float64
-	}{{d.min, &w.Display.YAxis.Min}, {d.max, &w.Display.YAxis.Max}} {
-		if b.from != nil {
-			x := scale(*b.from, q)
-			*b.to = &x
-		}
+	if d.min != nil {
+		axis.Min = new(scale(*d.min, q))
 	}
-	for _, x := range d.thresholds {
-		w.Display.Thresholds = append(w.Display.Thresholds, thresholdDoc{scale(x.at, q), x.level})
+	if d.max != nil {
+		axis.Max = new(scale(*d.max, q))
 	}
-	return w
+	thresholds := slices.Clone(d.thresholds)
+	for i := range thresholds {
+		thresholds[i].At = scale(thresholds[i].At, q)
+	}
+	return configsvc.WidgetInput{
+		Metric: q.query.Metric, Aggregation: q.query.Aggregation, WindowSeconds: q.query.WindowSeconds, RefreshSeconds: c.refresh,
+		Filter: &q.query.Filter, GroupBy: &q.query.GroupBy,
+		Display: &configsvc.DisplayInput{Chart: &d.chart, Unit: &unit, YAxis: &axis, Thresholds: &thresholds},
+	}
 }
 
 // fits reports whether all numbers are still some after their conversion.
-func (w widgetDoc) fits() bool {
+func fits(d *configsvc.DisplayInput) bool {
 	ok := func(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
-	a := w.Display.YAxis
-	if a.Min != nil && !ok(*a.Min) || a.Max != nil && !ok(*a.Max) || a.Min != nil && a.Max != nil && *a.Min >= *a.Max ||
-		a.Scale == "log" && (a.Min != nil && *a.Min <= 0 || a.Max != nil && *a.Max <= 0) {
+	low, high := d.YAxis.Min, d.YAxis.Max
+	if low != nil && !ok(*low) || high != nil && !ok(*high) || low != nil && high != nil && *low >= *high ||
+		d.YAxis.Scale != nil && (low != nil && *low <= 0 || high != nil && *high <= 0) {
 		return false
 	}
-	return !slices.ContainsFunc(w.Display.Thresholds, func(t thresholdDoc) bool { return !ok(t.At) })
+	return !slices.ContainsFunc(*d.Thresholds, func(t configsvc.Threshold) bool { return !ok(t.At) })
 }
 
-// targetTitle tells the widgets of one panel apart by their legends.
+// targetTitle distinguishes the widgets of one panel by their legends.
 func targetTitle(panel, legend, ref string, several bool) string {
 	if !several {
 		return panel
@@ -464,10 +403,10 @@ func targetTitle(panel, legend, ref string, several bool) string {
 // chosenVariables are those that choose among the series of a widget.
 func (c *conversion) chosenVariables() []configsvc.Variable {
 	out := []configsvc.Variable{}
-	for _, name := range sortedNames(c.variables) {
+	for _, name := range slices.Sorted(maps.Keys(c.variables)) {
 		v := c.variables[name]
 		tag := v.tag
-		used := slices.ContainsFunc(c.widgets, func(w widgetDoc) bool { return slices.Contains(w.GroupBy, tag) })
+		used := slices.ContainsFunc(c.widgets, func(w configsvc.WidgetInput) bool { return slices.Contains(*w.GroupBy, tag) })
 		switch {
 		case v.kind == "datasource":
 			c.other("variable", name, WithNotes, "there is one source of data")
@@ -489,16 +428,7 @@ func (c *conversion) chosenVariables() []configsvc.Variable {
 	return out
 }
 
-func sortedNames(m map[string]*variable) []string {
-	names := make([]string, 0, len(m))
-	for n := range m {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// others tells of what a dashboard has besides panels.
+// others reports what a dashboard has besides panels.
 func (c *conversion) others(root object) {
 	if root.text("description") != "" {
 		c.other("description", root.text("description"), WithNotes, "dashboards have none")
@@ -510,10 +440,6 @@ func (c *conversion) others(root object) {
 		c.other("annotation", a.text("name"), NotMapped, "charts have no annotations")
 	}
 	for _, l := range root.objects("links") {
-		name := l.text("title")
-		if name == "" {
-			name = l.text("url")
-		}
-		c.other("link", name, NotMapped, "dashboards have no links")
+		c.other("link", cmp.Or(l.text("title"), l.text("url")), NotMapped, "dashboards have no links")
 	}
 }

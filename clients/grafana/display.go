@@ -3,10 +3,11 @@ package grafana
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"pulseboard/configsvc"
 )
 
 // display is how a panel shows its values, in Grafana's scale.
@@ -16,13 +17,8 @@ type display struct {
 	label      string
 	min, max   *float64
 	log        bool
-	thresholds []threshold
+	thresholds []configsvc.Threshold
 	notes      []string
-}
-
-type threshold struct {
-	at    float64
-	level string
 }
 
 func (d *display) note(format string, args ...any) {
@@ -144,7 +140,7 @@ func (d *display) threshold(at float64, level string) {
 		d.note("only the first %d thresholds are kept", maxThresholds)
 		return
 	}
-	d.thresholds = append(d.thresholds, threshold{at, level})
+	d.thresholds = append(d.thresholds, configsvc.Threshold{At: at, Level: level})
 }
 
 // graph is the panel of line charts before Grafana 7.4.
@@ -200,7 +196,14 @@ func (d *display) singlestat(panel object) {
 		return // It has thresholds that nothing shows.
 	}
 	colors := panel.list("colors")
-	if first, ok := firstColor(colors); ok && first != "ok" && panel.text("thresholds") != "" {
+	color := func(i int) string {
+		if i >= len(colors) {
+			return ""
+		}
+		s, _ := colors[i].(string)
+		return s
+	}
+	if first, _ := levelOf(color(0), 0, 3); first != "ok" && panel.text("thresholds") != "" {
 		d.note("below the first threshold it is %s in Grafana: that is left out", first)
 	}
 	for i, text := range strings.Split(panel.text("thresholds"), ",") {
@@ -208,25 +211,10 @@ func (d *display) singlestat(panel object) {
 		if err != nil || math.IsNaN(at) || math.IsInf(at, 0) {
 			continue // No threshold: the member is "" or ",".
 		}
-		color := ""
-		if i+1 < len(colors) {
-			color, _ = colors[i+1].(string)
-		}
-		level, _ := levelOf(color, i+1, 3)
+		level, _ := levelOf(color(i+1), i+1, 3)
 		d.threshold(at, level)
 	}
 }
-
-func firstColor(colors []any) (level string, ok bool) {
-	if len(colors) == 0 {
-		return "", false
-	}
-	c, _ := colors[0].(string)
-	level, known := levelOf(c, 0, 3)
-	return level, known
-}
-
-var rgb = regexp.MustCompile(`^(?:#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})|rgba?\((\d+),\s*(\d+),\s*(\d+).*)`)
 
 // levelOf makes a level of a colour, by its name or its hue; of a colour that
 // means nothing, by its place among n steps.
@@ -238,24 +226,13 @@ func levelOf(color string, i, n int) (level string, known bool) {
 			return c.level, true
 		}
 	}
-	if m := rgb.FindStringSubmatch(color); m != nil {
-		var parts []float64
-		for k, s := range m[1:] {
-			if s == "" {
-				continue
+	var x [3]uint8
+	text := strings.NewReplacer(" ", "", "rgba(", "rgb(").Replace(strings.ToLower(color))
+	for _, form := range []string{"#%02x%02x%02x", "rgb(%d,%d,%d"} {
+		if _, err := fmt.Sscanf(text, form, &x[0], &x[1], &x[2]); err == nil {
+			if l, ok := levelOfHue(float64(x[0]), float64(x[1]), float64(x[2])); ok {
+				return l, true
 			}
-			base := 16
-			if k >= 3 {
-				base = 10
-			}
-			x, err := strconv.ParseUint(s, base, 16)
-			if err != nil {
-				continue
-			}
-			parts = append(parts, float64(x))
-		}
-		if l, ok := levelOfHue(parts); ok {
-			return l, true
 		}
 	}
 	switch i {
@@ -267,15 +244,11 @@ func levelOf(color string, i, n int) (level string, known bool) {
 	return "warn", false
 }
 
-func levelOfHue(c []float64) (string, bool) {
-	if len(c) != 3 {
-		return "", false
-	}
-	low, high := slices.Min(c), slices.Max(c)
+func levelOfHue(r, g, b float64) (string, bool) {
+	low, high := min(r, g, b), max(r, g, b)
 	if high-low < 40 {
 		return "", false // Grey.
 	}
-	r, g, b := c[0], c[1], c[2]
 	var hue float64 // In degrees.
 	switch high {
 	case r:
@@ -370,7 +343,7 @@ func (d *display) unitOf(q translated) (unit, note string) {
 	text, known := unitText(d.unit)
 	switch {
 	case q.factor != 1:
-		return "", "" // The note of the factor says so.
+		return "", "" // The note of the factor has it.
 	case d.unit == "percentunit" && q.per == 0:
 		return "", "a value of 0.5 is 50 %"
 	case !known:

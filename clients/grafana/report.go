@@ -3,10 +3,11 @@ package grafana
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
-// Outcome says what became of something.
+// Outcome is what became of something.
 type Outcome string
 
 // The outcomes.
@@ -18,7 +19,7 @@ const (
 	Left Outcome = "left out"
 )
 
-// Report tells what became of a dashboard of Grafana, leaving nothing out.
+// Report is what became of a dashboard of Grafana, leaving nothing out.
 type Report struct {
 	File        string   `json:"file"`
 	Title       string   `json:"title"`
@@ -28,7 +29,7 @@ type Report struct {
 	Other       []Item   `json:"other"` // All that is no panel.
 }
 
-// Panel tells of one panel.
+// Panel is what became of one panel.
 type Panel struct {
 	ID      int      `json:"id"`
 	Title   string   `json:"title"`
@@ -39,7 +40,7 @@ type Panel struct {
 	Targets []Target `json:"targets,omitempty"`
 }
 
-// Target tells of one query of a panel.
+// Target is what became of one query of a panel.
 type Target struct {
 	RefID     string   `json:"ref_id"`
 	Expr      string   `json:"expr"`
@@ -49,7 +50,7 @@ type Target struct {
 	Notes     []string `json:"notes,omitempty"`
 }
 
-// Item tells of a variable, an annotation, a link and the like.
+// Item is what became of a variable, an annotation, a link and the like.
 type Item struct {
 	Kind    string  `json:"kind"`
 	Name    string  `json:"name"`
@@ -97,24 +98,12 @@ func (p *Panel) shown() string {
 	return ""
 }
 
-// Complete reports whether nothing was lost but what notes tell of.
+// Complete reports whether everything was mapped, with notes or without.
 func (r Report) Complete() bool {
-	for _, p := range r.Panels {
-		if p.Outcome == NotMapped {
-			return false
-		}
-		for _, t := range p.Targets {
-			if t.Outcome == NotMapped {
-				return false
-			}
-		}
+	lost := func(p *Panel) bool {
+		return p.Outcome == NotMapped || slices.ContainsFunc(p.Targets, func(t Target) bool { return t.Outcome == NotMapped })
 	}
-	for _, i := range r.Other {
-		if i.Outcome == NotMapped {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(r.Panels, lost) && !slices.ContainsFunc(r.Other, func(i Item) bool { return i.Outcome == NotMapped })
 }
 
 // Count returns the number of panels of each outcome.

@@ -107,7 +107,10 @@ func (t *translation) expr(e metricsql.Expr) (series, error) {
 	case *metricsql.MetricExpr:
 		return t.selector(e)
 	case *metricsql.RollupExpr:
-		return series{}, noFunctionRange(e)
+		if err := rangeFault(e); err != nil {
+			return series{}, err
+		}
+		return series{}, errors.New("a range that no function takes")
 	case *metricsql.FuncExpr:
 		return t.function(e)
 	case *metricsql.AggrFuncExpr:
@@ -120,26 +123,20 @@ func (t *translation) expr(e metricsql.Expr) (series, error) {
 	return series{}, fmt.Errorf("%.80s is no query of a metric", e.AppendString(nil))
 }
 
-// rollup is a selector with an offset, an @ or a range that no function takes.
-var errSubquery = errors.New("a subquery: there are no windows over windows")
-
-// errShifted says why a range that does not end now has no counterpart.
-func errShifted(e *metricsql.RollupExpr) error {
-	if e.Offset != nil {
-		return errors.New("offset: windows end now, not in the past")
-	}
-	return errors.New("@: windows end now, not at a fixed time")
-}
-
-// noFunctionRange says why a range that is no function's argument has no counterpart.
-func noFunctionRange(e *metricsql.RollupExpr) error {
+// rangeFault says why e has no counterpart, unless it is selector[range].
+func rangeFault(e *metricsql.RollupExpr) error {
+	_, isSelector := e.Expr.(*metricsql.MetricExpr)
 	switch {
-	case e.Offset != nil || e.At != nil:
-		return errShifted(e)
-	case e.Step != nil || e.InheritStep:
-		return errSubquery
+	case e.Offset != nil:
+		return errors.New("offset: windows end now, not in the past")
+	case e.At != nil:
+		return errors.New("@: windows end now, not at a fixed time")
+	case !isSelector || e.Step != nil || e.InheritStep:
+		return errors.New("a subquery: there are no windows over windows")
+	case e.Window == nil:
+		return errors.New("a function without a range")
 	}
-	return errors.New("a range that no function takes")
+	return nil
 }
 
 func (t *translation) selector(e *metricsql.MetricExpr) (series, error) {
@@ -222,11 +219,10 @@ func (t *translation) ranged(e metricsql.Expr) (series, error) {
 		s.window = t.options.Window
 		return s, err
 	case *metricsql.RollupExpr:
-		m, err := t.plainRange(e)
-		if err != nil {
+		if err := rangeFault(e); err != nil {
 			return series{}, err
 		}
-		s, err := t.selector(m)
+		s, err := t.selector(e.Expr.(*metricsql.MetricExpr))
 		if err != nil {
 			return s, err
 		}
@@ -234,21 +230,6 @@ func (t *translation) ranged(e metricsql.Expr) (series, error) {
 		return s, err
 	}
 	return series{}, errors.New("a function over a window of something that is no plain series")
-}
-
-// plainRange returns the selector of e, an error when e is more than
-// selector[range], or less.
-func (t *translation) plainRange(e *metricsql.RollupExpr) (*metricsql.MetricExpr, error) {
-	m, isSelector := e.Expr.(*metricsql.MetricExpr)
-	switch {
-	case e.Offset != nil || e.At != nil:
-		return nil, errShifted(e)
-	case !isSelector || e.Step != nil || e.InheritStep:
-		return nil, errSubquery
-	case e.Window == nil:
-		return nil, errors.New("a function without a range")
-	}
-	return m, nil
 }
 
 func (t *translation) windowSeconds(window *metricsql.DurationExpr) (int, error) {
@@ -565,12 +546,9 @@ func (t *translation) finish(s series) (translated, error) {
 	switch {
 	case s.suffix == "_bucket":
 		return out, errors.New("buckets of a histogram: events have the values themselves; use histogram_quantile() for a percentile")
-	case s.kind == increase && s.suffix == "_count":
-		q.Aggregation = metric.Count
-		t.note("right if your producers send each observation as an event of %s, in place of its count", s.metric)
-	case s.kind == increase && s.suffix == "_sum":
-		q.Aggregation = metric.Sum
-		t.note("right if your producers send each observation as an event of %s, in place of its sum", s.metric)
+	case s.kind == increase && s.suffix != "": // _sum or _count.
+		q.Aggregation = metric.Aggregation(strings.TrimPrefix(s.suffix, "_"))
+		t.note("right if your producers send each observation as an event of %s, in place of its %s", s.metric, q.Aggregation)
 	case s.kind == increase:
 		q.Aggregation = metric.Sum
 		t.note("right if your producers send each increment of %s as an event, not the running total of a counter", s.metric)

@@ -1,6 +1,7 @@
 package grafana
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -13,13 +14,10 @@ import (
 // variable is a template variable of Grafana.
 type variable struct {
 	name, kind string
-	label      string // Of label_values(metric, label).
 	value      string // What it stands for, if that is one thing.
 	tag        string // The label that its matchers name.
 	listed     bool   // Whether it chooses among series.
 }
-
-var labelValues = regexp.MustCompile(`^\s*label_values\(\s*(?s:(.*?),)?\s*([A-Za-z_][A-Za-z0-9_]*)\s*\)\s*$`)
 
 func readVariables(templating object) map[string]*variable {
 	out := make(map[string]*variable)
@@ -29,10 +27,7 @@ func readVariables(templating object) map[string]*variable {
 			continue
 		}
 		out[x.name] = x
-		query := v.text("query")
-		if query == "" {
-			query = v.object("query").text("query")
-		}
+		query := cmp.Or(v.text("query"), v.object("query").text("query"))
 		current := v.object("current").word("value")
 		if l := v.object("current").list("value"); len(l) == 1 {
 			current, _ = l[0].(string)
@@ -40,9 +35,6 @@ func readVariables(templating object) map[string]*variable {
 		switch x.kind {
 		case "query":
 			x.listed = true
-			if m := labelValues.FindStringSubmatch(query); m != nil {
-				x.label = m[2]
-			}
 		case "custom":
 			options := strings.Split(query, ",")
 			// A list of durations is for ranges, not for a label.
