@@ -61,8 +61,8 @@ func (s *Service) routes(m *metrics) http.Handler {
 	return e
 }
 
-// parameterText says which parameter of a request cannot be read. Those that are
-// no texts are numbers.
+// parameterText names the parameter that cannot be parsed. All parameters that are no
+// strings are numbers.
 func parameterText(c *gin.Context, err error) string {
 	_, rest, ok := strings.Cut(err.Error(), "Invalid format for parameter ")
 	name, _, _ := strings.Cut(rest, ":")
@@ -82,7 +82,7 @@ const (
 	retryAfter      = "5"
 )
 
-// limitTime ends a request whose database is silent.
+// limitTime bounds how long a request waits for the database.
 func limitTime(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), databaseTimeout)
 	defer cancel()
@@ -105,7 +105,7 @@ func (s *Service) failStore(c *gin.Context, err error) {
 		httpapi.Fail(c, http.StatusConflict, "a dashboard with this dashboard_id exists: change it with PUT, or leave the id out to get a new one",
 			service.ProblemError{Pointer: "/dashboard_id", Code: codeDuplicate, Detail: ErrExists.Error()})
 	case errors.Is(c.Request.Context().Err(), context.Canceled):
-		// The client is gone; the status is for the metrics.
+		// The client has closed the connection; the status is for the metrics.
 		c.AbortWithStatus(http.StatusServiceUnavailable)
 	default:
 		s.log.Error("the database failed", "error", err)
@@ -119,7 +119,7 @@ func failStale(c *gin.Context, current int64) {
 	httpapi.Fail(c, http.StatusPreconditionFailed, fmt.Sprintf("the dashboard was changed by someone else and has version %d now: read it again, then repeat the change with If-Match: %s", current, etag(current)))
 }
 
-// answer is a document with what the service has to say about the request.
+// answer is a document with the warnings about the request.
 type answer struct {
 	Dashboard
 	Warnings []Warning `json:"warnings,omitempty"`
@@ -131,8 +131,8 @@ func reply(c *gin.Context, status int, d Dashboard, warnings []Warning) {
 }
 
 // body reads the request's JSON; when ok is false, the answer was given.
-// Naming the type is asked for because pages of other sites cannot do that
-// without the browser asking us first.
+// The Content-Type is required because a browser sends it for a page of another
+// site only after a preflight request.
 func (s *Service) body(c *gin.Context, types ...string) (v any, ok bool) {
 	if t, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || !slices.Contains(types, t) {
 		c.Header("Accept", types[len(types)-1])
@@ -141,11 +141,11 @@ func (s *Service) body(c *gin.Context, types ...string) (v any, ok bool) {
 	}
 	client := s.proxies.Client(c.Request)
 	read, err := s.bodies.Read(c.Request.Body, c.Request.ContentLength, maxDocument, bodies.Sender{Address: client, Token: by(c), Near: s.proxies.Near(client)})
-	c.Set(bodyName, read) // Until the request ends: its JSON takes more than its text.
+	c.Set(bodyName, read) // Held until the request ends: the decoded JSON takes more memory than the text.
 	b := read.Text
 	switch {
 	case errors.Is(err, bodies.ErrTooLarge):
-		c.Header("Connection", "close") // Rather than to read the rest.
+		c.Header("Connection", "close") // Else net/http would read the rest.
 		failTooLarge(c, "the body")
 		return nil, false
 	case errors.Is(err, bodies.ErrFull), errors.Is(err, bodies.ErrAddress), errors.Is(err, bodies.ErrToken):
@@ -206,7 +206,7 @@ func (s *Service) accepted(c *gin.Context, d Dashboard, f *faults) (ok bool) {
 	return true
 }
 
-// admit asks for the scope that the document names for the operation.
+// admit requires a token with the scope that openapi.yaml names for the operation.
 func (s *Service) admit(c *gin.Context) {
 	for _, scope := range c.GetStringSlice(string(BearerScopes)) {
 		grant, err := s.guard.CheckRequest(c.Request, auth.Bearer(c.Request), auth.Scope(scope))
@@ -227,5 +227,5 @@ const (
 	bodyName  = "pulseboard.body"
 )
 
-// by is who makes a request, as the history will have it: the name of the token.
+// by is the name of the token of a request, which the history keeps as its author; "" = none was needed.
 func by(c *gin.Context) string { return c.GetString(tokenName) }

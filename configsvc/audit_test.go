@@ -13,11 +13,12 @@ import (
 	"pulseboard/e2e/testenv"
 	"pulseboard/internal/audit"
 	"pulseboard/internal/host"
+	"pulseboard/internal/service"
 )
 
 func TestEditsAreKept(t *testing.T) {
 	var out bytes.Buffer
-	record, err := audit.Open(audit.Config{Path: "-", Service: "configsvc", Stdout: &out, Log: slog.New(slog.DiscardHandler)})
+	record, err := audit.Open(audit.Config{Path: "-", Service: "configsvc", Stdout: &out, Address: service.Proxies(nil).Address, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

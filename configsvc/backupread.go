@@ -49,7 +49,7 @@ func openBackup(path string) (*backupReader, error) {
 	return r, nil
 }
 
-// backupFault says of gzip's errors what they mean here.
+// backupFault turns errors of gzip into what they mean for a backup.
 func backupFault(err error) error {
 	switch {
 	case errors.Is(err, gzip.ErrHeader):

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Bounds are the ends of what a store keeps, so that no editor fills the disk.
+// Bounds limit what a store keeps, so that no editor fills the disk.
 // Documents are bounded by refusing those that have no room; versions by
 // forgetting, those of the longest history first.
 type Bounds struct {
@@ -31,11 +31,11 @@ func DefaultBounds() Bounds {
 // tokenShare is the part of Dashboards and Documents that one token may have, as 1/tokenShare.
 const tokenShare = 2
 
-// FullError says that there is no room for a document.
+// FullError is returned when there is no room for a document.
 type FullError struct {
 	What  string // "dashboards", or "bytes of documents".
 	Limit int64
-	Token string // Whose share it is; "" = everybody's.
+	Token string // The limit is that of this token; "" = that of the store.
 }
 
 func (e *FullError) Error() string {
@@ -45,8 +45,8 @@ func (e *FullError) Error() string {
 	return fmt.Sprintf("the store is at its limit of %d %s: delete dashboards that nobody needs", e.Limit, e.What)
 }
 
-// room refuses a document of a number of bytes that does not fit. Who makes a
-// dashboard smaller is always welcome.
+// room refuses a document of so many bytes that does not fit. A change that makes a
+// dashboard smaller is always taken.
 func (s *Store) room(ctx context.Context, tx *sql.Tx, id, by string, bytes int64) error {
 	var count, sum, ownCount, ownSum, was int64
 	err := tx.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(bytes), 0), count(CASE WHEN author = $1 THEN 1 END),
@@ -87,7 +87,7 @@ func (s *Store) trim(ctx context.Context, tx *sql.Tx, id string, bytes int64) er
 
 // trimAll keeps all versions together within their bound: those of dashboards
 // that were deleted go first, the longest ago before others, then the older half
-// of the longest history. Who keeps little so loses nothing to who keeps much.
+// of the longest history. So short histories lose nothing to long ones.
 func (s *Store) trimAll(ctx context.Context, tx *sql.Tx) error {
 	for {
 		var total int64

@@ -17,14 +17,14 @@ import (
 	"pulseboard/metric"
 )
 
-// LimitsReader is what the pipeline says of its budgets. A *registry.Store is one.
+// LimitsReader reads the budgets that the pipeline reports. A *registry.Store is one.
 type LimitsReader interface {
 	LoadLimits(ctx context.Context) ([]limits.Report, error)
 }
 
 const reportsEvery = 2 * time.Second
 
-// followReports keeps what the pipeline says of its budgets, until ctx ends.
+// followReports keeps the newest reports of the pipeline, until ctx ends.
 func (s *Service) followReports(ctx context.Context) {
 	for range clock.Every(ctx, reportsEvery) {
 		s.readReports(ctx)
@@ -38,7 +38,7 @@ func (s *Service) readReports(ctx context.Context) {
 	reports, err := s.limits.LoadLimits(ctx)
 	if err != nil {
 		s.log.Debug("what the pipeline says of its budgets cannot be read", "error", err)
-		return // What was known holds.
+		return // The reports from before stay.
 	}
 	s.reports.Store(&reports)
 }
@@ -95,8 +95,8 @@ func (a api) GetLimits(c *gin.Context) {
 // tagBytes is about how many bytes the tags of a resulting series take.
 const tagBytes = 30
 
-// needs is what the pipeline would need for a dashboard, as width says how wide
-// each result is; metrics that are not known count as one series.
+// needs is what the pipeline would need for a dashboard. width returns how many series
+// a result has; metrics that are not in the catalog count as one series.
 func (s *Service) needs(d Dashboard, width func(metric.Query, catalog.Entry) int) limits.Amounts {
 	queries := make([]limits.Query, 0, len(d.Widgets))
 	for _, w := range d.Widgets {
@@ -110,9 +110,9 @@ func (s *Service) needs(d Dashboard, width func(metric.Query, catalog.Entry) int
 	return limits.Sum(queries)
 }
 
-// certain is how many series a result has at least, as far as the catalog
-// knows: the values of the group_by tag with the most of them that the filter
-// lets through. With conditions of other tags nothing is certain.
+// certain is how many series a result has at least, by the catalog: the values of the
+// group_by tag with the most of them that the filter lets through. With conditions on
+// other tags nothing is certain.
 func certain(q metric.Query, m catalog.Entry) int {
 	for _, t := range q.Filter {
 		if !slices.Contains(q.GroupBy, t.Tag) {
@@ -120,7 +120,7 @@ func certain(q metric.Query, m catalog.Entry) int {
 		}
 	}
 	if len(q.GroupBy) > 1 && len(q.Filter) > 0 {
-		return 1 // Which values come together is not known.
+		return 1 // Which combinations of values occur is not known.
 	}
 	most := 1
 	for _, tag := range q.GroupBy {
@@ -134,7 +134,7 @@ func certain(q metric.Query, m catalog.Entry) int {
 				n++
 			}
 		}
-		if lets(q.Filter, tag, "\x00") { // As any value that the filter does not name.
+		if lets(q.Filter, tag, "\x00") { // Stands for any value that the filter does not name.
 			n += max(0, m.Tags[i].More-maxFilterValues)
 		}
 		most = max(most, n)

@@ -11,9 +11,9 @@ import (
 	"pulseboard/internal/httpapi"
 )
 
-// Catalog knows the metrics that arrive. A *catalog.Copy is one.
+// Catalog holds the metrics that arrive. A *catalog.Copy is one.
 type Catalog interface {
-	// Loaded reports whether anything is known yet.
+	// Loaded reports whether it has been read from Redis.
 	Loaded() bool
 	Search(text string, limit int, cursor string) (catalog.Page, error)
 	Metric(name string) (catalog.Entry, bool)

@@ -15,12 +15,12 @@ import (
 )
 
 // commitMark is a small file beside a SQLite database that holds the last
-// revision that was committed. SQLite drops everything after a damaged record of
-// its write-ahead log without a word, as the torn end of what was never
-// acknowledged; so only somebody else can know that it was.
+// revision that was committed. SQLite takes a damaged record of its write-ahead log for
+// the torn end of a commit that was never acknowledged, and drops all that follows
+// without an error: the loss shows only by a record outside the database.
 //
 // A revision is written here, and synced, after SQLite has synced its commit and
-// before anybody is told of it. So the mark is never ahead of the database,
+// before the commit is acknowledged. So the mark is never ahead of the database,
 // whatever is killed or loses power at whatever moment, unless the database lost
 // what was acknowledged.
 type commitMark struct{ path string }
@@ -29,7 +29,7 @@ const commitMarkSuffix = "-committed"
 
 func newCommitMark(database string) *commitMark { return &commitMark{database + commitMarkSuffix} }
 
-// committed is what the mark says. The zero value: nothing.
+// committed is the content of the mark, zero when there is none.
 type committed struct {
 	revision int64
 	at       time.Time
@@ -43,7 +43,7 @@ const (
 	markFormat = "pulseboard: revision %d was committed at %s"
 )
 
-// read returns what the mark says, the zero value when there is none.
+// read returns the content of the mark.
 func (m *commitMark) read() (c committed, err error) {
 	f, err := os.Open(m.path)
 	if errors.Is(err, fs.ErrNotExist) {

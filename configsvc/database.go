@@ -60,7 +60,7 @@ var errDatabaseForm = errors.New("cannot read the address of the database: --dat
 func ParseDatabase(text string, password secret.Text) (Database, error) {
 	if !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
 		switch {
-		// Neither is a file that anybody means, and may be an address with a password.
+		// No file name, but perhaps an address with a password, so it is not quoted.
 		case strings.Contains(text, "://"), secret.Holds(text):
 			return Database{}, errDatabaseForm
 		case password.IsSet():

@@ -80,7 +80,7 @@ func (d docs) scope(operation map[string]any) any {
 	return "none"
 }
 
-// kind says in a few words what a schema takes.
+// kind describes the values of a schema in a few words.
 func (d docs) kind(schema any) string {
 	s := d.object(schema)
 	m, _ := schema.(map[string]any)

@@ -23,7 +23,7 @@ const (
 	maxHeight       = 100
 )
 
-// What a document has that does not say otherwise.
+// Defaults of a document.
 const (
 	defaultTitle         = "Untitled"
 	defaultRefreshMs     = 1000

@@ -72,8 +72,7 @@ func (a api) ListDashboards(c *gin.Context, params ListDashboardsParams) {
 	p := DashboardPage{Dashboards: found}
 	if len(found) > size {
 		p.Dashboards = found[:size]
-		next := cursor(found[size-1])
-		p.Next = &next
+		p.Next = new(cursor(found[size-1]))
 	}
 	c.Header("Cache-Control", "no-cache")
 	c.JSON(http.StatusOK, p)

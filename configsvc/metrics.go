@@ -31,6 +31,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return auto.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help})
 	}
+	counter := func(name, help string) prometheus.Counter {
+		return auto.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help})
+	}
 	m := &metrics{
 		start: time.Now(),
 		requests: auto.NewCounterVec(prometheus.CounterOpts{
@@ -42,18 +45,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Time from the head of an HTTP request to the end of its answer, by route. Normal: p95 below 0.1 s; changes wait for Redis, up to 0.5 s.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}, []string{"route"}),
-		dashboards:     gauge("dashboards", "Dashboards in the database when it was last read, with drafts and the canary's. Normal: as people made."),
-		widgets:        gauge("widgets", "Widgets of all dashboards. Normal: as people made."),
-		queries:        gauge("queries", "Different queries (metric keys) of all widgets: what the pipeline computes. Normal: below widgets."),
-		shortestWindow: gauge("shortest_window_seconds", "Shortest window of the widgets that people have, 0 without any: beyond as much lag (and 5 s) the alert KafkaLag fires. Normal: 1 to 60."),
-		publishFailures: auto.NewCounter(prometheus.CounterOpts{
-			Namespace: ns, Subsystem: sub, Name: "registry_publish_failures_total",
-			Help: "Attempts that could not make Redis equal to the database. Normal: 0 while both are there.",
-		}),
-		limited: auto.NewCounter(prometheus.CounterOpts{
-			Namespace: ns, Subsystem: sub, Name: "edits_limited_total",
-			Help: "Edits that were answered 429 because one token, or one address, made more than --edit-rate allows. Normal: 0.",
-		}),
+		dashboards:      gauge("dashboards", "Dashboards in the database when it was last read, with drafts and the canary's. Normal: as people made."),
+		widgets:         gauge("widgets", "Widgets of all dashboards. Normal: as people made."),
+		queries:         gauge("queries", "Different queries (metric keys) of all widgets: what the pipeline computes. Normal: below widgets."),
+		shortestWindow:  gauge("shortest_window_seconds", "Shortest window of the widgets that people have, 0 without any: beyond as much lag (and 5 s) the alert KafkaLag fires. Normal: 1 to 60."),
+		publishFailures: counter("registry_publish_failures_total", "Attempts that could not make Redis equal to the database. Normal: 0 while both are there."),
+		limited:         counter("edits_limited_total", "Edits that were answered 429 because one token, or one address, made more than --edit-rate allows. Normal: 0."),
 	}
 	auto.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: ns, Subsystem: sub, Name: "registry_age_seconds",

@@ -6,8 +6,6 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"strconv"
-	"strings"
 
 	"github.com/pressly/goose/v3"
 )
@@ -15,16 +13,24 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// migrate brings the schema up to date. It refuses a database that a later
-// Pulseboard has changed: this one would not keep what that one relies on.
-func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder string, opts ...goose.ProviderOption) error {
+func migrationsOf(db *sql.DB, dialect goose.Dialect, folder string, opts ...goose.ProviderOption) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations/"+folder)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p, err := goose.NewProvider(dialect, db, files, opts...)
 	if err != nil {
-		return fmt.Errorf("cannot read the migrations: %w", err)
+		return nil, fmt.Errorf("cannot read the migrations: %w", err)
+	}
+	return p, nil
+}
+
+// migrate brings the schema up to date. It refuses a database that a later
+// Pulseboard has changed: this one would not keep what that one relies on.
+func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder string, opts ...goose.ProviderOption) error {
+	p, err := migrationsOf(db, dialect, folder, opts...)
+	if err != nil {
+		return err
 	}
 	has, knows, err := p.GetVersions(ctx)
 	if err != nil {
@@ -37,22 +43,15 @@ func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder stri
 	return err
 }
 
-// checkSchema refuses a database whose schema is not that of this program, for
-// those that only read it.
-func checkSchema(ctx context.Context, db *sql.DB, folder string) error {
-	files, err := fs.Glob(migrations, "migrations/"+folder+"/*.sql")
+// checkSchema refuses a database whose schema is not that of this program. It writes nothing.
+func checkSchema(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder string) error {
+	p, err := migrationsOf(db, dialect, folder)
 	if err != nil {
 		return err
 	}
-	var has, knows int64
-	for _, f := range files {
-		number, _, _ := strings.Cut(strings.TrimPrefix(f, "migrations/"+folder+"/"), "_")
-		n, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			return err
-		}
-		knows = max(knows, n)
-	}
+	sources := p.ListSources()
+	knows := sources[len(sources)-1].Version
+	var has int64
 	if err := db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`).Scan(&has); err != nil {
 		return fmt.Errorf("it holds no dashboards of Pulseboard: %w", err)
 	}

@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// object reads a JSON object member by member, notes what is wrong with a
-// pointer to it, and in the end knows which members nobody asked for. A null
-// member counts as absent.
+// object reads a JSON object member by member, and adds a fault with a pointer for
+// each that is wrong. asked holds the members that were read: the others are unknown
+// fields. A null member counts as absent.
 type object struct {
 	members map[string]any
 	at      string
@@ -20,7 +20,7 @@ type object struct {
 	asked   map[string]bool
 }
 
-// asObject returns false, and notes why, when v is no object.
+// asObject returns false, and adds a fault, when v is no object.
 func asObject(v any, at string, f *faults) (object, bool) {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -53,14 +53,14 @@ func (o object) value(name string) (any, bool) {
 	return v, ok && v != nil
 }
 
-// ignore marks members that are the service's to set.
+// ignore passes over members that the service sets by itself.
 func (o object) ignore(names ...string) {
 	for _, name := range names {
 		o.asked[name] = true
 	}
 }
 
-// warnUnknown names the members that were not asked for.
+// warnUnknown adds a warning, or where strict a fault, for each member that was not read.
 func (o object) warnUnknown() {
 	for _, name := range slices.Sorted(maps.Keys(o.members)) {
 		switch {

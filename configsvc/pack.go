@@ -15,16 +15,11 @@ type packer struct {
 	dec *zstd.Decoder
 }
 
-func newPacker() (*packer, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(maxDocument), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		return nil, err
-	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(4*maxDocument), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	return &packer{enc, dec}, nil
+func newPacker() *packer {
+	// The options are right, so there are no errors.
+	enc, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(maxDocument), zstd.WithLowerEncoderMem(true))
+	dec, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(4*maxDocument), zstd.WithDecoderLowmem(true))
+	return &packer{enc, dec}
 }
 
 func (p *packer) pack(document []byte) []byte { return p.enc.EncodeAll(document, nil) }

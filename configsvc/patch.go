@@ -59,8 +59,8 @@ func generic(doc any) (any, error) {
 
 // patchWidgets applies the body of PATCH /dashboards/{id}/widgets to d: merge
 // patches by widget id, where null removes and an unknown id makes a widget,
-// and new widgets under "add". Widgets that it does not name stay as they are,
-// whatever the rules say of them today.
+// and new widgets under "add". Widgets that it does not name stay as they are, even if
+// they break today's rules.
 func (r Rules) patchWidgets(d Dashboard, body any, f *faults) (Dashboard, error) {
 	o, ok := asObject(body, "", f)
 	if !ok {

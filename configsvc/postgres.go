@@ -41,16 +41,13 @@ func openPostgres(ctx context.Context, d Database, prepare func(context.Context,
 		_ = db.Close() // Nothing was written.
 		return nil, fmt.Errorf("cannot open the %s: %w", d, explainPostgres(err))
 	}
-	s, err := newStore(db)
-	if err != nil {
-		return nil, err
-	}
+	s := newStore(db)
 	s.snapshot = sql.LevelRepeatableRead
 	return s, nil
 }
 
 func migratePostgres(ctx context.Context, db *sql.DB) error {
-	// The first connection tells what is wrong with the address.
+	// Its error names what is wrong with the address; goose would hide that.
 	if err := db.PingContext(ctx); err != nil {
 		return err
 	}
@@ -68,7 +65,7 @@ const (
 	noLogin       = "28000"
 )
 
-// explainPostgres says what to do about a database that cannot be used.
+// explainPostgres adds the fix to the error of a database that cannot be used.
 func explainPostgres(err error) error {
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	var unknown x509.UnknownAuthorityError

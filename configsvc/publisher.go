@@ -49,8 +49,8 @@ type publisher struct {
 	derived *derived
 }
 
-// take is handed each change that this process commits; whoever made it calls
-// awaitPublished or wake then.
+// take gets each change that this process commits. Its author calls awaitPublished or
+// wake afterwards.
 func (p *publisher) take(c Changes) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,12 +63,13 @@ func (p *publisher) take(c Changes) {
 func (p *publisher) wake() {
 	select {
 	case p.wakeup <- struct{}{}:
-	default: // Whoever takes the token sees this commit too.
+	default: // The attempt that takes the token publishes this commit too.
 	}
 }
 
-// awaitPublished waits a moment until the caller's commit is published: a client that
-// was told that a dashboard exists finds it everywhere. Without Redis it does not wait.
+// awaitPublished waits until the caller's commit is published, at most publishTimeout:
+// after the answer a client finds the dashboard everywhere. While Redis cannot be
+// written it returns after the next attempt.
 func (p *publisher) awaitPublished(ctx context.Context) {
 	done := make(chan struct{})
 	p.mu.Lock()
@@ -131,7 +132,7 @@ func (p *publisher) run(ctx context.Context) {
 	}
 }
 
-// attempt publishes and releases those who wait, also after a failure.
+// attempt publishes, and ends the waiting of awaitPublished, also after a failure.
 func (p *publisher) attempt(ctx context.Context, check bool) error {
 	p.mu.Lock()
 	waiting, committed := p.waiting, p.committed
@@ -162,8 +163,8 @@ func (p *publisher) publish(ctx context.Context, committed []Changes, check bool
 	return nil
 }
 
-// derive follows the changes of this process, which were handed over; known is false
-// when the database has others between them.
+// derive applies the changes of this process; known is false when the database has
+// changes of other processes between them.
 func (p *publisher) derive(committed []Changes) (known bool, err error) {
 	slices.SortFunc(committed, func(a, b Changes) int { return cmp.Compare(a.Revision, b.Revision) })
 	for _, c := range committed {
@@ -177,8 +178,8 @@ func (p *publisher) derive(committed []Changes) (known bool, err error) {
 	return true, nil
 }
 
-// follow reads what else has changed in the database: at the start, by other
-// processes, by a restore.
+// follow applies what else has changed in the database: all of it at the start, later
+// the changes of other processes and of restores.
 func (p *publisher) follow(ctx context.Context) error {
 	revision, err := p.store.Revision(ctx)
 	if err != nil || revision == p.derived.revision {

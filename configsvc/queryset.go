@@ -3,7 +3,9 @@ package configsvc
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strings"
 	"sync"
 
 	"pulseboard/charts"
@@ -28,10 +30,10 @@ type derived struct {
 	changedQueries, changedDashboards map[string]bool
 }
 
-// demand is what one dashboard wants.
+// demand is the queries of one dashboard.
 type demand struct {
 	wants   []want
-	ids     []string // Of the widgets that want them.
+	ids     []string // Of the widgets, one for each of wants.
 	by      string   // The token that changed it last.
 	widgets int
 	own     bool // Of a program, see OwnTags.
@@ -43,7 +45,7 @@ type want struct {
 	windowSeconds int
 }
 
-// use counts the widgets that want a query, by refresh interval.
+// use counts the widgets of a query, by refresh interval and by dashboard.
 type use struct {
 	query      metric.Query
 	refreshMs  map[int64]int
@@ -70,7 +72,7 @@ func (d *derived) apply(c Changes) (left []string, err error) {
 		d.forget(doc.ID)
 		unserved, err := d.add(doc, c.By[doc.ID])
 		if err != nil {
-			// Read again from here on: nothing of it is left half done that matters.
+			// The next call reads from the same revision again, and forgets the document first.
 			return left, err
 		}
 		left = append(left, unserved...)
@@ -108,7 +110,7 @@ func (d *derived) forget(id string) {
 	d.changedDashboards[id] = true
 }
 
-// add takes a document over, which may be older than the rules: a refresh interval
+// add adds a document, which may be older than the rules: a refresh interval
 // is raised to today's slice; a window beyond today's limit has no query, and the
 // ids of widgets with such windows are returned.
 func (d *derived) add(doc Dashboard, by string) (left []string, err error) {
@@ -184,7 +186,7 @@ func (d *derived) owners(u *use) []wire.Owner {
 	return owners
 }
 
-// widgetsOf returns which widgets want each of these queries.
+// widgetsOf returns the widgets of each of these queries.
 func (d *derived) widgetsOf(keys map[string]bool) map[string][]LimitedWidget {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -217,9 +219,8 @@ func (d *derived) desired() (queries, dashboards registry.Desired) {
 		registry.Desired{Fields: d.dashboards, Changed: slices.Sorted(maps.Keys(d.changedDashboards))}
 }
 
-// shortestWindow returns the shortest window that people have a widget of, in seconds;
-// 0 = they have none. What programs keep for themselves, such as the canary's, is not
-// what operators of a pipeline want to know of.
+// shortestWindow returns the shortest window of a widget, in seconds, 0 = there is
+// none. Dashboards that programs keep for themselves, such as the canary's, do not count.
 func (d *derived) shortestWindow() (seconds int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -248,3 +249,26 @@ func (d *derived) has(key string) bool {
 	defer d.mu.Unlock()
 	return d.uses[key] != nil
 }
+
+// Query returns the query of the widget.
+func (w Widget) Query() metric.Query {
+	return metric.Query{
+		Metric: w.Metric, Aggregation: w.Aggregation, WindowSeconds: w.WindowSeconds,
+		DelaySeconds: w.DelaySeconds, Filter: w.Filter, GroupBy: w.GroupBy,
+	}.Normal()
+}
+
+// RefreshMs returns the refresh interval in milliseconds.
+func (w Widget) RefreshMs() int64 { return int64(math.Round(w.RefreshSeconds * 1000)) }
+
+// OwnTags begins the tags of dashboards that programs keep for themselves: drafts of
+// the editor ("pulseboard:draft", web/src/pages/edit/scratch.ts), and that of the
+// canary. Lists leave them out unless such a tag is given.
+const OwnTags = "pulseboard:"
+
+func isOwn(tag string) bool { return strings.HasPrefix(tag, OwnTags) }
+
+func (d *Dashboard) own() bool { return slices.ContainsFunc(d.Tags, isOwn) }
+
+// ownTags is own for the tags as the database keeps them.
+func ownTags(tags string) bool { return strings.Contains(tags, "\n"+OwnTags) }

@@ -47,8 +47,8 @@ func (r *rates) limiter(editor string, now time.Time) *rate.Limiter {
 // burst is at least what the largest document costs.
 func (r *rates) burst() int { return max(int(editBurst*r.perSecond), 1+maxDocument/bytesPerEdit) }
 
-// forget drops those who have not edited for so long that a new limiter says the
-// same; all, when everybody is busy.
+// forget drops the editors whose limiter is full again, as a new one would be; all, when
+// there are none.
 func (r *rates) forget(now time.Time) {
 	for editor, l := range r.of {
 		if l.TokensAt(now) >= float64(l.Burst()) {
@@ -81,7 +81,7 @@ func (r *rates) owe(editor string, edits int, now time.Time) {
 	}
 }
 
-// editor is whose edits count together.
+// editor is the token or address that an edit counts for.
 func (s *Service) editor(c *gin.Context) string {
 	if name := by(c); name != "" {
 		return "token " + name
@@ -89,7 +89,7 @@ func (s *Service) editor(c *gin.Context) string {
 	return s.proxies.Address(c.Request)
 }
 
-// limitEdits answers 429 to who edits too often; ok is false then.
+// limitEdits answers 429 when an editor makes too many edits; ok is false then.
 func (s *Service) limitEdits(c *gin.Context) (ok bool) {
 	wait := s.rates.take(s.editor(c), time.Now())
 	if wait == 0 {

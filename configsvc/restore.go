@@ -21,7 +21,7 @@ type RestoreCounts struct {
 
 // RestoreBackup makes the database what it was when the backup was made, in one
 // transaction. Services may be running on it: every dashboard that differs gets a
-// version that nobody has seen yet, so that ETags and streams go on, and the
+// version that no client has seen, so that ETags and streams go on, and the
 // newer versions stay in its history. Dashboards that programs keep for
 // themselves stay as they are.
 func RestoreBackup(ctx context.Context, database Database, path string) (n RestoreCounts, err error) {
@@ -299,7 +299,7 @@ func (t *restore) deleteOthers(ctx context.Context) error {
 	return nil
 }
 
-// renew gives a dashboard a version that nobody has seen, and changes nothing
+// renew gives a dashboard a version that no client has seen, and changes nothing
 // else, or deletes it.
 func (t *restore) renew(ctx context.Context, id string, c current) error {
 	v := VersionEntry{Version: c.version + t.gap + 1, Action: actionRestored, RestoredFrom: &c.version, At: t.now}

@@ -33,9 +33,9 @@ type Config struct {
 	Store *Store
 	// Registry is where queries and dashboards are published.
 	Registry Registry
-	// Catalog knows the metrics that arrive; nil = nothing is known of them.
+	// Catalog holds the metrics that arrive; nil = none are known.
 	Catalog Catalog
-	// Limits is what the pipeline says of its budgets; nil = nothing is known of them.
+	// Limits reads the budgets of the pipeline; nil = none are known.
 	Limits LimitsReader
 	// EditRate is how many edits a second one token, or one address where there are
 	// none, may make, with ten seconds' worth at once; more are answered 429. 0 = no bound.
@@ -64,7 +64,7 @@ func (c Config) withDefaults() (Config, error) {
 // maxBodies is how many bytes the bodies of all requests under way may hold.
 const maxBodies = 64 << 20
 
-// DefaultEditRate is fast for people and fast enough for files.
+// DefaultEditRate, in edits a second, is enough for dashboards that are applied from files.
 const DefaultEditRate = 20
 
 // Service is the config service.
@@ -74,7 +74,7 @@ type Service struct {
 	publisher *publisher
 	rates     *rates
 	limits    LimitsReader
-	reports   atomic.Pointer[[]limits.Report] // What the pipeline says; nil = not known yet.
+	reports   atomic.Pointer[[]limits.Report] // Of the pipeline; nil = none was read yet.
 	metrics   Catalog
 	docs      []byte
 	guard     *auth.Guard
@@ -121,13 +121,13 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// Checks are what the service needs to answer at all. Redis is not among it:
-// without it the API works, and the publisher catches up.
+// Checks are those of the database. Redis is not among them: without it the API
+// works, and the publisher catches up.
 func (s *Service) Checks() []health.Check { return s.store.Checks() }
 
 const expireEvery = time.Hour
 
-// expire forgets now and then what is left of dashboards that were deleted.
+// expire removes the versions of dashboards that were deleted long ago, every hour.
 func (s *Service) expire(ctx context.Context) {
 	for range clock.Every(ctx, expireEvery) {
 		if err := s.store.Expire(ctx, time.Now()); err != nil && ctx.Err() == nil {
@@ -136,8 +136,8 @@ func (s *Service) expire(ctx context.Context) {
 	}
 }
 
-// Seed adds a dashboard to begin with, unless its id was ever used: one that
-// people deleted or changed stays so.
+// Seed adds a dashboard unless its id was ever used: one that was deleted or changed
+// stays as it is.
 func (s *Service) Seed(ctx context.Context, d Dashboard) (created bool, err error) {
 	if created, err = s.store.CreateFirst(ctx, d); created {
 		s.publisher.wake()

@@ -19,17 +19,18 @@ func OpenStore(ctx context.Context, at Database) (*Store, error) {
 	if at.postgres.IsSet() {
 		return openPostgres(ctx, at, migratePostgres)
 	}
-	database := at.path
-	if database == "" {
+	if at.path == "" {
 		return nil, errors.New("cannot open the database: no path given; pass one with --database")
 	}
-	return openSQLite(ctx, database, false)
+	return openSQLite(ctx, at.path, false)
 }
 
 // OpenToRead opens a database that is there, and changes nothing in it.
 func OpenToRead(ctx context.Context, at Database) (*Store, error) {
 	if at.postgres.IsSet() {
-		return openPostgres(ctx, at, func(ctx context.Context, db *sql.DB) error { return checkSchema(ctx, db, "postgres") })
+		return openPostgres(ctx, at, func(ctx context.Context, db *sql.DB) error {
+			return checkSchema(ctx, db, goose.DialectPostgres, "postgres")
+		})
 	}
 	database := at.path
 	if _, err := os.Stat(database); err != nil {
@@ -39,18 +40,14 @@ func OpenToRead(ctx context.Context, at Database) (*Store, error) {
 		return nil, err
 	}
 	db, err := sql.Open("sqlite", fileURL(database)+readOnly)
-	if err == nil {
-		if err = checkSchema(ctx, db, "sqlite"); err != nil {
-			_ = db.Close() // It was only read.
-		}
-	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the database %s: %w", database, err)
 	}
-	s, err := newStore(db)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
+	if err := checkSchema(ctx, db, goose.DialectSQLite3, "sqlite"); err != nil {
+		_ = db.Close() // It was only read.
+		return nil, fmt.Errorf("cannot open the database %s: %w", database, err)
 	}
+	s := newStore(db)
 	s.path = database
 	return s, nil
 }
@@ -66,10 +63,7 @@ func openSQLite(ctx context.Context, path string, acceptLoss bool) (*Store, erro
 	}
 	// Writers wait for each other in SQLite anyway; a few readers go beside them.
 	db.SetMaxOpenConns(4)
-	s, err := newStore(db)
-	if err != nil {
-		return nil, err
-	}
+	s := newStore(db)
 	s.path, s.writer, s.mark = path, make(chan struct{}, 1), newCommitMark(path)
 	err = migrate(ctx, db, goose.DialectSQLite3, "sqlite")
 	if err == nil && !acceptLoss {

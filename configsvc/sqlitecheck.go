@@ -15,7 +15,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// LostError says that a SQLite database is older than what was acknowledged.
+// LostError is returned for a SQLite database that is older than what was acknowledged.
 type LostError struct {
 	Path      string
 	Has       int64 // The revision of the database, 0 = there is none.
@@ -34,10 +34,10 @@ func (e *LostError) Error() string {
 		"pulseboard restore --in FILE --database %s; or go on with what is left: pulseboard restore --accept-loss --database %s", e.Path, was, e.Path, e.Path)
 }
 
-// DamagedError says that the file of a SQLite database is damaged.
+// DamagedError is returned for a SQLite database whose file is damaged.
 type DamagedError struct {
 	Path string
-	What string // What SQLite says, the first fault.
+	What string // The first fault that SQLite reports.
 }
 
 func (e *DamagedError) Error() string {
@@ -45,8 +45,8 @@ func (e *DamagedError) Error() string {
 		"pulseboard restore --in FILE --database %s; without one, sqlite3 FILE .recover saves what can be read", e.Path, e.What, e.Path, e.Path)
 }
 
-// checkSQLite looks at a database before anything is written to it: once SQLite
-// writes, it takes the damaged part of a log away. Other processes may use it.
+// checkSQLite checks a database before anything is written to it: SQLite removes the
+// damaged part of a log as soon as it writes. Other processes may use the database.
 func checkSQLite(ctx context.Context, path string, acceptLoss bool) error {
 	// The mark first: what is committed meanwhile is in the database then.
 	mark, err := newCommitMark(path).read()
@@ -89,7 +89,7 @@ func inspectSQLite(ctx context.Context, path, check string) (revision int64, err
 		return 0, sqliteFault(path, err)
 	}
 	if what != "ok" {
-		// Its first line only says which database is meant.
+		// The lines before only name the database.
 		lines := strings.Split(strings.TrimSpace(what), "\n")
 		return 0, &DamagedError{Path: path, What: lines[len(lines)-1]}
 	}
@@ -120,7 +120,7 @@ func exists(ctx context.Context, tx *sql.Tx, query string) (bool, error) {
 	return err == nil, err
 }
 
-// sqliteFault tells damage from what passes by.
+// sqliteFault returns a *DamagedError for damage, and other errors with the path.
 func sqliteFault(path string, err error) error {
 	if err == nil {
 		return nil

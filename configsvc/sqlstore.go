@@ -22,8 +22,8 @@ import (
 // none was needed.
 type Store struct {
 	db *sql.DB
-	// writer is held by whoever writes to SQLite, nil for others: those that wait
-	// for SQLite itself look again now and then, and the unlucky wait long.
+	// writer holds one token, of the transaction that writes to SQLite; nil for others.
+	// SQLite itself lets writers poll, in no order, and some would wait long.
 	writer chan struct{}
 	path   string      // Of SQLite, "" for others.
 	mark   *commitMark // Nil for others than SQLite.
@@ -36,12 +36,8 @@ type Store struct {
 	onChange func(Changes)
 }
 
-func newStore(db *sql.DB) (*Store, error) {
-	p, err := newPacker()
-	if err != nil {
-		return nil, err
-	}
-	return &Store{db: db, packer: p, bounds: DefaultBounds()}, nil
+func newStore(db *sql.DB) *Store {
+	return &Store{db: db, packer: newPacker(), bounds: DefaultBounds()}
 }
 
 // OnChange sets where each change of this process is handed over, as soon as it
@@ -51,25 +47,22 @@ func (s *Store) OnChange(changed func(Changes)) { s.onChange = changed }
 // Close ends the connections; what was acknowledged is on disk already.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Ping reports whether the database answers.
-func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
-
 func (s *Store) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	if err := do(tx); err != nil {
-		_ = tx.Rollback() // The first error says more.
+		_ = tx.Rollback() // The first error is the cause.
 		return err
 	}
 	return tx.Commit()
 }
 
-// change takes the next revision and runs do in one transaction, and hands over which
-// dashboards do says it has changed. Taking the revision comes first: its row is locked
-// until the commit, so that changes commit in the order of their revisions, and a reader
-// that asks for what changed since one misses none.
+// change takes the next revision and runs do in one transaction, and hands the changes
+// that do returns to OnChange. The revision is taken first: its row is locked until the
+// commit, so that changes commit in the order of their revisions, and a reader of what
+// changed after one misses none.
 func (s *Store) change(ctx context.Context, do func(tx *sql.Tx, revision int64) (Changes, error)) error {
 	if s.writer != nil {
 		select {
@@ -99,8 +92,8 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx, revision int64) 
 	return nil
 }
 
-// markCommit notes a commit beside the database. It is there all the same when
-// that fails: its loss would go unnoticed, which is told and no reason to refuse it.
+// markCommit writes the commit mark. When that fails, the commit stands all the same;
+// /readyz then says that its loss would go unnoticed.
 func (s *Store) markCommit(revision int64) {
 	if s.mark == nil {
 		return
@@ -304,7 +297,7 @@ func (s *Store) Delete(ctx context.Context, id string, expected int64, by string
 			return c, err
 		}
 		if d.own() {
-			// Nobody looks for what a program has put away, and drafts are many.
+			// Drafts are many, and are not restored.
 			return c, forgetVersions(ctx, tx, `id = $1`, id)
 		}
 		r, err := newRow(d)
@@ -402,7 +395,7 @@ func escapeLike(s string) string {
 
 // Changes returns what has changed after a revision, 0 for all there is.
 func (s *Store) Changes(ctx context.Context, after int64) (c Changes, err error) {
-	// Read before the dashboards, so that a change in between is told again.
+	// Read before the dashboards, so that a change in between is in the next Changes too.
 	if c.Revision, err = s.Revision(ctx); err != nil {
 		return c, err
 	}
@@ -472,7 +465,7 @@ func (s *Store) GetVersion(ctx context.Context, id string, version int64) (Dashb
 	return decodeDocument(id, version, document)
 }
 
-// Installation tells this installation of Pulseboard from others that use the same Redis.
+// Installation is the id of this installation among others that use the same Redis.
 func (s *Store) Installation(ctx context.Context) (id string, err error) {
 	if err := s.db.QueryRowContext(ctx, `SELECT id FROM installation`).Scan(&id); err != nil {
 		return "", fmt.Errorf("cannot read the id of the installation: %w", err)

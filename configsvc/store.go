@@ -20,7 +20,7 @@ var (
 	ErrExists   = errors.New("a dashboard with this id exists")
 )
 
-// ConflictError says that a dashboard was changed by someone else.
+// ConflictError is returned when a dashboard has another version than expected.
 type ConflictError struct{ Current int64 }
 
 func (e *ConflictError) Error() string {

@@ -22,7 +22,7 @@ func (s *Store) Checks() []health.Check {
 		health.Check{Name: "database-pages", Timeout: pagesTimeout, Probe: pages.probe})
 }
 
-// probe reads, and says so when the last commit could not be marked.
+// probe reads from the database; that the last commit could not be marked is an error too.
 func (s *Store) probe(ctx context.Context) error {
 	if _, err := s.Revision(ctx); err != nil {
 		return fmt.Errorf("the database does not answer: %w", oneLine(err))
@@ -39,8 +39,8 @@ const (
 	pagesShare = 100
 )
 
-// pageCheck looks at all pages of a SQLite database now and then: a page that was
-// damaged is found before somebody needs it.
+// pageCheck reads all pages of a SQLite database now and then, so that a damaged page is
+// found before it is needed.
 type pageCheck struct {
 	path string
 	now  func() time.Time

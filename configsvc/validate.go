@@ -22,7 +22,7 @@ func (a api) ValidateDashboard(c *gin.Context) {
 	c.JSON(http.StatusOK, Validation{Dashboard: d, Warnings: warnings, Cost: a.cost(d)})
 }
 
-// cost says what the pipeline does for a dashboard.
+// cost is what the pipeline does for a dashboard.
 func (a api) cost(d Dashboard) Cost {
 	out := Cost{UnknownMetrics: []string{}, Widgets: make([]WidgetCost, 0, len(d.Widgets))}
 	keys, metrics := make(map[string]bool), make(map[string]bool)

@@ -37,8 +37,7 @@ func (a api) ListVersions(c *gin.Context, id ID, params ListVersionsParams) {
 	p := VersionPage{Versions: found}
 	if len(found) > size {
 		p.Versions = found[:size]
-		next := strconv.FormatInt(found[size-1].Version, 10)
-		p.Next = &next
+		p.Next = new(strconv.FormatInt(found[size-1].Version, 10))
 	}
 	c.Header("Cache-Control", "no-cache")
 	c.Header("ETag", etag(newest.Version))

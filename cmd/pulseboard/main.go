@@ -35,33 +35,35 @@ func command(ctx context.Context, env service.Env) error {
 	if serve := runners.Worker(env.Args); serve != nil {
 		return serve(ctx) // Started by what "pulseboard run" has started, such as Flink.
 	}
+	return dispatch(ctx, env, "pulseboard", usage, []subcommand{
+		{"run", run}, {"pipeline", pipeline.Main}, {"dashboards", dashboards}, {"load", loadCommand}, {"canary", runCanary},
+		{"backup", backup}, {"restore", restore}, {"token", token},
+	})
+}
+
+type subcommand struct {
+	name string
+	run  func(context.Context, service.Env) error
+}
+
+// dispatch runs the command that the first argument names; of is the command that has them.
+func dispatch(ctx context.Context, env service.Env, of, usage string, commands []subcommand) error {
 	name := ""
 	if len(env.Args) > 0 {
 		name, env.Args = env.Args[0], env.Args[1:]
 	}
+	names := make([]string, len(commands))
+	for i, c := range commands {
+		if c.name == name {
+			return c.run(ctx, env)
+		}
+		names[i] = c.name
+	}
 	switch name {
-	case "run":
-		return run(ctx, env)
-	case "pipeline":
-		return pipeline.Main(ctx, env)
-	case "dashboards":
-		return dashboards(ctx, env)
-	case "load":
-		return loadCommand(ctx, env)
-	case "canary":
-		return runCanary(ctx, env)
-	case "backup":
-		return backup(ctx, env)
-	case "restore":
-		return restore(ctx, env)
-	case "token":
-		return token(ctx, env)
-	case "help", "-h", "-help", "--help":
-		_, err := fmt.Fprint(env.Stdout, usage)
-		return err
-	case "":
+	case "", "help", "-h", "-help", "--help":
 		_, _ = fmt.Fprint(env.Stdout, usage)
 		return conf.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: use run, pipeline, dashboards, load, canary, backup, restore or token (see pulseboard help)", strings.TrimSpace(name))
+	last := len(names) - 1
+	return fmt.Errorf("unknown command %q: use %s or %s (see %s help)", strings.TrimPrefix(of+" "+name, "pulseboard "), strings.Join(names[:last], ", "), names[last], of)
 }

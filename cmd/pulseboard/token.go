@@ -58,28 +58,14 @@ refuse it within a second and close the streams that were opened with it.
 
   pulseboard token remove --name ci --file tokens.yaml`
 
-func token(_ context.Context, env service.Env) error {
-	name := ""
-	if len(env.Args) > 0 {
-		name, env.Args = env.Args[0], env.Args[1:]
-	}
-	switch name {
-	case "create":
-		return createToken(env, time.Now())
-	case "list":
-		return listTokens(env, time.Now())
-	case "remove":
-		return removeToken(env)
-	case "", "help", "-h", "-help", "--help":
-		_, _ = fmt.Fprint(env.Stdout, tokenUsage)
-		return conf.ErrHelp
-	}
-	return fmt.Errorf("unknown command token %q: use create, list or remove (see pulseboard token help)", name)
+func token(ctx context.Context, env service.Env) error {
+	return dispatch(ctx, env, "pulseboard token", tokenUsage, []subcommand{{"create", createToken}, {"list", listTokens}, {"remove", removeToken}})
 }
 
 const fileUsage = "`path` of the tokens file, the one that services are given with --tokens"
 
-func createToken(env service.Env, now time.Time) error {
+func createToken(_ context.Context, env service.Env) error {
+	now := time.Now()
 	var name, expires, file, record string
 	var scopes conf.List
 	f := conf.New("pulseboard token create", aboutCreate)
@@ -165,7 +151,7 @@ func expiryText(end, now time.Time) string {
 	return "expires " + end.UTC().Format(time.RFC3339)
 }
 
-func listTokens(env service.Env, now time.Time) error {
+func listTokens(_ context.Context, env service.Env) error {
 	var file string
 	f := conf.New("pulseboard token list", aboutList)
 	f.StringVar(&file, "file", "tokens.yaml", fileUsage)
@@ -179,16 +165,12 @@ func listTokens(env service.Env, now time.Time) error {
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintln(w, "NAME\tSCOPES\tEXPIRY")
 	for _, e := range entries {
-		names := make([]string, len(e.Scopes))
-		for i, s := range e.Scopes {
-			names[i] = string(s)
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", e.Name, strings.Join(names, ","), expiryText(e.Expires, now))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", e.Name, strings.Join(auth.Names(e.Scopes), ","), expiryText(e.Expires, time.Now()))
 	}
 	return w.Flush()
 }
 
-func removeToken(env service.Env) error {
+func removeToken(_ context.Context, env service.Env) error {
 	var name, file, record string
 	f := conf.New("pulseboard token remove", aboutRemove)
 	f.StringVar(&name, "name", "", "`name` of the token")

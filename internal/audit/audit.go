@@ -1,16 +1,17 @@
-// Package audit keeps a record of who changed what, who was refused, and what
-// became of tokens: a line of JSON for each, in a file of the operator's.
+// Package audit records edits, refusals and changes of tokens, with who made them:
+// a line of JSON for each, in a file that the operator names.
 //
 //	config service, guard of tokens, servers ──▶ Log ──bounded queue──▶ one writer ──▶ file
 //
-// Nobody waits for it: what finds no room in the queue, or cannot be written, is
-// counted, and the next line that can be written says how much. It never holds a
-// secret: of tokens it knows names. docs/audit.md has the shapes.
+// No request waits for it: an entry for which the queue has no room, or that cannot be
+// written, is counted, and the next line that can be written holds the count. Of tokens
+// it has names, never secrets. docs/audit.md has the shapes.
 package audit
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -95,23 +96,23 @@ type Log struct {
 
 // Config is what a log needs.
 type Config struct {
-	Path    string    // Of the file; "-" = Stdout; "" = none is kept.
-	Service string    // Name of the process in each line.
-	Stdout  io.Writer // Of the process.
-	// Address is where a request comes from, behind proxies that are trusted; nil = the
-	// other end of its connection.
-	Address func(*http.Request) string
+	Path    string                     // Of the file; "-" = Stdout; "" = none is kept.
+	Service string                     // Name of the process in each line.
+	Stdout  io.Writer                  // Of the process.
+	Address func(*http.Request) string // Where a request comes from; "" = unknown.
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
+}
+
+// Flag defines the flag that names the audit log.
+func Flag(f *flag.FlagSet, path *string) {
+	f.StringVar(path, "audit-log", "", "`file` that gets a line of JSON for each edit, refusal and change of tokens (docs/audit.md), - for standard output;\nwhen it is renamed, a new one is begun; empty = none is kept")
 }
 
 // Open returns the log, nil when none is to be kept. Run must be called for it to be written.
 func Open(c Config) (*Log, error) {
 	if c.Path == "" {
 		return nil, nil
-	}
-	if c.Address == nil {
-		c.Address = connection
 	}
 	out := &file{path: c.Path, w: c.Stdout}
 	if c.Path != "-" {
@@ -162,21 +163,16 @@ func (l *Log) Run(ctx context.Context) error {
 			l.writeMissing()
 		case <-ctx.Done():
 			l.tell(l.limits.due(l.now(), true))
-			for {
-				select {
-				case e := <-l.queue:
-					l.write(e)
-					continue
-				default:
-				}
-				l.writeMissing()
-				return l.out.close()
+			for len(l.queue) > 0 {
+				l.write(<-l.queue)
 			}
+			l.writeMissing()
+			return l.out.close()
 		}
 	}
 }
 
-// tell writes the refusals that were only counted.
+// tell writes lines for refusals that were only counted.
 func (l *Log) tell(due []Entry) {
 	for _, e := range due {
 		e.At, e.Service = l.now().UTC(), l.service
@@ -184,7 +180,7 @@ func (l *Log) tell(due []Entry) {
 	}
 }
 
-// writeMissing says how many entries are missing, once it can.
+// writeMissing writes how many entries are missing, once that succeeds.
 func (l *Log) writeMissing() {
 	l.mu.Lock()
 	n := l.missing
@@ -208,7 +204,7 @@ func (l *Log) write(e Entry) {
 	l.drop("write", 1)
 }
 
-// put writes one line, and tells the first failure of many.
+// put writes one line, and logs the first of several failures in a row.
 func (l *Log) put(e Entry) bool {
 	err := l.out.line(e)
 	failed := l.out.failed

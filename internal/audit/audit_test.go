@@ -19,11 +19,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"pulseboard/internal/service"
 )
 
 func openTest(t *testing.T, path string, stdout io.Writer) *Log {
 	t.Helper()
-	l, err := Open(Config{Path: path, Service: "test", Stdout: stdout, Log: slog.New(slog.DiscardHandler)})
+	l, err := Open(Config{Path: path, Service: "test", Stdout: stdout, Address: service.Proxies(nil).Address, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func (o *file) open() error {
 		return errors.Join(err, f.Close())
 	}
 	if o.torn = info.Size() > 0; o.torn {
-		// A process that was killed may have left half a line; an empty line harms nobody.
+		// A process that was killed may have left half a line; an empty line before the next is harmless.
 		o.torn = !endsLine(o.path, info.Size())
 	}
 	o.f = f

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -16,17 +15,17 @@ type Refusal struct {
 }
 
 // Refusals of one address for one reason: the first of a minute are written, the
-// rest are counted and told in one line at its end. A flood so does not fill the disk.
+// rest are counted in one line at its end, so that a flood does not fill the disk.
 const (
 	refusalsWritten = 5
 	refusalTime     = time.Minute
-	// mostAddresses are told apart; further ones are counted together.
+	// mostAddresses are counted apart; further ones together.
 	mostAddresses = 4096
 	mostPath      = 200 // Bytes.
 )
 
-// From is who asks for something: of a client, so none of it is to be believed
-// but the address.
+// From is where a request comes from and what it is for. Method and Path are what the
+// client has sent.
 type From struct{ Address, Method, Path string }
 
 // From is where a request comes from.
@@ -69,14 +68,6 @@ func cut(s string, most int) string {
 	return s[:most] + "…"
 }
 
-// connection is the other end of a request's connection.
-func connection(r *http.Request) string {
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		return host
-	}
-	return r.RemoteAddr
-}
-
 // limits bounds what refusals are written.
 type limits struct {
 	mu sync.Mutex
@@ -101,7 +92,7 @@ func (l *limits) admit(e *Entry, now time.Time) bool {
 	key := refusalKey{e.Address, e.Reason}
 	n := l.of[key]
 	if n == nil && len(l.of) >= mostAddresses {
-		// Who comes from ever other addresses is one.
+		// A client with ever new addresses counts as one.
 		key.address = "others"
 		e.Address = key.address
 		n = l.of[key]

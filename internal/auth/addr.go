@@ -22,11 +22,7 @@ func CheckAddr(flag, addr, tokensFile string, needs ...Scope) error {
 	if tokensFile != "" || conf.IsLoopback(host) {
 		return nil
 	}
-	names := make([]string, len(needs))
-	for i, s := range needs {
-		names[i] = string(s)
-	}
 	return fmt.Errorf("%s is %q, which other machines can reach, and without tokens they all may do everything: "+
 		"make a token with \"pulseboard token create --name me --scopes %s --file tokens.yaml\" and add --tokens tokens.yaml, or listen on %s",
-		flag, addr, strings.Join(names, ","), net.JoinHostPort("127.0.0.1", port))
+		flag, addr, strings.Join(Names(needs), ","), net.JoinHostPort("127.0.0.1", port))
 }

@@ -34,17 +34,9 @@ func (g *Guard) Report(from audit.From, err error) {
 	g.audit.Refuse(from, audit.Refusal{Reason: string(d.Outcome), Token: d.Token.Name, Need: string(d.Need)})
 }
 
-// tokenEntry is a line about a token. It says nothing of its hash.
-func (g *Guard) tokenEntry(event string, e Entry) audit.Entry {
-	return TokenEntry(event, g.path, e)
-}
-
-// TokenEntry is a line of the audit log about a token of a file.
+// TokenEntry is a line of the audit log about a token of a file, without its hash.
 func TokenEntry(event, file string, e Entry) audit.Entry {
-	line := audit.Entry{Event: event, Token: e.Name, File: file}
-	for _, s := range e.Scopes {
-		line.Scopes = append(line.Scopes, string(s))
-	}
+	line := audit.Entry{Event: event, Token: e.Name, File: file, Scopes: Names(e.Scopes)}
 	if !e.Expires.IsZero() {
 		line.Expires = &e.Expires
 	}
@@ -65,14 +57,14 @@ func (g *Guard) noteChanges(before, after []Entry) {
 		delete(was, e.Name)
 		switch {
 		case !there:
-			g.audit.Note(g.tokenEntry(audit.TokenAdded, e))
+			g.audit.Note(TokenEntry(audit.TokenAdded, g.path, e))
 		case old.Hash != e.Hash || joined(old.Scopes) != joined(e.Scopes) || !old.Expires.Equal(e.Expires):
-			g.audit.Note(g.tokenEntry(audit.TokenChanged, e))
+			g.audit.Note(TokenEntry(audit.TokenChanged, g.path, e))
 		}
 	}
 	for _, e := range before {
 		if _, gone := was[e.Name]; gone {
-			g.audit.Note(g.tokenEntry(audit.TokenRemoved, e))
+			g.audit.Note(TokenEntry(audit.TokenRemoved, g.path, e))
 		}
 	}
 }
@@ -83,7 +75,7 @@ func (g *Guard) noteExpired(now time.Time) {
 	defer g.mu.Unlock()
 	for _, e := range g.file {
 		if e.expired(now) && !e.expired(g.lapsed) {
-			g.audit.Note(g.tokenEntry(audit.TokenExpired, e))
+			g.audit.Note(TokenEntry(audit.TokenExpired, g.path, e))
 		}
 	}
 	g.lapsed = now

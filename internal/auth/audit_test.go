@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"pulseboard/internal/audit"
+	"pulseboard/internal/service"
 )
 
 // auditOf runs do with a guard whose clock is now, and returns what was kept of it.
 func auditOf(t *testing.T, file string, now *time.Time, do func(*Guard)) (all []audit.Entry, text string) {
 	t.Helper()
 	var out bytes.Buffer
-	record, err := audit.Open(audit.Config{Path: "-", Service: "test", Stdout: &out, Log: slog.New(slog.DiscardHandler)})
+	record, err := audit.Open(audit.Config{Path: "-", Service: "test", Stdout: &out, Address: service.Proxies(nil).Address, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

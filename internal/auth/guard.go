@@ -1,9 +1,12 @@
 package auth
 
 import (
+	"cmp"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +29,11 @@ type Config struct {
 	Audit *audit.Log
 	// Now is the clock that tokens expire by; nil = time.Now.
 	Now func() time.Time
+}
+
+// TokensFlag defines the flag of a service that names the tokens file.
+func TokensFlag(f *flag.FlagSet, path *string) {
+	f.StringVar(path, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
 }
 
 // Guard knows the tokens. All its methods may be called at the same time, and
@@ -54,12 +62,7 @@ func Open(path string, c Config) (*Guard, error) {
 	if path == "" {
 		return nil, nil
 	}
-	if c.Every == 0 {
-		c.Every = 500 * time.Millisecond
-	}
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
+	c.Every, c.Log = cmp.Or(c.Every, 500*time.Millisecond), cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -119,10 +122,8 @@ func (g *Guard) AddInMemory(name string, allowed ...Scope) (secret string) {
 
 func (g *Guard) publish() {
 	known := make(map[Digest]Entry, len(g.file)+len(g.memory))
-	for _, list := range [][]Entry{g.file, g.memory} {
-		for _, e := range list {
-			known[e.Hash] = e
-		}
+	for _, e := range slices.Concat(g.file, g.memory) {
+		known[e.Hash] = e
 	}
 	g.known.Store(&known)
 }

@@ -45,10 +45,13 @@ func ParseScopes(names []string) ([]Scope, error) {
 	return out, nil
 }
 
-func joined(all []Scope) string {
-	texts := make([]string, len(all))
+// Names returns scopes as strings.
+func Names(all []Scope) []string {
+	names := make([]string, len(all))
 	for i, s := range all {
-		texts[i] = string(s)
+		names[i] = string(s)
 	}
-	return strings.Join(texts, ", ")
+	return names
 }
+
+func joined(all []Scope) string { return strings.Join(Names(all), ", ") }

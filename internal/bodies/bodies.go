@@ -1,11 +1,11 @@
 // Package bodies bounds the memory that the bodies of requests take, in all and by
-// who sends them. A body takes from the budget as its bytes arrive, so that what is
-// only announced holds nothing.
+// sender. A body takes from the budget as its bytes arrive, so that a Content-Length
+// alone holds nothing.
 //
-// One sender may hold as much as is free: alone half of the budget, a third when
-// another wants as much, and so on (a dynamic threshold, as switches share their
-// memory: Choudhury and Hahne, 1998). So something is always left for who comes
-// next, and nothing is kept idle for who does not.
+// A sender may hold as much as is free: alone half of the budget, a third when
+// another holds as much, and so on (a dynamic threshold, as switches share their
+// memory: Choudhury and Hahne, 1998). So something is always left for the next sender,
+// and nothing is reserved for senders that may never come.
 package bodies
 
 import (
@@ -26,11 +26,11 @@ var (
 	ErrTooLarge = errors.New("the body is too large")
 )
 
-// Sender is who sends a body.
+// Sender is the sender of a body.
 type Sender struct {
 	Address netip.Addr
 	Token   string // Its name, "" = none was needed.
-	// Near says that many may be behind the address: see service.Proxies.
+	// Near is set when many clients may share the address: see service.Proxies.
 	Near bool
 }
 
@@ -59,7 +59,7 @@ func New(bytes int64, pending prometheus.Gauge) *Budget {
 	return &Budget{limit: bytes + 1, pending: pending, addresses: map[netip.Addr]*share{}, tokens: map[string]*share{}}
 }
 
-// Body is what was read of a request. Whoever has it must release it.
+// Body is what was read of a request. Release must be called in the end.
 type Body struct {
 	Text []byte
 
@@ -87,7 +87,7 @@ func (b *Body) take(n int64) error {
 	switch {
 	case left < 0:
 		return ErrFull
-	case s.taken == b.taken: // Nobody else wants any.
+	case s.taken == b.taken: // There is no other body.
 	case b.token != nil && b.token.taken+n > left:
 		return ErrToken
 	case b.address.taken+n > many*left:

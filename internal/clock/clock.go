@@ -34,7 +34,7 @@ func Watch(ctx context.Context, stepped func(by time.Duration, since time.Time))
 
 var began = time.Now() //nolint:gochecknoglobals // Of the process.
 
-// Steps is Watch for who looks by himself.
+// Steps is Watch for callers with a loop of their own.
 type Steps struct {
 	last time.Time
 	sum  time.Duration // Of steps so far.
@@ -50,7 +50,7 @@ func (w *Steps) Look(now time.Time) (by time.Duration) {
 	return by
 }
 
-// step is Look, told what has passed by the monotonic and by the wall clock.
+// step is Look, with what has passed by the monotonic and by the wall clock.
 func (w *Steps) step(passed, wall time.Duration) (by time.Duration) {
 	w.sum += wall - passed
 	// The two differ a little all the time, by up to a thousandth.
@@ -66,7 +66,7 @@ func (w *Steps) step(passed, wall time.Duration) (by time.Duration) {
 // Elapsed is the time between two moments by the wall clock, which goes on while a machine sleeps, and may be set.
 func Elapsed(from, to time.Time) time.Duration { return to.Round(0).Sub(from.Round(0)) }
 
-// Longer is the time between two moments by the clock that says more.
+// Longer is the time between two moments, by the monotonic or the wall clock, whichever is longer.
 func Longer(from, to time.Time) time.Duration { return max(to.Sub(from), Elapsed(from, to)) }
 
 // Every is a loop that begins at once and again each time that d has passed, until ctx

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -169,7 +170,7 @@ func (f *Flags) printHelp(w io.Writer) {
 			f.printFlag(&b, f.Lookup(name))
 		}
 	}
-	// Help that cannot be written has no reader.
+	// An output that is closed has no reader.
 	_, _ = io.WriteString(w, b.String())
 }
 
@@ -225,4 +226,23 @@ func (r *Repeated) Set(s string) error {
 	err := l.Set(s)
 	r.List = append(r.List, l...)
 	return err
+}
+
+// Address is the value of a flag that may hold a password within a URL. It takes
+// anything, so that no error of the flag package quotes it.
+type Address struct{ Text string }
+
+// Set implements flag.Value.
+func (a *Address) Set(s string) error {
+	a.Text = s
+	return nil
+}
+
+// String is the address without its password.
+func (a *Address) String() string { return secret.Scrub(a.Text) }
+
+// IsLoopback reports whether a host, as the user names it, is on this machine alone.
+func IsLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }

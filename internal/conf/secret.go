@@ -21,9 +21,9 @@ type secretFlag struct {
 	name string
 }
 
-// Secret defines what must stand in no list of processes: --NAME-file names a file
-// that holds it, and the environment variable of NAME holds it itself. usage is
-// what it is, after "file that holds".
+// Secret defines a secret, which no argument may hold: --NAME-file names a file
+// that holds it, and the environment variable of NAME holds it itself. usage
+// describes it, after "file that holds".
 func (f *Flags) Secret(to *Secret, name, usage string) {
 	f.StringVar(&to.File, name+fileSuffix, "", "`file` that holds "+usage+", alone in one line")
 	f.secrets = append(f.secrets, &secretFlag{to, name})
@@ -52,8 +52,8 @@ func (s *Secret) Find(name string, getenv func(string) string) error {
 	return (&secretFlag{s, name}).read(getenv)
 }
 
-// refuseSecrets looks for what everybody could read in the list of processes:
-// a secret given as a flag, or within an address.
+// refuseSecrets refuses a secret that is given as a flag or within an address: every
+// user of this machine can read arguments in the list of processes.
 func (f *Flags) refuseSecrets(args []string) error {
 	for i, arg := range args {
 		if arg == "--" {

@@ -1,16 +1,20 @@
 package embedded
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
 
-// ChildConfig says what to run.
+// ChildConfig is what to run.
 type ChildConfig struct {
 	Name   string // For messages.
 	Path   string // Of the program.
@@ -44,9 +48,7 @@ const (
 
 // StartChild starts a process.
 func StartChild(c ChildConfig) (*Child, error) {
-	if c.Grace == 0 {
-		c.Grace = defaultGrace
-	}
+	c.Grace = cmp.Or(c.Grace, defaultGrace)
 	if c.Env == nil {
 		c.Env = Environ()
 	}
@@ -89,7 +91,7 @@ func (p *Child) Pid() int { return p.cmd.Process.Pid }
 // Done is closed when the process has ended.
 func (p *Child) Done() <-chan struct{} { return p.done }
 
-// Err says how the process ended, with the end of its output. It waits for that.
+// Err waits for the end of the process and returns how it ended, with its last output.
 func (p *Child) Err() error {
 	<-p.done
 	err := p.err
@@ -139,4 +141,10 @@ func (p *Child) Kill() {
 // kill sends SIGKILL to the group. Its leader has not been waited for, so the id is still its own.
 func (p *Child) kill() {
 	_ = syscall.Kill(-p.Pid(), syscall.SIGKILL) // One that is gone is what is wanted.
+}
+
+// Environ is the environment of this process without our own variables, some of
+// which hold passwords, and with others. It is the default of children.
+func Environ(with ...string) []string {
+	return append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PULSEBOARD_") }), with...)
 }

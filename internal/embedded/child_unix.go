@@ -4,10 +4,10 @@ package embedded
 
 import "syscall"
 
-// Only Linux can tell a child that its parent has died.
+// Only Linux has a signal for the death of the parent.
 func childAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
-// Elsewhere the kernel is not told whom to end first.
+// Only Linux has a score of what to end first.
 func expend(int, int) {}

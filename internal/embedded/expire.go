@@ -12,12 +12,12 @@ import (
 	"pulseboard/internal/clock"
 )
 
-// expiry says which records are too old. The broker would go by single batches and by
-// its clock alone: one that is an hour ahead for a second would empty the topic, and
+// expiry finds records that are too old. The broker would judge single batches, by
+// its clock alone: a clock that is an hour ahead for a second would empty the topic, and
 // one batch that was stamped by a clock which was behind would take all before it
-// along. Here the oldest go first, up to the first that is young enough, and nobody
-// goes until this process has seen the clock run evenly for as long as records are
-// kept: whatever a clock says, nothing is younger than it should be then.
+// along. Here the oldest are removed first, up to the first that is young enough, and
+// none until this process has seen the clock run evenly for as long as records are
+// kept: by then all records that remain have been stamped by an even clock.
 type expiry struct {
 	age   time.Duration
 	log   *slog.Logger

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// gate stands before the broker, which makes room for as many bytes as the first
-// four of a message say, and ends the process at a request that Kafka does not
-// know. It hands on whole requests only, of kinds that there are, and bounds
-// connections, the bytes of requests under way, and how long each may take.
+// gate stands before the broker, which would allocate as many bytes as the first four
+// of a message name, and end the process at a request of an unknown kind. It passes on whole
+// requests only, of known kinds, and bounds connections, the bytes of requests under
+// way, and how long each may take.
 //
-//	client ─▶ gated.Read: length and kind believed? ─ bytes arrive, each taken from the room ─▶ broker ─▶ gated.Write: room again
+//	client ─▶ gated.Read: length and kind possible? ─ bytes arrive, each taken from the room ─▶ broker ─▶ gated.Write: room again
 type gate struct {
 	net.Listener
 	limits gateLimits
@@ -72,8 +72,8 @@ func newGate(ln net.Listener, l gateLimits, log *slog.Logger) *gate {
 	return &gate{Listener: ln, limits: l, log: log, room: semaphore.NewWeighted(l.room), silent: list.New()}
 }
 
-// Accept waits for the next connection. When there are too many, the one that
-// has been silent for longest goes: those that Kafka's clients use are never silent.
+// Accept waits for the next connection. When there are too many, the one that has been
+// silent for longest is closed: Kafka's clients send a request at once.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
 		c, err := g.Listener.Accept()
@@ -111,7 +111,7 @@ func (g *gate) admit(c net.Conn) *gated {
 	return k
 }
 
-// spoke takes note that a connection has sent a request.
+// spoke is called when a connection has sent its first request.
 func (g *gate) spoke(k *gated) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

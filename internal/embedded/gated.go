@@ -61,7 +61,7 @@ func (c *gated) Read(p []byte) (int, error) {
 				refusals.WithLabelValues(f.reason).Inc()
 				c.gate.log.Debug("embedded Kafka: a connection was closed", "from", c.RemoteAddr(), "reason", f.reason, "error", err)
 			}
-			_ = c.Close() // The error that is returned says more.
+			_ = c.Close() // The error that is returned is the cause.
 			return 0, err
 		}
 	}
@@ -110,7 +110,7 @@ func (c *gated) next() error {
 			return net.ErrClosed
 		}
 	}
-	c.release() // One without an answer has nothing else to end it.
+	c.release() // The room of a request without an answer was not given back yet.
 	if err := c.take(4+size, key); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (c *gated) next() error {
 	return nil
 }
 
-// begin looks at the first bytes of a request, and says whether they may be some.
+// begin checks the first bytes of a request, and returns its size without the length, and its key.
 func (c *gated) begin() (size int, key int16, err error) {
 	first, err := c.in.Peek(4)
 	if err != nil {
@@ -214,7 +214,7 @@ func open(request []byte) (form kmsg.Request, r kbin.Reader) {
 	r = kbin.Reader{Src: request[2+2+4:]} // Past key, version, correlation.
 	_ = r.NullableString()                // The client's id.
 	if form.IsFlexible() {
-		for n := int(r.Uvarint()); n > 0 && r.Ok(); n-- { // Not kmsg's own, which goes on for as long as the number says.
+		for n := int(r.Uvarint()); n > 0 && r.Ok(); n-- { // Not kmsg's own, which trusts the number.
 			_, size := r.Uvarint(), r.Uvarint()
 			_ = r.Span(int(size))
 		}
@@ -222,8 +222,8 @@ func open(request []byte) (form kmsg.Request, r kbin.Reader) {
 	return form, r
 }
 
-// sane reads the head of a request, and of a produce request as far as it says
-// how many topics follow. answers is whether it gets an answer.
+// sane checks the head of a request, and of a produce request up to the number of
+// topics. answers is whether it gets an answer.
 func sane(request []byte) (answers bool, err error) {
 	key, version := kind(request)
 	form, r := open(request)

@@ -21,7 +21,7 @@ import (
 	"pulseboard/wire"
 )
 
-// KafkaConfig says where the broker listens and what it keeps. Zero values
+// KafkaConfig is where the broker listens and what it keeps. Zero values
 // mean the defaults, except Dir and Log.
 type KafkaConfig struct {
 	Dir         string // Folder of the records, made when absent. Only one process may use it.
@@ -217,8 +217,8 @@ func (k *Kafka) makeTopics(ctx context.Context, c KafkaConfig) error {
 	return nil
 }
 
-// brokerLog hands the broker's warnings on. It writes lines about each request
-// too, which nobody wants.
+// brokerLog passes on the broker's warnings and errors; its other lines are about
+// each request.
 type brokerLog struct{ log *slog.Logger }
 
 // Logf implements kfake.Logger.

@@ -17,10 +17,9 @@ import (
 	"pulseboard/internal/clock"
 )
 
-// keeper holds a topic within its bound on disk. The broker itself knows bounds
-// of partitions only, and a flood of one metric would then cost its partition
-// most of its time while the others are empty; here the largest partition loses
-// first, so that a flood costs itself.
+// keeper holds a topic within its bound on disk. The broker has bounds of partitions
+// only: a flood of one metric would shorten what its partition keeps while the others
+// are nearly empty. Here the largest partition loses records first.
 type keeper struct {
 	client  *kgo.Client
 	dir     string // The broker's folder.

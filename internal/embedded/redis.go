@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 	"pulseboard/internal/redisconn"
 )
 
-// RedisConfig says how to run Redis.
+// RedisConfig is how to run Redis.
 type RedisConfig struct {
 	Dir            string    // Folder for the socket, made when absent.
 	ForceInProcess bool      // Do not look for redis-server.
@@ -73,8 +74,8 @@ func StartRedis(ctx context.Context, c RedisConfig) (*Redis, error) {
 	return startInProcess(ctx, c)
 }
 
-// startInProcess serves on a socket that only this user may connect to: a port of
-// this machine would be everybody's.
+// startInProcess serves on a socket that only this user may connect to: every user of
+// this machine could connect to a port.
 func startInProcess(ctx context.Context, c RedisConfig) (*Redis, error) {
 	fail := func(err error) error { return fmt.Errorf("cannot start Redis in this process: %w", err) }
 	r := &Redis{kind: RedisInProcess, mini: miniredis.NewMiniRedis(), done: make(chan struct{})}
@@ -105,7 +106,7 @@ func startInProcess(ctx context.Context, c RedisConfig) (*Redis, error) {
 	return r, nil
 }
 
-// listenPrivate makes a socket that is nobody else's from its first moment on.
+// listenPrivate makes a socket with mode 0700 from its first moment on.
 func listenPrivate(ctx context.Context, socket string) (net.Listener, error) {
 	// The mask is that of the process: what others make meanwhile is private too.
 	defer syscall.Umask(syscall.Umask(0o077))
@@ -119,16 +120,13 @@ func startRedisServer(ctx context.Context, path string, c RedisConfig) (*Redis, 
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a folder for Redis: %w", err)
 	}
-	if c.MaxMemory == "" {
-		c.MaxMemory = "2gb"
-	}
 	r.addr = "unix://" + socket
 	r.child, err = StartChild(ChildConfig{
 		Name: "redis-server", Path: path, Output: c.Output, Expendable: redisExpendable,
 		// noeviction: a full Redis must refuse, not forget a part of a history.
 		Args: []string{
 			"--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--save", "", "--appendonly", "no",
-			"--maxmemory", c.MaxMemory, "--maxmemory-policy", "noeviction", "--daemonize", "no", "--logfile", "", "--loglevel", "warning",
+			"--maxmemory", cmp.Or(c.MaxMemory, "2gb"), "--maxmemory-policy", "noeviction", "--daemonize", "no", "--logfile", "", "--loglevel", "warning",
 		},
 	})
 	if err == nil {
@@ -190,7 +188,7 @@ func (r *Redis) Addr() string { return r.addr }
 // Kind returns RedisServer or RedisInProcess.
 func (r *Redis) Kind() string { return r.kind }
 
-// Done is closed when Redis has ended; Err then says how.
+// Done is closed when Redis has ended; Err then returns how.
 func (r *Redis) Done() <-chan struct{} {
 	if r.child != nil {
 		return r.child.Done()
@@ -198,7 +196,7 @@ func (r *Redis) Done() <-chan struct{} {
 	return r.done
 }
 
-// Err says how Redis ended. It waits for that.
+// Err waits for the end of Redis and returns how it ended.
 func (r *Redis) Err() error {
 	if r.child != nil {
 		return r.child.Err()

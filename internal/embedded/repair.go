@@ -101,8 +101,9 @@ func segmentsOf(partition string) ([]segment, error) {
 	return found, nil
 }
 
-// checkEnd compares the end of a partition with what the broker wrote down when
-// it was last closed. A note that says more than there is goes, or it would say so at every start.
+// checkEnd compares the end of a partition with the snapshot that the broker wrote when
+// it was last closed, and returns how many records are lost. A snapshot beyond the end
+// is removed, or the loss would be reported at every start.
 func checkEnd(partition string, next, lost int64) (int64, error) {
 	const name = "snapshot.json"
 	var note struct {
@@ -183,7 +184,7 @@ func replace(path string, content []byte) error {
 	return os.Rename(path+".tmp", path)
 }
 
-// sift tells the batches of a segment that can be read, whole, from what cannot;
+// sift separates the whole batches of a segment from damaged bytes;
 // whole is nil when nothing is to be changed. next is the offset after the last
 // batch. Of the records that are gone it counts those whose offsets are missing
 // where bytes are damaged; at the end of a partition, those of which a head is left.
@@ -281,7 +282,7 @@ func misplaced(content []byte, next, end int64) (batch, bool) {
 	return b, len(content) == b.size && (end < 0 || end == follows)
 }
 
-// readHead reads a batch that is whole, wherever it says that it lies.
+// readHead reads a batch that is whole, at any offset.
 func readHead(content []byte) (b batch, ok bool) {
 	if b, ok = readClaim(content); !ok || b.size > len(content) {
 		return b, false
@@ -291,7 +292,7 @@ func readHead(content []byte) (b batch, ok bool) {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli) //nolint:gochecknoglobals // A constant that Go cannot compute.
 
-// readClaim reads what the head of a batch says.
+// readClaim reads the head of a batch without its checksum.
 func readClaim(content []byte) (b batch, ok bool) {
 	if len(content) < batchHead || content[16] != 2 {
 		return b, false

@@ -39,7 +39,7 @@ type topicState struct {
 }
 
 // clusterID is the id of the cluster in a folder, made when there is none: the broker
-// keeps its own only when it ends in good order, and others know this log by it.
+// keeps its own only when it ends in good order, and the pipeline knows the log by it.
 func clusterID(dir string) (string, error) {
 	path := filepath.Join(dir, "cluster.id")
 	text, err := os.ReadFile(path) //nolint:gosec // Of the data folder.

@@ -10,12 +10,12 @@ import (
 	"pulseboard/internal/kafkaconn"
 )
 
-// The broker knows message.timestamp.type and does nothing about it. What Kafka does
-// with LogAppendTime is done here, before the broker gets a request, and as far as it
-// lets us: were a batch to say that its timestamp is the broker's, ours would set its
-// own without mending the checksum. So the greatest timestamp of a batch becomes the
-// time at which it came, which readers of such a batch ignore, and
-// kafkaconn.Stamped in its attributes tells those who know it.
+// The embedded broker accepts message.timestamp.type and ignores it. What Kafka does
+// with LogAppendTime is done here, before the broker gets a request. Kafka's own
+// attribute for it cannot be set: the broker would then set its own timestamp without
+// correcting the checksum. So the greatest timestamp of a batch becomes the time at
+// which it came, and kafkaconn.Stamped in its attributes marks such a batch; readers
+// that do not know the bit ignore it.
 
 // stamp sets the time of all batches of a produce request; others it leaves as they
 // are, and what cannot be read, which the broker refuses.

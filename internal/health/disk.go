@@ -18,7 +18,7 @@ func Disk(name, dir string) Check {
 	return Check{Name: name, Every: diskEvery, Probe: func(context.Context) error { return probeDisk(dir) }}
 }
 
-// How much must be free: the smaller of the two, since a small disk is somebody's choice.
+// How much must be free: the smaller of the two, so that a small disk can be enough.
 const (
 	freeBytes = 32 << 20
 	freeShare = 20 // A twentieth.

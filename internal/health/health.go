@@ -1,14 +1,15 @@
-// Package health says whether a process can do what it is there for.
+// Package health answers whether a process can do its work.
 //
 //	/healthz   it serves: 200 as long as it answers at all. Kubernetes' liveness.
 //	/readyz    all that it needs to answer is there: 200, else 503. Kubernetes' readiness.
 //
-// Checks run by themselves, each every few seconds, and the routes tell what they
-// found last: a flood of requests costs nothing of what is checked. Both ask for no
-// token, so what a check says names no secret.
+// Checks run by themselves, each every few seconds, and the routes answer with the
+// newest results: a flood of requests costs nothing of what is checked. Neither route
+// needs a token, so no result holds a secret.
 package health
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,7 +34,7 @@ type Check struct {
 	Every time.Duration
 	// Timeout is how long a probe may take; 0 = 3 s.
 	Timeout time.Duration
-	// Probe returns why it is not well, in words for an operator who may be anybody.
+	// Probe returns why it is not well. /readyz shows the error to anybody.
 	Probe func(context.Context) error
 	// Measure, in place of Probe, also returns how well it is.
 	Measure func(context.Context) (well string, err error)
@@ -51,7 +52,7 @@ func (c *Check) run(ctx context.Context) (well string, err error) {
 const (
 	defaultEvery   = 2 * time.Second
 	defaultTimeout = 3 * time.Second
-	// retryAfter is what clients are told, in seconds.
+	// retryAfter is the header of a 503, in seconds.
 	retryAfter = "5"
 )
 
@@ -88,12 +89,7 @@ func New(reg prometheus.Registerer, log *slog.Logger, checks ...Check) *Set {
 // Add adds checks; before Run and before the routes are served.
 func (s *Set) Add(checks ...Check) {
 	for _, c := range checks {
-		if c.Every == 0 {
-			c.Every = defaultEvery
-		}
-		if c.Timeout == 0 {
-			c.Timeout = defaultTimeout
-		}
+		c.Every, c.Timeout = cmp.Or(c.Every, defaultEvery), cmp.Or(c.Timeout, defaultTimeout)
 		s.all = append(s.all, &state{Check: c, err: errStarting, since: s.now()})
 		s.ready.WithLabelValues(c.Name).Set(0)
 	}
@@ -143,7 +139,7 @@ func (s *Set) found(c *state, well string, err error) {
 	}
 }
 
-// result is a check as the routes tell it.
+// result is a check as /readyz shows it.
 type result struct {
 	OK     bool      `json:"ok"`
 	Detail string    `json:"detail,omitempty"`
@@ -157,7 +153,7 @@ func (c *state) result(now time.Time) result {
 	if c.err != nil {
 		r.Detail = c.err.Error()
 	}
-	// A probe that hangs in spite of its limit says nothing, which is no good sign.
+	// A probe that hangs in spite of its limit counts as a failure.
 	if silent := now.Sub(c.checked); !c.checked.IsZero() && silent > 2*(c.Every+c.Timeout) {
 		r.OK, r.Since = false, c.checked.UTC().Truncate(time.Millisecond)
 		r.Detail = fmt.Sprintf("the check itself does not end: for %v nothing is known", silent.Round(time.Second))

@@ -18,7 +18,7 @@ const (
 	watermarkBehind = 5 * time.Second
 	// canaryLate is the age that the alert CanaryLate has too.
 	canaryLate = 10 * time.Second
-	// lossTime is how long a lost event of the canary is told.
+	// lossTime is how long the check fails after a lost event of the canary.
 	lossTime = time.Minute
 )
 
@@ -39,7 +39,7 @@ func Pipeline(g prometheus.Gatherer) []Check {
 	return []Check{reading("pipeline", "pipeline", g, judgeWatermark), reading("lag", "pipeline", g, judgeLag)}
 }
 
-// errSilent is said of what a process does not say.
+// errSilent is the fault when a metric is missing.
 var errSilent = errors.New("the pipeline does not answer, or reads nothing yet")
 
 func judgeWatermark(families []*dto.MetricFamily) (string, error) {

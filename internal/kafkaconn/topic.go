@@ -22,8 +22,7 @@ const (
 // error: of each metric it would keep the newest record. One whose timestamps are the
 // producers' is told of in the log. Who may not ask for settings is not told.
 func (e Endpoint) CheckTopic(ctx context.Context, topic string, log *slog.Logger) error {
-	const patience = 5 * time.Second
-	settings, err := e.settings(ctx, topic, patience)
+	settings, err := e.settings(ctx, topic)
 	if errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.UnknownTopicOrPartition) {
 		log.Debug("the settings of the topic cannot be asked for", "topic", topic, "error", err)
 		return nil
@@ -46,58 +45,63 @@ func (e Endpoint) CheckTopic(ctx context.Context, topic string, log *slog.Logger
 
 // LogName names a topic among those of all Kafka clusters.
 func (e Endpoint) LogName(ctx context.Context, topic string) (string, error) {
-	const patience = 5 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	client, err := e.once(patience)
-	if err != nil {
-		return "", err
-	}
-	defer client.Close()
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = []kmsg.MetadataRequestTopic{}
-	res, err := req.RequestWith(ctx, client)
+	cluster := ""
+	err := e.once(ctx, func(ctx context.Context, c *kgo.Client) error {
+		res, err := req.RequestWith(ctx, c)
+		if err == nil && res.ClusterID != nil {
+			cluster = *res.ClusterID
+		}
+		return err
+	})
 	if err != nil {
 		return "", e.Explain(err)
-	}
-	cluster := ""
-	if res.ClusterID != nil {
-		cluster = *res.ClusterID
 	}
 	return cluster + "/" + topic, nil
 }
 
-// once is a client for a question or two.
-func (e Endpoint) once(patience time.Duration) (*kgo.Client, error) {
-	return kgo.NewClient(append(e.Options(e.Dial(patience)), kgo.SeedBrokers(e.Brokers...), kgo.RequestRetries(0))...)
-}
+// askTimeout is how long Kafka may take for one answer.
+const askTimeout = 5 * time.Second
 
-func (e Endpoint) settings(ctx context.Context, topic string, patience time.Duration) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// once runs ask with a client of its own.
+func (e Endpoint) once(ctx context.Context, ask func(context.Context, *kgo.Client) error) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	client, err := e.once(patience)
+	client, err := kgo.NewClient(append(e.Options(e.Dial(askTimeout)), kgo.SeedBrokers(e.Brokers...), kgo.RequestRetries(0))...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer client.Close()
+	return ask(ctx, client)
+}
+
+func (e Endpoint) settings(ctx context.Context, topic string) (map[string]string, error) {
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	r := kmsg.NewDescribeConfigsRequestResource()
 	r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, topic, []string{cleanupPolicy, timestampType}
 	req.Resources = append(req.Resources, r)
-	res, err := req.RequestWith(ctx, client)
-	if err != nil {
-		return nil, err
-	}
 	settings := make(map[string]string)
-	for _, r := range res.Resources {
-		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
-			return nil, err
+	return settings, e.once(ctx, func(ctx context.Context, c *kgo.Client) error {
+		res, err := req.RequestWith(ctx, c)
+		if err != nil {
+			return err
 		}
-		for _, c := range r.Configs {
-			if c.Value != nil {
-				settings[c.Name] = *c.Value
+		for _, r := range res.Resources {
+			if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+				return err
+			}
+			for _, c := range r.Configs {
+				if c.Value != nil {
+					settings[c.Name] = *c.Value
+				}
 			}
 		}
-	}
-	return settings, nil
+		return nil
+	})
 }
+
+// Stamped is set in the attributes of a batch of records whose greatest timestamp is
+// when the broker took it, and counts for all of them: so the embedded Kafka does what
+// LogAppendTime means (embedded, stamp.go). Kafka leaves the bit unused.
+const Stamped = 1 << 14

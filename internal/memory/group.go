@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,7 +33,7 @@ func ownGroup(root string) (g group, ok bool) {
 		switch {
 		case f[0] == "0" && f[1] == "":
 			v2 = f[2]
-		case hasField(f[1], "memory"):
+		case slices.Contains(strings.Split(f[1], ","), "memory"):
 			v1 = f[2]
 		}
 	}
@@ -46,15 +47,6 @@ func ownGroup(root string) (g group, ok bool) {
 	return g, false
 }
 
-func hasField(list, want string) bool {
-	for f := range strings.SplitSeq(list, ",") {
-		if f == want {
-			return true
-		}
-	}
-	return false
-}
-
 // mounted finds the folder of a group among the mounts of a kind.
 func mounted(root, kind, path string) (g group, ok bool) {
 	text, err := os.ReadFile(filepath.Join(root, "proc/self/mountinfo"))
@@ -66,7 +58,7 @@ func mounted(root, kind, path string) (g group, ok bool) {
 		// id parent device root point options… - kind source options
 		before, after, found := strings.Cut(lines.Text(), " - ")
 		b, a := strings.Fields(before), strings.Fields(after)
-		if !found || len(b) < 5 || len(a) < 3 || a[0] != kind || kind == "cgroup" && !hasField(a[2], "memory") {
+		if !found || len(b) < 5 || len(a) < 3 || a[0] != kind || kind == "cgroup" && !slices.Contains(strings.Split(a[2], ","), "memory") {
 			continue
 		}
 		top := filepath.Join(root, unescape(b[4]))

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// machine is how much memory this machine has, 0 when it does not say.
+// machine is how much memory this machine has in bytes, 0 = unknown.
 func machine() int64 {
 	text, err := syscall.Sysctl("hw.memsize")
 	if err != nil {

@@ -2,7 +2,7 @@ package memory
 
 import "syscall"
 
-// machine is how much memory this machine has, 0 when it does not say.
+// machine is how much memory this machine has in bytes, 0 = unknown.
 func machine() int64 {
 	var info syscall.Sysinfo_t
 	if err := syscall.Sysinfo(&info); err != nil {

@@ -2,5 +2,5 @@
 
 package memory
 
-// machine is how much memory this machine has, 0 when it does not say.
+// machine is how much memory this machine has in bytes, 0 = unknown.
 func machine() int64 { return 0 }

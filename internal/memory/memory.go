@@ -1,5 +1,5 @@
-// Package memory says how much memory this program may use, shares it out among
-// its processes, and knows when the kernel ended one for want of it.
+// Package memory finds how much memory this program may use, shares it out among
+// its processes, and counts those that the kernel has ended for want of it.
 package memory
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Limit is how much memory a program may use, and what says so.
+// Limit is how much memory a program may use, and where the limit comes from.
 type Limit struct {
 	Bytes int64 // 0 = not known.
 	From  string
@@ -46,8 +46,8 @@ type Shares struct {
 	Redis    int64 // What Redis may hold.
 }
 
-// Share shares out. An eighth is nobody's: stacks, what the kernel keeps for the
-// processes, and what Redis needs besides what it holds.
+// Share shares out. An eighth is left for stacks, for what the kernel keeps for the
+// processes, and for what Redis needs besides what it holds.
 func Share(total int64) Shares {
 	return Shares{Total: total, Pipeline: total / 2, Own: total / 4, Redis: min(total/8, 2*gib)}
 }
@@ -95,8 +95,8 @@ func HeapLimit() int64 { return LimitHeap(0) }
 // far more of it than it uses memory.
 const leastAddresses = 3 * gib
 
-// CheckAddressSpace says in a sentence that ulimit -v is too small, where Go
-// would end in the middle of its work with a dump.
+// CheckAddressSpace returns an error when ulimit -v is too small: Go would end in the
+// middle of its work with a dump.
 func CheckAddressSpace() error {
 	var r syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &r); err != nil {

@@ -1,6 +1,7 @@
 package redisconn
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -87,52 +88,43 @@ func Flags(f *conf.Flags, e *Endpoint, addr, about string) {
 	a := &conf.Address{Text: addr}
 	f.Var(a, flagName, about+": `address` host:port, redis:// or rediss://[user@]host:port[/db] (TLS), unix:///path,\n"+
 		"or redis-sentinel://[user@]sentinel:port,sentinel:port/master-name[/db]")
-	var user string
-	f.StringVar(&user, "redis-user", "", "`name` of the user of Redis' ACL; empty = the default user")
-	var prefix string
-	f.StringVar(&prefix, prefixFlag, "", "`name` of this installation in a Redis that others use too: name| stands before all its keys and channels.\nAll services of an installation have the same; empty = nothing stands before them")
+	f.StringVar(&e.User, "redis-user", "", "`name` of the user of Redis' ACL; empty = the default user")
+	f.StringVar(&e.Prefix, prefixFlag, "", "`name` of this installation in a Redis that others use too: name| stands before all its keys and channels.\nAll services of an installation have the same; empty = nothing stands before them")
 	f.Secret(&e.Password, passwordFlag, "the password of Redis")
 	f.Secret(&e.Sentinel, sentinelFlag, "the password of the Sentinels")
-	var files clienttls.Files
-	clienttls.Flags(f, &files, flagName, "Redis")
+	clienttls.Flags(f, &e.TLS, flagName, "Redis")
 	f.Check(func() error {
 		switch {
-		case a.Text == "" && prefix != "":
+		case a.Text == "" && e.Prefix != "":
 			return errors.New("--redis-prefix is for a Redis that --redis names: of our own nobody else has a part")
 		case a.Text == "":
 			return nil
 		}
-		read, err := parse(a.Text)
-		if err != nil {
-			return err
-		}
-		if user != "" && read.User != "" && read.User != user {
-			return fmt.Errorf("--redis names the user %q and --redis-user %q: keep one of them", read.User, user)
-		}
-		if read.Password.Text.IsSet() && e.Password.Text.IsSet() && read.Password.Text.Reveal() != e.Password.Text.Reveal() {
-			return errors.New("the address of Redis and PULSEBOARD_REDIS_PASSWORD or --redis-password-file have two passwords: keep one of them")
-		}
-		if e.Password.Text.IsSet() {
-			read.Password = e.Password
-		}
-		if user != "" {
-			read.User = user
-		}
-		read.Sentinel, read.Prefix = e.Sentinel, prefix
-		if files.Named() && read.Socket == "" {
-			if strings.HasPrefix(a.Text, "redis://") || strings.HasPrefix(a.Text, "redis-sentinel://") {
-				return fmt.Errorf("--redis-ca, --redis-cert and --redis-key are for TLS, and --redis is without: write rediss instead of redis there")
-			}
-			read.TLS.On = true
-		}
-		files.On = read.TLS.On
-		read.TLS = files
-		if err := read.check(); err != nil {
-			return err
-		}
-		*e = read
-		return nil
+		return e.setAddress(a.Text)
 	})
+}
+
+// setAddress adds what --redis holds to what the other flags have set.
+func (e *Endpoint) setAddress(text string) error {
+	at, err := parse(text)
+	if err != nil {
+		return err
+	}
+	own := e.Password.Text
+	switch plain := strings.HasPrefix(text, "redis://") || strings.HasPrefix(text, "redis-sentinel://"); {
+	case e.User != "" && at.User != "" && at.User != e.User:
+		return fmt.Errorf("--redis names the user %q and --redis-user %q: keep one of them", at.User, e.User)
+	case at.Password.Text.IsSet() && own.IsSet() && at.Password.Text.Reveal() != own.Reveal():
+		return errors.New("the address of Redis and PULSEBOARD_REDIS_PASSWORD or --redis-password-file have two passwords: keep one of them")
+	case e.TLS.Named() && plain:
+		return errors.New("--redis-ca, --redis-cert and --redis-key are for TLS, and --redis is without: write rediss instead of redis there")
+	}
+	e.Hosts, e.Socket, e.Master, e.DB, e.User = at.Hosts, at.Socket, at.Master, at.DB, cmp.Or(e.User, at.User)
+	if !own.IsSet() {
+		e.Password = at.Password
+	}
+	e.TLS.On = at.TLS.On || e.TLS.Named() && e.Socket == ""
+	return e.check()
 }
 
 func (e *Endpoint) check() error {

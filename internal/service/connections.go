@@ -139,11 +139,16 @@ func (s *connections) admit(tcp *net.TCPConn) *conn {
 	s.metrics.open.Set(float64(s.open))
 	s.wait(c)
 	s.mu.Unlock()
-	if old != nil {
-		s.metrics.evicted.Inc()
-		_ = old.TCPConn.Close() // It was silent.
-	}
+	s.evict(old)
 	return c
+}
+
+// evict closes a connection that was forgotten; nil = none.
+func (s *connections) evict(c *conn) {
+	if c != nil {
+		s.metrics.evicted.Inc()
+		_ = c.TCPConn.Close() // It was silent.
+	}
 }
 
 // refused counts and, once a minute, logs what had no room; it unlocks mu.
@@ -169,10 +174,7 @@ func (s *connections) makeRoom() {
 		s.forget(old)
 	}
 	s.mu.Unlock()
-	if old != nil {
-		s.metrics.evicted.Inc()
-		_ = old.TCPConn.Close() // It was silent.
-	}
+	s.evict(old)
 }
 
 // oldest is the connection of an address, or of any, that has waited longest.

@@ -56,9 +56,7 @@ const (
 
 // NewServer returns a server that does nothing before Serve.
 func NewServer(c ServerConfig) (*Server, error) {
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
+	c.Log = cmp.Or(c.Log, slog.Default())
 	origins, err := ParseOrigins(c.Edge.Origins)
 	if err != nil {
 		return nil, err
