@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// tagIndex knows the tags of the series of a metric. It is kept up when a series
+// tagIndex holds the tags of the series of a metric. It is kept up when a series
 // comes and when it is forgotten, so that it costs nothing per event, and what
 // it lists costs no look at the series.
 type tagIndex struct {

@@ -10,7 +10,7 @@ import (
 	"pulseboard/wire"
 )
 
-// Survey is what a key group knows of its metrics. Nothing of it is in the
+// Survey is what a key group holds of its metrics. Nothing of it is in the
 // runner's state: after a restore it is derived from the store again.
 type Survey struct {
 	KeyGroup int

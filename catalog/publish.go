@@ -49,7 +49,7 @@ type Publisher struct {
 	missed int // Metrics of this process that found no room in held.
 }
 
-// heldMetric is a metric as it was told last.
+// heldMetric is a metric as the last survey had it.
 type heldMetric struct {
 	entry     Entry
 	group     int
@@ -189,7 +189,7 @@ func (p *Publisher) hold(g Survey, e Entry) {
 	}
 	if h == nil {
 		if len(p.held) >= p.sizes.metrics {
-			return // It is told of again with its next event, and counted below.
+			return // Its next event puts it into a survey again; take counts it as missed.
 		}
 		h = new(heldMetric)
 		p.held[e.Metric] = h
@@ -358,7 +358,7 @@ func (*Publisher) encode(h *heldMetric, now time.Time, room int64) (text []byte,
 }
 
 // sweep now and then removes what no process refreshes: at once when there is no
-// room for others, else after as long as it may be of use to somebody.
+// room for others, else after keepStale.
 func (p *Publisher) sweep(ctx context.Context, state State) error {
 	if time.Since(p.swept) < p.sizes.sweep {
 		return nil

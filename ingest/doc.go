@@ -10,8 +10,8 @@
 //	    its queue, and a leader gets what waits for all its partitions together. A
 //	    lone event does not wait, and under load the requests grow by themselves. A
 //	    partition whose records failed is tried alone until they are decided.
-//	  - What is in memory is bounded by a budget of bytes: who comes when it is
-//	    used up is told to come back (429).
+//	  - What is in memory is bounded by a budget of bytes: once it is used up,
+//	    requests are answered with 429.
 //	  - A record is stamped once, on arrival. Retries send the same bytes with the
 //	    same header id, by which the pipeline drops a second copy.
 package ingest

@@ -57,7 +57,7 @@ type incoming interface {
 	// release gives back what decode has used, before Kafka is waited for: requests
 	// that wait are many. With faults their answer will tell of events.
 	release(faults bool)
-	// answer tells what became of the events.
+	// answer writes what became of the events.
 	answer(*gin.Context, *outcome)
 }
 

@@ -22,7 +22,7 @@ import (
 // InfluxDB send it; docs/ingest.md says what becomes of a line. Answers are in
 // the form of InfluxDB 2; those of /write also have the member error of InfluxDB 1.
 func influxFormat() *format {
-	decoders := &sync.Pool{New: newInfluxDecoder}
+	decoders := &sync.Pool{New: func() any { return new(influxDecoder) }}
 	return &format{
 		name: "influx", paths: []string{influxV1, "/api/v2/write"}, schemes: []string{"Bearer", "Token"},
 		about: "lines of InfluxDB, as Telegraf and the clients of InfluxDB send them",
@@ -189,8 +189,6 @@ const (
 	rememberedEntry = 120
 	rememberedTag   = 32
 )
-
-func newInfluxDecoder() any { return new(influxDecoder) }
 
 func (d *influxDecoder) begin() {
 	d.batch = wire.Batch{Events: d.batch.Events[:0], Index: d.batch.Index[:0]}

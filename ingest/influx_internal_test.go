@@ -21,7 +21,7 @@ func FuzzInflux(f *testing.F) {
 	f.Add([]byte("cpu,host=a usage=1.5,n=2i 1763892000000000000\n# x\nm value=t\n"))
 	f.Add([]byte("a\\ b,c\\,d=e\\=f g=\"x\\\"y\",h=1e999,i=18446744073709551616u -1\r\nbroken\nm,a=1,a=2 v=1u 946684800000000000"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		d := newInfluxDecoder().(*influxDecoder)
+		d := new(influxDecoder)
 		b, err := d.read(text, 1000, 1_000_000, 1)
 		if errors.Is(err, wire.ErrTooMany) {
 			return
@@ -69,7 +69,7 @@ func FuzzInflux(f *testing.F) {
 // What never comes again does not stay: names and tags of many requests take a
 // bounded amount of memory.
 func TestInfluxDecoderForgets(t *testing.T) {
-	d := newInfluxDecoder().(*influxDecoder)
+	d := new(influxDecoder)
 	value := strings.Repeat("v", 200)
 	most := 0
 	for request := range 40 {

@@ -7,7 +7,8 @@ import (
 )
 
 // outcomeTime is how long a failed request to Kafka is held against it when no
-// other follows: whoever sends nothing on that account finds out again so.
+// other follows. After that the node is ready again, so that senders which stayed
+// away because it was not try Kafka anew.
 const outcomeTime = 15 * time.Second
 
 // lastOutcome is how the last request to Kafka ended.

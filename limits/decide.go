@@ -18,13 +18,13 @@ type Decision struct {
 // what was cut does not come back with each series that goes.
 const again = 0.9
 
-// maxUses is how many uses are told.
+// maxUses is how many uses a report has.
 const maxUses = 100
 
 // Decide says which queries are cut. It depends on the queries and on what was
 // cut before, not on their order or age: each dashboard's narrowest queries come
-// first, and of all dashboards and tokens those that use less, so that who wants
-// too much loses to who does not. Equals are ordered by their key.
+// first, and of all dashboards and tokens those that use less, so that what wants
+// too much loses to what does not. Equals are ordered by their key.
 func Decide(queries []Query, b Budgets, before map[string]Cut) Decision {
 	d := decider{budgets: b, used: make(map[subject]*Amounts), spans: make(map[[2]string]int64)}
 	out := Decision{Cut: make(map[string]Cut)}

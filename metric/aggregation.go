@@ -13,7 +13,7 @@ import (
 // percentile p0 to p100, such as p50 or p99.9.
 type Aggregation string
 
-// Some of the aggregations of aggregate.Aggregations, for those who ask for one of them.
+// Some of the aggregations of aggregate.Aggregations, for code that needs a certain one.
 const (
 	Sum   Aggregation = "sum"
 	Avg   Aggregation = "avg"
@@ -47,7 +47,7 @@ func (a Aggregation) Validate() error {
 	return fmt.Errorf("unknown aggregation %q: %s", string(a), AggregationsForPeople())
 }
 
-// AggregationsForPeople says which ones there are.
+// AggregationsForPeople is the list of them in the text of an error.
 func AggregationsForPeople() string {
 	names := make([]string, 0, 8)
 	for _, a := range Aggregations() {

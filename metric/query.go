@@ -32,13 +32,7 @@ type Query struct {
 // Normal returns q with the group_by tags sorted and unique, so that equal
 // queries have equal keys. Filters are normal by construction.
 func (q Query) Normal() Query {
-	if len(q.GroupBy) > 0 {
-		g := slices.Clone(q.GroupBy)
-		slices.Sort(g)
-		q.GroupBy = slices.Compact(g)
-	} else {
-		q.GroupBy = nil
-	}
+	q.GroupBy = slices.Compact(slices.Sorted(slices.Values(q.GroupBy)))
 	if len(q.Filter) == 0 {
 		q.Filter = nil
 	}

@@ -74,7 +74,7 @@ func (f *followedSet) look(ctx context.Context, s *Store, why trigger) (changed 
 		}
 	}
 	if why.poll && !why.all && why.first == 0 && time.Now().Before(f.readAt) {
-		version, err := s.client.Get(ctx, s.queryNames().version).Int64()
+		version, err := s.version(ctx, s.queryNames())
 		if err == nil && version == f.set.Version {
 			return false, nil
 		}

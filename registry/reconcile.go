@@ -27,6 +27,15 @@ func (s *Store) names(name string) names {
 	return names{s.client.Key(name), s.client.Key(name + ":version"), s.client.Channel(name + ":changed")}
 }
 
+// version is how often a hash was published; 0 = never, or Redis lost it.
+func (s *Store) version(ctx context.Context, n names) (int64, error) {
+	version, err := s.client.Get(ctx, n.version).Int64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("cannot read %q from Redis: %w", n.version, err)
+	}
+	return version, nil
+}
+
 // Reconciler keeps the query set and the dashboards in Redis equal to what its
 // owner desires. What changed is written alone as long as nobody else has written:
 // the counter beside each hash shows that. Else, and from time to time, everything

@@ -55,9 +55,9 @@ func (s *Store) WatchViews(ctx context.Context, every time.Duration, changed fun
 			seen = why.last
 			return nil
 		}
-		version, err := s.client.Get(ctx, n.version).Int64()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("cannot read %q from Redis: %w", n.version, err)
+		version, err := s.version(ctx, n)
+		if err != nil {
+			return err
 		}
 		// Version 0 is an emptied Redis: what was served stays in force until it is repaired.
 		if (version != seen || why.all) && (version > 0 || seen < 0) {

@@ -11,8 +11,8 @@ import (
 )
 
 // Lease is the right to write results, which one pipeline has at a time. Two of
-// them would tell the same numbers as long as they read the same log with the same
-// settings, which nobody promises; and with two logs none of the numbers is right.
+// them would write the same numbers as long as they read the same log with the same
+// settings, which is not certain; and with two logs none of the numbers is right.
 type Lease struct {
 	Holder string `json:"holder"` // All processes of a job, and those that take the place of ones that ended, are one.
 	Host   string `json:"host"`   // For people: where it was submitted, or runs.
@@ -136,7 +136,7 @@ func (s *Store) askLease(ctx context.Context, c redis.Cmdable) (now time.Time, l
 	return at.Val(), readLease(has), nil
 }
 
-// readLease is nil when there is none, or nobody of ours wrote it.
+// readLease is nil when there is none, or none that this program wrote.
 func readLease(answer *redis.StringCmd) *Lease {
 	l := new(Lease)
 	if text, err := answer.Bytes(); err != nil || json.Unmarshal(text, l) != nil {

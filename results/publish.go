@@ -195,7 +195,7 @@ func isRefusal(err error) bool {
 	return fromServer && strings.Contains(err.Error(), "equal or smaller than the target stream top item")
 }
 
-// isFull reports whether Redis has no memory left. Of a transaction it tells the
+// isFull reports whether Redis has no memory left. Of a transaction it answers the
 // single command so, and of the whole only that there was an error before.
 func isFull(err error) bool {
 	_, fromServer := errors.AsType[redis.Error](err)

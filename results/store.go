@@ -11,7 +11,7 @@ import (
 // Store is the results in one Redis. It may be used concurrently.
 type Store struct {
 	client *redisconn.Client
-	lease  *Lease                 // Of who writes, nil = nobody asks.
+	lease  *Lease                 // The right to write; nil = none is needed.
 	writes atomic.Pointer[writes] // What this process has written.
 }
 

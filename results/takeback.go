@@ -110,7 +110,7 @@ func (t TakenBack) Has(end int64) bool { return end > t.Since && end <= t.Until 
 
 func (s *Store) takenBackKey() string { return s.client.Key("results:taken_back") }
 
-// NoteTakenBack tells readers. What they were told within the last hour holds as well, since clients
+// NoteTakenBack publishes t for readers. What was noted within the last hour is part of it, since clients
 // come back after a while.
 func (s *Store) NoteTakenBack(ctx context.Context, t TakenBack) error {
 	_, had, err := s.Horizon(ctx)
@@ -143,7 +143,7 @@ func (s *Store) note(ctx context.Context, key string, what any) error {
 	return s.client.Set(ctx, key, text, 0).Err()
 }
 
-// readNote leaves what as it is when there is none, or none that can be read: nobody of ours wrote that.
+// readNote leaves what as it is when there is no note, or none that this program wrote.
 func readNote(answer *redis.StringCmd, what any) error {
 	text, err := answer.Bytes()
 	if err == nil {

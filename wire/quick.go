@@ -10,9 +10,9 @@ import (
 
 // The quick reader takes events in the form in which nearly all come: the four
 // members once each, strings without escapes, nothing that is null, no fault.
-// It knows no verdicts and no errors: where anything is otherwise it stops, and
+// It has no verdicts and no errors: where anything is otherwise it stops, and
 // the strict decoder reads that event, or, after an error of syntax, the whole. So the
-// strict decoder alone says what is right (FuzzQuickIsStrict holds them together).
+// strict decoder alone decides what is right (FuzzQuickIsStrict compares them).
 
 // texts are the parts of an event's JSON that go into a record as they are.
 type texts struct {

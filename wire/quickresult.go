@@ -7,10 +7,10 @@ import (
 	"pulseboard/metric"
 )
 
-// The quick reader takes results exactly as Encode writes them: all members in
-// their order, no white space, tags sorted. It knows no errors: at anything else
-// it stops, and encoding/json reads the result from its beginning. So encoding/json
-// alone says what is right (FuzzQuickResult holds them together). A new member of
+// The quick reader takes results as Encode writes them: all members in their order,
+// tags sorted. At anything else it stops, and encoding/json reads the result from its
+// beginning. So encoding/json alone decides what a text means (FuzzQuickResult
+// compares them). A new member of
 // Result, or another order, needs a line here, or every result is read slowly
 // (TestQuickReadsWhatEncodeWrites fails then).
 //
