@@ -1,10 +1,10 @@
 package load
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,7 +26,7 @@ type audience struct {
 	dashboards []*dashboard
 	clients    []*client
 
-	buffers  sync.Pool // Of *bytes.Buffer, for a message each.
+	buffers  sync.Pool // Of *[]byte.
 	messages sync.Pool // Of *wire.Message.
 	hands    *semaphore.Weighted
 	wg       sync.WaitGroup
@@ -39,12 +39,15 @@ type audience struct {
 	losses    losses
 }
 
+// How much is read at once. Buffers are taken only while something is read.
+const bufferSize = 64 << 10
+
 func newAudience(cfg *Config, measuring *atomic.Bool, ids []string) *audience {
 	s := &audience{
 		config: cfg, dialer: newDialer(0), slowDialer: newDialer(slowBuffer), hands: semaphore.NewWeighted(int64(cfg.Handshakes)),
 		schedule: newSchedule(measuring), published: newPublications(),
 	}
-	s.buffers.New = func() any { return new(bytes.Buffer) }
+	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	s.messages.New = func() any { return new(wire.Message) }
 	for _, id := range ids {
 		s.dashboards = append(s.dashboards, &dashboard{id: id})
@@ -143,10 +146,6 @@ func (s *audience) lost(c *client, err error) {
 		return
 	}
 	c.connected = false
-	// The code of a close frame counts where no close message came before it.
-	if e, ok := errors.AsType[*websocket.CloseError](err); ok && c.closing.code == 0 && e.Code != websocket.CloseAbnormalClosure {
-		c.closing.code = e.Code
-	}
 	s.losses.lose(c.whyLost(err), c.slow, time.Now())
 	if s.config.Reconnect && !c.slow && !c.closing.final() {
 		s.wg.Go(func() { s.comeBack(c) })
@@ -159,7 +158,7 @@ func (c *client) whyLost(err error) string {
 		return "no sign of life"
 	case c.closing.code != 0:
 		return fmt.Sprintf("closed with %d", c.closing.code)
-	case websocket.IsCloseError(err, websocket.CloseAbnormalClosure), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "cut off"
 	}
 	return err.Error()

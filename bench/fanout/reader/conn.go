@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"pulseboard/internal/wsframe"
 	"pulseboard/wire"
 )
 
@@ -72,11 +73,11 @@ func (c *conn) take(nowUs int64) error {
 			rest = rest[n:]
 			continue
 		}
-		h, ok, err := parseFrame(rest)
+		h, ok, err := wsframe.Parse(rest)
 		switch {
 		case err != nil:
 			return err
-		case ok && (!h.Final || h.Op == opContinuation):
+		case ok && (!h.Final || h.Op == wsframe.Continuation):
 			return errors.New("a message came in several frames, which the servers that are measured never send")
 		}
 		if !ok {
@@ -106,11 +107,11 @@ func (c *conn) take(nowUs int64) error {
 
 func (c *conn) frame(opcode byte, payload []byte, nowUs int64) error {
 	switch opcode {
-	case opText:
+	case wsframe.Text:
 		return c.message(payload, nowUs)
-	case opPing:
-		return c.send(opPong, payload)
-	case opClose:
+	case wsframe.Ping:
+		return c.send(wsframe.Pong, payload)
+	case wsframe.Close:
 		if len(payload) < 2 {
 			return errClosed
 		}
@@ -125,7 +126,7 @@ func (c *conn) message(text []byte, nowUs int64) error {
 		line, rest, _ := bytes.Cut(text, []byte{'\n'})
 		text = rest
 		if c.protocol.Ping != "" && string(line) == c.protocol.Ping {
-			if err := c.send(opText, []byte(c.protocol.Pong)); err != nil {
+			if err := c.send(wsframe.Text, []byte(c.protocol.Pong)); err != nil {
 				return err
 			}
 			continue
@@ -166,6 +167,6 @@ func faultIn(line []byte) string {
 }
 
 func (c *conn) send(opcode byte, payload []byte) error {
-	_, err := c.net.Write(appendFrame(nil, opcode, payload))
+	_, err := c.net.Write(wsframe.Append(nil, opcode, payload))
 	return err
 }

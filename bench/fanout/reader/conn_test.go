@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"pulseboard/internal/wsframe"
 )
 
 // served is a frame of a server.
@@ -40,17 +42,17 @@ func TestMessageInSeveralFrames(t *testing.T) {
 
 // However the network cuts a stream into pieces, the same is counted.
 func FuzzPieces(f *testing.F) {
-	stream := served(opText, golden(f, "welcome.json"))
-	stream = append(stream, served(opText, golden(f, "update.json"))...)
-	stream = append(stream, served(opText, make([]byte, mostHeld+1))...)
-	stream = append(stream, served(opText, golden(f, "update-unchanged.json"))...)
+	stream := served(wsframe.Text, golden(f, "welcome.json"))
+	stream = append(stream, served(wsframe.Text, golden(f, "update.json"))...)
+	stream = append(stream, served(wsframe.Text, make([]byte, mostHeld+1))...)
+	stream = append(stream, served(wsframe.Text, golden(f, "update-unchanged.json"))...)
 	f.Add(stream, uint16(1))
 	f.Add(stream, uint16(700))
 	f.Add([]byte{0x81, 127, 0xff}, uint16(2))
 	f.Fuzz(func(t *testing.T, stream []byte, piece uint16) {
 		// A pong cannot be written here.
 		for i := range stream {
-			if stream[i]&0x0f == opPing {
+			if stream[i]&0x0f == wsframe.Ping {
 				t.Skip()
 			}
 		}
@@ -272,7 +274,7 @@ func TestFramesOfTheClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.net.Close() //nolint:errcheck // The test is over.
-			if err := c.send(opText, want); err != nil {
+			if err := c.send(wsframe.Text, want); err != nil {
 				t.Fatal(err)
 			}
 			if text := <-got; !bytes.Equal(text, want) {

@@ -10,6 +10,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"pulseboard/internal/wsframe"
 )
 
 const (
@@ -67,7 +69,7 @@ func (c *conn) handshake(addr, id string) error {
 			return fmt.Errorf("its answer is longer than %d bytes", longestAnswer)
 		}
 	}
-	if err := c.send(opText, []byte(c.protocol.Hello(id))); err != nil {
+	if err := c.send(wsframe.Text, []byte(c.protocol.Hello(id))); err != nil {
 		return err
 	}
 	return c.net.SetDeadline(time.Time{})

@@ -1,4 +1,11 @@
-package reader
+// Package wsframe reads the headers of the frames that a WebSocket server sends,
+// and writes the frames of a client (RFC 6455).
+//
+// It is for programs with tens of thousands of connections, which look at frames
+// in a buffer that connections share. gorilla/websocket keeps buffers for each
+// connection; gobwas/ws reads headers through an io.Reader, which costs one
+// allocation a frame and ten times as long (2,800 ns against 270 ns for 16 frames).
+package wsframe
 
 import (
 	"encoding/binary"
@@ -7,18 +14,18 @@ import (
 	"math/rand/v2"
 )
 
-// Opcodes (RFC 6455).
+// Opcodes.
 const (
-	opContinuation = 0x0
-	opText         = 0x1
-	opBinary       = 0x2
-	opClose        = 0x8
-	opPing         = 0x9
-	opPong         = 0xA
+	Continuation = 0x0
+	Text         = 0x1
+	Binary       = 0x2
+	Close        = 0x8
+	Ping         = 0x9
+	Pong         = 0xA
 )
 
-// header is the beginning of a frame.
-type header struct {
+// Header is the beginning of a frame.
+type Header struct {
 	Final  bool // Of a message: the others of its frames are not.
 	Op     byte
 	Size   int   // Of the header itself, in bytes.
@@ -28,26 +35,22 @@ type header struct {
 // maxLength is where a length is taken for a fault.
 const maxLength = 1 << 40
 
-// The frames of a server are read in buffers that connections share. gorilla/websocket
-// keeps buffers for each connection; gobwas/ws reads headers through an io.Reader, which
-// costs one allocation a frame and ten times as long (2,800 ns against 270 ns for 16 frames).
-
-// parseFrame reads the header at the beginning of b; ok is false when more of it is to
+// Parse reads the header at the beginning of b; ok is false when more of it is to
 // come. It refuses what no server may send that agreed on no extension.
-func parseFrame(b []byte) (h header, ok bool, err error) {
+func Parse(b []byte) (h Header, ok bool, err error) {
 	if len(b) < 2 {
 		return h, false, nil
 	}
 	const final, reserved, masked = 0x80, 0x70, 0x80
-	h = header{Final: b[0]&final != 0, Op: b[0] & 0x0F, Size: 2, Length: int64(b[1])}
+	h = Header{Final: b[0]&final != 0, Op: b[0] & 0x0F, Size: 2, Length: int64(b[1])}
 	switch {
 	case b[0]&reserved != 0:
 		return h, false, errors.New("a frame has an extension that was not agreed on, such as compression")
 	case b[1]&masked != 0:
 		return h, false, errors.New("a frame of the server is masked")
-	case h.Op > opBinary && h.Op < opClose || h.Op > opPong:
+	case h.Op > Binary && h.Op < Close || h.Op > Pong:
 		return h, false, fmt.Errorf("a frame has the unknown opcode %d", h.Op)
-	case h.Op >= opClose && (!h.Final || h.Length > 125):
+	case h.Op >= Close && (!h.Final || h.Length > 125):
 		return h, false, errors.New("a control frame is in pieces or too long")
 	case h.Length == 126:
 		h.Size = 4
@@ -70,9 +73,9 @@ func parseFrame(b []byte) (h header, ok bool, err error) {
 	return h, true, nil
 }
 
-// appendFrame appends the only frame of a message, or a control frame, as a client
+// Append appends the only frame of a message, or a control frame, as a client
 // sends it: masked.
-func appendFrame(b []byte, op byte, payload []byte) []byte {
+func Append(b []byte, op byte, payload []byte) []byte {
 	const final, masked = 0x80, 0x80
 	b = append(b, final|op)
 	switch n := len(payload); {
