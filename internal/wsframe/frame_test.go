@@ -2,24 +2,11 @@ package wsframe
 
 import (
 	"bytes"
-	"encoding/binary"
 	"strings"
 	"testing"
-)
 
-// served is a frame as a server sends it.
-func served(op byte, payload []byte) []byte {
-	b := []byte{0x80 | op}
-	switch n := len(payload); {
-	case n < 126:
-		b = append(b, byte(n))
-	case n < 1<<16:
-		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
-	default:
-		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
-	}
-	return append(b, payload...)
-}
+	"pulseboard/e2e/testenv"
+)
 
 func TestParse(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -28,11 +15,11 @@ func TestParse(t *testing.T) {
 		ok    bool
 		fault string
 	}{
-		"short":                     {served(Text, []byte("abc")), Header{true, Text, 2, 3}, true, ""},
-		"125 bytes fit the first":   {served(Pong, make([]byte, 125)), Header{true, Pong, 2, 125}, true, ""},
-		"126 bytes need two more":   {served(Text, make([]byte, 126)), Header{true, Text, 4, 126}, true, ""},
-		"65535 bytes still fit":     {served(Text, make([]byte, 1<<16-1)), Header{true, Text, 4, 1<<16 - 1}, true, ""},
-		"65536 bytes need eight":    {served(Binary, make([]byte, 1<<16)), Header{true, Binary, 10, 1 << 16}, true, ""},
+		"short":                     {testenv.Frame(Text, []byte("abc")), Header{true, Text, 2, 3}, true, ""},
+		"125 bytes fit the first":   {testenv.Frame(Pong, make([]byte, 125)), Header{true, Pong, 2, 125}, true, ""},
+		"126 bytes need two more":   {testenv.Frame(Text, make([]byte, 126)), Header{true, Text, 4, 126}, true, ""},
+		"65535 bytes still fit":     {testenv.Frame(Text, make([]byte, 1<<16-1)), Header{true, Text, 4, 1<<16 - 1}, true, ""},
+		"65536 bytes need eight":    {testenv.Frame(Binary, make([]byte, 1<<16)), Header{true, Binary, 10, 1 << 16}, true, ""},
 		"the first of several":      {[]byte{0x01, 3}, Header{false, Text, 2, 3}, true, ""},
 		"the last of several":       {[]byte{0x80, 3}, Header{true, Continuation, 2, 3}, true, ""},
 		"one byte is not enough":    {[]byte{0x81}, Header{}, false, ""},

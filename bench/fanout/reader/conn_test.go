@@ -3,7 +3,6 @@ package reader
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,22 +13,9 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/internal/wsframe"
 )
-
-// served is a frame of a server.
-func served(opcode byte, payload []byte) []byte {
-	b := []byte{0x80 | opcode}
-	switch n := len(payload); {
-	case n < 126:
-		b = append(b, byte(n))
-	case n < 1<<16:
-		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
-	default:
-		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
-	}
-	return append(b, payload...)
-}
 
 func TestMessageInSeveralFrames(t *testing.T) {
 	for _, b := range [][]byte{{0x01, 1, 'a'}, {0x80, 1, 'a'}} {
@@ -42,10 +28,10 @@ func TestMessageInSeveralFrames(t *testing.T) {
 
 // However the network cuts a stream into pieces, the same is counted.
 func FuzzPieces(f *testing.F) {
-	stream := served(wsframe.Text, golden(f, "welcome.json"))
-	stream = append(stream, served(wsframe.Text, golden(f, "update.json"))...)
-	stream = append(stream, served(wsframe.Text, make([]byte, mostHeld+1))...)
-	stream = append(stream, served(wsframe.Text, golden(f, "update-unchanged.json"))...)
+	stream := testenv.Frame(wsframe.Text, golden(f, "welcome.json"))
+	stream = append(stream, testenv.Frame(wsframe.Text, golden(f, "update.json"))...)
+	stream = append(stream, testenv.Frame(wsframe.Text, make([]byte, mostHeld+1))...)
+	stream = append(stream, testenv.Frame(wsframe.Text, golden(f, "update-unchanged.json"))...)
 	f.Add(stream, uint16(1))
 	f.Add(stream, uint16(700))
 	f.Add([]byte{0x81, 127, 0xff}, uint16(2))
