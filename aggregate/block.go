@@ -100,9 +100,9 @@ func (m *reused) takeMoments() *Moments {
 }
 
 // packedAcc reads what appendPackedAcc wrote into a; what it holds by need is in m, or new where that is nil.
-func (r *reader) packedAcc(a *Acc, newest *int64, m *reused) {
-	head := r.uvarint()
-	*newest += r.varint()
+func (r *Reader) packedAcc(a *Acc, newest *int64, m *reused) {
+	head := r.Uvarint()
+	*newest += r.Varint()
 	*a = Acc{Count: int64(head >> headBits), Newest: *newest}
 	a.Sum = r.packedFloat()
 	a.Min, a.Max = a.Sum, a.Sum
@@ -113,7 +113,7 @@ func (r *reader) packedAcc(a *Acc, newest *int64, m *reused) {
 		a.Moments = m.takeMoments()
 		*a.Moments = Moments{Count: 1, Mean: a.Sum}
 		if a.Count != 1 {
-			*a.Moments = Moments{a.Count - r.varint(), r.packedFloat(), r.packedFloat()}
+			*a.Moments = Moments{a.Count - r.Varint(), r.packedFloat(), r.packedFloat()}
 		}
 	}
 	if head&hasSketch != 0 {
@@ -124,7 +124,8 @@ func (r *reader) packedAcc(a *Acc, newest *int64, m *reused) {
 
 // unpack gives the slices of a block one by one.
 type unpack struct {
-	reader
+	Reader
+
 	slice  int64
 	left   int
 	newest int64
@@ -134,7 +135,7 @@ type unpack struct {
 
 // open begins with a block.
 func (u *unpack) open(b block) {
-	u.reader = reader{b: b.packed}
+	u.Reader = Reader{Rest: b.packed}
 	u.slice, u.left, u.newest = b.first, b.cells, 0
 }
 
@@ -144,7 +145,7 @@ func (u *unpack) next() bool {
 		return false
 	}
 	u.left--
-	u.slice += int64(u.uvarint())
+	u.slice += int64(u.Uvarint())
 	u.packedAcc(&u.cell.acc, &u.newest, &u.memory)
 	u.cell.slice = u.slice
 	return true
@@ -184,28 +185,28 @@ func appendPacked(dst []byte, n int64, kind uint64) []byte {
 	return binary.AppendUvarint(dst, uint64(n<<1^n>>63)<<packedTypeBits|kind)
 }
 
-func (r *reader) packedFloat() float64 {
+func (r *Reader) packedFloat() float64 {
 	// The raw form first: it is the costly one.
-	if len(r.b) > 8 && r.b[0] == packedRaw {
-		v := math.Float64frombits(binary.LittleEndian.Uint64(r.b[1:]))
-		r.b = r.b[9:]
+	if len(r.Rest) > 8 && r.Rest[0] == packedRaw {
+		v := math.Float64frombits(binary.LittleEndian.Uint64(r.Rest[1:]))
+		r.Rest = r.Rest[9:]
 		return v
 	}
-	u := r.uvarint()
+	u := r.Uvarint()
 	n := u >> packedTypeBits
 	v := float64(int64(n>>1) ^ -int64(n&1))
 	switch u & (1<<packedTypeBits - 1) {
 	case packedRaw:
-		r.bad = true // Its eight bytes are missing.
+		r.Bad = true // Its eight bytes are missing.
 	case packedThousands:
 		v /= 1000
 	case packedNear:
-		if len(r.b) == 0 {
-			r.bad = true
+		if len(r.Rest) == 0 {
+			r.Bad = true
 			return 0
 		}
-		v = math.Float64frombits(uint64(int64(math.Float64bits(v/1000)) + int64(int8(r.b[0]))))
-		r.b = r.b[1:]
+		v = math.Float64frombits(uint64(int64(math.Float64bits(v/1000)) + int64(int8(r.Rest[0]))))
+		r.Rest = r.Rest[1:]
 	}
 	return v
 }

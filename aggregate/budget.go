@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -50,11 +51,8 @@ func (b *Budget) Used() int64 {
 	return n
 }
 
-// open returns the account of a new store; nil without a budget.
+// open returns the account of a new store.
 func (b *Budget) open() *account {
-	if b == nil {
-		return new(account)
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// One that is behind asks, of one that is ahead, for what is twice the lag ago.
@@ -64,17 +62,9 @@ func (b *Budget) open() *account {
 }
 
 func (b *Budget) close(a *account) {
-	if b == nil {
-		return
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := range b.accounts {
-		if b.accounts[i] == a {
-			b.accounts = append(b.accounts[:i], b.accounts[i+1:]...)
-			return
-		}
-	}
+	b.accounts = slices.DeleteFunc(b.accounts, func(o *account) bool { return o == a })
 }
 
 // allowance is what a store may do until its next slice is over.
@@ -86,25 +76,16 @@ type allowance struct {
 
 // first is the allowance of a store that has passed no slice.
 func (b *Budget) first() allowance {
-	if b == nil {
-		return allowance{ceiling: math.MaxInt64}
-	}
 	return allowance{ceiling: b.limit / b.shares}
 }
 
 // whole is the allowance of a store that is restored.
 func (b *Budget) whole() allowance {
-	if b == nil {
-		return b.first()
-	}
 	return allowance{ceiling: b.limit, slack: b.limit / b.shares / 8}
 }
 
 // settle makes what is in use the base, from which a store grows on.
 func (b *Budget) settle(a *account) allowance {
-	if b == nil {
-		return b.first()
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a.base = a.used.Load()
@@ -113,9 +94,6 @@ func (b *Budget) settle(a *account) allowance {
 
 // pass notes what is in use at the end of a slice.
 func (b *Budget) pass(a *account, slice int64) allowance {
-	if b == nil {
-		return b.first()
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	used := a.used.Load()

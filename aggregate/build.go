@@ -19,7 +19,6 @@ type Build struct {
 	groups     []groupView
 	trees      map[*group]*Tree // What Run makes; groups that appeared later have none.
 	retain     int64
-	done       chan struct{}
 }
 
 // groupView is the slices of the series of one group.
@@ -38,7 +37,7 @@ type seriesView struct {
 // slices. When a selector is there that reaches as far, the build is for past windows only.
 func (s *Store) Build(metric, id string, span, keep int64, match Match) *Build {
 	m := s.metric(metric)
-	b := &Build{metric: metric, id: id, selector: m.selectors[id], retain: s.options.Retain, done: make(chan struct{})}
+	b := &Build{metric: metric, id: id, selector: m.selectors[id], retain: s.options.Retain}
 	if b.selector == nil || span > b.selector.span {
 		b.fresh = true
 		b.selector = newSelector(match, span, keep)
@@ -73,7 +72,6 @@ func (s *Store) Build(metric, id string, span, keep int64, match Match) *Build {
 // Run computes. yield gets one accumulator per window, of each group, in no
 // order; they are valid until it returns.
 func (b *Build) Run(windows []Range, yield func(group string, accs []Acc)) {
-	defer close(b.done)
 	if !b.fresh && len(windows) == 0 {
 		return
 	}
@@ -109,9 +107,6 @@ func (b *Build) Run(windows []Range, yield func(group string, accs []Acc)) {
 		yield(v.group.key, accs)
 	}
 }
-
-// Done is closed when Run has returned.
-func (b *Build) Done() <-chan struct{} { return b.done }
 
 // Adopt puts the selector of a build that has run to use, with all that came in since.
 func (s *Store) Adopt(b *Build) *Selector {

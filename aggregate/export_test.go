@@ -24,3 +24,16 @@ func (s *Store) Table() Table {
 	}
 	return t
 }
+
+// Len returns the number of groups.
+func (sel *Selector) Len() int { return len(sel.groups) }
+
+// Count returns the number of events in t.
+func (t Table) Count() (n int64) {
+	for _, row := range t {
+		for _, a := range row {
+			n += a.Count
+		}
+	}
+	return n
+}

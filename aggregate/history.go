@@ -76,15 +76,15 @@ func (s *Store) RestoreHistory(b []byte, newest int64) error {
 	}
 	s.allowed = s.options.Budget.whole()
 	defer func() { s.allowed = s.options.Budget.settle(s.account) }()
-	r := reader{b: b[1:]}
+	r := Reader{Rest: b[1:]}
 	var u unpack
-	for name := r.text(); name != ""; name = r.text() {
+	for name := r.Text(); name != ""; name = r.Text() {
 		m := s.metric(name)
-		for range r.uvarint() {
-			tags := r.text()
-			n, first := r.uvarint(), r.varint()
-			if r.bad || n > uint64(len(r.b)) { // Each takes several bytes.
-				r.bad = true
+		for range r.Uvarint() {
+			tags := r.Text()
+			n, first := r.Uvarint(), r.Varint()
+			if r.Bad || n > uint64(len(r.Rest)) { // Each takes several bytes.
+				r.Bad = true
 				break
 			}
 			if n > 0 {
@@ -92,7 +92,7 @@ func (s *Store) RestoreHistory(b []byte, newest int64) error {
 			}
 		}
 	}
-	if r.bad || len(r.b) > 0 {
+	if r.Bad || len(r.Rest) > 0 {
 		return fmt.Errorf("%w: wrong length", ErrTable)
 	}
 	s.newest, s.begun = max(s.newest, newest), true
@@ -101,13 +101,13 @@ func (s *Store) RestoreHistory(b []byte, newest int64) error {
 }
 
 // restore adds a block of a series, whose slices are the next that r reads.
-func (s *Store) restore(m *metricSeries, tags string, b block, r *reader, u *unpack) {
+func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unpack) {
 	sr := m.series[tags]
 	packed := sr == nil || len(sr.open) == 0 && (len(sr.sealed) == 0 || sr.sealed[len(sr.sealed)-1].last < b.first)
-	b.packed = r.b
+	b.packed = r.Rest
 	for u.open(b); u.next(); {
-		if u.bad {
-			r.bad = true
+		if u.Bad {
+			r.Bad = true
 			return
 		}
 		slice, a := u.cell.slice, &u.cell.acc
@@ -121,8 +121,8 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *reader, u *unp
 			m.observer.Add(slice, a)
 		}
 	}
-	b.last, b.packed = u.cell.slice, slices.Clone(r.b[:len(r.b)-len(u.b)])
-	r.b = u.b
+	b.last, b.packed = u.cell.slice, slices.Clone(r.Rest[:len(r.Rest)-len(u.Rest)])
+	r.Rest = u.Rest
 	if !packed {
 		return
 	}

@@ -95,9 +95,6 @@ func (sel *Selector) forget(newest, retain int64) {
 // Matched returns how many series the selector has ever matched.
 func (sel *Selector) Matched() int { return sel.matched }
 
-// Len returns the number of groups.
-func (sel *Selector) Len() int { return len(sel.groups) }
-
 // Window merges the slices [from, to) of every group, in the order of the
 // groups' keys. a is valid until yield returns.
 func (sel *Selector) Window(from, to int64, yield func(group string, a *Acc)) {

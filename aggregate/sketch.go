@@ -182,34 +182,23 @@ func (s *Sketch) append(dst []byte) []byte {
 	return dst
 }
 
-// sketch reads what append wrote; nil when there is none.
-func (r *reader) sketch() *Sketch {
-	if len(r.b) > 0 && r.b[0] == 0 {
-		r.b = r.b[1:]
-		return nil
-	}
-	s := new(Sketch)
-	r.into(s)
-	return s
-}
-
-// into reads a sketch into the memory of s.
-func (r *reader) into(s *Sketch) {
+// into reads what append wrote into the memory of s.
+func (r *Reader) into(s *Sketch) {
 	s.Reset()
-	n := r.uvarint()
-	if n > uint64(len(r.b)) {
-		r.bad = true
+	n := r.Uvarint()
+	if n > uint64(len(r.Rest)) {
+		r.Bad = true
 	}
-	if r.bad {
+	if r.Bad {
 		return
 	}
 	s.bins = slices.Grow(s.bins, int(n))
 	key := int64(0)
 	for i := range n {
-		delta, count := r.varint(), r.uvarint()
+		delta, count := r.Varint(), r.Uvarint()
 		key += delta
-		if r.bad || key <= -keyZero || key >= keyZero || count > countMask || i > 0 && delta <= 0 {
-			r.bad = true
+		if r.Bad || key <= -keyZero || key >= keyZero || count > countMask || i > 0 && delta <= 0 {
+			r.Bad = true
 			return
 		}
 		s.bins = append(s.bins, newBin(int(key), int64(count)))

@@ -56,6 +56,9 @@ type metricSeries struct {
 
 // NewStore returns an empty store.
 func NewStore(o Options) *Store {
+	if o.Budget == nil {
+		o.Budget = NewBudget(math.MaxInt64, 1, 1)
+	}
 	if o.Observer == nil {
 		o.Observer = unobserved{}
 	}
@@ -301,15 +304,12 @@ func (s *Store) Oldest(metric string) (slice int64, ok bool) {
 	return slice, ok
 }
 
-// Selector returns the selector with this id of a metric; ok is false while
-// there is none that reaches span slices back.
-func (s *Store) Selector(metric, id string, span int64) (sel *Selector, ok bool) {
-	m := s.metrics[metric]
-	if m == nil {
-		return nil, false
+// Selector returns the selector with this id of a metric, nil when there is none.
+func (s *Store) Selector(metric, id string) *Selector {
+	if m := s.metrics[metric]; m != nil {
+		return m.selectors[id]
 	}
-	sel = m.selectors[id]
-	return sel, sel != nil && sel.span >= span
+	return nil
 }
 
 // Reaches reports whether the trees of a selector hold slices from from on.
@@ -340,22 +340,6 @@ func (s *Store) Drop(metric string, ids ...string) {
 // detach lets the series feed no selector any more that is gone.
 func (m *metricSeries) detach() {
 	for _, sr := range m.series {
-		kept := 0
-		for _, f := range sr.feeds {
-			if !f.selector.gone {
-				kept++
-			}
-		}
-		if kept == len(sr.feeds) {
-			continue
-		}
-		// The list is made anew: DeleteFunc would leave the selectors in its tail, and so in memory.
-		feeds := make([]feed, 0, kept)
-		for _, f := range sr.feeds {
-			if !f.selector.gone {
-				feeds = append(feeds, f)
-			}
-		}
-		sr.feeds = feeds
+		sr.feeds = slices.DeleteFunc(sr.feeds, func(f feed) bool { return f.selector.gone })
 	}
 }

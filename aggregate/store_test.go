@@ -161,22 +161,26 @@ func TestBuildWhileEventsCome(t *testing.T) {
 	want := oracle(events, past.From, past.To, byFirst)
 	b := s.Build("m", "first", 250, 250, byFirst)
 	compared := 0
-	go b.Run([]aggregate.Range{past}, func(g string, accs []aggregate.Acc) {
-		if !equal(accs[0], want[g]) {
-			t.Errorf("group %s while events come: got %+v, want %+v", g, accs[0], want[g])
-		}
-		compared++
-	})
+	built := make(chan struct{})
+	go func() {
+		defer close(built)
+		b.Run([]aggregate.Range{past}, func(g string, accs []aggregate.Acc) {
+			if !equal(accs[0], want[g]) {
+				t.Errorf("group %s while events come: got %+v, want %+v", g, accs[0], want[g])
+			}
+			compared++
+		})
+	}()
 	now := int64(250)
 	for done := false; !done && now < 290; now++ {
 		add(now, 20)
 		select {
-		case <-b.Done():
+		case <-built:
 			done = true
 		default:
 		}
 	}
-	<-b.Done()
+	<-built
 	add(now, 20)
 	sel := s.Adopt(b)
 	want = oracle(events, 100, now+1, byFirst)

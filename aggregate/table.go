@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 )
 
 // Table holds accumulators by slice and series: what a bundle of events, or a
@@ -52,17 +51,6 @@ func (t Table) Merge(o Table) {
 			}
 		}
 	}
-}
-
-// Count returns the number of events in t.
-func (t Table) Count() int64 {
-	var n int64
-	for _, row := range t {
-		for _, a := range row {
-			n += a.Count
-		}
-	}
-	return n
 }
 
 // Bytes returns about how many bytes of memory t takes.
@@ -151,45 +139,45 @@ func DecodeTable(b []byte) (Table, error) {
 	if len(b) == 0 || b[0] != tableVersion {
 		return nil, fmt.Errorf("%w: unknown version", ErrTable)
 	}
-	r := reader{b: b[1:]}
-	n := r.uvarint()
+	r := Reader{Rest: b[1:]}
+	n := r.Uvarint()
 	t := make(Table, min(n, 1<<12))
 	for range n {
-		slice := r.varint()
-		m := r.uvarint()
-		if r.bad {
+		slice := r.Varint()
+		m := r.Uvarint()
+		if r.Bad {
 			break
 		}
 		t[slice] = r.row(m)
 	}
-	if r.bad || len(r.b) > 0 {
+	if r.Bad || len(r.Rest) > 0 {
 		return nil, fmt.Errorf("%w: wrong length", ErrTable)
 	}
 	return t, nil
 }
 
-func (r *reader) row(metrics uint64) map[string]*Acc {
+func (r *Reader) row(metrics uint64) map[string]*Acc {
 	row := make(map[string]*Acc)
 	var key []byte
 	newest := int64(0)
 	for range metrics {
-		metric := r.text()
+		metric := r.Text()
 		if len(metric) > maxName {
-			r.bad = true
+			r.Bad = true
 			break
 		}
 		key = SeriesKey(key[:0], metric)
 		name := len(key)
-		n := r.uvarint()
-		if r.bad {
+		n := r.Uvarint()
+		if r.Bad {
 			break
 		}
 		accs := make([]Acc, 0, min(n, 1<<16)) // One allocation for a metric.
 		for range n {
-			key = append(key[:name], r.text()...)
+			key = append(key[:name], r.Text()...)
 			accs = append(accs, Acc{})
 			r.packedAcc(&accs[len(accs)-1], &newest, nil)
-			if r.bad {
+			if r.Bad {
 				return row
 			}
 			row[string(key)] = &accs[len(accs)-1]
@@ -198,49 +186,42 @@ func (r *reader) row(metrics uint64) map[string]*Acc {
 	return row
 }
 
-// reader reads numbers until one is missing; bad says so, once, at the end.
-type reader struct {
-	b   []byte
-	bad bool
+// Reader reads the numbers of an encoded form one by one. Once one is missing Bad is set, and all that follow are 0.
+type Reader struct {
+	Rest []byte // What has not been read yet.
+	Bad  bool
 }
 
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
+// Uvarint reads what binary.AppendUvarint wrote.
+func (r *Reader) Uvarint() uint64 {
+	v, n := binary.Uvarint(r.Rest)
 	return v * uint64(r.skip(n))
 }
 
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
+// Varint reads what binary.AppendVarint wrote.
+func (r *Reader) Varint() int64 {
+	v, n := binary.Varint(r.Rest)
 	return v * int64(r.skip(n))
 }
 
 // skip moves on by n bytes and returns 1, or 0 when n says that there was nothing to read.
-func (r *reader) skip(n int) int {
-	if n <= 0 || r.bad {
-		r.bad = true
+func (r *Reader) skip(n int) int {
+	if n <= 0 || r.Bad {
+		r.Bad = true
 		return 0
 	}
-	r.b = r.b[n:]
+	r.Rest = r.Rest[n:]
 	return 1
 }
 
-func (r *reader) text() string {
-	n := r.uvarint()
-	if r.bad || uint64(len(r.b)) < n {
-		r.bad = true
+// Text reads a text behind its length.
+func (r *Reader) Text() string {
+	n := r.Uvarint()
+	if r.Bad || uint64(len(r.Rest)) < n {
+		r.Bad = true
 		return ""
 	}
-	s := string(r.b[:n])
-	r.b = r.b[n:]
+	s := string(r.Rest[:n])
+	r.Rest = r.Rest[n:]
 	return s
-}
-
-func (r *reader) float() float64 {
-	if r.bad || len(r.b) < 8 {
-		r.bad = true
-		return 0
-	}
-	v := math.Float64frombits(binary.LittleEndian.Uint64(r.b))
-	r.b = r.b[8:]
-	return v
 }

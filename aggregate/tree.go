@@ -91,7 +91,16 @@ func (c *chunk) merge(slice int64, a *Acc) {
 	*c = cells
 }
 
-// Mod is the remainder that is never negative.
+// Div is the quotient rounded down.
+func Div(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+// Mod is the remainder of Div, which is never negative.
 func Mod(a, b int64) int64 {
 	m := a % b
 	if m < 0 {
@@ -100,7 +109,7 @@ func Mod(a, b int64) int64 {
 	return m
 }
 
-func chunkOf(slice int64) int64 { return (slice - Mod(slice, chunkSlices)) / chunkSlices }
+func chunkOf(slice int64) int64 { return Div(slice, chunkSlices) }
 
 // advance makes room for the chunks before next, forgetting those that the ring held in their place.
 func (t *Tree) advance(next int64) {

@@ -1,5 +1,10 @@
 package aggregate
 
+import (
+	"maps"
+	"slices"
+)
+
 // Width is how many resulting series a selector has, and how many bytes the tags
 // of one of them take; ok is false when the selector is not in use.
 func (s *Store) Width(metric, id string) (groups, keyBytes int, ok bool) {
@@ -30,9 +35,5 @@ func (s *Store) Tags(metric string) []string {
 	if m == nil {
 		return nil
 	}
-	tags := make([]string, 0, len(m.series))
-	for t := range m.series {
-		tags = append(tags, t)
-	}
-	return tags
+	return slices.Collect(maps.Keys(m.series))
 }

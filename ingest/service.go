@@ -31,7 +31,7 @@ type Config struct {
 	Kafka      kafkaconn.Endpoint
 	Topic      string // "" = metric-events.
 	DeadLetter string // Topic that EnsureTopics makes for the pipeline; "" = metric-dead-letters.
-	Partitions int    // Of Topic when EnsureTopics makes it; 0 = 16.
+	Partitions int    // Of Topic when EnsureTopics makes it; 0 = wire.Partitions.
 	// ForeignTopics has Open make no topics: others have made them.
 	ForeignTopics bool
 	Limits        metric.Limits // How far event time may be from arrival; zero = metric.DefaultLimits.

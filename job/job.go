@@ -11,32 +11,31 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"sync/atomic"
 )
-
-// ErrEnded is returned for a run that this process does not hold: it has ended, or never began.
-var ErrEnded = errors.New("this process does not hold the run")
 
 // Job is the parts of a run in this process. There is at most one of each type. Parts do not change after Open, so
 // that Of needs no lock beyond that of the map.
 type Job struct {
-	run   string
-	parts []any
+	parts  []any
+	closed atomic.Bool
 }
 
 // jobs is the only state of the whole process: see the package.
 var jobs sync.Map //nolint:gochecknoglobals // Run → *Job. DoFns know nothing but the name of their run.
 
-// Open makes parts known to the DoFns of a run, in this process, until Close.
+// Open makes parts known to the DoFns of a run, in this process.
 func Open(run string, parts ...any) *Job {
-	j := &Job{run, parts}
+	j := &Job{parts: parts}
 	jobs.Store(run, j)
 	return j
 }
 
-// Close closes the parts that can be closed, in the order in which Open got them, and forgets the run. No runner can be
-// ended at once, so DoFns may still find parts that are closed; what is left of the run fails with ErrEnded afterwards.
+// Close closes the parts that can be closed, in the order in which Open got them. No runner can be ended at once, so
+// DoFns find the parts as long as the process lives: one that is closed does nothing, so that what is left of the run
+// stands still instead of failing.
 func (j *Job) Close() error {
-	defer jobs.CompareAndDelete(j.run, j)
+	j.closed.Store(true)
 	var errs []error
 	for _, p := range j.parts {
 		if c, ok := p.(io.Closer); ok {
@@ -46,7 +45,7 @@ func (j *Job) Close() error {
 	return errors.Join(errs...)
 }
 
-// Of returns the part of type T of a run, or ErrEnded.
+// Of returns the part of type T of a run. It fails for a run that this process does not hold.
 func Of[T any](run string) (part T, err error) {
 	if j, ok := jobs.Load(run); ok {
 		for _, p := range j.(*Job).parts {
@@ -55,15 +54,16 @@ func Of[T any](run string) (part T, err error) {
 			}
 		}
 	}
-	return part, fmt.Errorf("%w: %q has no %T", ErrEnded, run, part)
+	return part, fmt.Errorf("this process does not hold the run %q, or no %T of it", run, part)
 }
 
-// All yields the parts of type T of all runs of this process, in no order.
+// All yields the parts of type T of all runs of this process that are not closed, in no order.
 func All[T any]() iter.Seq[T] {
 	return func(yield func(T) bool) {
-		for _, j := range jobs.Range {
-			for _, p := range j.(*Job).parts {
-				if part, ok := p.(T); ok && !yield(part) {
+		for _, v := range jobs.Range {
+			j := v.(*Job)
+			for _, p := range j.parts {
+				if part, ok := p.(T); ok && !j.closed.Load() && !yield(part) {
 					return
 				}
 			}

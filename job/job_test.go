@@ -22,7 +22,7 @@ func (p *part) Close() error {
 
 type other struct{ *part }
 
-// Parts are found by their types until the run is closed, each run its own; they are closed in their order.
+// Parts are found by their types, each run its own, also once the run is closed; they are closed in their order.
 func TestPartsOfARun(t *testing.T) {
 	var closed []string
 	fault := errors.New("fault")
@@ -36,8 +36,8 @@ func TestPartsOfARun(t *testing.T) {
 	if got, err := job.Of[other](run); got != b || err != nil {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := job.Of[int](run); !errors.Is(err, job.ErrEnded) {
-		t.Errorf("a part that nobody gave: %v", err)
+	if _, err := job.Of[int](run); err == nil {
+		t.Error("a part that nobody gave is found")
 	}
 	var names []string
 	for p := range job.All[*part]() {
@@ -49,8 +49,13 @@ func TestPartsOfARun(t *testing.T) {
 	if err := j.Close(); !errors.Is(err, fault) || !slices.Equal(closed, []string{"a", "b"}) {
 		t.Errorf("%v after closing %q", err, closed)
 	}
-	if _, err := job.Of[*part](run); !errors.Is(err, job.ErrEnded) {
-		t.Errorf("of a run that has ended: %v", err)
+	if got, err := job.Of[*part](run); got != a || err != nil {
+		t.Errorf("of a run that is closed: %v, %v", got, err)
+	}
+	for p := range job.All[*part]() {
+		if p == a {
+			t.Error("a closed part is among all")
+		}
 	}
 	if got, err := job.Of[*part](second); err != nil || got.name != "c" {
 		t.Errorf("of the other run: %v, %v", got, err)

@@ -38,7 +38,7 @@ type Traits struct {
 	TimerEarly time.Duration
 }
 
-// shared is what the DoFns of a run share in one process, and what flows between them beside the PCollections of Build,
+// share makes what the DoFns of a run share in one process, and what flows between them beside the PCollections of Build,
 // within that process:
 //
 //	sources ◀─ how far key groups are, how much is on its way ─ transforms    backpressure: job.Progress
@@ -47,34 +47,33 @@ type Traits struct {
 //	transforms ─ which metrics there are ─▶ catalog                           survey: catalog.Surveyed
 //
 // The queries, which the governor sets, come from the registry. With several worker processes each has its own.
-type shared struct {
-	*job.Job
-	groups *transforms.Groups
-}
-
-// share makes it. setBack is called when a broker's clock was set back; nil = never.
-func share(ctx context.Context, c *Config, run string, resume transforms.Resume, lease results.Lease, setBack func(why error, since time.Time)) (*shared, error) {
+//
+// setBack is called when a broker's clock was set back; nil = never.
+func share(ctx context.Context, c *Config, run string, resume transforms.Resume, lease results.Lease, setBack func(why error, since time.Time)) (*job.Job, *transforms.Groups, error) {
 	progress := job.NewProgress()
 	readers := sources.NewReaders(c.Kafka, progress, setBack)
 	groups := transforms.NewGroups(progress, resume)
 	publisher, err := sinks.OpenPublisher(ctx, c.Redis, lease, groups, c.Log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	groups.PublishTo(publisher)
 	metrics, err := catalog.OpenPublisher(ctx, c.Redis, groups, c.Hidden, c.Log)
 	if err != nil {
-		return nil, errors.Join(err, publisher.Close())
+		return nil, nil, errors.Join(err, publisher.Close())
 	}
-	return &shared{job.Open(run, readers, groups, publisher, metrics, sinks.NewLetters(c.Kafka)), groups}, nil
+	return job.Open(run, readers, groups, publisher, metrics, sinks.NewLetters(c.Kafka)), groups, nil
 }
 
 // Build adds the whole job to s. run names it within the process; records are read from start on.
 func Build(s beam.Scope, c Config, t Traits, run string, start time.Time) {
 	slice := c.Slice.Milliseconds()
+	// A runner with several workers has backpressure of its own, and here the source knows only the key groups of its process.
 	var groupKeys, shardKeys []int64
+	leadMs, partialBytes := c.lead().Milliseconds(), c.StateBytes/shareOfPartials
 	if t.Keys != nil {
 		groupKeys, shardKeys = t.Keys(c.KeyGroups), t.Keys(t.Shards)
+		leadMs, partialBytes = 0, 0
 	}
 
 	// PCollection<*sources.Batch>: decoded records with their pipeline time.
@@ -82,14 +81,14 @@ func Build(s beam.Scope, c Config, t Traits, run string, start time.Time) {
 		Run: run, Topic: c.Topic, Shards: t.Shards, Keys: shardKeys, Hold: t.Hold && !c.ToEnd,
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
 		SliceMs: slice, OutOfOrderMs: c.Bound.Milliseconds(), MaxFutureMs: c.Skew.Milliseconds(), LatenessMs: c.Lateness.Milliseconds(), ClockMs: c.clockMs, MaxDriftMs: c.Align.Milliseconds(),
-		MaxLeadMs: c.leadMs(t), DedupeMs: c.Dedupe.Milliseconds(),
-		PartialBytes: c.partialBytes(t), ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
+		MaxLeadMs: leadMs, DedupeMs: c.Dedupe.Milliseconds(),
+		PartialBytes: partialBytes, ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
 	})
 
 	// PCollection<KV<KeyGroup, Partial>>, PCollection<DeadLetter>: fused with the source.
 	partials, letters := transforms.PreAggregate(s, transforms.PreAggregateFn{
 		Run: run, SliceMs: slice, KeyGroups: c.KeyGroups, Keys: groupKeys, Limits: metric.Limits{Late: c.Lateness, Ahead: c.Skew},
-		Counted: c.partialBytes(t) > 0,
+		Counted: partialBytes > 0,
 	}, batches)
 
 	// PCollection<KV<KeyGroup, Partial>>: one per key group and slice of pipeline time.
@@ -97,20 +96,11 @@ func Build(s beam.Scope, c Config, t Traits, run string, start time.Time) {
 
 	// PCollection<Evaluation>: the results of the windows that are due.
 	options := c.slideOptions(t, run)
-	options.Keys = groupKeys
+	options.Keys, options.PartialBytes = groupKeys, partialBytes
 	evaluations := transforms.Slide(s, options, merged)
 
 	sinks.PublishRedis(s, run, evaluations)
 	sinks.WriteDeadLetters(s, sinks.DeadLettersFn{Run: run, Topic: c.DeadLetters}, letters)
-}
-
-// leadMs: a runner with several workers has its own backpressure, and here the
-// source knows only the key groups of its own process.
-func (c *Config) leadMs(t Traits) int64 {
-	if t.Keys != nil {
-		return 0
-	}
-	return c.lead().Milliseconds()
 }
 
 // The parts of --state-bytes that are not for series.
@@ -119,14 +109,6 @@ const (
 	shareOfPartials = 8
 	shareOfIDs      = 16
 )
-
-// partialBytes: where the source knows only the key groups of its own process, the runner holds it back.
-func (c *Config) partialBytes(t Traits) int64 {
-	if c.leadMs(t) == 0 {
-		return 0
-	}
-	return c.StateBytes / shareOfPartials
-}
 
 // maxIDs of a partition, a constant, so that what a duplicate is remains a function
 // of the log: 250 a second for two minutes at least.
@@ -152,16 +134,12 @@ func (c *Config) slideOptions(t Traits, run string) transforms.SlideOptions {
 		StateBytes:      c.StateBytes - c.StateBytes/shareOfReading - c.StateBytes/shareOfPartials - c.StateBytes/shareOfIDs,
 		ReadBytes:       c.StateBytes / shareOfReading,
 		IDBytes:         c.StateBytes / shareOfIDs,
-		PartialBytes:    c.partialBytes(t),
 		LeadMs:          c.lead().Milliseconds(),
 		AheadMs:         (c.Bound + c.Skew).Milliseconds(),
 		BoundMs:         c.Bound.Milliseconds(),
 		TimerEarlyMs:    t.TimerEarly.Milliseconds(),
 		Durable:         t.Durable,
-		CatchUp:         max(c.CatchUp, 0),
-	}
-	if c.CatchUp == 0 {
-		o.CatchUp = 5
+		CatchUp:         c.CatchUp,
 	}
 	if c.Retain > 0 {
 		o.RetainMs = c.Retain.Milliseconds()

@@ -53,7 +53,7 @@ type Windows struct {
 	// Of bounded runs and tests.
 	Until   time.Time     // No window that ends after this is evaluated. Zero: all are.
 	Retain  time.Duration // Slices are kept this long; 0 = as long as windows and charts need them.
-	CatchUp int64         // See transforms.SlideOptions; -1 = never, 0 = the default.
+	CatchUp int64         // See transforms.SlideOptions.
 }
 
 // State is what the job may hold.
@@ -80,7 +80,7 @@ type Sink struct {
 func Default() Config {
 	return Config{
 		Source:  Source{Topic: wire.Topic, Bound: 200 * time.Millisecond, Dedupe: 2 * time.Minute, Align: 10 * time.Second},
-		Windows: Windows{Slice: time.Second, Lateness: time.Minute, Skew: 2 * time.Second, MaxWindow: time.Hour},
+		Windows: Windows{Slice: time.Second, Lateness: time.Minute, Skew: 2 * time.Second, MaxWindow: time.Hour, CatchUp: 5},
 		State:   State{KeyGroups: DefaultKeyGroups, SeriesPerMetric: 20_000, StateBytes: 2 << 30, BudgetShare: limits.DefaultShare},
 		Sink:    Sink{DeadLetters: wire.DeadLetterTopic, Holder: rand.Text(), Hidden: []string{"pulseboard.canary"}}, // See clients/canary.
 		Log:     slog.Default(), Metrics: prometheus.NewRegistry(),

@@ -45,7 +45,7 @@ func TestBadRecordsBecomeDeadLetters(t *testing.T) {
 	publishQueries(t, redis.Addr(), 1000, q)
 	c := testConfig(t, kafkaAddr, redis.Addr())
 	c.Start, c.ToEnd, c.Until = time.UnixMilli(1), true, time.UnixMilli(at+10_000)
-	c.CatchUp, c.Lead = -1, c.Slice // Slice by slice.
+	c.CatchUp, c.Lead = 0, c.Slice // Slice by slice.
 	if err := prism.Run(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}

@@ -202,7 +202,7 @@ func newExactCase(t *testing.T) *exactCase {
 	c.config = testConfig(t, kafkaAddr, redis.Addr())
 	c.config.KeyGroups, c.config.ToEnd = exactGroups, true
 	// Slice by slice, so that each has a timer cycle of its own.
-	c.config.CatchUp, c.config.Lead = -1, c.config.Slice
+	c.config.CatchUp, c.config.Lead = 0, c.config.Slice
 	c.config.Start, c.config.Until = time.UnixMilli(1), time.UnixMilli(exactBegin+exactSlices*1000)
 	return c
 }
@@ -306,7 +306,7 @@ func TestATimerOneMillisecondEarlyIsSeen(t *testing.T) {
 // Catching up passes many slices with one timer; the results are the same.
 func TestCatchingUpGivesTheSameResults(t *testing.T) {
 	c := newExactCase(t)
-	c.config.CatchUp, c.config.Lead = 0, 0
+	c.config.CatchUp, c.config.Lead = pipeline.Default().CatchUp, 0
 	if err := prism.Run(t.Context(), c.config); err != nil {
 		t.Fatal(err)
 	}

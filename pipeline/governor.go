@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"runtime"
 	"runtime/debug"
@@ -39,9 +40,9 @@ type governor struct {
 	budgets limits.Budgets
 
 	set     registry.Set
-	counted map[selector]transforms.Width
-	silent  map[string]bool       // Metrics without series.
-	cut     map[string]limits.Cut // By metric key.
+	counted map[string]transforms.Width // By selector.
+	silent  map[string]bool             // Metrics without series.
+	cut     map[string]limits.Cut       // By metric key.
 	active  map[string]wire.QueryEntry
 	trees   float64
 	// leftover are histories that were deleted once: what was on its way then may have come after.
@@ -51,8 +52,6 @@ type governor struct {
 	reportedAt time.Time
 	failing    bool // Redis did not take the last report.
 }
-
-type selector struct{ metric, id string }
 
 const (
 	governEvery = time.Second
@@ -65,10 +64,14 @@ const (
 	freeAfter   = 1500 * time.Millisecond // Until the timers and builds have let go of them.
 )
 
-func newGovernor(ctx context.Context, c *Config, run string, queries *registry.Store, set registry.Set, groups *transforms.Groups) (*governor, error) {
-	store, err := results.Open(ctx, c.Redis)
+func newGovernor(ctx context.Context, c *Config, run string, set registry.Set, groups *transforms.Groups) (*governor, error) {
+	queries, err := registry.Open(ctx, c.Redis, registry.WithLog(c.Log))
 	if err != nil {
 		return nil, err
+	}
+	store, err := results.Open(ctx, c.Redis)
+	if err != nil {
+		return nil, errors.Join(err, queries.Close())
 	}
 	memory, err := store.Memory(ctx)
 	if err != nil {
@@ -77,7 +80,7 @@ func newGovernor(ctx context.Context, c *Config, run string, queries *registry.S
 	g := &governor{
 		c: c, run: run, groups: groups, queries: queries, results: store, set: set,
 		budgets: limits.NewBudgets(c.StateBytes, memory.Limit, runtime.GOMAXPROCS(0), c.BudgetShare),
-		counted: make(map[selector]transforms.Width), cut: make(map[string]limits.Cut),
+		counted: make(map[string]transforms.Width), cut: make(map[string]limits.Cut),
 		active: make(map[string]wire.QueryEntry), leftover: make(map[results.Stream]time.Time),
 	}
 	// What was cut stays so until it is known how wide it is: nothing is held yet.
@@ -128,8 +131,8 @@ func (g *governor) start(ctx context.Context, wg *sync.WaitGroup) {
 func (g *governor) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = g.queries.DropLimits(ctx, g.run) // Else it expires.
-	_ = g.results.Close()                // Nothing is buffered in it.
+	_ = g.queries.DropLimits(ctx, g.run)                  // Else it expires.
+	_ = errors.Join(g.results.Close(), g.queries.Close()) // Nothing is buffered in them.
 }
 
 // sweep deletes the histories that a process has left which is gone.
@@ -154,7 +157,7 @@ func (g *governor) step(ctx context.Context, now time.Time) (wait time.Duration)
 	queries, unknown := g.measure()
 	if began := time.Now(); len(unknown) > 0 {
 		for _, q := range unknown {
-			g.counted[selector{q.Metric, q.Selector()}] = g.groups.CountWidth(q, g.c.KeyGroups)
+			g.counted[q.Selector()] = g.groups.CountWidth(q, g.c.KeyGroups)
 			if time.Since(began) > countSpan {
 				break
 			}
@@ -248,12 +251,12 @@ func (g *governor) measure() (known []limits.Query, unknown []metric.Query) {
 	for i, key := range keys {
 		qs[i] = g.set.Entries[key].Query
 	}
-	used, missing := make(map[selector]bool), make(map[selector]bool)
+	used, missing := make(map[string]bool), make(map[string]bool) // Selectors.
 	g.silent = make(map[string]bool)
 	for i, w := range g.groups.Widths(qs, g.c.KeyGroups) {
-		s := selector{qs[i].Metric, qs[i].Selector()}
+		s := qs[i].Selector()
 		used[s] = true
-		g.silent[s.metric] = w.Series == 0
+		g.silent[qs[i].Metric] = w.Series == 0
 		if !w.Known {
 			c, counted := g.counted[s]
 			if ratio := float64(w.Series+10) / float64(c.Series+10); !counted || ratio > recount || ratio < 1/recount {
@@ -270,7 +273,7 @@ func (g *governor) measure() (known []limits.Query, unknown []metric.Query) {
 		e := g.set.Entries[keys[i]]
 		known = append(known, limits.NewQuery(e.Query, e.RefreshMs, e.Owners, w.Size, g.c.Slice.Milliseconds()))
 	}
-	maps.DeleteFunc(g.counted, func(s selector, _ transforms.Width) bool { return !used[s] })
+	maps.DeleteFunc(g.counted, func(s string, _ transforms.Width) bool { return !used[s] })
 	return known, unknown
 }
 

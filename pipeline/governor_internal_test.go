@@ -27,6 +27,11 @@ type noTimers struct{}
 
 func (noTimers) Set(timers.TimerMap) {}
 
+type nowhere struct{}
+
+func (nowhere) Publish(transforms.Evaluation) {}
+func (nowhere) Behind(string) bool            { return false }
+
 // governed is a governor whose steps the test makes, on a Redis of its own.
 type governed struct {
 	*governor
@@ -38,16 +43,12 @@ func govern(t *testing.T, m *miniredis.Miniredis, windows ...int) *governed {
 	t.Helper()
 	c := Default()
 	c.Redis, c.Log = redisconn.At(m.Addr()), slog.New(slog.DiscardHandler)
-	reg, err := registry.Open(t.Context(), redisconn.At(m.Addr()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = reg.Close() })
 	run := NewRun()
 	groups := transforms.NewGroups(job.NewProgress(), transforms.Resume{})
+	groups.PublishTo(nowhere{})
 	j := job.Open(run, groups)
 	t.Cleanup(func() { _ = j.Close() })
-	g, err := newGovernor(t.Context(), &c, run, reg, setOf(windows...), groups)
+	g, err := newGovernor(t.Context(), &c, run, setOf(windows...), groups)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,10 +18,6 @@ func lookUp(ctx context.Context, c Config) (registry.Set, transforms.Resume, err
 		return registry.Set{}, transforms.Resume{}, err
 	}
 	defer queries.Close() //nolint:errcheck // Nothing is written through it.
-	return load(ctx, c, queries)
-}
-
-func load(ctx context.Context, c Config, queries *registry.Store) (registry.Set, transforms.Resume, error) {
 	set, err := queries.Load(ctx)
 	if err != nil {
 		return set, transforms.Resume{}, err
@@ -94,24 +90,19 @@ func from(k *transforms.Resumed, refreshMs []int64) int64 {
 // reachMs is how far back the histories of a key reach that are read again.
 func reachMs(refreshMs []int64) int64 { return wire.HistoryLength * slices.Min(refreshMs) }
 
-// startFrom is from when on records are read.
-func (c *Config) startFrom(set registry.Set, resume transforms.Resume) time.Time {
-	if !c.Start.IsZero() {
-		return c.Start
-	}
-	return startTime(set, resume, *c, time.Now())
-}
-
 // startTime is from when on records must be read so that every window which
 // Redis lacks is whole: for each query its window before the end that Redis has,
 // but no further back than its history reaches, and than maxOutage.
 func startTime(set registry.Set, resume transforms.Resume, c Config, now time.Time) time.Time {
+	if !c.Start.IsZero() {
+		return c.Start
+	}
 	start := now
 	for key, e := range set.Entries {
 		from := now
 		if k := resume.Keys[key]; k.From > 0 || k.Anew {
 			reach := time.Duration(reachMs(e.RefreshMs)) * time.Millisecond
-			from = latest(time.UnixMilli(k.From), now.Add(-reach), now.Add(-maxOutage))
+			from = slices.MaxFunc([]time.Time{time.UnixMilli(k.From), now.Add(-reach), now.Add(-maxOutage)}, time.Time.Compare)
 		}
 		from = from.Add(-time.Duration(e.Query.WindowSeconds+e.Query.DelaySeconds) * time.Second)
 		if from.Before(start) {
@@ -124,5 +115,3 @@ func startTime(set registry.Set, resume transforms.Resume, c Config, now time.Ti
 // maxOutage bounds how long catching up takes: histories have a gap where the
 // pipeline was away for longer.
 const maxOutage = time.Hour
-
-func latest(ts ...time.Time) time.Time { return slices.MaxFunc(ts, time.Time.Compare) }

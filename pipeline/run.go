@@ -53,14 +53,18 @@ func Run(ctx context.Context, c Config, traits func(partitions int) Traits, exec
 	run := NewRun()
 	ctx, end, setBack := followClock(ctx, c)
 	defer end(nil)
-	a, err := attach(ctx, c, run, lease, setBack)
+	set, resume, err := lookUp(ctx, c)
 	if err != nil {
 		return err
 	}
-	defer a.detach()
-	c.clockMs = a.resume.ClockMs
-	start, t := c.startFrom(a.queries, a.resume), traits(partitions)
-	c.Log.Info("the pipeline starts", "runner", t.Name, "topic", c.Topic, "from", start.UTC(), "queries", len(a.queries.Entries), "slice", c.Slice)
+	detach, err := attach(ctx, c, run, lease, set, resume, setBack)
+	if err != nil {
+		return err
+	}
+	defer detach()
+	c.clockMs = resume.ClockMs
+	start, t := startTime(set, resume, c, time.Now()), traits(partitions)
+	c.Log.Info("the pipeline starts", "runner", t.Name, "topic", c.Topic, "from", start.UTC(), "queries", len(set.Entries), "slice", c.Slice)
 	InitBeam()
 	p, s := beam.NewPipelineWithRoot()
 	Build(s, c, t, run, start)
@@ -114,51 +118,37 @@ func NewPlan(ctx context.Context, c Config) (Plan, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Start, p.Queries = c.startFrom(set, resume), len(set.Entries)
+	p.Start, p.Queries = startTime(set, resume, c, time.Now()), len(set.Entries)
 	return p, nil
 }
 
 // Attach gives the DoFns of a run what they expect in their process, until that ends.
 func Attach(ctx context.Context, c Config, run string, lease results.Lease) error {
-	_, err := attach(ctx, c, run, lease, nil)
+	set, resume, err := lookUp(ctx, c)
+	if err == nil {
+		_, err = attach(ctx, c, run, lease, set, resume, nil)
+	}
 	return err
 }
 
-// attachment is what the DoFns of a run share in this process: the queries, which
-// follow the registry, and the connection to Redis.
-type attachment struct {
-	queries registry.Set // As they were when it began.
-	resume  transforms.Resume
-	detach  func()
-}
-
-func attach(ctx context.Context, c Config, run string, lease results.Lease, setBack func(why error, since time.Time)) (*attachment, error) {
-	queries, err := registry.Open(ctx, c.Redis, registry.WithLog(c.Log))
+// attach gives the DoFns what they expect, with the queries of set, which then follow the registry, until detach is called.
+func attach(ctx context.Context, c Config, run string, lease results.Lease, set registry.Set, resume transforms.Resume, setBack func(why error, since time.Time)) (detach func(), err error) {
+	j, groups, err := share(ctx, &c, run, resume, lease, setBack)
 	if err != nil {
 		return nil, err
 	}
-	set, resume, err := load(ctx, c, queries)
+	governor, err := newGovernor(ctx, &c, run, set, groups)
 	if err != nil {
-		return nil, errors.Join(err, queries.Close())
-	}
-	s, err := share(ctx, &c, run, resume, lease, setBack)
-	if err != nil {
-		return nil, errors.Join(err, queries.Close())
-	}
-	governor, err := newGovernor(ctx, &c, run, queries, set, s.groups)
-	if err != nil {
-		return nil, errors.Join(err, s.Close(), queries.Close())
+		return nil, errors.Join(err, j.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	governor.start(ctx, &watching)
-	detach := func() {
-		_ = s.Close() // What it had to write is written, or nobody takes it.
+	return func() {
+		_ = j.Close() // What it had to write is written, or nobody takes it.
 		cancel()
 		watching.Wait()
-		_ = queries.Close() // Nothing was written through it.
-	}
-	return &attachment{set, resume, detach}, nil
+	}, nil
 }
 
 // How often the queries are polled besides the messages that announce a change.

@@ -1,10 +1,11 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"pulseboard/internal/clock"
@@ -55,17 +56,9 @@ func (p *Publisher) next() []string {
 	if p.away || time.Now().Before(p.pace.notBefore) {
 		return nil
 	}
-	keys := make([]string, 0, len(p.behind))
-	for key := range p.behind {
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, func(a, b string) int {
-		if d := p.behind[a].series - p.behind[b].series; d != 0 {
-			return d
-		}
-		return strings.Compare(a, b)
+	return slices.SortedFunc(maps.Keys(p.behind), func(a, b string) int {
+		return cmp.Or(cmp.Compare(p.behind[a].series, p.behind[b].series), cmp.Compare(a, b))
 	})
-	return keys
 }
 
 // ready asks a Redis that was full whether it takes anything, before windows are computed in vain.
@@ -154,11 +147,8 @@ func (b backfilling) giveWay(ctx context.Context) error {
 		b.mu.Lock()
 		busy := b.writing > 0
 		b.mu.Unlock()
-		if !busy {
-			return ctx.Err()
-		}
-		if !clock.Sleep(ctx, look) {
-			return ctx.Err()
+		if !busy || !clock.Sleep(ctx, look) {
+			break
 		}
 	}
 	return ctx.Err()
@@ -178,4 +168,69 @@ func (b backfilling) Done(key string) {
 		redisFull.Set(0)
 	}
 	b.log.Info("all histories in Redis are whole again")
+}
+
+// pace is how fast histories are written: in steps that grow while Redis is quick
+// and shrink when it is slow, and after a failure not before a pause, which doubles
+// each time and halves with each history that is whole.
+type pace struct {
+	results   int // In a step.
+	pause     time.Duration
+	notBefore time.Time
+}
+
+const (
+	firstStep  = 32
+	mostStep   = 500
+	mostBytes  = 1 << 20 // Of a step.
+	quick      = 25 * time.Millisecond
+	slow       = 100 * time.Millisecond
+	firstPause = 500 * time.Millisecond
+	mostPause  = 30 * time.Second
+)
+
+func newPace() pace { return pace{results: firstStep} }
+
+// step returns how many results may be written next, at least one.
+func (p *pace) step(pubs []results.Publication) int {
+	n := min(p.results, len(pubs))
+	for i, bytes := 0, 0; i < n; i++ {
+		if bytes += size(pubs[i]); bytes > mostBytes {
+			return max(i, 1)
+		}
+	}
+	return n
+}
+
+// took takes note of how long n results took.
+func (p *pace) took(d time.Duration, n int) {
+	switch {
+	case d > slow:
+		p.results = max(n/2, 1)
+	case d < quick && n == p.results:
+		p.results = min(2*n, mostStep)
+	}
+}
+
+// badly is called when a backfill has failed.
+func (p *pace) badly() {
+	p.results = max(p.results/4, 1)
+	p.pause = min(max(2*p.pause, firstPause), mostPause)
+	p.notBefore = time.Now().Add(p.pause)
+}
+
+// well is called when a backfill is whole.
+func (p *pace) well() { p.pause /= 2 }
+
+// size is about how many bytes a result is in Redis.
+func size(p results.Publication) int {
+	const head, series = 250, 100
+	return len(p.Result.Due) * (head + series*len(p.Result.Series))
+}
+
+func sizeOf(pubs []results.Publication) (n int) {
+	for _, p := range pubs {
+		n += size(p)
+	}
+	return n
 }

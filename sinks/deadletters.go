@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
+	"pulseboard/internal/clock"
 	"pulseboard/internal/kafkaconn"
 	"pulseboard/job"
 	"pulseboard/transforms"
@@ -90,7 +93,6 @@ func (f *DeadLettersFn) produce(ctx context.Context, letters []transforms.DeadLe
 	if err != nil {
 		return err
 	}
-	client := out.client
 	for {
 		records := make([]kafka.Record, 0, len(letters))
 		for _, l := range letters {
@@ -105,30 +107,20 @@ func (f *DeadLettersFn) produce(ctx context.Context, letters []transforms.DeadLe
 			})
 		}
 		// Produce tells of some faults in its error and of others in the answer's.
-		res, err := client.Produce(ctx, &kafka.ProduceRequest{
+		res, err := out.client.Produce(ctx, &kafka.ProduceRequest{
 			Topic: f.Topic, Partition: 0, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
 		})
 		if err == nil {
-			err = errors.Join(append([]error{res.Error}, recordErrors(res)...)...)
+			err = errors.Join(append(slices.Collect(maps.Values(res.RecordErrors)), res.Error)...)
 		}
 		if err == nil || errors.Is(err, kafka.MessageSizeTooLarge) {
 			return err
 		}
 		out.transport.CloseIdleConnections() // Leaders are learnt anew.
-		select {
-		case <-ctx.Done():
+		if !clock.Sleep(ctx, 100*time.Millisecond) {
 			return err
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-func recordErrors(res *kafka.ProduceResponse) []error {
-	errs := make([]error, 0, len(res.RecordErrors))
-	for _, err := range res.RecordErrors {
-		errs = append(errs, err)
-	}
-	return errs
 }
 
 // Letters is the connection to Kafka over which a process writes dead letters. A job must not hold how one gets into

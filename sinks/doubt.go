@@ -3,6 +3,8 @@ package sinks
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -86,21 +88,12 @@ func (p *Publisher) newest(ctx context.Context, streams []results.Stream) ([]res
 }
 
 // forgetGone leaves out keys that nobody asks for any more: their histories were deleted.
-func (p *Publisher) forgetGone(keys []string) (kept []string) {
+func (p *Publisher) forgetGone(keys []string) []string {
 	wanted := p.histories.Histories()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, key := range keys {
-		if wanted[key] != nil {
-			kept = append(kept, key)
-		}
-	}
-	for s := range p.has {
-		if wanted[s.Key] == nil {
-			delete(p.has, s)
-		}
-	}
-	return kept
+	maps.DeleteFunc(p.has, func(s results.Stream, _ int64) bool { return wanted[s.Key] == nil })
+	return slices.DeleteFunc(keys, func(key string) bool { return wanted[key] == nil })
 }
 
 var wentBack = prometheus.NewCounter(prometheus.CounterOpts{

@@ -46,7 +46,6 @@ func (f *PublishRedisFn) ProcessElement(_ context.Context, e transforms.Evaluati
 
 // FinishBundle publishes.
 func (f *PublishRedisFn) FinishBundle(ctx context.Context) error {
-	defer func() { f.evaluations = nil }()
 	if len(f.evaluations) == 0 {
 		return nil
 	}
@@ -259,9 +258,7 @@ func (p *Publisher) fault(err error) {
 	}
 	p.away = true
 	held := results.IsHeld(err)
-	if !held {
-		redisAway.Set(1)
-	}
+	set(redisAway, !held)
 	switch {
 	case !due:
 	case held:
@@ -300,10 +297,7 @@ func (p *Publisher) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	err := p.store.Hold(ctx)
-	standingBy.Set(0)
-	if results.IsHeld(err) {
-		standingBy.Set(1)
-	}
+	set(standingBy, results.IsHeld(err))
 	var mark string
 	if err == nil {
 		mark, err = p.store.Mark(ctx)
@@ -357,6 +351,15 @@ func (p *Publisher) release(ctx context.Context) {
 	}
 }
 
+// set sets a gauge of something that is or is not.
+func set(g prometheus.Gauge, is bool) {
+	v := 0.0
+	if is {
+		v = 1
+	}
+	g.Set(v)
+}
+
 // lost returns the keys whose histories must be written again when the mark is gone: all
 // of them, since some have entries again. A Redis that deletes keys for want of memory
 // may have deleted the mark alone, so of that one those that it has not, or only since
@@ -397,18 +400,15 @@ func (p *Publisher) lookAtMemory(ctx context.Context) {
 	if err != nil {
 		return // One that does not say cannot be judged; whether it answers is asked elsewhere.
 	}
-	evicts := 0.0
-	if m.Evicts() {
-		evicts = 1
-	}
+	evicts := m.Evicts()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if evicts == 1 && !p.evicts {
+	if evicts && !p.evicts {
 		p.log.Warn("Redis deletes keys when its memory is full: histories would lose parts unseen; give it maxmemory-policy noeviction",
 			"maxmemory_policy", m.Policy, "maxmemory", m.Limit)
 	}
-	p.evicts = evicts == 1
-	redisEvicts.Set(evicts)
+	p.evicts = evicts
+	set(redisEvicts, evicts)
 }
 
 var (

@@ -30,7 +30,8 @@ func Extents(ctx context.Context, o Options) (extents []Extent, coveredSince int
 	b := newBroker(readers.kafka, o.Topic)
 	defer b.close()
 	o.ToEnd = true
-	all, err := newDiscovery(b, &o, Shard{0, 1}, slog.Default()).lookUp(ctx, Position{})
+	d := discovery{b, &o, Shard{0, 1}, slog.Default()}
+	all, err := d.lookUp(ctx, Position{})
 	for _, a := range all {
 		coveredSince = max(coveredSince, a.coveredSince)
 		extents = append(extents, Extent{a.Partition, a.Next, a.end})
@@ -85,7 +86,7 @@ func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*
 		}
 		return true
 	}
-	idle := newIdleness(o, s.log)
+	idle := idleness{log: s.log, options: o}
 	for silent := time.Now(); s.offset < e.End; {
 		sent := time.Now().Round(0)
 		idle.until = sent

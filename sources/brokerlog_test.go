@@ -112,7 +112,7 @@ func TestTheEmbeddedBrokerStamps(t *testing.T) {
 	}
 	// A read that begins at a time begins with the first record that came then.
 	first := slices.IndexFunc(records, func(rec Record) bool { return rec.Time >= middle })
-	if start, _, err := startAt(t.Context(), b.log(0), testOptions().clockLimits(), middle); err != nil || start > int64(first) {
+	if start, _, err := startAt(t.Context(), b.log(0), optionsFrom(middle)); err != nil || start > int64(first) {
 		t.Errorf("a read from %d begins at offset %d, %v; offset %d came then", middle, start, err, first)
 	}
 }
@@ -166,7 +166,7 @@ func TestAnOldAnswerIsNoFreshWord(t *testing.T) {
 				return lateConn{conn, by}, err
 			}
 			o := testOptions()
-			s, idle := newTestScanner(b.log(0), o, Offset{}), newIdleness(o, nil)
+			s, idle := newTestScanner(b.log(0), o, Offset{}), idleness{options: o}
 			if a, err := s.readOnce(t.Context(), time.Millisecond); err != nil || !a.caughtUp { // The connection is open now.
 				t.Fatalf("%+v, %v", a, err)
 			}

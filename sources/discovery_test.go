@@ -46,7 +46,7 @@ func TestWhereAShardBegins(t *testing.T) {
 		} {
 			o := testOptions()
 			o.StartMs, o.ToEnd = c.startMs, c.toEnd
-			got, err := newDiscovery(topic, o, c.shard, quietly).lookUp(t.Context(), c.pos)
+			got, err := (&discovery{topic, o, c.shard, quietly}).lookUp(t.Context(), c.pos)
 			if err != nil || !slices.Equal(got, c.want) {
 				t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
 			}
@@ -62,7 +62,7 @@ func TestPartitionsAreDiscovered(t *testing.T) {
 		fault := errors.New("it does not answer")
 		topic := &fakeTopic{err: fault}
 		found := make(chan assignment)
-		d := newDiscovery(topic, testOptions(), Shard{1, 2}, quietly)
+		d := discovery{topic, testOptions(), Shard{1, 2}, quietly}
 		ended := make(chan struct{})
 		go func() { defer close(ended); d.run(ctx, Position{}, found) }()
 		none := func(when string) {
@@ -112,7 +112,7 @@ func TestABoundedReadDiscoversNoMore(t *testing.T) {
 		o.ToEnd = true
 		found := make(chan assignment, 10)
 		ended := make(chan struct{})
-		go func() { defer close(ended); newDiscovery(topic, o, Shard{0, 1}, quietly).run(ctx, Position{}, found) }()
+		go func() { defer close(ended); (&discovery{topic, o, Shard{0, 1}, quietly}).run(ctx, Position{}, found) }()
 		if a := <-found; !a.last || a.end != 1 {
 			t.Errorf("found %+v", a)
 		}

@@ -13,15 +13,13 @@
 //	reader.go             the goroutines and the read loop of a shard, kept for the process
 //	readloop.go           one call: what is emitted, the watermark, the position
 //	alignment.go          pipeline time of a shard, its partitions within a maximum drift
-//	lead.go, progress.go  how far the source may be ahead of the key groups
+//	lead.go               how far the source may be ahead of the key groups
 //	partition.go          pipeline time of a partition, and where it came into each slice
-//	discovery.go          which partitions, from where
-//	fetcher.go            a partition's loop: pauses after faults, the queue
+//	discovery.go          which partitions, and where a read begins
+//	fetcher.go            a partition's loop: pauses after faults, the queue, how much may be fetched and not emitted
 //	idleness.go           whether a partition has nothing more, and how long a broker may wait
-//	readahead.go          how much may be fetched and not emitted
 //	scanner.go            one fetch: which records count, when and where
 //	duplicates.go, transactions.go, logclock.go, skyline.go
 //	                      which records were there before, are committed, have a timestamp that counts
-//	start.go              where a read begins
 //	log.go                a partition's log, which brokerlog.go, broker.go and batches.go read from Kafka
 package sources

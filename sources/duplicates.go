@@ -126,7 +126,7 @@ func (s *seenIDs) dropDuplicates(records []Record) {
 func remember(ctx context.Context, log partitionLog, o *Options, offset int64, say *slog.Logger) *seenIDs {
 	for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 		seen := newSeenIDs(o.DedupeMs, o.MaxIDs)
-		err := seen.readBack(ctx, log, o.clockLimits(), offset)
+		err := seen.readBack(ctx, log, o, offset)
 		if err == nil || ctx.Err() != nil {
 			return seen
 		}
@@ -138,12 +138,12 @@ func remember(ctx context.Context, log partitionLog, o *Options, offset int64, s
 }
 
 // readBack sees the ids of the records before an offset that are within the horizon.
-func (s *seenIDs) readBack(ctx context.Context, log partitionLog, limits clockLimits, offset int64) error {
+func (s *seenIDs) readBack(ctx context.Context, log partitionLog, o *Options, offset int64) error {
 	first, err := log.offsetAt(ctx, fromStart)
 	if err != nil || first >= offset {
 		return err
 	}
-	newest, ok, err := timeBefore(ctx, log, limits, first, offset)
+	newest, ok, err := timeBefore(ctx, log, o, first, offset)
 	if err != nil || !ok {
 		return err
 	}
@@ -154,7 +154,7 @@ func (s *seenIDs) readBack(ctx context.Context, log partitionLog, limits clockLi
 	}
 	var time logClock
 	return each(ctx, log, max(from, first), offset, func(rec logged) {
-		rec.wrong = !rec.isTime(limits.isOldAhead(rec))
+		rec.wrong = !rec.isTime(o.isOldAhead(rec))
 		time.follow(rec)
 		if id, ok := idOf(rec.Record); ok {
 			s.see(id, time.newest)
@@ -164,12 +164,12 @@ func (s *seenIDs) readBack(ctx context.Context, log partitionLog, limits clockLi
 
 // timeBefore returns the timestamp of the last record before an offset that counts as time, epoch ms;
 // ok is false when none from first on does.
-func timeBefore(ctx context.Context, log partitionLog, limits clockLimits, first, offset int64) (ms int64, ok bool, err error) {
+func timeBefore(ctx context.Context, log partitionLog, o *Options, first, offset int64) (ms int64, ok bool, err error) {
 	// Nearly always the first step finds it; offsets without a record are few.
 	for back := int64(1); !ok; back *= 32 {
 		from := max(first, offset-back)
 		err := each(ctx, log, from, offset, func(rec logged) {
-			if rec.isTime(limits.isOldAhead(rec)) {
+			if rec.isTime(o.isOldAhead(rec)) {
 				ms, ok = rec.Timestamp.UnixMilli(), true
 			}
 		})

@@ -264,6 +264,12 @@ func testOptions() *Options {
 	return &Options{Topic: "events", SliceMs: 1000, OutOfOrderMs: 200, MaxFutureMs: 2000, LatenessMs: 60_000}
 }
 
+func optionsFrom(startMs int64) *Options {
+	o := testOptions()
+	o.StartMs = startMs
+	return o
+}
+
 func noSetBack(error, time.Time) {}
 
 var quietly = slog.New(slog.DiscardHandler)

@@ -24,7 +24,7 @@ type fetching struct {
 // startFetcher runs one until the test, or the context that it returns the end of, ends.
 func startFetcher(t *testing.T, log partitionLog, o *Options, at Offset, queue int) (fetching, context.CancelFunc) {
 	t.Helper()
-	f := fetching{newFetcher(o, log, at, quietly, noSetBack), nil, make(chan response, queue)}
+	f := fetching{&fetcher{options: o, scanner: newTestScanner(log, o, at), idle: idleness{log: log, options: o}}, nil, make(chan response, queue)}
 	f.p = newPartition(o, assignment{Offset: at, end: -1}, f.queue, &readAhead{limit: o.ReadBytes})
 	f.share, f.lag, f.fetcher.queue, f.arrived = &f.p.share, &f.p.lag, f.queue, make(chan struct{}, 1)
 	ctx, cancel := context.WithCancel(t.Context())

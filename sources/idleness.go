@@ -15,7 +15,7 @@ import (
 const idleMargin = 4
 
 // idleBehind is how far the pipeline time of an idle partition is behind the broker's newest confirmation, ms.
-func idleBehind(outOfOrderMs int64) int64 { return outOfOrderMs + outOfOrderMs/idleMargin }
+func (o *Options) idleBehind() int64 { return o.OutOfOrderMs + o.OutOfOrderMs/idleMargin }
 
 // grace is how long a broker's word that nothing follows does not count after a
 // fault. A broker that was stopped or cut off believes for a moment that it still
@@ -25,16 +25,10 @@ const grace = 2 * time.Second
 // idleness is what is known about whether a partition has nothing more.
 type idleness struct {
 	log     partitionLog
-	sliceMs int64
-	behind  int64 // See idleBehind.
-
+	options *Options
 	until   time.Time // Up to when, by the wall clock of this machine, the broker has confirmed that nothing follows; zero = never.
 	trusted bool      // Such a confirmation counts.
 	fault   time.Time // The newest one.
-}
-
-func newIdleness(o *Options, log partitionLog) idleness {
-	return idleness{log: log, sliceMs: o.SliceMs, behind: idleBehind(o.OutOfOrderMs)}
 }
 
 // maxWait is how long the broker may wait for records before it responds that there
@@ -42,7 +36,8 @@ func newIdleness(o *Options, log partitionLog) idleness {
 // partition.collect), in whole milliseconds, as the protocol counts. A broker that answers at
 // any other time makes each result late.
 func (i *idleness) maxWait(now time.Time) time.Duration {
-	ends := time.UnixMilli(sliceOf(i.until.UnixMilli()-i.behind, i.sliceMs) + i.sliceMs + i.behind)
+	behind := i.options.idleBehind()
+	ends := time.UnixMilli(i.options.sliceOf(i.until.UnixMilli()-behind) + i.options.SliceMs + behind)
 	whole := (ends.Sub(now) + time.Millisecond - 1).Truncate(time.Millisecond)
 	return min(max(whole, time.Millisecond), maxWait)
 }
@@ -71,6 +66,3 @@ func (i *idleness) leaderKnowsItsEnd(ctx context.Context) bool {
 	_, err := i.log.offsetAt(ctx, toEnd)
 	return err == nil
 }
-
-// sliceOf is the beginning of the slice that a time is in, epoch ms.
-func sliceOf(at, sliceMs int64) int64 { return at - ((at%sliceMs)+sliceMs)%sliceMs }

@@ -22,7 +22,7 @@ func TestTheBrokerAnswersWhenASliceHasEnded(t *testing.T) {
 		{time.Time{}, at(500), time.Millisecond},            // Nothing is known yet.
 		{at(900), at(1200).Add(500), 50 * time.Millisecond}, // Whole milliseconds, and not before the end.
 	} {
-		i := newIdleness(testOptions(), nil)
+		i := idleness{options: testOptions()}
 		i.until = test.until
 		if got := i.maxWait(test.now); got != test.want {
 			t.Errorf("idle until %d, asked at %d: %v, want %v", test.until.UnixMilli()-base, test.now.UnixMilli()-base, got, test.want)
@@ -42,7 +42,7 @@ func TestWhenABrokersWordCounts(t *testing.T) {
 			}
 			return nil
 		}
-		i := newIdleness(testOptions(), log)
+		i := idleness{log: log, options: testOptions()}
 		judge := func(a response) (caughtUp bool) {
 			a.at = time.Now()
 			i.judge(t.Context(), &a)
@@ -90,7 +90,7 @@ func TestWhenABrokersWordCounts(t *testing.T) {
 
 func TestSliceOf(t *testing.T) {
 	for at, want := range map[int64]int64{0: 0, 999: 0, 1000: 1000, 1999: 1000, -1: -1000, -1000: -1000} {
-		if got := sliceOf(at, 1000); got != want {
+		if got := testOptions().sliceOf(at); got != want {
 			t.Errorf("%d is in the slice of %d, want %d", at, got, want)
 		}
 	}

@@ -100,23 +100,18 @@ func (s *Readers) collect(out chan<- prometheus.Metric, now time.Time) {
 	}
 }
 
-// Held is what the source of this process has in memory, bytes.
-type Held struct {
-	Reading  int64 // Records that are fetched and not emitted, and what decoders remember.
-	IDs      int64 // Ids of records, to know duplicates.
-	Partials int64 // On their way to key groups.
-}
-
-// HeldBytes counts what all readers of this process hold.
-func HeldBytes() (h Held) {
+// HeldBytes counts what the source of this process has in memory: of reading, records that are fetched and not emitted, and what
+// decoders remember; ids of records, to know duplicates; partials on their way to key groups.
+func HeldBytes() map[string]int64 {
+	held := map[string]int64{"reading": 0, "ids": 0, "partials": 0}
 	for s := range job.All[*Readers]() {
 		s.mu.Lock()
 		for _, r := range s.open {
-			h.Reading += r.readAhead.bytes.Load() + r.readAhead.texts.Load()
-			h.IDs += r.readAhead.ids.Load()
+			held["reading"] += r.readAhead.bytes.Load() + r.readAhead.texts.Load()
+			held["ids"] += r.readAhead.ids.Load()
 		}
 		s.mu.Unlock()
-		h.Partials += s.progress.UnderWay()
+		held["partials"] += s.progress.UnderWay()
 	}
-	return h
+	return held
 }

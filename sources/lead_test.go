@@ -10,7 +10,7 @@ import (
 // The source is ahead of the slowest key group by its lead at most; with too many bytes under way only as far as the first timer.
 func TestLead(t *testing.T) {
 	progress := job.NewProgress()
-	l := lead{progress: progress, sliceMs: 1000, origin: base}
+	l := lead{progress, testOptions(), base}
 	want := func(when string, limit int64) {
 		t.Helper()
 		if got := l.limit(); got != limit {
@@ -18,7 +18,7 @@ func TestLead(t *testing.T) {
 		}
 	}
 	want("the runner holds the source back", math.MaxInt64)
-	l.maxLeadMs, l.maxBytes = 5000, 300
+	l.options.MaxLeadMs, l.options.PartialBytes = 5000, 300
 	want("before any key group reports", base+5000)
 	progress.Emitted(1, base+1000, 100)
 	want("as many bytes as may be, three times", base+5000)

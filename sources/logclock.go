@@ -21,40 +21,30 @@ import (
 // state a time up to then. The log decides that, so every replay decides the same. The clock of this machine
 // decides only about records that are ahead of it: those were ahead when they came, too.
 
-// clockLimits are the limits of timestamps, ms; see Options.
-type clockLimits struct {
-	maxFuture, lateness int64
-	ownBehind           int64
-}
-
-func (o *Options) clockLimits() clockLimits {
-	return clockLimits{maxFuture: o.MaxFutureMs, lateness: o.LatenessMs, ownBehind: o.ClockMs}
-}
-
 // isAhead reports whether a record's timestamp cannot be right by the clock of this machine.
 // Of a record behind knownEnd, the end of the log when the read began, the broker may be right and this
 // machine's clock slow.
-func (l *clockLimits) isAhead(rec logged, knownEnd int64, now time.Time) bool {
+func (o *Options) isAhead(rec logged, knownEnd int64, now time.Time) bool {
 	limit := now.UnixMilli()
 	switch {
 	case !rec.byBroker:
-		limit += l.maxFuture
+		limit += o.MaxFutureMs
 	case rec.Offset < knownEnd:
-		limit += l.ownBehind + differ
+		limit += o.ClockMs + differ
 	default:
-		limit += l.ownBehind + max(l.lateness, tolerance)
+		limit += o.ClockMs + max(o.LatenessMs, tolerance)
 	}
 	return rec.Timestamp.UnixMilli() > limit
 }
 
 // isOldAhead is isAhead of a record that was in the log when the read began.
-func (l *clockLimits) isOldAhead(rec logged) bool { return l.isAhead(rec, math.MaxInt64, time.Now()) }
+func (o *Options) isOldAhead(rec logged) bool { return o.isAhead(rec, math.MaxInt64, time.Now()) }
 
 // logClock is the time of the log of one partition where it is read, and judges the timestamps that move it.
 // Times are epoch ms.
 type logClock struct {
 	log      partitionLog
-	limits   clockLimits
+	options  *Options
 	setBack  func(by time.Duration, since time.Time)
 	newest   int64 // The newest timestamp that counts; before any the start time of the read.
 	seen     int64 // The newest timestamp that counts of those read; math.MinInt64 before any.
@@ -64,14 +54,14 @@ type logClock struct {
 	stretch  stretch // The last one that was ahead.
 }
 
-// newLogClock begins at the newest timestamp before the read, epoch ms, 0 = none is known, but not before startMs.
-func newLogClock(log partitionLog, limits clockLimits, newest, startMs int64, setBack func(time.Duration, time.Time)) logClock {
+// newLogClock begins at the newest timestamp before the read, epoch ms, 0 = none is known, but not before Options.StartMs.
+func newLogClock(log partitionLog, o *Options, newest int64, setBack func(time.Duration, time.Time)) logClock {
 	seen := int64(math.MinInt64)
 	if newest > 0 {
 		seen = newest
 	}
-	newest = max(newest, startMs)
-	return logClock{log: log, limits: limits, setBack: setBack, newest: newest, seen: seen, sane: newest, knownEnd: -1}
+	newest = max(newest, o.StartMs)
+	return logClock{log: log, options: o, setBack: setBack, newest: newest, seen: seen, sane: newest, knownEnd: -1}
 }
 
 // restart forgets what was learnt of a log that another one has replaced.
@@ -92,7 +82,7 @@ func (c *logClock) isWrong(ctx context.Context, res *fetched, i int, now time.Ti
 	rec := res.records[i]
 	at := rec.Timestamp.UnixMilli()
 	switch {
-	case c.limits.isAhead(rec, c.knownEnd, now):
+	case c.options.isAhead(rec, c.knownEnd, now):
 		return true, nil
 	case !rec.byBroker:
 		return false, nil
@@ -103,19 +93,19 @@ func (c *logClock) isWrong(ctx context.Context, res *fetched, i int, now time.Ti
 		if err := c.lookAhead(ctx, res, i); err != nil {
 			return false, err
 		}
-		if s, ok := c.sky.forthAndBack(rec.Offset, at-c.newest, max(c.limits.lateness, tolerance)); ok {
+		if s, ok := c.sky.forthAndBack(rec.Offset, at-c.newest, max(c.options.LatenessMs, tolerance)); ok {
 			c.stretch = s
 			return true, nil
 		}
 		return at > c.newest+tolerance && c.sky.isOutvoted(rec.Offset, at-tolerance), nil
 	}
-	return at < c.newest-max(c.limits.lateness, tolerance), nil
+	return at < c.newest-max(c.options.LatenessMs, tolerance), nil
 }
 
 // takenBy returns the latest time at which the broker may have taken a record whose timestamp is wrong.
 func (c *logClock) takenBy(ctx context.Context, res *fetched, i int, now time.Time) (int64, error) {
 	rec := res.records[i]
-	latest, right := now.UnixMilli()+c.limits.ownBehind, c.stretch.right
+	latest, right := now.UnixMilli()+c.options.ClockMs, c.stretch.right
 	if rec.Offset >= c.stretch.until {
 		if err := c.lookAhead(ctx, res, i); err != nil {
 			return 0, err
@@ -166,7 +156,7 @@ func (c *logClock) follow(rec logged) {
 // back, after the time of the log, by which results were published, had been ahead of now.
 func (c *logClock) advance(rec logged, now time.Time) {
 	at := rec.Timestamp.UnixMilli()
-	limit := now.UnixMilli() + c.limits.ownBehind + tolerance
+	limit := now.UnixMilli() + c.options.ClockMs + tolerance
 	if rec.byBroker && at <= limit && at < c.newest-tolerance && c.newest > limit {
 		c.setBack(time.Duration(c.newest-at)*time.Millisecond, time.UnixMilli(min(at, c.sane)))
 	}

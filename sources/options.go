@@ -1,5 +1,7 @@
 package sources
 
+import "pulseboard/aggregate"
+
 // Options are what a source reads, and how. All of it is serialised into the job.
 type Options struct {
 	Run     string // Names the run of the job, by which readers find what must not be in the job, see Connect.
@@ -24,6 +26,9 @@ type Options struct {
 
 	DedupeMs int64 // A record whose id was there in this much record time before is a duplicate; 0 = none is.
 }
+
+// sliceOf is the beginning of the slice that a time is in, epoch ms.
+func (o *Options) sliceOf(at int64) int64 { return at - aggregate.Mod(at, o.SliceMs) }
 
 // Shard is one of Of readers: it owns the partitions p with p mod Of = Index. A
 // job that is restored keeps its shards, whatever the options say then.

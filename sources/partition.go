@@ -14,8 +14,8 @@ import (
 type partition struct {
 	Offset
 
-	sliceMs, outOfOrderMs int64
-	end                   int64 // The read ends before this offset; -1 = never.
+	options *Options
+	end     int64 // The read ends before this offset; -1 = never.
 
 	queue <-chan response
 	head  response // The one taken from the queue.
@@ -27,7 +27,7 @@ type partition struct {
 }
 
 func newPartition(o *Options, a assignment, queue <-chan response, all *readAhead) *partition {
-	p := &partition{Offset: a.Offset, sliceMs: o.SliceMs, outOfOrderMs: o.OutOfOrderMs, end: a.end, queue: queue}
+	p := &partition{Offset: a.Offset, options: o, end: a.end, queue: queue}
 	p.share.all = all
 	p.lag.openSince.Store(notRead)
 	p.lag.next.Store(a.Next)
@@ -46,7 +46,7 @@ type cut struct {
 func (p *partition) reach(at int64, begun bool) {
 	before, was := p.Time, p.begun
 	p.Time, p.begun = max(p.Time, at), begun
-	if slice := sliceOf(p.Time, p.sliceMs); begun && (!was || slice > sliceOf(before, p.sliceMs)) {
+	if slice := p.options.sliceOf(p.Time); begun && (!was || slice > p.options.sliceOf(before)) {
 		p.cuts = append(p.cuts, cut{slice, p.Offset})
 	}
 }
@@ -89,7 +89,7 @@ func (p *partition) take() {
 // see lets the pipeline time follow the record to be emitted next.
 func (p *partition) see() {
 	if rec := p.peek(); rec != nil {
-		p.reach(rec.Newest-p.outOfOrderMs, true)
+		p.reach(rec.Newest-p.options.OutOfOrderMs, true)
 		p.lag.time.Store(rec.Time)
 	}
 	if p.taken == len(p.head.records) && p.head.next != p.Next {
@@ -116,7 +116,7 @@ func (p *partition) collect() {
 		}
 	}
 	if p.head.caughtUp && p.taken == len(p.head.records) {
-		p.reach(p.head.at.UnixMilli()-idleBehind(p.outOfOrderMs), true)
+		p.reach(p.head.at.UnixMilli()-p.options.idleBehind(), true)
 	}
 }
 

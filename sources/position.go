@@ -3,6 +3,8 @@ package sources
 import (
 	"encoding/binary"
 	"errors"
+
+	"pulseboard/aggregate"
 )
 
 // Position is where to read on in each of the partitions of a reader shard.
@@ -50,38 +52,15 @@ func decodePosition(b []byte) (Position, error) {
 	if len(b) < 3 || b[0] != positionVersion {
 		return Position{}, errPosition
 	}
-	p := Position{Started: b[1]&1 != 0}
-	b = b[2:]
-	for _, to := range [...]*int{&p.Shard.Index, &p.Shard.Of} {
-		v, n := binary.Uvarint(b)
-		if n <= 0 {
-			return Position{}, errPosition
-		}
-		*to, b = int(v), b[n:]
+	r := aggregate.Reader{Rest: b[2:]}
+	p := Position{Shard: Shard{int(r.Uvarint()), int(r.Uvarint())}, Started: b[1]&1 != 0, CoveredSince: r.Varint()}
+	for len(r.Rest) > 0 && !r.Bad {
+		p.Next = append(p.Next, Offset{
+			Partition: int32(r.Uvarint()), Next: int64(r.Uvarint()), Inner: r.Varint(), From: r.Varint(), Time: r.Varint(), Newest: r.Varint(),
+		})
 	}
-	coveredSince, n := binary.Varint(b)
-	if n <= 0 {
+	if r.Bad {
 		return Position{}, errPosition
-	}
-	p.CoveredSince = coveredSince
-	for b = b[n:]; len(b) > 0; {
-		partition, n := binary.Uvarint(b)
-		if n <= 0 {
-			return Position{}, errPosition
-		}
-		next, m := binary.Uvarint(b[n:])
-		if m <= 0 {
-			return Position{}, errPosition
-		}
-		o := Offset{Partition: int32(partition), Next: int64(next)}
-		b = b[n+m:]
-		for _, to := range [...]*int64{&o.Inner, &o.From, &o.Time, &o.Newest} {
-			if *to, n = binary.Varint(b); n <= 0 {
-				return Position{}, errPosition
-			}
-			b = b[n:]
-		}
-		p.Next = append(p.Next, o)
 	}
 	return p, nil
 }

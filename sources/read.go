@@ -107,8 +107,8 @@ func (f *ReadFn) OnTimer(ctx context.Context, watermark beam.EventTime, sp state
 	}
 	r := readers.get(f.Options, pos)
 	if r == nil {
-		// The run is being closed, and its runner goes on: the shard stands still.
-		f.Wake.Set(tp, time.Now().Add(time.Second), timers.WithOutputTimestamp(watermark.ToTime()))
+		// The run is closed, and its runner goes on: the shard stands still.
+		f.Wake.Set(tp, time.Now().Add(time.Hour), timers.WithOutputTimestamp(watermark.ToTime()))
 		return nil
 	}
 	c := call{readLoop: r.loop, emit: emit, watermark: int64(watermark)}

@@ -90,7 +90,8 @@ func newReader(o Options, pos Position, shared *Readers) *reader {
 	}
 	r.readAhead.limit = o.ReadBytes
 	r.loop = newReadLoop(&r.options, pos, shared.progress, r.fetch)
-	r.running.Go(func() { newDiscovery(r.broker, &r.options, pos.Shard, r.say).run(ctx, pos, r.loop.found) })
+	d := discovery{r.broker, &r.options, pos.Shard, r.say}
+	r.running.Go(func() { d.run(ctx, pos, r.loop.found) })
 	return r
 }
 
@@ -109,8 +110,11 @@ func (r *reader) fetch(a assignment) *partition {
 	queue := make(chan response, queueLength)
 	p := newPartition(&r.options, a, queue, &r.readAhead)
 	r.lags.Store(a.Partition, &p.lag)
-	f := newFetcher(&r.options, r.broker.log(a.Partition), a.Offset, r.say, r.shared.setBack)
-	f.share, f.lag, f.queue, f.arrived = &p.share, &p.lag, queue, r.loop.arrived
+	log := r.broker.log(a.Partition)
+	f := fetcher{
+		options: &r.options, scanner: newScanner(log, &r.options, a.Offset, r.say, r.shared.setBack), idle: idleness{log: log, options: &r.options},
+		share: &p.share, lag: &p.lag, queue: queue, arrived: r.loop.arrived,
+	}
 	r.running.Go(func() { f.run(r.ctx) })
 	return p
 }

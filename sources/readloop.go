@@ -13,9 +13,7 @@ import (
 // readLoop moves records from the queues of the partitions of a shard into bundles, computes the watermark and
 // takes down the position from which a restart reads on. One bundle at a time calls it.
 type readLoop struct {
-	sliceMs      int64
-	due          int64 // How long after its end a slice is whole at the latest, while all is well, ms.
-	toEnd        bool
+	options      *Options
 	alignment    alignment
 	lead         lead
 	arrived      chan struct{} // Holds a token when something was queued.
@@ -43,10 +41,8 @@ const (
 // newReadLoop returns the loop of a shard that stands at a position.
 func newReadLoop(o *Options, pos Position, progress *job.Progress, open func(assignment) *partition) *readLoop {
 	return &readLoop{
-		sliceMs: o.SliceMs, due: o.SliceMs + idleBehind(o.OutOfOrderMs), toEnd: o.ToEnd,
-		alignment: alignment{maxDriftMs: o.MaxDriftMs},
-		lead:      lead{progress: progress, maxLeadMs: o.MaxLeadMs, maxBytes: o.PartialBytes, sliceMs: o.SliceMs},
-		arrived:   make(chan struct{}, 1), found: make(chan assignment), open: open, started: pos.Started, coveredSince: pos.CoveredSince, position: pos,
+		options: o, alignment: alignment{maxDriftMs: o.MaxDriftMs}, lead: lead{progress: progress, options: o},
+		arrived: make(chan struct{}, 1), found: make(chan assignment), open: open, started: pos.Started, coveredSince: pos.CoveredSince, position: pos,
 	}
 }
 
@@ -94,11 +90,11 @@ func (c *call) run(ctx context.Context, now time.Time) (done bool, err error) {
 			c.emitted = c.emitted || more
 			at, _ = c.alignment.time()
 			// The watermark is the end of a slice: each time it moves, Prism rescans all elements that are pending.
-			c.pass(sliceOf(at, c.sliceMs))
+			c.pass(c.options.sliceOf(at))
 		}
 		now := time.Now()
 		switch {
-		case known && c.toEnd && c.alignment.atEnd():
+		case known && c.options.ToEnd && c.alignment.atEnd():
 			c.emit(&Batch{Kind: Passed, PipelineTime: math.MaxInt64, Held: &c.held})
 			return true, nil
 		case ctx.Err() != nil:
@@ -116,7 +112,7 @@ func (c *call) run(ctx context.Context, now time.Time) (done bool, err error) {
 // broker's confirmation has moved each partition past it.
 func (l *readLoop) sliceDue() (at time.Time, known bool) {
 	now, known := l.alignment.time()
-	return time.UnixMilli(sliceOf(now, l.sliceMs) + l.due), known
+	return time.UnixMilli(l.options.sliceOf(now) + l.options.SliceMs + l.options.idleBehind()), known
 }
 
 // next is when the loop is to be called again.

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+	"unsafe"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pulseboard/metric"
 	"pulseboard/wire"
@@ -32,7 +35,7 @@ func newScanner(log partitionLog, o *Options, at Offset, say *slog.Logger, setBa
 	}
 	return &scanner{
 		log: log, say: say.With("partition", at.Partition), partition: at.Partition, offset: at.Next, inner: at.Inner, epoch: -1,
-		clock:        newLogClock(log, o.clockLimits(), at.Newest, o.StartMs, back),
+		clock:        newLogClock(log, o, at.Newest, back),
 		transactions: newTransactions(at.Next, at.From), decoder: newDecoder(o.ReadBytes),
 	}
 }
@@ -225,4 +228,28 @@ func (s *scanner) restart(offset int64) {
 	s.offset, s.inner, s.topicID, s.epoch = offset, 0, [16]byte{}, -1
 	s.clock.restart()
 	s.transactions.restart(offset)
+}
+
+// response is what the response to a fetch, or a part of it, says of a partition.
+type response struct {
+	records  []Record
+	next     int64     // The offset to go on from behind them.
+	from     int64     // Where to read from after a restart, see Offset.From.
+	at       time.Time // The broker gave it then or later, by the clock of this machine.
+	end      int64     // The end of the partition then.
+	caughtUp bool      // next was the end.
+	slow     bool      // It came so late that the broker was unavailable meanwhile, or this process was stopped.
+	lost     int64     // Offsets of the response that hold no record: damaged, or compacted away.
+	bytes    int64     // About what records take in memory.
+}
+
+const (
+	recordSize = int64(unsafe.Sizeof(Record{}))
+	eventSize  = int64(unsafe.Sizeof(metric.Event{})) + 16 // And its index.
+)
+
+// add appends a decoded record.
+func (r *response) add(decoded Record, rec *kgo.Record) {
+	r.records = append(r.records, decoded)
+	r.bytes += recordSize + int64(len(rec.Value)) + int64(len(decoded.Events))*eventSize
 }

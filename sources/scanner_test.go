@@ -69,7 +69,7 @@ func TestAFastClockDoesNotBeginTime(t *testing.T) {
 				log.append(plain, -1, fakeRecord{name: "m", at: at})
 			}
 			log.append(plain, -1, fakeRecord{name: "m", at: now + 3_540_000})
-			first, err := newDiscovery(&fakeTopic{logs: []*fakeLog{log}}, o, Shard{0, 1}, quietly).lookUp(t.Context(), Position{})
+			first, err := (&discovery{&fakeTopic{logs: []*fakeLog{log}}, o, Shard{0, 1}, quietly}).lookUp(t.Context(), Position{})
 			if err != nil || len(first) != 1 || first[0].Next != int64(len(before)) {
 				t.Fatalf("%+v, %v", first, err)
 			}

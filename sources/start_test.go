@@ -8,7 +8,6 @@ import (
 
 // Where a read begins, and from when on it has everything.
 func TestStartAt(t *testing.T) {
-	limits := testOptions().clockLimits()
 	now := time.Now().UnixMilli()
 	for name, c := range map[string]struct {
 		attributes int16
@@ -42,7 +41,7 @@ func TestStartAt(t *testing.T) {
 			if c.since > 0 {
 				since = now - 1000*c.since
 			}
-			if start, got, err := startAt(t.Context(), log, limits, startMs); err != nil || start != c.start || got != since {
+			if start, got, err := startAt(t.Context(), log, optionsFrom(startMs)); err != nil || start != c.start || got != since {
 				t.Errorf("from offset %d covered since %+d ms, %v; want %d, %+d ms", start, got-now, err, c.start, since-now)
 			}
 		})
@@ -56,7 +55,7 @@ func TestABatchThatTheBrokerStampedIsReadWhole(t *testing.T) {
 	now := time.Now().UnixMilli()
 	log.append(stamped, -1, fakeRecord{name: "old", at: now - 90_000})
 	log.append(stamped, -1, fakeRecord{name: "a", at: now - 80_000}, fakeRecord{name: "b", at: now - 70_000}, fakeRecord{name: "c", at: now - 10_000})
-	if start, _, err := startAt(t.Context(), log, testOptions().clockLimits(), now-50_000); err != nil || start != 1 {
+	if start, _, err := startAt(t.Context(), log, optionsFrom(now-50_000)); err != nil || start != 1 {
 		t.Errorf("from offset %d, %v; want 1", start, err)
 	}
 }
@@ -74,7 +73,7 @@ func TestCoveredSinceIsNoProducersMistake(t *testing.T) {
 		log.retain(1)
 		for _, perFetch := range []int{0, 2} {
 			log.perFetch = perFetch
-			start, since, err := startAt(t.Context(), log, testOptions().clockLimits(), now-60_000)
+			start, since, err := startAt(t.Context(), log, optionsFrom(now-60_000))
 			if err != nil || start > 2 || since < now-40_000 || since > now-39_000 {
 				t.Errorf("%s: from offset %d covered since %+d ms, %v", name, start, since-now, err)
 			}
@@ -100,7 +99,7 @@ func TestWhatComesWhileTheStartIsFoundIsRead(t *testing.T) {
 				requests++
 				return nil
 			}
-			start, _, err := startAt(t.Context(), log, testOptions().clockLimits(), now-minute)
+			start, _, err := startAt(t.Context(), log, optionsFrom(now-minute))
 			if err != nil || start > older || requests <= before {
 				t.Errorf("with %d older records the read begins at %d, %v; a record that came before request %d has the offset %d", older, start, err, before, older)
 			}
@@ -124,7 +123,7 @@ func TestStartAtFails(t *testing.T) {
 			}
 			return nil
 		}
-		if _, _, err := startAt(t.Context(), log, testOptions().clockLimits(), now-10_000); !errors.Is(err, want) && n >= failing {
+		if _, _, err := startAt(t.Context(), log, optionsFrom(now-10_000)); !errors.Is(err, want) && n >= failing {
 			t.Errorf("request %d fails, and the start with %v", failing, err)
 		}
 	}

@@ -1,11 +1,11 @@
 package textbook
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -83,10 +83,7 @@ func (o *Ordered) Write(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	slices.SortFunc(o.held, func(a, b results.Publication) int {
-		if a.Result.WindowEnd != b.Result.WindowEnd {
-			return int(a.Result.WindowEnd - b.Result.WindowEnd)
-		}
-		return strings.Compare(a.Result.Key, b.Result.Key)
+		return cmp.Or(cmp.Compare(a.Result.WindowEnd, b.Result.WindowEnd), cmp.Compare(a.Result.Key, b.Result.Key))
 	})
 	held := o.held
 	o.held = nil

@@ -162,29 +162,30 @@ func init() {
 	beam.RegisterCoder(reflect.TypeFor[wire.Result](), encodeResult, decodeResult)
 }
 
-var errPart = errors.New("cannot read a part: truncated")
-
 func encodePart(p Part) []byte {
 	b := binary.AppendUvarint(nil, uint64(len(p.Group)))
 	return append(append(b, p.Group...), encodeAccumulator(p.Acc)...)
 }
 
 func decodePart(b []byte) (Part, error) {
-	n, w := binary.Uvarint(b)
-	if w <= 0 || uint64(len(b)-w) < n {
-		return Part{}, errPart
+	r := aggregate.Reader{Rest: b}
+	group := r.Text()
+	a, err := decodeAccumulator(r.Rest)
+	if r.Bad {
+		err = errors.New("cannot read a part: truncated")
 	}
-	b = b[w:]
-	a, err := decodeAccumulator(b[n:])
-	return Part{string(b[:n]), a}, err
+	return Part{group, a}, err
 }
 
 func encodeResult(r wire.Result) ([]byte, error) { return r.Encode() }
 
 func decodeResult(b []byte) (wire.Result, error) {
 	r, err := wire.DecodeResult(b)
-	if err != nil {
+	switch {
+	case err != nil:
 		return wire.Result{}, err
+	case r.Key == "":
+		return wire.Result{}, errors.New("cannot read a result: it is of no query")
 	}
 	return *r, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -104,11 +105,7 @@ func (c *Config) keys(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for key := range set.Entries {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	if len(keys) == 0 {
+	if keys = slices.Sorted(maps.Keys(set.Entries)); len(keys) == 0 {
 		return nil, errors.New("there is no query: the registry is empty; name one with --query, such as --query 'api.latency:avg:60s by (host)'")
 	}
 	return keys, nil

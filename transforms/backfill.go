@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"pulseboard/aggregate"
 	"pulseboard/results"
 	"pulseboard/wire"
 )
@@ -29,10 +30,8 @@ func (g *Groups) Histories() map[string][]int64 {
 	histories := make(map[string][]int64)
 	for _, k := range g.all() {
 		k.mu.Lock()
-		if k.queries != nil {
-			for _, q := range k.queries.byGroup[k.id] {
-				histories[q.key] = q.refreshMs
-			}
+		for _, q := range k.queries.byGroup[k.id] {
+			histories[q.key] = q.refreshMs
 		}
 		k.mu.Unlock()
 	}
@@ -162,7 +161,7 @@ func (k *keyGroup) results(p *past, names *progress, tips map[int64]int64, match
 func before(q *query, end int64, tips map[int64]int64) (last int64) {
 	for _, r := range q.refreshMs {
 		if tips[r] > 0 {
-			last = max(last, floorDiv(end-1, r)*r)
+			last = max(last, aggregate.Div(end-1, r)*r)
 		}
 	}
 	return last

@@ -91,7 +91,7 @@ func (g *Groups) load(log *stateLog, id int64, o SlideOptions) (*keyGroup, error
 // restore takes over what was logged; recent says that it is in no history yet.
 func (k *keyGroup) restore(l logged, recent bool) error {
 	if aggregate.IsHistory(l.table) {
-		if err := k.store.RestoreHistory(l.table, floorDiv(l.end, k.options.SliceMs)-1); err != nil {
+		if err := k.store.RestoreHistory(l.table, aggregate.Div(l.end, k.options.SliceMs)-1); err != nil {
 			return fmt.Errorf("%w: %w", ErrState, err)
 		}
 		return nil

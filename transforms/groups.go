@@ -21,9 +21,9 @@ type Groups struct {
 	ctx      context.Context //nolint:containedctx // Of the run: what waits in it must end with it.
 	end      context.CancelFunc
 	builders sync.WaitGroup
+	sink     Sink
 
 	mu     sync.Mutex
-	sink   Sink
 	budget *aggregate.Budget
 	open   map[int64]*keyGroup
 }
@@ -74,7 +74,9 @@ func (r *Resume) takeIncomplete(key string, due []int64, end int64) []int64 {
 // NewGroups returns the key groups of a run that goes on where resume says. They tell progress how far they are.
 func NewGroups(progress *job.Progress, resume Resume) *Groups {
 	ctx, end := context.WithCancel(context.Background())
-	return &Groups{progress: progress, resume: resume, ctx: ctx, end: end, open: make(map[int64]*keyGroup)}
+	g := &Groups{progress: progress, resume: resume, ctx: ctx, end: end, open: make(map[int64]*keyGroup)}
+	g.queries.Store(new(Queries))
+	return g
 }
 
 // SetQueries gives the key groups a new set. A side
@@ -101,19 +103,18 @@ type Sink interface {
 	Behind(key string) bool
 }
 
-// PublishTo sets where the results of new queries go.
-func (g *Groups) PublishTo(sink Sink) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.sink = sink
-}
+// PublishTo sets where the results of new queries go. It comes before any DoFn of the run.
+func (g *Groups) PublishTo(sink Sink) { g.sink = sink }
 
-// Close waits for the goroutines of the key groups, after which they are of no use.
+// Close waits for the goroutines of the key groups, and lets go of what these hold.
 func (g *Groups) Close() error {
 	g.mu.Lock()
 	g.end()
 	g.mu.Unlock()
 	g.builders.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clear(g.open)
 	return nil
 }
 
@@ -177,24 +178,6 @@ func (g *Groups) spawn(f func()) bool {
 }
 
 func (g *Groups) isClosed() bool { return g.ctx.Err() != nil }
-
-func (g *Groups) to() Sink {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.sink
-}
-
-func (g *Groups) publish(e Evaluation) {
-	if sink := g.to(); sink != nil {
-		sink.Publish(e)
-	}
-}
-
-// behind reports whether the history of a key is better written later.
-func (g *Groups) behind(key string) bool {
-	sink := g.to()
-	return sink != nil && sink.Behind(key)
-}
 
 // budgetOf returns the budget that all key groups share; nil = no limit. It must be called with the lock.
 func (g *Groups) budgetOf(o *SlideOptions) *aggregate.Budget {

@@ -67,7 +67,7 @@ func newKeyGroup(id int, o SlideOptions, g *Groups, budget *aggregate.Budget) *k
 			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: budget, Observer: observer,
 		}),
 		pending: make(map[int64]aggregate.Table), progress: make(map[string]*progress),
-		announced: make(map[string]int64), head: head{packed: nothingPacked},
+		announced: make(map[string]int64), queries: new(Queries), head: head{packed: nothingPacked},
 	}
 }
 
@@ -121,7 +121,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 	k.follow()
 	k.activate()
 	k.advanced, k.fresh = time.Now(), false
-	out := batch{newest: make(map[string]int, 8)}
+	var out []results.Publication
 	for k.end < to {
 		k.end += k.options.SliceMs
 		if t, ok := k.pending[k.end]; ok {
@@ -129,7 +129,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 			delete(k.pending, k.end)
 		}
 		k.arrived(k.end)
-		k.store.Pass(floorDiv(k.end, k.options.SliceMs) - 1)
+		k.store.Pass(aggregate.Div(k.end, k.options.SliceMs) - 1)
 		for _, q := range k.queries.byGroup[k.id] {
 			if p := k.progress[q.key]; p != nil {
 				k.evaluate(q, p, k.end-q.delayMs, &out)
@@ -140,7 +140,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 		otherEvents.add(metric, n)
 	}
 	k.startPreparing()
-	return k.evaluation(&out)
+	return k.evaluation(out)
 }
 
 // arrived says that the partials of a slice are under way no more.
@@ -150,62 +150,48 @@ func (k *keyGroup) arrived(end int64) {
 	}
 }
 
-// batch collects results in the order of their window ends.
-type batch struct {
-	publications []results.Publication
-	newest       map[string]int // Where the newest result of each key stands.
-}
-
-func (b *batch) add(r *wire.Result) {
-	b.newest[r.Key] = len(b.publications)
-	b.publications = append(b.publications, results.Publication{Result: r})
-}
-
-// evaluation announces the newest result of each key, unless that end was
-// announced before: for another refresh interval, or before Redis was emptied.
-func (k *keyGroup) evaluation(b *batch) Evaluation {
-	for key, i := range b.newest {
-		p := &b.publications[i]
+// evaluation announces the newest result of each key, unless that end was announced before: for another
+// refresh interval, or before Redis was emptied. pubs are in the order of their window ends.
+func (k *keyGroup) evaluation(pubs []results.Publication) Evaluation {
+	newest := make(map[string]*results.Publication, 8)
+	for i := range pubs {
+		newest[pubs[i].Result.Key] = &pubs[i]
+	}
+	for key, p := range newest {
 		p.Announce = p.Result.WindowEnd > max(k.announced[key], k.groups.resume.Keys[key].End)
 		k.announced[key] = max(k.announced[key], p.Result.WindowEnd)
 	}
-	evaluated.Add(float64(len(b.publications)))
-	return Evaluation{Publications: b.publications}
+	evaluated.Add(float64(len(pubs)))
+	return Evaluation{Publications: pubs}
 }
 
 // follow takes over a changed set of queries.
 func (k *keyGroup) follow() {
 	qs := k.groups.queries.Load()
-	if qs == nil {
-		qs = &Queries{byGroup: make([][]*query, k.options.KeyGroups)}
-	}
 	if qs == k.queries {
 		return
 	}
-	type selectorID struct{ metric, id string }
-	used := make(map[selectorID]bool)
+	used := make(map[string]bool) // Selectors.
 	keys := make(map[string]*query)
 	for _, q := range qs.byGroup[k.id] {
-		used[selectorID{q.metric, q.selector}] = true
+		used[q.selector] = true
 		keys[q.key] = q
 	}
-	if k.queries != nil {
-		gone := make(map[string][]string) // By metric: each is walked once, for timers wait.
-		for _, old := range k.queries.byGroup[k.id] {
-			if !used[selectorID{old.metric, old.selector}] {
-				gone[old.metric] = append(gone[old.metric], old.selector)
-			}
-			if keys[old.key] == nil {
-				delete(k.announced, old.key)
-			}
-			// With another refresh interval it has another history to be filled.
-			if q := keys[old.key]; q == nil || !slices.Equal(q.refreshMs, old.refreshMs) {
-				delete(k.progress, old.key)
-			}
+	gone := make(map[string][]string) // By metric: each is walked once, for timers wait.
+	for _, old := range k.queries.byGroup[k.id] {
+		if !used[old.selector] {
+			gone[old.metric] = append(gone[old.metric], old.selector)
 		}
-		for metric, ids := range gone {
-			k.store.Drop(metric, ids...)
+		if keys[old.key] == nil {
+			delete(k.announced, old.key)
 		}
+		// With another refresh interval it has another history to be filled.
+		if q := keys[old.key]; q == nil || !slices.Equal(q.refreshMs, old.refreshMs) {
+			delete(k.progress, old.key)
+		}
+	}
+	for metric, ids := range gone {
+		k.store.Drop(metric, ids...)
 	}
 	k.queries = qs
 }
@@ -214,10 +200,7 @@ func (k *keyGroup) follow() {
 // start that is all of them. There is nothing to build, and no end may be missed.
 func (k *keyGroup) activate() {
 	for _, q := range k.queries.byGroup[k.id] {
-		if k.progress[q.key] != nil {
-			continue
-		}
-		if k.store.SeriesOf(q.metric) > 0 {
+		if k.progress[q.key] != nil || k.store.SeriesOf(q.metric) > 0 {
 			continue
 		}
 		b := k.build(q)
@@ -237,7 +220,7 @@ func (k *keyGroup) build(q *query) *aggregate.Build {
 }
 
 // evaluate adds the result of q for the window that ends at end, if it is due.
-func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *batch) {
+func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *[]results.Publication) {
 	due := q.due(end)
 	if len(due) == 0 || end <= p.last {
 		return // Redis had it before the restart.
@@ -246,8 +229,8 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *batch) {
 		p.last = end
 		return
 	}
-	sel, ok := k.store.Selector(q.metric, q.selector, 0)
-	if !ok {
+	sel := k.store.Selector(q.metric, q.selector)
+	if sel == nil {
 		return
 	}
 	var w windowValues
@@ -264,12 +247,12 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *batch) {
 		}
 	}
 	p.last = end
-	out.add(r)
+	*out = append(*out, results.Publication{Result: r})
 }
 
 // covers reports whether every event of a query since start was read, and is still held.
 func (k *keyGroup) covers(q *query, start int64) bool {
-	return (k.since == 0 || start >= k.since) && floorDiv(start, k.options.SliceMs) >= k.store.Horizon(q.metric)
+	return (k.since == 0 || start >= k.since) && aggregate.Div(start, k.options.SliceMs) >= k.store.Horizon(q.metric)
 }
 
 func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *windowValues, matched int) *wire.Result {

@@ -27,7 +27,11 @@ type host struct {
 	direct []results.Publication // Of queries that were prepared.
 }
 
-func newGroups() *Groups { return NewGroups(job.NewProgress(), Resume{}) }
+func newGroups() *Groups {
+	g := NewGroups(job.NewProgress(), Resume{})
+	g.PublishTo(sinkFunc(func(Evaluation) {}))
+	return g
+}
 
 // openGroups makes the key groups of a run, for DoFns.
 func openGroups(t *testing.T, run string) *Groups {

@@ -91,14 +91,13 @@ type stateCollector struct{ *prometheus.GaugeVec }
 // Collect implements prometheus.Collector.
 func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	held := sources.HeldBytes()
-	c.WithLabelValues("reading", "").Set(float64(held.Reading))
-	c.WithLabelValues("ids", "").Set(float64(held.IDs))
-	c.WithLabelValues("partials", "").Set(float64(held.Partials))
-	var catalogs int64
+	held["catalog"] = 0
 	for p := range job.All[*catalog.Publisher]() {
-		catalogs += p.Bytes()
+		held["catalog"] += p.Bytes()
 	}
-	c.WithLabelValues("catalog", "").Set(float64(catalogs))
+	for part, bytes := range held {
+		c.WithLabelValues(part, "").Set(float64(bytes))
+	}
 	c.GaugeVec.Collect(out)
 }
 

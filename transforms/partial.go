@@ -2,7 +2,7 @@ package transforms
 
 import (
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -31,15 +31,13 @@ func encodePartial(p Partial) []byte {
 	return append(binary.AppendVarint(nil, p.CoveredSince), aggregate.EncodeTable(p.Table)...)
 }
 
-var errPartial = errors.New("cannot read a partial: truncated")
-
-func decodePartial(b []byte) (Partial, error) {
-	since, n := binary.Varint(b)
-	if n <= 0 {
-		return Partial{}, errPartial
+func decodePartial(b []byte) (p Partial, err error) {
+	r := aggregate.Reader{Rest: b}
+	p.CoveredSince, p.encoded = r.Varint(), r.Rest
+	if p.Table, err = aggregate.DecodeTable(r.Rest); err != nil {
+		return Partial{}, fmt.Errorf("cannot read a partial: %w", err)
 	}
-	t, err := aggregate.DecodeTable(b[n:])
-	return Partial{CoveredSince: since, Table: t, encoded: b[n:]}, err
+	return p, nil
 }
 
 func (p *Partial) encodedTable() []byte {

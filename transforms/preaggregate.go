@@ -152,22 +152,14 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 		default:
 			f.key = e.Tags.AppendKey(aggregate.SeriesKey(f.key[:0], e.Metric))
 			p := f.partial(rec.PipelineTime, KeyGroup(e.Metric, f.KeyGroups), since)
-			p.Table.AddFor(f.needs(e.Metric), floorDiv(at, f.SliceMs), f.key, e.Value, at)
+			p.Table.AddFor(f.queries.needs[e.Metric], aggregate.Div(at, f.SliceMs), f.key, e.Value, at)
 			counted.Inc()
 		}
 	}
 }
 
-// needs returns what the queries need of the slices of a metric.
-func (f *PreAggregateFn) needs(metric string) aggregate.Needs {
-	if f.queries == nil {
-		return 0
-	}
-	return f.queries.needs[metric]
-}
-
 func (f *PreAggregateFn) deadLetter(rec *sources.Record, l DeadLetter) {
-	slice := floorDiv(rec.PipelineTime, f.SliceMs)
+	slice := aggregate.Div(rec.PipelineTime, f.SliceMs)
 	f.held.letters[slice] = append(f.held.letters[slice], l)
 }
 
@@ -179,19 +171,11 @@ func (f *PreAggregateFn) deadLetterEvent(rec *sources.Record, e *metric.Event, c
 }
 
 func (f *PreAggregateFn) partial(pipelineTime, group, since int64) *Partial {
-	id := tableID{floorDiv(pipelineTime, f.SliceMs), group}
+	id := tableID{aggregate.Div(pipelineTime, f.SliceMs), group}
 	p := f.held.partials[id]
 	if p == nil {
 		p = &Partial{CoveredSince: since, Table: make(aggregate.Table)}
 		f.held.partials[id] = p
 	}
 	return p
-}
-
-func floorDiv(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
-	}
-	return q
 }

@@ -61,7 +61,13 @@ func TestWholeSlicesLeave(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.ProcessElement(b, func(at beam.EventTime, group int64, p Partial) {
-			left = append(left, fmt.Sprintf("%d: %d events of group %d", int64(at)-start, p.Table.Count(), group))
+			events := int64(0)
+			for _, row := range p.Table {
+				for _, a := range row {
+					events += a.Count
+				}
+			}
+			left = append(left, fmt.Sprintf("%d: %d events of group %d", int64(at)-start, events, group))
 		}, func(l DeadLetter) { left = append(left, fmt.Sprint("letter ", l.Offset)) })
 	}
 	record := func(offset, at int64) sources.Record {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pulseboard/aggregate"
+	"pulseboard/results"
 	"pulseboard/wire"
 )
 
@@ -20,7 +21,7 @@ func (k *keyGroup) startPreparing() {
 func (k *keyGroup) unprepared() []*query {
 	var qs []*query
 	for _, q := range k.queries.byGroup[k.id] {
-		if k.progress[q.key] != nil || len(qs) > 0 && (q.metric != qs[0].metric || q.selector != qs[0].selector) {
+		if k.progress[q.key] != nil || len(qs) > 0 && q.selector != qs[0].selector {
 			continue
 		}
 		qs = append(qs, q)
@@ -46,7 +47,7 @@ func (k *keyGroup) prepare() {
 		b := k.build(qs[0])
 		pasts := make([]past, 0, len(qs))
 		for _, q := range qs {
-			if k.groups.behind(q.key) {
+			if k.groups.sink.Behind(q.key) {
 				pasts = append(pasts, past{query: q, at: k.end})
 				continue
 			}
@@ -74,7 +75,7 @@ func (k *keyGroup) past(q *query, after map[int64]int64) past {
 	oldest, _ := k.store.Oldest(q.metric)
 	due := make(map[int64][]int64)
 	for _, r := range q.refreshMs {
-		e := floorDiv(k.end-q.delayMs, r) * r
+		e := aggregate.Div(k.end-q.delayMs, r) * r
 		for n := 0; n < wire.HistoryLength && e > oldest*k.options.SliceMs && e > k.since && e > after[r]; n++ {
 			due[e] = append(due[e], r)
 			e -= r
@@ -133,7 +134,7 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 	defer k.mu.Unlock()
 	first := pasts[0].query
 	sel := k.store.Adopt(b)
-	out := batch{newest: make(map[string]int)}
+	var out []results.Publication
 	ps := make([]*progress, len(pasts))
 	for i := range pasts {
 		ps[i] = new(progress)
@@ -143,7 +144,7 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 		for j := range pasts[i].windows {
 			r := k.result(pasts[i].query, ps[i], pasts[i].ends[j], pasts[i].due[j], &pasts[i].windows[j], sel.Matched())
 			ps[i].last = r.WindowEnd
-			out.add(r)
+			out = append(out, results.Publication{Result: r})
 		}
 	}
 	for upTo := pasts[0].at; ; {
@@ -157,21 +158,21 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 				k.evaluate(pasts[i].query, ps[i], upTo-pasts[i].query.delayMs, &out)
 			}
 		}
-		if len(out.publications) == 0 {
+		if len(out) == 0 {
 			for i := range pasts {
 				k.progress[pasts[i].query.key] = ps[i]
 			}
 			return
 		}
-		e := k.evaluation(&out)
-		out = batch{newest: make(map[string]int)}
+		e := k.evaluation(out)
+		out = nil
 		k.publishing.Add(1) // Under the lock, and while it is not abandoned.
 		k.mu.Unlock()
-		k.groups.publish(e)
+		k.groups.sink.Publish(e)
 		k.publishing.Done()
 		k.mu.Lock()
 	}
-	if q := first; !slices.ContainsFunc(k.queries.byGroup[k.id], func(o *query) bool { return o.metric == q.metric && o.selector == q.selector }) {
+	if q := first; !slices.ContainsFunc(k.queries.byGroup[k.id], func(o *query) bool { return o.selector == q.selector }) {
 		k.store.Drop(q.metric, q.selector)
 	}
 }

@@ -16,7 +16,7 @@ type Demand struct {
 
 // Queries is an immutable compiled set of queries.
 type Queries struct {
-	byGroup [][]*query
+	byGroup map[int][]*query           // By key group.
 	needs   map[string]aggregate.Needs // Of metrics, what their slices must hold.
 }
 
@@ -37,13 +37,13 @@ type query struct {
 
 // slices returns the slices of the window that ends at end.
 func (q *query) slices(end int64) aggregate.Range {
-	return aggregate.Range{From: floorDiv(end-q.windowMs, q.sliceMs), To: end / q.sliceMs}
+	return aggregate.Range{From: aggregate.Div(end-q.windowMs, q.sliceMs), To: end / q.sliceMs}
 }
 
 // Compile sorts demands by key group. One that breaks a rule is left out and
 // returned among the bad ones: it must not hurt the others.
 func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad []error) {
-	qs = &Queries{byGroup: make([][]*query, keyGroups), needs: make(map[string]aggregate.Needs)}
+	qs = &Queries{byGroup: make(map[int][]*query), needs: make(map[string]aggregate.Needs)}
 	spans := make(map[string]int64)
 	for _, d := range demands {
 		q := d.Query.Normal()
@@ -68,7 +68,7 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 		c.refreshMs = slices.Compact(c.refreshMs)
 		qs.needs[c.metric] |= c.needs
 		spans[c.selector] = max(spans[c.selector], c.windowMs+c.delayMs)
-		g := KeyGroup(q.Metric, keyGroups)
+		g := int(KeyGroup(q.Metric, keyGroups))
 		qs.byGroup[g] = append(qs.byGroup[g], c)
 	}
 	for _, group := range qs.byGroup {

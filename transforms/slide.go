@@ -3,6 +3,7 @@ package transforms
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"reflect"
 	"strconv"
@@ -78,7 +79,9 @@ func init() {
 func encodeEvaluation(e Evaluation) ([]byte, error) { return json.Marshal(e) }
 
 func decodeEvaluation(b []byte) (e Evaluation, err error) {
-	err = json.Unmarshal(b, &e)
+	if err = json.Unmarshal(b, &e); err == nil && e.Publications == nil {
+		err = errors.New("no results are there")
+	}
 	return e, err
 }
 
@@ -87,18 +90,20 @@ func Slide(s beam.Scope, o SlideOptions, partials beam.PCollection) beam.PCollec
 	return beam.ParDo(s.Scope("Slide"), newSlideFn(o), partials)
 }
 
-// group returns the working form of a key group, and its state; nil when the runner keeps none.
-func (f *SlideFn) group(sp state.Provider, id int64) (*keyGroup, *stateLog, error) {
+// group returns the working form of a key group, nil when the run is closed, and its state, nil when the runner keeps none.
+func (f *SlideFn) group(sp state.Provider, id int64) (k *keyGroup, log *stateLog, err error) {
 	groups, err := job.Of[*Groups](f.Options.Run)
-	if err != nil {
+	switch {
+	case err != nil || groups.isClosed():
 		return nil, nil, err
-	}
-	if !f.Options.Durable {
+	case !f.Options.Durable:
 		return groups.of(id, f.Options), nil, nil
 	}
-	log := f.log(sp, id)
-	k, err := groups.load(log, id, f.Options)
-	return k, log, err
+	log = f.log(sp, id)
+	if k, err = groups.load(log, id, f.Options); err != nil {
+		return nil, nil, err
+	}
+	return k, log, nil
 }
 
 // ProcessElement takes over the partial of one slice; ts is the slice's last millisecond.
@@ -106,7 +111,7 @@ func (f *SlideFn) ProcessElement(ts beam.EventTime, sp state.Provider, tp timers
 	group := f.Options.Keys.group(key)
 	end := int64(ts) + 1
 	k, log, err := f.group(sp, group)
-	if err != nil {
+	if k == nil {
 		return err
 	}
 	k.mu.Lock()
@@ -148,7 +153,7 @@ func (f *SlideFn) OnTimer(_ context.Context, ts beam.EventTime, sp state.Provide
 	group := f.Options.Keys.group(key)
 	end := int64(ts) + f.Options.TimerEarlyMs
 	k, log, err := f.group(sp, group)
-	if err != nil {
+	if k == nil {
 		return err
 	}
 	k.mu.Lock()

@@ -110,13 +110,12 @@ func decodeHead(b []byte) (h head, err error) {
 	}
 	h.begun = b[1] == 1
 	h.nonce = nonce(b[2:])
-	b = b[2+nonceLength:]
+	r := aggregate.Reader{Rest: b[2+nonceLength:]}
 	for _, v := range h.numbers() {
-		x, n := binary.Varint(b)
-		if n <= 0 {
-			return h, fmt.Errorf("%w: truncated", ErrState)
-		}
-		*v, b = x, b[n:]
+		*v = r.Varint()
+	}
+	if r.Bad || len(r.Rest) > 0 {
+		return h, fmt.Errorf("%w: wrong length", ErrState)
 	}
 	return h, nil
 }
@@ -134,14 +133,11 @@ func (l logged) encode() []byte {
 }
 
 func decodeLogged(b []byte) (l logged, err error) {
-	for _, v := range []*int64{&l.end, &l.since} {
-		x, n := binary.Varint(b)
-		if n <= 0 {
-			return l, fmt.Errorf("%w: truncated", ErrState)
-		}
-		*v, b = x, b[n:]
+	r := aggregate.Reader{Rest: b}
+	l.end, l.since = r.Varint(), r.Varint()
+	if l.table = r.Rest; r.Bad {
+		return l, fmt.Errorf("%w: truncated", ErrState)
 	}
-	l.table = b
 	return l, nil
 }
 
@@ -220,7 +216,7 @@ func (l *stateLog) isDue(h *head, end int64) bool {
 	if every == 0 {
 		every = compactEvery
 	}
-	turn := func(end int64) int64 { return floorDiv(end/l.shape.sliceMs+l.shape.turn, every) }
+	turn := func(end int64) int64 { return aggregate.Div(end/l.shape.sliceMs+l.shape.turn, every) }
 	if h.compacted == 0 {
 		h.compacted = end
 	}
@@ -231,7 +227,7 @@ func (l *stateLog) isDue(h *head, end int64) bool {
 func (l *stateLog) compact(h *head, end int64, s snapshot) error {
 	h.compacted = end
 	was := h.packed
-	h.packed = max(was, floorDiv(s.end, l.shape.sliceMs)-1)
+	h.packed = max(was, aggregate.Div(s.end, l.shape.sliceMs)-1)
 	log, err := l.generation(h, s.end)
 	if err != nil {
 		return err
@@ -269,7 +265,7 @@ func (l *stateLog) compact(h *head, end int64, s snapshot) error {
 func (l *stateLog) generation(h *head, end int64) (bagState, error) {
 	// One generation more than the retention needs: the one that is being written.
 	length := l.shape.retainMs/(generations-1) + 1
-	g := floorDiv(end, length)
+	g := aggregate.Div(end, length)
 	for h.begun && h.generation < g {
 		h.generation = max(h.generation+1, g-generations+1)
 		if err := l.log(h.generation).Clear(); err != nil {
@@ -283,7 +279,7 @@ func (l *stateLog) generation(h *head, end int64) (bagState, error) {
 }
 
 func (l *stateLog) log(generation int64) bagState {
-	return l.logs[((generation%generations)+generations)%generations]
+	return l.logs[aggregate.Mod(generation, generations)]
 }
 
 // save writes the head with a new nonce.

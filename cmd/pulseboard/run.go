@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
@@ -96,7 +95,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	redisconn.Flags(f, &o.redis, "", "Redis; empty = redis-server when it is on PATH, else an embedded one")
 	configsvc.DatabaseFlags(f, &o.database, "", "`database` of dashboards; empty = a file in the data folder")
 	here := oneMachine()
-	runner := f.String("runner", here[0].Name(), "`name` of the Beam runner: "+runners.Names(here, runners.About))
+	runner := runners.Flag(f, here)
 	for _, r := range here {
 		f.Group("With --runner "+r.Name(), r.MachineFlags)
 	}
@@ -107,9 +106,9 @@ func parseRun(env service.Env) (*runOptions, error) {
 	if err := pipeline.CheckSlice(o.slice); err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(here, func(r pipeline.OneMachine) bool { return r.Name() == *runner })
-	if i < 0 {
-		return nil, fmt.Errorf("--runner is %q: it must be %s", *runner, runners.Names(here, runners.Name))
+	i, err := runners.Choose(here, *runner)
+	if err != nil {
+		return nil, err
 	}
 	o.runner = here[i]
 	if err := o.runner.Check(pipeline.Machine{Dir: o.dir}); err != nil {

@@ -26,7 +26,7 @@ type mutant struct {
 var mutants = []mutant{
 	{
 		"a slice is dropped", "transforms/keygroup.go",
-		"\t\t\tk.store.Merge(t)\n\t\t\tdelete(k.pending, k.end)", "\t\t\tif k.end/k.options.SliceMs%7 != 0 {\n\t\t\t\tk.store.Merge(t)\n\t\t\t}\n\t\t\tdelete(k.pending, k.end)",
+		"\t\t\tk.take(t)\n\t\t\tdelete(k.pending, k.end)", "\t\t\tif k.end/k.options.SliceMs%7 != 0 {\n\t\t\t\tk.take(t)\n\t\t\t}\n\t\t\tdelete(k.pending, k.end)",
 	},
 	{
 		"a table is merged twice", "transforms/keygroup.go",
@@ -34,7 +34,7 @@ var mutants = []mutant{
 	},
 	{
 		"windows begin a slice late", "transforms/queries.go",
-		"From: floorDiv(end-q.windowMs, q.sliceMs),", "From: floorDiv(end-q.windowMs, q.sliceMs) + 1,",
+		"From: aggregate.Div(end-q.windowMs, q.sliceMs),", "From: aggregate.Div(end-q.windowMs, q.sliceMs) + 1,",
 	},
 	{
 		"duplicates count", "sources/duplicates.go",
@@ -58,7 +58,7 @@ var mutants = []mutant{
 	},
 	{
 		"a clock that is ahead counts", "sources/logclock.go",
-		"limit += l.maxFuture", "limit += math.MaxInt64 / 2",
+		"limit += o.MaxFutureMs", "limit += math.MaxInt64 / 2",
 	},
 	{
 		"how late an event is counts from its producer's clock", "sources/record.go",

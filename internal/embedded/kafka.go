@@ -28,7 +28,7 @@ type KafkaConfig struct {
 	Addr        string // host:port to listen on; "" = a free port of 127.0.0.1.
 	Topic       string // "" = metric-events.
 	DeadLetters string // "" = metric-dead-letters.
-	Partitions  int    // Of Topic when it is made; 0 = 16.
+	Partitions  int    // Of Topic when it is made; 0 = wire.Partitions.
 	MaxBytes    int64  // Bound of Topic on disk; 0 = 1 GiB. Beyond it the largest partition loses its oldest records.
 	// MaxAge is how long records are kept; 0 = 75 min: the longest window on
 	// Prism is 1 h, and late events and a restart come on top.
@@ -49,7 +49,7 @@ func (c *KafkaConfig) validate() error {
 	c.Addr = cmp.Or(c.Addr, "127.0.0.1:0")
 	c.Topic = cmp.Or(c.Topic, wire.Topic)
 	c.DeadLetters = cmp.Or(c.DeadLetters, wire.DeadLetterTopic)
-	c.Partitions = cmp.Or(c.Partitions, 16)
+	c.Partitions = cmp.Or(c.Partitions, wire.Partitions)
 	c.MaxBytes = cmp.Or(c.MaxBytes, 1<<30)
 	c.MaxAge = cmp.Or(c.MaxAge, defaultMaxAge)
 	switch {

@@ -3,8 +3,11 @@ package runners
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
+	"pulseboard/internal/conf"
 	"pulseboard/pipeline"
 	"pulseboard/pipeline/runners/direct"
 	"pulseboard/pipeline/runners/flink"
@@ -26,14 +29,22 @@ func Worker(args []string) func(context.Context) error {
 	return nil
 }
 
-// Name returns the name of a runner, for Names.
-func Name(r pipeline.Runner) string { return r.Name() }
+// Flag adds the flag --runner, which is that of the first runner by default.
+func Flag[R pipeline.Runner](f *conf.Flags, rs []R) *string {
+	return f.String("runner", rs[0].Name(), "`name` of the Beam runner: "+names(rs, func(r R) string { return r.Name() + " (" + r.About() + ")" }))
+}
 
-// About returns the name of a runner and what it is, for Names.
-func About(r pipeline.Runner) string { return r.Name() + " (" + r.About() + ")" }
+// Choose returns the index of the runner that --runner names.
+func Choose[R pipeline.Runner](rs []R, name string) (int, error) {
+	i := slices.IndexFunc(rs, func(r R) bool { return r.Name() == name })
+	if i < 0 {
+		return i, fmt.Errorf("--runner is %q: it must be %s", name, names(rs, R.Name))
+	}
+	return i, nil
+}
 
-// Names joins texts about runners: a, b or c.
-func Names[R pipeline.Runner](rs []R, of func(pipeline.Runner) string) string {
+// names joins texts about runners: a, b or c.
+func names[R pipeline.Runner](rs []R, of func(R) string) string {
 	texts := make([]string, len(rs))
 	for i, r := range rs {
 		texts[i] = of(r)

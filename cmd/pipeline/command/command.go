@@ -77,7 +77,7 @@ func run(ctx context.Context, env service.Env, name, about string, rs ...pipelin
 		job.Holder = holder
 	}
 	job.Flags(f)
-	chosen := f.String("runner", rs[0].Name(), "`name` of the Beam runner: "+runners.Names(rs, runners.About))
+	chosen := runners.Flag(f, rs)
 	own := make([]*conf.Group, len(rs))
 	for i, r := range rs {
 		own[i] = f.Group(fmt.Sprintf("With --runner %s, which has %d key groups by default", r.Name(), r.KeyGroups()), r.Flags)
@@ -89,9 +89,9 @@ func run(ctx context.Context, env service.Env, name, about string, rs ...pipelin
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
-	i := slices.IndexFunc(rs, func(r pipeline.Runner) bool { return r.Name() == *chosen })
-	if i < 0 {
-		return fmt.Errorf("--runner is %q: it must be %s", *chosen, runners.Names(rs, runners.Name))
+	i, err := runners.Choose(rs, *chosen)
+	if err != nil {
+		return err
 	}
 	r := rs[i]
 	for _, g := range slices.Delete(slices.Clone(own), i, i+1) {
@@ -102,7 +102,7 @@ func run(ctx context.Context, env service.Env, name, about string, rs ...pipelin
 	job.KeyGroups = cmp.Or(job.KeyGroups, r.KeyGroups())
 	job.Log = service.Logger(env.Stderr, job.Level, "pipeline")
 	// Prism and kafka-go's callers in DoFns log here; Prism says much about each bundle.
-	slog.SetDefault(slog.New(untilEnd{service.Logger(env.Stderr, max(job.Level, slog.LevelWarn), "pipeline").Handler(), ctx}))
+	slog.SetDefault(service.Logger(env.Stderr, max(job.Level, slog.LevelWarn), "pipeline"))
 	if ref.wanted {
 		return ref.run(ctx, job, r)
 	}

@@ -39,11 +39,8 @@ func (Runner) Run(context.Context, pipeline.Job) error {
 // OnlyBounded is true.
 func (Runner) OnlyBounded() bool { return true }
 
-// Execute is the function of this name.
-func (Runner) Execute(ctx context.Context, p *beam.Pipeline) error { return Execute(ctx, p) }
-
 // Execute runs a graph and waits for its end.
-func Execute(ctx context.Context, p *beam.Pipeline) error {
+func (Runner) Execute(ctx context.Context, p *beam.Pipeline) error {
 	_, err := direct.Execute(ctx, p)
 	return err
 }

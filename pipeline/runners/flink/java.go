@@ -18,11 +18,11 @@ import (
 
 // JavaConfig says how to run Flink and Beam's job server in one Java process.
 type JavaConfig struct {
-	Jars   string   // Folder of the jars, see Find.
-	Dir    string   // For configuration and checkpoints.
-	Slots  int      // 0 = 2.
+	Jars   string // Folder of the jars, see Find.
+	Dir    string // For configuration and checkpoints.
+	Slots  int
 	Heap   string   // Of Java at most, as it writes it; "" = a quarter of the memory, which is Java's own choice.
-	Env    []string // Of Java, and so of the workers that it starts; nil = embedded.Environ().
+	Env    []string // Of Java, and so of the workers that it starts.
 	Output io.Writer
 	// From is the checkpoint or savepoint that the job begins with, "" = none.
 	From string
@@ -33,17 +33,9 @@ type JavaConfig struct {
 type javaProcess struct {
 	*embedded.Child
 
-	jobServer string
-	rest      string
+	jobServer string // host:port of Beam's job server.
+	rest      string // URL of Flink's REST API.
 	secret    flinkapi.Secret
-}
-
-// environ is Env, or this process's.
-func (c JavaConfig) environ() []string {
-	if c.Env == nil {
-		return os.Environ()
-	}
-	return slices.Clone(c.Env)
 }
 
 // ErrNoJars is returned when Java or the jars are not there.
@@ -113,9 +105,6 @@ func startJava(ctx context.Context, c JavaConfig) (*javaProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Slots == 0 {
-		c.Slots = 2
-	}
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {
 		return nil, err
@@ -153,7 +142,7 @@ func startJava(ctx context.Context, c JavaConfig) (*javaProcess, error) {
 	l.Child, err = embedded.StartChild(embedded.ChildConfig{
 		Name: "flink", Path: java, Output: c.Output, Dir: dir, Grace: 3 * time.Second,
 		// Not an argument, which everybody can see; the workers inherit it.
-		Env: append(c.environ(), flinkapi.SecretVariable+"="+string(secret)),
+		Env: slices.Concat(c.Env, []string{flinkapi.SecretVariable + "=" + string(secret)}),
 		Args: append(heap,
 			"--add-opens=java.base/java.net=ALL-UNNAMED", // For OneMachine.
 			"-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -198,20 +187,6 @@ func (l *javaProcess) ready(ctx context.Context) error {
 		case <-t.C:
 		}
 	}
-}
-
-// JobServer returns host:port of Beam's job server.
-func (l *javaProcess) JobServer() string { return l.jobServer }
-
-// REST returns the URL of Flink's REST API.
-func (l *javaProcess) REST() string { return l.rest }
-
-// Secret returns what all its servers ask for.
-func (l *javaProcess) Secret() flinkapi.Secret { return l.secret }
-
-// Client returns a client of the REST API that has the secret.
-func (l *javaProcess) Client() *flinkapi.Client {
-	return flinkapi.NewClient(l.rest, l.secret)
 }
 
 // freePorts takes ports together, so that they differ.

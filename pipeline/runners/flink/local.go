@@ -36,7 +36,7 @@ func StartLocal(ctx context.Context, c Config, local JavaConfig) (*Local, error)
 		return nil, err
 	}
 	local.Dir = dir
-	local.Slots = c.Parallelism
+	local.Slots = max(c.Parallelism, 1) // Submit refuses less.
 	// The workers inherit it. The job itself holds no password.
 	local.Env = embedded.Environ(slices.Concat(c.Kafka.Environ(), c.Redis.Environ())...)
 	ctx, cancel := context.WithCancel(ctx)
@@ -75,12 +75,12 @@ func (l *Local) run(ctx context.Context) error {
 	}
 	defer java.Kill() // It has no more to do at its end than at a crash: what counts is on disk.
 	c := l.config
-	c.JobServer, c.secret = java.JobServer(), java.Secret()
+	c.JobServer, c.secret = java.jobServer, java.secret
 	if err := Submit(ctx, c); err != nil {
 		return err
 	}
-	c.Log.Info("Flink has the job", "rest", java.REST(), "from", l.local.From)
-	return l.watch(ctx, java, java.Client())
+	c.Log.Info("Flink has the job", "rest", java.rest, "from", l.local.From)
+	return l.watch(ctx, java, flinkapi.NewClient(java.rest, java.secret))
 }
 
 // How often the job is looked at.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -68,22 +69,15 @@ const provisionFlag = "provision_endpoint"
 
 // IsWorker reports whether these arguments are those that Flink starts a worker with.
 func (*Runner) IsWorker(args []string) bool {
-	for _, a := range args {
-		if strings.HasPrefix(strings.TrimLeft(a, "-"), provisionFlag+"=") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(strings.TrimLeft(a, "-"), provisionFlag+"=") })
 }
 
 // RunWorker serves a TaskManager until that ends.
 func (*Runner) RunWorker(ctx context.Context, args []string) error {
 	provision := flag.String(provisionFlag, "", "")
-	// Flink's runner passes these too; their values are taken from the provisioning service.
-	for _, name := range []string{"artifact_endpoint"} {
-		if flag.Lookup(name) == nil {
-			flag.String(name, "", "")
-		}
+	// Flink's runner passes this too; its value is taken from the provisioning service.
+	if flag.Lookup("artifact_endpoint") == nil {
+		flag.String("artifact_endpoint", "", "")
 	}
 	if err := flag.CommandLine.Parse(args); err != nil {
 		return err

@@ -1,0 +1,55 @@
+package transforms
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"pulseboard/aggregate"
+	"pulseboard/results"
+	"pulseboard/wire"
+)
+
+// What crosses a shuffle is read whole or not at all: bytes that the coder did not write are no partial without events,
+// no evaluation without results and no empty dead letter.
+func TestCodersRefuseOtherBytes(t *testing.T) {
+	partial := Partial{CoveredSince: 7, Table: aggregate.Table{}}
+	for _, series := range []string{"a", "b"} {
+		partial.Table.AddFor(aggregate.NeedSketch|aggregate.NeedMoments, 3, aggregate.SeriesKey(nil, series), 1.5, 3500)
+	}
+	evaluation, err := encodeEvaluation(Evaluation{[]results.Publication{{Result: &wire.Result{Key: "m:sum:5s", WindowEnd: 5000}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var letter bytes.Buffer
+	if err := beam.NewElementEncoder(reflect.TypeFor[DeadLetter]()).Encode(DeadLetter{Key: []byte("m"), Value: []byte("x"), Code: "not_json", Detail: "d", Partition: 3, Offset: 9}, &letter); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		written []byte
+		read    func([]byte) error
+	}{
+		"partial":    {encodePartial(partial), func(b []byte) error { _, err := decodePartial(b); return err }},
+		"evaluation": {evaluation, func(b []byte) error { _, err := decodeEvaluation(b); return err }},
+		"dead letter": {letter.Bytes(), func(b []byte) error {
+			_, err := beam.NewElementDecoder(reflect.TypeFor[DeadLetter]()).Decode(bytes.NewReader(b))
+			return err
+		}},
+	} {
+		if err := c.read(c.written); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for n := range len(c.written) {
+			if c.read(c.written[:n]) == nil {
+				t.Errorf("%s: %d of %d bytes are read as one", name, n, len(c.written))
+			}
+		}
+		for _, other := range []string{"{}", "null", "3 records", "\x01\x01\x01\x01"} {
+			if c.read([]byte(other)) == nil {
+				t.Errorf("%s: %q is read as one", name, other)
+			}
+		}
+	}
+}
