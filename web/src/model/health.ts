@@ -30,8 +30,8 @@ export function partsOf(checks: Checks | null, known: readonly Part[]): Part[] {
   const parts = new Map([...WAY.values()].map((name): [string, Part] => [name, { name, ok: null, text: NOT_KNOWN }]));
   for (const part of known) parts.set(part.name, part);
   for (const [check, { ok, detail }] of Object.entries(checks ?? {})) {
-    const name = WAY.get(check) ?? check;
-    parts.set(name, { name, ok, text: detail ?? (ok ? "well" : "not well") });
+    const name = WAY.get(check) ?? check.replaceAll("-", " ");
+    parts.set(name, { name, ok, text: detail ?? (ok ? "ready" : "not ready") });
   }
   return [...parts.values()];
 }

@@ -94,12 +94,12 @@ function toggleFull(article: HTMLElement | null): void {
   }
 }
 
-/** Where the frame goes: exactly so on a wide page, in the same order and twice as wide on a smaller one (base.css). */
+/** Where the frame goes: exactly so on a wide page; on a smaller one in the same order, with two frames in a row or one (base.css). */
 export function placement({ x, y, w, h }: Position): Record<string, string> {
   return {
     "--column": `${x + 1} / span ${w}`,
     "--row-place": `${y + 1} / span ${h}`,
-    "--medium": `span ${Math.min(COLUMNS, 2 * w)}`,
+    "--medium": `span ${w <= 2 ? 2 * w : w <= 4 ? COLUMNS / 2 : COLUMNS}`,
     "--height": `${h}`,
   };
 }

@@ -90,7 +90,10 @@ function gauge(element: HTMLElement, config: WidgetConfig): Renderer {
       });
       const scale = scaleFor(unit, now.value ?? high);
       const [first = "", last = ""] = formatAxis([low, high], unit);
-      setText(number, formatNumber(now.value, scale));
+      const digits = formatNumber(now.value, scale);
+      setText(number, digits);
+      // A long number is smaller, to stay within the arc.
+      setAttributes(number, { "font-size": `${Math.min(36, 190 / digits.length)}` });
       setText(suffix, scale.suffix.trim());
       setText(note, now.note);
       setAttributes(note, { "data-level": now.level });

@@ -37,7 +37,7 @@ export function plotOptions(options: PlotOptions): uPlot.Options {
     height,
     ms: 1,
     tzDate: zoneDate,
-    padding: [8 * scale, 18 * scale, 0, 4],
+    padding: [8 * scale, 26 * scale, 0, 4],
     legend: { show: false },
     cursor: {
       y: false,
