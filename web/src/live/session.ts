@@ -1,4 +1,5 @@
 import { signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { streamAddress } from "../api/client";
 import { keeper } from "../api/token";
 import type { Tags } from "../model/series";
 import { CLOSED_TOKEN } from "./backoff";
@@ -7,7 +8,7 @@ import { freshness, type Flow, type Freshness } from "./freshness";
 import type { HelloMessage, ServerMessage } from "./protocol";
 import { measurePulse, type Pulse } from "./pulse";
 import { Scheduler } from "./scheduler";
-import { StreamSocket, type SocketStatus, type SocketWorld } from "./socket";
+import { browserWorld, StreamSocket, type SocketStatus, type SocketWorld } from "./socket";
 import { DashboardStore, type WidgetStream } from "./store";
 
 const STATUS_MS = 250;
@@ -28,6 +29,11 @@ export interface WidgetStatus {
 }
 
 const SKELETON: WidgetStatus = { freshness: "skeleton", detail: "", ageSeconds: 0, partial: false };
+
+/** The session of a dashboard that the origin of this page has. */
+export function dashboardSession(dashboardId: string, rangeMs = 0): LiveSession {
+  return new LiveSession(streamAddress(dashboardId, location), browserWorld(), rangeMs);
+}
 
 /** The live side of one dashboard page: socket, store, clock and drawing. */
 export class LiveSession {
@@ -123,11 +129,6 @@ export class LiveSession {
     const status = this.#statuses.get(id) ?? signal(SKELETON);
     this.#statuses.set(id, status);
     return status;
-  }
-
-  /** How far the clock of this device is ahead of the server's, in ms; NaN before the first frame. */
-  skew(): number {
-    return this.#world.wall() - this.serverNow();
   }
 
   /** Server time now, in epoch ms; NaN before the first frame. */

@@ -1,9 +1,8 @@
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { getDashboard, isStatus, messageOf, newerDashboard, streamAddress } from "../api/client";
+import { getDashboard, isStatus, messageOf, newerDashboard } from "../api/client";
 import type { Dashboard } from "../api/types";
-import { LiveSession } from "../live/session";
-import { browserWorld } from "../live/socket";
+import { dashboardSession, type LiveSession } from "../live/session";
 import { pageBuild } from "../model/build";
 import { placedOf, RANGES } from "../model/dashboard";
 import { heightOf } from "../model/layout";
@@ -35,7 +34,7 @@ interface DashboardPageProps {
 
 export function DashboardPage({ id, widget, edit }: DashboardPageProps) {
   const session = useMemo(() => {
-    const made = new LiveSession(streamAddress(id, location), browserWorld(), RANGES[rangeName()]);
+    const made = dashboardSession(id, RANGES[rangeName()]);
     made.paused.value = getQuery("paused") === "1";
     return made;
   }, [id]);

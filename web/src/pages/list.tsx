@@ -31,6 +31,7 @@ export function ListPage() {
       New dashboard
     </Button>
   );
+  const isSearch = query !== "" || tag !== "";
   const isEmpty = listing !== null && listing.dashboards.length === 0;
   return (
     <>
@@ -62,7 +63,13 @@ export function ListPage() {
           </Button>
         </Notice>
         <Notice text={failure} />
-        {isEmpty ? query !== "" || tag !== "" ? <NothingFound /> : <FirstSteps>{createButton()}</FirstSteps> : null}
+        {isEmpty && !isSearch ? <FirstSteps>{createButton()}</FirstSteps> : null}
+        {isEmpty && isSearch ? (
+          <div class="empty">
+            <h2>Nothing found</h2>
+            <p>No dashboard has this in its title or carries this tag.</p>
+          </div>
+        ) : null}
         {isEmpty || (listing === null && problem !== "") ? null : (
           <Cards dashboards={listing?.dashboards ?? null} stars={stars} onStar={toggleStar} onDelete={(one) => void removeDashboard(one, again, setFailure)} />
         )}
@@ -177,15 +184,6 @@ function ImportButton({ onImport }: { onImport(file: File): void }) {
         }}
       />
     </label>
-  );
-}
-
-function NothingFound() {
-  return (
-    <div class="empty">
-      <h2>Nothing found</h2>
-      <p>No dashboard has this in its title or carries this tag.</p>
-    </div>
   );
 }
 

@@ -1,9 +1,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, listDashboards, listMetrics, streamAddress } from "../api/client";
+import { ApiError, listDashboards, listMetrics } from "../api/client";
 import type { MetricList } from "../api/types";
 import type { Pulse } from "../live/pulse";
-import { LiveSession } from "../live/session";
-import { browserWorld } from "../live/socket";
+import { dashboardSession, type LiveSession } from "../live/session";
 import { pageBuild } from "../model/build";
 import { formatAge, formatMoment } from "../model/format";
 import { pipelineByCatalog, partsOf, isOutdated, type Checks, type Part } from "../model/health";
@@ -123,7 +122,7 @@ function useAnyStream(): LiveSession | null {
       ({ dashboards }) => {
         const id = dashboards.find((one) => one.widget_count)?.dashboard_id;
         if (id === undefined || gone) return;
-        made = new LiveSession(streamAddress(id, location), browserWorld(), 0);
+        made = dashboardSession(id);
         made.start();
         setSession(made);
       },
@@ -179,7 +178,7 @@ const NO_STREAM: { readonly own: readonly Part[]; readonly known: readonly Part[
 /** The state of the stream itself, and of parts that it depends on. */
 function streamParts(session: LiveSession, { kind }: Pulse): typeof NO_STREAM {
   if (kind === "reconnecting" || kind === "connecting" || kind === "ended") return { own: [{ name: "Stream", ok: false, text: "there is no connection" }], known: [] };
-  const skew = session.skew();
+  const skew = Date.now() - session.serverNow();
   const ahead = `${(Math.abs(skew) / 1000).toFixed(1)} s ${skew < 0 ? "behind" : "ahead of"} the server's`;
   const off = Math.abs(skew) > SKEW_MS;
   const away = [...session.store.all()].some(({ state }) => state === "degraded");

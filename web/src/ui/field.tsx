@@ -13,6 +13,7 @@ export interface FieldTexts {
   readonly hint?: string | undefined;
   readonly error?: string | undefined;
   readonly class?: string;
+  readonly placeholder?: string;
 }
 
 interface FieldProps extends FieldTexts {
@@ -39,7 +40,6 @@ export function Field({ label, hint, error, class: extra, children }: FieldProps
 interface TextFieldProps extends FieldTexts {
   readonly value: string;
   readonly type?: "text" | "number" | "password";
-  readonly placeholder?: string | undefined;
   readonly autoFocus?: boolean;
   readonly autoComplete?: string;
   onValue(value: string): void;
@@ -53,7 +53,6 @@ export function TextField({ value, type = "text", placeholder, autoFocus, autoCo
 
 interface NumberFieldProps extends FieldTexts {
   readonly value: unknown;
-  readonly placeholder?: string;
   /** null when the field is empty or holds no number. */
   onValue(value: number | null): void;
 }

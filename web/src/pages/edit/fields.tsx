@@ -9,7 +9,6 @@ export interface Choice {
 }
 
 interface ComboProps extends FieldTexts {
-  readonly placeholder?: string;
   readonly value: string;
   readonly choices: readonly Choice[];
   readonly autoFocus?: boolean;
@@ -100,7 +99,6 @@ export function Combo({ value, choices, autoFocus, placeholder, onValue, onPick,
 }
 
 interface MultiProps extends FieldTexts {
-  readonly placeholder?: string;
   readonly values: readonly string[];
   readonly choices: readonly Choice[];
   onValues(values: readonly string[]): void;

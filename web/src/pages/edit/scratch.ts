@@ -1,10 +1,9 @@
 import { signal, type Signal } from "@preact/signals";
-import { changeDashboard, createDashboard, deleteDashboard, isStatus, listDashboards, messageOf, streamAddress } from "../../api/client";
+import { changeDashboard, createDashboard, deleteDashboard, isStatus, listDashboards, messageOf } from "../../api/client";
 import type { Widget } from "../../api/types";
 import { DRAFT_TAG } from "../../model/draft";
 import { CLOSED_GONE } from "../../live/backoff";
-import { LiveSession } from "../../live/session";
-import { browserWorld } from "../../live/socket";
+import { dashboardSession, type LiveSession } from "../../live/session";
 
 const TOUCH_MS = 20 * 60_000;
 const STALE_MS = 60 * 60_000;
@@ -40,7 +39,7 @@ export class Scratch {
   readonly #leave = (): void => this.#remove();
 
   constructor() {
-    this.session = signal(this.#stream());
+    this.session = signal(dashboardSession(this.#id));
     // Every editor's sweep deletes drafts that were not written for an hour.
     this.#timer = setInterval(() => {
       this.#sent = "";
@@ -72,10 +71,6 @@ export class Scratch {
     const { dashboards } = await listDashboards({ tag: DRAFT_TAG });
     const stale = dashboards.filter(({ updated_at }) => now - Date.parse(updated_at ?? "") > STALE_MS);
     await Promise.allSettled(stale.map(({ dashboard_id }) => deleteDashboard(dashboard_id, "any")));
-  }
-
-  #stream(): LiveSession {
-    return new LiveSession(streamAddress(this.#id, location), browserWorld(), 0);
   }
 
   /** One request at a time, always for the newest widgets. */
@@ -116,7 +111,7 @@ export class Scratch {
     if (this.#closed) return;
     this.#unfollow();
     this.session.value.stop();
-    const session = this.#stream();
+    const session = dashboardSession(this.#id);
     session.start();
     this.session.value = session;
     // Another editor's sweep deleted it while this computer slept: make it again.
