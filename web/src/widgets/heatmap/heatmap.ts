@@ -36,7 +36,7 @@ class Heatmap implements Renderer {
   readonly #legendLow: HTMLElement;
   readonly #legendHigh: HTMLElement;
   readonly #cells = document.createElement("canvas");
-  #image = new ImageData(1, 1);
+  #image: ImageData | null = null;
   readonly #table: Uint32Array;
   #values = new Float64Array();
   #width = 0;
@@ -111,7 +111,7 @@ class Heatmap implements Renderer {
     if (rows === 0) return;
     if (this.#values.length !== rows * this.#columns) this.#values = new Float64Array(rows * this.#columns);
     this.#values.fill(Number.NaN);
-    if (this.#image.width !== this.#columns || this.#image.height !== rows) {
+    if (this.#image?.width !== this.#columns || this.#image.height !== rows) {
       this.#cells.width = this.#columns;
       this.#cells.height = rows;
       this.#image = new ImageData(this.#columns, rows);
