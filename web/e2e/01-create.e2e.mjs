@@ -11,7 +11,7 @@ test("create, add five types of widgets, save, reload", { timeout: 180_000 }, as
   const { url } = await useServer(t);
   const metric = metricName("create");
   produce(t, url, (n) => ["a", "b"].map((host, i) => ({ metric_name: metric, value: 100 + (n % 50) + i, tags: { host } })));
-  await until("the metric in the catalogue", async () => (await (await fetch(`${url}/metrics/catalog?query=${metric}`)).json()).metrics.length === 1);
+  await until("the metric in the catalog", async () => (await (await fetch(`${url}/metrics/catalog?query=${metric}`)).json()).metrics.length === 1);
   const browser = await useBrowser(t);
   const page = await visit(t, browser, url);
   const grouped = ["line", "table", "heatmap"];

@@ -79,7 +79,7 @@ test("with the keyboard alone: make a widget, place it, save", { timeout: 120_00
   const { url } = await useServer(t);
   const metric = metricName("keyboard");
   produce(t, url, (n) => [{ metric_name: metric, value: 100 + (n % 100) }]);
-  await until("the metric in the catalogue", async () => (await (await fetch(`${url}/metrics/catalog?query=${metric}`)).json()).metrics.length === 1);
+  await until("the metric in the catalog", async () => (await (await fetch(`${url}/metrics/catalog?query=${metric}`)).json()).metrics.length === 1);
   const { path, id } = await makeDashboard(t, url, "No mouse", []);
   const browser = await useBrowser(t);
   const page = await visit(t, browser, url + path);

@@ -25,7 +25,7 @@ test("drafts", { timeout: 180_000 }, async (t) => {
   };
 
   await t.test("a new widget has its history at once, and other viewers do not see it", async () => {
-    await until("the metric in the catalogue", async () => (await (await fetch(`${url}/metrics/catalog?query=${metric}`)).json()).total === 1);
+    await until("the metric in the catalog", async () => (await (await fetch(`${url}/metrics/catalog?query=${metric}`)).json()).total === 1);
     await addWidget(page, "line");
     await pickMetric(page, metric);
     await setTitle(page, "Two");

@@ -24,7 +24,7 @@ test("the tour: five types of widgets in two minutes", { timeout: 180_000 }, asy
   const { url } = await ownServer(t, []);
   // The examples would show the way; the list of a newcomer is empty.
   for (const { dashboard_id: id } of await listDashboards(url)) await removeDashboard(url, id);
-  await until("the machine's figures in the catalogue", async () => {
+  await until("the machine's figures in the catalog", async () => {
     const { metrics } = await (await fetch(`${url}/metrics/catalog?limit=200`)).json();
     return WIDGETS.every(({ metric }) => metrics.some((one) => one.metric_name === metric));
   });
@@ -111,6 +111,8 @@ class Tour {
   }
 
   async picture(name, words) {
+    // A pointer over a widget would show its tools.
+    await this.page.mouse.move(1, 1);
     await settled(this.page);
     const png = await this.page.screenshot();
     this.steps.push(["picture", `![${words}](tour/${name}.webp)\n\n${words}`]);

@@ -91,9 +91,9 @@ function scaled(size: number, divisor: number, suffix: string, unit: string): Sc
 /** The scale of a percentage: near 100 the digits of what is missing count, 99.85 % and not 99.9 %. */
 function percent(size: number): Scale {
   if (size >= LARGEST_PLAIN || (size > 0 && decimalsFor(size) > MOST_DECIMALS)) return withExponent("%");
-  // 100 - 99.9 is less than 0.1, by what doubles lack.
+  // 100 - 99.9 is less than 0.1, by what doubles lack; and what is missing by a rounding error is not written.
   const missing = Number(Math.abs(100 - size).toPrecision(6));
-  const close = missing > 0 && missing < 1 ? Math.min(MOST_DECIMALS, Math.ceil(-Math.log10(missing)) + 1) : 1;
+  const close = missing >= 10 ** -MOST_DECIMALS && missing < 1 ? Math.min(MOST_DECIMALS, Math.ceil(-Math.log10(missing)) + 1) : 1;
   const small = size > 0 && size < 1 ? Math.max(2, decimalsFor(size) - 1) : 1;
   return { divisor: 1, decimals: Math.max(close, small), suffix: " %" };
 }
