@@ -115,12 +115,10 @@ const anyVersionAttempts = 20
 func (a api) attempts(c *gin.Context, match matcher, try func() error) {
 	for n := 1; ; n++ {
 		err := try()
-		var conflict *ConflictError
-		switch {
-		case err == nil:
-		case match.any && n < anyVersionAttempts && errors.As(err, &conflict):
+		if _, conflict := errors.AsType[*ConflictError](err); conflict && match.any && n < anyVersionAttempts {
 			continue
-		default:
+		}
+		if err != nil {
 			a.failStore(c, err)
 		}
 		return

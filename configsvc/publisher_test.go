@@ -158,7 +158,7 @@ func TestEditsAreNotReadBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &publisher{store: store, registry: reconciler, derived: newDerived(testRules()), log: slog.New(slog.DiscardHandler), metrics: newMetrics(nil), wakeup: make(chan struct{}, 1), running: true}
-	store.OnChange(p.take)
+	store.OnChange = p.take
 	other := openTestSQLite(t, path)
 	random := rand.New(rand.NewPCG(3, 5))
 	versions := map[string]int64{}

@@ -103,7 +103,7 @@ func New(cfg Config) (*Service, error) {
 		store: cfg.Store, registry: cfg.Registry, derived: newDerived(cfg.Rules), metrics: m, log: cfg.Log,
 		wakeup: make(chan struct{}, 1),
 	}
-	cfg.Store.OnChange(s.publisher.take)
+	cfg.Store.OnChange = s.publisher.take
 	s.handler = s.routes(m)
 	return s, nil
 }

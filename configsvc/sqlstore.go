@@ -33,16 +33,14 @@ type Store struct {
 	unmarked atomic.Pointer[error]
 	packer   *packer
 	bounds   Bounds
-	onChange func(Changes)
+	// OnChange gets each change of this process, as soon as it is committed; nil = none. It
+	// is set before any change is made.
+	OnChange func(Changes)
 }
 
 func newStore(db *sql.DB) *Store {
 	return &Store{db: db, packer: newPacker(), bounds: DefaultBounds()}
 }
-
-// OnChange sets where each change of this process is handed over, as soon as it
-// is committed; it is called before any change is made.
-func (s *Store) OnChange(changed func(Changes)) { s.onChange = changed }
 
 // Close ends the connections; what was acknowledged is on disk already.
 func (s *Store) Close() error { return s.db.Close() }
@@ -86,8 +84,8 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx, revision int64) 
 		return err
 	}
 	s.markCommit(c.Revision)
-	if s.onChange != nil {
-		s.onChange(c)
+	if s.OnChange != nil {
+		s.OnChange(c)
 	}
 	return nil
 }

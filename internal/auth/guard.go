@@ -2,7 +2,6 @@ package auth
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -31,12 +30,7 @@ type Config struct {
 	Now func() time.Time
 }
 
-// TokensFlag defines the flag of a service that names the tokens file.
-func TokensFlag(f *flag.FlagSet, path *string) {
-	f.StringVar(path, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
-}
-
-// Guard knows the tokens. All its methods may be called at the same time, and
+// Guard holds the tokens. All its methods may be called at the same time, and
 // of a nil Guard, which allows everything.
 type Guard struct {
 	path    string

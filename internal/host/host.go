@@ -43,10 +43,10 @@ type Options struct {
 // other machines reach is refused; scopes are those that the advice then names.
 func (o *Options) Flags(f *conf.Flags, addr string, level slog.Level, scopes ...auth.Scope) {
 	f.StringVar(&o.Addr, "addr", addr, "`host:port` to listen on; port 0 takes a free one")
-	auth.TokensFlag(f.FlagSet, &o.Tokens)
+	f.StringVar(&o.Tokens, "tokens", "", "`file` of the tokens that let clients in, made with pulseboard token create and read again when it changes;\nempty = everybody who reaches --addr, which must be on loopback then")
 	audit.Flag(f.FlagSet, &o.AuditLog)
 	o.Edge.Flags(f.FlagSet)
-	o.Edge.ProxyFlags(f.FlagSet)
+	f.Var(&o.Edge.Proxies, "trusted-proxies", "`addresses` or CIDR ranges, comma-separated, of load balancers whose X-Forwarded-For names the client;\nwithout it all clients behind one count as one address")
 	f.TextVar(&o.Level, "log-level", level, "least `level` that is logged: debug, info, warn or error")
 	profile.Flag(f.FlagSet, &o.Pprof)
 	f.Check(func() error { return auth.CheckAddr("--addr", o.Addr, o.Tokens, scopes...) })

@@ -23,11 +23,6 @@ func (e *Edge) Flags(f *flag.FlagSet) {
 	f.StringVar(&e.Key, "tls-key", "", "`file` of the key of --tls-cert, PEM")
 }
 
-// ProxyFlags defines the flag of servers that look at who a client is.
-func (e *Edge) ProxyFlags(f *flag.FlagSet) {
-	f.Var(&e.Proxies, "trusted-proxies", "`addresses` or CIDR ranges, comma-separated, of load balancers whose X-Forwarded-For names the client;\nwithout it all clients behind one count as one address")
-}
-
 // URL is where clients find a server at host:port.
 func (e *Edge) URL(address string) string {
 	if e.Cert != "" {
