@@ -402,7 +402,7 @@ func TestKilledCommand(t *testing.T) {
 // It returns how long it ran.
 func killed(t *testing.T, after time.Duration, command ...string) time.Duration {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledCommand$", "-test.count=1") //nolint:gosec // This program.
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledCommand$", "-test.count=1")
 	cmd.Env = append(os.Environ(), commandEnv+"="+strings.Join(command, "|"))
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -129,7 +129,7 @@ func docsText(text string) template.HTML {
 		s = docsBold.ReplaceAllString(docsCode.ReplaceAllString(s, "<code>$1</code>"), "<strong>$1</strong>")
 		b.WriteString("<p>" + s + "</p>")
 	}
-	return template.HTML(b.String()) //nolint:gosec // It is our own document, and escaped.
+	return template.HTML(b.String()) // It is our own document, and escaped.
 }
 
 func docsJSON(v any) (string, error) {

@@ -83,7 +83,7 @@ func startPostgres(t *testing.T) *postgres {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	identity := unprivileged(t, dir)
 	command := func(name string, args ...string) (*exec.Cmd, *bytes.Buffer) {
-		cmd := exec.CommandContext(t.Context(), filepath.Join(bin, name), args...) //nolint:gosec // Debian's own programs.
+		cmd := exec.CommandContext(t.Context(), filepath.Join(bin, name), args...)
 		cmd.Dir, cmd.SysProcAttr = dir, identity
 		// SIGINT is a fast shutdown.
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
@@ -146,5 +146,5 @@ func unprivileged(t *testing.T, dir string) *syscall.SysProcAttr {
 	if err := os.Chown(dir, uid, gid); err != nil {
 		t.Fatal(err)
 	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}} //nolint:gosec // Ids of the machine.
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 }

@@ -48,7 +48,7 @@ func TestKilledEditor(t *testing.T) {
 // killed with -9, and returns the last revision that it knew of.
 func killedEditor(t *testing.T, path string, least int) (revision int64) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledEditor$", "-test.count=1") //nolint:gosec // This program.
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledEditor$", "-test.count=1")
 	cmd.Env = append(os.Environ(), editorEnv+"="+path)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -78,7 +78,7 @@ func (b *badRoad) pass(r *http.Request, body []byte, key string) (status int, te
 // metricsOf reads one counter of /metrics by the value of its label.
 func metricsOf(t *testing.T, url, name, label string) (map[string]float64, error) {
 	t.Helper()
-	res, err := http.Get(url + "/metrics") //nolint:gosec // Of a program of ours.
+	res, err := http.Get(url + "/metrics")
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func TestCanary(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := new(testenv.Buffer)
-	cmd := exec.Command(program, "canary", "--ingest", server.URL, "--config", p.url, "--gateway", p.url, //nolint:gosec // Our own program.
+	cmd := exec.Command(program, "canary", "--ingest", server.URL, "--config", p.url, "--gateway", p.url,
 		"--instance", "bad road", "--token-file", token, "--addr", "127.0.0.1:0")
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {

@@ -84,7 +84,7 @@ func TestInstallationsShareARedis(t *testing.T) {
 	}
 	refused := func(want []string, args ...string) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), program, args...) //nolint:gosec // Our own program.
+		cmd := exec.CommandContext(t.Context(), program, args...)
 		log := new(testenv.Buffer)
 		cmd.Stdout, cmd.Stderr, cmd.Env = log, log, os.Environ()
 		if err := cmd.Run(); err == nil {

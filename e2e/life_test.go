@@ -220,7 +220,7 @@ func TestStartThatCannotBe(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			args := append([]string{"run", "--addr", "127.0.0.1:0", "--data-dir", t.TempDir()}, c.args...)
-			cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // Our own program.
+			cmd := exec.CommandContext(ctx, path, args...)
 			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr

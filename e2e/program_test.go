@@ -34,7 +34,7 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	path := filepath.Join(dir, "pulseboard")
-	out, err := exec.Command("go", "build", "-o", path, "pulseboard/cmd/pulseboard").CombinedOutput() //nolint:gosec // Our own program.
+	out, err := exec.Command("go", "build", "-o", path, "pulseboard/cmd/pulseboard").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
@@ -80,7 +80,7 @@ func startIn(t *testing.T, dir string, env []string, args ...string) *program {
 		t.Fatal(err)
 	}
 	p := &program{t: t, ended: make(chan struct{}), log: new(testenv.Buffer)}
-	p.cmd = exec.Command(path, append([]string{"run", "--addr", "127.0.0.1:0", "--data-dir", dir, "--no-canary"}, args...)...) //nolint:gosec // Our own program.
+	p.cmd = exec.Command(path, append([]string{"run", "--addr", "127.0.0.1:0", "--data-dir", dir, "--no-canary"}, args...)...)
 	p.cmd.Stderr, p.cmd.Env = p.log, append(os.Environ(), env...)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -208,7 +208,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			cmd := exec.CommandContext(t.Context(), path, c.args...) //nolint:gosec // Our own program.
+			cmd := exec.CommandContext(t.Context(), path, c.args...)
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), c.env...)
 			out, err := cmd.CombinedOutput()

@@ -45,7 +45,7 @@ type world struct {
 	longest   int // Bytes of a frame that clients take.
 }
 
-// maxFrame is what protocol.md promises.
+// maxFrame is what docs/protocol.md promises.
 const maxFrame = 256 << 10
 
 func open(t *testing.T, change func(*gateway.Config)) *world {

@@ -96,7 +96,7 @@ type stage struct {
 
 func newStage(t *testing.T, s shape) *stage {
 	t.Helper()
-	st := &stage{world: open(t, nil), shape: s, random: rand.New(rand.NewPCG(1, 2))} //nolint:gosec // A test's.
+	st := &stage{world: open(t, nil), shape: s, random: rand.New(rand.NewPCG(1, 2))}
 	v := wire.View{Version: 1}
 	for i, q := range s.widgets {
 		v.Widgets = append(v.Widgets, wire.NewWidgetView(fmt.Sprintf("00000000-0000-4000-8000-%012d", i), q, 1000, true))
@@ -394,7 +394,7 @@ func TestFewerPoints(t *testing.T) {
 	}
 }
 
-// What a client says has limits too, which protocol.md tells.
+// What a client says has limits too, which docs/protocol.md tells.
 func TestMessagesOfClientsAreBounded(t *testing.T) {
 	w := open(t, nil)
 	w.show(1, oneKey)

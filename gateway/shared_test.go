@@ -215,7 +215,7 @@ func streamsInStepAndByThemselves(t *testing.T, frame, most int) {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // A test's.
+	random := rand.New(rand.NewPCG(seed, 1))
 	keys := []string{oneKey, groupKey, "m:max:7s by (host)", "m:count:9s|gauge"}
 	w := open(t, func(c *gateway.Config) { c.ShortFrames(frame) })
 	w.longest = frame
@@ -233,7 +233,7 @@ func streamsInStepAndByThemselves(t *testing.T, frame, most int) {
 			says := []string{hello, hello, `{"type":"hello","max_hz":20}`, hello}[round/10%4]
 			talks := round/10%4 == 3
 			v := newViewer(fmt.Sprintf("viewer %d (%s, talks %t)", round/10, says, talks), w.watch(says))
-			words := rand.New(rand.NewPCG(seed, uint64(round)+2)) //nolint:gosec // A test's.
+			words := rand.New(rand.NewPCG(seed, uint64(round)+2))
 			wg.Go(func() {
 				said := 0
 				for ctx.Err() == nil {
@@ -532,7 +532,7 @@ func TestEventsThatEndAtOnce(t *testing.T) {
 		if _, err := fmt.Fprintf(c, "GET /stream/%s/events HTTP/1.1\r\nHost: x\r\n\r\n", dashboard); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(c.(*net.TCPConn).SetLinger(0), c.Close()); err != nil { //nolint:forcetypeassert // It is what "tcp" gives.
+		if err := errors.Join(c.(*net.TCPConn).SetLinger(0), c.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}

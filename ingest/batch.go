@@ -25,18 +25,18 @@ func appendBatch(dst []byte, records []*record) []byte {
 		newest = max(newest, r.stamp)
 	}
 	be := binary.BigEndian
-	be.PutUint32(dst[start:], uint32(len(dst)-start-4)) //nolint:gosec // At most maxBatchBytes and one record.
+	be.PutUint32(dst[start:], uint32(len(dst)-start-4))
 	h := dst[start+4:]
-	be.PutUint32(h[8:], uint32(len(h)-12))                           //nolint:gosec // As above: bytes after this field.
-	be.PutUint32(h[12:], 0xffffffff)                                 // The leader's epoch is its own to fill in.
-	h[16] = 2                                                        // The format.
-	be.PutUint32(h[23:], uint32(len(records)-1))                     //nolint:gosec // As above: offset of the last record.
-	be.PutUint64(h[27:], uint64(first))                              //nolint:gosec // A time of this century.
-	be.PutUint64(h[35:], uint64(newest))                             //nolint:gosec // The same.
-	be.PutUint64(h[43:], 0xffffffffffffffff)                         // No producer id.
-	be.PutUint16(h[51:], 0xffff)                                     // Nor its epoch.
-	be.PutUint32(h[53:], 0xffffffff)                                 // Nor a sequence.
-	be.PutUint32(h[57:], uint32(len(records)))                       //nolint:gosec // As above.
+	be.PutUint32(h[8:], uint32(len(h)-12))
+	be.PutUint32(h[12:], 0xffffffff) // The leader's epoch is its own to fill in.
+	h[16] = 2                        // The format.
+	be.PutUint32(h[23:], uint32(len(records)-1))
+	be.PutUint64(h[27:], uint64(first))
+	be.PutUint64(h[35:], uint64(newest))
+	be.PutUint64(h[43:], 0xffffffffffffffff) // No producer id.
+	be.PutUint16(h[51:], 0xffff)             // Nor its epoch.
+	be.PutUint32(h[53:], 0xffffffff)         // Nor a sequence.
+	be.PutUint32(h[57:], uint32(len(records)))
 	sum := crc32.Checksum(h[21:], crc32.MakeTable(crc32.Castagnoli)) // Of everything after it.
 	be.PutUint32(h[17:], sum)
 	return dst

@@ -84,7 +84,7 @@ func TestBrokenRequests(t *testing.T) {
 			addr := begin(t)
 			for _, file := range files {
 				t.Run(strings.TrimSuffix(filepath.Base(file), ".http"), func(t *testing.T) {
-					text, err := os.ReadFile(file) //nolint:gosec // Of the glob above.
+					text, err := os.ReadFile(file)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -103,7 +103,7 @@ func compareGolden(t *testing.T, file string, got []byte) {
 		}
 		return
 	}
-	want, err := os.ReadFile(file) //nolint:gosec // Of our testdata.
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatalf("%v; write it with go test ./ingest -run TestBrokenRequests -update, and read it", err)
 	}
@@ -123,7 +123,7 @@ func newKafka(t *testing.T) *kfake.Cluster {
 }
 
 func refusePartitionOf(k *kfake.Cluster, name string) {
-	bad := int32(javaPartition(name, 16)) //nolint:gosec // Below 16.
+	bad := int32(javaPartition(name, 16))
 	k.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		k.KeepControl()
 		if r := req.(*kmsg.ProduceRequest); r.Topics[0].Partitions[0].Partition == bad {

@@ -353,7 +353,7 @@ func (p *producer) produce(batches []batch) {
 	parts := make([]rawproduce.RequestPartition, len(batches))
 	for i := range batches {
 		parts[i] = rawproduce.RequestPartition{
-			Partition: int32(batches[i].partition.id), //nolint:gosec // Kafka's ids are of 32 bits.
+			Partition: int32(batches[i].partition.id), // Kafka's ids are of 32 bits.
 			RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(*batches[i].encoded)},
 		}
 	}

@@ -22,7 +22,7 @@ const (
 
 // record is some events of one metric of one request, on its way to Kafka.
 type record struct {
-	ctx         context.Context //nolint:containedctx // The request's: it says how long the record is wanted.
+	ctx         context.Context // The request's: it says how long the record is wanted.
 	metric      string
 	value       []byte
 	id          string // Of the request.

@@ -95,7 +95,7 @@ func New(cfg Config) (*Service, error) {
 	s.gzips.New = func() any { return new(gzip.Reader) }
 	s.zstds.New = func() any {
 		// One thread and little memory: bodies are small and many. The options are right, so there is no error.
-		z, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(cfg.MaxBody))) //nolint:gosec // Above 0.
+		z, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(cfg.MaxBody)))
 		return z
 	}
 	s.handler = s.routes()

@@ -374,7 +374,7 @@ func TestRecords(t *testing.T) {
 func javaPartition(key string, n int) int {
 	const m = uint32(0x5bd1e995)
 	b := []byte(key)
-	h := uint32(0x9747b28c) ^ uint32(len(b)) //nolint:gosec // Keys are short.
+	h := uint32(0x9747b28c) ^ uint32(len(b))
 	for len(b) >= 4 {
 		k := (uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24) * m
 		k = (k ^ k>>24) * m

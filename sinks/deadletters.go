@@ -144,7 +144,7 @@ func (l *Letters) Close() error {
 
 var (
 	deadLetters = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "pulseboard_pipeline_dead_letters_total", Help: "Records and events that could not be counted, by code (protocol.md); they are in the topic of dead letters. Normal: 0.",
+		Name: "pulseboard_pipeline_dead_letters_total", Help: "Records and events that could not be counted, by code (docs/protocol.md); they are in the topic of dead letters. Normal: 0.",
 	}, []string{"code"})
 	deadLettersLost = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_dead_letters_lost_total", Help: "Dead letters that could not be written to Kafka either. Normal: 0.",

@@ -72,7 +72,7 @@ type Publisher struct {
 	histories Histories
 	log       *slog.Logger
 	pace      pace            // Of the backfiller alone.
-	ctx       context.Context //nolint:containedctx // Of the run.
+	ctx       context.Context // Of the run.
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
 

@@ -34,10 +34,10 @@ func batches(raw []byte) iter.Seq[batch] {
 			if size < head || size > int64(len(raw)) {
 				return
 			}
-			first := int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // It has a sign.
+			first := int64(binary.BigEndian.Uint64(raw))
 			b := batch{
 				first: first, last: first + int64(binary.BigEndian.Uint32(raw[lastDelta:])),
-				attributes: binary.BigEndian.Uint16(raw[attributes:]), newest: int64(binary.BigEndian.Uint64(raw[newest:])), //nolint:gosec // It has a sign.
+				attributes: binary.BigEndian.Uint16(raw[attributes:]), newest: int64(binary.BigEndian.Uint64(raw[newest:])),
 			}
 			if raw[magic] == 2 && !yield(b) { // Others are older than the embedded broker.
 				return

@@ -18,7 +18,7 @@ type Groups struct {
 	progress *job.Progress
 	resume   Resume
 	queries  atomic.Pointer[Queries]
-	ctx      context.Context //nolint:containedctx // Of the run: what waits in it must end with it.
+	ctx      context.Context // Of the run: what waits in it must end with it.
 	end      context.CancelFunc
 	builders sync.WaitGroup
 	sink     Sink

@@ -49,7 +49,7 @@ type tableID struct {
 type DeadLetter struct {
 	Key       []byte
 	Value     []byte
-	Code      string // See protocol.md, "Kafka".
+	Code      string // See docs/protocol.md, "Kafka".
 	Detail    string
 	Partition int32
 	Offset    int64

@@ -162,7 +162,7 @@ func oracle(text []byte) (m Message, err error) {
 		m.Reset = *v
 	}
 	name, at := "", 0
-	switch m.Kind { //nolint:exhaustive // The others have none.
+	switch m.Kind {
 	case KindUpdate:
 		name = "updates"
 	case KindSnapshot:

@@ -171,7 +171,7 @@ func (b *bench) fill(ctx context.Context) error {
 }
 
 func (b *bench) measure(ctx context.Context, stderr io.Writer) error {
-	cmd := exec.CommandContext(ctx, b.pipeline, "--kafka", b.kafka, "--redis", b.redis, "--log-level", "WARN") //nolint:gosec // Our own program.
+	cmd := exec.CommandContext(ctx, b.pipeline, "--kafka", b.kafka, "--redis", b.redis, "--log-level", "WARN")
 	cmd.Stderr = stderr
 	began := time.Now()
 	if err := cmd.Start(); err != nil {

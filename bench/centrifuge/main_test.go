@@ -63,7 +63,7 @@ func TestServerTime(t *testing.T) {
 	}
 }
 
-// peer speaks the gateway's side of protocol.md: after hello a welcome, then
+// peer speaks the gateway's side of docs/protocol.md: after hello a welcome, then
 // what it is to send.
 func peer(t *testing.T, frames map[string]chan string) (addr string) {
 	t.Helper()

@@ -61,7 +61,7 @@ type live struct{ bytes, tables int64 }
 // lookLive has the JVM collect all of its heap, and counts what is left: bytes, and tables of state, each of
 // which is a column family of RocksDB.
 func lookLive(ctx context.Context, pid int) (l live, err error) {
-	out, err := exec.CommandContext(ctx, "jcmd", strconv.Itoa(pid), "GC.class_histogram").Output() //nolint:gosec // A process of ours.
+	out, err := exec.CommandContext(ctx, "jcmd", strconv.Itoa(pid), "GC.class_histogram").Output()
 	if err != nil {
 		return l, fmt.Errorf("cannot count what lives in a JVM: %w", err)
 	}
@@ -110,7 +110,7 @@ func counters(b []byte) map[string]int64 {
 		}
 		if vector, kind := order.Uint32(b[at+8:]), b[at+12]; vector == 0 && kind == 'J' {
 			text, _, _ := bytes.Cut(b[name:], []byte{0})
-			out[string(text)] = int64(order.Uint64(b[value:])) //nolint:gosec // A Java long.
+			out[string(text)] = int64(order.Uint64(b[value:]))
 		}
 		at += length
 	}

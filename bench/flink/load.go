@@ -67,7 +67,7 @@ func metricName(m int) string { return fmt.Sprintf("flink.m%03d", m) }
 // with values that differ, so that a record in the place of another is seen.
 func (o *options) templates(m int) []template {
 	out := make([]template, max(4, (o.series+o.batch-1)/o.batch))
-	r := rand.New(rand.NewPCG(uint64(m), 7)) //nolint:gosec // Load, no secret.
+	r := rand.New(rand.NewPCG(uint64(m), 7))
 	for n := range out {
 		events := make([]metric.Event, o.batch)
 		for i := range events {
@@ -210,7 +210,7 @@ func (l *load) record(k int, at time.Time) kafka.Record {
 	sum := text.sum
 	if len(text.values) > 0 {
 		sum = 0
-		r := rand.New(rand.NewPCG(uint64(k), 7)) //nolint:gosec // Load, no secret.
+		r := rand.New(rand.NewPCG(uint64(k), 7))
 		for _, i := range text.values {
 			v := valuePlace + r.Int64N(9*valuePlace)
 			strconv.AppendInt(value[i:i], v, 10)

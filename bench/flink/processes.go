@@ -44,7 +44,7 @@ func (a *accounts) look() {
 	}
 	slices.Sort(pids) // Parents first.
 	for _, pid := range pids {
-		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat")) //nolint:gosec // Of the kernel.
+		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 		if err != nil {
 			continue // It has ended.
 		}
@@ -102,7 +102,7 @@ func (a *accounts) name(pid, parent int) string {
 	if by == nil {
 		return ""
 	}
-	b, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline")) //nolint:gosec // Of the kernel.
+	b, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	command := strings.ReplaceAll(string(b), "\x00", " ")
 	switch {
 	case strings.Contains(command, "--provision_endpoint"):

@@ -35,7 +35,7 @@ func (s *servers) start(name, path string, env []string, more io.Writer, args ..
 	if err := os.MkdirAll(logs, 0o750); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(logs, name+".log")) //nolint:gosec // The name is ours.
+	log, err := os.Create(filepath.Join(logs, name+".log"))
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func run(ctx context.Context, program string, mib int, length time.Duration, rat
 		kills = g.kills
 		args = append([]string{"sh", "-c", `echo $$ > "$0"/cgroup.procs && exec "$@"`, string(g)}, args...)
 	}
-	p := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // It ends in stop, gently.
+	p := exec.Command(args[0], args[1:]...) //nolint:noctx // It ends in stop, gently.
 	out := &address{found: make(chan string, 1)}
 	p.Stdout, p.Stderr = out, os.Stderr
 	if err := p.Start(); err != nil {
@@ -140,10 +140,10 @@ type group string
 
 func newGroup(mib int) (group, error) {
 	g := group(fmt.Sprintf("/sys/fs/cgroup/memory/pulseboard-flood-%d", os.Getpid()))
-	if err := os.Mkdir(string(g), 0o755); err != nil { //nolint:gosec // The kernel's own file system.
+	if err := os.Mkdir(string(g), 0o755); err != nil {
 		return "", fmt.Errorf("cannot make a memory group (cgroup version 1, as root; -group 0 does without): %w", err)
 	}
-	return g, os.WriteFile(filepath.Join(string(g), "memory.limit_in_bytes"), []byte(strconv.Itoa(mib<<20)), 0) //nolint:gosec // The same.
+	return g, os.WriteFile(filepath.Join(string(g), "memory.limit_in_bytes"), []byte(strconv.Itoa(mib<<20)), 0)
 }
 
 func (g group) kills() int64 {
@@ -359,7 +359,7 @@ func (v *verdict) resident() string {
 	parts := []string{of(strconv.Itoa(v.pid))}
 	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", v.pid)) // The pattern is right.
 	for _, path := range children {
-		text, _ := os.ReadFile(path) //nolint:gosec // The kernel's own file.
+		text, _ := os.ReadFile(path)
 		for _, child := range strings.Fields(string(text)) {
 			parts = append(parts, of(child))
 		}

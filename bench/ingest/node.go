@@ -46,7 +46,7 @@ func node(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.Create(filepath.Join(profile, fmt.Sprintf("cpu-%d.pprof", time.Now().UnixNano()))) //nolint:gosec // The caller names it.
+	file, err := os.Create(filepath.Join(profile, fmt.Sprintf("cpu-%d.pprof", time.Now().UnixNano())))
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (b *bench) send(ctx context.Context, n *child, size, senders int) (turn, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.length)
 	defer cancel()
-	p, err := process.NewProcess(int32(n.cmd.Process.Pid)) //nolint:gosec // A pid.
+	p, err := process.NewProcess(int32(n.cmd.Process.Pid))
 	if err != nil {
 		return turn{}, err
 	}

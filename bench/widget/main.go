@@ -123,7 +123,7 @@ func (b *bench) load(ctx context.Context) error {
 	}
 	t := time.NewTicker(50 * time.Millisecond)
 	defer t.Stop()
-	r := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // Load, no secret.
+	r := rand.New(rand.NewPCG(1, 1))
 	for {
 		select {
 		case <-t.C:
@@ -218,7 +218,7 @@ const settled = 20 * time.Second
 // edit adds the widget some seconds after that.
 func (b *bench) edit(ctx context.Context, id string, answered *atomic.Int64) {
 	select {
-	case <-time.After(settled + 10*time.Second + rand.N(time.Second)): //nolint:gosec // Any moment of a second.
+	case <-time.After(settled + 10*time.Second + rand.N(time.Second)):
 	case <-ctx.Done():
 		return
 	}

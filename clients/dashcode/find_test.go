@@ -85,7 +85,7 @@ func forbidden(t *testing.T, path string, isFolder bool) {
 		if err := os.Mkdir(path, 0); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = os.Chmod(path, 0o700) }) //nolint:gosec // So that it can be removed.
+		t.Cleanup(func() { _ = os.Chmod(path, 0o700) })
 		return
 	}
 	if err := os.WriteFile(path, nil, 0); err != nil {

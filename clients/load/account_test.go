@@ -219,7 +219,7 @@ func TestAccountOfADelay(t *testing.T) {
 
 // Counting published ends agrees with counting them one by one.
 func TestStreamAgainstBruteForce(t *testing.T) {
-	r := rand.New(rand.NewPCG(5, 5)) //nolint:gosec // A test.
+	r := rand.New(rand.NewPCG(5, 5))
 	for range 200 {
 		st := &stream{refreshMs: []int64{1, 250, 1000}[r.IntN(3)]}
 		st.base = st.refreshMs * r.Int64N(1000)

@@ -30,7 +30,7 @@ const (
 
 // newBodies spreads all series evenly over bodies of --batch events, in random order.
 func newBodies(c *Config) []*body {
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // Load, no secret.
+	r := rand.New(rand.NewPCG(1, 2))
 	series := c.Metrics * c.Series
 	n := max(fewestBodies, (series+c.Batch-1)/c.Batch)
 	order := r.Perm(series)

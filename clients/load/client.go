@@ -316,7 +316,7 @@ func (e ending) final() bool { return e.code >= 4400 && e.code <= 4499 }
 // wait is how long the client waits before it comes back.
 func (c *client) wait() time.Duration {
 	bound := min(longestBackoff, firstBackoff<<min(c.attempt, 10))
-	return c.closing.after + rand.N(bound) //nolint:gosec // It spreads load.
+	return c.closing.after + rand.N(bound)
 }
 
 // closeNow ends the connection from another goroutine.

@@ -67,7 +67,7 @@ func newEvents(c *Config, measuring *atomic.Bool, fail context.CancelCauseFunc) 
 // run sends until ctx ends, and returns when all requests are answered, or life ends too.
 func (e *events) run(ctx, life context.Context) {
 	every := float64(time.Second) * float64(e.config.Batch) / e.config.Rate
-	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // Load, no secret.
+	r := rand.New(rand.NewPCG(3, 4))
 	order := r.Perm(len(e.bodies))
 	queue := make(chan request)
 	var senders sync.WaitGroup
@@ -143,7 +143,7 @@ func (e *events) send(life context.Context, q request) {
 		}
 		after, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // 0 when it says nothing.
 		wait := max(time.Duration(after)*time.Second, min(longestWait, shortestWait<<min(try, 10)))
-		wait += rand.N(wait/2 + 1) //nolint:gosec // It spreads load.
+		wait += rand.N(wait/2 + 1)
 		if time.Now().Add(wait).After(limit) || !clock.Sleep(life, wait) {
 			e.doubt(q, answer, err)
 			return

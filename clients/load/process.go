@@ -50,7 +50,7 @@ func uses(pids []Pid) (found map[int]use, gone []error) {
 	out := make(map[int]use)
 	named := make([]*process.Process, len(pids))
 	for i, p := range pids {
-		proc, err := process.NewProcess(int32(p.Pid)) //nolint:gosec // A pid.
+		proc, err := process.NewProcess(int32(p.Pid))
 		if err == nil {
 			name := p.Name
 			if name == "" {
@@ -96,7 +96,7 @@ func look(out map[int]use, p *process.Process, name string) error {
 	if err != nil {
 		return err
 	}
-	out[int(p.Pid)] = use{name, times.User + times.System, int64(memory.RSS)} //nolint:gosec // Far below.
+	out[int(p.Pid)] = use{name, times.User + times.System, int64(memory.RSS)}
 	return nil
 }
 

@@ -91,7 +91,7 @@ func readToken(file string) (string, error) {
 	if file == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(file) //nolint:gosec // The operator's own choice.
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("cannot read the token: %w; make it with pulseboard token create --name canary --scopes ingest,edit --file tokens.yaml > %s", err, file)
 	}

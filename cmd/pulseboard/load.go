@@ -64,7 +64,7 @@ func loadCommand(ctx context.Context, env service.Env) error {
 func writeReport(file string, r *load.Report) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err == nil {
-		err = os.WriteFile(file, append(b, '\n'), 0o644) //nolint:gosec // A report is no secret.
+		err = os.WriteFile(file, append(b, '\n'), 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write the report: %w", err)

@@ -68,7 +68,7 @@ func start(t *testing.T, program string, withRedis bool) *world {
 		t: t, clock: testenv.NewClock(t), log: new(testenv.Buffer), ended: make(chan struct{}),
 		sent: make(map[string][]event), found: make(map[string]map[int64]got),
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "run", "--addr", "127.0.0.1:0", "--data-dir", t.TempDir(), "--no-demo") //nolint:gosec // Our own program.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "run", "--addr", "127.0.0.1:0", "--data-dir", t.TempDir(), "--no-demo")
 	cmd.Stderr = w.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Env = append(os.Environ(), w.clock.Env())

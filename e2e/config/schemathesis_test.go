@@ -18,7 +18,7 @@ import (
 // What schemathesis must not take for a fault, each with its reason.
 const schemathesisConfig = `
 [checks.missing_required_header]
-# protocol.md: a change without If-Match is 428.
+# docs/protocol.md: a change without If-Match is 428.
 expected-statuses = [400, 401, 403, 406, 415, 422, 428]
 
 [checks.positive_data_acceptance]
@@ -53,7 +53,7 @@ func TestSchemathesis(t *testing.T) {
 	redis := testenv.Redis(t)
 	sayLimits(t, redis)
 	s := startServer(t, filepath.Join(dir, "pulseboard.db"), redis, "--tokens", testenv.Tokens(t, "admin"))
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "--config-file", conf, "run", *s.url.Load()+"/openapi.yaml", //nolint:gosec // Named by whoever runs the test.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "--config-file", conf, "run", *s.url.Load()+"/openapi.yaml",
 		"-H", "Authorization: Bearer admin", "--max-time", seconds, "--continue-on-failure", "--no-color")
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()

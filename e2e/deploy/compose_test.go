@@ -171,7 +171,7 @@ var programs = sync.OnceValue(func() (err error) {
 	for _, name := range []string{"configsvc", "gateway", "ingest", "pipeline", "pulseboard"} {
 		args = append(args, "pulseboard/cmd/"+name)
 	}
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil { //nolint:gosec // Our own programs.
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build the programs: %w: %s", err, out)
 	}
 	return nil

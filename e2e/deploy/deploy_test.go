@@ -74,7 +74,7 @@ func (s *site) tokens(args ...string) string {
 	t, m, name := s.m.t, s.m, "tokens"
 	t.Helper()
 	c := m.compose.Services[name]
-	cmd := exec.CommandContext(t.Context(), program(t, c.Command[0]), append([]string{"token"}, args...)...) //nolint:gosec // Our own program.
+	cmd := exec.CommandContext(t.Context(), program(t, c.Command[0]), append([]string{"token"}, args...)...)
 	for v, value := range c.Environment {
 		cmd.Env = append(cmd.Env, v+"="+m.here(name, name, value))
 	}
@@ -555,7 +555,7 @@ func (s *site) upgrade(cookie *http.Cookie) {
 	t.Helper()
 	rest := "--rest=http://" + m.addr("jobmanager", "8081")
 	try := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(t.Context(), program(t, "pipeline"), append(args, rest)...).CombinedOutput() //nolint:gosec // Our own program.
+		out, err := exec.CommandContext(t.Context(), program(t, "pipeline"), append(args, rest)...).CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("pipeline %v: %w: %s", args, err, out)
 		}

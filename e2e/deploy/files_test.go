@@ -15,7 +15,7 @@ import (
 // help runs a command of ours with its flags and --help: that reads all flags first.
 func help(t *testing.T, command []string) string {
 	t.Helper()
-	out, err := exec.Command(program(t, command[0]), append(slices.Clone(command[1:]), "--help")...).CombinedOutput() //nolint:gosec // Our own program.
+	out, err := exec.Command(program(t, command[0]), append(slices.Clone(command[1:]), "--help")...).CombinedOutput()
 	if err != nil {
 		t.Errorf("%s: %s", strings.Join(command, " "), out)
 	}

@@ -218,7 +218,7 @@ func readManifests(t *testing.T, folder string) *manifests {
 			t.Fatal(err)
 		}
 		var stderr bytes.Buffer
-		cmd := exec.CommandContext(t.Context(), "go", "-C", filepath.Join(root, "tools", "kustomize"), "run", ".", "-json", dir) //nolint:gosec // Our own program.
+		cmd := exec.CommandContext(t.Context(), "go", "-C", filepath.Join(root, "tools", "kustomize"), "run", ".", "-json", dir)
 		cmd.Stderr = &stderr
 		if text, err = cmd.Output(); err != nil {
 			t.Fatalf("cannot render deploy/kubernetes/%s: %v: %s", folder, err, &stderr)

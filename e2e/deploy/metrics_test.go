@@ -337,7 +337,7 @@ func TestPrometheusReadsItsFiles(t *testing.T) {
 		{"check", "rules", filepath.Join(dir, "alerts.yml")},
 		{"test", "rules", filepath.Join(dir, "alerts_test.yml")},
 	} {
-		if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil { //nolint:gosec // It only reads.
+		if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %v: %v\n%s", args, err, out)
 		}
 	}

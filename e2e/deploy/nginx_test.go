@@ -54,7 +54,7 @@ func TestNginxAnswersPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	cmd := exec.Command(program, "-c", file, "-e", "stderr", "-p", dir) //nolint:gosec // It is ended below, by the signal that it takes.
+	cmd := exec.Command(program, "-c", file, "-e", "stderr", "-p", dir)
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

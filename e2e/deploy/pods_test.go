@@ -28,11 +28,11 @@ func volume(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	within := filepath.Join(dir, "..2026_11_29_00_00_00.1")
-	if err := os.Mkdir(within, 0o755); err != nil { //nolint:gosec // As kubelet's.
+	if err := os.Mkdir(within, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(within, name), []byte(text), 0o440); err != nil { //nolint:gosec // As kubelet's.
+		if err := os.WriteFile(filepath.Join(within, name), []byte(text), 0o440); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)); err != nil {
@@ -42,7 +42,7 @@ func volume(t *testing.T, files map[string]string) string {
 	if err := os.Symlink(filepath.Base(within), filepath.Join(dir, "..data")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil { //nolint:gosec // As kubelet's.
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -221,11 +221,11 @@ func TestFlinkInPods(t *testing.T) {
 			w := m.workload(t, component)
 			dir := t.TempDir()
 			java := "#!/bin/sh\nprintf '%s\\n' \"$@\" >\"$OUT/arguments\"\n"
-			if err := os.WriteFile(filepath.Join(dir, "java"), []byte(java), 0o700); err != nil { //nolint:gosec // A program.
+			if err := os.WriteFile(filepath.Join(dir, "java"), []byte(java), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			conf := volume(t, m.of("ConfigMap")["flink-conf"].Data)
-			cmd := exec.CommandContext(t.Context(), script, m.command(t, w)...) //nolint:gosec // Our own.
+			cmd := exec.CommandContext(t.Context(), script, m.command(t, w)...)
 			cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "OUT=" + dir, "TMPDIR=" + dir, "FLINK_CONF=" + conf, "FLINK_LIB=/opt/flink/lib"}
 			env := m.environment(t, w)
 			for name, value := range env {
@@ -237,7 +237,7 @@ func TestFlinkInPods(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			b, err := os.ReadFile(filepath.Join(dir, "arguments")) //nolint:gosec // Of this test.
+			b, err := os.ReadFile(filepath.Join(dir, "arguments"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -291,7 +291,7 @@ func TestPrometheusReachesPods(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.CommandContext(t.Context(), promtool, "check", "config", "--syntax-only", file).CombinedOutput(); err != nil { //nolint:gosec // Debian's.
+		if out, err := exec.CommandContext(t.Context(), promtool, "check", "config", "--syntax-only", file).CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, out)
 		}
 	}

@@ -110,7 +110,7 @@ func (r *run) finish() {
 		r.t.Logf("%d records are missing where they should count, such as:\n%s", len(suspects), strings.Join(suspects[:min(100, len(suspects))], "\n"))
 	}
 	if file := os.Getenv("FAULTS_OUTPUT"); file != "" {
-		f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // The caller names it.
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func showLogs(t *testing.T, log *testenv.Buffer, workers string) {
 		t.Logf("the end of the log of the pipeline:\n%s", testenv.Page(log.String()))
 		logs, _ := filepath.Glob(filepath.Join(workers, "*")) // The pattern is right.
 		for _, l := range logs {
-			b, _ := os.ReadFile(l) //nolint:gosec // Our own.
+			b, _ := os.ReadFile(l)
 			t.Logf("%s:\n%s", filepath.Base(l), b[max(0, len(b)-1500):])
 			if m := regexp.MustCompile(`metrics are served.*addr=(\S+)`).FindSubmatch(b); m != nil {
 				t.Logf("its metrics:\n%s", counters(string(m[1])))
@@ -176,7 +176,7 @@ func showLogs(t *testing.T, log *testenv.Buffer, workers string) {
 
 // counters are those of a worker that tell of what was left out; none of one that has ended.
 func counters(addr string) (lines string) {
-	res, err := http.Get("http://" + addr + "/metrics") //nolint:gosec // A worker of this test.
+	res, err := http.Get("http://" + addr + "/metrics")
 	if err != nil {
 		return err.Error()
 	}

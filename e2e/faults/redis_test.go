@@ -26,7 +26,7 @@ import (
 const (
 	dashboard = "board"
 	// staleAfter is when a value may be shown no longer as live, at a refresh of a
-	// second (protocol.md, "States").
+	// second (docs/protocol.md, "States").
 	staleAfter = 3 * time.Second
 )
 

@@ -58,7 +58,7 @@ type operator struct {
 func (o *operator) try(name string, args ...string) (answer string, complaint error) {
 	o.t.Helper()
 	var out, complaints bytes.Buffer
-	cmd := exec.CommandContext(o.t.Context(), o.path, append([]string{name, "--rest", o.rest}, args...)...) //nolint:gosec // Our own program.
+	cmd := exec.CommandContext(o.t.Context(), o.path, append([]string{name, "--rest", o.rest}, args...)...)
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, o.log), io.MultiWriter(&complaints, o.log)
 	if err := cmd.Run(); err != nil {
 		return out.String(), fmt.Errorf("pipeline %s: %w: %s", name, err, complaints.String())
@@ -489,7 +489,7 @@ func expected(a metric.Aggregation, values []float64) (low, high float64) {
 func workerMetrics(t *testing.T, logs string, pid int) (addr string) {
 	t.Helper()
 	await(t, "the address of a worker's metrics", func() error {
-		b, err := os.ReadFile(filepath.Join(logs, fmt.Sprintf("pulseboard-worker-%d.log", pid))) //nolint:gosec // Of this test.
+		b, err := os.ReadFile(filepath.Join(logs, fmt.Sprintf("pulseboard-worker-%d.log", pid)))
 		if err != nil {
 			return err
 		}
@@ -506,7 +506,7 @@ func workerMetrics(t *testing.T, logs string, pid int) (addr string) {
 // sample reads a metric with its labels, as it stands in the text.
 func sample(t *testing.T, addr, name string) float64 {
 	t.Helper()
-	res, err := http.Get("http://" + addr + "/metrics") //nolint:gosec // Of this test.
+	res, err := http.Get("http://" + addr + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

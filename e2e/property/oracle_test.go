@@ -20,7 +20,7 @@ type query struct {
 	known map[*series]verdict
 }
 
-// matches is the definition of filters in documents (protocol.md, "Metric key").
+// matches is the definition of filters in documents (docs/protocol.md, "Metric key").
 func (q *query) matches(tags map[string]string) bool {
 	for tag, want := range q.filter {
 		v := tags[tag]

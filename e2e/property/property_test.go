@@ -69,7 +69,7 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 			t.Logf("the pipeline's own lines:\n%s", testenv.Page(ownLines(log.String())))
 			files, _ := filepath.Glob(filepath.Join(state, "log", "*")) // The pattern is right.
 			for _, f := range files {
-				text, _ := os.ReadFile(f) //nolint:gosec // Of our workers.
+				text, _ := os.ReadFile(f)
 				t.Logf("%s:\n%s", filepath.Base(f), testenv.Page(ownLines(string(text))))
 			}
 		}

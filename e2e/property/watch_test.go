@@ -13,7 +13,7 @@ import (
 	"pulseboard/e2e/testenv"
 )
 
-// result is what the pipeline says, as protocol.md has it.
+// result is what the pipeline says, as docs/protocol.md has it.
 type result struct {
 	Key         string  `json:"key"`
 	WindowStart int64   `json:"window_start"`

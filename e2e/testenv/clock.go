@@ -40,7 +40,7 @@ func NewClock(t *testing.T) *Clock {
 // Set makes the clock be ahead of the machine's by so much, at once.
 func (c *Clock) Set(by time.Duration) {
 	c.t.Helper()
-	if _, err := c.file.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(by)), 0); err != nil { //nolint:gosec // Its sign stays.
+	if _, err := c.file.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(by)), 0); err != nil {
 		c.t.Fatal(err)
 	}
 	c.by.Store(int64(by))
@@ -114,7 +114,7 @@ func ClockProgram(t *testing.T, program string) (path string) {
 	t.Setenv("GOTOOLCHAIN", "local")
 	t.Setenv("PATH", filepath.Join(goroot, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	original := filepath.Join(goroot, "src", "time", "time.go")
-	source, err := os.ReadFile(original) //nolint:gosec // Go's own.
+	source, err := os.ReadFile(original)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func Postgres(t *testing.T) string {
 		if err := os.Chown(dir, 65534, 65534); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // A folder.
+		if err := os.Chmod(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		prefix = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}

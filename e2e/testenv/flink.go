@@ -115,7 +115,7 @@ high-availability.zookeeper.client.session-timeout: 3000
 // that of the test, and other lines in place of those of the same keys.
 func (f *FlinkCluster) configure(t *testing.T, from, to, lines string) {
 	t.Helper()
-	b, err := os.ReadFile(from) //nolint:gosec // Of this repository.
+	b, err := os.ReadFile(from)
 	if err != nil {
 		t.Fatal(err)
 	}

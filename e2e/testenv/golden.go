@@ -15,7 +15,7 @@ func Golden(t *testing.T, name string, got []byte) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // The test names it.
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func Build(t *testing.T, program string, flags ...string) string {
 	}
 	path := filepath.Join(t.TempDir(), program)
 	args := append([]string{"build", "-o", path}, flags...)
-	if out, err := exec.CommandContext(t.Context(), "go", append(args, "pulseboard/cmd/"+program)...).CombinedOutput(); err != nil { //nolint:gosec // Our own program.
+	if out, err := exec.CommandContext(t.Context(), "go", append(args, "pulseboard/cmd/"+program)...).CombinedOutput(); err != nil {
 		t.Fatalf("cannot build %s: %v: %s", program, err, out)
 	}
 	return path

@@ -165,7 +165,7 @@ func Ports(t *testing.T, n int) (first int) {
 	const lowest, highest = 10_000, 22_000
 	var lc net.ListenConfig
 	for range 1000 {
-		first = lowest + rand.IntN(highest-lowest-n) //nolint:gosec // Chance is all that it is for.
+		first = lowest + rand.IntN(highest-lowest-n) // Chance is all that it is for.
 		free := true
 		for p := first; free && p < first+n; p++ {
 			ln, err := lc.Listen(t.Context(), "tcp", address(p))

@@ -155,7 +155,7 @@ func edit(path string, change func(text string, entries []Entry) (string, []Entr
 // lockFolder keeps a second process from changing the file at the same time. The
 // folder is locked, because the file is replaced. The lock ends with the process.
 func lockFolder(dir string) (unlock func(), err error) {
-	f, err := os.Open(dir) //nolint:gosec // The operator named it.
+	f, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the folder of the tokens file: %w; make it first", err)
 	}

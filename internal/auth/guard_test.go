@@ -227,7 +227,7 @@ func TestTokensStayInForce(t *testing.T) {
 		"deleted":                      func(r *rig) error { return os.Remove(r.path) },
 		"now a folder":                 func(r *rig) error { return errors.Join(os.Remove(r.path), os.Mkdir(r.path, 0o700)) },
 		"everybody's":                  func(r *rig) error { return os.Chmod(r.path, 0o602) },
-		"a file in everybody's folder": func(r *rig) error { return os.Chmod(filepath.Dir(r.path), 0o777) }, //nolint:gosec // It is what is refused.
+		"a file in everybody's folder": func(r *rig) error { return os.Chmod(filepath.Dir(r.path), 0o777) },
 		"much too big":                 func(r *rig) error { return os.Truncate(r.path, maxFile+1) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -247,7 +247,7 @@ func TestTokensStayInForce(t *testing.T) {
 				t.Errorf("%v failures, unusable %v", f, u)
 			}
 			// And whole again, with the same text or another.
-			if err := errors.Join(os.Chmod(filepath.Dir(r.path), 0o700), os.RemoveAll(r.path)); err != nil { //nolint:gosec // A folder.
+			if err := errors.Join(os.Chmod(filepath.Dir(r.path), 0o700), os.RemoveAll(r.path)); err != nil {
 				t.Fatal(err)
 			}
 			r.write(whole)

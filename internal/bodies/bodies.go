@@ -156,7 +156,7 @@ const (
 	classes  = 12
 )
 
-func class(size int64) int { return max(0, bits.Len64(uint64(size-1))-smallest) } //nolint:gosec // Above 0.
+func class(size int64) int { return max(0, bits.Len64(uint64(size-1))-smallest) }
 
 func classBytes(class int) int64 { return 1 << (class + smallest) }
 

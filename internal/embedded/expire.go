@@ -45,7 +45,7 @@ func (e *expiry) look(partitions map[int32][]segment, now time.Time) (first map[
 		e.log.Warn("the clock was set: no record goes for its age until it has run evenly for as long as records are kept", "by", by, "age", e.age)
 	}
 	if now.Sub(e.since) < e.age {
-		return nil, nil //nolint:nilnil // Nothing is.
+		return nil, nil
 	}
 	oldest := now.Add(-e.age).UnixMilli()
 	first = make(map[int32]int64)
@@ -100,7 +100,7 @@ func walkFile(f segment, at *place, oldest int64) (young bool, err error) {
 			return false, err
 		}
 		b, ok := readClaim(head)
-		newest := int64(binary.BigEndian.Uint64(head[35:])) //nolint:gosec // It has a sign.
+		newest := int64(binary.BigEndian.Uint64(head[35:]))
 		if !ok || newest >= oldest || at.bytes+int64(b.size) > f.size {
 			return true, nil
 		}

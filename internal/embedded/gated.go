@@ -23,7 +23,7 @@ type gated struct {
 	net.Conn
 	gate *gate
 	in   *bufio.Reader
-	ctx  context.Context //nolint:containedctx // Of the connection's life: what waits for room must end with it.
+	ctx  context.Context // Of the connection's life: what waits for room must end with it.
 	end  context.CancelFunc
 	once sync.Once
 
@@ -135,7 +135,7 @@ func (c *gated) begin() (size int, key int16, err error) {
 	}
 	const smallest = 2 + 2 + 4 + 2 // Key, version, correlation, the length of the client's id.
 	limits := &c.gate.limits
-	if size = int(int32(binary.BigEndian.Uint32(first))); size < smallest || size > max(limits.produce, limits.other) { //nolint:gosec // It has a sign.
+	if size = int(int32(binary.BigEndian.Uint32(first))); size < smallest || size > max(limits.produce, limits.other) {
 		return 0, 0, &refusal{"not_kafka", fmt.Sprintf("no request has %d bytes", size)}
 	}
 	if first, err = c.in.Peek(head); err != nil {
@@ -159,7 +159,7 @@ func (c *gated) begin() (size int, key int16, err error) {
 
 // kind returns a request's key and version.
 func kind(request []byte) (key, version int16) {
-	return int16(binary.BigEndian.Uint16(request)), int16(binary.BigEndian.Uint16(request[2:])) //nolint:gosec // They have signs.
+	return int16(binary.BigEndian.Uint16(request)), int16(binary.BigEndian.Uint16(request[2:]))
 }
 
 // take reads n bytes into the buffer, which grows as they come.

@@ -134,7 +134,7 @@ func TestRedisIsPrivate(t *testing.T) {
 	for _, kind := range []string{RedisInProcess, RedisServer} {
 		t.Run(kind, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // It is the test.
+			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
 			r := startRedis(t, kind, dir)

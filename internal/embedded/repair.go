@@ -62,7 +62,7 @@ func findSegments(dir string) (map[string][]segment, error) {
 	found := make(map[string][]segment)
 	folders, err := os.ReadDir(filepath.Join(dir, "partitions"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // A new folder has none.
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func checkEnd(partition string, next, lost int64) (int64, error) {
 	var note struct {
 		HighWatermark int64 `json:"high_watermark"`
 	}
-	content, err := os.ReadFile(filepath.Join(partition, name)) //nolint:gosec // Of the data folder.
+	content, err := os.ReadFile(filepath.Join(partition, name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("cannot read what a partition held: %w", err)
 	}
@@ -208,7 +208,7 @@ func sift(content []byte, base, end int64) (whole, damaged []byte, d damage, nex
 		whole = append(whole, content[from:at]...)
 		if b, ok := misplaced(content[at:], next, end); ok {
 			from = at + 8
-			whole = binary.BigEndian.AppendUint64(whole, uint64(next)) //nolint:gosec // Above 0.
+			whole = binary.BigEndian.AppendUint64(whole, uint64(next))
 			next += b.last - b.first + 1
 			at += b.size
 			d.bytes += 8
@@ -302,8 +302,8 @@ func readClaim(content []byte) (b batch, ok bool) {
 		return b, false
 	}
 	b.size = 12 + int(length)
-	b.first = int64(binary.BigEndian.Uint64(content))                      //nolint:gosec // It has a sign.
-	b.last = b.first + int64(int32(binary.BigEndian.Uint32(content[23:]))) //nolint:gosec // It has a sign.
+	b.first = int64(binary.BigEndian.Uint64(content))
+	b.last = b.first + int64(int32(binary.BigEndian.Uint32(content[23:])))
 	return b, b.size >= batchHead && b.last >= b.first
 }
 

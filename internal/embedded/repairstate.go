@@ -42,7 +42,7 @@ type topicState struct {
 // keeps its own only when it ends in good order, and the pipeline knows the log by it.
 func clusterID(dir string) (string, error) {
 	path := filepath.Join(dir, "cluster.id")
-	text, err := os.ReadFile(path) //nolint:gosec // Of the data folder.
+	text, err := os.ReadFile(path)
 	if id := strings.TrimSpace(string(text)); err == nil && id != "" {
 		return id, nil
 	}
@@ -62,7 +62,7 @@ func repairState(dir, cluster string, partitions map[string]int, log *slog.Logge
 	}
 	for _, name := range []string{metaFile, topicsFile, "acls.json", "sasl.json", "broker_configs.json", "quotas.json", "seq_windows.json"} {
 		path := filepath.Join(dir, name)
-		content, err := os.ReadFile(path) //nolint:gosec // Of the data folder.
+		content, err := os.ReadFile(path)
 		missing := errors.Is(err, fs.ErrNotExist)
 		if err != nil && !missing {
 			return fmt.Errorf("cannot read the embedded Kafka's %s: %w", path, err)

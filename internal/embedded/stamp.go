@@ -43,8 +43,8 @@ func stampBatches(b []byte, now int64) {
 		}
 		batch := b[:head.size]
 		b = b[head.size:]
-		batch[21] |= kafkaconn.Stamped >> 8                 // Attributes; at 35 is the greatest timestamp, see batchHead.
-		binary.BigEndian.PutUint64(batch[35:], uint64(now)) //nolint:gosec // It is positive.
+		batch[21] |= kafkaconn.Stamped >> 8 // Attributes; at 35 is the greatest timestamp, see batchHead.
+		binary.BigEndian.PutUint64(batch[35:], uint64(now))
 		binary.BigEndian.PutUint32(batch[17:], crc32.Checksum(batch[21:], castagnoli))
 	}
 }

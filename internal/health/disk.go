@@ -30,7 +30,7 @@ func probeDisk(dir string) error {
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		return fmt.Errorf("cannot look at the folder %s: %w", dir, err)
 	}
-	block := uint64(fs.Bsize) //nolint:gosec // Never below 0; its type varies with the system.
+	block := uint64(fs.Bsize)
 	free, all := fs.Bavail*block, fs.Blocks*block
 	if least := min(freeBytes, all/freeShare); free < least {
 		return fmt.Errorf("only %d KiB are free on the disk of %s, and %d KiB should be: make room there", free>>10, dir, least>>10)

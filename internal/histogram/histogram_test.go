@@ -10,7 +10,7 @@ import (
 
 // A quantile is never below the value at its rank, and at most 1/128 above.
 func TestQuantilesAgainstSorting(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // A test.
+	r := rand.New(rand.NewPCG(1, 1))
 	for round := range 50 {
 		var h Histogram
 		values := make([]int64, 1+r.IntN(2000))

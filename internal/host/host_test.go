@@ -118,7 +118,7 @@ func TestProfiles(t *testing.T) {
 			t.Error("the socket is left behind")
 		}
 	}
-	if err := os.Chmod("profiles", 0o755); err != nil { //nolint:gosec // That is what is refused.
+	if err := os.Chmod("profiles", 0o755); err != nil {
 		t.Fatal(err)
 	}
 	err := run(t.Context(), []string{"--pprof", "profiles"}, func(context.Context, *host.Host) error { return errors.New("it was started") })

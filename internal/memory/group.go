@@ -91,7 +91,7 @@ func (g group) limit() (limit int64) {
 		name = "memory.max"
 	}
 	for dir := g.dir; ; dir = filepath.Dir(dir) {
-		text, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // The kernel's own file.
+		text, err := os.ReadFile(filepath.Join(dir, name))
 		if n, bad := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && bad == nil && n > 0 && n < unlimited {
 			if limit == 0 || n < limit {
 				limit = n
@@ -109,7 +109,7 @@ func (g group) kills() (n int64, ok bool) {
 	if g.v2 {
 		name = "memory.events"
 	}
-	text, err := os.ReadFile(filepath.Join(g.dir, name)) //nolint:gosec // The kernel's own file.
+	text, err := os.ReadFile(filepath.Join(g.dir, name))
 	if err != nil {
 		return 0, false
 	}

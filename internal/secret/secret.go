@@ -83,7 +83,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	if err := checkFile(path); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path) //nolint:gosec // The operator named it.
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

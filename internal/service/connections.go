@@ -60,7 +60,7 @@ func newConnections(streams int, p Proxies, m *serverMetrics, log *slog.Logger) 
 	limit := mostRequests + streams
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur < 1<<30 {
-		limit = min(limit, int(files.Cur)-min(leastDescriptors, int(files.Cur)/2)) //nolint:gosec // Below 2^30.
+		limit = min(limit, int(files.Cur)-min(leastDescriptors, int(files.Cur)/2))
 	}
 	return connectionsOf(limit, p, m, log)
 }

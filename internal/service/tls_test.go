@@ -77,7 +77,7 @@ func (s *secured) write(cert, key []byte) {
 // serial is that of the certificate that a new connection gets.
 func (s *secured) serial() int64 {
 	s.t.Helper()
-	c, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(s.t.Context(), "tcp", s.address) //nolint:gosec // Whatever it is.
+	c, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(s.t.Context(), "tcp", s.address)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func (s *secured) look() {
 // A changed certificate counts for new connections, and those that are open stay.
 func TestCertificateIsReadAgain(t *testing.T) {
 	s := newSecured(t)
-	old, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", s.address) //nolint:gosec // Whatever it is.
+	old, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", s.address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 // TLS 1.1 is refused, HTTP/2 is not spoken, and a plain request is told so.
 func TestWhatTLSIsSpoken(t *testing.T) {
 	s := newSecured(t)
-	d := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}} //nolint:gosec // That is the question.
+	d := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}}
 	if c, err := d.DialContext(t.Context(), "tcp", s.address); err == nil {
 		t.Error("TLS 1.1 is spoken")
 		_ = c.Close()

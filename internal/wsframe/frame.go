@@ -87,7 +87,7 @@ func Append(b []byte, op byte, payload []byte) []byte {
 		b = binary.BigEndian.AppendUint64(append(b, masked|127), uint64(n))
 	}
 	var mask [4]byte
-	binary.BigEndian.PutUint32(mask[:], rand.Uint32()) //nolint:gosec // It protects proxies, not secrets.
+	binary.BigEndian.PutUint32(mask[:], rand.Uint32()) // It protects proxies, not secrets.
 	b = append(b, mask[:]...)
 	for i, c := range payload {
 		b = append(b, c^mask[i&3])

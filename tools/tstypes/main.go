@@ -65,7 +65,7 @@ func run(args []string) error {
 		fmt.Fprintf(&g.out, "\nexport type %s =\n  | %s;\n", u.name, strings.Join(u.members, "\n  | "))
 		fmt.Fprintf(&g.out, "\n/** The types of %s. */\nexport const %sTypes: ReadonlySet<string> = new Set<%s[\"type\"]>([%s]);\n", u.name, strings.ToLower(u.name[:1])+u.name[1:], u.name, strings.Join(u.literals, ", "))
 	}
-	return os.WriteFile(*out, g.out.Bytes(), 0o644) //nolint:gosec // A source file.
+	return os.WriteFile(*out, g.out.Bytes(), 0o644)
 }
 
 type union struct {

@@ -54,7 +54,7 @@ func TestLookAtThisProcess(t *testing.T) {
 
 // A histogram has the spread that sorting the times has, but for its bins.
 func TestSpreadAgainstSorting(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // A test.
+	r := rand.New(rand.NewPCG(1, 1))
 	var counted histogram.Histogram
 	times := make([]time.Duration, 3001)
 	for i := range times {

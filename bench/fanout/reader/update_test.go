@@ -10,7 +10,7 @@ import (
 	"pulseboard/wire"
 )
 
-// golden is a message of protocol.md, as the gateway sends it: without spaces.
+// golden is a message of docs/protocol.md, as the gateway sends it: without spaces.
 func golden(tb testing.TB, name string) []byte {
 	tb.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "..", "wire", "testdata", "stream", name))

@@ -200,7 +200,7 @@ func workerLog(o workerOptions, id string) (*slog.Logger, error) {
 		return nil, fmt.Errorf("cannot make the folder of the workers' logs: %w", err)
 	}
 	path := filepath.Join(o.Logs, fmt.Sprintf("pulseboard-worker-%d.log", os.Getpid()))
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // The operator names the folder.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the log of a worker: %w", err)
 	}

@@ -15,7 +15,7 @@ import (
 type Secret string
 
 // SecretVariable is the environment variable of Java and of the workers that has it.
-const SecretVariable = "PULSEBOARD_FLINK_SECRET" //nolint:gosec // A name.
+const SecretVariable = "PULSEBOARD_FLINK_SECRET"
 
 // SecretOfEnvironment returns that of the Flink that has started this process, or that an operator has set.
 func SecretOfEnvironment() Secret { return Secret(os.Getenv(SecretVariable)) }
@@ -36,7 +36,7 @@ func NewSecret(dir string) (Secret, error) {
 
 // SecretIn returns the secret of the Flink in a folder, "" when there is none.
 func SecretIn(dir string) Secret {
-	b, err := os.ReadFile(secretFile(dir)) //nolint:gosec // The caller names it.
+	b, err := os.ReadFile(secretFile(dir))
 	if err != nil {
 		return ""
 	}

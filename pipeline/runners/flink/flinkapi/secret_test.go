@@ -17,7 +17,7 @@ func TestSecret(t *testing.T) {
 	}
 	path := filepath.Join(dir, "conf", "secret")
 	// What somebody made with another mode, or an older start.
-	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil { //nolint:gosec // It is the test.
+	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s, err := NewSecret(dir)
