@@ -165,6 +165,24 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 	return said
 }
 
+// Where the runner keeps state, nothing succeeds on a run that is closed: a checkpoint after it would be without what was
+// left out. Elsewhere what is left of a run does nothing.
+func TestAClosedRunLosesNoState(t *testing.T) {
+	for _, durable := range []bool{true, false} {
+		run := fmt.Sprint(t.Name(), durable)
+		f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: durable})
+		if err := openGroups(t, run).Close(); err != nil {
+			t.Fatal(err)
+		}
+		st, emit := newRunnerState(), func(Evaluation) { t.Error("something is emitted") }
+		element := f.ProcessElement(beam.EventTime(1999), st, noTimers{}, 0, Partial{Table: aggregate.Table{}}, emit)
+		timer := f.OnTimer(t.Context(), beam.EventTime(2000), st, noTimers{}, 0, timers.Context{}, emit)
+		if errors.Is(element, errClosed) != durable || errors.Is(timer, errClosed) != durable || len(st.values)+len(st.bags) > 0 {
+			t.Errorf("durable %t: an element %v, a timer %v, state %v %v", durable, element, timer, st.values, st.bags)
+		}
+	}
+}
+
 // Whatever is lost, every window says what it says without any loss.
 func TestStateIsWholeAfterFailures(t *testing.T) {
 	want := life(t, "whole", false)

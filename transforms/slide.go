@@ -90,12 +90,19 @@ func Slide(s beam.Scope, o SlideOptions, partials beam.PCollection) beam.PCollec
 	return beam.ParDo(s.Scope("Slide"), newSlideFn(o), partials)
 }
 
-// group returns the working form of a key group, nil when the run is closed, and its state, nil when the runner keeps none.
+var errClosed = errors.New("the run is closed in this process")
+
+// group returns the working form of a key group and its state, nil when the runner keeps none. Of a run that is closed it
+// returns no key group; where the runner keeps state it fails, since what was left out would be missing there.
 func (f *SlideFn) group(sp state.Provider, id int64) (k *keyGroup, log *stateLog, err error) {
 	groups, err := job.Of[*Groups](f.Options.Run)
 	switch {
-	case err != nil || groups.isClosed():
+	case err != nil:
 		return nil, nil, err
+	case groups.isClosed() && f.Options.Durable:
+		return nil, nil, errClosed
+	case groups.isClosed():
+		return nil, nil, nil
 	case !f.Options.Durable:
 		return groups.of(id, f.Options), nil, nil
 	}

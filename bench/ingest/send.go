@@ -50,7 +50,7 @@ func request(format, text string) string {
 	case "influx":
 		path, kind = "/api/v2/write", "text/plain; charset=utf-8"
 	}
-	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", path, kind, len(text), text)
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", path, kind, len(text), text)
 }
 
 // send has requests under way all the time and measures the node meanwhile.
