@@ -64,7 +64,7 @@ func (c Config) withDefaults() (Config, error) {
 // maxBodies is how many bytes the bodies of all requests under way may hold.
 const maxBodies = 64 << 20
 
-// DefaultEditRate, in edits a second, is enough for dashboards that are applied from files.
+// DefaultEditRate is in edits a second: enough for dashboards that are applied from files.
 const DefaultEditRate = 20
 
 // Service is the config service.

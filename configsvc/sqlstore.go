@@ -373,7 +373,8 @@ func (s *Store) List(ctx context.Context, q ListQuery) ([]Summary, error) {
 // each calls read for each row that a query finds, until one is an error.
 func each(ctx context.Context, db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}, read func(*sql.Rows) error, query string, args ...any) error {
+}, read func(*sql.Rows) error, query string, args ...any,
+) error {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err

@@ -109,13 +109,14 @@ func (t Term) normal() (Term, error) {
 			return t, fmt.Errorf("tag %q is compared with a value that is no tag value: at most %d bytes of UTF-8", t.Tag, MaxTagValue)
 		}
 	}
-	n, fits := len(t.Values), false
+	n := len(t.Values)
 	switch {
 	case t.Op == In && n == 1:
 		t.Op = Equal
 	case t.Op == NotIn && n == 1:
 		t.Op = NotEqual
 	}
+	var fits bool
 	switch t.Op {
 	case Equal, NotEqual, Prefix:
 		fits = n == 1

@@ -384,7 +384,7 @@ func (d *Decoder) readTags(object []byte, valid bool) (v tagsVerdict, ok bool) {
 		quoted, plainKey := s.quoted()
 		s.take(':')
 		value := s.value()
-		if _, plain := stringEnd(value, 0); !valid && !(plainKey && plain) {
+		if _, plain := stringEnd(value, 0); !valid && (!plainKey || !plain) {
 			return v, false
 		}
 		key, err := d.unquote(quoted)

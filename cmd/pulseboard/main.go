@@ -36,8 +36,14 @@ func command(ctx context.Context, env service.Env) error {
 		return serve(ctx) // Started by what "pulseboard run" has started, such as Flink.
 	}
 	return dispatch(ctx, env, "pulseboard", usage, []subcommand{
-		{"run", run}, {"pipeline", pipeline.Main}, {"dashboards", dashboards}, {"load", loadCommand}, {"canary", runCanary},
-		{"backup", backup}, {"restore", restore}, {"token", token},
+		{"run", run},
+		{"pipeline", pipeline.Main},
+		{"dashboards", dashboards},
+		{"load", loadCommand},
+		{"canary", runCanary},
+		{"backup", backup},
+		{"restore", restore},
+		{"token", token},
 	})
 }
 

@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"pulseboard/e2e/testenv"
 	"pulseboard/gateway/feeds"
 	"pulseboard/internal/redisconn"
 	"pulseboard/limits"
@@ -75,11 +77,12 @@ func (s *source) publish(l *Layout, i int, end int64) {
 
 func (s *source) until(what string, is func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("not in two minutes: %s", what)
+	testenv.Until(s.t, what, func(context.Context) error {
+		if !is() {
+			return errors.New("not yet")
 		}
-	}
+		return nil
+	})
 }
 
 // updateText is what an update says, "index=end" each.

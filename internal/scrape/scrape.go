@@ -42,7 +42,7 @@ func (s *Scraper) Gather() ([]*dto.MetricFamily, error) {
 	}
 	res, err := s.client.Do(req)
 	if err != nil {
-		return out, nil //nolint:nilerr // It does not answer.
+		return out, nil // It does not answer.
 	}
 	defer res.Body.Close() //nolint:errcheck // It was only read.
 	up.Value = new(1.0)
