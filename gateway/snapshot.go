@@ -12,6 +12,7 @@ import (
 
 	"pulseboard/gateway/feeds"
 	"pulseboard/gateway/rooms"
+	"pulseboard/gateway/stream"
 	"pulseboard/internal/httpapi"
 	"pulseboard/wire"
 )
@@ -41,13 +42,8 @@ type snapshots struct {
 func (s *snapshots) get(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), redisTimeout)
 	defer cancel()
-	v, ok, err := s.views.LoadView(ctx, c.Param("id"))
-	if err != nil {
-		s.failRead(c, "the dashboard cannot be read at the moment", err)
-		return
-	}
+	v, ok := stream.View(ctx, c, s.views, s.log)
 	if !ok {
-		httpapi.Fail(c, http.StatusNotFound, "there is no such dashboard")
 		return
 	}
 	i := slices.IndexFunc(v.Widgets, func(w wire.WidgetView) bool { return w.ID == c.Param("wid") })
@@ -57,18 +53,12 @@ func (s *snapshots) get(c *gin.Context) {
 	}
 	r, st, detail, err := s.feeds.Current(ctx, &v.Widgets[i])
 	if err != nil {
-		s.failRead(c, "the results cannot be read at the moment", err)
+		stream.Unreadable(c, s.log, "results", err)
 		return
 	}
 	s.given.Inc()
 	c.Header("Cache-Control", "no-store")
 	c.JSON(http.StatusOK, newSnapshotBody(r, st, detail))
-}
-
-func (s *snapshots) failRead(c *gin.Context, detail string, err error) {
-	s.log.Warn("a snapshot cannot be given", "dashboard", c.Param("id"), "widget", c.Param("wid"), "error", err)
-	c.Header("Retry-After", "1")
-	httpapi.Fail(c, http.StatusServiceUnavailable, detail)
 }
 
 // newSnapshotBody withholds the values of what is stale or limited.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"pulseboard/aggregate"
+	"pulseboard/e2e/testenv"
 	"pulseboard/wire"
 )
 
@@ -25,18 +26,6 @@ func TestCodersRefuseOtherBytes(t *testing.T) {
 		"part":        {encodePart(Part{"host=a", acc}), func(b []byte) error { _, err := decodePart(b); return err }},
 		"result":      {result, func(b []byte) error { _, err := decodeResult(b); return err }},
 	} {
-		if err := c.read(c.written); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		for n := range len(c.written) {
-			if c.read(c.written[:n]) == nil {
-				t.Errorf("%s: %d of %d bytes are read as one", name, n, len(c.written))
-			}
-		}
-		for _, other := range []string{"{}", "null", "3 records", "\x01\x01\x01\x01"} {
-			if c.read([]byte(other)) == nil {
-				t.Errorf("%s: %q is read as one", name, other)
-			}
-		}
+		t.Run(name, func(t *testing.T) { testenv.RefusesOtherBytes(t, c.written, c.read) })
 	}
 }

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -78,7 +79,10 @@ func (s *Streams) OpenEvents(c *gin.Context) {
 		return
 	}
 	// A close code would not keep such a reader from coming back; 404 does.
-	if !s.exists(c) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), viewTimeout)
+	_, ok = View(ctx, c, s.Rooms.Views, s.Log)
+	cancel()
+	if !ok {
 		return
 	}
 	leave, ok := s.enter(c)
@@ -106,19 +110,23 @@ func (s *Streams) OpenEvents(c *gin.Context) {
 	s.join(newClient(s, events{conn}, c.Param("id"), leave, grant), &rooms.Options{Every: every, Points: points, Choice: chosen(c)})
 }
 
-func (s *Streams) exists(c *gin.Context) bool {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), viewTimeout)
-	defer cancel()
-	_, ok, err := s.Rooms.Views.LoadView(ctx, c.Param("id"))
+// View returns the view of the dashboard that a request names, or answers why there is none.
+func View(ctx context.Context, c *gin.Context, views rooms.Views, log *slog.Logger) (v wire.View, ok bool) {
+	v, ok, err := views.LoadView(ctx, c.Param("id"))
 	switch {
 	case err != nil:
-		s.Log.Warn("a stream cannot be opened", "dashboard", c.Param("id"), "error", err)
-		c.Header("Retry-After", "1")
-		httpapi.Fail(c, http.StatusServiceUnavailable, "the dashboard cannot be read at the moment")
+		Unreadable(c, log, "dashboard", err)
 	case !ok:
 		httpapi.Fail(c, http.StatusNotFound, "there is no such dashboard")
 	}
-	return err == nil && ok
+	return v, err == nil && ok
+}
+
+// Unreadable answers that Redis does not give what is needed, such as the dashboard.
+func Unreadable(c *gin.Context, log *slog.Logger, what string, err error) {
+	log.Warn("a request cannot be answered", "path", c.Request.URL.Path, "unreadable", what, "error", err)
+	c.Header("Retry-After", "1")
+	httpapi.Fail(c, http.StatusServiceUnavailable, "the "+what+" cannot be read at the moment")
 }
 
 func maxHz(c *gin.Context) (every time.Duration, ok bool) {

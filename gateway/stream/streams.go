@@ -50,7 +50,7 @@ type Options struct {
 	HelloTimeout time.Duration
 }
 
-// Config is what Streams need. All options must be set but Build and MaxPerAddress.
+// Config is what Streams need. The service fills in the defaults of Options.
 type Config struct {
 	host.Shared
 	Options
