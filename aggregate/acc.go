@@ -8,21 +8,8 @@ type Acc struct {
 	Min    float64
 	Max    float64
 	Newest int64 // Event time of the newest event, epoch ms.
-
-	// What only some queries need, of as many events as were added with the need: none while no query
-	// wants it. It belongs to this Acc alone.
-	Sketch  *Sketch  // The values, for percentiles.
-	Moments *Moments // For the standard deviation.
+	More   *More // What only some queries need; nil while none does. It belongs to this Acc alone.
 }
-
-// Needs says what accumulators must hold besides count, sum, min, max and newest.
-type Needs uint8
-
-// What is needed by some aggregations.
-const (
-	NeedSketch Needs = 1 << iota
-	NeedMoments
-)
 
 // Add counts one event.
 func (a *Acc) Add(value float64, eventTime int64) {
@@ -40,17 +27,8 @@ func (a *Acc) Add(value float64, eventTime int64) {
 // AddFor counts one event, also in what is needed.
 func (a *Acc) AddFor(n Needs, value float64, eventTime int64) {
 	a.Add(value, eventTime)
-	if n&NeedSketch != 0 {
-		if a.Sketch == nil {
-			a.Sketch = new(Sketch)
-		}
-		a.Sketch.Add(value)
-	}
-	if n&NeedMoments != 0 {
-		if a.Moments == nil {
-			a.Moments = new(Moments)
-		}
-		a.Moments.Add(value)
+	if n != 0 {
+		a.more().add(n, value)
 	}
 }
 
@@ -59,8 +37,8 @@ func (a *Acc) Merge(b *Acc) {
 	if b.Count == 0 {
 		return
 	}
-	if b.Sketch != nil || b.Moments != nil {
-		a.mergeNeeded(b)
+	if b.More != nil && b.More.holds() != 0 {
+		a.more().merge(b.More)
 	}
 	if a.Count == 0 {
 		a.Count, a.Sum, a.Min, a.Max, a.Newest = b.Count, b.Sum, b.Min, b.Max, b.Newest
@@ -73,41 +51,28 @@ func (a *Acc) Merge(b *Acc) {
 	a.Newest = max(a.Newest, b.Newest)
 }
 
-func (a *Acc) mergeNeeded(b *Acc) {
-	if b.Sketch != nil {
-		if a.Sketch == nil {
-			a.Sketch = new(Sketch)
-		}
-		a.Sketch.Merge(b.Sketch)
+func (a *Acc) more() *More {
+	if a.More == nil {
+		a.More = new(More)
 	}
-	if b.Moments != nil {
-		if a.Moments == nil {
-			a.Moments = new(Moments)
-		}
-		a.Moments.Merge(b.Moments)
-	}
+	return a.More
 }
 
 // Reset makes a the accumulator of no events, and keeps the memory of what it holds by need.
 func (a *Acc) Reset() {
-	if a.Sketch != nil {
-		a.Sketch.Reset()
+	if a.More != nil {
+		a.More.reset()
 	}
-	if a.Moments != nil {
-		*a.Moments = Moments{}
-	}
-	*a = Acc{Sketch: a.Sketch, Moments: a.Moments}
+	*a = Acc{More: a.More}
 }
 
 // Has reports whether what is needed holds every event: only then is what needs it whole.
-func (a *Acc) Has(n Needs) bool {
-	return (n&NeedSketch == 0 || a.Sketch.Count() == a.Count) && (n&NeedMoments == 0 || a.Moments.count() == a.Count)
-}
+func (a *Acc) Has(n Needs) bool { return n == 0 || a.Count == 0 || a.More.has(n, a.Count) }
 
 // needed is how many bytes a holds besides itself.
 func (a *Acc) needed() int64 {
-	if a.Moments == nil {
-		return int64(a.Sketch.Size())
+	if a.More == nil {
+		return 0
 	}
-	return int64(a.Sketch.Size()) + momentsSize
+	return a.More.size()
 }

@@ -58,11 +58,11 @@ func count(a *Acc) (float64, bool) { return float64(a.Count), true }
 
 // stddev is that of the population, of all events together: 0 of one event, absent of none.
 func stddev(a *Acc) (float64, bool) {
-	n := a.Moments.count()
-	if n == 0 {
+	if a.More.holds()&NeedMoments == 0 {
 		return 0, false
 	}
-	return math.Sqrt(a.Moments.Squares / float64(n)), true
+	m := &a.More.Moments
+	return math.Sqrt(m.Squares / float64(m.Count)), true
 }
 
 // Percentile is the aggregation that extracts the value at rank
@@ -70,14 +70,14 @@ func stddev(a *Acc) (float64, bool) {
 // 1000 is p99.9. of must not exceed outOf. Without a sketch there is no value.
 func Percentile(of, outOf uint64) Extract {
 	return func(a *Acc) (float64, bool) {
-		n := a.Sketch.Count()
-		if n == 0 {
+		if a.More.holds()&NeedSketch == 0 {
 			return 0, false
 		}
+		sketch := &a.More.Sketch
 		// In integers: as floats, 29 % of 100 is 28.999999999999996, another rank.
-		hi, lo := bits.Mul64(uint64(n-1), of)
+		hi, lo := bits.Mul64(uint64(sketch.Count()-1), of)
 		rank, _ := bits.Div64(hi, lo, outOf)
 		// The extremes are known exactly, so no estimate need lie beyond them.
-		return min(max(a.Sketch.At(int64(rank)), a.Min), a.Max), true
+		return min(max(sketch.At(int64(rank)), a.Min), a.Max), true
 	}
 }

@@ -9,9 +9,9 @@ import (
 // block is some slices of one series, packed: an hour of many series must fit
 // into memory. It is never changed, so that a reader may hold it without a lock.
 //
-// Per slice: how far its index is above the one before, the count and whether there
-// are moments and a sketch, how far its newest event is above that of the one before,
-// the sum, minimum and maximum (of one event its value only), the moments, the sketch.
+// Per slice: how far its index is above the one before, the count and the mask of what
+// it holds by need, how far its newest event is above that of the one before,
+// the sum, minimum and maximum (of one event its value only), and what the mask says.
 type block struct {
 	first, last int64 // Slices.
 	cells       int
@@ -44,81 +44,38 @@ func (p *packer) add(slice int64, a *Acc) {
 	p.cells++
 }
 
-// The lowest bits of the head of a packed accumulator, below its count.
-const (
-	hasSketch  = 1
-	hasMoments = 2
-	headBits   = 2
-)
-
 // appendPackedAcc packs an accumulator; newest is the newest event time of the one before.
 func appendPackedAcc(dst []byte, a *Acc, newest *int64) []byte {
-	head := uint64(a.Count) << headBits
-	if a.Sketch.Count() > 0 {
-		head |= hasSketch
-	}
-	if a.Moments.count() > 0 {
-		head |= hasMoments
-	}
-	dst = binary.AppendUvarint(dst, head)
+	holds := a.More.holds()
+	dst = binary.AppendUvarint(dst, uint64(a.Count)<<needBits|uint64(holds))
 	dst = binary.AppendVarint(dst, a.Newest-*newest)
 	*newest = a.Newest
 	dst = appendFloat(dst, a.Sum)
 	if a.Count != 1 {
 		dst = appendFloat(dst, a.Min)
 		dst = appendFloat(dst, a.Max)
-		if head&hasMoments != 0 { // Those of one event follow from its value.
-			dst = binary.AppendVarint(dst, a.Count-a.Moments.Count)
-			dst = appendFloat(dst, a.Moments.Mean)
-			dst = appendFloat(dst, a.Moments.Squares)
-		}
 	}
-	if head&hasSketch != 0 {
-		dst = a.Sketch.append(dst)
+	if holds != 0 {
+		dst = appendMore(dst, holds, a)
 	}
 	return dst
 }
 
-// reused is memory for what an accumulator holds by need, which is used for one after the other.
-type reused struct {
-	sketch  Sketch
-	moments Moments
-}
-
-func (m *reused) takeSketch() *Sketch {
-	if m == nil {
-		return new(Sketch)
-	}
-	return &m.sketch
-}
-
-func (m *reused) takeMoments() *Moments {
-	if m == nil {
-		return new(Moments)
-	}
-	return &m.moments
-}
-
 // packedAcc reads what appendPackedAcc wrote into a; what it holds by need is in m, or new where that is nil.
-func (r *Reader) packedAcc(a *Acc, newest *int64, m *reused) {
+func (r *Reader) packedAcc(a *Acc, newest *int64, m *More) {
 	head := r.Uvarint()
 	*newest += r.Varint()
-	*a = Acc{Count: int64(head >> headBits), Newest: *newest}
+	*a = Acc{Count: int64(head >> needBits), Newest: *newest}
 	a.Sum = r.packedFloat()
 	a.Min, a.Max = a.Sum, a.Sum
 	if a.Count != 1 {
 		a.Min, a.Max = r.packedFloat(), r.packedFloat()
 	}
-	if head&hasMoments != 0 {
-		a.Moments = m.takeMoments()
-		*a.Moments = Moments{Count: 1, Mean: a.Sum}
-		if a.Count != 1 {
-			*a.Moments = Moments{a.Count - r.Varint(), r.packedFloat(), r.packedFloat()}
+	if holds := Needs(head & (1<<needBits - 1)); holds != 0 {
+		if m == nil {
+			m = new(More)
 		}
-	}
-	if head&hasSketch != 0 {
-		a.Sketch = m.takeSketch()
-		r.into(a.Sketch)
+		r.more(holds, a, m)
 	}
 }
 
@@ -130,7 +87,7 @@ type unpack struct {
 	left   int
 	newest int64
 	cell   cell // The current one.
-	memory reused
+	memory More
 }
 
 // open begins with a block.

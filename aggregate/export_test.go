@@ -37,3 +37,6 @@ func (t Table) Count() (n int64) {
 	}
 	return n
 }
+
+// AllNeeds is the mask of everything that accumulators can hold by need.
+const AllNeeds = Needs(1)<<needBits - 1

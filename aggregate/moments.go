@@ -1,7 +1,5 @@
 package aggregate
 
-import "unsafe"
-
 // Moments are what the standard deviation of values needs: how many, their mean, and the sum of the squares of
 // their distances from it. Squares of the values themselves are never summed: of large values that are close to
 // each other nothing would be left of the difference (Welford, 1962; merged as by Chan, Golub and LeVeque, 1979).
@@ -10,8 +8,6 @@ type Moments struct {
 	Mean    float64
 	Squares float64
 }
-
-const momentsSize = int64(unsafe.Sizeof(Moments{}))
 
 // Add counts one value.
 func (m *Moments) Add(v float64) {
@@ -35,11 +31,4 @@ func (m *Moments) Merge(o *Moments) {
 	m.Count += o.Count
 	m.Mean += d * (b / (a + b))
 	m.Squares += o.Squares + d*d*(a*b/(a+b))
-}
-
-func (m *Moments) count() int64 {
-	if m == nil {
-		return 0
-	}
-	return m.Count
 }

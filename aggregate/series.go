@@ -56,7 +56,7 @@ func (sr *series) add(slice int64, a *Acc, scratch *[]byte) {
 		sr.open = slices.Insert(sr.open, i, cell{slice: slice})
 	}
 	acc := &sr.open[i].acc
-	if a.Sketch == nil && a.Moments == nil {
+	if a.More == nil {
 		acc.Merge(a)
 		return
 	}

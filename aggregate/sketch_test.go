@@ -62,7 +62,7 @@ func TestPercentilesAgainstSortedValues(t *testing.T) {
 			}
 		}
 		if !parts[0].Has(aggregate.NeedSketch) {
-			t.Fatalf("seed %d: the sketch holds %d of %d", seed, parts[0].Sketch.Count(), parts[0].Count)
+			t.Fatalf("seed %d: the sketch holds %d of %d", seed, parts[0].More.Sketch.Count(), parts[0].Count)
 		}
 	}
 }
@@ -95,12 +95,12 @@ func TestMergeSharesNothing(t *testing.T) {
 	a.Merge(&b)
 	a.AddFor(aggregate.NeedSketch, 2, 2)
 	a.AddFor(aggregate.NeedSketch, 1, 2)
-	if b.Count != 1 || b.Sketch.Count() != 1 {
-		t.Errorf("b holds %d events, its sketch %d", b.Count, b.Sketch.Count())
+	if b.Count != 1 || b.More.Sketch.Count() != 1 {
+		t.Errorf("b holds %d events, its sketch %d", b.Count, b.More.Sketch.Count())
 	}
 	a.Reset()
-	if a.Count != 0 || a.Sketch.Count() != 0 {
-		t.Errorf("after Reset %d events, %d in the sketch", a.Count, a.Sketch.Count())
+	if a.Count != 0 || a.More.Sketch.Count() != 0 {
+		t.Errorf("after Reset %d events, %d in the sketch", a.Count, a.More.Sketch.Count())
 	}
 }
 

@@ -120,7 +120,7 @@ func checkMedian(t *testing.T, group string, a *aggregate.Acc, events []event, f
 	slices.Sort(values)
 	want := values[(len(values)-1)/2]
 	if got, ok := aggregate.Percentile(50, 100)(a); !ok || !a.Has(aggregate.NeedSketch) || math.Abs(got-want) > aggregate.SketchError*math.Abs(want) {
-		t.Fatalf("median of group %s [%d,%d) is %v of %d, want %v of %d", group, from, to, got, a.Sketch.Count(), want, len(values))
+		t.Fatalf("median of group %s [%d,%d) is %v of %d, want %v of %d", group, from, to, got, a.More.Sketch.Count(), want, len(values))
 	}
 }
 

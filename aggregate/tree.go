@@ -61,7 +61,7 @@ func (t *Tree) load(slice int64, a *Acc) bool {
 	if at < t.next-n {
 		return false
 	}
-	t.needed = t.needed || a.Sketch != nil || a.Moments != nil
+	t.needed = t.needed || a.More != nil
 	c := &t.chunks[Mod(at, n)]
 	before := cap(*c)
 	c.merge(slice, a)

@@ -209,7 +209,7 @@ func everything(k *keyGroup, slices int64) map[string][]aggregate.Acc {
 	b := k.store.Build("m", "each", slices, slices, func(tags string) (string, bool) { return tags, true })
 	b.Run(windows, func(group string, accs []aggregate.Acc) {
 		for _, a := range accs {
-			a.Sketch = nil // It is used again.
+			a.More = nil // It is used again.
 			out[group] = append(out[group], a)
 		}
 	})
