@@ -1,0 +1,206 @@
+package aggregate
+
+import (
+	"cmp"
+	"slices"
+	"unsafe"
+)
+
+// Lookback is how long before a sample of a counter the one may lie that it is compared with, in milliseconds. A series
+// that had no event for longer has no value.
+const Lookback = 5 * 60 * 1000
+
+// Flags say what an event is that is no measurement by itself.
+type Flags uint8
+
+// The flags of a Sample.
+const (
+	Cumulative Flags = 1 << iota // What a counter stands at.
+	Gauge                        // What something stands at: it does not grow.
+	Point                        // It is known by its series and time: sent again it is the same.
+)
+
+// kind is the part of the flags that tells samples of one time apart.
+func (f Flags) kind() Flags { return f & (Cumulative | Gauge) }
+
+// Sample is an event that is known by its series, its time and its kind.
+type Sample struct {
+	Time  int64 // Event time, epoch ms.
+	Start int64 // Since when the counter counts, epoch ms; 0 = not known.
+	Value float64
+	Flags Flags
+	Needs Needs // What was needed when it came.
+}
+
+const sampleSize = int64(unsafe.Sizeof(Sample{}))
+
+// Samples are those of one series, rising by time and kind, none twice. Of two values of one time the greater stays,
+// and of two starts the later: that hangs on no order, so under Merge they are a commutative, idempotent monoid.
+type Samples []Sample
+
+// maxSamples is how many an accumulator holds, of one series and slice.
+const maxSamples = 128
+
+func (s Sample) compare(o Sample) int {
+	return cmp.Or(cmp.Compare(s.Time, o.Time), cmp.Compare(s.Flags.kind(), o.Flags.kind()))
+}
+
+// find returns where a sample of that time and kind is, or belongs.
+func (s Samples) find(x Sample) (at int, found bool) {
+	if n := len(s); n == 0 || s[n-1].compare(x) < 0 {
+		return n, false // They mostly come in their order.
+	}
+	return slices.BinarySearchFunc(s, x, Sample.compare)
+}
+
+// Add takes up a sample.
+func (s *Samples) Add(x Sample) {
+	at, found := s.find(x)
+	if found {
+		(*s)[at].join(x)
+		return
+	}
+	*s = slices.Insert(*s, at, x)
+}
+
+// Merge takes up all of o.
+func (s *Samples) Merge(o Samples) {
+	for _, x := range o {
+		s.Add(x)
+	}
+}
+
+// join makes one sample of two of one time.
+func (s *Sample) join(x Sample) {
+	if x.Value > s.Value || x.Value == s.Value && x.Start > s.Start {
+		s.Value, s.Start = x.Value, x.Start
+	}
+	s.Flags |= x.Flags
+	s.Needs |= x.Needs
+}
+
+// bound leaves out samples when there are too many for an accumulator, and returns how many. While a counter rises, only the ends of the rise tell by how much,
+// so those between go first; where there are none, the oldest.
+func (s *Samples) bound() (lost int) {
+	all := *s
+	if len(all) <= maxSamples {
+		return 0
+	}
+	kept := all[:1]
+	for i := 1; i < len(all); i++ {
+		if i+1 < len(all) && all[i].within(kept[len(kept)-1], all[i+1]) && i%2 == 1 {
+			continue
+		}
+		kept = append(kept, all[i])
+	}
+	if len(kept) > maxSamples {
+		kept = slices.Delete(kept, 0, len(kept)-maxSamples)
+	}
+	lost = len(all) - len(kept)
+	clear(all[len(kept):])
+	*s = kept
+	return lost
+}
+
+// within reports whether a counter grew as much from p over s to n as from p to n.
+func (s Sample) within(p, n Sample) bool {
+	return s.Flags&Cumulative != 0 && p.Flags.kind() == s.Flags.kind() && n.Flags.kind() == s.Flags.kind() &&
+		p.Start == s.Start && n.Start == s.Start && p.Value <= s.Value && s.Value <= n.Value
+}
+
+// Growth is by how much counters grew.
+type Growth struct {
+	Sum      float64
+	Unknown  int64 // Samples that nothing precedes and whose start is not known, or long ago: they count 0.
+	WentBack int64 // Samples below one before, although the counter did not start anew: two writers. They count 0.
+}
+
+func (g *Growth) add(o Growth) {
+	g.Sum += o.Sum
+	g.Unknown += o.Unknown
+	g.WentBack += o.WentBack
+}
+
+func (g Growth) minus(o Growth) Growth {
+	return Growth{g.Sum - o.Sum, g.Unknown - o.Unknown, g.WentBack - o.WentBack}
+}
+
+// Joins is how the samples of a counter become its growth.
+type Joins struct {
+	Lookback    int64 // See the constant Lookback, ms.
+	FirstCounts bool  // A sample that nothing precedes counts whole: series begin at 0.
+}
+
+// chain is what the growth of a series' next sample hangs on: the newest sample, as the last of those since the same
+// start and within the lookback that are greater than all after them.
+type chain []Sample
+
+// next is by how much the counter grew up to its sample n, which is newer than those of the chain, and joins it to them.
+func (j Joins) next(c *chain, n Sample) (g Growth) {
+	if len(*c) == 0 || n.Time-(*c)[len(*c)-1].Time > j.Lookback {
+		if j.FirstCounts || n.Start != 0 && n.Time-n.Start <= j.Lookback {
+			g.Sum = n.Value
+		} else {
+			g.Unknown = 1
+		}
+		*c = append((*c)[:0], n)
+		return g
+	}
+	p := (*c)[len(*c)-1]
+	switch {
+	case n.Start > p.Time:
+		g.Sum = n.Value
+	case n.Start != 0 && n.Start == p.Start:
+		return j.rise(c, n)
+	case n.Value < p.Value:
+		g.Sum = n.Value
+	default:
+		g.Sum = n.Value - p.Value
+	}
+	*c = append((*c)[:0], n)
+	return g
+}
+
+// rise is next of a sample that has the start of the one before: it counts what it is above the greatest since then.
+func (j Joins) rise(c *chain, n Sample) (g Growth) {
+	old := 0
+	for n.Time-(*c)[old].Time > j.Lookback { // Not the last one.
+		old++
+	}
+	if top := (*c)[old].Value; n.Value >= top {
+		g.Sum = n.Value - top
+	} else {
+		g.WentBack = 1
+	}
+	end := len(*c)
+	for end > old && (*c)[end-1].Value <= n.Value {
+		end--
+	}
+	*c = append(slices.Delete((*c)[:end], 0, old), n)
+	return g
+}
+
+// fold is next of each of the counter's samples.
+func (j Joins) fold(c *chain, samples Samples) (g Growth) {
+	for _, s := range samples {
+		if s.Flags&Cumulative != 0 {
+			g.add(j.next(c, s))
+		}
+	}
+	return g
+}
+
+// Growth is by how much a counter grew up to each of its samples of [from, to), epoch ms. The samples of up to the
+// lookback before belong to samples too.
+func (j Joins) Growth(samples Samples, from, to int64) (g Growth) {
+	var c chain
+	for _, s := range samples {
+		if s.Flags&Cumulative == 0 || s.Time >= to {
+			continue
+		}
+		if grown := j.next(&c, s); s.Time >= from {
+			g.add(grown)
+		}
+	}
+	return g
+}

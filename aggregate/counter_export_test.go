@@ -1,0 +1,5 @@
+package aggregate
+
+const MaxSamples = maxSamples
+
+func (s *Samples) Bound() int { return s.bound() }
