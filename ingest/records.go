@@ -131,6 +131,15 @@ func eventBytes(e *metric.Event) int {
 	for i := range e.Tags {
 		n += len(`"":"",`) + len(e.Tags[i].Key) + 6*len(e.Tags[i].Value) // A control character takes six.
 	}
+	if e.Kind != metric.Plain {
+		n += len(`,"kind":"cumulative"`)
+	}
+	if e.Start != 0 {
+		n += len(`,"start":`) + 15
+	}
+	if e.Point {
+		n += len(`,"point":true`)
+	}
 	return n
 }
 

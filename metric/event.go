@@ -6,12 +6,16 @@ import (
 	"unicode/utf8"
 )
 
-// Event is one measurement.
+// Event is one measurement, or the end of a series.
 type Event struct {
 	Metric string
 	Value  float64
 	Tags   Tags
 	Time   int64 // Event time, epoch ms. 0 = absent: the arrival time counts.
+	Start  int64 // When the counter of a Delta or Cumulative began, epoch ms. 0 = not known.
+	Kind   Kind
+	Stale  bool // The series ends here: there is no value, and nothing counts.
+	Point  bool // It is known by its series and Time: sent again it is the same, and counts once.
 }
 
 // The codes of faults, in docs/protocol.md, "POST /ingest" and "Kafka".
@@ -24,6 +28,10 @@ const (
 	CodeTagsInvalid      = "tags_invalid"
 	CodeTooManyTags      = "too_many_tags"
 	CodeEventTimeInvalid = "event_time_invalid"
+	CodeKindInvalid      = "kind_invalid"
+	CodeStartInvalid     = "start_invalid"
+	CodeStaleInvalid     = "stale_invalid"
+	CodePointInvalid     = "point_invalid"
 	CodeFromTheFuture    = "from_the_future"
 	CodeTooLate          = "too_late"
 	CodeNotJSON          = "not_json"
@@ -94,6 +102,19 @@ func CheckTags(t Tags) *Fault {
 func TimeFault(ms int64) *Fault {
 	if ms < EarliestTime || ms >= LatestTime {
 		return &Fault{CodeEventTimeInvalid, fmt.Sprintf("the time %d ms since 1970 is not between the years 2000 and 10000: is the precision right?", ms)}
+	}
+	return nil
+}
+
+// Check says what is wrong with the kind and the marks of an event together; nil = nothing.
+func (e *Event) Check() *Fault {
+	switch {
+	case e.Start != 0 && !e.Kind.Grows():
+		return &Fault{CodeStartInvalid, fmt.Sprintf("start is of counters, the kinds delta and cumulative; this is of kind %v", e.Kind)}
+	case e.Start != 0 && e.Time != 0 && e.Start > e.Time:
+		return &Fault{CodeStartInvalid, fmt.Sprintf("start is %d ms after event_time", e.Start-e.Time)}
+	case e.Point && e.Time == 0:
+		return &Fault{CodePointInvalid, "a point is known by its series and event_time, which is missing"}
 	}
 	return nil
 }

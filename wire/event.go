@@ -103,7 +103,7 @@ const (
 func (d *Decoder) Remembered() int64 { return d.remembered }
 
 // fields are the members of an event as JSON text, nil where absent, and events, the list of several.
-type fields struct{ name, value, tags, time, events []byte }
+type fields struct{ name, value, tags, time, kind, start, stale, point, events []byte }
 
 func (f *fields) isList() bool { return f.events != nil && f.events[0] == '[' }
 
@@ -265,6 +265,14 @@ func (d *Decoder) fields(s *scanner[[]byte]) (f fields) {
 			f.tags = v
 		case "event_time":
 			f.time = v
+		case "kind":
+			f.kind = v
+		case "start":
+			f.start = v
+		case "stale":
+			f.stale = v
+		case "point":
+			f.point = v
 		case "events":
 			f.events = v
 		}
@@ -286,32 +294,86 @@ func (d *Decoder) add(e metric.Event, f *metric.Fault) {
 // docs/protocol.md, "POST /ingest".
 func (d *Decoder) event(f *fields) (e metric.Event, fault *metric.Fault) {
 	tags := d.tagsOf(f.tags)
-	switch {
-	case f.name != nil && f.name[0] != '"':
-		return e, malformed("metric_name must be a string")
-	case f.value != nil && !isNumber(f.value):
-		return e, malformed("value must be a number")
-	case tags.fault != nil && tags.fault.Code == metric.CodeMalformed:
+	if fault = f.types(); fault != nil {
+		return e, fault
+	}
+	if tags.fault != nil && tags.fault.Code == metric.CodeMalformed {
 		return e, tags.fault
-	case f.time != nil && f.time[0] != '"' && !isNumber(f.time):
-		return e, malformed("event_time must be a string or a number")
 	}
 	if !d.inRecord {
 		if e.Metric, fault = d.name(f.name); fault != nil {
 			return e, fault
 		}
 	}
-	if e.Value, fault = number(f.value); fault != nil {
-		return e, fault
+	if e.Stale = isTrue(f.stale); !e.Stale {
+		if e.Value, fault = number(f.value); fault != nil {
+			return e, fault
+		}
+	} else if f.value != nil {
+		return e, newFault(metric.CodeStaleInvalid, "stale ends a series, and the event has a value as well: leave out one of both")
 	}
 	if tags.fault != nil {
 		return e, tags.fault
 	}
 	e.Tags = tags.tags
 	if f.time != nil {
-		e.Time, fault = d.time(f.time)
+		if e.Time, fault = d.time("event_time", f.time, metric.CodeEventTimeInvalid); fault != nil {
+			return e, fault
+		}
 	}
-	return e, fault
+	if f.kind == nil && f.start == nil && f.point == nil {
+		return e, nil
+	}
+	return e, d.marks(&e, f)
+}
+
+// types says which member has a JSON type that it cannot have.
+func (f *fields) types() *metric.Fault {
+	switch {
+	case f.name != nil && f.name[0] != '"':
+		return malformed("metric_name must be a string")
+	case f.value != nil && !isNumber(f.value):
+		return malformed("value must be a number")
+	case f.tags != nil && f.tags[0] != '{':
+		return malformed("tags must be an object of strings")
+	case f.time != nil && f.time[0] != '"' && !isNumber(f.time):
+		return malformed("event_time must be a string or a number")
+	case f.start != nil && f.start[0] != '"' && !isNumber(f.start):
+		return malformed("start must be a string or a number")
+	case f.stale != nil && !isBoolean(f.stale):
+		return malformed("stale must be true or false")
+	case f.point != nil && !isBoolean(f.point):
+		return malformed("point must be true or false")
+	}
+	return nil
+}
+
+// marks reads what an event says of its kind.
+func (d *Decoder) marks(e *metric.Event, f *fields) (fault *metric.Fault) {
+	if f.kind != nil {
+		var ok bool
+		if e.Kind, ok = d.kind(f.kind); !ok {
+			return newFault(metric.CodeKindInvalid, fmt.Sprintf("kind %.40s is none of event, delta, cumulative and gauge", f.kind))
+		}
+	}
+	if f.start != nil {
+		if e.Start, fault = d.time("start", f.start, metric.CodeStartInvalid); fault != nil {
+			return fault
+		}
+	}
+	e.Point = isTrue(f.point)
+	return e.Check()
+}
+
+func (d *Decoder) kind(json []byte) (metric.Kind, bool) {
+	if json[0] != '"' {
+		return metric.Plain, false
+	}
+	text, err := d.unquote(json)
+	if err != nil {
+		return metric.Plain, false
+	}
+	return metric.ParseKind(text)
 }
 
 func (d *Decoder) name(quoted []byte) (string, *metric.Fault) {
@@ -361,11 +423,8 @@ type tagMember struct {
 }
 
 func (d *Decoder) tagsOf(object []byte) tagsVerdict {
-	if object == nil {
+	if object == nil || object[0] != '{' { // The latter is malformed, as types says.
 		return tagsVerdict{}
-	}
-	if object[0] != '{' {
-		return tagsVerdict{fault: malformed("tags must be an object of strings")}
 	}
 	v, ok := d.tags[string(object)]
 	if !ok {

@@ -73,6 +73,28 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 		{`{"metric_name":"m","value":1,"event_time":""}`, metric.CodeEventTimeInvalid},
 		{`{"metric_name":"m","value":1,"event_time":946684799999}`, metric.CodeEventTimeInvalid},
 		{`{"metric_name":"m","value":1,"event_time":1e300}`, metric.CodeEventTimeInvalid},
+		{`{"metric_name":"m","value":1,"kind":"event","start":null,"stale":false,"point":null}`, ""},
+		{`{"metric_name":"m","value":1,"kind":"cumulative","start":"2026-11-23T10:00:00Z"}`, ""},
+		{`{"metric_name":"m","value":1,"kind":"delta","start":1763892000000,"event_time":1763892000000,"point":true}`, ""},
+		{`{"metric_name":"m","stale":true,"kind":"cumulative","start":1763892000000}`, ""},
+		{`{"metric_name":"m","stale":true,"value":null}`, ""},
+		{`{"metric_name":"m","value":1,"kind":"counter"}`, metric.CodeKindInvalid},
+		{`{"metric_name":"m","value":1,"kind":7}`, metric.CodeKindInvalid},
+		{`{"metric_name":"m","value":1,"kind":{}}`, metric.CodeKindInvalid},
+		{`{"metric_name":"m","value":1,"start":{}}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"stale":1}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"point":"true"}`, metric.CodeMalformed},
+		{`{"metric_name":"m","stale":false}`, metric.CodeValueMissing},
+		{`{"metric_name":"m","value":0,"stale":true}`, metric.CodeStaleInvalid},
+		{`{"metric_name":"m","value":1,"start":1763892000000}`, metric.CodeStartInvalid},
+		{`{"metric_name":"m","value":1,"kind":"gauge","start":1763892000000}`, metric.CodeStartInvalid},
+		{`{"metric_name":"m","value":1,"kind":"delta","start":0}`, metric.CodeStartInvalid},
+		{`{"metric_name":"m","value":1,"kind":"delta","start":"soon"}`, metric.CodeStartInvalid},
+		{`{"metric_name":"m","value":1,"kind":"delta","start":1763892000001,"event_time":1763892000000}`, metric.CodeStartInvalid},
+		{`{"metric_name":"m","value":1,"point":true}`, metric.CodePointInvalid},
+		{`{"metric_name":"m","value":1,"kind":"x","event_time":"x"}`, metric.CodeEventTimeInvalid}, // The order of docs/protocol.md.
+		{`{"metric_name":"m","value":1,"kind":"x","start":"x"}`, metric.CodeKindInvalid},
+		{`{"metric_name":"m","value":1,"kind":"event","start":1763892000000,"point":true}`, metric.CodeStartInvalid},
 	} {
 		for _, form := range []string{"[%s]", `{"events":[%s]}`, "%s"} {
 			if form == "%s" && c.event == "[]" {
@@ -214,6 +236,14 @@ func TestRecordRoundTrip(t *testing.T) {
 			}
 			if r.IntN(2) == 0 {
 				e.Tags = metric.NewTags(map[string]string{"a": string(rune(1 + r.IntN(0xd7ff))), "b": "<&>\"\\\u2028"})
+			}
+			e.Kind = metric.Kind(r.IntN(4))
+			if e.Kind.Grows() && e.Time != 0 && r.IntN(2) == 0 {
+				e.Start = e.Time - min(r.Int64N(1000), e.Time-metric.EarliestTime)
+			}
+			e.Point = e.Time != 0 && r.IntN(2) == 0
+			if e.Stale = r.IntN(4) == 0; e.Stale {
+				e.Value = 0
 			}
 			events = append(events, e)
 		}

@@ -15,6 +15,10 @@ const maxTimeText = 64
 
 func isNumber(json []byte) bool { return json[0] == '-' || isDigit(json[0]) }
 
+// isBoolean and isTrue tell of a valid JSON value; absent is not true.
+func isBoolean(json []byte) bool { return json[0] == 't' || json[0] == 'f' }
+func isTrue(json []byte) bool    { return json != nil && json[0] == 't' }
+
 // number reads the value of an event.
 func number(json []byte) (float64, *metric.Fault) {
 	if json == nil {
@@ -27,9 +31,9 @@ func number(json []byte) (float64, *metric.Fault) {
 	return v, nil
 }
 
-// time reads an event time, RFC 3339 or a number of milliseconds since the
+// time reads the time that a member has, RFC 3339 or a number of milliseconds since the
 // epoch. Fractions of a millisecond are cut off.
-func (d *Decoder) time(json []byte) (int64, *metric.Fault) {
+func (d *Decoder) time(member string, json []byte, code string) (int64, *metric.Fault) {
 	ms, ok := int64(0), false
 	if json[0] == '"' {
 		text, err := d.unquote(json)
@@ -41,9 +45,9 @@ func (d *Decoder) time(json []byte) (int64, *metric.Fault) {
 	}
 	switch {
 	case !ok:
-		return 0, newFault(metric.CodeEventTimeInvalid, fmt.Sprintf("event_time %.*s is neither RFC 3339 nor milliseconds since 1970", maxTimeText, json))
+		return 0, newFault(code, fmt.Sprintf("%s %.*s is neither RFC 3339 nor milliseconds since 1970", member, maxTimeText, json))
 	case ms < metric.EarliestTime:
-		return 0, newFault(metric.CodeEventTimeInvalid, fmt.Sprintf("event_time %.*s is before the year 2000", maxTimeText, json))
+		return 0, newFault(code, fmt.Sprintf("%s %.*s is before the year 2000", member, maxTimeText, json))
 	}
 	return ms, nil
 }

@@ -8,7 +8,7 @@ import (
 	"pulseboard/metric"
 )
 
-// The quick reader takes events in the form in which nearly all come: the four
+// The quick reader takes events in the form in which nearly all come: known
 // members once each, strings without escapes, nothing that is null, no fault.
 // It has no verdicts and no errors: where anything is otherwise it stops, and
 // the strict decoder reads that event, or, after an error of syntax, the whole. So the
@@ -35,7 +35,7 @@ func (b *Batch) AppendEvent(dst []byte, i int) []byte {
 	if t.tags != "" {
 		dst = append(append(dst, `,"tags":`...), t.tags...)
 	}
-	return appendTime(dst, e.Time)
+	return appendRest(dst, e)
 }
 
 // quickRequest reads a body into the batch, and reports whether it could.
@@ -158,6 +158,14 @@ func (d *Decoder) quickEvent(body []byte, i int) int {
 			i = d.quickTags(body, i)
 		case hasTime:
 			r.Time, i = quickTime(body, i)
+		case hasStart:
+			r.Start, i = quickTime(body, i)
+		case hasKind:
+			r.Kind, i = quickKind(body, i)
+		case hasStale:
+			r.Stale, i = quickBoolean(body, i)
+		case hasPoint:
+			r.Point, i = quickBoolean(body, i)
 		}
 		if i < 0 {
 			return -1
@@ -173,7 +181,7 @@ func (d *Decoder) quickEvent(body []byte, i int) int {
 		}
 		i = skipSpace(body, i+1)
 	}
-	if has&hasValue == 0 || (has&hasName == 0) != d.inRecord {
+	if (has&hasValue == 0) != r.Stale || (has&hasName == 0) != d.inRecord || has&marks != 0 && r.Check() != nil {
 		return -1
 	}
 	return i + 1
@@ -187,6 +195,12 @@ const (
 	hasValue
 	hasTags
 	hasTime
+	hasKind
+	hasStart
+	hasStale
+	hasPoint
+
+	marks = hasKind | hasStart | hasPoint
 )
 
 // quickMember reads the name of a member and the colon after it, and returns where
@@ -202,6 +216,14 @@ func quickMember(body []byte, i int) (eventMembers, int) {
 		return hasTime, colon(body, i+len(`"event_time"`))
 	case bytes.HasPrefix(rest, []byte(`"metric_name"`)):
 		return hasName, colon(body, i+len(`"metric_name"`))
+	case bytes.HasPrefix(rest, []byte(`"kind"`)):
+		return hasKind, colon(body, i+len(`"kind"`))
+	case bytes.HasPrefix(rest, []byte(`"start"`)):
+		return hasStart, colon(body, i+len(`"start"`))
+	case bytes.HasPrefix(rest, []byte(`"point"`)):
+		return hasPoint, colon(body, i+len(`"point"`))
+	case bytes.HasPrefix(rest, []byte(`"stale"`)):
+		return hasStale, colon(body, i+len(`"stale"`))
 	}
 	return 0, -1
 }
@@ -339,6 +361,28 @@ func (d *Decoder) remember(object []byte, v tagsVerdict) tagsVerdict {
 		d.remembered += int64(len(v.json))
 	}
 	return v
+}
+
+func quickKind(body []byte, i int) (metric.Kind, int) {
+	end, plain := stringEnd(body, i)
+	if !plain {
+		return metric.Plain, -1
+	}
+	kind, ok := metric.ParseKind(body[i+1 : end-1])
+	if !ok {
+		return metric.Plain, -1
+	}
+	return kind, end
+}
+
+func quickBoolean(body []byte, i int) (bool, int) {
+	switch {
+	case bytes.HasPrefix(body[i:], []byte("true")):
+		return true, i + len("true")
+	case bytes.HasPrefix(body[i:], []byte("false")):
+		return false, i + len("false")
+	}
+	return false, -1
 }
 
 // quickTime reads whole milliseconds, or RFC 3339 in UTC with a capital T and Z.

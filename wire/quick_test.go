@@ -22,7 +22,8 @@ func sameBatch(a, b *Batch) string {
 	}
 	for i := range a.Events {
 		x, y := a.Events[i], b.Events[i]
-		if math.Float64bits(x.Value) != math.Float64bits(y.Value) || x.Metric != y.Metric || x.Time != y.Time || x.Tags.Compare(y.Tags) != 0 {
+		if math.Float64bits(x.Value) != math.Float64bits(y.Value) || x.Metric != y.Metric || x.Time != y.Time || x.Tags.Compare(y.Tags) != 0 ||
+			x.Kind != y.Kind || x.Start != y.Start || x.Stale != y.Stale || x.Point != y.Point {
 			return fmt.Sprintf("event %d: %+v and %+v", i, x, y)
 		}
 	}
@@ -70,6 +71,15 @@ func eventBytes(e *metric.Event) int {
 	n := len(`{"value":,"tags":{},"event_time":},`) + MaxValueText + 15
 	for _, t := range e.Tags {
 		n += len(`"":"",`) + len(t.Key) + 6*len(t.Value)
+	}
+	if e.Kind != metric.Plain {
+		n += len(`,"kind":"cumulative"`)
+	}
+	if e.Start != 0 {
+		n += len(`,"start":`) + 15
+	}
+	if e.Point {
+		n += len(`,"point":true`)
 	}
 	return n
 }
@@ -134,7 +144,17 @@ func TestQuickIsStrict(t *testing.T) {
 		`"2024-02-29T00:00:00Z"`, `"2026-02-29T00:00:00Z"`, `"2100-02-29T00:00:00Z"`, `"2026-13-01T00:00:00Z"`, `"2026-00-01T00:00:00Z"`, `"2026-04-31T00:00:00Z"`, `"2026-01-01T24:00:00Z"`,
 		`"2026-01-01T00:60:00Z"`, `"2026-01-01T00:00:60Z"`, `"1999-12-31T23:59:59.999Z"`, `"2000-01-01T00:00:00Z"`, `"9999-12-31T23:59:59.999Z"`, `"2026-11-23T10:00:00+01:00"`, `"2026-11-23t10:00:00z"`, `""`, `"x"`,
 	}
+	marks := []string{
+		`"kind":"event"`, `"kind":"delta"`, `"kind":"cumulative"`, `"kind":"gauge"`, `"kind":"Gauge"`, `"kind":""`, `"kind":null`, `"kind":1`, `"kind":[]`, `"kind":"g\u0061uge"`, `"kind":"gauge`,
+		`"kind":"delta","start":1763892000000`, `"kind":"cumulative","start":"2025-11-23T10:00:00Z"`, `"start":1763892000000`, `"kind":"gauge","start":1763892000000`, `"kind":"event","start":1763892000000`,
+		`"kind":"cumulative","start":1763892000000,"event_time":1763892000000`, `"kind":"cumulative","start":1763892000001,"event_time":1763892000000`, `"kind":"delta","start":1`, `"kind":"delta","start":"x"`,
+		`"kind":"delta","start":{}`, `"kind":"delta","start":null`, `"kind":"cumulative","kind":"delta"`, `"stale":true`, `"stale":false`, `"stale":null`, `"stale":"true"`, `"stale":truex`, `"stale":tru`,
+		`"point":true`, `"point":true,"event_time":1763892000000`, `"point":false`, `"point":null`, `"point":1`, `"point":true,"kind":"gauge","event_time":1763892000000`, `"point":true,"point":false`,
+	}
 	var events []string
+	for _, v := range marks {
+		events = append(events, `{"metric_name":"m","value":1,`+v+`}`, `{"metric_name":"m",`+v+`}`, `{"metric_name":"m",`+v+`,"value":null,"tags":{"a":"b"}}`)
+	}
 	for _, v := range values {
 		events = append(events, `{"metric_name":"m","value":`+v+`}`)
 	}
@@ -207,6 +227,7 @@ func TestQuickAllocatesNothing(t *testing.T) {
 func FuzzQuickIsStrict(f *testing.F) {
 	f.Add([]byte(`{"events":[{"metric_name":"m","value":1,"tags":{"a":"b"},"event_time":"2026-11-23T10:00:00Z"}]}`))
 	f.Add([]byte(`[{"metric_name":"m","value":1e9,"tags":{"b":"}","a":"c"}},{"metric_name":"m","value":-0.125,"event_time":1763892000000},null,{"tags":{"a":1}}]`))
+	f.Add([]byte(`[{"metric_name":"m","value":7,"kind":"cumulative","start":1763891000000,"point":true,"event_time":1763892000000},{"metric_name":"m","stale":true,"kind":"gauge"}]`))
 	f.Add([]byte(`[{"metric_name":"m","value":123456789012345.6},{"metric_name":"m","value":1,"tags":{"a":"\u00e9"}}]`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d := new(Decoder)

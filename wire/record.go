@@ -127,21 +127,35 @@ func EndRecord(dst []byte) []byte { return append(dst, "]}"...) }
 
 // AppendRecordEvent appends one of the events of AppendRecord.
 func AppendRecordEvent(dst []byte, e *metric.Event) []byte {
-	dst = append(dst, `{"value":`...)
-	// The shortest text that reads back as the same bits, -0 included.
-	dst = strconv.AppendFloat(dst, e.Value, 'g', -1, 64)
+	if e.Stale {
+		dst = append(dst, `{"stale":true`...)
+	} else {
+		dst = append(dst, `{"value":`...)
+		// The shortest text that reads back as the same bits, -0 included.
+		dst = strconv.AppendFloat(dst, e.Value, 'g', -1, 64)
+	}
 	if len(e.Tags) > 0 {
 		dst = append(dst, `,"tags":`...)
 		dst = e.Tags.AppendJSON(dst)
 	}
-	return appendTime(dst, e.Time)
+	return appendRest(dst, e)
 }
 
-// appendTime ends an event.
-func appendTime(dst []byte, ms int64) []byte {
-	if ms != 0 {
+// appendRest appends what stands behind the tags of an event.
+func appendRest(dst []byte, e *metric.Event) []byte {
+	if e.Time != 0 {
 		dst = append(dst, `,"event_time":`...)
-		dst = strconv.AppendInt(dst, ms, 10)
+		dst = strconv.AppendInt(dst, e.Time, 10)
+	}
+	if e.Kind != metric.Plain {
+		dst = append(append(append(dst, `,"kind":"`...), e.Kind.String()...), '"')
+	}
+	if e.Start != 0 {
+		dst = append(dst, `,"start":`...)
+		dst = strconv.AppendInt(dst, e.Start, 10)
+	}
+	if e.Point {
+		dst = append(dst, `,"point":true`...)
 	}
 	return append(dst, '}')
 }

@@ -79,6 +79,8 @@ func TestRecordGolden(t *testing.T) {
 		{Metric: "api.request.latency", Value: 12.5, Tags: metric.NewTags(map[string]string{"host": "a", "region": "eu"}), Time: 1763892059871},
 		{Metric: "api.request.latency", Value: 0.1, Tags: metric.NewTags(map[string]string{"host": "b"})},
 		{Metric: "api.request.latency", Value: -3},
+		{Metric: "api.request.latency", Value: 1024, Time: 1763892059871, Kind: metric.Cumulative, Start: 1763888400000, Point: true},
+		{Metric: "api.request.latency", Tags: metric.NewTags(map[string]string{"host": "a"}), Time: 1763892060000, Kind: metric.Gauge, Stale: true},
 	}
 	want := wire.Golden(t, "kafka/record")
 	b := wire.AppendRecord(nil, "api.request.latency", events)
