@@ -81,3 +81,30 @@ func Percentile(of, outOf uint64) Extract {
 		return min(max(sketch.At(int64(rank)), a.Min), a.Max), true
 	}
 }
+
+// Bin is a part of a distribution: how many values are above Lower and up to Upper, of negative ones from
+// Lower up and below Upper. The bin of zero has all values from Lower to Upper, which are both 0 but where
+// a histogram counted what lies near zero with it.
+type Bin struct {
+	Lower, Upper float64
+	Count        int64
+}
+
+// DistributionBins is the most bins that a distribution has.
+const DistributionBins = 64
+
+// Distribution returns how the values of a sketch are distributed: the bins that have any, rising, of the
+// finest scale of which there are at most DistributionBins, and which all of its histograms have; none of an
+// empty sketch.
+func Distribution(s *Sketch) []Bin {
+	if s.Count() == 0 {
+		return []Bin{}
+	}
+	coarser := s.coarser
+	bins := s.distribution(coarser)
+	for len(bins) > DistributionBins {
+		coarser++
+		bins = s.distribution(coarser)
+	}
+	return bins
+}

@@ -8,7 +8,7 @@ import (
 )
 
 // historyVersion is the first byte of an encoded history; see tableVersion.
-const historyVersion = 6
+const historyVersion = 7
 
 // IsHistory reports whether AppendHistory wrote b, and not EncodeTable.
 func IsHistory(b []byte) bool { return len(b) > 0 && b[0] == historyVersion }

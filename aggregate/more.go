@@ -72,9 +72,12 @@ func (m *More) size() int64 {
 	return moreSize + int64(m.Sketch.Size()) - int64(unsafe.Sizeof(m.Sketch))
 }
 
-// appendMore packs the parts that a holds.
+// appendMore packs the parts that a holds. Those of one event follow from its value.
 func appendMore(dst []byte, holds Needs, a *Acc) []byte {
-	if holds&NeedMoments != 0 && a.Count != 1 { // Those of one event follow from its value.
+	if a.Count == 1 {
+		return dst
+	}
+	if holds&NeedMoments != 0 {
 		m := &a.More.Moments
 		dst = binary.AppendVarint(dst, a.Count-m.Count)
 		dst = appendFloat(dst, m.Mean)
@@ -90,12 +93,12 @@ func appendMore(dst []byte, holds Needs, a *Acc) []byte {
 func (r *Reader) more(holds Needs, a *Acc, m *More) {
 	m.reset()
 	a.More = m
+	if a.Count == 1 {
+		m.add(holds, a.Sum)
+		return
+	}
 	if holds&NeedMoments != 0 {
-		if a.Count == 1 {
-			m.Moments.Add(a.Sum)
-		} else {
-			m.Moments = Moments{a.Count - r.Varint(), r.packedFloat(), r.packedFloat()}
-		}
+		m.Moments = Moments{a.Count - r.Varint(), r.packedFloat(), r.packedFloat()}
 	}
 	if holds&NeedSketch != 0 {
 		r.into(&m.Sketch)

@@ -4,23 +4,27 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"unsafe"
 )
 
-// SketchError is the relative error of the quantiles of a Sketch.
-const SketchError = 0.01
+// SketchError is the relative error of the quantiles of a Sketch: (base−1)/(base+1) of its bins, rounded up.
+const SketchError = 0.005416
 
 // Sketch is a DDSketch (Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable
-// quantile sketch with relative-error guarantees", VLDB 2019): values are
-// counted in bins whose borders grow by a constant factor, so that every value
-// of a bin is within SketchError of the bin's middle. It holds any finite
-// values, never collapses bins, and merging is exact: the Sketch of a union is
-// the merge of the Sketches.
+// quantile sketch with relative-error guarantees", VLDB 2019) with the fine bins of
+// this package: every value of a bin is within SketchError of the bin's middle. It
+// holds any finite values, never collapses bins, and merging is exact: the Sketch of
+// a union is the merge of the Sketches.
 //
 // Bins are sorted and sparse, because a slice of one series holds a few and an
 // hour of it some hundred. The zero value is empty.
 type Sketch struct {
 	bins  []bin // Rising, no key twice.
 	count int64
+	// Of histograms that were merged into it (AddHistogram): values up to threshold from zero may be
+	// counted as zero, and the coarsest of them has bins of so many scales below the fine one.
+	threshold float64
+	coarser   int8
 }
 
 // bin is a key, above, and how many values the bin holds, in the lower
@@ -33,21 +37,10 @@ const (
 	countBits = 46 // 7e13 values: a million a second for two years.
 	countMask = 1<<countBits - 1
 	keyZero   = 1 << (63 - countBits)
-	// The smallest value has the index −35,421, the largest 35,492: with this
-	// added, keys of positive values are above 0 and fit.
-	keyOffset = 40_000
+	// With this added, keys of positive values are above 0; that of the largest fits.
+	keyOffset = 1 - lowestFine
 	// Subnormal numbers have too few bits for a relative error, and count as zero.
 	smallestNormal = 0x1p-1022
-
-	// A little less than the stated error, so that rounding does not exceed it.
-	sketchAlpha = SketchError * 0.9999
-	gamma       = (1 + sketchAlpha) / (1 - sketchAlpha)
-)
-
-var (
-	logGamma = math.Log(gamma)           //nolint:gochecknoglobals // Constants that Go cannot compute.
-	logMid   = math.Log(2 / (1 + gamma)) //nolint:gochecknoglobals // The same.
-	invLog   = 1 / logGamma              //nolint:gochecknoglobals // The same.
 )
 
 func newBin(key int, n int64) bin { return bin(key+keyZero)<<countBits | bin(n) }
@@ -59,22 +52,20 @@ func (b bin) n() int64 { return int64(b & countMask) }
 func keyOf(v float64) int {
 	switch {
 	case v >= smallestNormal:
-		return int(math.Ceil(math.Log(v)*invLog)) + keyOffset
+		return fineIndex(v) + keyOffset
 	case v <= -smallestNormal:
-		return -keyOf(-v)
+		return -fineIndex(-v) - keyOffset
 	}
 	return 0
 }
 
-// value is the middle of a bin: as far, relatively, from both of its borders.
+// value is the middle of a bin.
 func (b bin) value() float64 {
 	switch key := b.key(); {
 	case key > 0:
-		// In two halves: on some processors Exp overflows below the largest float64.
-		root := math.Exp((float64(key-keyOffset)*logGamma + logMid) / 2)
-		return root * root
+		return fineBorder(key-keyOffset) * middleOfBin
 	case key < 0:
-		return -newBin(-key, 0).value()
+		return -fineBorder(-key-keyOffset) * middleOfBin
 	}
 	return 0
 }
@@ -84,25 +75,39 @@ func (s *Sketch) Add(v float64) { s.add(newBin(keyOf(v), 1)) }
 
 func (s *Sketch) add(b bin) {
 	s.count += b.n()
-	// Written out: a comparison by function call would cost more than the rest.
-	first := b &^ countMask
-	lo, hi := 0, len(s.bins)
-	for lo < hi {
-		if mid := int(uint(lo+hi) / 2); s.bins[mid] < first {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo < len(s.bins) && s.bins[lo]>>countBits == b>>countBits {
-		s.bins[lo] += b & countMask
+	i := s.place(b)
+	if i < len(s.bins) && s.bins[i]>>countBits == b>>countBits {
+		s.bins[i] = s.bins[i].plus(b)
 		return
 	}
-	s.bins = slices.Insert(s.bins, lo, b)
+	s.bins = slices.Insert(s.bins, i, b)
+}
+
+// place is where a bin of b's key is, or would be. It has no branches that depend on
+// the values: they cannot be foreseen, and would cost more than all else.
+func (s *Sketch) place(b bin) int {
+	key := int64(b >> countBits)
+	i, n := 0, len(s.bins)
+	for n > 1 {
+		half := n / 2
+		i += half & int((int64(s.bins[i+half]>>countBits)-key-1)>>63) // All bits where that bin is not above.
+		n -= half
+	}
+	if n > 0 && int64(s.bins[i]>>countBits) < key {
+		i++
+	}
+	return i
+}
+
+// plus adds the values of a bin of the same key. A bin that holds all that it can holds no more.
+func (b bin) plus(o bin) bin {
+	n := b&countMask + o&countMask
+	return b&^countMask | min(n, countMask)
 }
 
 // Merge adds the values of o, which is not changed.
 func (s *Sketch) Merge(o *Sketch) {
+	s.threshold, s.coarser = max(s.threshold, o.threshold), max(s.coarser, o.coarser)
 	n, m := len(s.bins), len(o.bins)
 	if 8*m < n {
 		for _, b := range o.bins {
@@ -129,7 +134,7 @@ func (s *Sketch) Merge(o *Sketch) {
 			s.bins[k] = s.bins[i]
 			i--
 		case i >= 0 && s.bins[i]>>countBits == b>>countBits:
-			s.bins[k] = s.bins[i] + b&countMask
+			s.bins[k] = s.bins[i].plus(b)
 			i--
 			j--
 		default:
@@ -150,30 +155,113 @@ func (s *Sketch) Count() int64 {
 // At returns about the value at a rank, 0 being the smallest. The Sketch must
 // hold more values than rank.
 func (s *Sketch) At(rank int64) float64 {
+	zero := keyOf(s.threshold)
 	for _, b := range s.bins {
 		if rank -= b.n(); rank < 0 {
+			if key := b.key(); -zero <= key && key <= zero {
+				return 0
+			}
 			return b.value()
 		}
 	}
 	return math.NaN()
 }
 
+// zero returns the key up to which bins count as zero, and the largest value that may be counted so:
+// where the threshold lies within a bin that has values, all of this bin do.
+func (s *Sketch) zero() (key int, threshold float64) {
+	key = keyOf(s.threshold)
+	if key == 0 || s.n(key) == 0 && s.n(-key) == 0 {
+		return key, s.threshold
+	}
+	return key, fineBorder(key - keyOffset + 1)
+}
+
+// n is how many values have a key.
+func (s *Sketch) n(key int) int64 {
+	b := newBin(key, 0)
+	if i := s.place(b); i < len(s.bins) && s.bins[i].key() == key {
+		return s.bins[i].n()
+	}
+	return 0
+}
+
+// distribution returns the bins of s that have values, of so many scales below the fine one.
+func (s *Sketch) distribution(coarser int8) []Bin {
+	zero, threshold := s.zero()
+	bins := make([]Bin, 0, min(len(s.bins), 2*DistributionBins))
+	last := 0
+	for _, b := range s.bins {
+		key := b.key()
+		switch {
+		case key > zero:
+			key = (key-keyOffset)>>coarser + keyOffset
+		case key < -zero:
+			key = -((-key-keyOffset)>>coarser + keyOffset)
+		default:
+			key = 0
+		}
+		if len(bins) == 0 || key != last {
+			bins = append(bins, binOf(key, coarser, threshold))
+			last = key
+		}
+		bins[len(bins)-1].Count += b.n()
+	}
+	return bins
+}
+
+// binOf is the empty bin of a key: nothing in it is as near to zero as the threshold, but in that of zero.
+func binOf(key int, coarser int8, threshold float64) Bin {
+	switch {
+	case key > 0:
+		i := key - keyOffset
+		return Bin{Lower: max(threshold, fineBorder(i<<coarser)), Upper: fineBorder((i + 1) << coarser)}
+	case key < 0:
+		b := binOf(-key, coarser, threshold)
+		return Bin{Lower: -b.Upper, Upper: -b.Lower}
+	case threshold > 0:
+		return Bin{Lower: -threshold, Upper: threshold}
+	}
+	return Bin{}
+}
+
+// Scale is that of the coarsest histogram in s, at most 6. Bins of this scale or a lower one are exact.
+func (s *Sketch) Scale() int8 { return fineScale - s.coarser }
+
+// Error is the relative error of the quantiles of s, of those above the threshold of its histograms, if
+// it has any; below they are 0. It is SketchError, or that of the coarsest histogram in it.
+func (s *Sketch) Error() float64 { return scaleError(s.coarser) }
+
 // Reset empties s and keeps its memory.
-func (s *Sketch) Reset() { s.bins, s.count = s.bins[:0], 0 }
+func (s *Sketch) Reset() { *s = Sketch{bins: s.bins[:0]} }
 
 // Size returns about how many bytes of memory s takes.
 func (s *Sketch) Size() int {
 	if s == nil {
 		return 0
 	}
-	return 32 + 8*cap(s.bins)
+	return sketchSize + 8*cap(s.bins)
 }
 
-// append appends the wire form: the number of bins, then per bin how far its
-// key is above the one before (the first: above that of zero, signed) and its count.
+const sketchSize = int(unsafe.Sizeof(Sketch{}))
+
+// The lowest bit of the head of an encoded sketch, below the number of its bins.
+const hasHistograms = 1
+
+// append appends the wire form: the number of bins and whether there are histograms in it, of these the
+// threshold and how much coarser they are, then per bin how far its key is above the one before (the
+// first: above that of values a little above 1, signed) and its count.
 func (s *Sketch) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s.bins)))
-	before := 0
+	head := uint64(len(s.bins)) << 1
+	if s.threshold > 0 || s.coarser > 0 {
+		head |= hasHistograms
+	}
+	dst = binary.AppendUvarint(dst, head)
+	if head&hasHistograms != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(s.threshold))
+		dst = append(dst, byte(s.coarser))
+	}
+	before := keyOffset
 	for _, b := range s.bins {
 		dst = binary.AppendVarint(dst, int64(b.key()-before))
 		dst = binary.AppendUvarint(dst, uint64(b.n()))
@@ -185,7 +273,14 @@ func (s *Sketch) append(dst []byte) []byte {
 // into reads what append wrote into the memory of s.
 func (r *Reader) into(s *Sketch) {
 	s.Reset()
-	n := r.Uvarint()
+	head := r.Uvarint()
+	n := head >> 1
+	if head&hasHistograms != 0 && len(r.Rest) >= 9 {
+		s.threshold = math.Float64frombits(binary.LittleEndian.Uint64(r.Rest))
+		s.coarser = int8(r.Rest[8])
+		r.Rest = r.Rest[9:]
+		r.Bad = r.Bad || !(s.threshold >= 0 && s.threshold <= math.MaxFloat64) || s.coarser < 0 || s.coarser > fineScale-MinScale
+	}
 	if n > uint64(len(r.Rest)) {
 		r.Bad = true
 	}
@@ -193,7 +288,7 @@ func (r *Reader) into(s *Sketch) {
 		return
 	}
 	s.bins = slices.Grow(s.bins, int(n))
-	key := int64(0)
+	key := int64(keyOffset)
 	for i := range n {
 		delta, count := r.Varint(), r.Uvarint()
 		key += delta

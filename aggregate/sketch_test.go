@@ -36,7 +36,7 @@ func randomValues(r *rand.Rand, n int) []float64 {
 }
 
 // Any split of the values into accumulators, merged in any order, gives
-// percentiles within one per cent of the value at the rank.
+// percentiles within SketchError of the value at the rank.
 func TestPercentilesAgainstSortedValues(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 11))

@@ -247,7 +247,7 @@ func TestTableCodec(t *testing.T) {
 
 // A table as it was encoded, byte by byte: runners hold tables in state.
 func TestTableGolden(t *testing.T) {
-	const golden = "\x04\x01\x06\x01\x01m\x01\x00\t\xd0\x0f\x19\t\x11\x02\x80\xf1\x04\x01F\x01"
+	const golden = "\x05\x01\x06\x01\x01m\x01\x00\t\xd0\x0f\x19\t\x11\x04\x01\x01\x80\x01\x01"
 	table := aggregate.Table{}
 	table.AddFor(aggregate.NeedSketch, 3, key("m", ""), 1, 900)
 	table.AddFor(aggregate.NeedSketch, 3, key("m", ""), 2, 1000)

@@ -92,7 +92,7 @@ func CutSeriesKey(series string) (metric, tags string, ok bool) {
 }
 
 // tableVersion is the first byte of an encoded table. Another form gets another number.
-const tableVersion = 4
+const tableVersion = 5
 
 // EncodeTable returns the wire form: version, then per slice its index and its
 // metrics, then per metric its name and its series, then per series its tags,

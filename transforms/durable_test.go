@@ -366,11 +366,11 @@ func TestStateGolden(t *testing.T) {
 	table := aggregate.Table{}
 	table.AddFor(aggregate.NeedSketch, 3, aggregate.SeriesKey(nil, "m"), 1, 900)
 	store.Merge(table)
-	const partial = "\xd0\x0f\n\x04\x01\x06\x01\x01m\x01\x00\x05\x88\x0e\t\x01\x80\xf1\x04\x01"
+	const partial = "\xd0\x0f\n\x05\x01\x06\x01\x01m\x01\x00\x05\x88\x0e\t"
 	if got := string(logged{1000, 5, aggregate.EncodeTable(table)}.encode()); got != partial {
 		t.Errorf("a partial is %q, was %q", got, partial)
 	}
-	const history = "\xd0\x0f\n\x06\x01m\x01\x00\x01\x06\x00\x05\x88\x0e\t\x01\x80\xf1\x04\x01\x00"
+	const history = "\xd0\x0f\n\a\x01m\x01\x00\x01\x06\x00\x05\x88\x0e\t\x00"
 	text, cells := store.AppendHistory(nil, nothingPacked, 3)
 	if got := string(logged{1000, 5, text}.encode()); got != history || cells != 1 {
 		t.Errorf("a history is %q of %d slices, was %q", got, cells, history)

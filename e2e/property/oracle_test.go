@@ -164,7 +164,7 @@ func check(aggregation string, got *float64, c *content) error {
 		}
 		sorted := slices.Sorted(slices.Values(c.values))
 		want = sorted[int(math.Floor(p*float64(n-1)/100))]
-		tolerance = 0.01 * math.Abs(want)
+		tolerance = 0.00542 * math.Abs(want)
 	}
 	if math.Abs(*got-want) > tolerance {
 		return fmt.Errorf("want %v", want)
