@@ -96,3 +96,14 @@ func TestDistributionOfFew(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// The bin of zero has what histograms have counted up to their threshold, and nothing overlaps it.
+func TestDistributionOfHistograms(t *testing.T) {
+	h := counted(0, 0.75, []float64{0.3, -0.3, 0.9, 3, 4, -0.8})
+	var s aggregate.Sketch
+	s.AddHistogram(&h)
+	want := []aggregate.Bin{{-1, -0.75, 1}, {-0.75, 0.75, 2}, {0.75, 1, 1}, {2, 4, 2}}
+	if got := aggregate.Distribution(&s); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

@@ -155,7 +155,7 @@ func (s *Sketch) Count() int64 {
 // At returns about the value at a rank, 0 being the smallest. The Sketch must
 // hold more values than rank.
 func (s *Sketch) At(rank int64) float64 {
-	zero := keyOf(s.threshold)
+	zero := s.zero()
 	for _, b := range s.bins {
 		if rank -= b.n(); rank < 0 {
 			if key := b.key(); -zero <= key && key <= zero {
@@ -167,28 +167,22 @@ func (s *Sketch) At(rank int64) float64 {
 	return math.NaN()
 }
 
-// zero returns the key up to which bins count as zero, and the largest value that may be counted so:
-// where the threshold lies within a bin that has values, all of this bin do.
-func (s *Sketch) zero() (key int, threshold float64) {
-	key = keyOf(s.threshold)
-	if key == 0 || s.n(key) == 0 && s.n(-key) == 0 {
-		return key, s.threshold
+// zero is the key up to which bins count as zero, since the threshold is above them. That in which it lies does
+// not: histograms count what is above their threshold in it.
+func (s *Sketch) zero() int {
+	if s.threshold < smallestNormal {
+		return 0
 	}
-	return key, fineBorder(key - keyOffset + 1)
-}
-
-// n is how many values have a key.
-func (s *Sketch) n(key int) int64 {
-	b := newBin(key, 0)
-	if i := s.place(b); i < len(s.bins) && s.bins[i].key() == key {
-		return s.bins[i].n()
+	next := (fineIndex(s.threshold)>>s.coarser + 1) << s.coarser
+	if fineBorder(next) > s.threshold {
+		next -= 1 << s.coarser
 	}
-	return 0
+	return max(next-1+keyOffset, 0)
 }
 
 // distribution returns the bins of s that have values, of so many scales below the fine one.
 func (s *Sketch) distribution(coarser int8) []Bin {
-	zero, threshold := s.zero()
+	zero := s.zero()
 	bins := make([]Bin, 0, min(len(s.bins), 2*DistributionBins))
 	last := 0
 	for _, b := range s.bins {
@@ -202,7 +196,7 @@ func (s *Sketch) distribution(coarser int8) []Bin {
 			key = 0
 		}
 		if len(bins) == 0 || key != last {
-			bins = append(bins, binOf(key, coarser, threshold))
+			bins = append(bins, binOf(key, coarser, s.threshold))
 			last = key
 		}
 		bins[len(bins)-1].Count += b.n()
@@ -229,7 +223,7 @@ func binOf(key int, coarser int8, threshold float64) Bin {
 func (s *Sketch) Scale() int8 { return fineScale - s.coarser }
 
 // Error is the relative error of the quantiles of s, of those above the threshold of its histograms, if
-// it has any; below they are 0. It is SketchError, or that of the coarsest histogram in it.
+// it has any; what is below may be 0. It is SketchError, or that of the coarsest histogram in it.
 func (s *Sketch) Error() float64 { return scaleError(s.coarser) }
 
 // Reset empties s and keeps its memory.
