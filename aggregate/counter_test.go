@@ -43,8 +43,10 @@ func TestRulesOfGrowth(t *testing.T) {
 		{"a restart that is known, of a counter that is above already", setOf(reading(h, 1, 7), reading(h+5, h+1, 9)), aggregate.Growth{Sum: 9, Unknown: 1}},
 		{"a start that was not known before is no restart", setOf(reading(h, 0, 7), reading(h+5, 3, 9)), aggregate.Growth{Sum: 2, Unknown: 1}},
 		{"two writers", setOf(reading(h, 1, 100), reading(h+1, 1, 50), reading(h+2, 1, 101)), aggregate.Growth{Sum: 1, Unknown: 1, WentBack: 1}},
-		{"two writers of whom one is silent for longer than the lookback", setOf(reading(h, 1, 100), reading(h+1, 1, 50), reading(h+5*minuteMs+1, 1, 60), reading(h+5*minuteMs+2, 1, 61)),
-			aggregate.Growth{Sum: 11, Unknown: 1, WentBack: 1}},
+		{
+			"two writers of whom one is silent for longer than the lookback", setOf(reading(h, 1, 100), reading(h+1, 1, 50), reading(h+5*minuteMs+1, 1, 60), reading(h+5*minuteMs+2, 1, 61)),
+			aggregate.Growth{Sum: 11, Unknown: 1, WentBack: 1},
+		},
 		{"the first, whose start is not known", setOf(reading(h, 0, 7)), aggregate.Growth{Unknown: 1}},
 		{"the first, whose start is long ago", setOf(reading(h, h-5*minuteMs-1, 7)), aggregate.Growth{Unknown: 1}},
 		{"the first, whose start is near", setOf(reading(h, h-5*minuteMs, 7)), aggregate.Growth{Sum: 7}},

@@ -19,7 +19,7 @@ func (s *Store) Table() Table {
 	for name, m := range s.metrics {
 		for tags, sr := range m.series {
 			key := append(SeriesKey(nil, name), tags...)
-			sr.each(math.MinInt64/2, math.MaxInt64, func(slice int64, a *Acc) { t.acc(slice, key).Merge(a) })
+			sr.each(new(unpack), math.MinInt64/2, math.MaxInt64, func(slice int64, a *Acc) { t.acc(slice, key).Merge(a) })
 		}
 	}
 	return t
@@ -40,3 +40,73 @@ func (t Table) Count() (n int64) {
 
 // AllNeeds is the mask of everything that accumulators can hold by need.
 const AllNeeds = Needs(1)<<needBits - 1
+
+// Block is some slices of a series, packed.
+type Block = block
+
+// Codec packs and unpacks blocks.
+type Codec struct{ c codec }
+
+// Add adds a slice, above those before, to the blocks that Blocks returns.
+func (c *Codec) Add(slice int64, a *Acc) { c.c.add(slice, a, mostCells) }
+
+// Blocks returns the blocks of what was added.
+func (c *Codec) Blocks() []Block { return c.c.blocks() }
+
+// Each calls f with each slice of a block. It returns false when it is none.
+func (c *Codec) Each(b Block, f func(slice int64, a *Acc)) bool {
+	u := &c.c.unpack
+	for u.open(b); u.next(); {
+		f(u.cell.slice, &u.cell.acc)
+	}
+	return !u.Bad && len(u.Rest) == 0
+}
+
+// AppendInts and AppendFloats append columns, ReadInts and ReadFloats read them and return what is behind.
+func AppendInts(dst []byte, v []int64) []byte     { return new(packing).appendInts(dst, v) }
+func AppendFloats(dst []byte, v []float64) []byte { return new(packing).appendFloats(dst, v) }
+
+func ReadInts(b []byte, n int) (v []int64, rest string, ok bool) {
+	r := Reader{Rest: b}
+	v = make([]int64, n)
+	r.ints(v)
+	return v, string(r.Rest), !r.Bad
+}
+
+func ReadFloats(b []byte, n int) (v []float64, rest string, ok bool) {
+	r := Reader{Rest: b}
+	v = make([]float64, n)
+	r.floats(v, make([]int64, n), make([]int64, n))
+	return v, string(r.Rest), !r.Bad
+}
+
+// Blocks returns how many blocks the store has, and how many slices the longest has.
+func (s *Store) Blocks() (blocks, most int) {
+	for _, m := range s.metrics {
+		for _, sr := range m.series {
+			blocks += len(sr.sealed)
+			for _, b := range sr.sealed {
+				most = max(most, b.cells())
+			}
+		}
+	}
+	return blocks, most
+}
+
+// Count counts what the metrics and series take that the store is charged for.
+func (s *Store) Count() (n int64) {
+	for _, m := range s.metrics {
+		n += m.size()
+		for _, sr := range m.series {
+			packed, needed := int64(0), int64(0)
+			for _, b := range sr.sealed {
+				packed += blockBytes(b)
+			}
+			for i := range sr.open {
+				needed += sr.open[i].acc.needed()
+			}
+			n += sr.size() - sr.packed - sr.needed + packed + needed
+		}
+	}
+	return n
+}

@@ -3,39 +3,38 @@ package aggregate
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 )
 
 // historyVersion is the first byte of an encoded history; see tableVersion.
-const historyVersion = 7
+const historyVersion = 8
 
 // IsHistory reports whether AppendHistory wrote b, and not EncodeTable.
 func IsHistory(b []byte) bool { return len(b) > 0 && b[0] == historyVersion }
 
 // AppendHistory appends the slices above after and up to to of every series, and
 // returns how many there are: a version, then per metric its name and how many
-// series it has, then per series its tags, how many slices, the first of them, and
-// these as in a block. A name stands once for all its slices, and what is packed
-// in memory is packed alike here.
+// series it has, then per series its tags, how many blocks, and these, each behind its
+// length. A name stands once for all its slices, and what is packed in memory is packed alike here.
 func (s *Store) AppendHistory(dst []byte, after, to int64) (b []byte, cells int) {
 	dst = append(dst, historyVersion)
-	var body, packed []byte
+	var body []byte
+	var c codec
 	for _, m := range s.metrics {
 		body = body[:0]
 		count := 0
 		for _, sr := range m.series {
-			p := packer{b: packed[:0]}
-			sr.each(after, to, p.add)
-			packed = p.b
-			if p.cells == 0 {
+			sr.each(&c.unpack, after, to, func(slice int64, a *Acc) { c.add(slice, a, mostCells) })
+			blocks := c.blocks()
+			if len(blocks) == 0 {
 				continue
 			}
 			count++
-			cells += p.cells
-			body = binary.AppendUvarint(appendText(body, sr.tags), uint64(p.cells))
-			body = binary.AppendVarint(body, p.first)
-			body = append(body, packed...)
+			body = binary.AppendUvarint(appendText(body, sr.tags), uint64(len(blocks)))
+			for _, b := range blocks {
+				cells += b.cells()
+				body = append(binary.AppendUvarint(body, uint64(len(b))), b...)
+			}
 		}
 		if count > 0 {
 			dst = binary.AppendUvarint(appendText(dst, m.name), uint64(count))
@@ -47,11 +46,10 @@ func (s *Store) AppendHistory(dst []byte, after, to int64) (b []byte, cells int)
 
 // each calls f with the slices of a series above after and up to to, rising. The
 // accumulator is valid until f returns.
-func (sr *series) each(after, to int64, f func(slice int64, a *Acc)) {
-	var u unpack
-	from, _ := slices.BinarySearchFunc(sr.sealed, after+1, func(b block, slice int64) int { return int(b.last - slice) })
+func (sr *series) each(u *unpack, after, to int64, f func(slice int64, a *Acc)) {
+	from, _ := slices.BinarySearchFunc(sr.sealed, after+1, func(b block, slice int64) int { return int(b.last() - slice) })
 	for _, b := range sr.sealed[from:] {
-		if b.first > to {
+		if b.first() > to {
 			return
 		}
 		for u.open(b); u.next(); {
@@ -80,15 +78,10 @@ func (s *Store) RestoreHistory(b []byte, newest int64) error {
 	var u unpack
 	for name := r.Text(); name != ""; name = r.Text() {
 		m := s.metric(name)
-		for range r.Uvarint() {
+		for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
 			tags := r.Text()
-			n, first := r.Uvarint(), r.Varint()
-			if r.Bad || n > uint64(len(r.Rest)) { // Each takes several bytes.
-				r.Bad = true
-				break
-			}
-			if n > 0 {
-				s.restore(m, tags, block{first: first, cells: int(n)}, &r, &u)
+			for blocks := r.Uvarint(); blocks > 0 && !r.Bad; blocks-- {
+				s.restore(m, tags, r.bytes(), &r, &u)
 			}
 		}
 	}
@@ -100,16 +93,16 @@ func (s *Store) RestoreHistory(b []byte, newest int64) error {
 	return nil
 }
 
-// restore adds a block of a series, whose slices are the next that r reads.
+// restore adds a block of a series, which r has read.
 func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unpack) {
 	sr := m.series[tags]
-	packed := sr == nil || len(sr.open) == 0 && (len(sr.sealed) == 0 || sr.sealed[len(sr.sealed)-1].last < b.first)
-	b.packed = r.Rest
-	for u.open(b); u.next(); {
-		if u.Bad {
-			r.Bad = true
-			return
-		}
+	u.open(b)
+	if u.Bad {
+		r.Bad = true
+		return
+	}
+	packed := sr == nil || len(sr.open) == 0 && sr.last < b.first()
+	for u.next() {
 		slice, a := u.cell.slice, &u.cell.acc
 		if !s.begun {
 			s.first, s.newest, s.begun = slice, slice, true
@@ -121,8 +114,10 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unp
 			m.observer.Add(slice, a)
 		}
 	}
-	b.last, b.packed = u.cell.slice, slices.Clone(r.Rest[:len(r.Rest)-len(u.Rest)])
-	r.Rest = u.Rest
+	if u.Bad || len(u.Rest) > 0 {
+		r.Bad = true
+		return
+	}
 	if !packed {
 		return
 	}
@@ -130,11 +125,12 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unp
 		sr = s.addSeries(m, tags)
 	}
 	before := sr.size()
-	sr.sealed = append(sr.sealed, b)
-	sr.packed += blockBytes(b)
+	sr.append(&s.scratch, slices.Clone(b))
 	grown := sr.size() - before
 	for _, f := range sr.feeds {
-		sr.each(b.first-1, math.MaxInt64, func(slice int64, a *Acc) { grown += f.group.add(slice, a) })
+		for u.open(b); u.next(); {
+			grown += f.group.add(u.cell.slice, &u.cell.acc)
+		}
 	}
 	s.charge(grown)
 }

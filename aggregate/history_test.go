@@ -163,7 +163,7 @@ func TestLossesAreRestored(t *testing.T) {
 	for slice := range int64(2000) {
 		table := aggregate.Table{}
 		for i := range 8 {
-			table.Add(slice, key("m", fmt.Sprint(i)), float64(slice)*math.Pi, slice)
+			table.Add(slice, key("m", fmt.Sprint(i)), math.Sin(float64(100*slice+int64(i))), slice)
 		}
 		s.Merge(table)
 		s.Pass(slice)

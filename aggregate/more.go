@@ -67,16 +67,18 @@ func (m *More) has(n Needs, events int64) bool {
 	return m != nil && (n&NeedSketch == 0 || m.Sketch.Count() == events) && (n&NeedMoments == 0 || m.Moments.Count == events)
 }
 
+// equal reports whether m and o hold the same.
+func (m *More) equal(o *More) bool {
+	return m.Sketch.equal(&o.Sketch) && m.Moments == o.Moments
+}
+
 // size is how many bytes of memory m takes.
 func (m *More) size() int64 {
 	return moreSize + int64(m.Sketch.Size()) - int64(unsafe.Sizeof(m.Sketch))
 }
 
-// appendMore packs the parts that a holds. Those of one event follow from its value.
+// appendMore packs the parts that a holds.
 func appendMore(dst []byte, holds Needs, a *Acc) []byte {
-	if a.Count == 1 {
-		return dst
-	}
 	if holds&NeedMoments != 0 {
 		m := &a.More.Moments
 		dst = binary.AppendVarint(dst, a.Count-m.Count)
@@ -93,10 +95,6 @@ func appendMore(dst []byte, holds Needs, a *Acc) []byte {
 func (r *Reader) more(holds Needs, a *Acc, m *More) {
 	m.reset()
 	a.More = m
-	if a.Count == 1 {
-		m.add(holds, a.Sum)
-		return
-	}
 	if holds&NeedMoments != 0 {
 		m.Moments = Moments{a.Count - r.Varint(), r.packedFloat(), r.packedFloat()}
 	}

@@ -11,6 +11,8 @@ type series struct {
 	tags   string
 	sealed []block // Rising.
 	packed int64   // Bytes in them.
+	last   int64   // The newest slice in them, if there are any.
+	joined int     // So many of them have been joined.
 	open   []cell  // Rising by slice, none twice, all above the sealed ones.
 	needed int64   // Bytes that these hold by need.
 	feeds  []feed
@@ -27,20 +29,17 @@ const (
 
 	openCells  = 32 // At most so many are open,
 	blockCells = 24 // and so many of them are packed when there are more.
+
+	// When so many blocks have not been joined, all but the newest, which late events come to, become one: a block has some
+	// bytes of its own, and a longer one is packed better.
+	youngBlocks = 10
+	keptYoung   = 2
 )
 
-// sealedTo is the newest slice that is packed; ok is false when none is.
-func (sr *series) sealedTo() (slice int64, ok bool) {
-	if len(sr.sealed) == 0 {
-		return 0, false
-	}
-	return sr.sealed[len(sr.sealed)-1].last, true
-}
-
-// add merges a into a slice. scratch is for packing.
-func (sr *series) add(slice int64, a *Acc, scratch *[]byte) {
-	if to, ok := sr.sealedTo(); ok && slice <= to {
-		sr.addSealed(slice, a, scratch)
+// add merges a into a slice.
+func (sr *series) add(slice int64, a *Acc, c *codec) {
+	if len(sr.sealed) > 0 && slice <= sr.last {
+		sr.addSealed(slice, a, c)
 		return
 	}
 	i, found := len(sr.open), false
@@ -49,8 +48,8 @@ func (sr *series) add(slice int64, a *Acc, scratch *[]byte) {
 	}
 	if !found {
 		if len(sr.open) >= openCells {
-			sr.seal(scratch)
-			sr.add(slice, a, scratch)
+			sr.seal(c)
+			sr.add(slice, a, c)
 			return
 		}
 		sr.open = slices.Insert(sr.open, i, cell{slice: slice})
@@ -66,50 +65,76 @@ func (sr *series) add(slice int64, a *Acc, scratch *[]byte) {
 }
 
 // seal packs the older ones of the open slices.
-func (sr *series) seal(scratch *[]byte) {
-	var b block
-	b, *scratch = pack(*scratch, sr.open[:blockCells])
-	sr.sealed = append(sr.sealed, b)
-	sr.packed += blockBytes(b)
+func (sr *series) seal(c *codec) {
 	for i := range sr.open[:blockCells] {
-		sr.needed -= sr.open[i].acc.needed()
+		acc := &sr.open[i].acc
+		c.add(sr.open[i].slice, acc, mostCells)
+		sr.needed -= acc.needed()
 	}
 	sr.open = slices.Delete(sr.open, 0, blockCells)
+	sr.append(c, c.blocks()...)
 }
 
-// addSealed unpacks the block that a slice belongs to, and packs it again.
-func (sr *series) addSealed(slice int64, a *Acc, scratch *[]byte) {
-	i, _ := slices.BinarySearchFunc(sr.sealed, slice, func(b block, slice int64) int { return int(b.last - slice) })
-	var u unpack
-	u.open(sr.sealed[i])
-	cells := make([]cell, 0, sr.sealed[i].cells+1)
-	done := false
-	put := func(slice int64, a *Acc) {
-		cells = append(cells, cell{slice: slice})
-		cells[len(cells)-1].acc.Merge(a)
+// append takes blocks that are newer than all others.
+func (sr *series) append(c *codec, blocks ...block) {
+	n := len(sr.sealed)
+	sr.replace(n, n, blocks)
+	sr.last = blocks[len(blocks)-1].last()
+	if to := len(sr.sealed) - keptYoung; to >= sr.joined+youngBlocks-keptYoung {
+		for _, b := range sr.sealed[sr.joined:to] {
+			for c.unpack.open(b); c.unpack.next(); {
+				c.add(c.unpack.cell.slice, &c.unpack.cell.acc, mostCells)
+			}
+		}
+		sr.replace(sr.joined, to, c.blocks())
+		sr.joined = len(sr.sealed) - keptYoung
 	}
-	for u.next() {
+}
+
+// replace puts blocks in the place of others.
+func (sr *series) replace(from, to int, blocks []block) {
+	for _, b := range sr.sealed[from:to] {
+		sr.packed -= blockBytes(b)
+	}
+	for _, b := range blocks {
+		sr.packed += blockBytes(b)
+	}
+	sr.sealed = slices.Replace(sr.sealed, from, to, blocks...)
+}
+
+// addSealed unpacks the block that a slice belongs to, and packs it again, as two where it would be too long.
+func (sr *series) addSealed(slice int64, a *Acc, c *codec) {
+	i, _ := slices.BinarySearchFunc(sr.sealed, slice, func(b block, slice int64) int { return int(b.last() - slice) })
+	most := mostCells
+	if n := sr.sealed[i].cells(); n == most {
+		most = n/2 + 1
+	}
+	u, done := &c.unpack, false
+	for u.open(sr.sealed[i]); u.next(); {
 		if !done && slice < u.cell.slice {
-			put(slice, a)
+			c.add(slice, a, most)
 			done = true
 		}
-		put(u.cell.slice, &u.cell.acc)
 		if slice == u.cell.slice {
-			cells[len(cells)-1].acc.Merge(a)
+			u.cell.acc.Merge(a)
 			done = true
 		}
+		c.add(u.cell.slice, &u.cell.acc, most)
 	}
-	sr.packed -= blockBytes(sr.sealed[i])
-	sr.sealed[i], *scratch = pack(*scratch, cells)
-	sr.packed += blockBytes(sr.sealed[i])
+	before := len(sr.sealed)
+	sr.replace(i, i+1, c.blocks())
+	if i < sr.joined {
+		sr.joined += len(sr.sealed) - before
+	}
 }
 
 // forget drops what is older than oldest, block by block.
 func (sr *series) forget(oldest int64) {
-	for len(sr.sealed) > 0 && sr.sealed[0].last < oldest {
+	for len(sr.sealed) > 0 && sr.sealed[0].last() < oldest {
 		sr.packed -= blockBytes(sr.sealed[0])
-		sr.sealed[0] = block{} // Else its bytes would stay in memory as long as the list does.
+		sr.sealed[0] = nil // Else its bytes would stay in memory as long as the list does.
 		sr.sealed = sr.sealed[1:]
+		sr.joined = max(0, sr.joined-1)
 	}
 }
 
@@ -117,13 +142,12 @@ func (sr *series) newest() int64 {
 	if n := len(sr.open); n > 0 {
 		return sr.open[n-1].slice
 	}
-	to, _ := sr.sealedTo()
-	return to
+	return sr.last
 }
 
 func (sr *series) oldest() int64 {
 	if len(sr.sealed) > 0 {
-		return sr.sealed[0].first
+		return sr.sealed[0].first()
 	}
 	return sr.open[0].slice
 }
@@ -143,7 +167,7 @@ const (
 	feedSize   = int64(unsafe.Sizeof(feed{}))
 )
 
-func blockBytes(b block) int64 { return allocated(len(b.packed)) }
+func blockBytes(b block) int64 { return allocated(len(b)) }
 
 // allocated is about what the allocator takes for so many bytes: it has sizes
 // that are an eighth apart.
@@ -156,12 +180,10 @@ func allocated(n int) int64 {
 
 // view is the slices of a series at one moment, which another goroutine may read without
 // a lock: blocks are never changed, and the list of them is a copy.
-func (sr *series) view(scratch *[]byte) []block {
+func (sr *series) view(c *codec) []block {
 	v := slices.Clone(sr.sealed)
-	if len(sr.open) > 0 {
-		var b block
-		b, *scratch = pack(*scratch, sr.open)
-		v = append(v, b)
+	for i := range sr.open {
+		c.add(sr.open[i].slice, &sr.open[i].acc, mostCells)
 	}
-	return v
+	return append(v, c.blocks()...)
 }

@@ -237,6 +237,11 @@ func (s *Sketch) Size() int {
 	return sketchSize + 8*cap(s.bins)
 }
 
+// equal reports whether s and o hold the same.
+func (s *Sketch) equal(o *Sketch) bool {
+	return s.count == o.count && s.threshold == o.threshold && s.coarser == o.coarser && slices.Equal(s.bins, o.bins)
+}
+
 const sketchSize = int(unsafe.Sizeof(Sketch{}))
 
 // The lowest bit of the head of an encoded sketch, below the number of its bins.

@@ -40,7 +40,7 @@ type Store struct {
 	first   int64 // The slice it began with.
 	lost    int64 // The newest slice that was forgotten.
 	dropped int64 // The newest slice with events of a metric that found no room, not even as Other.
-	scratch []byte
+	scratch codec
 }
 
 type metricSeries struct {

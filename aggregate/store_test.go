@@ -273,7 +273,7 @@ func BenchmarkBuild(b *testing.B) {
 			const series, hour = 200, 3600
 			r := rand.New(rand.NewPCG(1, 1))
 			s := aggregate.NewStore(aggregate.Options{Retain: hour})
-			for slice := range int64(hour) {
+			for slice := int64(second); slice < second+hour; slice++ {
 				table := aggregate.Table{}
 				for i := range series {
 					for range 2 {
@@ -288,7 +288,7 @@ func BenchmarkBuild(b *testing.B) {
 			}
 			windows := make([]aggregate.Range, 300)
 			for i := range windows {
-				windows[i] = aggregate.Range{From: int64(i), To: int64(i) + hour - 300}
+				windows[i] = aggregate.Range{From: second + int64(i), To: second + int64(i) + hour - 300}
 			}
 			for b.Loop() {
 				b := s.Build("m", "x", hour, hour, whole)

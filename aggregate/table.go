@@ -215,13 +215,16 @@ func (r *Reader) skip(n int) int {
 }
 
 // Text reads a text behind its length.
-func (r *Reader) Text() string {
+func (r *Reader) Text() string { return string(r.bytes()) }
+
+// bytes reads bytes behind their length. They are part of what is read.
+func (r *Reader) bytes() []byte {
 	n := r.Uvarint()
 	if r.Bad || uint64(len(r.Rest)) < n {
 		r.Bad = true
-		return ""
+		return nil
 	}
-	s := string(r.Rest[:n])
+	b := r.Rest[:n]
 	r.Rest = r.Rest[n:]
-	return s
+	return b
 }

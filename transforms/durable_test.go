@@ -349,13 +349,13 @@ func TestStateGolden(t *testing.T) {
 		nonce: newNonce(), end: 2000, since: -1, generation: 7, compacted: 1000, packed: 9, begun: true,
 		losses: aggregate.Losses{Forgotten: 3, Dropped: 4},
 	}
-	if got, want := string(h.encode()), "\x03\x01"+string(h.nonce[:])+"\xa0\x1f\x01\x0e\xd0\x0f\x12\x06\x08"; got != want {
+	if got, want := string(h.encode()), "\x04\x01"+string(h.nonce[:])+"\xa0\x1f\x01\x0e\xd0\x0f\x12\x06\x08"; got != want {
 		t.Errorf("the head is %q, was %q", got, want)
 	}
 	if got, err := decodeHead(h.encode()); err != nil || got != h {
 		t.Errorf("the head reads as %+v, %v", got, err)
 	}
-	for _, bad := range []string{"", "\x04\x01\x00\x00\x00", "\x02\x010123456789abcdef\xa0\x1f\x01\x0e\xd0\x0f", "\x03\x010123456789abcdef\xa0"} {
+	for _, bad := range []string{"", "\x04\x01\x00\x00\x00", "\x03\x010123456789abcdef\xa0\x1f\x01\x0e\xd0\x0f\x12\x06\x08", "\x04\x010123456789abcdef\xa0"} {
 		if _, err := decodeHead([]byte(bad)); !errors.Is(err, ErrState) {
 			t.Errorf("%q as a head: %v", bad, err)
 		}
@@ -366,11 +366,11 @@ func TestStateGolden(t *testing.T) {
 	table := aggregate.Table{}
 	table.AddFor(aggregate.NeedSketch, 3, aggregate.SeriesKey(nil, "m"), 1, 900)
 	store.Merge(table)
-	const partial = "\xd0\x0f\n\x05\x01\x06\x01\x01m\x01\x00\x05\x88\x0e\t"
+	const partial = "\xd0\x0f\n\x05\x01\x06\x01\x01m\x01\x00\x05\x88\x0e\t\x02\x01\x01"
 	if got := string(logged{1000, 5, aggregate.EncodeTable(table)}.encode()); got != partial {
 		t.Errorf("a partial is %q, was %q", got, partial)
 	}
-	const history = "\xd0\x0f\n\a\x01m\x01\x00\x01\x06\x00\x05\x88\x0e\t\x00"
+	const history = "\xd0\x0f\n\x08\x01m\x01\x00\x01\x16" + "\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xd8\x04\x02\x80\x02\x80\x00\x00\x80\x02\x80\n" + "\x00"
 	text, cells := store.AppendHistory(nil, nothingPacked, 3)
 	if got := string(logged{1000, 5, text}.encode()); got != history || cells != 1 {
 		t.Errorf("a history is %q of %d slices, was %q", got, cells, history)

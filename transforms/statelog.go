@@ -78,7 +78,7 @@ type head struct {
 }
 
 const (
-	headVersion = 3
+	headVersion = 4
 	nonceLength = 16
 
 	nothingPacked = math.MinInt64 / 2
