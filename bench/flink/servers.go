@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"time"
 
+	"pulseboard/bench/broker"
 	"pulseboard/internal/embedded"
 )
 
@@ -80,38 +80,7 @@ const patience = 2 * time.Minute
 
 // until repeats a check until it holds, as long as the process lives.
 func (s *server) until(ctx context.Context, what string, ok func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	every := time.NewTicker(50 * time.Millisecond)
-	defer every.Stop()
-	for {
-		err := ok(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-s.Done():
-			return fmt.Errorf("waiting for %s: %w", what, s.Err())
-		case <-ctx.Done():
-			return fmt.Errorf("waited too long for %s: %w", what, err)
-		case <-every.C:
-		}
-	}
-}
-
-// addresses takes free ports together, so that they differ.
-func addresses(ctx context.Context, n int) ([]string, error) {
-	var lc net.ListenConfig
-	out := make([]string, 0, n)
-	for range n {
-		ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer ln.Close() //nolint:errcheck // It was only taken to know its port.
-		out = append(out, ln.Addr().String())
-	}
-	return out, nil
+	return broker.Until(ctx, s.Child, what, ok)
 }
 
 func portOf(addr string) string {

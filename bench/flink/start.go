@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 
+	"pulseboard/bench/broker"
 	"pulseboard/internal/embedded"
 	"pulseboard/pipeline/runners/flink/flinkapi"
 )
@@ -75,7 +76,7 @@ func (r *restFinder) Write(line []byte) (int, error) {
 
 // startCluster starts what deploy/flink describes, on this machine.
 func (s *servers) startCluster(ctx context.Context, o *options, job []string) (string, error) {
-	free, err := addresses(ctx, 5)
+	free, err := broker.Addresses(ctx, 5)
 	if err != nil {
 		return "", err
 	}
