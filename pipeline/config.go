@@ -13,6 +13,7 @@ import (
 	"pulseboard/internal/redisconn"
 	"pulseboard/limits"
 	"pulseboard/metric"
+	"pulseboard/sources"
 	"pulseboard/wire"
 )
 
@@ -104,7 +105,7 @@ func (c *Config) Validate() error {
 	bad(c.Redis.IsZero(), "no Redis: name it with --redis host:port")
 	errs = append(errs, CheckSlice(c.Slice))
 	bad(c.Bound < 0 || c.Lateness < 0 || c.Skew < 0, "--bound, --lateness and --skew must not be negative")
-	bad(c.Dedupe < 0, "--dedupe is %v: it must not be negative", c.Dedupe)
+	bad(c.Dedupe < 0 || c.Dedupe > sources.MaxDedupe, "--dedupe is %v: it must be 0 to 24 days (576h)", c.Dedupe)
 	bad(c.Align < c.Slice, "--align is %v: it must be at least a slice", c.Align)
 	bad(c.MaxWindow < time.Second || c.MaxWindow > metric.MaxWindowSeconds*time.Second,
 		"--max-window is %v: it must be 1s to 24h", c.MaxWindow)

@@ -21,5 +21,6 @@
 //	scanner.go            one fetch: which records count, when and where
 //	duplicates.go, transactions.go, logclock.go, skyline.go
 //	                      which records were there before, are committed, have a timestamp that counts
+//	seenids.go            the memory of ids
 //	log.go                a partition's log, which brokerlog.go, broker.go and batches.go read from Kafka
 package sources

@@ -5,17 +5,12 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"time"
-	"unsafe"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pulseboard/internal/clock"
 	"pulseboard/wire"
 )
-
-// recordID is 128 bits of hash of a header id: two different ids are taken for
-// one with a probability of about 1e-25 when a hundred million are remembered.
-type recordID [2]uint64
 
 // The seeds are chosen by each process, so that a producer cannot choose ids that collide.
 var idSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()} //nolint:gochecknoglobals // Of the process, never set.
@@ -28,85 +23,14 @@ func idOf(rec *kgo.Record) (id recordID, ok bool) {
 	}
 	for i := range rec.Headers {
 		if h := &rec.Headers[i]; h.Key == wire.IDHeader && len(h.Value) > 0 {
-			return recordID{maphash.Bytes(idSeeds[0], h.Value), maphash.Bytes(idSeeds[1], h.Value)}, true
+			return hashID(h.Value), true
 		}
 	}
 	return id, false
 }
 
-// seenIDs remembers the ids of the records of one partition for a horizon of
-// record time: the highest record timestamp so far, less the horizon.
-//
-// A duplicate renews the memory of its id. So whether a record is a duplicate is a
-// function of the records in the horizon before it, and the same in every
-// replay that reads those, wherever the replay begins.
-type seenIDs struct {
-	horizonMs int64
-	limit     int // Most sightings in the queue; 0 = no limit.
-	newest    int64
-	last      map[recordID]int64 // Timestamp of the newest record with an id.
-	queue     []sighting         // A ring, in the order of the log.
-	first, n  int
-}
-
-type sighting struct {
-	id   recordID
-	time int64
-}
-
-func newSeenIDs(horizonMs int64, limit int) *seenIDs {
-	return &seenIDs{horizonMs: horizonMs, limit: limit, last: make(map[recordID]int64)}
-}
-
-// see remembers an id and returns whether it was known.
-func (s *seenIDs) see(id recordID, time int64) (duplicate bool) {
-	if time < s.newest-tolerance {
-		s.newest = time // A broker's clock that was ahead was set back.
-	}
-	s.newest = max(s.newest, time)
-	oldest := s.newest - s.horizonMs
-	for s.n > 0 && s.queue[s.first].time < oldest {
-		s.forget()
-	}
-	// The ids of the last limit records are a function of the log too.
-	if s.limit > 0 && s.n >= s.limit {
-		s.forget()
-		forgottenIDs.Inc()
-	}
-	// The sighting of a record that was older than the newest of its partition is removed from the queue
-	// too late: its age is compared here.
-	before, known := s.last[id]
-	s.last[id] = max(before, time)
-	s.push(sighting{id, time})
-	return known && before >= oldest
-}
-
-// forget forgets the oldest sighting.
-func (s *seenIDs) forget() {
-	if f := s.queue[s.first]; s.last[f.id] == f.time {
-		delete(s.last, f.id)
-	}
-	s.first = (s.first + 1) % len(s.queue)
-	s.n--
-}
-
-// IDBytes is about what an id takes in memory: its sighting, and its place in a map.
-const IDBytes = 96
-
-func (s *seenIDs) size() int64 {
-	return int64(len(s.queue))*int64(unsafe.Sizeof(sighting{})) + int64(len(s.last))*40
-}
-
-func (s *seenIDs) push(x sighting) {
-	if s.n == len(s.queue) {
-		grown := make([]sighting, max(64, 2*s.n))
-		for i := range s.n {
-			grown[i] = s.queue[(s.first+i)%s.n]
-		}
-		s.queue, s.first = grown, 0
-	}
-	s.queue[(s.first+s.n)%len(s.queue)] = x
-	s.n++
+func hashID(id []byte) recordID {
+	return recordID{maphash.Bytes(idSeeds[0], id), max(1, uint32(maphash.Bytes(idSeeds[1], id)))}
 }
 
 // dropDuplicates takes the events out of the records that are duplicates. Their timestamps

@@ -37,8 +37,8 @@ var mutants = []mutant{
 		"From: aggregate.Div(end-q.windowMs, q.sliceMs),", "From: aggregate.Div(end-q.windowMs, q.sliceMs) + 1,",
 	},
 	{
-		"duplicates count", "sources/duplicates.go",
-		"return known && before >= oldest", "return false && known && before >= oldest",
+		"duplicates count", "sources/seenids.go",
+		"s.next++\n\treturn known", "s.next++\n\treturn known && false",
 	},
 	{
 		"covered_since is ignored", "transforms/keygroup.go",
