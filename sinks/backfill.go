@@ -31,7 +31,7 @@ func (p *Publisher) backfillAll(ctx context.Context) {
 			switch {
 			case err == nil:
 				backfills.WithLabelValues("whole").Inc()
-				p.pace.well()
+				p.pauses.well()
 				continue
 			case errors.Is(err, transforms.ErrNotReady):
 				continue // Another look.
@@ -42,7 +42,7 @@ func (p *Publisher) backfillAll(ctx context.Context) {
 			p.mu.Lock()
 			p.fault(err)
 			p.mu.Unlock()
-			p.pace.badly()
+			p.pauses.badly()
 			break
 		}
 	}
@@ -53,7 +53,7 @@ func (p *Publisher) backfillAll(ctx context.Context) {
 func (p *Publisher) next() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.away || time.Now().Before(p.pace.notBefore) {
+	if p.away || time.Now().Before(p.pauses.notBefore) {
 		return nil
 	}
 	return slices.SortedFunc(maps.Keys(p.behind), func(a, b string) int {
@@ -69,7 +69,7 @@ func (p *Publisher) ready(ctx context.Context) bool {
 	if away || !full {
 		return !away
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	return p.store.Room(ctx) == nil
 }
@@ -79,7 +79,7 @@ type backfilling struct{ *Publisher }
 
 // Tips implements transforms.BackfillSink.
 func (b backfilling) Tips(ctx context.Context, key string, refreshMs []int64) (map[int64]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	b.mu.Lock()
 	anew := b.fallBehind(key).anew
@@ -115,10 +115,12 @@ func (b backfilling) Write(ctx context.Context, pubs []results.Publication) erro
 		if err := b.giveWay(ctx); err != nil {
 			return err
 		}
-		n := b.pace.step(pubs)
+		n, sent, err := b.flow.step(ctx, pubs)
+		if err != nil {
+			return err
+		}
 		began := time.Now()
-		err := b.write(ctx, pubs[:n])
-		if b.pace.took(time.Since(began), n); err != nil {
+		if err := b.write(ctx, pubs[:n], sent); err != nil {
 			return err
 		}
 		pubs = pubs[n:]
@@ -170,67 +172,22 @@ func (b backfilling) Done(key string) {
 	b.log.Info("all histories in Redis are whole again")
 }
 
-// pace is how fast histories are written: in steps that grow while Redis is quick
-// and shrink when it is slow, and after a failure not before a pause, which doubles
-// each time and halves with each history that is whole.
-type pace struct {
-	results   int // In a step.
+// pauses are those of the backfiller: after a failure, doubled each time and halved with each history that is whole.
+type pauses struct {
 	pause     time.Duration
 	notBefore time.Time
 }
 
 const (
-	firstStep  = 32
-	mostStep   = 500
-	mostBytes  = 1 << 20 // Of a step.
-	quick      = 25 * time.Millisecond
-	slow       = 100 * time.Millisecond
 	firstPause = 500 * time.Millisecond
 	mostPause  = 30 * time.Second
 )
 
-func newPace() pace { return pace{results: firstStep} }
-
-// step returns how many results may be written next, at least one.
-func (p *pace) step(pubs []results.Publication) int {
-	n := min(p.results, len(pubs))
-	for i, bytes := 0, 0; i < n; i++ {
-		if bytes += size(pubs[i]); bytes > mostBytes {
-			return max(i, 1)
-		}
-	}
-	return n
-}
-
-// took takes note of how long n results took.
-func (p *pace) took(d time.Duration, n int) {
-	switch {
-	case d > slow:
-		p.results = max(n/2, 1)
-	case d < quick && n == p.results:
-		p.results = min(2*n, mostStep)
-	}
-}
-
 // badly is called when a backfill has failed.
-func (p *pace) badly() {
-	p.results = max(p.results/4, 1)
+func (p *pauses) badly() {
 	p.pause = min(max(2*p.pause, firstPause), mostPause)
 	p.notBefore = time.Now().Add(p.pause)
 }
 
 // well is called when a backfill is whole.
-func (p *pace) well() { p.pause /= 2 }
-
-// size is about how many bytes a result is in Redis.
-func size(p results.Publication) int {
-	const head, series = 250, 100
-	return len(p.Result.Due) * (head + series*len(p.Result.Series))
-}
-
-func sizeOf(pubs []results.Publication) (n int) {
-	for _, p := range pubs {
-		n += size(p)
-	}
-	return n
-}
+func (p *pauses) well() { p.pause /= 2 }

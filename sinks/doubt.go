@@ -82,7 +82,7 @@ func (p *Publisher) lacking(ctx context.Context, emptied bool) (keys []string, e
 }
 
 func (p *Publisher) newest(ctx context.Context, streams []results.Stream) ([]results.Tip, error) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	return p.store.Newest(ctx, streams)
 }

@@ -19,8 +19,8 @@ import (
 	"pulseboard/transforms"
 )
 
-// PublishRedisFn writes the results of a bundle in one pipelined round when the
-// bundle ends. It never fails the bundle because Redis is away.
+// PublishRedisFn writes the results of a bundle when the bundle ends. It never fails
+// the bundle because Redis is away, or slow.
 type PublishRedisFn struct {
 	Run string
 
@@ -64,6 +64,8 @@ func (f *PublishRedisFn) FinishBundle(ctx context.Context) error {
 // results of the key are withheld, which costs nothing, and the backfiller writes
 // what its histories lack, from the newest end that Redis has, key by key, slower
 // while Redis is slow. Then the key is live again. The other keys go on meanwhile.
+// A Redis that takes results slower than they come is not away: what it did not take in
+// the time of a bundle is behind.
 //
 //	bundles, new queries ─▶ publish ─▶ Redis
 //	                         │ not taken: behind ─▶ backfiller ─ Histories.Backfill ─▶ write ─▶ Redis
@@ -71,7 +73,8 @@ type Publisher struct {
 	store     *results.Store
 	histories Histories
 	log       *slog.Logger
-	pace      pace            // Of the backfiller alone.
+	flow      *flow           // Of all writes.
+	pauses    pauses          // Of the backfiller alone.
 	ctx       context.Context // Of the run.
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
@@ -127,7 +130,7 @@ func newPublisher(ctx context.Context, store *results.Store, histories Histories
 	ctx, cancel := context.WithCancel(ctx)
 	return &Publisher{
 		store: store, histories: histories, log: log, ctx: ctx, cancel: cancel,
-		pace: newPace(), behind: make(map[string]*behind), has: make(acknowledged), wake: make(chan struct{}, 1),
+		flow: newFlow(), behind: make(map[string]*behind), has: make(acknowledged), wake: make(chan struct{}, 1),
 	}
 }
 
@@ -155,47 +158,81 @@ func (p *Publisher) Behind(key string) bool {
 	return p.behind[key] != nil
 }
 
-// How long a bundle waits for Redis before it goes on without.
-const publishTimeout = 2 * time.Second
+const (
+	// stepTime is how long Redis may take for an answer, else it is away.
+	stepTime = 2 * time.Second
+	// bundleTime is after how long a bundle leaves what Redis has not been sent yet to the backfiller.
+	bundleTime = 2 * time.Second
+)
 
 func (p *Publisher) publish(ctx context.Context, evaluations []transforms.Evaluation) {
-	var pubs []results.Publication
 	p.mu.Lock()
 	if p.closed {
 		evaluations = nil // The run is being closed, and its runner goes on.
 	}
+	var pubs []results.Publication
 	for _, e := range evaluations {
-		for _, pub := range e.Publications {
-			if p.away || p.behind[pub.Result.Key] != nil {
-				p.withhold(pub)
-				continue
-			}
-			pubs = append(pubs, pub)
+		pubs = append(pubs, e.Publications...)
+	}
+	p.writing++
+	p.mu.Unlock()
+	defer p.wrote()
+	inTime, cancel := context.WithTimeout(ctx, bundleTime)
+	defer cancel()
+	for pubs = p.live(pubs); len(pubs) > 0; pubs = p.live(pubs) {
+		n, sent, err := p.flow.step(inTime, pubs)
+		if err != nil {
+			p.leave(pubs)
+			return
 		}
-	}
-	if len(pubs) > 0 {
-		p.writing++
-	}
-	p.mu.Unlock()
-	if len(pubs) == 0 {
-		return
-	}
-	err := p.write(ctx, pubs)
-	p.mu.Lock()
-	p.writing--
-	p.mu.Unlock()
-	if err != nil {
-		p.lose(err, pubs)
+		if err := p.write(ctx, pubs[:n], sent); err != nil {
+			p.lose(err, pubs[:n])
+		}
+		pubs = pubs[n:]
 	}
 }
 
-// write is one round of writing.
-func (p *Publisher) write(ctx context.Context, pubs []results.Publication) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+func (p *Publisher) wrote() {
+	p.mu.Lock()
+	p.writing--
+	p.mu.Unlock()
+}
+
+// live returns the results whose keys are not behind, and withholds the others.
+func (p *Publisher) live(pubs []results.Publication) []results.Publication {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.DeleteFunc(pubs, func(pub results.Publication) bool {
+		gone := p.away || p.behind[pub.Result.Key] != nil
+		if gone {
+			p.withhold(pub)
+		}
+		return gone
+	})
+}
+
+// leave leaves results to the backfiller, which Redis was too slow for.
+func (p *Publisher) leave(pubs []results.Publication) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pub := range pubs {
+		p.withhold(pub)
+	}
+	if time.Since(p.logged) > logEvery {
+		p.logged = time.Now()
+		p.log.Warn("Redis takes results slower than they come: histories follow as fast as it takes them", "histories", len(p.behind))
+	}
+}
+
+// write writes the results of a step, and tells when they are sent.
+func (p *Publisher) write(ctx context.Context, pubs []results.Publication, sent func(took time.Duration)) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	began := time.Now()
 	out, err := p.store.Publish(ctx, pubs)
-	publishSeconds.Observe(time.Since(began).Seconds())
+	took := time.Since(began)
+	sent(took)
+	publishSeconds.Observe(took.Seconds())
 	written.WithLabelValues("accepted").Add(float64(out.Accepted))
 	written.WithLabelValues("refused").Add(float64(out.Refused))
 	written.WithLabelValues("too_far_ahead").Add(float64(out.TooFarAhead))
@@ -294,7 +331,7 @@ func (p *Publisher) watch(ctx context.Context) {
 
 func (p *Publisher) look(ctx context.Context) {
 	run := ctx
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	err := p.store.Hold(ctx)
 	set(standingBy, results.IsHeld(err))
@@ -344,7 +381,7 @@ func (p *Publisher) look(ctx context.Context) {
 
 // release gives the lease back.
 func (p *Publisher) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	if err := p.store.Release(ctx); err != nil {
 		p.log.Warn("the next pipeline has to wait a moment: the right to write results could not be given back", "error", err)
@@ -394,7 +431,7 @@ func (p *Publisher) lost(ctx context.Context, histories map[string][]int64, look
 
 // lookAtMemory tells of a Redis that forgets parts of histories when it is full.
 func (p *Publisher) lookAtMemory(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	m, err := p.store.Memory(ctx)
 	if err != nil {
@@ -441,7 +478,7 @@ var (
 		Name: "pulseboard_sink_standby", Help: "1 while another pipeline writes the results of this installation, and this one only computes them. Normal: 0.",
 	})
 	publishSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "pulseboard_sink_publish_seconds", Help: "Duration of writing the results of a bundle to Redis, in one pipelined round. Normal: p95 below 0.05 s.",
+		Name: "pulseboard_sink_publish_seconds", Help: "Duration of writing results of a bundle to Redis, in one pipelined round. Normal: p95 below 0.05 s.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
 	})
 )

@@ -191,41 +191,18 @@ func TestOneThatStandsByWritesNothing(t *testing.T) {
 
 // One that comes and goes is not written to more often for that.
 func TestPauses(t *testing.T) {
-	p := newPace()
+	var p pauses
 	var waited time.Duration
 	for range 20 {
 		p.badly()
 		waited += p.pause
 	}
-	if p.pause != mostPause || waited < 5*time.Minute || p.results != 1 {
-		t.Errorf("after 20 failures: pause %v, %v in all, steps of %d", p.pause, waited, p.results)
+	if p.pause != mostPause || waited < 5*time.Minute {
+		t.Errorf("after 20 failures: pause %v, %v in all", p.pause, waited)
 	}
 	p.well()
 	if p.pause != mostPause/2 {
 		t.Errorf("after one success: pause %v", p.pause)
-	}
-	var pubs []results.Publication
-	for range 1000 {
-		pubs = append(pubs, results.Publication{Result: result("a:sum:1s", 1000)})
-	}
-	for range 20 {
-		n := p.step(pubs)
-		p.took(time.Millisecond, n)
-	}
-	if n := p.step(pubs); n != mostStep {
-		t.Errorf("a quick Redis gets steps of %d", n)
-	}
-	p.took(time.Second, mostStep)
-	if n := p.step(pubs); n != mostStep/2 {
-		t.Errorf("a slow Redis gets steps of %d", n)
-	}
-	wide := result("a:sum:1s by (x)", 1000)
-	wide.Series = make([]wire.SeriesValue, 5000)
-	for i := range pubs {
-		pubs[i].Result = wide
-	}
-	if n := p.step(pubs); n*size(pubs[0]) > 2*mostBytes {
-		t.Errorf("a step has %d bytes", n*size(pubs[0]))
 	}
 }
 

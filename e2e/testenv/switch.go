@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Switch is an address behind which a server stands, and from one moment on another: as an
@@ -17,7 +18,43 @@ type Switch struct {
 	to    string
 	conns []net.Conn
 	dead  *atomic.Bool // Of the connections made since the last Silence: what comes is thrown away.
+
+	sent atomic.Int64 // Bytes to the server.
+	line line
 }
+
+// line is what all connections have together, with so many bytes a second; 0 = any.
+type line struct {
+	mu     sync.Mutex
+	rate   int
+	freeAt time.Time
+}
+
+// pass waits until so many bytes have gone through.
+func (l *line) pass(bytes int) {
+	l.mu.Lock()
+	if l.rate == 0 {
+		l.mu.Unlock()
+		return
+	}
+	if now := time.Now(); l.freeAt.Before(now) {
+		l.freeAt = now
+	}
+	l.freeAt = l.freeAt.Add(time.Duration(bytes) * time.Second / time.Duration(l.rate))
+	wait := time.Until(l.freeAt)
+	l.mu.Unlock()
+	time.Sleep(wait) //nolint:forbidigo // It is what a slow line does.
+}
+
+// Slow lets all connections together take so many bytes a second to the server; 0 = any.
+func (s *Switch) Slow(bytesPerSecond int) {
+	s.line.mu.Lock()
+	defer s.line.mu.Unlock()
+	s.line.rate = bytesPerSecond
+}
+
+// Sent is how many bytes went to the server.
+func (s *Switch) Sent() int64 { return s.sent.Load() }
 
 // NewSwitch stands before the server at an address until the test ends.
 func NewSwitch(t *testing.T, to string) *Switch {
@@ -81,10 +118,26 @@ func (s *Switch) serve(c net.Conn) {
 	dead := s.dead
 	for from, to := range map[net.Conn]net.Conn{c: up, up: c} {
 		go func() {
-			_, _ = io.Copy(unless{dead, to}, from)
+			out := io.Writer(unless{dead, to})
+			if to == up {
+				out = counted{s, out}
+			}
+			_, _ = io.CopyBuffer(out, struct{ io.Reader }{from}, make([]byte, 16<<10))
 			_ = to.Close()
 		}()
 	}
+}
+
+// counted is the way to the server.
+type counted struct {
+	s  *Switch
+	to io.Writer
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	c.s.sent.Add(int64(len(b)))
+	c.s.line.pass(len(b))
+	return c.to.Write(b)
 }
 
 // unless throws away what is written once it is dead.
