@@ -213,7 +213,7 @@ type message struct {
 // row is [window_end, newest_event, [v, …]].
 type row struct {
 	end    int64
-	values []*float64
+	values []any // Numbers, lists of bins, or nil.
 }
 
 func (r *row) UnmarshalJSON(b []byte) error {
@@ -226,7 +226,7 @@ type update struct {
 	index   int
 	end     int64
 	version string
-	values  []*float64
+	values  []any
 	extra   struct {
 		Truncated int `json:"truncated"`
 	}
@@ -237,7 +237,7 @@ func (u *update) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &[]any{&u.index, &u.end, &newest, &u.version, &u.values, &u.extra})
 }
 
-func text(values []*float64) string {
+func text(values []any) string {
 	if values == nil {
 		return "null"
 	}
@@ -246,7 +246,7 @@ func text(values []*float64) string {
 		if v == nil {
 			parts = append(parts, "null")
 		} else {
-			parts = append(parts, fmt.Sprint(*v))
+			parts = append(parts, fmt.Sprint(v))
 		}
 	}
 	return strings.Join(parts, ",")

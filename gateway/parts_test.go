@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -24,7 +25,8 @@ type shape struct {
 	widgets []metric.Query
 	points  int // Of each widget, before anybody looks.
 	series  func(widget, point int) []metric.Tags
-	parts   string // What must be in parts, or there would be nothing to see.
+	parts   string                             // What must be in parts, or there would be nothing to see.
+	bins    func(random *rand.Rand) []wire.Bin // Makes distributions in place of numbers; nil = numbers.
 }
 
 // tagged are so many series, named by prefix, each with the tags of by and a text in each of them.
@@ -67,21 +69,39 @@ func filtered(n, values int, text string) []metric.Query {
 	return all
 }
 
+// anyBins is a distribution of any length.
+func anyBins(random *rand.Rand) []wire.Bin { return bins(random, 1+random.IntN(wire.MaxBins)) }
+
+// mostBins is a distribution as long as can be.
+func mostBins(random *rand.Rand) []wire.Bin { return bins(random, wire.MaxBins) }
+
+func bins(random *rand.Rand, n int) []wire.Bin {
+	out := make([]wire.Bin, n)
+	for i := range out {
+		lower := float64(i*1234567-99999999) * 1e299
+		out[i] = wire.Bin{Lower: lower, Upper: lower + 1234567e299, Count: 1 + random.Int64N(math.MaxInt64/100)}
+	}
+	return out
+}
+
 func shapes() []shape {
 	by := []string{"a", "b", "c", "d"}
 	one := []metric.Tags{nil}
 	hundred, long := tagged(100, "worker-", "", "container"), tagged(100, "w", strings.Repeat("\"\x01<", 200), by...)
 	values, most := tagged(100, "w", "", "host"), tagged(9000, "w", "", "host")
 	return []shape{
-		{"case 11: 100 series, 600 points", grouped(1, "container"), 600, func(int, int) []metric.Tags { return hundred }, "snapshot"},
-		{"200 widgets with long filters", filtered(200, 20, "x"), 2, func(int, int) []metric.Tags { return one }, "welcome"},
-		{"filters longer than a frame", filtered(3, 1600, "é<"), 2, func(int, int) []metric.Tags { return one }, "welcome"},
-		{"a list of series longer than a frame", grouped(2, by...), 20, func(int, int) []metric.Tags { return long }, "series"},
-		{"such a list that changes", grouped(1, by...), 6, func(_, point int) []metric.Tags { return long[point%3:] }, "series"},
-		{"other series at each point", grouped(1, "host"), 60, func(_, point int) []metric.Tags { return tagged(100, fmt.Sprint("p", point, "-"), "", "host") }, "snapshot"},
-		{"series that come and go", grouped(2, "host"), 300, func(w, point int) []metric.Tags { return values[(point*7+w)%60:] }, "snapshot"},
-		{"200 widgets of 100 series", grouped(200, "host"), 1, func(int, int) []metric.Tags { return values }, "update"},
-		{"more series than a frame has values", grouped(1, "host"), 3, func(int, int) []metric.Tags { return most }, "snapshot"},
+		{"case 11: 100 series, 600 points", grouped(1, "container"), 600, func(int, int) []metric.Tags { return hundred }, "snapshot", nil},
+		{"200 widgets with long filters", filtered(200, 20, "x"), 2, func(int, int) []metric.Tags { return one }, "welcome", nil},
+		{"filters longer than a frame", filtered(3, 1600, "é<"), 2, func(int, int) []metric.Tags { return one }, "welcome", nil},
+		{"a list of series longer than a frame", grouped(2, by...), 20, func(int, int) []metric.Tags { return long }, "series", nil},
+		{"such a list that changes", grouped(1, by...), 6, func(_, point int) []metric.Tags { return long[point%3:] }, "series", nil},
+		{"other series at each point", grouped(1, "host"), 60, func(_, point int) []metric.Tags { return tagged(100, fmt.Sprint("p", point, "-"), "", "host") }, "snapshot", nil},
+		{"series that come and go", grouped(2, "host"), 300, func(w, point int) []metric.Tags { return values[(point*7+w)%60:] }, "snapshot", nil},
+		{"200 widgets of 100 series", grouped(200, "host"), 1, func(int, int) []metric.Tags { return values }, "update", nil},
+		{"more series than a frame has values", grouped(1, "host"), 3, func(int, int) []metric.Tags { return most }, "snapshot", nil},
+		{"distributions", grouped(3), 300, func(int, int) []metric.Tags { return one }, "snapshot", anyBins},
+		{"distributions of series that come and go", grouped(1, "host"), 20, func(_, point int) []metric.Tags { return values[(point*7)%60:] }, "snapshot", anyBins},
+		{"more distributions than a frame holds", grouped(1, "container"), 3, func(int, int) []metric.Tags { return hundred }, "snapshot", mostBins},
 	}
 }
 
@@ -127,10 +147,13 @@ func (st *stage) go1(point int) {
 			r.SeriesVersion = "same"
 		}
 		for i, tags := range series {
-			value := st.random.NormFloat64() * 1000 / 7
-			r.Series = append(r.Series, wire.SeriesValue{Tags: tags, Value: &value, Count: 1})
-			if i < 8000 {
-				truth[tagText(asMap(tags))] = fmt.Sprint(value)
+			v, most := st.value(), wire.MaxStreamSeries
+			if v.Bins != nil {
+				most = wire.MaxStreamDistributions
+			}
+			v.Tags = tags
+			if r.Series = append(r.Series, v); i < most {
+				truth[tagText(asMap(tags))] = valueText(st.t, v)
 			}
 		}
 		if st.truth[w] == nil {
@@ -140,6 +163,32 @@ func (st *stage) go1(point int) {
 		pubs = append(pubs, results.Publication{Result: r, Announce: true})
 	}
 	st.publish(pubs...)
+}
+
+// value is a random number, or a distribution where the shape has such.
+func (st *stage) value() wire.SeriesValue {
+	if st.bins != nil {
+		return wire.SeriesValue{Bins: st.bins(st.random), Count: 1}
+	}
+	value := st.random.NormFloat64() * 1000 / 7
+	return wire.SeriesValue{Value: &value, Count: 1}
+}
+
+// valueText is how text writes the value of a series that a reader has.
+func valueText(t *testing.T, v wire.SeriesValue) string {
+	t.Helper()
+	if v.Bins == nil {
+		return fmt.Sprint(*v.Value)
+	}
+	b, err := json.Marshal(wire.Value{Bins: v.Bins})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read any
+	if err := json.Unmarshal(b, &read); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(read)
 }
 
 func asMap(tags metric.Tags) map[string]string {

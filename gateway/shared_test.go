@@ -30,7 +30,7 @@ type viewer struct {
 	name    string
 	browser *browser
 	series  map[int][]string            // By widget: tags of the series list in force.
-	before  map[int][]*float64          // The values at the widget's previous end.
+	before  map[int][]any               // The values at the widget's previous end.
 	seen    map[int]map[int64]seenPoint // By widget and end.
 	last    map[int]int64               // The newest end of a widget.
 	most    map[int]int64               // The newest end that it ever had.
@@ -53,7 +53,7 @@ type seenPoint map[string]string // Values by tags.
 
 func newViewer(name string, b *browser) *viewer {
 	return &viewer{
-		name: name, browser: b, series: map[int][]string{}, before: map[int][]*float64{}, seen: map[int]map[int64]seenPoint{}, last: map[int]int64{},
+		name: name, browser: b, series: map[int][]string{}, before: map[int][]any{}, seen: map[int]map[int64]seenPoint{}, last: map[int]int64{},
 		most: map[int]int64{}, version: map[int]string{}, partial: map[int][]string{}, midway: map[int]bool{}, resets: map[int]int{},
 	}
 }
@@ -76,14 +76,14 @@ func tagText(tags map[string]string) string {
 	return fmt.Sprint(tags)
 }
 
-func (v *viewer) keep(index int, end int64, values []*float64) error {
+func (v *viewer) keep(index int, end int64, values []any) error {
 	if len(values) != len(v.series[index]) {
 		return fmt.Errorf("%s: widget %d at %d has %d values for %d series", v.name, index, end, len(values), len(v.series[index]))
 	}
 	p := seenPoint{}
 	for i, tags := range v.series[index] {
 		if values[i] != nil {
-			p[tags] = fmt.Sprint(*values[i])
+			p[tags] = fmt.Sprint(values[i])
 		}
 	}
 	if v.seen[index] == nil {

@@ -121,11 +121,7 @@ func (s *Store) publishChunk(ctx context.Context, conn *redis.Conn, writes *writ
 			out.TooFarAhead++
 			continue
 		}
-		text, err := p.Result.Encode()
-		if err != nil {
-			fault.miss(p.Result.Key, err)
-			continue
-		}
+		text := p.Result.Encode()
 		texts[i] = text
 		id := wire.HistoryID(p.Result.WindowEnd)
 		for _, refresh := range p.Result.Due {

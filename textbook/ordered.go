@@ -92,11 +92,7 @@ func (o *Ordered) Write(ctx context.Context) error {
 		return err
 	}
 	for _, p := range held {
-		text, err := p.Result.Encode()
-		if err != nil {
-			return fmt.Errorf("cannot encode the result of %q: %w", p.Result.Key, err)
-		}
-		if _, err := o.json.Write(append(text, '\n')); err != nil {
+		if _, err := o.json.Write(append(p.Result.Encode(), '\n')); err != nil {
 			return fmt.Errorf("cannot write results: %w", err)
 		}
 	}

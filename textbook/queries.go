@@ -177,7 +177,7 @@ func decodePart(b []byte) (Part, error) {
 	return Part{group, a}, err
 }
 
-func encodeResult(r wire.Result) ([]byte, error) { return r.Encode() }
+func encodeResult(r wire.Result) ([]byte, error) { return r.Encode(), nil }
 
 func decodeResult(b []byte) (wire.Result, error) {
 	r, err := wire.DecodeResult(b)

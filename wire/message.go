@@ -7,7 +7,7 @@ import (
 	"pulseboard/metric"
 )
 
-//go:generate go run pulseboard/tools/tstypes -import "import type { Tags } from \"../model/series\";" -o ../web/src/live/messages.ts message.go hello.go stream.go
+//go:generate go run pulseboard/tools/tstypes -import "import type { Tags } from \"../model/series\";" -o ../web/src/live/messages.ts message.go hello.go stream.go value.go
 //tstypes:union ServerMessage
 
 // The messages of the server, one type each, for readers that need all of one, and
@@ -123,7 +123,7 @@ type CloseMessage struct {
 type SnapshotPoint struct {
 	WindowEnd   int64
 	NewestEvent *int64
-	Values      []*float64
+	Values      []*Value
 }
 
 // UpdateEntry is one widget's newest window: [index, end, newest event, series version, values, extra].
@@ -132,7 +132,7 @@ type UpdateEntry struct {
 	WindowEnd     int64
 	NewestEvent   *int64
 	SeriesVersion string
-	Values        []*float64   `ts:"null"` // Null: those of the widget's previous end on this connection.
+	Values        []*Value     `ts:"null"` // Null: those of the widget's previous end on this connection.
 	Extra         *UpdateExtra `ts:"?"`
 }
 

@@ -21,8 +21,8 @@ type Point struct {
 	End, Start int64
 	Newest     int64 // newest_event, or NoTime.
 	List       *SeriesList
-	Values     []float64 // In the order of List; NaN = absent.
-	Truncated  int32     // Series that did not leave the pipeline: those with lower values.
+	Values     Values
+	Truncated  int32 // Series that did not leave the pipeline: those with lower values.
 	Complete   bool
 	Backfilled bool // Not on the wire: read from the history after newer points were sent.
 }
@@ -30,6 +30,9 @@ type Point struct {
 // MaxStreamSeries bounds the series of a point, so that their values fit a message
 // however long each is. From the pipeline come at most MaxSeries.
 const MaxStreamSeries = 8000
+
+// MaxStreamDistributions is the same of distributions.
+const MaxStreamDistributions = 64
 
 // NoTime stands for a time that is absent.
 const NoTime = math.MinInt64
@@ -40,9 +43,12 @@ const NoSeries = "0"
 // NewPoint takes r's values. known is a list that is likely to be that of r and
 // is shared then.
 func NewPoint(r *Result, known *SeriesList, backfilled bool) Point {
-	series, truncated := r.Series, r.Truncated
-	if n := len(series) - MaxStreamSeries; n > 0 {
-		series, truncated = series[:MaxStreamSeries], truncated+n
+	series, truncated, most := r.Series, r.Truncated, MaxStreamSeries
+	if slices.ContainsFunc(series, func(s SeriesValue) bool { return s.Bins != nil }) {
+		most = MaxStreamDistributions
+	}
+	if n := len(series) - most; n > 0 {
+		series, truncated = series[:most], truncated+n
 	}
 	p := Point{
 		End: r.WindowEnd, Start: r.WindowStart, Newest: NoTime, Complete: r.Complete, Backfilled: backfilled,
@@ -58,23 +64,12 @@ func NewPoint(r *Result, known *SeriesList, backfilled bool) Point {
 		}
 		p.List = &SeriesList{Version: r.SeriesVersion, Tags: tags}
 	}
-	p.Values = make([]float64, len(series))
-	for i := range series {
-		p.Values[i] = math.NaN()
-		if v := series[i].Value; v != nil {
-			p.Values[i] = *v
-		}
-	}
+	p.Values = newValues(series)
 	return p
 }
 
 func sameSeries(tags []metric.Tags, series []SeriesValue) bool {
 	return slices.EqualFunc(tags, series, func(t metric.Tags, s SeriesValue) bool { return t.Compare(s.Tags) == 0 })
-}
-
-// SameValues compares values as JSON shows them.
-func SameValues(a, b []float64) bool {
-	return slices.EqualFunc(a, b, func(x, y float64) bool { return x == y || math.IsNaN(x) && math.IsNaN(y) })
 }
 
 // CoveredSince returns the lowest start from which on all points are complete.
@@ -146,21 +141,29 @@ func (u *union) add(l *SeriesList, more []metric.Tags) []metric.Tags {
 	return more
 }
 
-// row returns p's values in the order of the union.
-func (u *union) row(p *Point, row []float64) []float64 {
+// appendRow writes p's values in the order of the union. row is used again.
+func (u *union) appendRow(b []byte, p *Point, row []int) ([]byte, []int) {
 	if u.columns == nil {
-		return append(row[:0], p.Values...)
+		return p.Values.append(b), row
 	}
 	row = row[:0]
 	for range u.list.Tags {
-		row = append(row, math.NaN())
+		row = append(row, -1)
 	}
 	var key []byte
 	for i, t := range p.List.Tags {
 		key = t.AppendKey(key[:0])
-		row[u.columns[string(key)]] = p.Values[i]
+		row[u.columns[string(key)]] = i
 	}
-	return row
+	b = append(b, '[')
+	for _, i := range row {
+		if b = comma(b); i < 0 {
+			b = append(b, "null"...)
+		} else {
+			b = p.Values.appendAt(b, i, p.Values.Numbers[i])
+		}
+	}
+	return append(b, ']'), row
 }
 
 // unionVersion names the list that begins like l and has these series more. The

@@ -63,7 +63,11 @@ func seriesOf(q *quickReader) []SeriesValue {
 			}
 			s.Tags, tags = tagsOf(q, tags)
 		}
-		if !q.literal(`,"value":`).null() {
+		switch q.literal(`,"value":`); {
+		case q.null():
+		case q.next("["):
+			s.Bins = q.bins()
+		default:
 			// When append moves the values, those before stay where they are.
 			values = append(values, q.float())
 			s.Value = &values[len(values)-1]

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -28,13 +29,14 @@ func sample(n int) *Result {
 	return r
 }
 
-func encode(tb testing.TB, r *Result) string {
-	tb.Helper()
-	b, err := r.Encode()
-	if err != nil {
-		tb.Fatal(err)
+// widest is a distribution of as many bins as there may be, each as long as can be.
+func widest() []Bin {
+	bins := make([]Bin, MaxBins)
+	bound := func(i int) float64 { return (&quickReader{text: fmt.Sprintf("-1.%de+308", 234567-i)}).float() }
+	for i := range bins {
+		bins[i] = Bin{bound(i), bound(i + 1), 1e18 - 1}
 	}
-	return string(b)
+	return bins
 }
 
 // What Encode writes is read quickly, whatever it is.
@@ -58,18 +60,25 @@ func TestQuickReadsWhatEncodeWrites(t *testing.T) {
 		"large and small": func(r *Result) {
 			r.Series[0].Value, r.Series[1].Value, r.Series[2].Value = Finite(math.MaxFloat64), Finite(-math.SmallestNonzeroFloat64), Finite(math.Copysign(0, -1))
 		},
+		"distributions": func(r *Result) {
+			r.Series[0].Value, r.Series[0].Bins = nil, []Bin{{-2, -1, 1}, {-1e-9, 1e-9, 7}, {0.0078125, 1, 3}, {1, 1.010889, math.MaxInt32}, {1e300, 1.7e308, 2}}
+			r.Series[1].Value = nil
+			r.Series[2].Value, r.Series[2].Bins = nil, widest()
+		},
 		"long decimals": func(r *Result) { r.Series[0].Value, r.Series[1].Value = Finite(1.0/3), Finite(1e21) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := sample(3)
-			change(r)
-			text := encode(t, r)
+			if change(r); r.Series == nil {
+				r.Due, r.Series = append([]int64{}, r.Due...), []SeriesValue{}
+			}
+			text := string(r.Encode())
 			got, ok := quickResult(text)
 			if !ok {
 				t.Fatalf("%s is not read quickly", text)
 			}
 			if !reflect.DeepEqual(got, r) {
-				t.Errorf("%s is read as %s", text, encode(t, got))
+				t.Errorf("%s is read as %s", text, got.Encode())
 			}
 		})
 	}
@@ -106,6 +115,18 @@ func TestQuickLeavesTheRest(t *testing.T) {
 		{"a value beyond 64 bits", `1.5`, `1e999`},
 		{"a value that is no number", `1.5`, `NaN`},
 		{"a value that is a text", `1.5`, `"1.5"`},
+		{"no bins", `1.5`, `[]`},
+		{"too many bins", `1.5`, `[[0,1,1]` + strings.Repeat(`,[1,1,1]`, MaxBins) + `]`},
+		{"a bin that is none", `1.5`, `[7]`},
+		{"a bin without a count", `1.5`, `[[1,2]]`},
+		{"a bin with more", `1.5`, `[[1,2,3,4]]`},
+		{"an empty bin", `1.5`, `[[1,2,0]]`},
+		{"half a value in a bin", `1.5`, `[[1,2,1.5]]`},
+		{"a bin that falls", `1.5`, `[[2,1,3]]`},
+		{"bins that fall", `1.5`, `[[2,3,1],[1,2,1]]`},
+		{"bins that overlap", `1.5`, `[[1,3,1],[2,4,1]]`},
+		{"white space in bins", `1.5`, `[ [1, 2, 3] ]`},
+		{"bins without an end", `1.5`, `[[1,2,3]`},
 		{"tags that are null", `{"a":"1","b":"2"}`, `null`},
 		{"tags out of order", `{"a":"1","b":"2"}`, `{"b":"2","a":"1"}`},
 		{"a tag twice", `{"a":"1","b":"2"}`, `{"a":"1","a":"2"}`},
@@ -136,7 +157,7 @@ func TestQuickLeavesTheRest(t *testing.T) {
 
 // Series share their memory, but none reaches into another's, nor a result into the caller's bytes.
 func TestQuickResultIsItsOwn(t *testing.T) {
-	text := encode(t, sample(3))
+	text := string(sample(3).Encode())
 	body := []byte(text)
 	r, err := DecodeResult(body)
 	if err != nil {
@@ -149,14 +170,14 @@ func TestQuickResultIsItsOwn(t *testing.T) {
 	want.Series[0].Tags = append(want.Series[0].Tags, metric.Tag{Key: "zone", Value: "a"})
 	*want.Series[0].Value = 7
 	if !reflect.DeepEqual(r, want) {
-		t.Errorf("it became %s, want %s", encode(t, r), encode(t, want))
+		t.Errorf("it became %s, want %s", r.Encode(), want.Encode())
 	}
 }
 
 // The number of allocations does not depend on the number of series.
 func TestQuickResultAllocations(t *testing.T) {
 	of := func(n int) float64 {
-		text := encode(t, sample(n))
+		text := string(sample(n).Encode())
 		return testing.AllocsPerRun(100, func() {
 			if _, ok := quickResult(text); !ok {
 				t.Fatal(text)
@@ -170,8 +191,9 @@ func TestQuickResultAllocations(t *testing.T) {
 
 func FuzzQuickResult(f *testing.F) {
 	for _, r := range []*Result{sample(0), sample(3), {}, {Series: []SeriesValue{{Tags: metric.Tags{{Key: "a\"", Value: "ü"}}}}}} {
-		f.Add([]byte(encode(f, r)))
+		f.Add(r.Encode())
 	}
+	f.Add([]byte(`{"key":"","window_start":0,"window_end":1,"prev_end":0,"due":[],"newest_event":null,"complete":false,"matched":0,"series_version":"","series":[{"tags":{},"value":[[-0,0,1],[1.00000004,2e1,30]],"count":31}],"truncated":0}`))
 	f.Add([]byte(`{"key":"","window_start":-0,"window_end":1,"prev_end":0,"due":[],"newest_event":null,"complete":false,"matched":0,"series_version":"","series":[{"tags":{"":"1"},"value":-0,"count":0},{"tags":{},"value":1E+2,"count":0}],"truncated":0}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		got, ok := quickResult(string(text))
@@ -186,22 +208,19 @@ func FuzzQuickResult(f *testing.F) {
 			t.Fatalf("%q: quick and strict: %+v and %+v", text, got, want)
 		}
 		// To the bit: DeepEqual takes 0 and -0 for equal.
-		if a, b := encode(t, got), encode(t, want); a != b {
+		if a, b := string(got.Encode()), string(want.Encode()); a != b {
 			t.Fatalf("%q: quick and strict: %s and %s", text, a, b)
 		}
 		// What was written is read quickly again.
-		if again, ok := quickResult(encode(t, got)); !ok || !reflect.DeepEqual(again, got) {
-			t.Fatalf("%q is written as %s, which is read as %+v", text, encode(t, got), again)
+		if again, ok := quickResult(string(got.Encode())); !ok || !bytes.Equal(again.Encode(), got.Encode()) {
+			t.Fatalf("%q is written as %s, which is read as %+v", text, got.Encode(), again)
 		}
 	})
 }
 
 func BenchmarkQuickResult(b *testing.B) {
 	for _, n := range []int{0, 20} {
-		text, err := sample(n).Encode()
-		if err != nil {
-			b.Fatal(err)
-		}
+		text := sample(n).Encode()
 		for _, reader := range []struct {
 			name string
 			read func([]byte) (*Result, error)

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"math"
+	"strconv"
 
 	"pulseboard/metric"
 )
@@ -28,12 +29,51 @@ type Result struct {
 }
 
 // SeriesValue is the value of one resulting series; not grouped, there is
-// exactly one, with no tags. A nil Value is absent: nothing in the window, or
-// a number that JSON cannot carry.
+// exactly one, with no tags. On the wire its value is a number or a distribution,
+// or null when both are nil: nothing in the window, or a number that JSON cannot carry.
 type SeriesValue struct {
-	Tags  metric.Tags `json:"tags"`
-	Value *float64    `json:"value"`
-	Count int64       `json:"count"`
+	Tags  metric.Tags
+	Value *float64
+	Bins  []Bin // Of the aggregation histogram, rising; in place of Value.
+	Count int64
+}
+
+// MarshalJSON writes {tags, value, count}.
+func (s SeriesValue) MarshalJSON() ([]byte, error) { return s.append(nil), nil }
+
+func (s *SeriesValue) append(b []byte) []byte {
+	b = s.Tags.AppendJSON(append(b, `{"tags":`...))
+	b = append(b, `,"value":`...)
+	switch {
+	case s.Bins != nil:
+		b = appendBins(b, s.Bins)
+	case s.Value != nil:
+		b = appendValue(b, *s.Value)
+	default:
+		b = append(b, "null"...)
+	}
+	return append(appendInt(b, `,"count":`, s.Count), '}')
+}
+
+// UnmarshalJSON is the inverse of MarshalJSON.
+func (s *SeriesValue) UnmarshalJSON(b []byte) error {
+	var v struct {
+		Tags  metric.Tags `json:"tags"`
+		Value *Value      `json:"value"`
+		Count int64       `json:"count"`
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	*s = SeriesValue{Tags: v.Tags, Count: v.Count}
+	switch {
+	case v.Value == nil:
+	case v.Value.Bins != nil:
+		s.Bins = v.Value.Bins
+	default:
+		s.Value = &v.Value.Number
+	}
+	return nil
 }
 
 // Finite returns a pointer to v, or nil when JSON cannot carry v.
@@ -45,14 +85,43 @@ func Finite(v float64) *float64 {
 }
 
 // Encode returns the wire form.
-func (r *Result) Encode() ([]byte, error) {
-	if r.Series == nil {
-		r.Series = []SeriesValue{}
+func (r *Result) Encode() []byte {
+	b := make([]byte, 0, r.about())
+	b = appendText(b, `{"key":`, r.Key)
+	b = appendInt(b, `,"window_start":`, r.WindowStart)
+	b = appendInt(b, `,"window_end":`, r.WindowEnd)
+	b = appendInt(b, `,"prev_end":`, r.PrevEnd)
+	b = append(b, `,"due":[`...)
+	for _, ms := range r.Due {
+		b = appendInt(comma(b), "", ms)
 	}
-	if r.Due == nil {
-		r.Due = []int64{}
+	b = append(b, `],"newest_event":`...)
+	if r.NewestEvent == nil {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, *r.NewestEvent, 10)
 	}
-	return json.Marshal(r)
+	b = strconv.AppendBool(append(b, `,"complete":`...), r.Complete)
+	b = appendInt(b, `,"matched":`, int64(r.Matched))
+	b = appendText(b, `,"series_version":`, r.SeriesVersion)
+	b = append(b, `,"series":[`...)
+	for i := range r.Series {
+		b = r.Series[i].append(comma(b))
+	}
+	return append(appendInt(b, `],"truncated":`, int64(r.Truncated)), '}')
+}
+
+// about is the length of the wire form, within a few bytes of each text that needs no escapes.
+func (r *Result) about() int {
+	n := 250 + len(r.Key) + 12*len(r.Due)
+	for i := range r.Series {
+		s := &r.Series[i]
+		n += 60 + 30*len(s.Bins)
+		for _, t := range s.Tags {
+			n += len(t.Key) + len(t.Value) + len(`"":"",`)
+		}
+	}
+	return n
 }
 
 // DecodeResult reads the wire form. The result keeps a text that is a string:

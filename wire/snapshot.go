@@ -84,7 +84,7 @@ func (s *Snapshot) appendPoints(b []byte, u *union, most int, known bool) (_ []b
 	}
 	b = appendMs(append(b, `,"covered_since":`...), s.CoveredSince)
 	b = append(b, `,"points":[`...)
-	var row []float64
+	var row []int
 	for ; n < most; n++ {
 		before := len(b)
 		if b, row = s.Points[n].append(comma(b), u, row); len(b) > s.Full && (n > 0 || !known) {
@@ -123,12 +123,12 @@ func appendList(b []byte, l *SeriesList, full int) []byte {
 }
 
 // append writes p in the columns of a union. row is used again.
-func (p *Point) append(b []byte, u *union, row []float64) ([]byte, []float64) {
+func (p *Point) append(b []byte, u *union, row []int) ([]byte, []int) {
 	b = append(b, '[')
 	b = strconv.AppendInt(b, p.End, 10)
 	b = append(b, ',')
 	b = appendMs(b, p.Newest)
 	b = append(b, ',')
-	row = u.row(p, row)
-	return append(appendValues(b, row), ']'), row
+	b, row = u.appendRow(b, p, row)
+	return append(b, ']'), row
 }

@@ -213,7 +213,7 @@ func (e *Entry) append(b []byte) []byte {
 	if e.Unchanged {
 		b = append(b, ",null"...)
 	} else {
-		b = appendValues(append(b, ','), p.Values)
+		b = p.Values.append(append(b, ','))
 	}
 	if p.Start != p.End-e.WindowMs || !p.Complete || p.Truncated > 0 {
 		b = appendInt(b, `,{"start":`, p.Start)
@@ -251,14 +251,6 @@ func appendMs(b []byte, at int64) []byte {
 		return append(b, "null"...)
 	}
 	return strconv.AppendInt(b, at, 10)
-}
-
-func appendValues(b []byte, values []float64) []byte {
-	b = append(b, '[')
-	for _, v := range values {
-		b = appendValue(comma(b), v)
-	}
-	return append(b, ']')
 }
 
 // appendValue writes the shortest text that reads back as v, without an

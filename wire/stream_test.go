@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -56,15 +55,18 @@ func timeOf(at *int64) int64 {
 	return *at
 }
 
-func valuesOf(values []*float64) []float64 {
-	out := make([]float64, len(values))
+func valuesOf(values []*Value) Values {
+	series := make([]SeriesValue, len(values))
 	for i, v := range values {
-		out[i] = math.NaN()
-		if v != nil {
-			out[i] = *v
+		switch {
+		case v == nil:
+		case v.Bins != nil:
+			series[i].Bins = v.Bins
+		default:
+			series[i].Value = &v.Number
 		}
 	}
-	return out
+	return newValues(series)
 }
 
 // encodeMessage writes a message that was read, with rest, which follows it in the next, beyond full.
@@ -130,8 +132,8 @@ func TestMessagesAreWrittenAsTheExamples(t *testing.T) {
 		return m
 	}
 	for _, name := range []string{
-		"welcome", "dashboard", "snapshot", "snapshot-resume", "snapshot-waiting", "series", "series-rest",
-		"update", "update-unchanged", "state", "state-limited", "heartbeat", "close",
+		"welcome", "dashboard", "snapshot", "snapshot-resume", "snapshot-waiting", "snapshot-histogram", "series", "series-rest",
+		"update", "update-unchanged", "update-histogram", "state", "state-limited", "heartbeat", "close",
 	} {
 		if got, want := encodeMessage(t, read(name), nil, MaxFrame), Golden(t, "stream/"+name); got != want {
 			t.Errorf("%s is written as\n%s, want\n%s", name, got, want)
@@ -178,5 +180,38 @@ func TestKeysInPieces(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(keys) {
 			t.Errorf("frames of %d bytes: the keys are %q, want %q", full, got, keys)
 		}
+	}
+}
+
+func BenchmarkAppendUpdate(b *testing.B) {
+	for _, n := range []int{0, 20} {
+		entries := make([]Entry, 50)
+		for i := range entries {
+			entries[i] = Entry{Index: i, Point: NewPoint(sample(n), nil, false), WindowMs: 60_000}
+		}
+		b.Run(fmt.Sprintf("series=%d", max(n, 1)), func(b *testing.B) {
+			b.ReportAllocs()
+			var text []byte
+			for b.Loop() {
+				text, _ = AppendUpdate(text[:0], 1763892061150, entries, 0, MaxFrame-MessageEnd)
+			}
+		})
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	for _, n := range []int{0, 20} {
+		s := Snapshot{State: StateLive, Reset: true, Full: MaxFrame - MessageEnd}
+		first := NewPoint(sample(n), nil, false)
+		for range HistoryLength {
+			s.Points = append(s.Points, NewPoint(sample(n), first.List, false))
+		}
+		b.Run(fmt.Sprintf("series=%d", max(n, 1)), func(b *testing.B) {
+			b.ReportAllocs()
+			var text []byte
+			for b.Loop() {
+				text, _, _ = s.Append(text[:0], "")
+			}
+		})
 	}
 }

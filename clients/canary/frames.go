@@ -121,12 +121,12 @@ func (f *frames) update(m *wire.UpdateMessage) (out []window) {
 
 // take takes the value of the instance from a list of values; no list stands for
 // the one before it, and null in it is no event.
-func (f *frames) take(values []*float64) {
+func (f *frames) take(values []*wire.Value) {
 	if values == nil {
 		return
 	}
 	f.sum = 0
 	if f.place >= 0 && f.place < len(values) && values[f.place] != nil {
-		f.sum = *values[f.place]
+		f.sum = values[f.place].Number
 	}
 }

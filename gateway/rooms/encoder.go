@@ -9,19 +9,17 @@ import (
 
 // cursor is what was sent last of one widget.
 type cursor struct {
-	end        int64     // The window end sent last.
-	version    string    // The series version sent last.
-	values     []float64 // The values at end, in the order of version; nil = not comparable.
+	end        int64       // The window end sent last.
+	version    string      // The series version sent last.
+	values     wire.Values // The values at end, in the order of version; the zero value = not comparable.
 	state      wire.State
 	generation int // Of the feed.
 }
 
 // sameBase reports whether the next delta computed from a equals that from b, so that
-// clients at either can share one encoded frame. Values are compared by identity: those
-// of a point are shared by all streams.
+// clients at either can share one encoded frame. Values are compared by identity.
 func (a *cursor) sameBase(b *cursor) bool {
-	return a.end == b.end && a.generation == b.generation && a.state == b.state && a.version == b.version && len(a.values) == len(b.values) &&
-		(len(a.values) == 0 || &a.values[0] == &b.values[0])
+	return a.end == b.end && a.generation == b.generation && a.state == b.state && a.version == b.version && a.values.Are(b.values)
 }
 
 // Pending is the snapshot that a client must get of a widget before any update.
@@ -202,7 +200,7 @@ func (e *encoder) continueSeries(s *Scratch) bool {
 	s.Text, l.next = wire.AppendSeries(s.Text, l.index, l.list, l.next, s.Full)
 	if l.next == len(l.list.Tags) {
 		cur := &e.cursors[l.index]
-		cur.version, cur.values = l.list.Version, nil
+		cur.version, cur.values = l.list.Version, wire.Values{}
 		e.partial = nil
 	}
 	return true
@@ -271,7 +269,7 @@ func (e *encoder) updateFrom(s *Scratch, now time.Time, first int) bool {
 		}
 		s.entries = append(s.entries, wire.Entry{
 			Index: i, Point: *newest, WindowMs: w.WindowMs,
-			Unchanged: cur.values != nil && wire.SameValues(cur.values, newest.Values),
+			Unchanged: cur.values.Numbers != nil && cur.values.Equal(newest.Values),
 		})
 	}
 	e.rest = 0

@@ -65,11 +65,7 @@ func (f *seriesFilter) see(points []wire.Point) []wire.Point {
 		if p.List != f.from {
 			f.choose(p.List)
 		}
-		values := make([]float64, len(f.columns))
-		for to, from := range f.columns {
-			values[to] = p.Values[from]
-		}
-		p.List, p.Values = f.to, values
+		p.List, p.Values = f.to, p.Values.Pick(f.columns)
 		shown[i] = p
 	}
 	return shown

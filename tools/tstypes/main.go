@@ -3,8 +3,9 @@
 //	tstypes [-import LINE] [-types A,B] -o FILE.ts FILE.go…
 //
 // Without -types all exported types of the files are written, else these and what they
-// need. A struct without json tags is a tuple. A tag ts:"…" changes what a member is:
-// "?" makes it optional, "null" nullable, anything else is its type. A line
+// need. A struct without json tags is a tuple, and one whose members have the tag
+// ts:"|" is one of them. Any other tag ts:"…" changes what a member is: "?" makes it
+// optional, "null" nullable, anything else is its type. A line
 // //tstypes:union NAME in a file makes NAME the union of its messages: the structs
 // whose member "type" is a literal.
 package main
@@ -167,6 +168,9 @@ func (g *generator) write(name string) error {
 		fmt.Fprintf(&g.out, "export type %s = %s;\n", name, t)
 		return err
 	}
+	if tag(st.Fields.List[0], "ts") == "|" {
+		return g.oneOf(name, st)
+	}
 	tuple := tag(st.Fields.List[0], "json") == ""
 	open, end := "export interface "+name+" {\n", "}\n"
 	if tuple {
@@ -179,6 +183,20 @@ func (g *generator) write(name string) error {
 		}
 	}
 	g.out.WriteString(end)
+	return nil
+}
+
+// oneOf writes a type that is that of one of the members.
+func (g *generator) oneOf(name string, st *ast.StructType) error {
+	types := make([]string, 0, len(st.Fields.List))
+	for _, f := range st.Fields.List {
+		t, err := g.expr(f.Type)
+		if err != nil {
+			return err
+		}
+		types = append(types, t)
+	}
+	fmt.Fprintf(&g.out, "export type %s = %s;\n", name, strings.Join(types, " | "))
 	return nil
 }
 

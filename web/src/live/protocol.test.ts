@@ -4,7 +4,7 @@ import { goldenText } from "../../testing/golden";
 import { parseServerMessage, type HelloMessage } from "./protocol";
 
 test("every golden message of the server is read", () => {
-  const names = ["welcome", "snapshot", "snapshot-resume", "snapshot-waiting", "update", "snapshot-part", "snapshot-rest", "update-unchanged", "series", "series-part", "series-rest", "welcome-part", "widgets", "state", "dashboard", "heartbeat", "close"];
+  const names = ["welcome", "snapshot", "snapshot-resume", "snapshot-waiting", "snapshot-histogram", "update", "update-histogram", "snapshot-part", "snapshot-rest", "update-unchanged", "series", "series-part", "series-rest", "welcome-part", "widgets", "state", "dashboard", "heartbeat", "close"];
   for (const name of names) assert.equal(parseServerMessage(goldenText(name))?.type, name.split("-")[0], name);
 });
 

@@ -1,4 +1,9 @@
+import type { Distribution } from "../model/distribution";
+
 const FIRST_CAPACITY = 64;
+
+/** The distributions of a row, one for each column, null where there is none. */
+export type Distributions = readonly (Distribution | null)[];
 
 /**
  * The newest points of one widget in typed arrays: a row per window end, in order, and a column per series; NaN where a value
@@ -12,6 +17,8 @@ export class Ring {
   #ends: Float64Array;
   #complete: Uint8Array;
   #columns: Float64Array[] = [];
+  /** Of rows that have them, by window end. */
+  readonly #distributions = new Map<number, Distributions>();
 
   readonly #limit: number;
 
@@ -51,6 +58,11 @@ export class Ring {
     return this.#column(column).subarray(this.#first, this.#first + this.#rows);
   }
 
+  /** The distribution of a column in the row of a window end. */
+  distribution(end: number, column: number): Distribution | null {
+    return this.#distributions.get(end)?.[column] ?? null;
+  }
+
   /** Adds a column that is absent in every row so far. */
   addColumn(): void {
     this.#columns.push(new Float64Array(2 * this.#capacity).fill(Number.NaN));
@@ -59,6 +71,7 @@ export class Ring {
   /** Keeps these columns only, in this order. */
   keepColumns(indexes: readonly number[]): void {
     this.#columns = indexes.map((index) => this.#column(index));
+    for (const [end, row] of this.#distributions) this.#distributions.set(end, indexes.map((index) => row[index] ?? null));
   }
 
   /** Without rows and columns. */
@@ -66,6 +79,7 @@ export class Ring {
     this.#first = 0;
     this.#rows = 0;
     this.#columns = [];
+    this.#distributions.clear();
   }
 
   /** The newest row, a value for each column. */
@@ -73,11 +87,17 @@ export class Ring {
     return this.#columns.map((column) => column[this.#first + this.#rows - 1] ?? Number.NaN);
   }
 
+  /** The distributions of the newest row, null where it has none. */
+  lastDistributions(): Distributions | null {
+    return this.#distributions.get(this.lastEnd) ?? null;
+  }
+
   /**
    * Sets the row of a window end, which may be new, between others, or there already: values are absolute, so the later
-   * message wins. False for a row older than everything in a full ring.
+   * message wins. False for a row older than everything in a full ring. Where there are distributions, values say how
+   * many values each has.
    */
-  put(end: number, complete: boolean, values: ArrayLike<number>): boolean {
+  put(end: number, complete: boolean, values: ArrayLike<number>, distributions: Distributions | null = null): boolean {
     let row = lowerBound(this.endsView(), end);
     if (row === this.#rows || this.#ends[this.#first + row] !== end) {
       if (row === 0 && this.#rows === this.#limit) return false;
@@ -87,12 +107,15 @@ export class Ring {
     this.#ends[at] = end;
     this.#complete[at] = complete ? 1 : 0;
     for (let i = 0; i < this.#columns.length; i++) this.#column(i)[at] = values[i] ?? Number.NaN;
+    if (distributions !== null) this.#distributions.set(end, distributions);
+    else if (this.#distributions.size > 0) this.#distributions.delete(end);
     return true;
   }
 
   /** Makes room for a row before row and returns where it is now. */
   #insert(row: number): number {
     if (this.#rows === this.#limit) {
+      this.#distributions.delete(this.firstEnd);
       this.#first++;
       this.#rows--;
       row--;

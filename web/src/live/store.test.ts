@@ -343,3 +343,24 @@ test("the hello of 200 widgets with long filters is short", () => {
   assert.equal(Object.keys(hello.resume ?? {}).length, 200);
   assert.ok(JSON.stringify(hello).length < 32 * 1024, `${JSON.stringify(hello).length} bytes`);
 });
+
+test("distributions stand in the rows of their windows, move with them, and are repeated where nothing has changed", () => {
+  const store = new DashboardStore();
+  const widget = { index: 2, widget_id: C, metric_key: "m:histogram:1s", key_id: "k", refresh_ms: 1000, window_ms: 1000 };
+  store.apply({ ...golden("welcome", "welcome"), widgets: [widget] }, 0);
+  store.apply(golden("snapshot-histogram", "snapshot"), 10);
+  const { ring } = store.stream(C);
+  const counts = (): (number | null)[] => [...ring.endsView()].map((end) => ring.distribution(end, 0)?.count ?? null);
+  assert.deepEqual(counts(), [null, 198, 136]);
+  assert.deepEqual([...ring.columnView(0)], [Number.NaN, 198, 136], "where numbers are read, a distribution is how many values it has");
+  store.apply(golden("update-histogram", "update"), 20);
+  const [entry] = golden("update-histogram", "update").updates;
+  assert.ok(entry);
+  const unchanged = [entry[0], entry[1] + 1000, null, entry[3], null] as const;
+  store.apply({ ...golden("update", "update"), updates: [unchanged] }, 30);
+  assert.deepEqual(counts(), [null, 198, 136, 122, 122]);
+  store.apply({ ...golden("update", "update"), updates: [[entry[0], entry[1] + 1000, null, entry[3], [null]]] }, 40);
+  assert.deepEqual(counts(), [null, 198, 136, 122, null], "the later message wins");
+  for (let i = 2; i < 2000; i++) store.apply({ ...golden("update", "update"), updates: [[entry[0], entry[1] + 1000 * i, null, entry[3], [[[0, 0, i]]]]] }, 50);
+  assert.deepEqual(counts(), Array.from({ length: 1000 }, (_, i) => 1000 + i), "a full ring lets go of the oldest");
+});

@@ -1,3 +1,4 @@
+import { Distribution } from "../model/distribution";
 import { seriesKey, type Tags } from "../model/series";
 import type * as wire from "./messages";
 import { Ring } from "./ring";
@@ -78,7 +79,7 @@ export class WidgetStream {
     this.#setSeries(message.series_version, message.series ?? this.#announced.series);
     for (const [end, newest, values] of message.points) {
       const complete = end - this.windowMs >= (message.covered_since ?? 0);
-      this.ring.put(end, complete, this.#row(values));
+      this.#put(end, complete, values);
       if (end >= this.ring.lastEnd) this.newestEvent = newest;
     }
     if (message.points.length > 0) this.truncated = message.truncated ?? 0;
@@ -95,7 +96,8 @@ export class WidgetStream {
     const fits = values === null ? this.ring.length > 0 : values.length === this.#order.length;
     if (version !== this.#version || !fits) return false;
     // Null stands for the values of the newest row.
-    this.ring.put(end, complete, values === null ? this.ring.lastRow() : this.#row(values));
+    if (values === null) this.ring.put(end, complete, this.ring.lastRow(), this.ring.lastDistributions());
+    else this.#put(end, complete, values);
     if (newer) {
       this.newestEvent = newest;
       this.truncated = extra?.truncated ?? 0;
@@ -151,14 +153,23 @@ export class WidgetStream {
     this.#columnOf = new Map(kept.map((name, i) => [name, i]));
   }
 
-  /** Values in the order of the series as a row of the ring. */
-  #row(values: readonly (number | null)[]): Float64Array {
+  /** Puts values, in the order of the series, into the row of a window end. */
+  #put(end: number, complete: boolean, values: readonly (wire.Value | null)[]): void {
     const row = new Float64Array(this.columns.length).fill(Number.NaN);
+    let distributions: (Distribution | null)[] | null = null;
     values.forEach((value, i) => {
       const column = this.#order[i];
-      if (column !== undefined && value !== null) row[column] = value;
+      if (column === undefined || value === null) return;
+      if (typeof value === "number") {
+        row[column] = value;
+        return;
+      }
+      const distribution = new Distribution(value);
+      row[column] = distribution.count;
+      distributions ??= this.columns.map(() => null);
+      distributions[column] = distribution;
     });
-    return row;
+    this.ring.put(end, complete, row, distributions);
   }
 
   #clear(): void {
