@@ -10,6 +10,7 @@ type Aggregation struct {
 	Name    string
 	Extract Extract
 	Needs   Needs
+	Bins    func(a *Acc) []Bin // Its value is this distribution, and Extract says how many values that has; nil = it is a number.
 }
 
 //go:generate go run ../tools/lists ..
@@ -18,12 +19,13 @@ type Aggregation struct {
 // are shown them. A further one is a line here and a function; what lists their names is generated from this table.
 func Aggregations() []Aggregation {
 	return []Aggregation{
-		{"sum", sum, 0},
-		{"avg", avg, 0},
-		{"max", maximum, 0},
-		{"min", minimum, 0},
-		{"count", count, 0},
-		{"stddev", stddev, NeedMoments},
+		{Name: "sum", Extract: sum},
+		{Name: "avg", Extract: avg},
+		{Name: "max", Extract: maximum},
+		{Name: "min", Extract: minimum},
+		{Name: "count", Extract: count},
+		{Name: "stddev", Extract: stddev, Needs: NeedMoments},
+		{Name: "histogram", Extract: sketched, Needs: NeedSketch, Bins: histogram},
 	}
 }
 
@@ -64,6 +66,17 @@ func stddev(a *Acc) (float64, bool) {
 	m := &a.More.Moments
 	return math.Sqrt(m.Squares / float64(m.Count)), true
 }
+
+// sketched is how many values the sketch has; no number where it has none.
+func sketched(a *Acc) (float64, bool) {
+	if a.More.holds()&NeedSketch == 0 {
+		return 0, false
+	}
+	return float64(a.More.Sketch.Count()), true
+}
+
+// histogram is the distribution of all values, of one that sketched has.
+func histogram(a *Acc) []Bin { return Distribution(&a.More.Sketch) }
 
 // Percentile is the aggregation that extracts the value at rank
 // floor(of/outOf × (n−1)) of the sorted values, within SketchError; of 999 in

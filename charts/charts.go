@@ -9,6 +9,8 @@ type Chart struct {
 	Name string
 	// History is whether the drawing shows results before the newest one.
 	History bool
+	// Distributions is whether it draws those, which the aggregation histogram gives.
+	Distributions bool
 }
 
 //go:generate go run ../tools/lists ..
@@ -16,11 +18,11 @@ type Chart struct {
 // All returns the charts in the order in which people are shown them. The first one is the default.
 func All() []Chart {
 	return []Chart{
-		{"line", true},
-		{"gauge", false},
-		{"stat", true},
-		{"table", true},
-		{"heatmap", true},
+		{Name: "line", History: true},
+		{Name: "gauge"},
+		{Name: "stat", History: true},
+		{Name: "table", History: true},
+		{Name: "heatmap", History: true, Distributions: true},
 	}
 }
 
@@ -29,6 +31,17 @@ func Names() []string {
 	names := make([]string, 0, len(All()))
 	for _, c := range All() {
 		names = append(names, c.Name)
+	}
+	return names
+}
+
+// OfDistributions returns the names of those that draw distributions. The first one is the default there.
+func OfDistributions() []string {
+	var names []string
+	for _, c := range All() {
+		if c.Distributions {
+			names = append(names, c.Name)
+		}
 	}
 	return names
 }

@@ -164,9 +164,31 @@ func (r Rules) widget(v any, at, id, dashboardID string, f *faults) (Widget, boo
 			f.add(at, codeInvalid, "%v", err)
 		}
 	})
-	w.Display = display(o.object("display_config"))
+	d := o.object("display_config")
+	w.Display = display(d)
+	if w.Aggregation.IsDistribution() {
+		distribution(&w, o, d)
+	}
 	o.warnUnknown()
 	return w, true
+}
+
+// distribution checks what a distribution, which is no number, can be asked for and drawn as.
+func distribution(w *Widget, o, d object) {
+	able := charts.OfDistributions()
+	if _, given := d.value("chart"); !given {
+		w.Display.Chart = able[0]
+	}
+	const instead = "or ask for a percentile such as p95 in place of " + string(metric.Histogram)
+	if name := w.Display.Chart; slices.Contains(charts.Names(), name) && !slices.Contains(able, name) {
+		o.faults.add(d.pointer("chart"), codeInvalid, "chart %q draws numbers, and %s is a distribution: use %s, %s", name, w.Aggregation, strings.Join(able, ", "), instead)
+	}
+	if len(w.GroupBy) > 0 {
+		o.faults.add(o.pointer("group_by"), codeInvalid, "%s is one distribution of all events, so that one chart shows it: leave group_by out and filter for the group to show, %s", w.Aggregation, instead)
+	}
+	if len(w.Display.Thresholds) > 0 {
+		o.faults.add(d.pointer("thresholds"), codeInvalid, "a threshold compares a number, and %s is a distribution: leave thresholds out, %s", w.Aggregation, instead)
+	}
 }
 
 // refresh reads the refresh interval, which the slice bounds from below.

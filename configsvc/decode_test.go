@@ -163,12 +163,22 @@ func TestRules(t *testing.T) {
 	}
 }
 
+func TestADistributionIsDrawnAsAHeatMap(t *testing.T) {
+	d := mustDecode(t, `{"widgets":[{"metric_name":"m","aggregation":"histogram","window_seconds":1},{"metric_name":"m","aggregation":"p95","window_seconds":1}]}`)
+	if a, b := d.Widgets[0].Display.Chart, d.Widgets[1].Display.Chart; a != "heatmap" || b != "line" {
+		t.Errorf("the charts are %s and %s", a, b)
+	}
+}
+
 func TestErrorsNameTheThingAndTheFix(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"widgets":[{"metric_name":"m","aggregation":"avg","window_seconds":0}]}`:    "window_seconds is 0: it must be 1 to 3600",
-		`{"widgets":[{"metric_name":"m","aggregation":"median","window_seconds":1}]}`: `unknown aggregation "median": use one of sum, avg, max, min, count`,
-		withWidget(`"refresh_interval_seconds":0.6`):                                  "refresh_interval_seconds is 0.6: it must be a multiple of the slice of 0.25 s, for example 0.5",
-		withWidget(`"display_config":{"chart":"pie"}`):                                `chart is "pie": use one of line, gauge, stat, table, heatmap`,
+		`{"widgets":[{"metric_name":"m","aggregation":"avg","window_seconds":0}]}`:                                                                 "window_seconds is 0: it must be 1 to 3600",
+		`{"widgets":[{"metric_name":"m","aggregation":"median","window_seconds":1}]}`:                                                              `unknown aggregation "median": use one of sum, avg, max, min, count`,
+		withWidget(`"refresh_interval_seconds":0.6`):                                                                                               "refresh_interval_seconds is 0.6: it must be a multiple of the slice of 0.25 s, for example 0.5",
+		`{"widgets":[{"metric_name":"m","aggregation":"histogram","window_seconds":1,"display_config":{"chart":"gauge"}}]}`:                        `chart "gauge" draws numbers, and histogram is a distribution: use heatmap, or ask for a percentile`,
+		`{"widgets":[{"metric_name":"m","aggregation":"histogram","window_seconds":1,"group_by":["host"]}]}`:                                       `leave group_by out and filter for the group to show, or ask for a percentile`,
+		`{"widgets":[{"metric_name":"m","aggregation":"histogram","window_seconds":1,"display_config":{"thresholds":[{"at":1,"level":"warn"}]}}]}`: `a threshold compares a number, and histogram is a distribution: leave thresholds out`,
+		withWidget(`"display_config":{"chart":"pie"}`):                                                                                             `chart is "pie": use one of line, gauge, stat, table, heatmap`,
 	} {
 		_, f := decodeText(t, body)
 		if len(f.errors) != 1 || !strings.Contains(f.errors[0].Detail, want) {

@@ -57,7 +57,8 @@ type Query struct {
 	Metric     string
 	Selector   string // Queries of a metric with the same one share their trees.
 	SpanSlices int64  // How far back its windows reach.
-	Percentile bool
+	Sketch     bool   // Its value comes from one: a percentile or a distribution.
+	Bins       bool   // Its values are distributions.
 	RefreshMs  []int64
 	Owners     []wire.Owner
 	Size       Size
@@ -66,8 +67,9 @@ type Query struct {
 // NewQuery returns what q costs by, when its windows are made of slices of sliceMs.
 func NewQuery(q metric.Query, refreshMs []int64, owners []wire.Owner, size Size, sliceMs int64) Query {
 	_, _, percentile := q.Aggregation.Percentile()
+	bins := q.Aggregation.IsDistribution()
 	return Query{
-		Key: q.Key(), Metric: q.Metric, Selector: q.Selector(), Percentile: percentile,
+		Key: q.Key(), Metric: q.Metric, Selector: q.Selector(), Sketch: percentile || bins, Bins: bins,
 		SpanSlices: int64(q.WindowSeconds+q.DelaySeconds)*1000/sliceMs + spareSlices, RefreshMs: refreshMs, Owners: owners, Size: size,
 	}
 }
@@ -79,12 +81,14 @@ const (
 	chunkSlices  = 32  // Slices of a tree stand in chunks,
 	chunkBytes   = 120 // which take so much with their part of the segment tree.
 	sliceBytes   = 56
-	sketchBytes  = 250 // More, for percentiles.
+	sketchBytes  = 250 // More, for percentiles and distributions.
 	groupBytes   = 200
 	pointsKept   = 650 // Of a history: Redis trims it by whole nodes.
 	resultBytes  = 160
 	valueBytes   = 45 // Besides the tags.
-	sketchEffort = 8  // A percentile costs so many sums.
+	binBytes     = 25
+	sketchEffort = 8  // A percentile costs so many sums,
+	binsEffort   = 16 // and a distribution.
 	queryEffort  = 20 // What a result costs whatever its width, in values.
 )
 
@@ -95,7 +99,7 @@ func (q *Query) treeBytes(span int64) float64 {
 	}
 	chunks := (span+chunkSlices-1)/chunkSlices + 1
 	slice := int64(sliceBytes)
-	if q.Percentile {
+	if q.Sketch {
 		slice += sketchBytes
 	}
 	return float64(q.Size.Groups) * float64(groupBytes+int64(2*q.Size.KeyBytes)+chunks*chunkBytes+span*slice)
@@ -138,11 +142,16 @@ func (q *Query) Cost() Amounts {
 	a[Trees] = q.treeBytes(q.SpanSlices)
 	values := float64(min(q.Size.Groups, wire.MaxSeries))
 	effort := float64(q.Size.Groups)
-	if q.Percentile {
+	value := float64(valueBytes + q.Size.KeyBytes)
+	switch {
+	case q.Bins:
+		effort *= binsEffort
+		value += wire.MaxBins * binBytes
+	case q.Sketch:
 		effort *= sketchEffort
 	}
 	for _, ms := range q.RefreshMs {
-		a[Histories] += pointsKept * (resultBytes + values*float64(valueBytes+q.Size.KeyBytes))
+		a[Histories] += pointsKept * (resultBytes + values*value)
 		a[Evaluations] += (queryEffort + effort) * 1000 / float64(ms)
 	}
 	return a

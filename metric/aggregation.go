@@ -20,6 +20,8 @@ const (
 	Max   Aggregation = "max"
 	Min   Aggregation = "min"
 	Count Aggregation = "count"
+
+	Histogram Aggregation = "histogram"
 )
 
 // Aggregations returns all aggregations but percentiles, in the order in which they are shown to people.
@@ -54,6 +56,12 @@ func AggregationsForPeople() string {
 		names = append(names, string(a))
 	}
 	return "use one of " + strings.Join(names, ", ") + ", or a percentile such as p95"
+}
+
+// IsDistribution reports whether values are distributions, and not numbers.
+func (a Aggregation) IsDistribution() bool {
+	named, _ := aggregate.Named(string(a))
+	return named.Bins != nil
 }
 
 const maxDecimals = 6

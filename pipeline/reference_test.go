@@ -32,7 +32,7 @@ func referenceCase(t *testing.T) (*exactCase, []metric.Query) {
 	}
 	var queries []metric.Query
 	for i, q := range c.queries[:16] {
-		q.Aggregation = []metric.Aggregation{metric.Sum, metric.Avg, metric.Max, metric.Min, metric.Count, "p95"}[i%6]
+		q.Aggregation = []metric.Aggregation{metric.Sum, metric.Avg, metric.Max, metric.Min, metric.Count, "p95", metric.Histogram}[i%7]
 		q.WindowSeconds, q.DelaySeconds = []int{1, 5, 7, 10}[i%4], 45
 		if i%3 == 1 {
 			q.GroupBy = []string{"id"}
@@ -54,7 +54,12 @@ func (v values) take(r *wire.Result) {
 			continue // The textbook form has no result where there are no events.
 		}
 		v[fmt.Sprintf("%s %d %v count", r.Key, r.WindowEnd, s.Tags)] = float64(s.Count)
-		v[fmt.Sprintf("%s %d %v", r.Key, r.WindowEnd, s.Tags)] = *s.Value
+		if s.Value != nil {
+			v[fmt.Sprintf("%s %d %v", r.Key, r.WindowEnd, s.Tags)] = *s.Value
+		}
+		for _, b := range s.Bins {
+			v[fmt.Sprintf("%s %d %v from %v to %v", r.Key, r.WindowEnd, s.Tags, b.Lower, b.Upper)] = float64(b.Count)
+		}
 		v[fmt.Sprintf("%s %d newest", r.Key, r.WindowEnd)] = float64(*r.NewestEvent)
 	}
 }

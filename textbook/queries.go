@@ -98,7 +98,7 @@ func (f *selectFn) Setup() error {
 		if err != nil {
 			return err
 		}
-		_, needs := extractor(q.Aggregation)
+		needs := aggregation(q.Aggregation).Needs
 		f.queries[q.Metric] = append(f.queries[q.Metric], selection{key, q, needs})
 	}
 	return nil

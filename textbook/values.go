@@ -14,13 +14,13 @@ import (
 	"pulseboard/wire"
 )
 
-// extractor returns what computes a valid aggregation, and what that needs.
-func extractor(a metric.Aggregation) (aggregate.Extract, aggregate.Needs) {
+// aggregation returns what computes a valid one.
+func aggregation(a metric.Aggregation) aggregate.Aggregation {
 	if of, outOf, ok := a.Percentile(); ok {
-		return aggregate.Percentile(of, outOf), aggregate.NeedSketch
+		return aggregate.Aggregation{Name: string(a), Extract: aggregate.Percentile(of, outOf), Needs: aggregate.NeedSketch}
 	}
 	named, _ := aggregate.Named(string(a))
-	return named.Extract, named.Needs
+	return named
 }
 
 // windowValues is one window of one query, by group.
@@ -37,9 +37,9 @@ func (w *windowValues) add(p Part) {
 // series returns the values in the order of the groups' tags, at most wire.MaxSeries: those with the highest
 // values. truncated is how many were left out; the version changes when the list of series does.
 func (w *windowValues) series(a metric.Aggregation) (values []wire.SeriesValue, truncated int, version string) {
-	extract, _ := extractor(a)
+	asked := aggregation(a)
 	value := func(p Part) float64 {
-		if x, ok := extract(&p.Acc.Acc); ok {
+		if x, ok := asked.Extract(&p.Acc.Acc); ok {
 			return x
 		}
 		return math.NaN()
@@ -56,7 +56,11 @@ func (w *windowValues) series(a metric.Aggregation) (values []wire.SeriesValue, 
 		if tags == nil {
 			tags = metric.Tags{}
 		}
-		values = append(values, wire.SeriesValue{Tags: tags, Value: wire.Finite(value(p)), Count: p.Acc.Acc.Count})
+		v := wire.SeriesValue{Tags: tags, Value: wire.Finite(value(p)), Count: p.Acc.Acc.Count}
+		if asked.Bins != nil && v.Value != nil {
+			v.Value, v.Bins = nil, wire.NewBins(asked.Bins(&p.Acc.Acc))
+		}
+		values = append(values, v)
 		_, _ = fmt.Fprintf(names, "%d:%s", len(p.Group), p.Group) // A hash takes everything.
 	}
 	return values, truncated, strconv.FormatUint(names.Sum64(), 36)

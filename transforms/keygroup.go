@@ -273,7 +273,10 @@ func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *wind
 	r.SeriesVersion = p.version
 	for i, v := range w.values {
 		s := wire.SeriesValue{Tags: p.tags[i], Count: v.count}
-		if v.ok {
+		switch {
+		case v.bins != nil:
+			s.Bins = wire.NewBins(v.bins)
+		case v.ok:
 			s.Value = wire.Finite(v.x)
 		}
 		r.Series = append(r.Series, s)

@@ -32,7 +32,8 @@ type query struct {
 	spanMs    int64   // How far back the selector must reach, over all queries that share it.
 	match     aggregate.Match
 	extract   aggregate.Extract
-	needs     aggregate.Needs // The value is whole only if these hold every event.
+	bins      func(*aggregate.Acc) []aggregate.Bin // Nil = the values are numbers.
+	needs     aggregate.Needs                      // The value is whole only if these hold every event.
 }
 
 // slices returns the slices of the window that ends at end.
@@ -56,7 +57,8 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 			sliceMs: sliceMs, windowMs: int64(q.WindowSeconds) * 1000, delayMs: int64(q.DelaySeconds) * 1000,
 			match: matcher(q),
 		}
-		c.extract, c.needs = extractor(q.Aggregation)
+		a := aggregation(q.Aggregation)
+		c.extract, c.needs, c.bins = a.Extract, a.Needs, a.Bins
 		for _, r := range d.RefreshMs {
 			// A refresh is a multiple of the slice; a shorter or odd one is raised.
 			c.refreshMs = append(c.refreshMs, max(sliceMs, (r+sliceMs-1)/sliceMs*sliceMs))
@@ -80,13 +82,13 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 	return qs, bad
 }
 
-// extractor returns what computes a valid aggregation, and what that needs.
-func extractor(a metric.Aggregation) (aggregate.Extract, aggregate.Needs) {
+// aggregation returns what computes a valid one.
+func aggregation(a metric.Aggregation) aggregate.Aggregation {
 	if of, outOf, ok := a.Percentile(); ok {
-		return aggregate.Percentile(of, outOf), aggregate.NeedSketch
+		return aggregate.Aggregation{Name: string(a), Extract: aggregate.Percentile(of, outOf), Needs: aggregate.NeedSketch}
 	}
 	named, _ := aggregate.Named(string(a))
-	return named.Extract, named.Needs
+	return named
 }
 
 // otherName stands for every tag of the series that a limit turned away.

@@ -19,9 +19,10 @@ type windowValues struct {
 }
 
 type groupValue struct {
-	group string // The key of its tags.
-	x     float64
-	ok    bool // There is a value.
+	group string          // The key of its tags.
+	x     float64         // Of a distribution, how many values it has.
+	bins  []aggregate.Bin // Nil = it is a number.
+	ok    bool            // There is a value.
 	count int64
 }
 
@@ -31,7 +32,9 @@ const pruneAt = 4 * wire.MaxSeries
 // add extracts the value of one group.
 func (w *windowValues) add(q *query, group string, a *aggregate.Acc) {
 	v := groupValue{group: group, count: a.Count}
-	v.x, v.ok = q.extract(a)
+	if v.x, v.ok = q.extract(a); v.ok && q.bins != nil {
+		v.bins = q.bins(a)
+	}
 	if a.Count > 0 {
 		if w.count == 0 || a.Newest > w.newest {
 			w.newest = a.Newest
@@ -45,7 +48,7 @@ func (w *windowValues) add(q *query, group string, a *aggregate.Acc) {
 	}
 }
 
-// prune keeps the groups with the highest values, absent ones last, ties by tags.
+// prune keeps the groups with the highest values, of distributions those with the most, absent ones last, ties by tags.
 func (w *windowValues) prune() {
 	extra := len(w.values) - wire.MaxSeries
 	if extra <= 0 {

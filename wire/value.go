@@ -26,6 +26,19 @@ type Bin struct {
 // MaxBins is how many bins a distribution has at most.
 const MaxBins = 64
 
+// NewBins returns bins of another package's type as those of a value.
+func NewBins[B ~struct {
+	Lower, Upper float64
+	Count        int64
+}](bins []B,
+) []Bin {
+	out := make([]Bin, len(bins))
+	for i, b := range bins {
+		out[i] = Bin(b)
+	}
+	return out
+}
+
 // UnmarshalJSON reads a number or a list of bins.
 func (v *Value) UnmarshalJSON(b []byte) error {
 	var out Value

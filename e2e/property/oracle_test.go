@@ -1,6 +1,7 @@
 package property_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -112,8 +113,21 @@ func (q *query) groups(in []*logged) map[string]*content {
 	return groups
 }
 
+// value is a number, or a distribution: bins of [lower, upper, count].
+type value struct {
+	number float64
+	bins   [][3]float64
+}
+
+func (v *value) UnmarshalJSON(b []byte) error {
+	if b[0] == '[' {
+		return json.Unmarshal(b, &v.bins)
+	}
+	return json.Unmarshal(b, &v.number)
+}
+
 // check compares a value with its definition. A nil got is an absent value.
-func check(aggregation string, got *float64, c *content) error {
+func check(aggregation string, got *value, c *content) error {
 	n := 0
 	if c != nil {
 		n = len(c.values)
@@ -121,7 +135,7 @@ func check(aggregation string, got *float64, c *content) error {
 	if n == 0 {
 		switch {
 		case aggregation == "sum" || aggregation == "count":
-			if got == nil || *got != 0 {
+			if got == nil || got.number != 0 || got.bins != nil {
 				return errors.New("want 0")
 			}
 		case got != nil:
@@ -131,6 +145,12 @@ func check(aggregation string, got *float64, c *content) error {
 	}
 	if got == nil {
 		return errors.New("it is null")
+	}
+	if (aggregation == "histogram") != (got.bins != nil) {
+		return fmt.Errorf("a number or a distribution in place of the other: %v", *got)
+	}
+	if got.bins != nil {
+		return checkBins(got.bins, c.values)
 	}
 	sum, abs, low, high := 0.0, 0.0, math.Inf(1), math.Inf(-1)
 	for _, v := range c.values {
@@ -166,8 +186,41 @@ func check(aggregation string, got *float64, c *content) error {
 		want = sorted[int(math.Floor(p*float64(n-1)/100))]
 		tolerance = 0.00542 * math.Abs(want)
 	}
-	if math.Abs(*got-want) > tolerance {
+	if math.Abs(got.number-want) > tolerance {
 		return fmt.Errorf("want %v", want)
 	}
 	return nil
+}
+
+// checkBins compares a distribution with its definition: bins end at the powers of 2^(2^-scale), of the finest scale
+// at which there are at most 64.
+func checkBins(got [][3]float64, values []float64) error {
+	want := map[[2]float64]float64{} // By sign and place of the border away from zero.
+	for scale := 6.0; ; scale-- {
+		clear(want)
+		for _, v := range values {
+			bin := [2]float64{}
+			if math.Abs(v) >= 0x1p-1022 {
+				bin = [2]float64{math.Copysign(1, v), math.Ceil(math.Log2(math.Abs(v)) * math.Exp2(scale))}
+			}
+			want[bin]++
+		}
+		if len(want) > 64 {
+			continue
+		}
+		for _, b := range got {
+			bin := [2]float64{}
+			if far := max(-b[0], b[1]); far > 0 {
+				bin = [2]float64{math.Copysign(1, b[0]+b[1]), math.Round(math.Log2(far) * math.Exp2(scale))}
+			}
+			if want[bin] != b[2] {
+				return fmt.Errorf("bin %v, want %v values", b, want[bin])
+			}
+			delete(want, bin)
+		}
+		if len(want) > 0 {
+			return fmt.Errorf("bins %v are not there", want)
+		}
+		return nil
+	}
 }

@@ -25,7 +25,7 @@ type result struct {
 	Matched     int     `json:"matched"`
 	Series      []struct {
 		Tags  map[string]string `json:"tags"`
-		Value *float64          `json:"value"`
+		Value *value            `json:"value"`
 		Count int64             `json:"count"`
 	} `json:"series"`
 	Truncated int `json:"truncated"`

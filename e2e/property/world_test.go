@@ -161,7 +161,7 @@ func (w *world) past(length time.Duration) {
 	}
 }
 
-var aggregations = []string{"sum", "avg", "min", "max", "count", "stddev", "p50", "p95", "p99"}
+var aggregations = []string{"sum", "avg", "min", "max", "count", "stddev", "p50", "p95", "p99", "histogram"}
 
 var filters = []map[string]any{
 	nil, nil, nil,

@@ -47,16 +47,19 @@ func write(root string) error {
 }
 
 func places() []place {
-	var names []string
+	var names, distributions []string
 	for _, a := range aggregate.Aggregations() {
-		names = append(names, a.Name)
+		if names = append(names, a.Name); a.Bins != nil {
+			distributions = append(distributions, a.Name)
+		}
 	}
 	list := strings.Join(names, ", ")
 	return []place{
-		{"configsvc/openapi.yaml", regexp.MustCompile(`"\^\([a-z|]+\|p\(100\|`), `"^(` + strings.Join(names, "|") + `|p(100|`},
-		{"configsvc/openapi.yaml", regexp.MustCompile(`"[a-z, ]+, or a percentile p0`), `"` + list + `, or a percentile p0`},
-		{"docs/protocol.md", regexp.MustCompile(`Aggregations: [a-z ]+ and p0`), "Aggregations: " + strings.Join(names, " ") + " and p0"},
-		{"web/src/model/aggregations.ts", regexp.MustCompile(`= \[.*\]`), `= ["` + strings.Join(names, `", "`) + `"]`},
+		{"configsvc/openapi.yaml", regexp.MustCompile(`"\^\([a-z_|]+\|p\(100\|`), `"^(` + strings.Join(names, "|") + `|p(100|`},
+		{"configsvc/openapi.yaml", regexp.MustCompile(`"[a-z_, ]+, or a percentile p0`), `"` + list + `, or a percentile p0`},
+		{"docs/protocol.md", regexp.MustCompile(`Aggregations: [a-z_ ]+ and p0`), "Aggregations: " + strings.Join(names, " ") + " and p0"},
+		{"web/src/model/aggregations.ts", regexp.MustCompile(` AGGREGATIONS = \[.*\]`), " AGGREGATIONS = " + listOf(names)},
+		{"web/src/model/aggregations.ts", regexp.MustCompile(` DISTRIBUTIONS = \[.*\]`), " DISTRIBUTIONS = " + listOf(distributions)},
 		{
 			"configsvc/openapi.yaml", regexp.MustCompile(`chart: \{ type: string, enum: \[.*\], default: [a-z]+ \}`),
 			"chart: { type: string, enum: [" + strings.Join(charts.Names(), ", ") + "], default: " + charts.Names()[0] + " }",
@@ -64,6 +67,9 @@ func places() []place {
 		{"web/src/widgets/types.ts", regexp.MustCompile(`(?s)^.*$`), widgetTypes(charts.Names())},
 	}
 }
+
+// listOf is a list of texts in TypeScript.
+func listOf(texts []string) string { return `["` + strings.Join(texts, `", "`) + `"]` }
 
 // widgetTypes is the page's list of the descriptors that the folders of web/src/widgets export.
 func widgetTypes(names []string) string {
@@ -74,5 +80,7 @@ func widgetTypes(names []string) string {
 	}
 	b.WriteString("import type { WidgetType } from \"./widget\";\n\n")
 	fmt.Fprintf(&b, "export const WIDGET_TYPES: ReadonlyMap<string, WidgetType> = new Map(Object.entries({ %s }));\n", strings.Join(names, ", "))
+	b.WriteString("\n/** Those that draw distributions; the first one is what one is drawn as where a document names none. */\n")
+	fmt.Fprintf(&b, "export const OF_DISTRIBUTIONS: readonly string[] = %s;\n", listOf(charts.OfDistributions()))
 	return b.String()
 }

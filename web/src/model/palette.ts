@@ -62,9 +62,10 @@ export function parseHex(hex: string): Rgb {
   return [(n >> 16) & 255, (n >> 8) & 255, n & 255];
 }
 
-/** 256 colours as ImageData wants them (little-endian ABGR), from low to high. */
-export function lookupTable(scheme: string): Uint32Array {
+/** 256 colours as ImageData wants them (little-endian ABGR), from low to high, or from high to low. */
+export function lookupTable(scheme: string, reversed = false): Uint32Array<ArrayBuffer> {
   const stops = (SEQUENTIAL[scheme] ?? SEQUENTIAL["viridis"] ?? []).map(parseHex);
+  if (reversed) stops.reverse();
   const table = new Uint32Array(256);
   for (let i = 0; i < 256; i++) {
     const at = (i / 255) * (stops.length - 1);

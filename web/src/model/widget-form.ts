@@ -1,4 +1,5 @@
 import type { Position, Widget } from "../api/types";
+import { isDistribution } from "./aggregations";
 import { isObject, type JsonObject } from "./merge-patch";
 
 export function newWidget(widget_id: string, chart: string, position: Position): Widget {
@@ -29,6 +30,14 @@ export function setAt(object: JsonObject, path: string, value: unknown): JsonObj
   }
   const { [name]: _, ...others } = object;
   return value === undefined ? others : { ...object, [name]: value };
+}
+
+/** A copy with the member at path set, and, where distributions are asked for, drawn as the first of these charts unless it is one of them. */
+export function setMember(object: JsonObject, path: string, value: unknown, ofDistributions: readonly string[]): JsonObject {
+  const changed = setAt(object, path, value);
+  const chart = getAt(changed, "display_config/chart");
+  const isFit = path !== "aggregation" || typeof value !== "string" || !isDistribution(value) || (typeof chart === "string" && ofDistributions.includes(chart));
+  return isFit ? changed : setAt(changed, "display_config/chart", ofDistributions[0]);
 }
 
 const SHAPES: readonly (readonly [path: string, kind: string])[] = [

@@ -1,6 +1,7 @@
 import type { WidgetConfig } from "../model/dashboard";
 import { formatMoment } from "../model/format";
-import { formatOne } from "../model/number";
+import type { Distribution } from "../model/distribution";
+import { formatAll, formatOne } from "../model/number";
 import { RowTable } from "./rows";
 import { selectSeries, setText, visibleSlice, type Renderer } from "./widget";
 
@@ -22,17 +23,28 @@ export function pointsTable(element: HTMLElement, config: WidgetConfig): Rendere
       const { series } = selectSeries(view, slice, config);
       const names = ["window end", "complete", ...series.map(({ label }) => label)];
       table.setColumns(names, 2, (cell, i) => setText(cell, names[i] ?? ""));
-      const values = series.map(({ column }) => ring.columnView(column));
+      const values = series.map(({ column }) => ({ column, numbers: ring.columnView(column) }));
       text = `${last - first} points of ${series.length} series.`;
       // When it was scrolled, the rows in sight stay in sight.
       if (table.scroller.scrollTop > 0) table.scroller.scrollTop += ROW_HEIGHT * ends.filter((end) => end > newest).length;
       newest = ring.lastEnd;
       table.show(last - first, ({ cells }, i) => {
         const at = last - 1 - i;
-        const texts = [formatMoment(ends[at] ?? Number.NaN), complete[at] === 1 ? "yes" : "no", ...values.map((column) => formatOne(column[at] ?? null, config.unit))];
+        const end = ends[at] ?? Number.NaN;
+        const valueOf = (column: number, number: number | undefined): string => {
+          const distribution = ring.distribution(end, column);
+          return distribution === null ? formatOne(number ?? null, config.unit) : rangeText(distribution, config.unit);
+        };
+        const texts = [formatMoment(end), complete[at] === 1 ? "yes" : "no", ...values.map(({ column, numbers }) => valueOf(column, numbers[at]))];
         texts.forEach((one, c) => setText(cells[c] as Element, one));
       });
     },
     describe: () => text,
   };
+}
+
+/** How many values a distribution has, and between what. */
+function rangeText({ count, lower, upper }: Distribution, unit: string): string {
+  const [from, to] = formatAll([lower, upper], unit);
+  return `${count.toLocaleString("en")} from ${from} to ${to}`;
 }

@@ -7,3 +7,6 @@ import { widgetType as table } from "./table/table";
 import type { WidgetType } from "./widget";
 
 export const WIDGET_TYPES: ReadonlyMap<string, WidgetType> = new Map(Object.entries({ line, gauge, stat, table, heatmap }));
+
+/** Those that draw distributions; the first one is what one is drawn as where a document names none. */
+export const OF_DISTRIBUTIONS: readonly string[] = ["heatmap"];

@@ -2,7 +2,8 @@ import { useId, useState } from "preact/hooks";
 import type { Widget, WidgetCost } from "../../api/types";
 import { nameOf, textAt, type PathText } from "../../model/draft";
 import type { JsonObject } from "../../model/merge-patch";
-import { getAt, setAt, tabOf, TABS, type Tab } from "../../model/widget-form";
+import { getAt, setMember, tabOf, TABS, type Tab } from "../../model/widget-form";
+import { OF_DISTRIBUTIONS } from "../../widgets/types";
 import { Display, Thresholds } from "./display";
 import { walk } from "./fields";
 import type { Form } from "./form";
@@ -26,7 +27,7 @@ export function WidgetDrawer({ widget, faults, warnings, cost, onChange, onClose
   const document: JsonObject = { ...widget };
   const form: Form = {
     get: (path) => getAt(document, path),
-    set: (path, value) => onChange(setAt(document, path, value) as unknown as Widget, path),
+    set: (path, value) => onChange(setMember(document, path, value, OF_DISTRIBUTIONS) as unknown as Widget, path),
     at: (path) => ({ error: textAt(faults, path), hint: textAt(warnings, path) }),
   };
   return (

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { listMetrics, messageOf } from "../../api/client";
 import type { Metric } from "../../api/types";
-import { AGGREGATIONS } from "../../model/aggregations";
+import { AGGREGATIONS, aggregationLabel, aggregationMeaning } from "../../model/aggregations";
 import { isObject } from "../../model/merge-patch";
 import { formatOne } from "../../model/number";
 import { filterOf, OPERATORS, rowsOf, type Operator } from "../../model/widget-form";
@@ -60,6 +60,8 @@ export function Query({ form }: { readonly form: Form }) {
   const percentile = /^p([\d.]*)$/.exec(aggregation)?.[1];
   const tags = (metric?.tags ?? []).map(({ key, values }): Choice => ({ value: key, note: `${values.length} values` }));
   const { error, hint } = form.at("metric_name");
+  const chosen = percentile === undefined ? aggregation : "percentile";
+  const said = percentile === undefined ? form.at("aggregation") : { error: undefined, hint: undefined };
   return (
     <>
       <Combo
@@ -75,10 +77,11 @@ export function Query({ form }: { readonly form: Form }) {
       />
       <SelectField
         label="Aggregation"
-        value={percentile === undefined ? aggregation : "percentile"}
-        options={[...AGGREGATIONS, "percentile"].map((one) => [one, one])}
+        value={chosen}
+        options={[...AGGREGATIONS, "percentile"].map((one) => [one, aggregationLabel(one)])}
         onValue={(value) => form.set("aggregation", value === "percentile" ? "p95" : value)}
-        {...(percentile === undefined ? form.at("aggregation") : {})}
+        error={said.error}
+        hint={said.hint ?? aggregationMeaning(chosen)}
       />
       {percentile === undefined ? (
         <span />

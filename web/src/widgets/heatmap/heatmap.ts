@@ -1,18 +1,21 @@
 import "./heatmap.css";
+import { isDistribution } from "../../model/aggregations";
 import type { WidgetConfig } from "../../model/dashboard";
-import { formatAxisTime, formatShare, formatTime } from "../../model/format";
-import { formatAll, formatAxis, formatOne } from "../../model/number";
-import { lookupTable } from "../../model/palette";
-import { roundRange, TIME_STEPS, type Range } from "../../model/range";
+import { formatAxisTime, formatTime } from "../../model/format";
+import { lookupTable, type Theme } from "../../model/palette";
+import { TIME_STEPS } from "../../model/range";
 import { FROM, LIMIT, TO } from "../fields";
-import { ARROWS, append, canvasFont, fitCanvas, NOTHING, selectSeries, setText, show, visibleSlice, walkable, type Renderer, type Slice, type WidgetType, type WidgetView } from "../widget";
+import { ARROWS, append, canvasFont, fitCanvas, setText, show, visibleSlice, walkable, type Renderer, type Slice, type WidgetType, type WidgetView } from "../widget";
+import { BinRows } from "./bins";
+import type { Rows, TimeCells } from "./rows";
+import { SeriesRows } from "./series";
 
 const AXIS_HEIGHT = 22;
 const TOP = 4;
 const RIGHT = 16;
 const MIN_CELL = 3;
 
-/** Time to the right, a row per series, the value as colour. */
+/** Time to the right, a row per series with the value as colour; of distributions a row per bin with the count as colour. */
 export const widgetType: WidgetType = {
   label: "Heat map",
   size: [6, 4],
@@ -28,42 +31,47 @@ export const widgetType: WidgetType = {
 class Heatmap implements Renderer {
   readonly #config: WidgetConfig;
   readonly #scale: number;
+  readonly #rows: Rows;
   readonly #canvas: HTMLCanvasElement;
   readonly #tip: HTMLElement;
   readonly #spoken: HTMLElement;
   readonly #legend: HTMLElement;
-  readonly #more: HTMLElement;
-  readonly #legendLow: HTMLElement;
-  readonly #legendHigh: HTMLElement;
+  readonly #note: HTMLElement;
+  readonly #ends: readonly HTMLElement[];
+  readonly #strips: readonly HTMLCanvasElement[];
   readonly #cells = document.createElement("canvas");
   #image: ImageData | null = null;
-  readonly #table: Uint32Array;
+  #table = new Uint32Array();
+  #theme: Theme | null = null;
   #values = new Float64Array();
   #width = 0;
   #height = 0;
-  #ends: Range | null = null;
-  #selection = NOTHING;
   #left = 48;
-  #cellMs = 1000;
-  #columns = 0;
-  #origin = 0;
+  #time: TimeCells = { origin: 0, cellMs: 1000, columns: 0 };
   #slice: Slice = { from: 0, to: 1, first: 0, last: 0 };
   #pointer: { readonly x: number; readonly y: number } | null = null;
 
   constructor(element: HTMLElement, config: WidgetConfig, scale: number) {
+    const ofBins = isDistribution(config.aggregation);
     this.#config = config;
     this.#scale = scale;
-    this.#table = lookupTable(config.scheme);
+    this.#rows = ofBins ? new BinRows(config) : new SeriesRows(config);
     const box = append(element, "div", "heat-box");
     this.#canvas = append(box, "canvas", "heat-canvas");
     this.#tip = append(box, "div", "heat-tip");
     this.#tip.hidden = true;
     this.#spoken = walkable(box, config.title, (event) => this.#key(event), () => this.#pointAt(null));
     this.#legend = append(element, "div", "heat-legend");
-    this.#more = append(this.#legend, "span", "heat-more");
-    this.#legendLow = append(this.#legend, "span", "");
-    drawStrip(append(this.#legend, "canvas", "heat-strip"), this.#table);
-    this.#legendHigh = append(this.#legend, "span", "");
+    this.#note = append(this.#legend, "span", "heat-more");
+    const ends = [append(this.#legend, "span", "")];
+    const strips: HTMLCanvasElement[] = [];
+    // A scale that is not even has a text in its middle too.
+    for (let parts = ofBins ? 2 : 1; parts > 0; parts--) {
+      strips.push(append(this.#legend, "canvas", "heat-strip"));
+      ends.push(append(this.#legend, "span", ""));
+    }
+    this.#ends = ends;
+    this.#strips = strips;
     this.#canvas.addEventListener("pointermove", (event) => this.#pointAt({ x: event.offsetX, y: event.offsetY }));
     this.#canvas.addEventListener("pointerleave", () => this.#pointAt(null));
   }
@@ -74,64 +82,59 @@ class Heatmap implements Renderer {
   }
 
   draw(view: WidgetView): void {
-    const { y, unit } = this.#config;
+    this.#dress(view.theme.name);
     this.#slice = visibleSlice(view);
-    this.#selection = selectSeries(view, this.#slice, this.#config);
-    this.#ends = roundRange(this.#ends, unit, this.#selection.min, this.#selection.max);
-    const low = y.min ?? this.#ends.min;
-    const high = y.max ?? this.#ends.max;
-    const { series, total } = this.#selection;
-    setText(this.#more, formatShare(series.length, total));
-    const [first = "", last = ""] = formatAxis([low, high], unit);
-    setText(this.#legendLow, first);
-    setText(this.#legendHigh, last);
-    this.#fillCells(view, low, high);
-    this.#paint(view);
+    this.#rows.read(view, this.#slice, this.#plotHeight / this.#scale);
+    const context = fitCanvas(this.#canvas, this.#width, this.#height);
+    if (context !== null && this.#rows.count > 0) {
+      context.font = canvasFont(this.#scale);
+      const widest = this.#rows.labels.reduce((width, { text }) => Math.max(width, context.measureText(text).width), 0);
+      this.#left = Math.min(this.#width / 3, Math.ceil((widest + 24) / 8) * 8);
+      this.#fillCells(view);
+      this.#paint(context, view);
+    }
+    setText(this.#note, this.#rows.note);
+    this.#ends.forEach((end, i) => setText(end, this.#rows.scale[i] ?? ""));
     this.#point();
   }
 
   describe(): string {
-    const { series, total, max, min } = this.#selection;
-    if (series.length === 0) return "Heat map, no values in this time range.";
-    const { unit } = this.#config;
-    const [lowest, highest] = formatAll([min, max], unit);
-    const [hottest] = series.filter(({ newest }) => newest !== null).sort((a, b) => (b.newest ?? 0) - (a.newest ?? 0));
-    const now = hottest === undefined ? "" : ` Highest now: ${hottest.label} at ${formatOne(hottest.newest, unit)}.`;
-    return `Heat map of ${total} series, ${formatTime(this.#slice.from)} to ${formatTime(this.#slice.to)}, between ${lowest} and ${highest}.${now}`;
+    return this.#rows.describe(this.#slice);
+  }
+
+  /** Takes the colours of the theme. */
+  #dress(theme: Theme): void {
+    if (theme === this.#theme) return;
+    this.#theme = theme;
+    // No values at all are the panel: on a light one few are light, on a dark one dark.
+    this.#table = lookupTable(this.#config.scheme, isDistribution(this.#config.aggregation) && theme === "light");
+    const part = this.#table.length / this.#strips.length;
+    this.#strips.forEach((strip, i) => drawStrip(strip, this.#table.subarray(i * part, (i + 1) * part)));
   }
 
   /** One pixel per cell; scaling it up is the graphics card's work. */
-  #fillCells({ stream }: WidgetView, low: number, high: number): void {
-    const rows = this.#selection.series.length;
-    const most = Math.max(1, Math.floor((this.#width - this.#left - RIGHT) / MIN_CELL));
-    this.#cellMs = Math.max(1, Math.ceil(this.#span / stream.refreshMs / most)) * stream.refreshMs;
+  #fillCells(view: WidgetView): void {
+    const rows = this.#rows.count;
+    const most = Math.max(1, Math.floor(this.#plotWidth / MIN_CELL));
+    const { refreshMs } = view.stream;
+    const cellMs = Math.max(1, Math.ceil(this.#span / refreshMs / most)) * refreshMs;
     // Cells lie on multiples of their length, so that they move as a whole.
-    this.#origin = Math.floor(this.#slice.from / this.#cellMs) * this.#cellMs;
-    this.#columns = Math.max(1, Math.ceil((this.#slice.to - this.#origin) / this.#cellMs));
-    if (rows === 0) return;
-    if (this.#values.length !== rows * this.#columns) this.#values = new Float64Array(rows * this.#columns);
+    const origin = Math.floor(this.#slice.from / cellMs) * cellMs;
+    const columns = Math.max(1, Math.ceil((this.#slice.to - origin) / cellMs));
+    this.#time = { origin, cellMs, columns };
+    if (this.#values.length !== rows * columns) this.#values = new Float64Array(rows * columns);
     this.#values.fill(Number.NaN);
-    if (this.#image?.width !== this.#columns || this.#image.height !== rows) {
-      this.#cells.width = this.#columns;
+    this.#rows.fill(view, this.#slice, this.#time, this.#values);
+    if (this.#image?.width !== columns || this.#image.height !== rows) {
+      this.#cells.width = columns;
       this.#cells.height = rows;
-      this.#image = new ImageData(this.#columns, rows);
+      this.#image = new ImageData(columns, rows);
     }
     const pixels = new Uint32Array(this.#image.data.buffer);
-    pixels.fill(0);
-    const ends = stream.ring.endsView();
-    this.#selection.series.forEach((series, row) => {
-      const values = stream.ring.columnView(series.column);
-      for (let at = this.#slice.first; at < this.#slice.last; at++) {
-        const value = values[at] ?? Number.NaN;
-        // A result stands for the refresh interval that ends with it.
-        const column = Math.ceil(((ends[at] ?? 0) - this.#origin) / this.#cellMs) - 1;
-        if (Number.isNaN(value) || column < 0 || column >= this.#columns) continue;
-        const cell = row * this.#columns + column;
-        this.#values[cell] = value;
-        const part = Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
-        pixels[cell] = this.#table[Math.round(part * 255)] ?? 0;
-      }
-    });
+    for (let cell = 0; cell < pixels.length; cell++) {
+      const value = this.#values[cell] ?? Number.NaN;
+      pixels[cell] = Number.isNaN(value) ? 0 : (this.#table[Math.round(255 * Math.min(1, Math.max(0, this.#rows.part(value))))] ?? 0);
+    }
     this.#cells.getContext("2d")?.putImageData(this.#image, 0, 0);
   }
 
@@ -152,38 +155,39 @@ class Heatmap implements Renderer {
     return this.#left + ((time - this.#slice.from) / this.#span) * this.#plotWidth;
   }
 
-  #paint({ theme }: WidgetView): void {
-    const context = fitCanvas(this.#canvas, this.#width, this.#height);
-    if (context === null) return;
-    const rows = this.#selection.series.length;
-    context.font = canvasFont(this.#scale);
-    context.fillStyle = theme.muted;
-    if (rows === 0) return;
-    const widest = this.#selection.series.reduce((width, s) => Math.max(width, context.measureText(s.label).width), 0);
-    this.#left = Math.min(this.#width / 3, Math.ceil((widest + 24) / 8) * 8);
+  /** The upper edge of a row. */
+  #y(row: number): number {
+    return TOP + this.#rows.edge(row) * this.#plotHeight;
+  }
 
-    const rowHeight = this.#plotHeight / rows;
+  #paint(context: CanvasRenderingContext2D, { theme }: WidgetView): void {
+    const { count, even, apart, labels } = this.#rows;
+    const { origin, cellMs, columns } = this.#time;
     context.save();
     context.beginPath();
     context.rect(this.#left, TOP, this.#plotWidth, this.#plotHeight);
     context.clip();
     context.imageSmoothingEnabled = false;
-    const from = this.#x(this.#origin);
-    const to = this.#x(this.#origin + this.#columns * this.#cellMs);
-    context.drawImage(this.#cells, from, TOP, to - from, this.#plotHeight);
-    if (rowHeight >= 8) {
+    const from = this.#x(origin);
+    const to = this.#x(origin + columns * cellMs);
+    if (even) context.drawImage(this.#cells, from, TOP, to - from, this.#plotHeight);
+    else for (let row = 0; row < count; row++) context.drawImage(this.#cells, 0, row, columns, 1, from, this.#y(row), to - from, this.#y(row + 1) - this.#y(row));
+    if (apart && this.#plotHeight / count >= 8) {
       context.fillStyle = theme.panel;
-      for (let row = 1; row < rows; row++) context.fillRect(this.#left, Math.round(TOP + row * rowHeight) - 1, this.#plotWidth, 2);
+      for (let row = 1; row < count; row++) context.fillRect(this.#left, Math.round(this.#y(row)) - 1, this.#plotWidth, 2);
     }
     context.restore();
 
     context.fillStyle = theme.muted;
     context.textAlign = "right";
     context.textBaseline = "middle";
-    const every = Math.ceil((12 * this.#scale) / rowHeight);
-    this.#selection.series.forEach((series, row) => {
-      if (row % every === 0) context.fillText(cut(context, series.label, this.#left - 16), this.#left - 8, TOP + (row + 0.5) * rowHeight);
-    });
+    let free = Number.NEGATIVE_INFINITY;
+    for (const { text, at } of labels) {
+      const y = TOP + at * this.#plotHeight;
+      if (y < free) continue;
+      free = y + 12 * this.#scale;
+      context.fillText(cut(context, text, this.#left - 16), this.#left - 8, Math.min(this.#height - 6, Math.max(6, y)));
+    }
     this.#paintTimes(context);
   }
 
@@ -203,22 +207,27 @@ class Heatmap implements Renderer {
     this.#point();
   }
 
+  /** The row at a height, -1 above the first. */
+  #rowAt(y: number): number {
+    let row = -1;
+    while (row + 1 <= this.#rows.count && this.#y(row + 1) <= y) row++;
+    return row;
+  }
+
   /** From cell to cell, beginning with the newest of the first row. */
   #key(event: KeyboardEvent): void {
     if (event.key === "Escape") this.#pointAt(null);
-    const rows = this.#selection.series.length;
+    const { count } = this.#rows;
     const arrow = ARROWS[event.key];
-    if (arrow === undefined || rows === 0) return;
+    if (arrow === undefined || count === 0) return;
     event.preventDefault();
     const [dx, dy] = arrow;
-    const width = (this.#cellMs / this.#span) * this.#plotWidth;
-    const height = this.#plotHeight / rows;
-    const at = this.#pointer ?? { x: this.#left + this.#plotWidth - width / 2 - dx * width, y: TOP + height / 2 - dy * height };
+    const width = (this.#time.cellMs / this.#span) * this.#plotWidth;
     const within = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
-    this.#pointAt({
-      x: within(at.x + dx * width, this.#left + width / 2, this.#left + this.#plotWidth - width / 2),
-      y: within(at.y + dy * height, TOP + height / 2, TOP + this.#plotHeight - height / 2),
-    });
+    const right = this.#left + this.#plotWidth - width / 2;
+    const x = this.#pointer === null ? right : within(this.#pointer.x + dx * width, this.#left + width / 2, right);
+    const row = this.#pointer === null ? 0 : within(this.#rowAt(this.#pointer.y) + dy, 0, count - 1);
+    this.#pointAt({ x, y: (this.#y(row) + this.#y(row + 1)) / 2 });
     this.#spoken.textContent = this.#tip.textContent;
   }
 
@@ -226,15 +235,15 @@ class Heatmap implements Renderer {
   #point(): void {
     const tip = this.#tip;
     const { x, y } = this.#pointer ?? { x: -1, y: -1 };
-    const row = Math.floor(((y - TOP) / this.#plotHeight) * this.#selection.series.length);
+    const { origin, cellMs, columns } = this.#time;
+    const row = this.#rowAt(y);
     const time = this.#slice.from + ((x - this.#left) / this.#plotWidth) * this.#span;
-    const column = Math.floor((time - this.#origin) / this.#cellMs);
-    const series = this.#selection.series[row];
-    const isOver = series !== undefined && x >= this.#left && column >= 0 && column < this.#columns;
+    const column = Math.floor((time - origin) / cellMs);
+    const isOver = row >= 0 && row < this.#rows.count && x >= this.#left && column >= 0 && column < columns;
     show(tip, isOver);
     if (!isOver) return;
-    const value = this.#values[row * this.#columns + column] ?? Number.NaN;
-    setText(tip, `${series.label} · ${formatTime(this.#origin + (column + 1) * this.#cellMs)} · ${formatOne(value, this.#config.unit)}`);
+    const value = this.#values[row * columns + column] ?? Number.NaN;
+    setText(tip, `${this.#rows.name(row)} · ${formatTime(origin + (column + 1) * cellMs)} · ${this.#rows.value(value)}`);
     const right = x > this.#width / 2;
     tip.style.left = right ? "auto" : `${x + 12}px`;
     tip.style.right = right ? `${this.#width - x + 12}px` : "auto";
@@ -243,9 +252,9 @@ class Heatmap implements Renderer {
 }
 
 function drawStrip(strip: HTMLCanvasElement, colors: Uint32Array): void {
-  strip.width = 256;
+  strip.width = colors.length;
   strip.height = 1;
-  const image = new ImageData(256, 1);
+  const image = new ImageData(colors.length, 1);
   new Uint32Array(image.data.buffer).set(colors);
   strip.getContext("2d")?.putImageData(image, 0, 0);
 }
