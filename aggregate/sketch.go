@@ -88,6 +88,13 @@ func (s *Sketch) add(b bin) {
 func (s *Sketch) place(b bin) int {
 	key := int64(b >> countBits)
 	i, n := 0, len(s.bins)
+	// Bins around the middle mostly have no gaps between them, and then it is as far from there as its key.
+	if n > 8 {
+		at := n/2 + int(key-int64(s.bins[n/2]>>countBits))
+		if uint(at) < uint(n) && int64(s.bins[at]>>countBits) == key {
+			return at
+		}
+	}
 	for n > 1 {
 		half := n / 2
 		i += half & int((int64(s.bins[i+half]>>countBits)-key-1)>>63) // All bits where that bin is not above.
@@ -108,8 +115,8 @@ func (b bin) plus(o bin) bin {
 // Merge adds the values of o, which is not changed.
 func (s *Sketch) Merge(o *Sketch) {
 	s.threshold, s.coarser = max(s.threshold, o.threshold), max(s.coarser, o.coarser)
-	n, m := len(s.bins), len(o.bins)
-	if 8*m < n {
+	n := len(s.bins)
+	if 8*len(o.bins) < n {
 		for _, b := range o.bins {
 			s.add(b)
 		}
@@ -117,29 +124,36 @@ func (s *Sketch) Merge(o *Sketch) {
 	}
 	s.count += o.count
 	missing := 0
-	for i, j := 0, 0; j < m; j++ {
-		key := o.bins[j] >> countBits
-		for i < n && s.bins[i]>>countBits < key {
+	i := 0
+	for _, b := range o.bins {
+		for i < n && s.bins[i]>>countBits < b>>countBits {
 			i++
 		}
-		if i == n || s.bins[i]>>countBits != key {
+		if i < n && s.bins[i]>>countBits == b>>countBits {
+			s.bins[i] = s.bins[i].plus(b)
+		} else {
 			missing++
 		}
 	}
-	s.bins = slices.Grow(s.bins, missing)[:n+missing]
+	if missing > 0 {
+		s.insert(o.bins, missing)
+	}
+}
+
+// insert puts those of the bins that s has not between its own. They are rising, and so many are missing.
+func (s *Sketch) insert(bins []bin, missing int) {
+	i := len(s.bins) - 1
+	s.bins = slices.Grow(s.bins, missing)[:len(s.bins)+missing]
 	// From the end, so that nothing is overwritten that is still to be moved.
-	for i, j, k := n-1, m-1, n+missing-1; j >= 0; k-- {
-		switch b := o.bins[j]; {
-		case i >= 0 && s.bins[i]>>countBits > b>>countBits:
-			s.bins[k] = s.bins[i]
+	for j := len(bins) - 1; missing > 0; j-- {
+		b := bins[j]
+		for i >= 0 && s.bins[i]>>countBits > b>>countBits {
+			s.bins[i+missing] = s.bins[i]
 			i--
-		case i >= 0 && s.bins[i]>>countBits == b>>countBits:
-			s.bins[k] = s.bins[i].plus(b)
-			i--
-			j--
-		default:
-			s.bins[k] = b
-			j--
+		}
+		if i < 0 || s.bins[i]>>countBits != b>>countBits {
+			s.bins[i+missing] = b
+			missing--
 		}
 	}
 }
@@ -155,16 +169,30 @@ func (s *Sketch) Count() int64 {
 // At returns about the value at a rank, 0 being the smallest. The Sketch must
 // hold more values than rank.
 func (s *Sketch) At(rank int64) float64 {
-	zero := s.zero()
-	for _, b := range s.bins {
-		if rank -= b.n(); rank < 0 {
-			if key := b.key(); -zero <= key && key <= zero {
-				return 0
-			}
-			return b.value()
-		}
+	if len(s.bins) == 0 {
+		return math.NaN()
 	}
-	return math.NaN()
+	b, zero := s.binAt(rank), s.zero()
+	if key := b.key(); -zero <= key && key <= zero {
+		return 0
+	}
+	return b.value()
+}
+
+// binAt is the bin of the value at a rank, sought from the end that is nearer.
+func (s *Sketch) binAt(rank int64) bin {
+	if above := s.count - rank; above < rank {
+		i := len(s.bins) - 1
+		for ; i > 0 && above > s.bins[i].n(); i-- {
+			above -= s.bins[i].n()
+		}
+		return s.bins[i]
+	}
+	i := 0
+	for ; i < len(s.bins)-1 && rank >= s.bins[i].n(); i++ {
+		rank -= s.bins[i].n()
+	}
+	return s.bins[i]
 }
 
 // zero is the key up to which bins count as zero, since the threshold is above them. That in which it lies does
