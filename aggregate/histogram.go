@@ -399,10 +399,10 @@ func binsOf(bins []bin, sign int, by int8) Bins {
 // AddHistogram counts the values of a histogram as of one event time, also in the sketch where it is needed.
 // Moments cannot be told from it, so they do not hold it.
 func (a *Acc) AddHistogram(n Needs, h *Histogram, eventTime int64) {
-	switch {
-	case h.Count == 0:
+	switch h.Count {
+	case 0:
 		return
-	case h.Count == 1:
+	case 1:
 		a.AddFor(n, h.single(), eventTime)
 		return
 	}

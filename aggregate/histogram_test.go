@@ -15,6 +15,7 @@ import (
 // count there. What goes into a sketch comes out of it, down to where the scale of a sketch ends.
 func TestHistogramsOfSDKs(t *testing.T) {
 	everySender(t, func(t *testing.T, scale int, threshold float64, start func() sender) {
+		t.Helper()
 		r := rand.New(rand.NewPCG(uint64(scale+10), math.Float64bits(threshold)))
 		values := sentValues(r, 1000)
 		if scale > 10 {
@@ -56,6 +57,7 @@ func TestHistogramsOfSDKs(t *testing.T) {
 // says of the value at the rank; values within the zero threshold may be 0.
 func TestPercentilesOfHistograms(t *testing.T) {
 	everySender(t, func(t *testing.T, scale int, threshold float64, start func() sender) {
+		t.Helper()
 		r := rand.New(rand.NewPCG(uint64(scale+10), math.Float64bits(threshold)))
 		var all []float64
 		var acc aggregate.Acc
@@ -264,7 +266,8 @@ func TestHistogramOfOneValue(t *testing.T) {
 				t.Errorf("%v with the sum %v: %+v", v, sum, a)
 			}
 			if got := a.More.Sketch.Histogram(3); v > 1e-300 && text(got) != text(aggregate.Histogram{
-				Scale: 3, Positive: h.Positive, Negative: h.Negative, Zero: h.Zero, Count: 1}) {
+				Scale: 3, Positive: h.Positive, Negative: h.Negative, Zero: h.Zero, Count: 1,
+			}) {
 				t.Errorf("%v with the sum %v counts as %s, was %s", v, sum, text(got), text(h))
 			}
 		}
@@ -297,14 +300,22 @@ func TestInvalidHistograms(t *testing.T) {
 		{aggregate.Histogram{Sum: math.Inf(1)}, "the sum of a histogram is +Inf, which must be a number"},
 		{aggregate.Histogram{ZeroThreshold: -1}, "the zero threshold of a histogram is -1, which must be 0 or a number above"},
 		{aggregate.Histogram{HasExtremes: true, Min: 2, Max: 1}, "min 2 and max 1 of a histogram must be numbers, min the lower one"},
-		{aggregate.Histogram{Positive: bins(1024, 1), Count: 1},
-			"bins 1024 to 1024 of a histogram are not between -1075 and 1023, those of the smallest and the largest number at scale 0"},
-		{aggregate.Histogram{Negative: bins(-1076, 1), Count: 1},
-			"bins -1076 to -1076 of a histogram are not between -1075 and 1023, those of the smallest and the largest number at scale 0"},
-		{aggregate.Histogram{Positive: bins(math.MaxInt32, 1, 1), Count: 2},
-			"bins 2147483647 to 2147483648 of a histogram are not between -1075 and 1023, those of the smallest and the largest number at scale 0"},
-		{aggregate.Histogram{Scale: 20, Positive: aggregate.Bins{Counts: make([]uint64, aggregate.MaxBins+1)}},
-			"a histogram has 16385 bins in a row, and may have 16384: send a lower scale"},
+		{
+			aggregate.Histogram{Positive: bins(1024, 1), Count: 1},
+			"bins 1024 to 1024 of a histogram are not between -1075 and 1023, those of the smallest and the largest number at scale 0",
+		},
+		{
+			aggregate.Histogram{Negative: bins(-1076, 1), Count: 1},
+			"bins -1076 to -1076 of a histogram are not between -1075 and 1023, those of the smallest and the largest number at scale 0",
+		},
+		{
+			aggregate.Histogram{Positive: bins(math.MaxInt32, 1, 1), Count: 2},
+			"bins 2147483647 to 2147483648 of a histogram are not between -1075 and 1023, those of the smallest and the largest number at scale 0",
+		},
+		{
+			aggregate.Histogram{Scale: 20, Positive: aggregate.Bins{Counts: make([]uint64, aggregate.MaxBins+1)}},
+			"a histogram has 16385 bins in a row, and may have 16384: send a lower scale",
+		},
 		{aggregate.Histogram{Positive: bins(0, 2), Zero: 1, Count: 2}, "the bins of a histogram and its zero have 3 values together, and its count is 2"},
 		{aggregate.Histogram{Zero: math.MaxUint64, Positive: bins(0, 1)}, "a histogram counts more than 70368744177663 values"},
 		{aggregate.Histogram{Positive: bins(0, math.MaxUint64, 1)}, "a histogram counts more than 70368744177663 values"},

@@ -5,12 +5,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"pulseboard/aggregate"
 )
 
-// someAcc is an accumulator of up to five events with some of the needs, each event with a mask of
+// someAcc is an accumulator of up to five events or histograms with some of the needs, each with a mask of
 // its own: a query may be asked for, or taken away, while a slice goes on.
 func someAcc(r *rand.Rand, needs aggregate.Needs, value func(*rand.Rand) float64) aggregate.Acc {
 	var a aggregate.Acc
@@ -19,7 +20,14 @@ func someAcc(r *rand.Rand, needs aggregate.Needs, value func(*rand.Rand) float64
 		if r.IntN(4) == 0 {
 			n &= aggregate.Needs(r.UintN(uint(aggregate.AllNeeds) + 1))
 		}
-		a.AddFor(n, value(r), r.Int64N(5000)-1000)
+		at := r.Int64N(5000) - 1000
+		if r.IntN(4) > 0 {
+			a.AddFor(n, value(r), at)
+			continue
+		}
+		values := slices.DeleteFunc([]float64{value(r), value(r), value(r)}, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+		h := counted(r.IntN(12)-4, []float64{0, 0x1p-128, 0.5, 3}[r.IntN(4)], values[:r.IntN(len(values)+1)])
+		a.AddHistogram(n, &h, at)
 	}
 	return a
 }

@@ -183,6 +183,7 @@ func sentValues(r *rand.Rand, n int) []float64 {
 
 // everySender calls f with senders of each scale from −4 to 20: OpenTelemetry's make all, Prometheus' up to 8.
 func everySender(t *testing.T, f func(t *testing.T, scale int, threshold float64, start func() sender)) {
+	t.Helper()
 	for scale := aggregate.MinScale; scale <= aggregate.MaxScale; scale++ {
 		t.Run(fmt.Sprintf("OpenTelemetry %d", scale), func(t *testing.T) {
 			f(t, scale, 0, func() sender {
