@@ -230,9 +230,9 @@ func TestBytesASlice(t *testing.T) {
 	for kind, most := range map[string]float64{"whole": 4, "quarters": 4.1, "counter": 4, "constant": 2.7, "floats": 11} {
 		s := aggregate.NewStore(aggregate.Options{Retain: slices})
 		for i, a := range course(kind, slices, 1) {
-			table := aggregate.Table{second + int64(i): {}}
+			table := aggregate.Table{}
 			for n := range series {
-				table[second+int64(i)][string(key("m", fmt.Sprint(n)))] = &a
+				*table.Row(second + int64(i)).Acc(key("m", fmt.Sprint(n))) = a
 			}
 			s.Merge(table)
 		}
@@ -259,7 +259,7 @@ func TestSeriesAgainstOracle(t *testing.T) {
 			if want[slice] == nil {
 				want[slice] = new(aggregate.Acc)
 			}
-			want[slice].Merge(table[slice][string(key("m", "s"))])
+			want[slice].Merge(table.Held()[slice][[2]string{"m", "s"}])
 			s.Merge(table)
 		}
 		for newest := int64(second); newest < second+6000; newest += 1 + r.Int64N(6+2*int64(seed)) {
@@ -286,7 +286,9 @@ func TestSeriesAgainstOracle(t *testing.T) {
 func TestBlocksAreJoined(t *testing.T) {
 	s := aggregate.NewStore(aggregate.Options{Retain: 1000})
 	for i, a := range course("whole", 5000, 1) {
-		s.Merge(aggregate.Table{second + int64(i): {string(key("m", "s")): &a}})
+		table := aggregate.Table{}
+		*table.Row(second + int64(i)).Acc(key("m", "s")) = a
+		s.Merge(table)
 		// Ten that are young, and the joined ones that the retention touches.
 		if blocks, most := s.Blocks(); blocks > 10+1000/192+2 || most > 192 || i > 2000 && most < 192 {
 			t.Fatalf("after %d slices there are %d blocks, of up to %d slices", i+1, blocks, most)
@@ -324,9 +326,9 @@ func TestDamagedBlocks(t *testing.T) {
 
 func checkSeries(t *testing.T, s *aggregate.Store, want map[int64]*aggregate.Acc, oldest int64) {
 	t.Helper()
-	got := s.Table()
+	got := s.Table().Held()
 	for slice, a := range want {
-		b := got[slice][string(key("m", "s"))]
+		b := got[slice][[2]string{"m", "s"}]
 		switch {
 		case b == nil && slice >= oldest:
 			t.Fatalf("slice %d of %+v is not there", slice, *a)

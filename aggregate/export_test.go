@@ -18,11 +18,27 @@ func (s *Store) Table() Table {
 	t := Table{}
 	for name, m := range s.metrics {
 		for tags, sr := range m.series {
-			key := append(SeriesKey(nil, name), tags...)
-			sr.each(new(unpack), math.MinInt64/2, math.MaxInt64, func(slice int64, a *Acc) { t.acc(slice, key).Merge(a) })
+			n := NewName(name, tags)
+			sr.each(new(unpack), math.MinInt64/2, math.MaxInt64, func(slice int64, a *Acc) { t.Row(slice).Acc(n).Merge(a) })
 		}
 	}
 	return t
+}
+
+// Held returns what t holds by slice, and by metric and tags.
+func (t Table) Held() map[int64]map[[2]string]*Acc {
+	held := make(map[int64]map[[2]string]*Acc)
+	for slice, row := range t {
+		held[slice] = make(map[[2]string]*Acc)
+		for n, a := range row.All {
+			k := [2]string{n.Metric, n.Tags}
+			if held[slice][k] == nil {
+				held[slice][k] = new(Acc)
+			}
+			held[slice][k].Merge(a)
+		}
+	}
+	return held
 }
 
 // Len returns the number of groups.
@@ -31,7 +47,7 @@ func (sel *Selector) Len() int { return len(sel.groups) }
 // Count returns the number of events in t.
 func (t Table) Count() (n int64) {
 	for _, row := range t {
-		for _, a := range row {
+		for _, a := range row.All {
 			n += a.Count
 		}
 	}

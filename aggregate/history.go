@@ -9,7 +9,7 @@ import (
 // historyVersion is the first byte of an encoded history; see tableVersion.
 const historyVersion = 8
 
-// IsHistory reports whether AppendHistory wrote b, and not EncodeTable.
+// IsHistory reports whether AppendHistory wrote b, and not AppendTable.
 func IsHistory(b []byte) bool { return len(b) > 0 && b[0] == historyVersion }
 
 // AppendHistory appends the slices above after and up to to of every series, and
@@ -109,7 +109,7 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unp
 		}
 		s.first, s.newest = min(s.first, slice), max(s.newest, slice)
 		if !packed {
-			s.add(m.name, tags, slice, a)
+			s.mergeRow(slice, &Row{names: []*Name{NewName(m.name, tags)}, accs: []Acc{*a}})
 		} else {
 			m.observer.Add(slice, a)
 		}

@@ -30,6 +30,9 @@ type group struct {
 	tree    *Tree
 	waiting []cell
 	newest  int64
+
+	sum    Acc // Of the row that is being added.
+	summed bool
 }
 
 // feed is one selector that a series belongs to, and the group that it adds to.

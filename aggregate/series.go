@@ -9,6 +9,9 @@ import (
 // packed. Late events find their slice in either.
 type series struct {
 	tags   string
+	metric *metricSeries
+	rank   int     // Among the series of the metric, see metricSeries.ranked.
+	gone   bool    // The store does not hold it any more.
 	sealed []block // Rising.
 	packed int64   // Bytes in them.
 	last   int64   // The newest slice in them, if there are any.
@@ -155,14 +158,14 @@ func (sr *series) oldest() int64 {
 // size is how many bytes of memory a series takes. It costs next to nothing: it is
 // asked for before and after each change.
 func (sr *series) size() int64 {
-	return seriesSize + allocated(len(sr.tags)) + int64(cap(sr.open))*cellSize +
+	return seriesSize + allocated(len(sr.metric.name)+len(sr.tags)) + int64(cap(sr.open))*cellSize +
 		int64(cap(sr.sealed))*blockSize + int64(cap(sr.feeds))*feedSize + sr.packed + sr.needed
 }
 
 const (
 	// mapSlot is what an entry of a map takes that has a string for its key and a pointer for its value.
 	mapSlot    = 40
-	seriesSize = int64(unsafe.Sizeof(series{})) + mapSlot
+	seriesSize = int64(unsafe.Sizeof(series{})) + mapSlot + 3*8 // Its places in the lists of its metric.
 	blockSize  = int64(unsafe.Sizeof(block{}))
 	feedSize   = int64(unsafe.Sizeof(feed{}))
 )

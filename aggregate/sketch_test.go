@@ -109,14 +109,14 @@ func FuzzDecodeTable(f *testing.F) {
 	for i, v := range []float64{0, 1, -1, math.MaxFloat64, 5e-324, -12.5} {
 		table.AddFor(aggregate.NeedSketch, int64(i/2), key("m", "x"), v, int64(i))
 	}
-	f.Add(aggregate.EncodeTable(table))
+	f.Add(aggregate.AppendTable(nil, table))
 	f.Add([]byte("\x01\x01\x06\x01\x02\x01m\x02\x00\x00\x00\x00\x00\x00\x08@\x00\x00\x00\x00\x00\x00\xf0?\x00\x00\x00\x00\x00\x00\x00@\xd0\x0f"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := aggregate.DecodeTable(b)
 		if err != nil {
 			return
 		}
-		again, err := aggregate.DecodeTable(aggregate.EncodeTable(got))
+		again, err := aggregate.DecodeTable(aggregate.AppendTable(nil, got))
 		if err != nil || again.Count() != got.Count() {
 			t.Fatalf("%v: %d events, then %d", err, got.Count(), again.Count())
 		}

@@ -3,6 +3,7 @@ package aggregate
 import (
 	"maps"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 	"unsafe"
@@ -41,6 +42,11 @@ type Store struct {
 	lost    int64 // The newest slice that was forgotten.
 	dropped int64 // The newest slice with events of a metric that found no room, not even as Other.
 	scratch codec
+
+	// Of the row that is being added.
+	fresh   []int           // The names without a series.
+	touched []*metricSeries // Of which it has series.
+	groups  []*group        // With a sum of these.
 }
 
 type metricSeries struct {
@@ -48,6 +54,12 @@ type metricSeries struct {
 	series    map[string]*series // By tags.
 	selectors map[string]*Selector
 	builds    map[*Selector]bool // Being built; they are fed already.
+
+	ranked   []*series // Rising by tags.
+	unranked []*series // Those that came since.
+	placed   []*Acc    // What the row that is being added has, by rank; all nil between two rows.
+	marked   []uint64  // A bit for each of these.
+	touched  bool      // Some are there.
 
 	plain    int   // Series without Other.
 	lost     int64 // Events of this slice, or an older one, were dropped before it was known.
@@ -68,11 +80,10 @@ func NewStore(o Options) *Store {
 	}
 }
 
-// Merge adds a table of slices, keyed as SeriesKey does. The table is not kept.
+// Merge adds a table of slices. The table is not kept.
 func (s *Store) Merge(t Table) {
 	// In their order, in which the series take them up without packing anew what is packed.
 	for _, slice := range slices.Sorted(maps.Keys(t)) {
-		row := t[slice]
 		if !s.begun {
 			s.first = slice
 		}
@@ -82,15 +93,7 @@ func (s *Store) Merge(t Table) {
 		if slice <= s.newest-s.options.Retain {
 			continue // Older than anything that is asked for.
 		}
-		// In their order too: which of several new series a limit lets in, and the last bits
-		// of what series add up to, must hang on the events alone, not on the order of a map.
-		for _, key := range slices.Sorted(maps.Keys(row)) {
-			metric, tags, ok := CutSeriesKey(key)
-			if !ok {
-				continue
-			}
-			s.add(metric, tags, slice, row[key])
-		}
+		s.mergeRow(slice, t[slice])
 	}
 	s.sweep()
 }
@@ -105,37 +108,132 @@ func (s *Store) Restore(t Table) {
 // Untracked is the name, in TakeOther, of all metrics together that found no room.
 const Untracked = "__other__"
 
-func (s *Store) add(metric, tags string, slice int64, a *Acc) {
-	m := s.metrics[metric]
+// mergeRow adds the accumulators of a slice. Which of several new series a limit lets in, and the last bits
+// of what series add up to, must hang on the events alone, not on the order in which series came: so the new ones
+// are let in first, by their names, and then all are added in the order of their tags.
+func (s *Store) mergeRow(slice int64, row *Row) {
+	fresh := s.fresh[:0]
+	for i, n := range row.names {
+		if n.store != s || n.held == nil || n.held.gone {
+			n.store, n.held = s, s.find(n)
+		}
+		if n.held == nil {
+			fresh = append(fresh, i)
+		}
+	}
+	if len(fresh) > 0 {
+		slices.SortStableFunc(fresh, func(a, b int) int { return row.names[a].compare(row.names[b]) })
+		for _, i := range fresh {
+			s.admit(row.names[i], slice, row.accs[i].Count)
+		}
+	}
+	s.fresh = fresh[:0]
+	for i, n := range row.names {
+		if n.held != nil {
+			s.place(n.held, &row.accs[i])
+		}
+	}
+	slices.SortFunc(s.touched, func(a, b *metricSeries) int { return strings.Compare(a.name, b.name) })
+	for _, m := range s.touched {
+		s.addPlaced(m, slice)
+	}
+	clear(s.touched)
+	s.touched = s.touched[:0]
+	for _, i := range fresh {
+		if n := row.names[i]; n.held != nil && n.held.tags != n.Tags {
+			n.held = nil // What the series Other took may be let in the next time.
+		}
+	}
+}
+
+// find returns the series of a name, nil where there is none.
+func (s *Store) find(n *Name) *series {
+	if m := s.metrics[n.Metric]; m != nil {
+		return m.series[n.Tags]
+	}
+	return nil
+}
+
+// admit gives a name its series: a new one where the limits let it in, else Other, or none.
+func (s *Store) admit(n *Name, slice, events int64) {
+	if n.held = s.find(n); n.held != nil {
+		return // It is in the row twice.
+	}
+	m := s.metrics[n.Metric]
 	if m == nil {
 		if s.bytes >= s.allowed.ceiling && s.bytes-s.allowed.ceiling >= s.allowed.slack {
-			s.other[Untracked] += a.Count
+			s.other[Untracked] += events
 			s.dropped = max(s.dropped, slice)
 			return
 		}
-		m = s.metric(metric)
+		m = s.metric(n.Metric)
 	}
-	sr := m.series[tags]
-	if sr == nil {
-		if s.full(m) {
-			s.other[strings.Clone(metric)] += a.Count
-			tags = Other
-			sr = m.series[tags]
+	tags := n.Tags
+	if s.full(m) {
+		s.other[m.name] += events
+		tags = Other
+		n.held = m.series[tags]
+	}
+	if n.held == nil {
+		n.held = s.addSeries(m, tags)
+	}
+}
+
+// place puts an accumulator to those that a row has of its metric.
+func (s *Store) place(sr *series, a *Acc) {
+	m := sr.metric
+	if !m.touched {
+		m.rank()
+		m.touched = true
+		s.touched = append(s.touched, m)
+	}
+	if b := m.placed[sr.rank]; b != nil {
+		b.Merge(a)
+		*a = Acc{} // Who goes over the row again must not count it twice.
+		return
+	}
+	m.placed[sr.rank] = a
+	m.marked[sr.rank/64] |= 1 << (sr.rank % 64)
+}
+
+// addPlaced adds what was placed of a metric, series by series.
+func (s *Store) addPlaced(m *metricSeries, slice int64) {
+	grown := int64(0)
+	for w, marks := range m.marked {
+		for ; marks != 0; marks &= marks - 1 {
+			rank := w*64 + bits.TrailingZeros64(marks)
+			grown += s.addTo(m.ranked[rank], slice, m.placed[rank])
+			m.placed[rank] = nil
 		}
-		if sr == nil {
-			sr = s.addSeries(m, tags)
-		}
+		m.marked[w] = 0
 	}
-	before := sr.size()
-	sr.add(slice, a, &s.scratch)
-	grown := sr.size() - before
-	m.observer.Add(slice, a)
-	for _, f := range sr.feeds {
-		grown += f.group.add(slice, a)
+	m.touched = false
+	for _, g := range s.groups {
+		grown += g.add(slice, &g.sum)
+		g.sum.Reset()
+		g.summed = false
 	}
+	clear(s.groups)
+	s.groups = s.groups[:0]
 	if grown != 0 {
 		s.charge(grown)
 	}
+}
+
+// addTo adds to a series, and to the sums of its groups; their trees get these once all series of the metric are in.
+func (s *Store) addTo(sr *series, slice int64, a *Acc) (grown int64) {
+	before := sr.size()
+	sr.add(slice, a, &s.scratch)
+	grown = sr.size() - before
+	sr.metric.observer.Add(slice, a)
+	for _, f := range sr.feeds {
+		if g := f.group; !g.summed {
+			g.summed = true
+			s.groups = append(s.groups, g)
+		}
+		f.group.sum.Merge(a)
+	}
+	return grown
 }
 
 // full reports whether a metric may get no further series.
@@ -144,8 +242,9 @@ func (s *Store) full(m *metricSeries) bool {
 }
 
 func (s *Store) addSeries(m *metricSeries, tags string) *series {
-	sr := &series{tags: strings.Clone(tags)}
+	sr := &series{tags: tags, metric: m}
 	m.series[sr.tags] = sr
+	m.unranked = append(m.unranked, sr)
 	s.series++
 	if sr.tags != Other {
 		m.plain++
@@ -167,7 +266,7 @@ func (s *Store) metric(name string) *metricSeries {
 	m := s.metrics[name]
 	if m == nil {
 		m = &metricSeries{
-			name: strings.Clone(name), series: make(map[string]*series), lost: s.dropped,
+			name: name, series: make(map[string]*series), lost: s.dropped,
 		}
 		s.metrics[m.name] = m
 		m.observer = s.options.Observer.Observe(m.name)
@@ -211,11 +310,13 @@ func (s *Store) sweep() {
 					m.plain--
 				}
 				m.observer.RemoveSeries(tags)
+				sr.gone = true
 				continue
 			}
 			sr.forget(oldest)
 			bytes += sr.size()
 		}
+		m.unrank()
 		for _, sel := range m.selectors {
 			sel.forget(newest, s.options.Retain)
 			bytes += sel.size()
@@ -231,6 +332,49 @@ func (s *Store) sweep() {
 		}
 	}
 	s.charge(bytes - s.bytes)
+}
+
+// rank gives all series their places in the order of the tags.
+func (m *metricSeries) rank() {
+	if len(m.unranked) == 0 {
+		return
+	}
+	slices.SortFunc(m.unranked, func(a, b *series) int { return strings.Compare(a.tags, b.tags) })
+	old := len(m.ranked)
+	m.ranked = append(m.ranked, m.unranked...)
+	// From the end, so that nothing is overwritten that is still to be moved.
+	for i, j, to := old-1, len(m.unranked)-1, len(m.ranked)-1; j >= 0; to-- {
+		if i >= 0 && m.ranked[i].tags > m.unranked[j].tags {
+			m.ranked[to] = m.ranked[i]
+			i--
+		} else {
+			m.ranked[to] = m.unranked[j]
+			j--
+		}
+	}
+	clear(m.unranked)
+	m.unranked = m.unranked[:0]
+	m.number()
+}
+
+// unrank leaves out the series that are gone.
+func (m *metricSeries) unrank() {
+	gone := func(sr *series) bool { return sr.gone }
+	m.unranked = slices.DeleteFunc(m.unranked, gone)
+	if n := len(m.ranked); n > 0 {
+		if m.ranked = slices.DeleteFunc(m.ranked, gone); len(m.ranked) < n {
+			m.number()
+		}
+	}
+}
+
+func (m *metricSeries) number() {
+	for i, sr := range m.ranked {
+		sr.rank = i
+	}
+	m.placed = slices.Grow(m.placed, len(m.ranked)-min(len(m.placed), len(m.ranked)))[:len(m.ranked)]
+	words := (len(m.ranked) + 63) / 64
+	m.marked = slices.Grow(m.marked, words-min(len(m.marked), words))[:words]
 }
 
 func (s *Store) charge(n int64) {

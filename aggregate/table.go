@@ -4,38 +4,88 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
-// Table holds accumulators by slice and series: what a bundle of events, or a
-// slice of pipeline time, amounts to. The keys of series begin as SeriesKey says.
-type Table map[int64]map[string]*Acc
+// Table holds accumulators by slice and series: what a bundle of events, or a slice of pipeline time, amounts to.
+type Table map[int64]*Row
 
-// Add counts one event of a series, given as bytes so that a known series costs no allocation.
-func (t Table) Add(slice int64, series []byte, value float64, eventTime int64) {
-	t.acc(slice, series).Add(value, eventTime)
+// Row is the accumulators of a slice, by series. A series may be in it several times, under several names of its: they add up.
+type Row struct {
+	names []*Name
+	accs  []Acc
+	index []*rowPage // By id: where the name is. A row that was merged has none.
+}
+
+// rowPage is where the names of some ids are in a row, plus one; 0 = nowhere.
+type rowPage [rowPageSize]uint32
+
+const rowPageSize = 64
+
+// Add counts one event of a series.
+func (t Table) Add(slice int64, n *Name, value float64, eventTime int64) {
+	t.Row(slice).Acc(n).Add(value, eventTime)
 }
 
 // AddFor is Add for series of which more is needed.
-func (t Table) AddFor(n Needs, slice int64, series []byte, value float64, eventTime int64) {
-	t.acc(slice, series).AddFor(n, value, eventTime)
+func (t Table) AddFor(needs Needs, slice int64, n *Name, value float64, eventTime int64) {
+	t.Row(slice).Acc(n).AddFor(needs, value, eventTime)
 }
 
-func (t Table) acc(slice int64, series []byte) *Acc {
-	row := t[slice]
-	if row == nil {
-		row = make(map[string]*Acc)
-		t[slice] = row
+// Row returns that of a slice, new where there is none.
+func (t Table) Row(slice int64) *Row {
+	r := t[slice]
+	if r == nil {
+		r = new(Row)
+		t[slice] = r
 	}
-	a := row[string(series)]
-	if a == nil {
-		a = new(Acc)
-		row[string(series)] = a
-	}
-	return a
+	return r
 }
 
-// Merge adds the events of o to t. It may keep parts of o, which must not be
-// used any more, and never changes an accumulator that it has not taken over.
+// Acc returns the accumulator of a series, new where there is none. It is valid until the next call.
+func (r *Row) Acc(n *Name) *Acc {
+	p := r.page(n.id / rowPageSize)
+	at := &p[n.id%rowPageSize]
+	if i := *at; i > 0 && r.names[i-1] == n {
+		return &r.accs[i-1]
+	}
+	r.names = append(r.names, n)
+	r.accs = append(r.accs, Acc{})
+	*at = uint32(len(r.accs))
+	return &r.accs[len(r.accs)-1]
+}
+
+func (r *Row) page(i uint32) *rowPage {
+	if int(i) >= len(r.index) {
+		r.index = append(r.index, make([]*rowPage, int(i)+1-len(r.index))...)
+	}
+	p := r.index[i]
+	if p == nil {
+		p = new(rowPage)
+		r.index[i] = p
+	}
+	return p
+}
+
+// Grow makes room for so many series.
+func (r *Row) Grow(n int) {
+	r.names, r.accs = slices.Grow(r.names, n), slices.Grow(r.accs, n)
+}
+
+// Len is how many accumulators there are.
+func (r *Row) Len() int { return len(r.accs) }
+
+// All yields the accumulators by their names, in the order in which they came.
+func (r *Row) All(yield func(*Name, *Acc) bool) {
+	for i, n := range r.names {
+		if !yield(n, &r.accs[i]) {
+			return
+		}
+	}
+}
+
+// Merge adds the events of o to t. It may keep parts of o, which must not be used any more.
 func (t Table) Merge(o Table) {
 	for slice, from := range o {
 		to := t[slice]
@@ -43,88 +93,92 @@ func (t Table) Merge(o Table) {
 			t[slice] = from
 			continue
 		}
-		for series, a := range from {
-			if b := to[series]; b != nil {
-				b.Merge(a)
-			} else {
-				to[series] = a
-			}
-		}
+		// Who reads the row adds up what is there several times.
+		to.names, to.accs = append(to.names, from.names...), append(to.accs, from.accs...)
+		to.index = nil
 	}
 }
 
-// Bytes returns about how many bytes of memory t takes.
+// Bytes returns about how many bytes of memory t takes, with the texts of its names, although tables share those.
 func (t Table) Bytes() (n int64) {
-	for _, row := range t {
-		for series, a := range row {
-			n += int64(len(series)) + accSize + mapSlot + a.needed()
+	for _, r := range t {
+		n += int64(cap(r.accs))*accSize + int64(cap(r.names)+cap(r.index))*8 + rowSize
+		for _, p := range r.index {
+			if p != nil {
+				n += rowPageSize * 4
+			}
+		}
+		for i := range r.accs {
+			n += r.accs[i].needed() + int64(len(r.names[i].Tags))
 		}
 	}
 	return n
 }
 
-// SeriesKey returns the name of a series: the metric, and the tags in the form that
-// keeps different tags apart.
-func SeriesKey(dst []byte, metric string) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(metric)))
-	return append(dst, metric...)
-}
-
-// maxName is the longest name of a metric that CutSeriesKey reads, in bytes.
-const maxName = 1<<14 - 1
-
-// CutSeriesKey splits what SeriesKey began: the metric, and the tags that were appended.
-func CutSeriesKey(series string) (metric, tags string, ok bool) {
-	// Names have at most 200 characters: one or two bytes of length.
-	var n, w int
-	switch {
-	case len(series) > 0 && series[0] < 0x80:
-		n, w = int(series[0]), 1
-	case len(series) > 1 && series[1] < 0x80:
-		n, w = int(series[0]&0x7f)|int(series[1])<<7, 2
-	default:
-		return "", "", false
-	}
-	if len(series) < w+n {
-		return "", "", false
-	}
-	return series[w : w+n], series[w+n:], true
-}
+const rowSize = 72 + mapSlot
 
 // tableVersion is the first byte of an encoded table. Another form gets another number.
-const tableVersion = 5
+const tableVersion = 6
 
-// EncodeTable returns the wire form: version, then per slice its index and its
-// metrics, then per metric its name and its series, then per series its tags,
-// count, newest event time, sum, min and max, packed as in a block, and sketch.
-// Runners keep tables for as long as windows reach back: a name stands once.
-func EncodeTable(t Table) []byte {
-	b := []byte{tableVersion}
-	b = binary.AppendUvarint(b, uint64(len(t)))
-	byMetric := make(map[string][]string)
-	for slice, row := range t {
-		clear(byMetric)
-		for key := range row {
-			metric, _, ok := CutSeriesKey(key)
-			if !ok {
-				panic(fmt.Sprintf("%q is in a table, and no key of a series", key))
-			}
-			byMetric[metric] = append(byMetric[metric], key)
+// maxName is the longest name of a metric that is read, in bytes.
+const maxName = 1<<14 - 1
+
+// AppendTable appends the wire form: version, then per metric its name and its series by their tags, then per slice
+// its index and its accumulators: how far the series, in that list, is above the one before, and the rest packed as
+// in a block. A name stands once for all slices.
+func AppendTable(b []byte, t Table) []byte {
+	places, names := t.places()
+	b = append(b, tableVersion)
+	for i := 0; i < len(names); {
+		n := i
+		for n < len(names) && names[n].Metric == names[i].Metric {
+			n++
 		}
-		b = binary.AppendVarint(b, slice)
-		b = binary.AppendUvarint(b, uint64(len(byMetric)))
-		newest := int64(0)
-		for metric, keys := range byMetric {
-			b = appendText(b, metric)
-			b = binary.AppendUvarint(b, uint64(len(keys)))
-			for _, key := range keys {
-				_, tags, _ := CutSeriesKey(key)
-				b = appendText(b, tags)
-				b = appendPackedAcc(b, row[key], &newest)
-			}
+		b = binary.AppendUvarint(appendText(b, names[i].Metric), uint64(n-i))
+		for ; i < n; i++ {
+			b = appendText(b, names[i].Tags)
+		}
+	}
+	b = append(b, 0) // No metric has an empty name: that was the last one.
+	b = binary.AppendUvarint(b, uint64(len(t)))
+	var order []placed
+	for _, slice := range slices.Sorted(maps.Keys(t)) {
+		r := t[slice]
+		order = order[:0]
+		for i, n := range r.names {
+			order = append(order, placed{places[n], i})
+		}
+		slices.SortStableFunc(order, func(a, b placed) int { return a.place - b.place })
+		b = binary.AppendUvarint(binary.AppendVarint(b, slice), uint64(len(order)))
+		before, newest := 0, int64(0)
+		for _, o := range order {
+			b = binary.AppendUvarint(b, uint64(o.place-before))
+			b = appendPackedAcc(b, &r.accs[o.at], &newest)
+			before = o.place
 		}
 	}
 	return b
+}
+
+// placed is where an accumulator is in a row, and its name in the list of names.
+type placed struct{ place, at int }
+
+// places returns the names of a table in the order of metrics and tags, and the place of each.
+func (t Table) places() (places map[*Name]int, names []*Name) {
+	places = make(map[*Name]int)
+	for _, r := range t {
+		for _, n := range r.names {
+			if _, ok := places[n]; !ok {
+				places[n] = 0
+				names = append(names, n)
+			}
+		}
+	}
+	slices.SortFunc(names, (*Name).compare)
+	for i, n := range names {
+		places[n] = i
+	}
+	return places, names
 }
 
 func appendText(b []byte, s string) []byte {
@@ -134,21 +188,34 @@ func appendText(b []byte, s string) []byte {
 // ErrTable is the error of bytes that are no encoded table.
 var ErrTable = errors.New("not an encoded slice table")
 
-// DecodeTable reads what EncodeTable wrote.
+// DecodeTable reads what AppendTable wrote.
 func DecodeTable(b []byte) (Table, error) {
 	if len(b) == 0 || b[0] != tableVersion {
 		return nil, fmt.Errorf("%w: unknown version", ErrTable)
 	}
 	r := Reader{Rest: b[1:]}
-	n := r.Uvarint()
-	t := make(Table, min(n, 1<<12))
-	for range n {
-		slice := r.Varint()
-		m := r.Uvarint()
-		if r.Bad {
+	var names []*Name
+	for metric := r.Text(); metric != ""; metric = r.Text() {
+		n := r.Uvarint()
+		if len(metric) > maxName || n > uint64(len(r.Rest)) { // Each takes a byte at least.
+			r.Bad = true
 			break
 		}
-		t[slice] = r.row(m)
+		block := make([]Name, n) // One allocation for a metric.
+		for i := range block {
+			block[i] = Name{Metric: metric, Tags: r.Text(), id: uint32(len(names))}
+			names = append(names, &block[i])
+		}
+	}
+	t := make(Table)
+	for range r.Uvarint() {
+		slice := r.Varint()
+		row := r.row(names)
+		if r.Bad || t[slice] != nil {
+			r.Bad = true
+			break
+		}
+		t[slice] = row
 	}
 	if r.Bad || len(r.Rest) > 0 {
 		return nil, fmt.Errorf("%w: wrong length", ErrTable)
@@ -156,32 +223,23 @@ func DecodeTable(b []byte) (Table, error) {
 	return t, nil
 }
 
-func (r *Reader) row(metrics uint64) map[string]*Acc {
-	row := make(map[string]*Acc)
-	var key []byte
-	newest := int64(0)
-	for range metrics {
-		metric := r.Text()
-		if len(metric) > maxName {
+func (r *Reader) row(names []*Name) *Row {
+	n := r.Uvarint()
+	if r.Bad || n > uint64(len(r.Rest)) {
+		r.Bad = true
+		return nil
+	}
+	row := new(Row)
+	row.Grow(int(n))
+	place, newest := uint64(0), int64(0)
+	for range n {
+		if place += r.Uvarint(); r.Bad || place >= uint64(len(names)) {
 			r.Bad = true
-			break
+			return row
 		}
-		key = SeriesKey(key[:0], metric)
-		name := len(key)
-		n := r.Uvarint()
-		if r.Bad {
-			break
-		}
-		accs := make([]Acc, 0, min(n, 1<<16)) // One allocation for a metric.
-		for range n {
-			key = append(key[:name], r.Text()...)
-			accs = append(accs, Acc{})
-			r.packedAcc(&accs[len(accs)-1], &newest, nil)
-			if r.Bad {
-				return row
-			}
-			row[string(key)] = &accs[len(accs)-1]
-		}
+		row.names = append(row.names, names[place])
+		row.accs = append(row.accs, Acc{})
+		r.packedAcc(&row.accs[len(row.accs)-1], &newest, nil)
 	}
 	return row
 }

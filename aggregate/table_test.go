@@ -16,8 +16,8 @@ func minute(value func(*rand.Rand) float64) aggregate.Table {
 	t := aggregate.Table{}
 	for slice := int64(1000); slice < 1064; slice++ {
 		for s := range 80 {
-			key := metric.NewTags(map[string]string{"host": "host-" + string(rune('a'+s%20)), "region": "eu-west"}).
-				AppendKey(aggregate.SeriesKey(nil, []string{"http.latency", "http.requests", "cpu", "memory"}[s/20]))
+			tags := metric.NewTags(map[string]string{"host": "host-" + string(rune('a'+s%20)), "region": "eu-west"}).AppendKey(nil)
+			key := aggregate.NewName([]string{"http.latency", "http.requests", "cpu", "memory"}[s/20], string(tags))
 			for range 4 {
 				t.Add(slice, key, value(r), slice*1000+r.Int64N(1000))
 			}
@@ -42,16 +42,16 @@ func kinds() map[string]func(*rand.Rand) float64 {
 func TestTableIsRead(t *testing.T) {
 	for name, value := range kinds() {
 		table := minute(value)
-		table.AddFor(aggregate.NeedSketch, 3, aggregate.SeriesKey(nil, "late"), 1.5, 3500)
-		got, err := aggregate.DecodeTable(aggregate.EncodeTable(table))
-		if err != nil || !reflect.DeepEqual(got, table) {
+		table.AddFor(aggregate.NeedSketch, 3, aggregate.NewName("late", ""), 1.5, 3500)
+		got, err := aggregate.DecodeTable(aggregate.AppendTable(nil, table))
+		if err != nil || !reflect.DeepEqual(got.Held(), table.Held()) {
 			t.Errorf("%s: %d events, %v; want %d", name, got.Count(), err, table.Count())
 		}
 	}
 }
 
 func TestTableTruncated(t *testing.T) {
-	b := aggregate.EncodeTable(minute(kinds()["decimals"]))
+	b := aggregate.AppendTable(nil, minute(kinds()["decimals"]))
 	for n := range b {
 		if n > 2000 && n%97 != 0 {
 			continue

@@ -56,7 +56,7 @@ func tagsKey(text string) []byte {
 	return metric.NewTags(tags).AppendKey(nil)
 }
 
-func key(name, tags string) []byte { return append(aggregate.SeriesKey(nil, name), tagsKey(tags)...) }
+func key(name, tags string) *aggregate.Name { return aggregate.NewName(name, string(tagsKey(tags))) }
 
 // event is one of a series, written as tagsKey reads it.
 type event struct {
@@ -340,13 +340,9 @@ func BenchmarkMerge(b *testing.B) {
 				o.Observer = NewObserver(100, 1000)
 			}
 			s := aggregate.NewStore(o)
-			keys := make([]string, series)
-			for i := range keys {
-				keys[i] = string(key("m", fmt.Sprintf("host=%d,region=%d", i, i%5)))
-			}
-			accs := make(map[string]*aggregate.Acc, series)
-			for _, k := range keys {
-				accs[k] = &aggregate.Acc{Count: 10, Sum: 15, Min: 1, Max: 2}
+			accs := new(aggregate.Row)
+			for i := range series {
+				*accs.Acc(key("m", fmt.Sprintf("host=%d,region=%d", i, i%5))) = aggregate.Acc{Count: 10, Sum: 15, Min: 1, Max: 2}
 			}
 			slice := int64(1_763_892_000)
 			b.ReportAllocs()

@@ -65,16 +65,12 @@ func (p *Progress) Due() (due int64, ok bool) {
 	return least(p.due)
 }
 
-// partialCopies is how many times a partial that is on its way stands in memory: as the runner's own, in its messages, and
-// decoded. Measured, see docs/adr/0016.
-const partialCopies = 3
-
 // Emitted notes that a partial of so many bytes, for the slice that ends at end, is on its way to a key group.
 func (p *Progress) Emitted(keyGroup int, end, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.partials[partialID{keyGroup, end}] += partialCopies * bytes
-	p.bytes += partialCopies * bytes
+	p.partials[partialID{keyGroup, end}] += bytes
+	p.bytes += bytes
 }
 
 // Arrived notes that the partials of a slice have been added to what the key group holds.

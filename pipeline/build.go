@@ -82,13 +82,13 @@ func Build(s beam.Scope, c Config, t Traits, run string, start time.Time) {
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
 		SliceMs: slice, OutOfOrderMs: c.Bound.Milliseconds(), MaxFutureMs: c.Skew.Milliseconds(), LatenessMs: c.Lateness.Milliseconds(), ClockMs: c.clockMs, MaxDriftMs: c.Align.Milliseconds(),
 		MaxLeadMs: leadMs, DedupeMs: c.Dedupe.Milliseconds(),
-		PartialBytes: partialBytes, ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
+		PartialBytes: partialBytes - partialBytes/shareOfNames, ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
 	})
 
 	// PCollection<KV<KeyGroup, Partial>>, PCollection<DeadLetter>: fused with the source.
 	partials, letters := transforms.PreAggregate(s, transforms.PreAggregateFn{
 		Run: run, SliceMs: slice, KeyGroups: c.KeyGroups, Keys: groupKeys, Limits: metric.Limits{Late: c.Lateness, Ahead: c.Skew},
-		Counted: partialBytes > 0,
+		Counted: partialBytes > 0, NameBytes: partialBytes / shareOfNames,
 	}, batches)
 
 	// PCollection<KV<KeyGroup, Partial>>: one per key group and slice of pipeline time.
@@ -107,6 +107,7 @@ func Build(s beam.Scope, c Config, t Traits, run string, start time.Time) {
 const (
 	shareOfReading  = 8
 	shareOfPartials = 8
+	shareOfNames    = 4 // Of that of partials.
 	shareOfIDs      = 16
 )
 

@@ -200,7 +200,7 @@ func TestSelectorsOfASilentMetricWait(t *testing.T) {
 	}
 	at := time.Now().UnixMilli() / 1000 * 1000
 	partial := transforms.Partial{Table: aggregate.Table{}}
-	partial.Table.Add(at/1000, metric.NewTags(map[string]string{"host": "1"}).AppendKey(aggregate.SeriesKey(nil, "m")), 4, at)
+	partial.Table.Add(at/1000, aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": "1"}).AppendKey(nil))), 4, at)
 	group := transforms.KeyGroup("m", g.c.KeyGroups)
 	none := func(transforms.Evaluation) {}
 	if err := slide.ProcessElement(beam.EventTime(at+999), nil, noTimers{}, group, partial, none); err != nil {

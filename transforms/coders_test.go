@@ -18,7 +18,11 @@ import (
 func TestCodersRefuseOtherBytes(t *testing.T) {
 	partial := Partial{CoveredSince: 7, Table: aggregate.Table{}}
 	for _, series := range []string{"a", "b"} {
-		partial.Table.AddFor(aggregate.NeedSketch|aggregate.NeedMoments, 3, aggregate.SeriesKey(nil, series), 1.5, 3500)
+		partial.Table.AddFor(aggregate.NeedSketch|aggregate.NeedMoments, 3, aggregate.NewName(series, ""), 1.5, 3500)
+	}
+	whole, err := encodePartial(partial)
+	if err != nil {
+		t.Fatal(err)
 	}
 	evaluation, err := encodeEvaluation(Evaluation{[]results.Publication{{Result: &wire.Result{Key: "m:sum:5s", WindowEnd: 5000}}}})
 	if err != nil {
@@ -32,7 +36,7 @@ func TestCodersRefuseOtherBytes(t *testing.T) {
 		written []byte
 		read    func([]byte) error
 	}{
-		"partial":    {encodePartial(partial), func(b []byte) error { _, err := decodePartial(b); return err }},
+		"partial":    {whole, func(b []byte) error { _, err := decodePartial(b); return err }},
 		"evaluation": {evaluation, func(b []byte) error { _, err := decodeEvaluation(b); return err }},
 		"dead letter": {letter.Bytes(), func(b []byte) error {
 			_, err := beam.NewElementDecoder(reflect.TypeFor[DeadLetter]()).Decode(bytes.NewReader(b))

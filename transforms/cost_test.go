@@ -45,9 +45,9 @@ func BenchmarkCost(b *testing.B) {
 			}
 			qs, _ := Compile(demands, 1000, 1)
 			l.queries.Store(qs)
-			keys := make([][]byte, s.series)
+			keys := make([]*aggregate.Name, s.series)
 			for i := range keys {
-				keys[i] = metric.NewTags(map[string]string{"host": fmt.Sprint(i)}).AppendKey(aggregate.SeriesKey(nil, "m"))
+				keys[i] = aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": fmt.Sprint(i)}).AppendKey(nil)))
 			}
 			const first = int64(1_763_892_000_000)
 			end := first

@@ -26,7 +26,7 @@ func TestManySelectorsGoAtOnce(t *testing.T) {
 	h := newHost(t, demands...)
 	p := Partial{Table: aggregate.Table{}}
 	for i := range series {
-		key := metric.NewTags(map[string]string{"host": fmt.Sprint("h", i)}).AppendKey(aggregate.SeriesKey(nil, "m"))
+		key := aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": fmt.Sprint("h", i)}).AppendKey(nil)))
 		p.Table.Add(101, key, 1, 101_500)
 	}
 	h.at = 102_000

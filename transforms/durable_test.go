@@ -121,7 +121,7 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 		r := rand.New(rand.NewPCG(uint64(second), 1)) // The same whenever it is read again.
 		p := Partial{Table: aggregate.Table{}}
 		for range 5 {
-			key := metric.NewTags(map[string]string{"host": fmt.Sprint("h", r.IntN(3))}).AppendKey(aggregate.SeriesKey(nil, "m"))
+			key := aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": fmt.Sprint("h", r.IntN(3))}).AppendKey(nil)))
 			p.Table.AddFor(aggregate.NeedSketch, second, key, float64(r.IntN(100)), second*1000+500)
 		}
 		return p
@@ -231,7 +231,7 @@ func TestStateHoldsWhatIsLateAndAhead(t *testing.T) {
 		p := Partial{Table: aggregate.Table{}}
 		for range r.IntN(9) {
 			at := max(0, second-r.Int64N(1+r.Int64N(60))+r.Int64N(4))
-			p.Table.Add(at, fmt.Append(aggregate.SeriesKey(nil, "m"), "s", r.IntN(3)), float64(r.IntN(1000)), at*1000+r.Int64N(1000))
+			p.Table.Add(at, aggregate.NewName("m", fmt.Sprint("s", r.IntN(3))), float64(r.IntN(1000)), at*1000+r.Int64N(1000))
 		}
 		return p
 	}
@@ -303,7 +303,7 @@ func TestARetryOvertakesNoHistory(t *testing.T) {
 		st := newRunnerState()
 		slice := func(second int64) {
 			p := Partial{Table: aggregate.Table{}}
-			p.Table.Add(second, aggregate.SeriesKey(nil, "m"), 1, second*1000)
+			p.Table.Add(second, aggregate.NewName("m", ""), 1, second*1000)
 			end := (second + 1) * 1000
 			if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, p, take); err != nil {
 				t.Error(err)
@@ -364,10 +364,10 @@ func TestStateGolden(t *testing.T) {
 	o := SlideOptions{SliceMs: 1000, RetainMs: 40_000}
 	store := aggregate.NewStore(aggregate.Options{Retain: 40})
 	table := aggregate.Table{}
-	table.AddFor(aggregate.NeedSketch, 3, aggregate.SeriesKey(nil, "m"), 1, 900)
+	table.AddFor(aggregate.NeedSketch, 3, aggregate.NewName("m", ""), 1, 900)
 	store.Merge(table)
-	const partial = "\xd0\x0f\n\x05\x01\x06\x01\x01m\x01\x00\x05\x88\x0e\t\x02\x01\x01"
-	if got := string(logged{1000, 5, aggregate.EncodeTable(table)}.encode()); got != partial {
+	const partial = "\xd0\x0f\n\x06\x01m\x01\x00\x00\x01\x06\x01\x00\x05\x88\x0e\t\x02\x01\x01"
+	if got := string(logged{1000, 5, aggregate.AppendTable(nil, table)}.encode()); got != partial {
 		t.Errorf("a partial is %q, was %q", got, partial)
 	}
 	const history = "\xd0\x0f\n\x08\x01m\x01\x00\x01\x16" + "\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xd8\x04\x02\x80\x02\x80\x00\x00\x80\x02\x80\n" + "\x00"

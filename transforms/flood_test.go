@@ -51,7 +51,11 @@ func (fl *flood) slice(t *testing.T, events []metric.Event) {
 	b := &sources.Batch{Records: []sources.Record{{Time: fl.end - 500, Newest: fl.end - 500, Latest: fl.end - 500, PipelineTime: fl.end - 500, Events: events}}, Held: &held}
 	fl.f.ProcessElement(b, nil, nil)
 	fl.f.ProcessElement(&sources.Batch{Kind: sources.Passed, PipelineTime: fl.end, Held: &held}, func(_ beam.EventTime, g int64, p Partial) {
-		q, err := decodePartial(encodePartial(p))
+		b, err := encodePartial(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := decodePartial(b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,6 +22,7 @@ type Groups struct {
 	end      context.CancelFunc
 	builders sync.WaitGroup
 	sink     Sink
+	parcels  parcels
 
 	mu     sync.Mutex
 	budget *aggregate.Budget
@@ -115,6 +116,7 @@ func (g *Groups) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	clear(g.open)
+	g.parcels.clear()
 	return nil
 }
 

@@ -116,7 +116,7 @@ func partialOf(t *testing.T, events ...string) Partial {
 		if _, err := fmt.Sscanf(head, "%d=%g", &second, &value); err != nil {
 			t.Fatal(err)
 		}
-		key := metric.NewTags(map[string]string{"host": tags}).AppendKey(aggregate.SeriesKey(nil, "m"))
+		key := aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": tags}).AppendKey(nil)))
 		p.Table.Add(second, key, value, second*1000+500)
 	}
 	return p
@@ -336,7 +336,7 @@ func askedForLater(t *testing.T, a metric.Aggregation, needs aggregate.Needs, wa
 	h.demand(demand(a, 2, 1000))
 	h.at += 1000
 	p := Partial{Table: aggregate.Table{}}
-	key := aggregate.SeriesKey(nil, "m")
+	key := aggregate.NewName("m", "")
 	for v := range 5 {
 		p.Table.AddFor(needs, 1, key, float64(v+1), 1500)
 	}
@@ -376,7 +376,7 @@ func TestSeriesLimit(t *testing.T) {
 }
 
 func TestStateBudget(t *testing.T) {
-	h := newHostWith(t, SlideOptions{StateBytes: 3000}, demand(metric.Count, 5, 1000))
+	h := newHostWith(t, SlideOptions{StateBytes: 3300}, demand(metric.Count, 5, 1000))
 	for i := range int64(10) {
 		h.slice(fmt.Sprintf("%d=1 host%d", i, i))
 	}
@@ -551,9 +551,9 @@ func BenchmarkAdvance(b *testing.B) {
 	k := g.of(0, SlideOptions{SliceMs: 1000, KeyGroups: 1, RetainMs: 3_600_000, AheadMs: 3000})
 	qs, _ := Compile([]Demand{demand(metric.Sum, 60, 1000), demand(metric.Avg, 300, 1000), demand(metric.Max, 3600, 1000)}, 1000, 1)
 	g.queries.Store(qs)
-	keys := make([][]byte, 1000)
+	keys := make([]*aggregate.Name, 1000)
 	for i := range keys {
-		keys[i] = metric.NewTags(map[string]string{"host": fmt.Sprint(i)}).AppendKey(aggregate.SeriesKey(nil, "m"))
+		keys[i] = aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": fmt.Sprint(i)}).AppendKey(nil)))
 	}
 	end := int64(1_763_892_000_000)
 	b.ReportAllocs()

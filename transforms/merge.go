@@ -29,7 +29,7 @@ func (f *MergeFn) AddInput(acc, p Partial) Partial { return f.MergeAccumulators(
 func (*MergeFn) MergeAccumulators(a, b Partial) Partial {
 	a.CoveredSince = max(a.CoveredSince, b.CoveredSince)
 	a.Table.Merge(b.Table)
-	a.encoded = nil
+	a.run, a.encoded = b.run, nil
 	return a
 }
 

@@ -2,14 +2,17 @@ package transforms
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"pulseboard/aggregate"
+	"pulseboard/job"
 )
 
 // Partial is the value that travels to a key group: the events of a slice of
@@ -18,33 +21,103 @@ type Partial struct {
 	CoveredSince int64 // Epoch ms; see sources.Position. The highest of several counts.
 	Table        aggregate.Table
 
+	run     string // All key groups of this run are in this process, so the partial stays here; "" = not so.
 	encoded []byte // Table as it came, to be logged; nil = it did not come from elsewhere, or has changed.
 }
 
 func init() {
-	register.Function1x1(encodePartial)
+	register.Function1x2(encodePartial)
 	register.Function1x2(decodePartial)
 	beam.RegisterCoder(reflect.TypeFor[Partial](), encodePartial, decodePartial)
 }
 
-func encodePartial(p Partial) []byte {
-	return append(binary.AppendVarint(nil, p.CoveredSince), aggregate.EncodeTable(p.Table)...)
+// The first byte of an encoded partial.
+const (
+	wholePartial  = 0 // What follows is the partial.
+	parcelPartial = 1 // What follows is where it lies in this process: the run, and a number.
+)
+
+func encodePartial(p Partial) ([]byte, error) {
+	if p.run == "" {
+		return aggregate.AppendTable(binary.AppendVarint([]byte{wholePartial}, p.CoveredSince), p.Table), nil
+	}
+	groups, err := job.Of[*Groups](p.run)
+	if err != nil {
+		return nil, err
+	}
+	b := binary.AppendUvarint([]byte{parcelPartial}, groups.parcels.put(p))
+	return append(b, p.run...), nil
 }
 
 func decodePartial(b []byte) (p Partial, err error) {
-	r := aggregate.Reader{Rest: b}
-	p.CoveredSince, p.encoded = r.Varint(), r.Rest
-	if p.Table, err = aggregate.DecodeTable(r.Rest); err != nil {
-		return Partial{}, fmt.Errorf("cannot read a partial: %w", err)
+	if len(b) == 0 {
+		return p, errPartial
 	}
+	r := aggregate.Reader{Rest: b[1:]}
+	switch b[0] {
+	case wholePartial:
+		p.CoveredSince, p.encoded = r.Varint(), r.Rest
+		if p.Table, err = aggregate.DecodeTable(r.Rest); err != nil {
+			return Partial{}, fmt.Errorf("cannot read a partial: %w", err)
+		}
+		return p, nil
+	case parcelPartial:
+		number := r.Uvarint()
+		groups, err := job.Of[*Groups](string(r.Rest))
+		if err != nil {
+			return p, err
+		}
+		return groups.parcels.take(number)
+	}
+	return p, errPartial
+}
+
+var errPartial = errors.New("not an encoded partial")
+
+// parcels are the partials of a run that are on their way within this process. A runner that keeps everything in one
+// process is given a number in the place of each: it would copy their bytes several times, and nobody else reads them.
+// Nothing is lost by it: such a runner, when its process ends, has lost what it held as well.
+type parcels struct {
+	mu   sync.Mutex
+	held map[uint64]Partial
+	last uint64
+}
+
+func (s *parcels) put(p Partial) (number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held == nil {
+		s.held = make(map[uint64]Partial)
+	}
+	s.last++
+	s.held[s.last] = p
+	return s.last
+}
+
+// take returns a partial, once: whoever has it may change it.
+func (s *parcels) take(number uint64) (Partial, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.held[number]
+	if !ok {
+		return p, fmt.Errorf("the partial %d is not in this process: the runner has given it out before, or made the number up", number)
+	}
+	delete(s.held, number)
 	return p, nil
+}
+
+// clear lets go of what nobody has taken.
+func (s *parcels) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.held)
 }
 
 func (p *Partial) encodedTable() []byte {
 	if p.encoded != nil {
 		return p.encoded
 	}
-	return aggregate.EncodeTable(p.Table)
+	return aggregate.AppendTable(nil, p.Table)
 }
 
 // Keys are the keys of key groups in Beam, where the runner's hash would not spread their

@@ -26,18 +26,110 @@ type PreAggregateFn struct {
 	KeyGroups int
 	Keys      Keys
 	Limits    metric.Limits // An event that is too late is dropped, and counted; one from the future is a dead letter.
+	NameBytes int64         // What the names of series may take that are remembered; 0 = 64 MiB.
 	Counted   bool          // Partials are counted from here to their key groups, which are all in this process.
 
 	held    *held
-	key     []byte
 	groups  *Groups
 	queries *Queries // Of this batch.
 }
 
-// held is what has come of a reader shard and is not emitted yet.
+// held is what has come of a reader shard and is not emitted yet, and the names of the series that it has.
 type held struct {
 	partials map[tableID]*Partial
 	letters  map[int64][]DeadLetter // By slice.
+
+	names     *aggregate.Names
+	metrics   map[string]*heldMetric // A memory of what is found otherwise by longer ways.
+	addresses int                    // Of tags, in these,
+	tagBytes  int64                  // and about what they keep in memory.
+	key       []byte
+}
+
+// heldMetric is what is needed for each event of a metric.
+type heldMetric struct {
+	name     string
+	group    int64
+	byTags   map[*metric.Tag]*aggregate.Name // By their address: a decoder gives equal tags the same.
+	untagged *aggregate.Name
+
+	queries *Queries // When these are those of the batch, needs is right.
+	needs   aggregate.Needs
+
+	row             *aggregate.Row // Of the last event, nil when it has left,
+	rowOf, rowSlice int64          // in the partial of this slice of pipeline time, and its slice.
+}
+
+func newHeld() *held {
+	return &held{
+		partials: make(map[tableID]*Partial), letters: make(map[int64][]DeadLetter),
+		names: aggregate.NewNames(), metrics: make(map[string]*heldMetric),
+	}
+}
+
+func (f *PreAggregateFn) metric(name string) *heldMetric {
+	m := f.held.metrics[name]
+	if m == nil {
+		m = &heldMetric{name: name, group: KeyGroup(name, f.KeyGroups), byTags: make(map[*metric.Tag]*aggregate.Name)}
+		f.held.metrics[name] = m
+	}
+	if m.queries != f.queries {
+		m.queries, m.needs = f.queries, f.queries.needs[name]
+	}
+	return m
+}
+
+// name returns the name of an event's series; now is the slice of pipeline time.
+func (h *held) name(m *heldMetric, e *metric.Event, now int64) *aggregate.Name {
+	n := m.untagged
+	if len(e.Tags) > 0 {
+		n = m.byTags[&e.Tags[0]]
+	}
+	if n != nil {
+		n.See(now)
+		return n
+	}
+	h.key = e.Tags.AppendKey(h.key[:0])
+	n = h.names.Of(e.Metric, h.key, now)
+	if len(e.Tags) == 0 {
+		m.untagged = n
+	} else {
+		m.byTags[&e.Tags[0]] = n
+		h.addresses++
+		h.tagBytes += addressSize + 2*int64(len(h.key))
+	}
+	return n
+}
+
+const (
+	// namesKeptSlices is how long the name of a series is kept that has no events. It only saves making it again.
+	namesKeptSlices = 1000
+	defaultNames    = 64 << 20
+	// addressSize is what an address takes in a map, and the list of tags that it keeps.
+	addressSize = 200
+)
+
+// forget forgets names that were not seen for long, sooner where they take more than limit, and the addresses of
+// tags that their decoders have forgotten.
+func (h *held) forget(now, limit int64) {
+	addresses := h.addresses > 4*h.names.Len()+1024 || h.tagBytes > limit
+	switch {
+	case h.names.Bytes() > limit:
+		if h.names.Forget(now); h.names.Bytes() > limit/2 {
+			h.names = aggregate.NewNames()
+		}
+		addresses = true
+	case h.names.Crowded():
+		h.names.Forget(now - namesKeptSlices)
+		addresses = true
+	}
+	if addresses {
+		clear(h.metrics)
+		h.addresses, h.tagBytes = 0, 0
+	}
+	for _, m := range h.metrics {
+		m.row = nil
+	}
 }
 
 type tableID struct {
@@ -76,7 +168,7 @@ func (f *PreAggregateFn) StartBundle(_ func(beam.EventTime, int64, Partial), _ f
 // ProcessElement adds the events of a batch, or emits what is whole.
 func (f *PreAggregateFn) ProcessElement(b *sources.Batch, emit func(beam.EventTime, int64, Partial), dead func(DeadLetter)) {
 	if *b.Held == nil {
-		*b.Held = &held{partials: make(map[tableID]*Partial), letters: make(map[int64][]DeadLetter)}
+		*b.Held = newHeld()
 	}
 	f.held = (*b.Held).(*held)
 	switch b.Kind {
@@ -122,6 +214,7 @@ func (f *PreAggregateFn) emit(until int64, emit func(beam.EventTime, int64, Part
 		}
 		delete(f.held.letters, slice)
 	}
+	f.held.forget(aggregate.Div(until, f.SliceMs)-1, cmp.Or(f.NameBytes, defaultNames))
 }
 
 func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
@@ -135,26 +228,47 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 		letter.Code, letter.Detail = fault.Code, fault.Detail
 		f.deadLetter(rec, letter)
 	}
+	if len(rec.Events) == 0 {
+		return
+	}
+	m := f.metric(rec.Events[0].Metric)
+	now, good := aggregate.Div(rec.PipelineTime, f.SliceMs), 0
 	for i := range rec.Events {
 		e := &rec.Events[i]
-		switch at, code := rec.Verdict(e, f.Limits); code {
-		case metric.CodeKeyMismatch:
-			f.deadLetterEvent(rec, e, code, "the record's key is not the metric_name")
-		case metric.CodeFromTheFuture:
-			if at < since {
-				// Nobody knows how far ahead of what was not read it is; no complete window has it.
-				beforeStart.Inc()
-				continue
-			}
-			f.deadLetterEvent(rec, e, code, "event_time is ahead of the newest timestamp in its partition")
-		case metric.CodeTooLate:
-			tooLate.add(e.Metric, 1)
-		default:
-			f.key = e.Tags.AppendKey(aggregate.SeriesKey(f.key[:0], e.Metric))
-			p := f.partial(rec.PipelineTime, KeyGroup(e.Metric, f.KeyGroups), since)
-			p.Table.AddFor(f.queries.needs[e.Metric], aggregate.Div(at, f.SliceMs), f.key, e.Value, at)
-			counted.Inc()
+		at, code := rec.Verdict(e, f.Limits)
+		if code != "" {
+			f.refuse(rec, e, code, at, since)
+			continue
 		}
+		good++
+		if e.Stale {
+			continue // It has no value.
+		}
+		if e.Metric != m.name { // Nobody writes such a record, so it may cost more.
+			m = f.metric(e.Metric)
+		}
+		if slice := aggregate.Div(at, f.SliceMs); m.row == nil || m.rowOf != now || m.rowSlice != slice {
+			m.row, m.rowOf, m.rowSlice = f.partial(rec.PipelineTime, m.group, since).Table.Row(slice), now, slice
+		}
+		m.row.Acc(f.held.name(m, e, now)).AddFor(m.needs, e.Value, at)
+	}
+	counted.Add(float64(good))
+}
+
+// refuse drops an event, as its fault says.
+func (f *PreAggregateFn) refuse(rec *sources.Record, e *metric.Event, code string, at, since int64) {
+	switch code {
+	case metric.CodeKeyMismatch:
+		f.deadLetterEvent(rec, e, code, "the record's key is not the metric_name")
+	case metric.CodeFromTheFuture:
+		if at < since {
+			// Nobody knows how far ahead of what was not read it is; no complete window has it.
+			beforeStart.Inc()
+			return
+		}
+		f.deadLetterEvent(rec, e, code, "event_time is ahead of the newest timestamp in its partition")
+	case metric.CodeTooLate:
+		tooLate.add(e.Metric, 1)
 	}
 }
 
@@ -175,6 +289,9 @@ func (f *PreAggregateFn) partial(pipelineTime, group, since int64) *Partial {
 	p := f.held.partials[id]
 	if p == nil {
 		p = &Partial{CoveredSince: since, Table: make(aggregate.Table)}
+		if f.Keys == nil {
+			p.run = f.Run
+		}
 		f.held.partials[id] = p
 	}
 	return p

@@ -63,7 +63,7 @@ func TestWholeSlicesLeave(t *testing.T) {
 		f.ProcessElement(b, func(at beam.EventTime, group int64, p Partial) {
 			events := int64(0)
 			for _, row := range p.Table {
-				for _, a := range row {
+				for _, a := range row.All {
 					events += a.Count
 				}
 			}

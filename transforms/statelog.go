@@ -234,7 +234,7 @@ func (l *stateLog) compact(h *head, end int64, s snapshot) error {
 	}
 	add := func(bag bagState, table []byte) error { return bag.Add(logged{s.end, s.since, table}.encode()) }
 	if len(s.late) > 0 {
-		if err := add(log, aggregate.EncodeTable(s.late)); err != nil {
+		if err := add(log, aggregate.AppendTable(nil, s.late)); err != nil {
 			return err
 		}
 	}
@@ -254,7 +254,7 @@ func (l *stateLog) compact(h *head, end int64, s snapshot) error {
 	}
 	// and what counts in windows that are not evaluated yet.
 	for _, end := range slices.Sorted(maps.Keys(s.pending)) {
-		if err := l.append(logged{end, s.since, aggregate.EncodeTable(s.pending[end])}); err != nil {
+		if err := l.append(logged{end, s.since, aggregate.AppendTable(nil, s.pending[end])}); err != nil {
 			return err
 		}
 	}

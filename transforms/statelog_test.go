@@ -112,7 +112,7 @@ func (d *durableGroup) slice(second int64) error {
 	p := Partial{Table: aggregate.Table{}}
 	for range 1 + r.IntN(4) {
 		at := max(0, second-r.Int64N(1+r.Int64N(30))+r.Int64N(3))
-		p.Table.Add(at, fmt.Append(aggregate.SeriesKey(nil, "m"), "s", r.IntN(3)), float64(r.IntN(1000)), at*1000)
+		p.Table.Add(at, aggregate.NewName("m", fmt.Sprint("s", r.IntN(3))), float64(r.IntN(1000)), at*1000)
 	}
 	k := d.load()
 	k.mu.Lock()

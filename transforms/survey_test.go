@@ -93,7 +93,7 @@ func TestSurveyAfterRestore(t *testing.T) {
 		t.Helper()
 		p := Partial{Table: aggregate.Table{}}
 		for _, h := range hosts {
-			p.Table.Add(second, metric.NewTags(map[string]string{"host": h}).AppendKey(aggregate.SeriesKey(nil, "m")), 2, second*1000)
+			p.Table.Add(second, aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": h}).AppendKey(nil))), 2, second*1000)
 		}
 		end := (second + 1) * 1000
 		if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, p, none); err != nil {
@@ -146,7 +146,7 @@ func BenchmarkSurvey(b *testing.B) {
 						if fresh != "" {
 							tags["build"] = fresh
 						}
-						p.Table.Add(end/1000, metric.NewTags(tags).AppendKey(aggregate.SeriesKey(nil, fmt.Sprint("m", i%metrics))), 1, end)
+						p.Table.Add(end/1000, aggregate.NewName(fmt.Sprint("m", i%metrics), string(metric.NewTags(tags).AppendKey(nil))), 1, end)
 					}
 					end += 1000
 					k.mu.Lock()
