@@ -29,7 +29,7 @@ const (
 
 // sink is where records go.
 type sink interface {
-	add(k int64, metric int, t *text)
+	add(k int64, metric int, t *text) (full bool) // Full: nothing more may be in this request.
 	flush(ctx context.Context) error
 	close() error // Waits for what is under way.
 }
@@ -63,9 +63,10 @@ func load(ctx context.Context, env service.Env) error {
 			late = max(late, time.Since(time.UnixMilli(until)))
 			until = min(max(until, time.Now().UnixMilli()), until+longestTick, c.End) // After it was held up, all that is due.
 		}
-		for n := c.records(until); k < n; k++ {
+		full := false
+		for n := c.records(until); k < n && !full; k++ {
 			m, t := c.place(k, texts)
-			to.add(k, m, t)
+			full = to.add(k, m, t)
 		}
 		if err := to.flush(ctx); err != nil {
 			return err
@@ -117,7 +118,10 @@ func newPosts(url string) *posts {
 	return p
 }
 
-func (p *posts) add(_ int64, _ int, t *text) { p.body = append(p.body, t.value...) }
+func (p *posts) add(_ int64, _ int, t *text) (full bool) {
+	p.body = append(p.body, t.value...)
+	return false
+}
 
 func (p *posts) flush(ctx context.Context) error {
 	body := p.body

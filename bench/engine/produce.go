@@ -56,8 +56,13 @@ func (p *producer) close() error {
 	return nil
 }
 
-func (p *producer) add(k int64, m int, t *text) {
-	p.batches[p.partitions[m]].add(p.content.due(k), p.names[m], t.value, strconv.AppendInt(p.id, k, 36))
+// A broker takes batches of a megabyte, by default; no record here is longer than the rest of it.
+const fullBatch = 200_000
+
+func (p *producer) add(k int64, m int, t *text) (full bool) {
+	b := &p.batches[p.partitions[m]]
+	b.add(p.content.due(k), p.names[m], t.value, strconv.AppendInt(p.id, k, 36))
+	return len(b.bytes) > fullBatch
 }
 
 // flush writes what was added in one request, and waits for its acknowledgement.
