@@ -319,11 +319,14 @@ func (c *conversion) target(p, t object, i int, d *display, out *Panel) {
 		report.Reason = fmt.Sprintf("a dashboard has at most %d widgets", maxWidgets)
 		return
 	}
-	q := translation{options: c.options, variables: c.variables, timeRange: c.timeRange, legend: t.text("legendFormat"), minInterval: c.interval(p, t)}
+	q := translation{options: c.options, variables: c.variables, timeRange: c.timeRange, legend: t.text("legendFormat"), minInterval: c.interval(p, t), heatmap: d.chart == "heatmap"}
 	made, err := q.translate(report.Expr)
 	if err != nil {
 		report.Reason = clean(err.Error(), 500)
 		return
+	}
+	if made.query.Aggregation.IsDistribution() {
+		d = d.ofDistribution(p)
 	}
 	w := c.widget(made, d, &q)
 	w.Display.Title = new(targetTitle(out.Title, q.legend, report.RefID, len(p.objects("targets")) > 1))

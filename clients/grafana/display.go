@@ -115,6 +115,17 @@ func (d *display) fields(panel object) {
 	d.steps(t.objects("steps"))
 }
 
+// ofDistribution is how a heat map shows buckets: what holds of its values is said of the axis, and not of the cells.
+func (d *display) ofDistribution(panel object) *display {
+	axis := panel.object("options").object("yAxis")
+	out := *d
+	out.unit, out.label, out.min, out.max, out.log = axis.text("unit"), axis.text("axisLabel"), bound(axis, "min"), bound(axis, "max"), false
+	if out.min != nil && out.max != nil && *out.min >= *out.max {
+		out.min, out.max = nil, nil
+	}
+	return &out
+}
+
 // steps reads thresholds of which the first has no value: it is what is below all others.
 func (d *display) steps(steps []object) {
 	for i, s := range steps {

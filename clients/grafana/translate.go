@@ -30,6 +30,7 @@ type translation struct {
 	minInterval int // Seconds, of the panel or query; 0 = none.
 	timeRange   int // Seconds, of the dashboard; 0 = unknown.
 	legend      string
+	heatmap     bool // The panel is one.
 
 	notes []string
 }
@@ -94,6 +95,11 @@ func (t *translation) translate(expr string) (translated, error) {
 	parsed, err := metricsql.Parse(text)
 	if err != nil {
 		return translated{}, fmt.Errorf("it cannot be read: %w", err)
+	}
+	if t.heatmap {
+		if s, ok := t.buckets(parsed); ok {
+			return t.finish(s)
+		}
 	}
 	s, err := t.expr(parsed)
 	if err != nil {
@@ -346,6 +352,29 @@ func (t *translation) histogram(e *metricsql.FuncExpr) (series, error) {
 		s.by = slices.DeleteFunc(slices.Clone(by), func(l string) bool { return l == "le" })
 	}
 	return s, nil
+}
+
+// buckets is sum by (le) (rate(x_bucket[w])), or without the sum, which a heat map shows as a distribution: that of
+// the observations. False when the query is another one.
+func (t *translation) buckets(e metricsql.Expr) (series, bool) {
+	if a, ok := e.(*metricsql.AggrFuncExpr); ok {
+		if strings.ToLower(a.Name) != "sum" || len(a.Args) != 1 || strings.ToLower(a.Modifier.Op) != "by" || a.Limit != 0 || !slices.Equal(a.Modifier.Args, []string{"le"}) {
+			return series{}, false
+		}
+		e = a.Args[0]
+	}
+	notes := t.notes
+	s, err := t.expr(e)
+	if err != nil || s.kind != increase || s.suffix != "_bucket" || s.factor != 1 || s.grouped {
+		t.notes = notes
+		return s, false
+	}
+	t.note("right if your producers send each observation as an event of %s, in place of buckets", s.metric)
+	if len(s.chosen) > 0 {
+		t.note("all of %s together, whatever a variable chooses: a distribution is not grouped", strings.Join(s.chosen, ", "))
+	}
+	s.kind, s.over, s.perSec, s.suffix, s.chosen, s.grouped = overTime, metric.Histogram, false, "", nil, true
+	return s, true
 }
 
 // aggregate is an aggregation over series.

@@ -124,6 +124,38 @@ func TestTranslate(t *testing.T) {
 	}
 }
 
+// A heat map of buckets is that of a distribution; anything else on it is what it is elsewhere.
+func TestHeatMapsOfBuckets(t *testing.T) {
+	const observations = "right if your producers send each observation as an event of x, in place of buckets"
+	for _, c := range []struct {
+		expr, key string
+		notes     []string
+	}{
+		{`sum by (le) (rate(x_bucket[5m]))`, `x:histogram:300s`, []string{observations}},
+		{`sum(increase(x_bucket{a="b"}[1m])) by (le)`, `x:histogram:60s {a="b"}`, []string{observations}},
+		{`rate(x_bucket[1m])`, `x:histogram:60s`, []string{observations}},
+		{`sum by (le) (rate(x_bucket{host=~"$host"}[1m]))`, `x:histogram:60s`, []string{observations, "all of host together"}},
+		{`max by (host) (x)`, `x:max:60s by (host)`, []string{"over the events of 60 s"}},
+	} {
+		tr := newTranslation()
+		tr.heatmap = true
+		got, err := tr.translate(c.expr)
+		if err != nil || got.query.Key() != c.key || got.factor != 1 || got.per != 0 {
+			t.Errorf("%s: got %s, %v, want %s", c.expr, got.query.Key(), err, c.key)
+		}
+		if !slices.EqualFunc(tr.notes, c.notes, strings.HasPrefix) {
+			t.Errorf("%s: notes %q, want %q", c.expr, tr.notes, c.notes)
+		}
+	}
+	for _, expr := range []string{`sum by (le, host) (rate(x_bucket[5m]))`, `avg by (le) (rate(x_bucket[5m]))`, `sum(rate(x_bucket[5m]))`, `sum by (le) (rate(x_bucket[5m])) / 8`} {
+		tr := newTranslation()
+		tr.heatmap = true
+		if got, err := tr.translate(expr); err == nil {
+			t.Errorf("%s is mapped to %s", expr, got.query.Key())
+		}
+	}
+}
+
 // What would be wrong is not mapped, and the reason says why.
 func TestNotTranslated(t *testing.T) {
 	for expr, want := range map[string]string{

@@ -33,7 +33,7 @@ function binsOf(values: readonly number[], scale: number): Bin[] {
 
 const config = widgetConfig({ widget_id: "w", metric_name: "m", aggregation: "histogram", window_seconds: 1, display_config: { chart: "heatmap", unit: "ms" } });
 
-/** The numbers of a name such as "1.5 ms to 2 ms", by the rows' own edges: from what value to what. */
+/** What rows draw of a view, a cell a second. */
 function drawn(rows: BinRows, view: WidgetView, height: number) {
   const slice = visibleSlice(view);
   rows.read(view, slice, height);
@@ -81,6 +81,7 @@ test("every value stands in one cell: that of its window and of its bin, whateve
       for (let row = 0; row < rows.count; row++) assert.ok(rows.edge(row) < rows.edge(row + 1), `${what}: row ${row} has no height`);
       assert.ok(Math.abs(rows.edge(0)) < 1e-9 && Math.abs(rows.edge(rows.count) - 1) < 1e-9, what);
       for (const { text, at: place } of rows.labels) assert.ok(text !== "" && place >= -1e-6 && place <= 1 + 1e-6, `${what}: ${text} at ${place}`);
+      assert.deepEqual(rows.labels, [...rows.labels].sort((a, b) => a.at - b.at), `${what}: labels from the top down`);
       assert.ok(rows.labels.length > 0, `${what}: no labels`);
     }
   }
@@ -90,11 +91,11 @@ test("an axis of less than a decade is linear, a longer one logarithmic", () => 
   const short = new BinRows(config);
   drawn(short, streamOf([[100, 150, 300, 400]], 6), 300);
   assert.equal(short.even, false);
-  assert.deepEqual(short.labels.map(({ text }) => text), ["100 ms", "150 ms", "200 ms", "250 ms", "300 ms", "350 ms", "400 ms"]);
+  assert.deepEqual(short.labels.map(({ text }) => text), ["400 ms", "350 ms", "300 ms", "250 ms", "200 ms", "150 ms", "100 ms"]);
   const long = new BinRows(config);
   drawn(long, streamOf([[1, 10, 100, 1000, 10_000]], 1), 300);
   assert.equal(long.even, true);
-  assert.deepEqual(long.labels.map(({ text }) => text), ["1 ms", "10 ms", "100 ms", "1 s", "10 s"]);
+  assert.deepEqual(long.labels.map(({ text }) => text), ["10 s", "1 s", "100 ms", "10 ms", "1 ms"]);
 });
 
 test("the rows stay while values fill half of them, and follow when they do not", () => {

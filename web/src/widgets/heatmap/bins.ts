@@ -61,7 +61,7 @@ export class BinRows implements Rows {
   labels: readonly RowLabel[] = [];
   scale: readonly string[] = [];
   readonly apart = false;
-  readonly note = "values in each window";
+  readonly note = "values in a window";
 
   constructor(config: WidgetConfig) {
     this.#config = config;
@@ -111,9 +111,9 @@ export class BinRows implements Rows {
       });
     }
     this.#most = most;
-    this.#colors = roundRange(this.#colors, "", 0, most);
+    this.#colors = roundRange(this.#colors, "", 0, Math.max(4, most));
     const { max } = this.#colors;
-    this.scale = formatAxis([0, max / 4, max], "");
+    this.scale = [0, max / 4, max].map((count) => formatBound(count, ""));
   }
 
   /** The root of the count: what is rare beside the usual is seen too. */
@@ -219,10 +219,10 @@ export class BinRows implements Rows {
   #ticks(): RowLabel[] {
     const { unit } = this.#config;
     const most = Math.max(2, Math.floor(this.#height / LABEL_HEIGHT));
-    if (!this.#linear) return this.#logTicks(most).map((value) => ({ text: formatBound(value, unit), at: this.#place(value) }));
+    if (!this.#linear) return this.#logTicks(most).map((value) => ({ text: formatBound(value, unit), at: this.#place(value) })).sort((a, b) => a.at - b.at);
     const values = linearTicks(this.#lower(this.count - 1), this.#upper(0), most);
     const texts = formatAxis(values, unit);
-    return values.map((value, i) => ({ text: texts[i] ?? "", at: 1 - this.#fraction(value) }));
+    return values.map((value, i) => ({ text: texts[i] ?? "", at: 1 - this.#fraction(value) })).reverse();
   }
 
   /** Powers of ten on both sides of zero, with what lies between them or not, as there is room, and 0 itself. */

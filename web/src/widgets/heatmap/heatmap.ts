@@ -67,7 +67,7 @@ class Heatmap implements Renderer {
     const strips: HTMLCanvasElement[] = [];
     // A scale that is not even has a text in its middle too.
     for (let parts = ofBins ? 2 : 1; parts > 0; parts--) {
-      strips.push(append(this.#legend, "canvas", "heat-strip"));
+      strips.push(append(this.#legend, "canvas", ofBins ? "heat-strip heat-strip-half" : "heat-strip"));
       ends.push(append(this.#legend, "span", ""));
     }
     this.#ends = ends;

@@ -39,6 +39,7 @@ export interface Rows {
   readonly scale: readonly string[];
   /** What is said beside it. */
   readonly note: string;
+  /** From the top down. */
   readonly labels: readonly RowLabel[];
   /** A cell in words, without its time; empty for one of which there is nothing to say. */
   name(row: number): string;
