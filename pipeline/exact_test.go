@@ -239,6 +239,24 @@ func (c *exactCase) check(t *testing.T) (checked, late int, wrong error) {
 	return checked, late, nil
 }
 
+// latePartials is how many slices have come to their key groups after their timers in this process.
+func latePartials(t *testing.T) float64 {
+	t.Helper()
+	r := prometheus.NewRegistry()
+	r.MustRegister(transforms.Collectors()...)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "pulseboard_pipeline_late_partials_total" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("late partials are not counted")
+	return 0
+}
+
 // mustBeExact fails unless each result is what the log says.
 func (c *exactCase) mustBeExact(t *testing.T) {
 	t.Helper()
@@ -268,10 +286,14 @@ func runWith(t *testing.T, c pipeline.Config, change func(*pipeline.Traits)) err
 // each of 64 key groups.
 func TestEverySliceIsCompleteWhenItsTimerFires(t *testing.T) {
 	c := newExactCase(t)
+	before := latePartials(t)
 	if err := prism.Run(t.Context(), c.config); err != nil {
 		t.Fatal(err)
 	}
 	c.mustBeExact(t)
+	if late := latePartials(t) - before; late != 0 {
+		t.Errorf("%v partials are late", late)
+	}
 }
 
 // The same with several reader shards, whose watermarks meet in the runner only.
@@ -307,8 +329,13 @@ func TestATimerOneMillisecondEarlyIsSeen(t *testing.T) {
 func TestCatchingUpGivesTheSameResults(t *testing.T) {
 	c := newExactCase(t)
 	c.config.CatchUp, c.config.Lead = pipeline.Default().CatchUp, 0
+	before := latePartials(t)
 	if err := prism.Run(t.Context(), c.config); err != nil {
 		t.Fatal(err)
+	}
+	// At the start the watermark passes many slices at once, whose partials come in any order: none is late.
+	if late := latePartials(t) - before; late != 0 {
+		t.Errorf("%v partials are late", late)
 	}
 	checked, late, wrong := c.check(t)
 	if wrong != nil {

@@ -55,6 +55,7 @@ func (c *Config) BoundMemory() error {
 	default:
 		c.StateBytes = Default().StateBytes
 	}
+	memory.CollectLess()
 	c.Log.Info("memory is bounded", "heap", memory.Text(limit), "by", from, "state", memory.Text(c.StateBytes))
 	return nil
 }

@@ -120,13 +120,16 @@ func (s *share) take(bytes int64) {
 	s.all.bytes.Add(-bytes)
 }
 
+// mostAhead is as much as there need be of records that are fetched and not emitted: a few MiB of each partition.
+const mostAhead = 64 << 20
+
 // roomEvery is how often a fetcher that waits looks for room.
 const roomEvery = 5 * time.Millisecond
 
 // awaitRoom waits while the reader holds more than it may, of which texts have their part. It returns false when ctx has
 // ended. A partition of which nothing is held may always fetch: the others may wait for it, and then free nothing.
 func (s *share) awaitRoom(ctx context.Context) bool {
-	limit := s.all.limit - s.all.limit/textsShare
+	limit := min(s.all.limit-s.all.limit/textsShare, mostAhead)
 	for limit > 0 && s.responses.Load() > 0 && s.all.bytes.Load() > limit {
 		if !clock.Sleep(ctx, roomEvery) {
 			return false

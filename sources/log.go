@@ -44,9 +44,9 @@ const maxWait = 400 * time.Millisecond
 // For how many bytes a broker waits.
 const (
 	anything = 1
-	// enough bounds how much is left to be decoded when a slice ends. Each request costs as much as some hundred
-	// events: with anything, one was sent for each that a producer sent.
-	enough = 32 << 10
+	// enough bounds how much is left to be decoded when a slice ends: of 16 partitions two MiB, some ten milliseconds. Each
+	// request costs as much as some hundred events.
+	enough = 128 << 10
 )
 
 // fetched is what a fetch brought: all records from the offset on, with the markers of

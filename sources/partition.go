@@ -58,6 +58,9 @@ func (p *partition) cut(end int64) Offset {
 	return p.cuts[0].at
 }
 
+// queued returns the records of the response that is being emitted that have not been.
+func (p *partition) queued() []Record { return p.head.records[p.taken:] }
+
 // peek returns the record to be emitted next, nil when none is queued.
 func (p *partition) peek() *Record {
 	if p.taken == len(p.head.records) {

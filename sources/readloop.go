@@ -171,15 +171,15 @@ func (c *call) emitOldest() bool {
 		return false
 	}
 	limit := min(c.alignment.limit(p), c.lead.limit())
-	b := &Batch{CoveredSince: c.coveredSince, Held: &c.held}
-	for rec := p.peek(); rec != nil && len(b.Records) < maxBatch && p.Time <= limit; rec = p.peek() {
+	records, n := p.queued(), 0
+	for rec := p.peek(); rec != nil && n < maxBatch && p.Time <= limit; rec = p.peek() {
 		rec.PipelineTime = p.Time
-		b.Records = append(b.Records, *rec)
+		n++
 		p.take()
 	}
-	if len(b.Records) == 0 {
+	if n == 0 {
 		return false
 	}
-	c.emit(b)
+	c.emit(&Batch{CoveredSince: c.coveredSince, Held: &c.held, Records: records[:n]})
 	return true
 }

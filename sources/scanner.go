@@ -55,6 +55,7 @@ func (s *scanner) read(ctx context.Context, sent time.Time, maxWait time.Duratio
 	took := time.Now().Round(0).Sub(sent)
 	s.topicID = res.topic
 	a := s.response(sent, res.end)
+	a.records = make([]Record, 0, len(res.records))
 	a.slow = took >= maxWait+stall
 	a.lost = res.next - s.offset - int64(len(res.records))
 	now := sent.Add(took)

@@ -122,6 +122,7 @@ func (*Runner) RunWorker(ctx context.Context, args []string) error {
 	}
 	// How much of the memory group Java takes is not known, so the limit follows from --state-bytes.
 	limit := memory.LimitHeap(memory.Process(o.StateBytes))
+	memory.CollectLess()
 	if err := equip(ctx, o, log); err != nil {
 		return err
 	}
