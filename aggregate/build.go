@@ -78,6 +78,7 @@ func (b *Build) Run(windows []Range, yield func(group string, accs []Acc)) {
 	// One tree for everything that is held, used again for every group.
 	all := NewTree(b.retain + 8)
 	var u unpack
+	var slide slider
 	accs := make([]Acc, len(windows))
 	b.trees = make(map[*group]*Tree, len(b.groups))
 	for _, v := range b.groups {
@@ -100,9 +101,10 @@ func (b *Build) Run(windows []Range, yield func(group string, accs []Acc)) {
 			continue
 		}
 		all.build()
+		slide.reset(all)
 		for i, w := range windows {
 			accs[i].Reset()
-			all.Window(&accs[i], w.From, w.To)
+			slide.window(&accs[i], w.From, w.To)
 		}
 		yield(v.group.key, accs)
 	}

@@ -126,3 +126,19 @@ func (s *Store) Count() (n int64) {
 	}
 	return n
 }
+
+// Slider computes windows of a tree one after the other.
+type Slider struct{ s slider }
+
+// NewSlider returns the slider of a tree.
+func NewSlider(t *Tree) *Slider {
+	s := new(Slider)
+	s.s.reset(t)
+	return s
+}
+
+// Window adds slices to a.
+func (s *Slider) Window(a *Acc, from, to int64) { s.s.window(a, from, to) }
+
+// Oldest is the oldest slice that the tree has room for.
+func (t *Tree) Oldest() int64 { return (t.next - int64(len(t.chunks))) * chunkSlices }

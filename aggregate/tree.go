@@ -25,6 +25,7 @@ type Tree struct {
 
 	cells  int  // Capacity of all chunks together.
 	needed bool // Some slice holds something by need.
+	part   Acc  // Of a chunk, for Window.
 }
 
 // chunk is the slices with events of a chunk, rising.
@@ -163,28 +164,93 @@ func (t *Tree) build() {
 	}
 }
 
-// Window adds the slices [from, to) to a. Slices that the tree does not hold are empty.
+// Window adds the slices [from, to) to a: the whole chunks, then the slices at either end, of which those that lie in the
+// middle of the window come first. So ends that neighbouring windows share need not be merged again (see slider).
+// Slices that the tree does not hold are empty.
 func (t *Tree) Window(a *Acc, from, to int64) {
+	r, ok := t.reach(from, to)
+	if !ok {
+		return
+	}
+	if r.from == r.to {
+		t.chunk(r.from).window(a, from, to)
+		return
+	}
+	t.mergeChunks(a, r.first, r.last)
+	if r.first > r.from {
+		t.part.Reset()
+		c := t.chunk(r.from)
+		for i, least := len(c)-1, c.after(from); i >= least; i-- {
+			t.part.Merge(&c[i].acc)
+		}
+		a.Merge(&t.part)
+	}
+	if r.last < r.to {
+		t.part.Reset()
+		c := t.chunk(r.last)
+		for i := range c[:c.after(to)] {
+			t.part.Merge(&c[i].acc)
+		}
+		a.Merge(&t.part)
+	}
+}
+
+// reach is which chunks a window touches, [from, to), and which of them are whole, [first, last): at most the first one
+// and the last one are not. Where all of it is a part of one chunk from is to.
+type reach struct{ from, first, last, to int64 }
+
+// reach returns false where the tree holds nothing of a window.
+func (t *Tree) reach(from, to int64) (r reach, ok bool) {
 	n := int64(len(t.chunks))
 	from, to = max(from, (t.next-n)*chunkSlices), min(to, t.next*chunkSlices)
 	if !t.begun || from >= to {
+		return r, false
+	}
+	r = reach{from: chunkOf(from), last: chunkOf(to)}
+	r.first, r.to = r.from, r.last
+	if r.from == r.last {
+		return r, true
+	}
+	if from > r.from*chunkSlices {
+		r.first++
+	}
+	if to > r.last*chunkSlices {
+		r.to++
+	}
+	return r, true
+}
+
+func (t *Tree) chunk(at int64) chunk { return t.chunks[Mod(at, int64(len(t.chunks)))] }
+
+// window adds the slices of a chunk that lie in [from, to) to a.
+func (c chunk) window(a *Acc, from, to int64) {
+	for i := c.after(from); i < len(c) && c[i].slice < to; i++ {
+		a.Merge(&c[i].acc)
+	}
+}
+
+// after is the first place of a chunk at which the slice from, or a later one, lies.
+func (c chunk) after(from int64) int {
+	if len(c) == chunkSlices { // All are there.
+		return int(min(max(from-c[0].slice, 0), chunkSlices))
+	}
+	lo, hi := 0, len(c)
+	for lo < hi {
+		if mid := (lo + hi) / 2; c[mid].slice < from {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// mergeChunks adds the chunks [first, last) to a.
+func (t *Tree) mergeChunks(a *Acc, first, last int64) {
+	if first >= last {
 		return
 	}
-	first, last := chunkOf(from), chunkOf(to)
-	if first == last {
-		t.chunks[Mod(first, n)].window(a, from, to)
-		return
-	}
-	if from > first*chunkSlices {
-		t.chunks[Mod(first, n)].window(a, from, to)
-		first++
-	}
-	if to > last*chunkSlices {
-		t.chunks[Mod(last, n)].window(a, from, to)
-	}
-	if first == last {
-		return
-	}
+	n := int64(len(t.chunks))
 	lo := Mod(first, n)
 	if hi := lo + last - first; hi <= n {
 		t.merge(a, lo, hi)
@@ -194,16 +260,7 @@ func (t *Tree) Window(a *Acc, from, to int64) {
 	}
 }
 
-// window adds the slices of a chunk that lie in [from, to) to a.
-func (c chunk) window(a *Acc, from, to int64) {
-	for i := range c {
-		if s := c[i].slice; s >= from && s < to {
-			a.Merge(&c[i].acc)
-		}
-	}
-}
-
-// merge adds the chunks [lo, hi) to a, bottom up.
+// merge adds the chunks at [lo, hi) in the ring to a, bottom up.
 func (t *Tree) merge(a *Acc, lo, hi int64) {
 	n := int64(len(t.chunks))
 	for lo, hi = lo+n, hi+n; lo < hi; lo, hi = lo/2, hi/2 {

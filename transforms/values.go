@@ -16,6 +16,7 @@ type windowValues struct {
 	count     int64
 	lacking   bool // Events that came before what the query needs was collected.
 	truncated int
+	lowest    groupValue // Of those that were kept, once some were left out.
 }
 
 type groupValue struct {
@@ -32,9 +33,7 @@ const pruneAt = 4 * wire.MaxSeries
 // add extracts the value of one group.
 func (w *windowValues) add(q *query, group string, a *aggregate.Acc) {
 	v := groupValue{group: group, count: a.Count}
-	if v.x, v.ok = q.extract(a); v.ok && q.bins != nil {
-		v.bins = q.bins(a)
-	}
+	v.x, v.ok = q.extract(a)
 	if a.Count > 0 {
 		if w.count == 0 || a.Newest > w.newest {
 			w.newest = a.Newest
@@ -42,30 +41,41 @@ func (w *windowValues) add(q *query, group string, a *aggregate.Acc) {
 		w.count += a.Count
 		w.lacking = w.lacking || !a.Has(q.needs)
 	}
+	if w.truncated > 0 && v.rank(&w.lowest) > 0 {
+		w.truncated++ // Most groups are beyond those that were kept: they cost one comparison.
+		return
+	}
+	if v.ok && q.bins != nil {
+		v.bins = q.bins(a)
+	}
 	w.values = append(w.values, v)
 	if len(w.values) >= pruneAt {
 		w.prune()
 	}
 }
 
-// prune keeps the groups with the highest values, of distributions those with the most, absent ones last, ties by tags.
+// rank orders groups: the highest values first, of distributions those with the most, absent ones last, ties by tags.
+func (v *groupValue) rank(o *groupValue) int {
+	switch {
+	case v.ok != o.ok && v.ok:
+		return -1
+	case v.ok != o.ok:
+		return 1
+	case v.ok && cmp.Compare(v.x, o.x) != 0: // NaN has a place too, or ties would have none.
+		return cmp.Compare(o.x, v.x)
+	}
+	return strings.Compare(v.group, o.group)
+}
+
+// prune keeps the first groups by their rank.
 func (w *windowValues) prune() {
 	extra := len(w.values) - wire.MaxSeries
 	if extra <= 0 {
 		return
 	}
-	slices.SortFunc(w.values, func(a, b groupValue) int {
-		switch {
-		case a.ok != b.ok && a.ok:
-			return -1
-		case a.ok != b.ok:
-			return 1
-		case a.ok && cmp.Compare(a.x, b.x) != 0: // NaN has a place too, or ties would have none.
-			return cmp.Compare(b.x, a.x)
-		}
-		return strings.Compare(a.group, b.group)
-	})
+	slices.SortFunc(w.values, func(a, b groupValue) int { return a.rank(&b) })
 	w.values = w.values[:wire.MaxSeries]
+	w.lowest = w.values[wire.MaxSeries-1]
 	w.truncated += extra
 }
 
