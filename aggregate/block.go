@@ -160,41 +160,6 @@ func (u *unpack) next() bool {
 	return true
 }
 
-// appendPackedAcc packs an accumulator; newest is the newest event time of the one before.
-func appendPackedAcc(dst []byte, a *Acc, newest *int64) []byte {
-	holds := a.More.holds()
-	dst = binary.AppendUvarint(dst, uint64(a.Count)<<needBits|uint64(holds))
-	dst = binary.AppendVarint(dst, a.Newest-*newest)
-	*newest = a.Newest
-	dst = appendFloat(dst, a.Sum)
-	if a.Count != 1 {
-		dst = appendFloat(dst, a.Min)
-		dst = appendFloat(dst, a.Max)
-	}
-	if holds != 0 {
-		dst = appendMore(dst, holds, a)
-	}
-	return dst
-}
-
-// packedAcc reads what appendPackedAcc wrote into a; what it holds by need is in m, or new where that is nil.
-func (r *Reader) packedAcc(a *Acc, newest *int64, m *More) {
-	head := r.Uvarint()
-	*newest += r.Varint()
-	*a = Acc{Count: int64(head >> needBits), Newest: *newest}
-	a.Sum = r.packedFloat()
-	a.Min, a.Max = a.Sum, a.Sum
-	if a.Count != 1 {
-		a.Min, a.Max = r.packedFloat(), r.packedFloat()
-	}
-	if holds := Needs(head & (1<<needBits - 1)); holds != 0 {
-		if m == nil {
-			m = new(More)
-		}
-		r.more(holds, a, m)
-	}
-}
-
 // The lowest bits of a packed float say what the others are.
 const (
 	packedRaw       = 0 // Nothing; eight bytes follow.

@@ -3,11 +3,13 @@ package aggregate
 import "errors"
 
 // accVersion is the first byte of an encoded accumulator. Another form gets another number.
-const accVersion = 4
+const accVersion = 5
 
-// AppendAcc appends the wire form of an accumulator: a version, then what a block has of one.
+// AppendAcc appends the wire form of an accumulator: a version, then the columns of one.
 func AppendAcc(dst []byte, a *Acc) []byte {
-	return appendPackedAcc(append(dst, accVersion), a, new(int64))
+	var c columns
+	c.add(a)
+	return c.append(append(dst, accVersion))
 }
 
 var errAcc = errors.New("not an encoded accumulator")
@@ -18,7 +20,9 @@ func DecodeAcc(b []byte) (a Acc, err error) {
 		return Acc{}, errAcc
 	}
 	r := Reader{Rest: b[1:]}
-	if r.packedAcc(&a, new(int64), nil); r.Bad || len(r.Rest) > 0 {
+	var c columns
+	c.read(&r, 1)
+	if c.next(&r, &a, nil); r.Bad || len(r.Rest) > 0 {
 		return Acc{}, errAcc
 	}
 	return a, nil

@@ -247,7 +247,7 @@ func TestTableCodec(t *testing.T) {
 
 // A table as it was encoded, byte by byte: runners hold tables in state.
 func TestTableGolden(t *testing.T) {
-	const golden = "\x06\x01m\x01\x00\x00\x01\x06\x01\x00\t\xd0\x0f\x19\t\x11\x04\x01\x01\x80\x01\x01"
+	const golden = "\x07\x01m\x01\x00\x00\x01\x06\x01" + "\x80\x00\x02\x80\x04\x80\xd0\x0f\x00\x80\x06\x00\x80\x02\x00\x80\x04\x80\x02\x04\x01\x01\x80\x01\x01"
 	table := aggregate.Table{}
 	series := key("m", "")
 	table.AddFor(aggregate.NeedSketch, 3, series, 1, 900)
@@ -262,7 +262,7 @@ func TestTableGolden(t *testing.T) {
 	if a := got.Held()[3][[2]string{"m", ""}]; a.Count != 2 || a.Sum != 3 || !a.Has(aggregate.NeedSketch) {
 		t.Errorf("it reads as %+v", a)
 	}
-	if _, err := aggregate.DecodeTable([]byte("\x05" + golden[1:])); !errors.Is(err, aggregate.ErrTable) {
+	if _, err := aggregate.DecodeTable([]byte("\x06" + golden[1:])); !errors.Is(err, aggregate.ErrTable) {
 		t.Errorf("a table of another version: %v", err)
 	}
 }

@@ -118,14 +118,14 @@ func (t Table) Bytes() (n int64) {
 const rowSize = 72 + mapSlot
 
 // tableVersion is the first byte of an encoded table. Another form gets another number.
-const tableVersion = 6
+const tableVersion = 7
 
 // maxName is the longest name of a metric that is read, in bytes.
 const maxName = 1<<14 - 1
 
 // AppendTable appends the wire form: version, then per metric its name and its series by their tags, then per slice
-// its index and its accumulators: how far the series, in that list, is above the one before, and the rest packed as
-// in a block. A name stands once for all slices.
+// its index, how many accumulators it has, and these in parts of up to mostCells: a column of how far the series, in that
+// list, is above the one before, and the columns of a block. A name stands once for all slices.
 func AppendTable(b []byte, t Table) []byte {
 	places, names := t.places()
 	b = append(b, tableVersion)
@@ -142,6 +142,7 @@ func AppendTable(b []byte, t Table) []byte {
 	b = append(b, 0) // No metric has an empty name: that was the last one.
 	b = binary.AppendUvarint(b, uint64(len(t)))
 	var order []placed
+	var packed rowColumns
 	for _, slice := range slices.Sorted(maps.Keys(t)) {
 		r := t[slice]
 		order = order[:0]
@@ -150,14 +151,26 @@ func AppendTable(b []byte, t Table) []byte {
 		}
 		slices.SortStableFunc(order, func(a, b placed) int { return a.place - b.place })
 		b = binary.AppendUvarint(binary.AppendVarint(b, slice), uint64(len(order)))
-		before, newest := 0, int64(0)
-		for _, o := range order {
-			b = binary.AppendUvarint(b, uint64(o.place-before))
-			b = appendPackedAcc(b, &r.accs[o.at], &newest)
-			before = o.place
+		before := 0
+		for part := range slices.Chunk(order, mostCells) {
+			packed.reset()
+			packed.steps = packed.steps[:0]
+			for _, o := range part {
+				packed.steps = append(packed.steps, int64(o.place-before))
+				packed.add(&r.accs[o.at])
+				before = o.place
+			}
+			b = packed.append(packed.appendInts(b, packed.steps))
 		}
 	}
 	return b
+}
+
+// rowColumns are those of a part of a row.
+type rowColumns struct {
+	columns
+
+	steps []int64 // From one series to the next.
 }
 
 // placed is where an accumulator is in a row, and its name in the list of names.
@@ -208,14 +221,11 @@ func DecodeTable(b []byte) (Table, error) {
 		}
 	}
 	t := make(Table)
-	for range r.Uvarint() {
+	var packed rowColumns
+	for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
 		slice := r.Varint()
-		row := r.row(names)
-		if r.Bad || t[slice] != nil {
-			r.Bad = true
-			break
-		}
-		t[slice] = row
+		r.Bad = r.Bad || t[slice] != nil
+		t[slice] = packed.row(&r, names)
 	}
 	if r.Bad || len(r.Rest) > 0 {
 		return nil, fmt.Errorf("%w: wrong length", ErrTable)
@@ -223,23 +233,29 @@ func DecodeTable(b []byte) (Table, error) {
 	return t, nil
 }
 
-func (r *Reader) row(names []*Name) *Row {
-	n := r.Uvarint()
-	if r.Bad || n > uint64(len(r.Rest)) {
-		r.Bad = true
-		return nil
-	}
+// row reads a row. What is no row takes no more memory than some parts.
+func (c *rowColumns) row(r *Reader, names []*Name) *Row {
 	row := new(Row)
-	row.Grow(int(n))
-	place, newest := uint64(0), int64(0)
-	for range n {
-		if place += r.Uvarint(); r.Bad || place >= uint64(len(names)) {
-			r.Bad = true
-			return row
+	place := int64(0)
+	for left := r.Uvarint(); left > 0 && !r.Bad; {
+		n := int(min(left, mostCells))
+		left -= uint64(n)
+		c.steps = resized(c.steps, n)
+		r.ints(c.steps)
+		if c.read(r, n); r.Bad {
+			break
 		}
-		row.names = append(row.names, names[place])
-		row.accs = append(row.accs, Acc{})
-		r.packedAcc(&row.accs[len(row.accs)-1], &newest, nil)
+		row.Grow(n)
+		for _, step := range c.steps {
+			if step < 0 || step >= int64(len(names))-place {
+				r.Bad = true
+				return row
+			}
+			place += step
+			row.names = append(row.names, names[place])
+			row.accs = append(row.accs, Acc{})
+			c.next(r, &row.accs[len(row.accs)-1], nil)
+		}
 	}
 	return row
 }

@@ -366,7 +366,7 @@ func TestStateGolden(t *testing.T) {
 	table := aggregate.Table{}
 	table.AddFor(aggregate.NeedSketch, 3, aggregate.NewName("m", ""), 1, 900)
 	store.Merge(table)
-	const partial = "\xd0\x0f\n\x06\x01m\x01\x00\x00\x01\x06\x01\x00\x05\x88\x0e\t\x02\x01\x01"
+	const partial = "\xd0\x0f\n\x07\x01m\x01\x00\x00\x01\x06\x01" + "\x80\x00\x02\x80\x02\x80\x88\x0e\x00\x80\x02\x80\n"
 	if got := string(logged{1000, 5, aggregate.AppendTable(nil, table)}.encode()); got != partial {
 		t.Errorf("a partial is %q, was %q", got, partial)
 	}
