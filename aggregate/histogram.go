@@ -489,6 +489,7 @@ func (r *Reader) Histogram() Histogram {
 	}
 	if head&hasZeroThreshold != 0 {
 		h.ZeroThreshold = r.packedFloat()
+		r.Bad = r.Bad || h.ZeroThreshold <= 0
 	}
 	h.Zero = r.Uvarint()
 	h.Positive, h.Negative = r.bins(), r.bins()
