@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -9,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/gin-gonic/gin"
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
@@ -22,7 +20,7 @@ import (
 // InfluxDB send it; docs/ingest.md says what becomes of a line. Answers are in
 // the form of InfluxDB 2; those of /write also have the member error of InfluxDB 1.
 func influxFormat() *format {
-	decoders := &sync.Pool{New: func() any { return new(influxDecoder) }}
+	decoders := newSpare(newInfluxDecoder)
 	return &format{
 		name: "influx", paths: []string{influxV1, "/api/v2/write"}, schemes: []string{"Bearer", "Token"},
 		about: "lines of InfluxDB, as Telegraf and the clients of InfluxDB send them",
@@ -63,7 +61,7 @@ func precision(name string) (perMs, ms int64, ok bool) {
 
 type influxRequest struct {
 	s         *Service
-	decoders  *sync.Pool // Of *influxDecoder.
+	decoders  *spare[*influxDecoder]
 	perMs, ms int64
 	decoder   *influxDecoder
 
@@ -73,7 +71,7 @@ type influxRequest struct {
 }
 
 func (r *influxRequest) decode(text []byte) (*wire.Batch, *refusal) {
-	r.decoder = r.decoders.Get().(*influxDecoder)
+	r.decoder = r.decoders.take(r.s.texts)
 	batch, err := r.decoder.read(text, r.s.config.MaxEvents, r.perMs, r.ms)
 	if err != nil {
 		return nil, r.s.tooMany()
@@ -86,7 +84,7 @@ func (r *influxRequest) release(faults bool) {
 	if faults {
 		r.names = slices.Clone(r.decoder.names)
 	}
-	r.decoders.Put(r.decoder)
+	r.decoders.put(r.decoder)
 	r.decoder = nil
 }
 
@@ -167,35 +165,52 @@ type influxDecoder struct {
 	timed bool     // Every line has a time.
 	line  int64    // Of the first syntax error, 0 = there is none.
 
-	known      map[string]judged[string]
-	tags       map[string]judged[metric.Tags] // By the text of appendPair.
-	remembered int                            // Bytes of both, about.
+	known wire.Memory[judgedName]
+	tags  wire.Memory[judgedTags] // By the text of appendPair.
 
 	// Scratch space.
 	measurement, name, pairs []byte
 }
 
-// judged is a name or tags, or what is wrong with them.
-type judged[T any] struct {
-	value T
+// judgedName is a name, or what is wrong with it.
+type judgedName struct {
+	value string
 	fault *metric.Fault
 }
 
-const (
-	// maxRemembered is how many bytes the names and tags of a decoder may take at the
-	// beginning of a request: some 20,000 of usual length.
-	maxRemembered = 4 << 20
-	// What an entry takes besides its texts, and each of its tags.
-	rememberedEntry = 120
-	rememberedTag   = 32
-)
+// Bytes implements wire.Sized.
+func (n judgedName) Bytes() int { return len(n.value) + faultBytes(n.fault) }
+
+// judgedTags are tags, or what is wrong with them.
+type judgedTags struct {
+	value metric.Tags
+	fault *metric.Fault
+}
+
+// Bytes implements wire.Sized.
+func (t judgedTags) Bytes() int { return 32*len(t.value) + faultBytes(t.fault) }
+
+func faultBytes(f *metric.Fault) int {
+	if f == nil {
+		return 0
+	}
+	return 48 + len(f.Detail)
+}
+
+// newInfluxDecoder returns a decoder that remembers as much as there is room for.
+func newInfluxDecoder(r *wire.Room) *influxDecoder {
+	return &influxDecoder{known: wire.Memory[judgedName]{Room: r}, tags: wire.Memory[judgedTags]{Room: r}}
+}
+
+// Forget gives back what d remembers.
+func (d *influxDecoder) Forget() {
+	d.known.Forget()
+	d.tags.Forget()
+}
 
 func (d *influxDecoder) begin() {
 	d.batch = wire.Batch{Events: d.batch.Events[:0], Index: d.batch.Index[:0]}
 	d.names, d.timed, d.line = d.names[:0], true, 0
-	if d.known == nil || d.remembered > maxRemembered {
-		d.known, d.tags, d.remembered = map[string]judged[string]{}, map[string]judged[metric.Tags]{}, 0
-	}
 }
 
 // read turns each field of each line into an event. What it returns is valid until the next call.
@@ -300,7 +315,7 @@ func influxTime(stamp []byte, perMs, ms int64) (int64, *metric.Fault) {
 }
 
 // field adds one value of a line; an error is one of its syntax.
-func (d *influxDecoder) field(key []byte, kind lineprotocol.ValueKind, text []byte, tags judged[metric.Tags]) error {
+func (d *influxDecoder) field(key []byte, kind lineprotocol.ValueKind, text []byte, tags judgedTags) error {
 	name := d.metric(key)
 	if kind == lineprotocol.String {
 		d.fault(name.value, &metric.Fault{Code: metric.CodeMalformed, Detail: "a string has no place on a chart: leave the field out where it is sent, or make it a tag"})
@@ -345,24 +360,22 @@ func number(v lineprotocol.Value) float64 {
 }
 
 // metric is measurement.field, or the measurement alone when the field is value.
-func (d *influxDecoder) metric(field []byte) judged[string] {
+func (d *influxDecoder) metric(field []byte) judgedName {
 	d.name = append(d.name[:0], d.measurement...)
 	if string(field) != "value" {
 		d.name = append(append(d.name, '.'), field...)
 	}
-	n, ok := d.known[string(d.name)]
-	if !ok {
-		n.value = string(d.name)
-		if err := metric.ValidateName(n.value); err != nil {
-			n = judged[string]{fmt.Sprintf("%.220q", n.value), &metric.Fault{Code: metric.CodeNameInvalid, Detail: err.Error()}}
-		}
-		d.known[string(d.name)] = n
-		d.remembered += rememberedEntry + len(d.name) + len(n.value)
+	if n := d.known.Find(d.name); n != nil {
+		return n.Value
 	}
-	return n
+	n := judgedName{value: string(d.name)}
+	if err := metric.ValidateName(n.value); err != nil {
+		n = judgedName{fmt.Sprintf("%.220q", n.value), &metric.Fault{Code: metric.CodeNameInvalid, Detail: err.Error()}}
+	}
+	return d.known.Add(string(d.name), n).Value
 }
 
-func (d *influxDecoder) readTags(lines *lineprotocol.Decoder) (t judged[metric.Tags], err error) {
+func (d *influxDecoder) readTags(lines *lineprotocol.Decoder) (t judgedTags, err error) {
 	d.pairs = d.pairs[:0]
 	for {
 		key, value, err := lines.NextTag()
@@ -377,13 +390,11 @@ func (d *influxDecoder) readTags(lines *lineprotocol.Decoder) (t judged[metric.T
 	if len(d.pairs) == 0 {
 		return t, nil
 	}
-	t, ok := d.tags[string(d.pairs)]
-	if !ok {
-		t = makeTags(d.pairs)
-		d.tags[string(d.pairs)] = t
-		d.remembered += rememberedEntry + 2*len(d.pairs) + rememberedTag*len(t.value) // The texts of keys and values too.
+	if known := d.tags.Find(d.pairs); known != nil {
+		return known.Value, nil
 	}
-	return t, nil
+	text := string(d.pairs)
+	return d.tags.Add(text, makeTags(text)).Value, nil
 }
 
 // appendPair appends one half of a tag: its length, then its text.
@@ -392,19 +403,19 @@ func appendPair(dst, text []byte) []byte {
 	return append(dst, text...)
 }
 
-func makeTags(pairs []byte) judged[metric.Tags] {
+// makeTags reads what appendPair wrote. Keys and values are parts of it.
+func makeTags(pairs string) judgedTags {
 	var tags metric.Tags
 	cut := func() string {
-		length, rest, _ := bytes.Cut(pairs, []byte{' '})
-		n, _ := strconv.Atoi(string(length)) // appendPair wrote it.
-		text := string(rest[:n])
+		length, rest, _ := strings.Cut(pairs, " ")
+		n, _ := strconv.Atoi(length) // appendPair wrote it.
 		pairs = rest[n:]
-		return text
+		return rest[:n]
 	}
 	for len(pairs) > 0 {
 		key := cut()
 		tags = append(tags, metric.Tag{Key: key, Value: cut()})
 	}
 	slices.SortStableFunc(tags, func(a, b metric.Tag) int { return strings.Compare(a.Key, b.Key) })
-	return judged[metric.Tags]{slices.Clip(tags), metric.CheckTags(tags)}
+	return judgedTags{slices.Clip(tags), metric.CheckTags(tags)}
 }

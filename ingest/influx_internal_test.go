@@ -69,25 +69,24 @@ func FuzzInflux(f *testing.F) {
 // What never comes again does not stay: names and tags of many requests take a
 // bounded amount of memory.
 func TestInfluxDecoderForgets(t *testing.T) {
-	d := new(influxDecoder)
+	const room = 4 << 20
+	d := newInfluxDecoder(wire.NewRoom(room))
 	value := strings.Repeat("v", 200)
-	most := 0
+	most := int64(0)
 	for request := range 40 {
 		var lines strings.Builder
 		for i := range 1000 {
 			fmt.Fprintf(&lines, "m%d_%d,tag=%s%d_%d value=1\n", request, i, value, request, i)
 		}
-		before := d.remembered
-		if _, err := d.read([]byte(lines.String()), 1000, 1, 1); err != nil {
-			t.Fatal(err)
+		if b, err := d.read([]byte(lines.String()), 1000, 1, 1); err != nil || len(b.Events) != 1000 || b.Events[999].Tags.Get("tag") != fmt.Sprint(value, request, "_999") {
+			t.Fatal(b, err)
 		}
-		most = max(most, d.remembered)
-		if before > maxRemembered && len(d.tags) != 1000 {
-			t.Fatalf("with %d bytes from before, %d tags are kept", before, len(d.tags))
-		}
+		most = max(most, d.known.Bytes()+d.tags.Bytes())
 	}
-	const request = 1000 * 1000 // Bytes, at most.
-	if most < maxRemembered || most > maxRemembered+request {
-		t.Errorf("up to %d bytes were kept", most)
+	if most > room || most < room/2 {
+		t.Errorf("up to %d bytes were kept, of %d", most, room)
+	}
+	if d.Forget(); d.known.Bytes()+d.tags.Bytes() != 0 {
+		t.Error("some are kept after all was forgotten")
 	}
 }

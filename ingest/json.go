@@ -6,7 +6,6 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
-	"sync"
 
 	"github.com/gin-gonic/gin"
 
@@ -23,7 +22,7 @@ const (
 
 // jsonFormat is POST /ingest of docs/protocol.md.
 func jsonFormat() *format {
-	decoders := &sync.Pool{New: func() any { return new(wire.Decoder) }}
+	decoders := newSpare(wire.NewDecoder)
 	return &format{
 		name: "json", paths: []string{"/ingest"}, schemes: []string{"Bearer"},
 		about: `JSON, an event, an array or {"events":[…]}, or NDJSON, an event a line (application/x-ndjson)`,
@@ -38,7 +37,7 @@ func jsonFormat() *format {
 
 type jsonRequest struct {
 	s        *Service
-	decoders *sync.Pool // Of *wire.Decoder.
+	decoders *spare[*wire.Decoder]
 	lines    bool
 	keyed    bool // The client can repeat it safely.
 	decoder  *wire.Decoder
@@ -60,7 +59,7 @@ func jsonLines(c *gin.Context) (lines bool, no *refusal) {
 }
 
 func (r *jsonRequest) decode(text []byte) (batch *wire.Batch, no *refusal) {
-	r.decoder = r.decoders.Get().(*wire.Decoder)
+	r.decoder = r.decoders.take(r.s.texts)
 	var err error
 	if r.lines {
 		batch, err = r.decoder.Lines(text, r.s.config.MaxEvents)
@@ -81,7 +80,7 @@ func (r *jsonRequest) decode(text []byte) (batch *wire.Batch, no *refusal) {
 
 func (r *jsonRequest) release(bool) {
 	if r.decoder != nil {
-		r.decoders.Put(r.decoder)
+		r.decoders.put(r.decoder)
 		r.decoder = nil
 	}
 }

@@ -63,7 +63,7 @@ func (p *packer) pack(batch *wire.Batch, l metric.Limits, arrival int64, reject 
 		if r == nil || r.metric != e.Metric {
 			r = p.open[e.Metric]
 		}
-		size := eventBytes(e)
+		size := wire.RecordEventBytes(e)
 		if r == nil || r.counted == maxRecordEvents || r.bytes+size > maxRecordBytes {
 			r = p.begin(e.Metric)
 		}
@@ -123,24 +123,6 @@ func (p *packer) trim() {
 			r.value, r.events = nil, nil
 		}
 	}
-}
-
-// eventBytes is at least what the event takes in a record.
-func eventBytes(e *metric.Event) int {
-	n := len(`{"value":,"tags":{},"event_time":},`) + wire.MaxValueText + 15
-	for i := range e.Tags {
-		n += len(`"":"",`) + len(e.Tags[i].Key) + 6*len(e.Tags[i].Value) // A control character takes six.
-	}
-	if e.Kind != metric.Plain {
-		n += len(`,"kind":"cumulative"`)
-	}
-	if e.Start != 0 {
-		n += len(`,"start":`) + 15
-	}
-	if e.Point {
-		n += len(`,"point":true`)
-	}
-	return n
 }
 
 func timeFault(code string, eventTime, arrival int64, l metric.Limits) metric.Fault {

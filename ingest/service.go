@@ -24,6 +24,9 @@ import (
 // DefaultDeliveryTimeout is how long a request waits for Kafka unless Config says otherwise.
 const DefaultDeliveryTimeout = 10 * time.Second
 
+// textsShare is the part of MaxPending that decoders may remember of requests, besides the bodies.
+const textsShare = 4
+
 // Config is what the service needs. Zero values mean the defaults, except Kafka.
 type Config struct {
 	host.Shared
@@ -69,6 +72,7 @@ type Service struct {
 	config   Config
 	producer *producer
 	budget   *bodies.Budget
+	texts    *wire.Room // For what decoders remember of requests.
 	metrics  *metrics
 	packers  sync.Pool // Of *packer.
 	gzips    sync.Pool // Of *gzip.Reader.
@@ -88,7 +92,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("cannot register the metrics of ingest: %w", err)
 	}
 	s := &Service{
-		config: cfg, producer: newProducer(cfg, m), budget: bodies.New(cfg.MaxPending, m.pending), metrics: m, now: time.Now,
+		config: cfg, producer: newProducer(cfg, m), budget: bodies.New(cfg.MaxPending, m.pending), texts: wire.NewRoom(cfg.MaxPending / textsShare), metrics: m, now: time.Now,
 	}
 	m.pendingLimit.Set(float64(cfg.MaxPending))
 	s.packers.New = newPacker

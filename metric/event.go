@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 	"unicode/utf8"
+
+	"pulseboard/aggregate"
 )
 
 // Event is one measurement, or the end of a series.
@@ -13,9 +15,13 @@ type Event struct {
 	Tags   Tags
 	Time   int64 // Event time, epoch ms. 0 = absent: the arrival time counts.
 	Start  int64 // When the counter of a Delta or Cumulative began, epoch ms. 0 = not known.
-	Kind   Kind
-	Stale  bool // The series ends here: there is no value, and nothing counts.
-	Point  bool // It is known by its series and Time: sent again it is the same, and counts once.
+	// Histogram stands in place of a value, nil = there is none: how many values were seen in each bin, since the Start of a Cumulative, else
+	// since the event before.
+	Histogram *aggregate.Histogram
+
+	Kind  Kind
+	Stale bool // The series ends here: there is no value, and nothing counts.
+	Point bool // It is known by its series and Time: sent again it is the same, and counts once.
 }
 
 // The codes of faults, in docs/protocol.md, "POST /ingest" and "Kafka".
@@ -32,6 +38,7 @@ const (
 	CodeStartInvalid     = "start_invalid"
 	CodeStaleInvalid     = "stale_invalid"
 	CodePointInvalid     = "point_invalid"
+	CodeHistogramInvalid = "histogram_invalid"
 	CodeFromTheFuture    = "from_the_future"
 	CodeTooLate          = "too_late"
 	CodeNotJSON          = "not_json"
@@ -109,6 +116,8 @@ func TimeFault(ms int64) *Fault {
 // Check says what is wrong with the kind and the marks of an event together; nil = nothing.
 func (e *Event) Check() *Fault {
 	switch {
+	case e.Histogram != nil && e.Kind == Gauge:
+		return &Fault{CodeKindInvalid, "a histogram counts values: its kind is delta or cumulative, and not gauge"}
 	case e.Start != 0 && !e.Kind.Grows():
 		return &Fault{CodeStartInvalid, fmt.Sprintf("start is of counters, the kinds delta and cumulative; this is of kind %v", e.Kind)}
 	case e.Start != 0 && e.Time != 0 && e.Start > e.Time:

@@ -68,7 +68,7 @@ func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*
 	b := newBroker(readers.kafka, o.Topic)
 	defer b.close()
 	say := slog.With("topic", o.Topic)
-	s := newScanner(b.log(e.Partition), o, Offset{Partition: e.Partition, Next: e.Start, From: -1}, say, readers.setBack)
+	s := newScanner(b.log(e.Partition), o, Offset{Partition: e.Partition, Next: e.Start, From: -1}, newRoom(o.ReadBytes), say, readers.setBack)
 	var seen *seenIDs
 	if o.DedupeMs > 0 && e.Start < e.End {
 		seen = remember(ctx, s.log, o, e.Start, s.say)

@@ -275,7 +275,7 @@ func noSetBack(error, time.Time) {}
 var quietly = slog.New(slog.DiscardHandler)
 
 func newTestScanner(log partitionLog, o *Options, at Offset) *scanner {
-	return newScanner(log, o, at, quietly, noSetBack)
+	return newScanner(log, o, at, newRoom(o.ReadBytes), quietly, noSetBack)
 }
 
 // readOnce is read, with all that it handed over in one response.

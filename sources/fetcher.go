@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"pulseboard/internal/clock"
+	"pulseboard/wire"
 )
 
 // fetcher reads one partition in the background into a queue that bounds how far it is ahead.
@@ -74,7 +75,7 @@ func (f *fetcher) deliver(ctx context.Context, a *response) bool {
 		ids = f.seen.size()
 	}
 	f.lag.openSince.Store(f.scanner.transactions.openSince())
-	f.share.put(a.bytes, f.scanner.decoder.Remembered(), ids)
+	f.share.put(a.bytes, ids)
 	select {
 	case f.queue <- *a:
 	case <-ctx.Done():
@@ -92,7 +93,7 @@ func (f *fetcher) deliver(ctx context.Context, a *response) bool {
 type readAhead struct {
 	limit int64        // Bytes; 0 = none.
 	bytes atomic.Int64 // Of fetched records.
-	texts atomic.Int64 // Bytes that decoders remember.
+	texts *wire.Room   // For what decoders remember.
 	ids   atomic.Int64 // Bytes of ids of duplicates.
 }
 
@@ -101,17 +102,15 @@ type share struct {
 	all       *readAhead
 	responses atomic.Int64 // Queued, or being emitted.
 
-	// What the fetching goroutine has counted last.
-	texts, ids int64
+	ids int64 // What the fetching goroutine has counted last.
 }
 
 // put counts a response that is queued, and what the partition needs for reading by now.
-func (s *share) put(bytes, texts, ids int64) {
+func (s *share) put(bytes, ids int64) {
 	s.responses.Add(1)
 	s.all.bytes.Add(bytes)
-	s.all.texts.Add(texts - s.texts)
 	s.all.ids.Add(ids - s.ids)
-	s.texts, s.ids = texts, ids
+	s.ids = ids
 }
 
 // take is called when a response of so many bytes has been emitted.

@@ -107,7 +107,7 @@ func HeldBytes() map[string]int64 {
 	for s := range job.All[*Readers]() {
 		s.mu.Lock()
 		for _, r := range s.open {
-			held["reading"] += r.readAhead.bytes.Load() + r.readAhead.texts.Load()
+			held["reading"] += r.readAhead.bytes.Load() + r.readAhead.texts.Taken()
 			held["ids"] += r.readAhead.ids.Load()
 		}
 		s.mu.Unlock()

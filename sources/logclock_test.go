@@ -132,7 +132,7 @@ func TestTheRunIsToldThatTimeGoesBack(t *testing.T) {
 	log := newFakeLog()
 	var told []error
 	began := time.Now()
-	s := newScanner(log, testOptions(), Offset{Partition: 3}, quietly, func(err error, since time.Time) {
+	s := newScanner(log, testOptions(), Offset{Partition: 3}, newRoom(0), quietly, func(err error, since time.Time) {
 		if told = append(told, err); since.After(time.Now()) || since.Before(began.Add(-2*time.Second)) {
 			t.Errorf("right until %v, want a second ago", time.Since(since))
 		}

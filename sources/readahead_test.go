@@ -14,7 +14,7 @@ func TestReadingAheadIsBounded(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		all := &readAhead{limit: 1000}
 		full, empty := &share{all: all}, &share{all: all}
-		full.put(2000, 0, 0)
+		full.put(2000, 0)
 		if !empty.awaitRoom(ctx) {
 			t.Error("a partition of which nothing is held may not fetch")
 		}
@@ -29,7 +29,7 @@ func TestReadingAheadIsBounded(t *testing.T) {
 		if !let.Load() {
 			t.Error("a partition waits though there is room")
 		}
-		full.put(2000, 0, 0)
+		full.put(2000, 0)
 		cancel()
 		if full.awaitRoom(ctx) {
 			t.Error("the end of the reader is not seen")
@@ -42,8 +42,8 @@ func TestRoomIsForRecords(t *testing.T) {
 	for _, c := range []struct{ limit, others, own int64 }{{1000, 700, 50}, {0, 1 << 40, 1 << 40}} {
 		all := &readAhead{limit: c.limit}
 		other, own := &share{all: all}, &share{all: all}
-		other.put(c.others, 0, 0)
-		own.put(c.own, 0, 0)
+		other.put(c.others, 0)
+		own.put(c.own, 0)
 		if !own.awaitRoom(t.Context()) {
 			t.Errorf("with %d bytes of %d it waits", c.others+c.own, c.limit)
 		}
@@ -52,8 +52,8 @@ func TestRoomIsForRecords(t *testing.T) {
 	cancel()
 	all := &readAhead{limit: 1000}
 	other, own := &share{all: all}, &share{all: all}
-	other.put(700, 0, 0)
-	own.put(51, 0, 0)
+	other.put(700, 0)
+	own.put(51, 0)
 	if own.awaitRoom(ended) {
 		t.Error("with 751 bytes of 1000 it does not wait")
 	}
@@ -62,13 +62,13 @@ func TestRoomIsForRecords(t *testing.T) {
 func TestWhatIsHeldIsCounted(t *testing.T) {
 	all := new(readAhead)
 	a, b := &share{all: all}, &share{all: all}
-	a.put(100, 10, 1)
-	b.put(200, 20, 2)
-	a.put(50, 15, 1)
-	b.put(0, 5, 0) // A decoder forgets.
+	a.put(100, 1)
+	b.put(200, 2)
+	a.put(50, 1)
+	b.put(0, 0) // What is old is forgotten.
 	b.take(200)
-	if bytes, texts, ids := all.bytes.Load(), all.texts.Load(), all.ids.Load(); bytes != 150 || texts != 20 || ids != 1 {
-		t.Errorf("%d bytes, %d of texts, %d of ids; want 150, 20, 1", bytes, texts, ids)
+	if bytes, ids := all.bytes.Load(), all.ids.Load(); bytes != 150 || ids != 1 {
+		t.Errorf("%d bytes, %d of ids; want 150, 1", bytes, ids)
 	}
 	if a.responses.Load() != 2 || b.responses.Load() != 1 {
 		t.Errorf("%d and %d responses", a.responses.Load(), b.responses.Load())

@@ -88,7 +88,7 @@ func newReader(o Options, pos Position, shared *Readers) *reader {
 	r := &reader{
 		options: o, shared: shared, broker: newBroker(shared.kafka, o.Topic), say: slog.With("topic", o.Topic), ctx: ctx, cancel: cancel, busy: true,
 	}
-	r.readAhead.limit = o.ReadBytes
+	r.readAhead.limit, r.readAhead.texts = o.ReadBytes, newRoom(o.ReadBytes)
 	r.loop = newReadLoop(&r.options, pos, shared.progress, r.fetch)
 	d := discovery{r.broker, &r.options, pos.Shard, r.say}
 	r.running.Go(func() { d.run(ctx, pos, r.loop.found) })
@@ -112,7 +112,7 @@ func (r *reader) fetch(a assignment) *partition {
 	r.lags.Store(a.Partition, &p.lag)
 	log := r.broker.log(a.Partition)
 	f := fetcher{
-		options: &r.options, scanner: newScanner(log, &r.options, a.Offset, r.say, r.shared.setBack), idle: idleness{log: log, options: &r.options},
+		options: &r.options, scanner: newScanner(log, &r.options, a.Offset, r.readAhead.texts, r.say, r.shared.setBack), idle: idleness{log: log, options: &r.options},
 		share: &p.share, lag: &p.lag, queue: queue, arrived: r.loop.arrived,
 	}
 	r.running.Go(func() { f.run(r.ctx) })

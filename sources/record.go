@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -46,21 +47,12 @@ func (r *Record) Verdict(e *metric.Event, l metric.Limits) (eventTime int64, cod
 	return eventTime, l.Check(eventTime, r.Newest, r.Latest)
 }
 
-// Of what a reader may hold of fetched records, decoders may remember a quarter, shared by the usual number of
-// partitions; each of them at least leastTexts and at most mostTexts bytes.
-const (
-	textsShare                  = 4
-	leastTexts, mostTexts int64 = 256 << 10, 4 << 20
-)
+// textsShare is the part of what a reader may hold of fetched records that its decoders may remember of them.
+const textsShare = 4
 
-// newDecoder returns the decoder of a partition, which remembers the tags that it has met. readBytes is
-// what the reader may hold of fetched records, 0 = any.
-func newDecoder(readBytes int64) *wire.Decoder {
-	d := new(wire.Decoder)
-	if readBytes > 0 {
-		d.MaxRemembered = min(max(readBytes/textsShare/wire.Partitions, leastTexts), mostTexts)
-	}
-	return d
+// newRoom returns the room for what the decoders of a reader remember, which may hold readBytes of fetched records, 0 = any.
+func newRoom(readBytes int64) *wire.Room {
+	return wire.NewRoom(cmp.Or(readBytes/textsShare, 2*wire.DefaultRoom))
 }
 
 // decode reads the events of a record.

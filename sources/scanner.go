@@ -28,15 +28,16 @@ type scanner struct {
 	decoder      *wire.Decoder
 }
 
-// newScanner returns a scanner that stands at an offset of a log. say names the topic; setBack is that of NewReaders.
-func newScanner(log partitionLog, o *Options, at Offset, say *slog.Logger, setBack func(error, time.Time)) *scanner {
+// newScanner returns a scanner that stands at an offset of a log. texts is the room for what it remembers of records, say
+// names the topic, setBack is that of NewReaders.
+func newScanner(log partitionLog, o *Options, at Offset, texts *wire.Room, say *slog.Logger, setBack func(error, time.Time)) *scanner {
 	back := func(by time.Duration, since time.Time) {
 		setBack(fmt.Errorf("the clock of the broker of partition %d was set back by %v", at.Partition, by), since)
 	}
 	return &scanner{
 		log: log, say: say.With("partition", at.Partition), partition: at.Partition, offset: at.Next, inner: at.Inner, epoch: -1,
 		clock:        newLogClock(log, o, at.Newest, back),
-		transactions: newTransactions(at.Next, at.From), decoder: newDecoder(o.ReadBytes),
+		transactions: newTransactions(at.Next, at.From), decoder: wire.NewDecoder(texts),
 	}
 }
 
@@ -246,7 +247,7 @@ type response struct {
 
 const (
 	recordSize = int64(unsafe.Sizeof(Record{}))
-	eventSize  = int64(unsafe.Sizeof(metric.Event{})) + 16 // And its index.
+	eventSize  = int64(unsafe.Sizeof(metric.Event{})) * 5 / 4 // And what is spare in the memory of several.
 )
 
 // add appends a decoded record.

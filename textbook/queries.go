@@ -111,7 +111,7 @@ func (f *selectFn) ProcessElement(b *sources.Batch, emit func(string, Sample)) {
 		for j := range rec.Events {
 			e := &rec.Events[j]
 			at, code := rec.Verdict(e, f.Options.Limits)
-			if code != "" || e.Stale {
+			if code != "" || e.Stale || e.Histogram != nil {
 				continue
 			}
 			for _, s := range f.queries[e.Metric] {

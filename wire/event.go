@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,7 @@ import (
 type Batch struct {
 	N      int
 	Events []metric.Event // The good ones. Events may share their Tags: never change them.
-	Index  []int          // Position in the input of each of Events.
+	Index  []int          // Position in the input of each of Events; of a record there is none.
 	Faults []IndexedFault // The bad ones.
 
 	texts []texts // Of the first of Events.
@@ -46,9 +45,11 @@ func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 		if d.batch.N == d.limit {
 			return nil, ErrTooMany
 		}
-		if i := d.quickEvent(line, skipSpace(line, 0)); i >= 0 && skipSpace(line, i) == len(line) {
-			d.take()
-			continue
+		if i := d.quickEvent(line, skipSpace(line, 0)); i >= 0 {
+			if skipSpace(line, i) == len(line) {
+				continue
+			}
+			d.takeBack()
 		}
 		if value, err := d.check(line); err != nil {
 			d.add(metric.Event{}, malformed("the line is not JSON: "+err.Error()))
@@ -59,51 +60,46 @@ func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 	return d.batch, nil
 }
 
-// Decoder reads events in one pass over their JSON. It keeps the strings and
-// the tags that it has seen, since events have most of them in common. The
-// zero value is ready. It is not safe for concurrent use.
+// Decoder reads events in one pass over their JSON. It remembers the names and
+// the tags that it has seen, since events have most of them in common: equal tags are the same slice for as long
+// as they are known. The zero value is ready. It is not safe for concurrent use.
 type Decoder struct {
-	// MaxRemembered is how many bytes may be taken by what is remembered from one call to the next; 0 = 4 MiB.
-	MaxRemembered int64
-
-	limit     int
-	inRecord  bool // Events have no metric_name of their own.
-	keepTexts bool
-	batch     *Batch
-	spare     *Batch // That of the last Request or Lines, to be used again.
-	read      event  // What quickEvent has read.
-	lastName  string // That it has read.
+	limit    int
+	inRecord bool // Events have no metric_name of their own.
+	indexed  bool // Their positions in the input are wanted,
+	textual  bool // and their texts, which go into records as they are.
+	batch    *Batch
+	spare    *Batch         // That of the last Request or Lines, to be used again.
+	record   Batch          // That of the last Record.
+	free     []metric.Event // Memory for events of records, which share allocations.
+	lastName string         // That quickName has read.
 
 	json *jsontext.Decoder // Checks syntax.
 
-	remembered int64 // Bytes of what follows.
-
-	texts map[string]string
-	tags  map[string]tagsVerdict // By their JSON text.
+	names Memory[name]
+	tags  Memory[tagsVerdict] // By their JSON text.
 
 	// Scratch space.
 	members  []tagMember
 	unquoted []byte
 }
 
-// How many strings, and tags, a Decoder remembers from one call to the next.
-const maxRemembered = 10_000
-
-// maxRememberedBytes is what they may take, so many of usual length: values of
-// tags may be long, and none come again.
-const maxRememberedBytes = 4 << 20
-
-// What an entry of either takes besides its texts.
-const (
-	rememberedText = 56
-	rememberedTags = 120
-)
+// NewDecoder returns a decoder that remembers as much as there is room for.
+func NewDecoder(r *Room) *Decoder {
+	return &Decoder{names: Memory[name]{Room: r}, tags: Memory[tagsVerdict]{Room: r}}
+}
 
 // Remembered returns about how many bytes of memory d has taken for what it remembers.
-func (d *Decoder) Remembered() int64 { return d.remembered }
+func (d *Decoder) Remembered() int64 { return d.names.Bytes() + d.tags.Bytes() }
+
+// Forget gives back what d remembers.
+func (d *Decoder) Forget() {
+	d.names.Forget()
+	d.tags.Forget()
+}
 
 // fields are the members of an event as JSON text, nil where absent, and events, the list of several.
-type fields struct{ name, value, tags, time, kind, start, stale, point, events []byte }
+type fields struct{ name, value, histogram, tags, time, kind, start, stale, point, events []byte }
 
 func (f *fields) isList() bool { return f.events != nil && f.events[0] == '[' }
 
@@ -154,14 +150,11 @@ func (d *Decoder) again() {
 		*b = Batch{Events: b.Events[:0], Index: b.Index[:0], texts: b.texts[:0]}
 		d.batch = b
 	}
-	d.spare, d.keepTexts = d.batch, true
+	d.spare, d.textual = d.batch, true
 }
 
 func (d *Decoder) begin(limit int) {
-	d.limit, d.inRecord, d.keepTexts, d.batch = limit, false, false, new(Batch)
-	if d.texts == nil || len(d.texts) > maxRemembered || len(d.tags) > maxRemembered || d.remembered > cmp.Or(d.MaxRemembered, maxRememberedBytes) {
-		d.texts, d.tags, d.remembered = make(map[string]string), make(map[string]tagsVerdict), 0
-	}
+	d.limit, d.inRecord, d.indexed, d.textual, d.batch = limit, false, true, false, new(Batch)
 }
 
 func (d *Decoder) reset(text []byte) {
@@ -261,6 +254,8 @@ func (d *Decoder) fields(s *scanner[[]byte]) (f fields) {
 			f.name = v
 		case "value":
 			f.value = v
+		case "histogram":
+			f.histogram = v
 		case "tags":
 			f.tags = v
 		case "event_time":
@@ -283,7 +278,9 @@ func (d *Decoder) fields(s *scanner[[]byte]) (f fields) {
 func (d *Decoder) add(e metric.Event, f *metric.Fault) {
 	if f == nil {
 		d.batch.Events = append(d.batch.Events, e)
-		d.batch.Index = append(d.batch.Index, d.batch.N)
+		if d.indexed {
+			d.batch.Index = append(d.batch.Index, d.batch.N)
+		}
 	} else {
 		d.batch.Faults = append(d.batch.Faults, IndexedFault{d.batch.N, *f})
 	}
@@ -305,12 +302,8 @@ func (d *Decoder) event(f *fields) (e metric.Event, fault *metric.Fault) {
 			return e, fault
 		}
 	}
-	if e.Stale = isTrue(f.stale); !e.Stale {
-		if e.Value, fault = number(f.value); fault != nil {
-			return e, fault
-		}
-	} else if f.value != nil {
-		return e, newFault(metric.CodeStaleInvalid, "stale ends a series, and the event has a value as well: leave out one of both")
+	if fault = measured(&e, f); fault != nil {
+		return e, fault
 	}
 	if tags.fault != nil {
 		return e, tags.fault
@@ -327,6 +320,23 @@ func (d *Decoder) event(f *fields) (e metric.Event, fault *metric.Fault) {
 	return e, d.marks(&e, f)
 }
 
+// measured reads what an event has measured: a value, a histogram, or nothing any more.
+func measured(e *metric.Event, f *fields) (fault *metric.Fault) {
+	e.Stale = isTrue(f.stale)
+	switch {
+	case e.Stale && (f.value != nil || f.histogram != nil):
+		return newFault(metric.CodeStaleInvalid, "stale ends a series, and the event has a value as well: leave out one of both")
+	case e.Stale:
+	case f.histogram == nil:
+		e.Value, fault = number(f.value)
+	case f.value != nil:
+		return newFault(metric.CodeHistogramInvalid, "the event has a value beside its histogram: leave out one of both")
+	default:
+		e.Histogram, fault = histogram(f.histogram)
+	}
+	return fault
+}
+
 // types says which member has a JSON type that it cannot have.
 func (f *fields) types() *metric.Fault {
 	switch {
@@ -334,6 +344,8 @@ func (f *fields) types() *metric.Fault {
 		return malformed("metric_name must be a string")
 	case f.value != nil && !isNumber(f.value):
 		return malformed("value must be a number")
+	case f.histogram != nil && f.histogram[0] != '{':
+		return malformed("histogram must be an object")
 	case f.tags != nil && f.tags[0] != '{':
 		return malformed("tags must be an object of strings")
 	case f.time != nil && f.time[0] != '"' && !isNumber(f.time):
@@ -389,7 +401,7 @@ func (d *Decoder) name(quoted []byte) (string, *metric.Fault) {
 	case !metric.ValidName(text):
 		return "", newFault(metric.CodeNameInvalid, metric.ValidateName(string(text)).Error())
 	}
-	return d.text(text), nil
+	return d.nameOf(text), nil
 }
 
 // unquote returns the text of a JSON string, valid until the next call.
@@ -400,68 +412,109 @@ func (d *Decoder) unquote(quoted []byte) ([]byte, error) {
 	return d.unquoted, err
 }
 
-// text returns b as a string that equal texts share.
-func (d *Decoder) text(b []byte) string {
-	s, ok := d.texts[string(b)]
-	if !ok {
-		s = string(b)
-		d.texts[s] = s
-		d.remembered += rememberedText + int64(len(s))
+// nameOf returns a valid name as a string that equal ones share.
+func (d *Decoder) nameOf(text []byte) string {
+	if e := d.names.Find(text); e != nil {
+		return e.Text
 	}
-	return s
+	return d.names.Add(string(text), name{}).Text
 }
 
+// name is what is remembered of a metric_name besides its text.
+type name struct{}
+
+// Bytes implements Sized.
+func (name) Bytes() int { return 0 }
+
+// tagsVerdict is what the JSON text of tags stands for.
 type tagsVerdict struct {
 	tags  metric.Tags
-	json  string // Of tags; "" when there are none.
+	json  string // Their canonical form, as in records; "" = the text is it, or there are none.
 	fault *metric.Fault
 }
 
-type tagMember struct {
-	key   string
-	value []byte // JSON text.
+// Bytes implements Sized.
+func (v tagsVerdict) Bytes() int {
+	const tag, fault = 32, 100
+	n := tag*len(v.tags) + 2*len(v.json) // Where it differs from the text, keys and values may not be parts of that.
+	if v.fault != nil {
+		n += fault + len(v.fault.Detail)
+	}
+	return n
 }
+
+type tagMember struct{ key, value string } // The value is JSON text.
 
 func (d *Decoder) tagsOf(object []byte) tagsVerdict {
 	if object == nil || object[0] != '{' { // The latter is malformed, as types says.
 		return tagsVerdict{}
 	}
-	v, ok := d.tags[string(object)]
-	if !ok {
-		v, _ = d.readTags(object, true)
+	if e := d.tags.Find(object); e != nil {
+		return e.Value
 	}
-	return v
+	return d.readTags(object, true).Value
 }
 
 // readTags reads and remembers an object. Of one that is not known to be valid JSON it reads plain strings
-// only, and reports whether there was nothing else.
-func (d *Decoder) readTags(object []byte, valid bool) (v tagsVerdict, ok bool) {
+// only, and returns nil when there is anything else.
+func (d *Decoder) readTags(object []byte, valid bool) *Known[tagsVerdict] {
 	d.members = d.members[:0]
-	s := scanner[[]byte]{text: object}
+	text, plain := string(object), true // Keys and values are parts of it, where they have no escapes.
+	s := scanner[string]{text: text}
 	s.take('{')
 	for n := 0; s.more(n, '}'); n++ {
 		quoted, plainKey := s.quoted()
 		s.take(':')
 		value := s.value()
-		if _, plain := stringEnd(value, 0); !valid && (!plainKey || !plain) {
-			return v, false
+		if _, plainValue := stringEnd(value, 0); !plainKey || !plainValue {
+			plain = false
 		}
-		key, err := d.unquote(quoted)
-		m := tagMember{d.text(key), value}
+		if !valid && !plain {
+			return nil
+		}
+		key, err := d.unquoteText(quoted)
 		if err != nil {
-			m.key = "\xff" // Not UTF-8 either: no tag may have this key.
+			key = "\xff" // Not UTF-8 either: no tag may have this key.
 		}
-		d.members = append(d.members, m)
+		d.members = append(d.members, tagMember{key, value})
 	}
-	if s.err != nil || s.i != len(object) {
-		return v, false
+	if s.err != nil || s.i != len(text) {
+		return nil
 	}
-	v.tags, v.fault = d.judgeTags()
-	return d.remember(object, v), true
+	var v tagsVerdict
+	sorted := slices.IsSortedFunc(d.members, compareKeys)
+	if v.tags, v.fault = d.judgeTags(); len(v.tags) > 0 && !(plain && sorted && jsonBytes(v.tags) == len(text)) {
+		d.unquoted = v.tags.AppendJSON(d.unquoted[:0])
+		if string(d.unquoted) != text {
+			v.json = string(d.unquoted)
+		}
+	}
+	return d.tags.Add(text, v)
+}
+
+// jsonBytes is how long the canonical JSON of tags is that have no escapes there.
+func jsonBytes(t metric.Tags) int {
+	n := len("{}") - len(",")
+	for i := range t {
+		n += len(`"":"",`) + len(t[i].Key) + len(t[i].Value)
+	}
+	return n
+}
+
+func compareKeys(a, b tagMember) int { return strings.Compare(a.key, b.key) }
+
+// unquoteText returns the text of a JSON string, a part of it where it is plain. It fails as unquote does.
+func (d *Decoder) unquoteText(quoted string) (string, error) {
+	if end, plain := stringEnd(quoted, 0); plain && end == len(quoted) {
+		return quoted[1 : end-1], nil
+	}
+	text, err := d.unquote([]byte(quoted))
+	return string(text), err
 }
 
 func (d *Decoder) judgeTags() (tags metric.Tags, fault *metric.Fault) {
-	slices.SortStableFunc(d.members, func(a, b tagMember) int { return strings.Compare(a.key, b.key) })
+	slices.SortStableFunc(d.members, compareKeys)
+	tags = make(metric.Tags, 0, len(d.members))
 	for i, m := range d.members {
 		if i+1 < len(d.members) && d.members[i+1].key == m.key {
 			continue // Of equal members the last one counts.
@@ -473,7 +526,7 @@ func (d *Decoder) judgeTags() (tags metric.Tags, fault *metric.Fault) {
 		default:
 			return nil, malformed(fmt.Sprintf("the value of tag %.80q must be a string", m.key))
 		}
-		text, err := d.unquote(m.value)
+		text, err := d.unquoteText(m.value)
 		switch {
 		case len(text) == 0 || fault != nil:
 			// Only a member of the wrong type comes before another fault.
@@ -484,16 +537,16 @@ func (d *Decoder) judgeTags() (tags metric.Tags, fault *metric.Fault) {
 		case !metric.ValidTagKey(m.key):
 			fault = newFault(metric.CodeTagsInvalid, metric.ValidateTagKey(m.key).Error())
 		default:
-			tags = append(tags, metric.Tag{Key: m.key, Value: d.text(text)})
+			tags = append(tags, metric.Tag{Key: m.key, Value: text})
 		}
 	}
 	if fault == nil && len(tags) > metric.MaxTags {
 		fault = newFault(metric.CodeTooManyTags, fmt.Sprintf("%d tags; at most %d are allowed", len(tags), metric.MaxTags))
 	}
-	if fault != nil {
+	if fault != nil || len(tags) == 0 {
 		return nil, fault
 	}
-	return slices.Clip(tags), nil
+	return tags, nil
 }
 
 func malformed(detail string) *metric.Fault { return newFault(metric.CodeMalformed, detail) }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"pulseboard/aggregate"
 	"pulseboard/metric"
 	"pulseboard/wire"
 )
@@ -92,6 +93,17 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 		{`{"metric_name":"m","value":1,"kind":"delta","start":"soon"}`, metric.CodeStartInvalid},
 		{`{"metric_name":"m","value":1,"kind":"delta","start":1763892000001,"event_time":1763892000000}`, metric.CodeStartInvalid},
 		{`{"metric_name":"m","value":1,"point":true}`, metric.CodePointInvalid},
+		{`{"metric_name":"m","histogram":{"scale":3,"count":3,"sum":4.5,"positive":{"offset":-2,"counts":[1,2]}}}`, ""},
+		{`{"metric_name":"m","kind":"cumulative","start":1763892000000,"histogram":{"scale":-4,"count":1,"sum":0,"zero":1,"min":0,"max":0}}`, ""},
+		{`{"metric_name":"m","histogram":[]}`, metric.CodeMalformed},
+		{`{"metric_name":"m","histogram":{}}`, metric.CodeHistogramInvalid},
+		{`{"metric_name":"m","histogram":{"scale":3,"count":2,"sum":4.5,"positive":{"offset":-2,"counts":[1,2]}}}`, metric.CodeHistogramInvalid},
+		{`{"metric_name":"m","histogram":{"scale":3,"count":3,"sum":4.5,"positive":{"offset":-2,"counts":[1,2.5]}}}`, metric.CodeHistogramInvalid},
+		{`{"metric_name":"m","histogram":{"scale":3,"count":1,"sum":4.5,"zero":1,"max":1}}`, metric.CodeHistogramInvalid},
+		{`{"metric_name":"m","histogram":{"scale":20,"count":0,"sum":0,"positive":{"counts":[` + strings.Repeat("0,", 1280) + `0]}}}`, metric.CodeHistogramInvalid},
+		{`{"metric_name":"m","value":1,"histogram":{"scale":3,"count":0,"sum":0}}`, metric.CodeHistogramInvalid},
+		{`{"metric_name":"m","stale":true,"histogram":{"scale":3,"count":0,"sum":0}}`, metric.CodeStaleInvalid},
+		{`{"metric_name":"m","kind":"gauge","histogram":{"scale":3,"count":0,"sum":0}}`, metric.CodeKindInvalid},
 		{`{"metric_name":"m","value":1,"kind":"x","event_time":"x"}`, metric.CodeEventTimeInvalid}, // The order of docs/protocol.md.
 		{`{"metric_name":"m","value":1,"kind":"x","start":"x"}`, metric.CodeKindInvalid},
 		{`{"metric_name":"m","value":1,"kind":"event","start":1763892000000,"point":true}`, metric.CodeStartInvalid},
@@ -242,8 +254,13 @@ func TestRecordRoundTrip(t *testing.T) {
 				e.Start = e.Time - min(r.Int64N(1000), e.Time-metric.EarliestTime)
 			}
 			e.Point = e.Time != 0 && r.IntN(2) == 0
-			if e.Stale = r.IntN(4) == 0; e.Stale {
-				e.Value = 0
+			switch r.IntN(6) {
+			case 0:
+				e.Stale, e.Value = true, 0
+			case 1:
+				if e.Value = 0; e.Kind != metric.Gauge {
+					e.Histogram = randomHistogram(r)
+				}
 			}
 			events = append(events, e)
 		}
@@ -253,6 +270,26 @@ func TestRecordRoundTrip(t *testing.T) {
 			t.Fatalf("seed %d: %s reads as %+v, %v; want %+v", seed, value, b, err, events)
 		}
 	}
+}
+
+func randomHistogram(r *rand.Rand) *aggregate.Histogram {
+	h := &aggregate.Histogram{Scale: int8(r.IntN(25) - 4), Sum: r.NormFloat64() * 1e6, ZeroThreshold: r.Float64() * float64(r.IntN(2)), Zero: uint64(r.IntN(3))}
+	h.Count = h.Zero
+	for _, b := range []*aggregate.Bins{&h.Positive, &h.Negative} {
+		for range r.IntN(40) {
+			n := r.Uint64N(1 << (1 + r.IntN(40)))
+			b.Counts = append(b.Counts, n)
+			h.Count += n
+		}
+		if len(b.Counts) > 0 {
+			b.Offset = int32(r.IntN(20) - 40)
+		}
+	}
+	if h.HasExtremes = r.IntN(2) == 0; h.HasExtremes {
+		h.Min = r.NormFloat64()
+		h.Max = h.Min + r.ExpFloat64()
+	}
+	return h
 }
 
 // Whether a text is JSON, encoding/json decides; whatever it is, each event gets one verdict.

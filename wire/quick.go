@@ -2,9 +2,11 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"time"
 
+	"pulseboard/aggregate"
 	"pulseboard/metric"
 )
 
@@ -16,7 +18,7 @@ import (
 
 // texts are the parts of an event's JSON that go into a record as they are.
 type texts struct {
-	value []byte // Of the body; nil where it is too long for eventBytes of ingest.
+	value []byte // Of the body; nil where it is too long for RecordEventBytes.
 	tags  string // In the canonical form, remembered with the tags; "" = no tags.
 }
 
@@ -61,7 +63,6 @@ func (d *Decoder) quickRequest(body []byte) (ok bool, err error) {
 		if i = d.quickEvent(body, i); i < 0 {
 			return false, nil
 		}
-		d.take()
 	default:
 		return false, nil
 	}
@@ -109,7 +110,6 @@ func (d *Decoder) quickList(body []byte, i int) (int, error) {
 // one reads the event at i, whatever it is, and returns where it ends, -1 when it is not JSON.
 func (d *Decoder) one(body []byte, i int) int {
 	if end := d.quickEvent(body, i); end >= 0 {
-		d.take()
 		return end
 	}
 	value, end, err := d.first(body[i:])
@@ -120,75 +120,124 @@ func (d *Decoder) one(body []byte, i int) int {
 	return i + end
 }
 
-// take puts the event of quickEvent into the batch.
-func (d *Decoder) take() {
+// quickEvent reads the event at i into the batch and returns where it ends, -1 when
+// it is not in the plain form; then the batch is as before.
+func (d *Decoder) quickEvent(body []byte, i int) int {
 	b := d.batch
-	if d.keepTexts {
-		for len(b.texts) < len(b.Events) {
-			b.texts = append(b.texts, texts{})
-		}
-		b.texts = append(b.texts, d.read.texts)
+	n := len(b.Events)
+	b.Events = append(b.Events, metric.Event{})
+	t := texts{}
+	if i = d.quickMembers(body, i, &b.Events[n], &t); i < 0 {
+		b.Events = b.Events[:n]
+		return -1
 	}
-	b.Events = append(b.Events, d.read.Event)
-	b.Index = append(b.Index, b.N)
+	if d.textual {
+		for len(b.texts) < n {
+			b.texts = append(b.texts, texts{}) // Of events that the strict reader has read.
+		}
+		b.texts = append(b.texts, t)
+	}
+	if d.indexed {
+		b.Index = append(b.Index, b.N)
+	}
 	b.N++
+	return i
 }
 
-// quickEvent reads the event at i into d.read and returns where it ends, -1 when
-// it is not in the plain form.
-func (d *Decoder) quickEvent(body []byte, i int) int {
+// takeBack takes the event of quickEvent out of the batch.
+func (d *Decoder) takeBack() {
+	b := d.batch
+	b.N--
+	b.Events, b.Index, b.texts = b.Events[:len(b.Events)-1], b.Index[:len(b.Index)-1], b.texts[:len(b.texts)-1]
+}
+
+func (d *Decoder) quickMembers(body []byte, i int, e *metric.Event, t *texts) int {
 	if i >= len(body) || body[i] != '{' {
 		return -1
 	}
-	r := &d.read
-	r.Event, r.texts = metric.Event{}, texts{}
 	var has eventMembers
-	for i = skipSpace(body, i+1); ; {
-		var m eventMembers
-		if m, i = quickMember(body, i); i < 0 || i == len(body) || has&m != 0 {
+	if d.inRecord {
+		has, i = d.written(body, i, e, t)
+	}
+	for body[i] != '}' {
+		m, at := quickMember(body, skipSpace(body, i+1))
+		if at < 0 || at == len(body) || has&m != 0 {
 			return -1
 		}
 		has |= m
-		switch m {
-		case hasName:
-			r.Metric, i = d.quickName(body, i)
-		case hasValue:
-			i = r.quickValue(body, i)
-		case hasTags:
-			i = d.quickTags(body, i)
-		case hasTime:
-			r.Time, i = quickTime(body, i)
-		case hasStart:
-			r.Start, i = quickTime(body, i)
-		case hasKind:
-			r.Kind, i = quickKind(body, i)
-		case hasStale:
-			r.Stale, i = quickBoolean(body, i)
-		case hasPoint:
-			r.Point, i = quickBoolean(body, i)
-		}
-		if i < 0 {
+		if i = d.quickPart(m, body, at, e, t); i < 0 {
 			return -1
 		}
-		if i = skipSpace(body, i); i == len(body) {
+		if i = skipSpace(body, i); i == len(body) || body[i] != ',' && body[i] != '}' {
 			return -1
 		}
-		if body[i] == '}' {
-			break
-		}
-		if body[i] != ',' {
-			return -1
-		}
-		i = skipSpace(body, i+1)
 	}
-	if (has&hasValue == 0) != r.Stale || (has&hasName == 0) != d.inRecord || has&marks != 0 && r.Check() != nil {
+	if !has.oneOf(e.Stale) || (has&hasName == 0) != d.inRecord || has&marks != 0 && e.Check() != nil {
 		return -1
 	}
 	return i + 1
 }
 
+// written reads an event as far as it is one that AppendRecordEvent has written and nothing is marked: nearly all of records
+// are. It returns what it has read, and the place of the brace or comma that comes next.
+func (d *Decoder) written(body []byte, i int, e *metric.Event, t *texts) (has eventMembers, next int) {
+	const value, tags, time = `{"value":`, `,"tags":`, `,"event_time":`
+	if !bytes.HasPrefix(body[i:], []byte(value)) {
+		return 0, i
+	}
+	v, end := quickValue(body, i+len(value), t)
+	if !memberEnds(body, end) {
+		return 0, i
+	}
+	e.Value, has, i = v, hasValue, end
+	if bytes.HasPrefix(body[i:], []byte(tags)) {
+		if end = d.quickTags(body, i+len(tags), e, t); !memberEnds(body, end) {
+			return has, i
+		}
+		has, i = has|hasTags, end
+	}
+	if bytes.HasPrefix(body[i:], []byte(time)) {
+		ms, end := quickTime(body, i+len(time))
+		if !memberEnds(body, end) {
+			return has, i
+		}
+		e.Time, has, i = ms, has|hasTime, end
+	}
+	return has, i
+}
+
+// memberEnds reports whether the value of a member ends at i.
+func memberEnds(body []byte, i int) bool {
+	return i >= 0 && i < len(body) && (body[i] == ',' || body[i] == '}')
+}
+
+// quickPart reads the value of a member and returns where it ends.
+func (d *Decoder) quickPart(m eventMembers, body []byte, i int, e *metric.Event, t *texts) int {
+	switch m {
+	case hasValue:
+		e.Value, i = quickValue(body, i, t)
+	case hasTags:
+		i = d.quickTags(body, i, e, t)
+	case hasTime:
+		e.Time, i = quickTime(body, i)
+	case hasName:
+		e.Metric, i = d.quickName(body, i)
+	case hasKind:
+		e.Kind, i = quickKind(body, i)
+	case hasStart:
+		e.Start, i = quickTime(body, i)
+	case hasStale:
+		e.Stale, i = quickBoolean(body, i)
+	case hasPoint:
+		e.Point, i = quickBoolean(body, i)
+	case hasHistogram:
+		e.Histogram, i = d.quickHistogram(body, i)
+	}
+	return i
+}
+
 // eventMembers are those of an event that were read.
-type eventMembers uint8
+type eventMembers uint16
 
 const (
 	hasName eventMembers = 1 << iota
@@ -199,9 +248,21 @@ const (
 	hasStart
 	hasStale
 	hasPoint
+	hasHistogram
 
 	marks = hasKind | hasStart | hasPoint
 )
+
+// oneOf reports whether an event has a value or a histogram, or is stale, and not two of them.
+func (m eventMembers) oneOf(stale bool) bool {
+	switch m & (hasValue | hasHistogram) {
+	case 0:
+		return stale
+	case hasValue, hasHistogram:
+		return !stale
+	}
+	return false
+}
 
 // quickMember reads the name of a member and the colon after it, and returns where
 // its value begins, -1 when it is none of an event's.
@@ -224,14 +285,10 @@ func quickMember(body []byte, i int) (eventMembers, int) {
 		return hasPoint, colon(body, i+len(`"point"`))
 	case bytes.HasPrefix(rest, []byte(`"stale"`)):
 		return hasStale, colon(body, i+len(`"stale"`))
+	case bytes.HasPrefix(rest, []byte(`"histogram"`)):
+		return hasHistogram, colon(body, i+len(`"histogram"`))
 	}
 	return 0, -1
-}
-
-// event is what quickEvent reads into.
-type event struct {
-	metric.Event
-	texts
 }
 
 // colon returns where the value after a member's name begins, -1 when there is no colon.
@@ -249,13 +306,13 @@ func (d *Decoder) quickName(body []byte, i int) (string, int) {
 		return "", -1
 	}
 	text := body[i+1 : end-1]
-	if s, ok := d.texts[string(text)]; ok && d.lastName == s {
-		return s, end
+	if string(text) == d.lastName && end > i+2 {
+		return d.lastName, end
 	}
 	if !metric.ValidName(text) {
 		return "", -1
 	}
-	d.lastName = d.text(text)
+	d.lastName = d.nameOf(text)
 	return d.lastName, end
 }
 
@@ -266,7 +323,10 @@ func power(n int) float64 {
 
 // quickValue reads a number of at most 15 digits without an exponent: it and the
 // power of ten that divides it are exact, so one division rounds as IEEE 754 asks.
-func (e *event) quickValue(body []byte, i int) int {
+func quickValue(body []byte, i int, t *texts) (float64, int) {
+	if i == len(body) {
+		return 0, -1
+	}
 	begin, mantissa, digits, decimals := i, int64(0), 0, 0
 	negative := body[i] == '-'
 	if negative {
@@ -276,91 +336,80 @@ func (e *event) quickValue(body []byte, i int) int {
 	for ; i < len(body) && isDigit(body[i]); i++ {
 		mantissa = mantissa*10 + int64(body[i]-'0')
 		if digits++; digits > 15 {
-			return e.slowValue(body, begin)
+			return slowValue(body, begin, t)
 		}
 	}
 	if digits == 0 || digits > 1 && body[first] == '0' {
-		return -1
+		return 0, -1
 	}
 	if i < len(body) && body[i] == '.' {
 		for i++; i < len(body) && isDigit(body[i]); i++ {
 			mantissa = mantissa*10 + int64(body[i]-'0')
 			decimals++
 			if digits++; digits > 15 {
-				return e.slowValue(body, begin)
+				return slowValue(body, begin, t)
 			}
 		}
 		if decimals == 0 {
-			return -1
+			return 0, -1
 		}
 	}
 	if i < len(body) && (body[i] == 'e' || body[i] == 'E') {
-		return e.slowValue(body, begin)
+		return slowValue(body, begin, t)
 	}
-	e.Value = float64(mantissa) / power(decimals)
+	t.value = body[begin:i]
+	v := float64(mantissa)
+	if decimals > 0 {
+		v /= power(decimals)
+	}
 	if negative {
-		e.Value = math.Copysign(e.Value, -1) // Of -0 too.
+		v = math.Copysign(v, -1) // Of -0 too.
 	}
-	e.value = body[begin:i]
-	return i
+	return v, i
 }
 
 // slowValue reads any number.
-func (e *event) slowValue(body []byte, i int) int {
+func slowValue(body []byte, i int, t *texts) (float64, int) {
 	begin := i
 	i = numberEnd(body, i)
 	if i < 0 {
-		return -1
+		return 0, -1
 	}
 	v, fault := number(body[begin:i])
 	if fault != nil {
-		return -1
+		return 0, -1
 	}
-	if e.Value = v; i-begin <= MaxValueText {
-		e.value = body[begin:i]
+	if i-begin <= MaxValueText {
+		t.value = body[begin:i]
 	}
-	return i
+	return v, i
 }
 
 // quickTags reads tags that are remembered, or plain.
-func (d *Decoder) quickTags(body []byte, i int) int {
-	if body[i] != '{' {
-		return -1
-	}
-	end := bytes.IndexByte(body[i:], '}')
-	if end < 0 {
-		return -1
-	}
-	text := body[i : i+end+1]
+func (d *Decoder) quickTags(body []byte, i int, e *metric.Event, t *texts) int {
 	// What is remembered is a whole object, and no object begins with another.
-	v, ok := d.tags[string(text)]
-	if !ok {
-		if v, ok = d.readTags(text, false); !ok {
+	known := d.tags.Next(body[i:])
+	if known == nil {
+		if i == len(body) || body[i] != '{' {
 			return -1
 		}
-	}
-	if v.fault != nil {
-		return -1
-	}
-	d.read.Tags, d.read.tags = v.tags, v.json
-	return i + len(text)
-}
-
-// remember keeps the verdict on tags, and the form in which they stand in records.
-func (d *Decoder) remember(object []byte, v tagsVerdict) tagsVerdict {
-	key := string(object)
-	if len(v.tags) > 0 {
-		d.unquoted = v.tags.AppendJSON(d.unquoted[:0])
-		if v.json = key; string(d.unquoted) != key {
-			v.json = string(d.unquoted)
+		end := bytes.IndexByte(body[i:], '}')
+		if end < 0 {
+			return -1
+		}
+		text := body[i : i+end+1]
+		if known = d.tags.Find(text); known == nil {
+			known = d.readTags(text, false)
 		}
 	}
-	d.tags[key] = v
-	d.remembered += rememberedTags + int64(len(key)+32*len(v.tags))
-	if v.json != key {
-		d.remembered += int64(len(v.json))
+	if known == nil || known.Value.fault != nil {
+		return -1
 	}
-	return v
+	e.Tags = known.Value.tags
+	if t.tags = known.Value.json; t.tags == "" && len(e.Tags) > 0 {
+		t.tags = known.Text
+	}
+	return i + len(known.Text)
 }
 
 func quickKind(body []byte, i int) (metric.Kind, int) {
@@ -375,6 +424,19 @@ func quickKind(body []byte, i int) (metric.Kind, int) {
 	return kind, end
 }
 
+// quickHistogram reads a histogram whose JSON it has checked.
+func (d *Decoder) quickHistogram(body []byte, i int) (*aggregate.Histogram, int) {
+	value, end, err := d.first(body[i:])
+	if err != nil || value[0] != '{' {
+		return nil, -1
+	}
+	h, fault := histogram(value)
+	if fault != nil {
+		return nil, -1
+	}
+	return h, i + end
+}
+
 func quickBoolean(body []byte, i int) (bool, int) {
 	switch {
 	case bytes.HasPrefix(body[i:], []byte("true")):
@@ -387,6 +449,9 @@ func quickBoolean(body []byte, i int) (bool, int) {
 
 // quickTime reads whole milliseconds, or RFC 3339 in UTC with a capital T and Z.
 func quickTime(body []byte, i int) (int64, int) {
+	if i == len(body) {
+		return 0, -1
+	}
 	if body[i] == '"' {
 		end, plain := stringEnd(body, i)
 		if !plain {
@@ -399,6 +464,11 @@ func quickTime(body []byte, i int) (int64, int) {
 		return ms, end
 	}
 	begin, ms := i, int64(0)
+	if len(body)-i >= 8 {
+		if v, ok := eightDigits(binary.LittleEndian.Uint64(body[i:])); ok {
+			i, ms = i+8, v
+		}
+	}
 	for ; i < len(body) && isDigit(body[i]) && i-begin < 16; i++ {
 		ms = ms*10 + int64(body[i]-'0')
 	}
@@ -407,6 +477,19 @@ func quickTime(body []byte, i int) (int64, int) {
 		return 0, -1
 	}
 	return ms, i
+}
+
+// eightDigits reads eight digits at once, of which the first is the lowest byte; ok when there is nothing else.
+func eightDigits(text uint64) (v int64, ok bool) {
+	const zeros, sixes, halves = 0x3030303030303030, 0x0606060606060606, 0xf0f0f0f0f0f0f0f0
+	if text&halves != zeros || (text+sixes)&halves != zeros {
+		return 0, false
+	}
+	text -= zeros
+	text = text*10 + text>>8 // Every other byte is a number of two digits.
+	const odd = 0xff000000ff
+	text = text&odd*(1_000_000<<32+100) + text>>16&odd*(10_000<<32+1)
+	return int64(text >> 32), true
 }
 
 // plainClock reads 2026-11-23T10:00:00.123Z, with or without decimals.

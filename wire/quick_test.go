@@ -1,11 +1,13 @@
 package wire
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,7 +25,7 @@ func sameBatch(a, b *Batch) string {
 	for i := range a.Events {
 		x, y := a.Events[i], b.Events[i]
 		if math.Float64bits(x.Value) != math.Float64bits(y.Value) || x.Metric != y.Metric || x.Time != y.Time || x.Tags.Compare(y.Tags) != 0 ||
-			x.Kind != y.Kind || x.Start != y.Start || x.Stale != y.Stale || x.Point != y.Point {
+			x.Kind != y.Kind || x.Start != y.Start || x.Stale != y.Stale || x.Point != y.Point || !reflect.DeepEqual(x.Histogram, y.Histogram) {
 			return fmt.Sprintf("event %d: %+v and %+v", i, x, y)
 		}
 	}
@@ -59,29 +61,11 @@ func checkQuick(t *testing.T, d *Decoder, body []byte) {
 		if diff := sameBatch(&Batch{Events: back.Events}, &Batch{Events: []metric.Event{e}}); diff != "" {
 			t.Fatalf("%q: the record %s: %s", body, text, diff)
 		}
-		if n := len(text) - len(e.Metric) - len(`{"metric_name":"","events":[]}`); n > eventBytes(&e) {
-			t.Fatalf("%q: %s takes %d bytes, more than %d", body, text, n, eventBytes(&e))
+		if n := len(text) - len(e.Metric) - len(`{"metric_name":"","events":[]}`); n >= RecordEventBytes(&e) {
+			t.Fatalf("%q: %s takes %d bytes, more than %d", body, text, n, RecordEventBytes(&e))
 		}
 	}
 	checkOracle(t, body, got, nil)
-}
-
-// eventBytes is the bound that ingest makes chunks by.
-func eventBytes(e *metric.Event) int {
-	n := len(`{"value":,"tags":{},"event_time":},`) + MaxValueText + 15
-	for _, t := range e.Tags {
-		n += len(`"":"",`) + len(t.Key) + 6*len(t.Value)
-	}
-	if e.Kind != metric.Plain {
-		n += len(`,"kind":"cumulative"`)
-	}
-	if e.Start != 0 {
-		n += len(`,"start":`) + 15
-	}
-	if e.Point {
-		n += len(`,"point":true`)
-	}
-	return n
 }
 
 // checkOracle compares with encoding/json: whether a text is JSON, and what is in an accepted event.
@@ -150,6 +134,18 @@ func TestQuickIsStrict(t *testing.T) {
 		`"kind":"cumulative","start":1763892000000,"event_time":1763892000000`, `"kind":"cumulative","start":1763892000001,"event_time":1763892000000`, `"kind":"delta","start":1`, `"kind":"delta","start":"x"`,
 		`"kind":"delta","start":{}`, `"kind":"delta","start":null`, `"kind":"cumulative","kind":"delta"`, `"stale":true`, `"stale":false`, `"stale":null`, `"stale":"true"`, `"stale":truex`, `"stale":tru`,
 		`"point":true`, `"point":true,"event_time":1763892000000`, `"point":false`, `"point":null`, `"point":1`, `"point":true,"kind":"gauge","event_time":1763892000000`, `"point":true,"point":false`,
+	}
+	histograms := []string{
+		`{"scale":3,"count":3,"sum":4.5,"min":1,"max":2,"zero":0,"zero_threshold":0,"positive":{"offset":-2,"counts":[1,2]},"negative":{}}`, `{"scale":0,"count":0,"sum":0}`, `{}`, `null`, `[]`, `7`,
+		` { "scale" : -4 , "count":1,"sum":-1,"negative":{"counts":[1],"offset":-1,"x":[{}]},"other":"}" } `, `{"scale":21,"count":0,"sum":0}`, `{"scale":300,"count":0,"sum":0}`,
+		`{"scale":1.5,"count":0,"sum":0}`, `{"scale":1,"count":1,"sum":0}`, `{"scale":1,"count":-1,"sum":0}`, `{"scale":1,"count":1,"sum":1e999,"zero":1}`, `{"scale":1,"count":"1","sum":1}`,
+		`{"scale":1,"count":1,"sum":1,"zero":1,"min":1}`, `{"scale":1,"count":1,"sum":1,"zero":1,"min":1,"max":null}`, `{"scale":1,"count":1,"sum":1,"positive":[1]}`, `{"scale":1,"count":0,"sum":0,"positive":null}`,
+		`{"scale":1,"count":1,"sum":1,"positive":{"offset":"1","counts":[1]}}`, `{"scale":1,"count":1,"sum":1,"positive":{"counts":[1,]}}`, `{"sc\u0061le":1,"count":1,"sum":1,"positive":{"counts":[1]}}`,
+		`{"scale":1,"scale":2,"count":2,"sum":1,"positive":{"counts":[1,0,1]}}`, `{"scale":1,"count":1,"sum":1,"positive":{"counts":[1]}`, `{"scale":1,"count":0,"sum":0,"positive":{"counts":[` + strings.Repeat("0,", 1280) + `0]}}`,
+		`{"scale":6,"count":0,"sum":0,"positive":{"counts":[` + strings.Repeat("0,", 700) + `0]},"negative":{"counts":[` + strings.Repeat("0,", 700) + `0]}}`,
+	}
+	for _, v := range histograms {
+		marks = append(marks, `"histogram":`+v, `"stale":true,"histogram":`+v, `"kind":"gauge","histogram":`+v, `"kind":"cumulative","start":1763892000000,"histogram":`+v)
 	}
 	var events []string
 	for _, v := range marks {
@@ -228,6 +224,7 @@ func FuzzQuickIsStrict(f *testing.F) {
 	f.Add([]byte(`{"events":[{"metric_name":"m","value":1,"tags":{"a":"b"},"event_time":"2026-11-23T10:00:00Z"}]}`))
 	f.Add([]byte(`[{"metric_name":"m","value":1e9,"tags":{"b":"}","a":"c"}},{"metric_name":"m","value":-0.125,"event_time":1763892000000},null,{"tags":{"a":1}}]`))
 	f.Add([]byte(`[{"metric_name":"m","value":7,"kind":"cumulative","start":1763891000000,"point":true,"event_time":1763892000000},{"metric_name":"m","stale":true,"kind":"gauge"}]`))
+	f.Add([]byte(`[{"metric_name":"m","kind":"delta","histogram":{"scale":3,"count":3,"sum":4.5,"min":1,"max":2,"positive":{"offset":-2,"counts":[1,2]},"zero_threshold":1e-9}}]`))
 	f.Add([]byte(`[{"metric_name":"m","value":123456789012345.6},{"metric_name":"m","value":1,"tags":{"a":"\u00e9"}}]`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d := new(Decoder)
@@ -342,4 +339,24 @@ func BenchmarkRequest(b *testing.B) {
 			return len(events)
 		})
 	})
+}
+
+func TestEightDigits(t *testing.T) {
+	for _, c := range []string{"00000000", "12345678", "99999999", "17638920", "1234567:", "/2345678", "1234 678", "-1234567", "12.45678", "1234567\x3f"} {
+		want, err := strconv.ParseUint(c, 10, 64)
+		v, ok := eightDigits(binary.LittleEndian.Uint64([]byte(c)))
+		if ok != (err == nil) || ok && v != int64(want) {
+			t.Errorf("%q: %d, %v", c, v, ok)
+		}
+	}
+	for i := range 8 {
+		for c := range 256 {
+			text := []byte("12345678")
+			text[i] = byte(c)
+			want, err := strconv.ParseUint(string(text), 10, 64)
+			if v, ok := eightDigits(binary.LittleEndian.Uint64(text)); ok != (err == nil) || ok && v != int64(want) {
+				t.Fatalf("%q: %d, %v", text, v, ok)
+			}
+		}
+	}
 }

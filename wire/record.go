@@ -3,7 +3,9 @@ package wire
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strconv"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -24,13 +26,42 @@ const IDHeader = "id"
 
 // Record reads the value of a Kafka record: one event, or events of one
 // metric as {"metric_name":"…","events":[{"value":…,"tags":{…},"event_time":…},…]}.
-// An error is a *metric.Fault of the whole; all else is a fault of one event.
+// An error is a *metric.Fault of the whole; all else is a fault of one event. The batch
+// is valid until the next call; its events and faults stay.
 func (d *Decoder) Record(value []byte) (*Batch, error) {
-	d.begin(math.MaxInt)
-	if d.quickRecord(value) {
+	d.beginRecord()
+	d.batch.Events = d.room(len(value))
+	ok := d.quickRecord(value)
+	d.keep()
+	if ok {
 		return d.batch, nil
 	}
 	return d.strictRecord(value)
+}
+
+func (d *Decoder) beginRecord() {
+	d.record = Batch{}
+	d.limit, d.inRecord, d.indexed, d.textual, d.batch = math.MaxInt, false, false, false, &d.record
+}
+
+// room returns memory for the events of a record of so many bytes. Those of several records share an
+// allocation, since most have few.
+func (d *Decoder) room(bytes int) []metric.Event {
+	const usual = 100 // Bytes that an event takes. Of shorter ones more is appended.
+	const together = 32 << 10 / int(unsafe.Sizeof(metric.Event{}))
+	if n := bytes/usual + 1; cap(d.free) < n {
+		d.free = make([]metric.Event, 0, max(n, together))
+	}
+	return d.free[:0]
+}
+
+// keep gives the events of the record what they have taken of that memory.
+func (d *Decoder) keep() {
+	events := d.batch.Events
+	if cap(events) == cap(d.free) { // Else there was not enough.
+		d.free = events[len(events):]
+	}
+	d.batch.Events = slices.Clip(events)
 }
 
 // quickRecord reads a record in the form of AppendRecord, and reports whether it could.
@@ -44,8 +75,6 @@ func (d *Decoder) quickRecord(value []byte) bool {
 		return false
 	}
 	d.inRecord = true
-	// Events of AppendRecord are longer than 50 bytes; more is appended.
-	d.batch.Events, d.batch.Index = make([]metric.Event, 0, len(value)/50+1), make([]int, 0, len(value)/50+1)
 	i, err := d.quickList(value, i+len(middle)-1)
 	if err != nil || i < 0 || string(value[i:]) != "}" {
 		return false
@@ -57,7 +86,7 @@ func (d *Decoder) quickRecord(value []byte) bool {
 }
 
 func (d *Decoder) strictRecord(value []byte) (*Batch, error) {
-	d.begin(math.MaxInt)
+	d.beginRecord()
 	value, err := d.check(value)
 	if err != nil {
 		return nil, newFault(metric.CodeNotJSON, err.Error())
@@ -101,7 +130,7 @@ func (d *Decoder) nameAll(quoted []byte) {
 			faults[f.Index] = f
 		}
 	}
-	d.batch = &Batch{N: d.batch.N, Faults: faults}
+	d.batch.Events, d.batch.Faults = nil, faults
 }
 
 // AppendRecord appends the value of a Kafka record that holds events of one
@@ -127,12 +156,13 @@ func EndRecord(dst []byte) []byte { return append(dst, "]}"...) }
 
 // AppendRecordEvent appends one of the events of AppendRecord.
 func AppendRecordEvent(dst []byte, e *metric.Event) []byte {
-	if e.Stale {
+	switch {
+	case e.Stale:
 		dst = append(dst, `{"stale":true`...)
-	} else {
-		dst = append(dst, `{"value":`...)
-		// The shortest text that reads back as the same bits, -0 included.
-		dst = strconv.AppendFloat(dst, e.Value, 'g', -1, 64)
+	case e.Histogram != nil:
+		dst = appendHistogram(append(dst, `{"histogram":`...), e.Histogram)
+	default:
+		dst = appendFloat(append(dst, `{"value":`...), e.Value)
 	}
 	if len(e.Tags) > 0 {
 		dst = append(dst, `,"tags":`...)
@@ -158,4 +188,26 @@ func appendRest(dst []byte, e *metric.Event) []byte {
 		dst = append(dst, `,"point":true`...)
 	}
 	return append(dst, '}')
+}
+
+// RecordEventBytes is at least what AppendRecordEvent and AppendEvent append for an event, and a comma.
+func RecordEventBytes(e *metric.Event) int {
+	const time = 15
+	n := len(`{"value":,"tags":{},"event_time":},`) + MaxValueText + time
+	for i := range e.Tags {
+		n += len(`"":"",`) + len(e.Tags[i].Key) + 6*len(e.Tags[i].Value) // A control character takes six.
+	}
+	if e.Kind != metric.Plain {
+		n += len(`,"kind":"cumulative"`)
+	}
+	if e.Start != 0 {
+		n += len(`,"start":`) + time
+	}
+	if e.Point {
+		n += len(`,"point":true`)
+	}
+	if e.Histogram != nil {
+		n += len(`"histogram":`) + histogramBytes(e.Histogram)
+	}
+	return n
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"pulseboard/aggregate"
 	"pulseboard/metric"
 	"pulseboard/wire"
 )
@@ -88,6 +89,9 @@ func TestRecordGolden(t *testing.T) {
 		{Metric: "api.request.latency", Value: -3},
 		{Metric: "api.request.latency", Value: 1024, Time: 1763892059871, Kind: metric.Cumulative, Start: 1763888400000, Point: true},
 		{Metric: "api.request.latency", Tags: metric.NewTags(map[string]string{"host": "a"}), Time: 1763892060000, Kind: metric.Gauge, Stale: true},
+		{Metric: "api.request.latency", Kind: metric.Delta, Histogram: &aggregate.Histogram{
+			Scale: 3, Count: 6, Sum: 4.5, Max: 2, HasExtremes: true, Zero: 1, ZeroThreshold: 1e-9, Positive: aggregate.Bins{Offset: -2, Counts: []uint64{1, 4}},
+		}},
 	}
 	want := wire.Golden(t, "kafka/record")
 	b := wire.AppendRecord(nil, "api.request.latency", events)
