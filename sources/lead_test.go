@@ -18,10 +18,10 @@ func TestLead(t *testing.T) {
 		}
 	}
 	want("the runner holds the source back", math.MaxInt64)
-	l.options.MaxLeadMs, l.options.PartialBytes = 5000, 300
+	l.options.MaxLeadMs, l.options.PartialBytes = 5000, 100
 	want("before any key group reports", base+5000)
 	progress.Emitted(1, base+1000, 100)
-	want("as many bytes as may be, three times", base+5000)
+	want("as many bytes as may be", base+5000)
 	progress.Emitted(1, base+1000, 1)
 	want("too many, and no timer is set", base+2000)
 	progress.Report(1, base+1000, base+4000)

@@ -180,7 +180,7 @@ func TestSourceWaitsForMemory(t *testing.T) {
 		s.respond(0, false, base, base+2000, base+4000, base+6000)
 		s.lead.progress.Report(0, base, base+3000)
 		s.lead.progress.Report(1, base, base+5000)
-		s.lead.progress.Emitted(0, base+3000, 1000)
+		s.lead.progress.Emitted(0, base+3000, 1001)
 		s.call()
 		s.want(base+4000, fmt.Sprint("0:", base, "@", base), fmt.Sprint("0:", base+2000, "@", base+2000))
 		s.lead.progress.Arrived(0, base+3000)
