@@ -27,18 +27,18 @@ func (a *Acc) Add(value float64, eventTime int64) {
 // AddFor counts one event, also in what is needed.
 func (a *Acc) AddFor(n Needs, value float64, eventTime int64) {
 	a.Add(value, eventTime)
-	if n != 0 {
-		a.more().add(n, value)
+	if n &^= NeedGrowth; n != 0 {
+		a.more().add(n, value, eventTime)
 	}
 }
 
 // Merge adds the events of b to a. b is not changed, and shares nothing with a afterwards.
 func (a *Acc) Merge(b *Acc) {
-	if b.Count == 0 {
-		return
-	}
 	if b.More != nil && b.More.holds() != 0 {
 		a.more().merge(b.More)
+	}
+	if b.Count == 0 {
+		return
 	}
 	if a.Count == 0 {
 		a.Count, a.Sum, a.Min, a.Max, a.Newest = b.Count, b.Sum, b.Min, b.Max, b.Newest
@@ -67,7 +67,10 @@ func (a *Acc) Reset() {
 }
 
 // Has reports whether what is needed holds every event: only then is what needs it whole.
-func (a *Acc) Has(n Needs) bool { return n == 0 || a.Count == 0 || a.More.has(n, a.Count) }
+func (a *Acc) Has(n Needs) bool {
+	n &^= NeedGrowth
+	return n == 0 || a.Count == 0 || a.More.has(n, a.Count)
+}
 
 // needed is how many bytes a holds besides itself.
 func (a *Acc) needed() int64 {

@@ -7,10 +7,22 @@ import (
 
 // Aggregation is something that a window can be asked for by a name.
 type Aggregation struct {
-	Name    string
-	Extract Extract
-	Needs   Needs
-	Bins    func(a *Acc) []Bin // Its value is this distribution, and Extract says how many values that has; nil = it is a number.
+	Name      string
+	Extract   Extract
+	Needs     Needs
+	Bins      func(a *Acc) []Bin // Its value is this distribution, and Extract says how many values that has; nil = it is a number.
+	PerSecond bool               // The value is what Extract gives, divided by the seconds of the window.
+}
+
+// Over is Extract for windows of so many seconds.
+func (a Aggregation) Over(seconds int) Extract {
+	if !a.PerSecond {
+		return a.Extract
+	}
+	return func(acc *Acc) (float64, bool) {
+		v, ok := a.Extract(acc)
+		return v / float64(seconds), ok
+	}
 }
 
 //go:generate go run ../tools/lists ..
@@ -26,6 +38,13 @@ func Aggregations() []Aggregation {
 		{Name: "count", Extract: count},
 		{Name: "stddev", Extract: stddev, Needs: NeedMoments},
 		{Name: "histogram", Extract: sketched, Needs: NeedSketch, Bins: histogram},
+		{Name: "increase", Extract: increase, Needs: NeedGrowth},
+		{Name: "rate", Extract: increase, Needs: NeedGrowth, PerSecond: true},
+		{Name: "last", Extract: last, Needs: NeedLast},
+		{Name: "last_sum", Extract: lastSum, Needs: NeedLast},
+		{Name: "last_avg", Extract: lastAvg, Needs: NeedLast},
+		{Name: "last_min", Extract: lastMin, Needs: NeedLast},
+		{Name: "last_max", Extract: lastMax, Needs: NeedLast},
 	}
 }
 
@@ -77,6 +96,36 @@ func sketched(a *Acc) (float64, bool) {
 
 // histogram is the distribution of all values, of one that sketched has.
 func histogram(a *Acc) []Bin { return Distribution(&a.More.Sketch) }
+
+// increase is by how much counters grew, and what events and deltas amount to. Of no events it is 0 while a series
+// still lives, else absent.
+func increase(a *Acc) (float64, bool) {
+	switch m := a.More; {
+	case a.Count == 0:
+		return 0, m != nil && m.Stand != nil && m.Stand.Alive
+	case m == nil:
+		return a.Sum, true
+	case m.Marked.Still.Count == a.Count:
+		return m.Growth.Sum, true
+	default:
+		return a.Sum - m.Marked.Still.Sum + m.Growth.Sum, true
+	}
+}
+
+// last is the value of the newest event, the greatest of those of one time; absent when no series has a value.
+func last(a *Acc) (float64, bool) { return a.standing().Newest.Value, a.standing().Series > 0 }
+
+// lastSum is the sum of the last values of all series, as the others are of these too.
+func lastSum(a *Acc) (float64, bool) { return a.standing().Sum, a.standing().Series > 0 }
+
+func lastAvg(a *Acc) (float64, bool) {
+	s := a.standing()
+	return s.Sum / float64(max(s.Series, 1)), s.Series > 0
+}
+
+func lastMin(a *Acc) (float64, bool) { return a.standing().Min, a.standing().Series > 0 }
+
+func lastMax(a *Acc) (float64, bool) { return a.standing().Max, a.standing().Series > 0 }
 
 // Percentile is the aggregation that extracts the value at rank
 // floor(of/outOf × (n−1)) of the sorted values, within SketchError; of 999 in

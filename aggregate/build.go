@@ -19,6 +19,7 @@ type Build struct {
 	groups     []groupView
 	trees      map[*group]*Tree // What Run makes; groups that appeared later have none.
 	retain     int64
+	needs      Needs
 }
 
 // groupView is the slices of the series of one group.
@@ -34,13 +35,17 @@ type seriesView struct {
 
 // Build begins to make the selector with this id of a metric: its windows may
 // begin span slices before the newest slice, and a group stays listed for keep
-// slices. When a selector is there that reaches as far, the build is for past windows only.
-func (s *Store) Build(metric, id string, span, keep int64, match Match) *Build {
+// slices. needs are those of all aggregations of these windows. When a selector is there that reaches as far and holds
+// what they need, the build is for past windows only.
+func (s *Store) Build(metric, id string, span, keep int64, needs Needs, match Match) *Build {
 	m := s.metric(metric)
-	b := &Build{metric: metric, id: id, selector: m.selectors[id], retain: s.options.Retain}
-	if b.selector == nil || span > b.selector.span {
+	b := &Build{metric: metric, id: id, selector: m.selectors[id], retain: s.options.Retain, needs: needs}
+	if old := b.selector; old == nil || !old.serves(span, needs) {
+		if old != nil {
+			span, needs = max(span, old.span), needs|old.needs
+		}
 		b.fresh = true
-		b.selector = newSelector(match, span, keep)
+		b.selector = newSelector(match, span, keep, needs, &s.joiner)
 		if m.builds == nil {
 			m.builds = make(map[*Selector]bool)
 		}
@@ -77,20 +82,20 @@ func (b *Build) Run(windows []Range, yield func(group string, accs []Acc)) {
 	}
 	// One tree for everything that is held, used again for every group.
 	all := NewTree(b.retain + 8)
-	var u unpack
 	var slide slider
 	accs := make([]Acc, len(windows))
+	var stands []Standing
+	if b.needs&(NeedLast|NeedGrowth) != 0 {
+		stands = make([]Standing, len(windows))
+	}
+	loader := loader{into: all, selector: b.selector}
 	b.trees = make(map[*group]*Tree, len(b.groups))
 	for _, v := range b.groups {
 		all.empty()
 		// In the order in which a store adds them, so that sums are the same to the last bit.
 		slices.SortFunc(v.series, func(a, b seriesView) int { return strings.Compare(a.tags, b.tags) })
 		for _, sr := range v.series {
-			for _, block := range sr.blocks {
-				for u.open(block); u.next(); {
-					all.load(u.cell.slice, &u.cell.acc)
-				}
-			}
+			loader.load(sr.blocks, windows, stands)
 		}
 		if b.fresh {
 			tree := NewTree(b.selector.span)
@@ -105,8 +110,46 @@ func (b *Build) Run(windows []Range, yield func(group string, accs []Acc)) {
 		for i, w := range windows {
 			accs[i].Reset()
 			slide.window(&accs[i], w.From, w.To)
+			if stands != nil {
+				accs[i].more().Stand = &stands[i]
+			}
 		}
 		yield(v.group.key, accs)
+		clear(stands)
+	}
+}
+
+// loader loads the slices of series into a tree, one after the other.
+type loader struct {
+	into     *Tree
+	selector *Selector
+	unpack   unpack
+	form     treeForm
+	chain    chain
+	cells    []standingCell
+}
+
+// load loads those of a series, and adds it to how the series stand at the end of each window; no stands = that is not needed.
+func (l *loader) load(blocks []block, windows []Range, stands []Standing) {
+	l.chain, l.cells = l.chain[:0], l.cells[:0]
+	u := &l.unpack
+	for _, b := range blocks {
+		for u.open(b); u.next(); {
+			a := &u.cell.acc
+			if l.selector.needs&NeedGrowth != 0 {
+				l.selector.joiner.joins.grow(&l.chain, a)
+			}
+			l.into.load(u.cell.slice, l.form.of(a, l.selector.needs))
+			if stands != nil {
+				l.cells = append(l.cells, a.standingCell(u.cell.slice))
+			}
+		}
+	}
+	for i := range stands {
+		n, _ := slices.BinarySearchFunc(l.cells, windows[i].To, func(c standingCell, to int64) int { return int(c.slice - to) })
+		if n > 0 {
+			l.selector.joiner.stand(&stands[i], l.cells[n-1], windows[i])
+		}
 	}
 }
 
@@ -118,7 +161,7 @@ func (s *Store) Adopt(b *Build) *Selector {
 	}
 	delete(m.builds, b.selector)
 	if old := m.selectors[b.id]; old != nil {
-		if old.span >= b.selector.span { // Another build was as long, and faster.
+		if old.serves(b.selector.span, b.selector.needs) { // Another build was as long, and faster.
 			b.selector.gone = true
 			m.detach()
 			return old

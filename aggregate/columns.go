@@ -18,20 +18,21 @@ type columns struct {
 	one More // For comparing.
 
 	at, extreme int // Where next is.
+	start       int64
 }
 
 const (
 	allExtremes = 1 // Of all accumulators, also of those of one event.
 	hasMore     = 2
 
-	// followsValue in a mask: what is held is what adding the one value gives.
-	followsValue = 1 << needBits
+	// followsValue in a mask: what was collected is what adding the one value gives.
+	followsValue = 1 << partBits
 )
 
 func (c *columns) reset() {
 	c.counts, c.newest, c.masks = c.counts[:0], c.newest[:0], c.masks[:0]
 	c.sums, c.mins, c.maxs = c.sums[:0], c.mins[:0], c.maxs[:0]
-	c.flags, c.more = 0, c.more[:0]
+	c.flags, c.more, c.start = 0, c.more[:0], 0
 }
 
 // add appends an accumulator, of which nothing is kept.
@@ -48,22 +49,22 @@ func (c *columns) add(a *Acc) {
 	if holds := a.More.holds(); holds != 0 {
 		c.flags |= hasMore
 		mask = int64(holds)
-		if c.follows(holds, a) {
+		if c.follows(holds&collected, a) {
 			mask |= followsValue
-		} else {
-			c.more = appendMore(c.more, holds, a)
+			holds &^= collected
 		}
+		c.more = appendMore(c.more, holds, a, &c.start)
 	}
 	c.masks = append(c.masks, mask)
 }
 
 // follows reports whether what an accumulator holds by need is what adding its value gives.
 func (c *columns) follows(holds Needs, a *Acc) bool {
-	if a.Count != 1 {
+	if a.Count != 1 || holds == 0 {
 		return false
 	}
 	c.one.reset()
-	c.one.add(holds, a.Sum)
+	c.one.add(holds, a.Sum, a.Newest)
 	return c.one.equal(a.More)
 }
 
@@ -92,7 +93,7 @@ func (c *columns) append(dst []byte) []byte {
 
 // read begins to read the packed form of n accumulators. Their columns are read at once, what they hold by need by next.
 func (c *columns) read(r *Reader, n int) {
-	c.at, c.extreme = 0, 0
+	c.at, c.extreme, c.start = 0, 0, 0
 	c.counts, c.newest, c.sums = resized(c.counts, n), resized(c.newest, n), resized(c.sums, n)
 	c.whole, c.away = resized(c.whole, n), resized(c.away, n)
 	c.flags = r.byte()
@@ -134,13 +135,17 @@ func (c *columns) next(r *Reader, a *Acc, m *More) {
 	}
 	m.reset()
 	a.More = m
-	switch mask := c.masks[i]; {
-	case mask < 0 || mask >= 2*followsValue:
+	mask := c.masks[i]
+	if mask < 0 || mask >= 2*followsValue {
 		r.Bad = true
-	case mask < followsValue:
-		r.more(Needs(mask), a, m)
-		r.Bad = r.Bad || m.holds() != Needs(mask)
-	default:
-		m.add(Needs(mask-followsValue), a.Sum)
+		return
 	}
+	holds := Needs(mask &^ followsValue)
+	follow := Needs(0)
+	if mask&followsValue != 0 {
+		follow = holds & collected
+		m.add(follow, a.Sum, a.Newest)
+	}
+	r.more(holds&^follow, a, &c.start)
+	r.Bad = r.Bad || m.holds() != holds
 }

@@ -81,7 +81,7 @@ func (s *Sample) join(x Sample) {
 
 // bound leaves out samples when there are too many for an accumulator, and returns how many. While a counter rises, only the ends of the rise tell by how much,
 // so those between go first; where there are none, the oldest.
-func (s *Samples) bound() (lost int) {
+func (s *Samples) bound() (lost int64) {
 	all := *s
 	if len(all) <= maxSamples {
 		return 0
@@ -96,7 +96,7 @@ func (s *Samples) bound() (lost int) {
 	if len(kept) > maxSamples {
 		kept = slices.Delete(kept, 0, len(kept)-maxSamples)
 	}
-	lost = len(all) - len(kept)
+	lost = int64(len(all) - len(kept))
 	clear(all[len(kept):])
 	*s = kept
 	return lost
@@ -131,53 +131,50 @@ type Joins struct {
 	FirstCounts bool  // A sample that nothing precedes counts whole: series begin at 0.
 }
 
-// chain is what the growth of a series' next sample hangs on: the newest sample, as the last of those since the same
-// start and within the lookback that are greater than all after them.
+// chain is what the growth of a series' next sample hangs on, in the order of time: the newest sample, and of each start
+// within the lookback those that are greater than all after them.
 type chain []Sample
 
 // next is by how much the counter grew up to its sample n, which is newer than those of the chain, and joins it to them.
 func (j Joins) next(c *chain, n Sample) (g Growth) {
-	if len(*c) == 0 || n.Time-(*c)[len(*c)-1].Time > j.Lookback {
+	switch p := c.last(); {
+	case p == nil || n.Time-p.Time > j.Lookback:
 		if j.FirstCounts || n.Start != 0 && n.Time-n.Start <= j.Lookback {
 			g.Sum = n.Value
 		} else {
 			g.Unknown = 1
 		}
-		*c = append((*c)[:0], n)
-		return g
-	}
-	p := (*c)[len(*c)-1]
-	switch {
 	case n.Start > p.Time:
 		g.Sum = n.Value
 	case n.Start != 0 && n.Start == p.Start:
-		return j.rise(c, n)
+		if top := j.greatest(*c, n); n.Value >= top {
+			g.Sum = n.Value - top
+		} else {
+			g.WentBack = 1
+		}
 	case n.Value < p.Value:
 		g.Sum = n.Value
 	default:
 		g.Sum = n.Value - p.Value
 	}
-	*c = append((*c)[:0], n)
+	kept := slices.DeleteFunc(*c, func(x Sample) bool {
+		return x.Start == 0 || x.Start == n.Start && x.Value <= n.Value || n.Time-x.Time > j.Lookback
+	})
+	*c = append(kept, n)
 	return g
 }
 
-// rise is next of a sample that has the start of the one before: it counts what it is above the greatest since then.
-func (j Joins) rise(c *chain, n Sample) (g Growth) {
-	old := 0
-	for n.Time-(*c)[old].Time > j.Lookback { // Not the last one.
-		old++
+func (c *chain) last() *Sample {
+	if len(*c) == 0 {
+		return nil
 	}
-	if top := (*c)[old].Value; n.Value >= top {
-		g.Sum = n.Value - top
-	} else {
-		g.WentBack = 1
-	}
-	end := len(*c)
-	for end > old && (*c)[end-1].Value <= n.Value {
-		end--
-	}
-	*c = append(slices.Delete((*c)[:end], 0, old), n)
-	return g
+	return &(*c)[len(*c)-1]
+}
+
+// greatest is that of the samples with the start of n within the lookback before it, of which there is one.
+func (j Joins) greatest(c chain, n Sample) float64 {
+	i := slices.IndexFunc(c, func(x Sample) bool { return x.Start == n.Start && n.Time-x.Time <= j.Lookback })
+	return c[i].Value
 }
 
 // fold is next of each of the counter's samples.

@@ -2,4 +2,9 @@ package aggregate
 
 const MaxSamples = maxSamples
 
-func (s *Samples) Bound() int { return s.bound() }
+func (s *Samples) Bound() int64 { return s.bound() }
+
+// AccOf is the accumulator of a series and slice.
+func AccOf(t Table, slice int64, metric, tags string) *Acc {
+	return t.Row(slice).Acc(NewName(metric, tags))
+}

@@ -93,11 +93,10 @@ func defined(came []aggregate.Sample, from, to int64) (g aggregate.Growth) {
 			g.Sum += n.Value
 		case n.Start != 0 && n.Start == p.Start:
 			greatest := p.Value
-			for k := i - 1; k >= 0 && at[times[k]].Start == n.Start && n.Time-times[k] <= aggregate.Lookback; k-- {
-				if k+1 < i && times[k+1]-times[k] > aggregate.Lookback {
-					break
+			for k := i - 1; k >= 0 && n.Time-times[k] <= aggregate.Lookback; k-- {
+				if at[times[k]].Start == n.Start {
+					greatest = max(greatest, at[times[k]].Value)
 				}
-				greatest = max(greatest, at[times[k]].Value)
 			}
 			if n.Value < greatest {
 				g.WentBack++

@@ -44,7 +44,7 @@ func sight(s *aggregate.Store, sels []*aggregate.Selector, at int64) string {
 		fmt.Fprintf(&b, "%s:%d,%x,%x,%x ", group, a.Count, math.Float64bits(a.Sum), math.Float64bits(a.Min), math.Float64bits(a.Max))
 	}
 	for _, sel := range sels {
-		sel.Window(at-30, at+1, write)
+		sel.Window(aggregate.Range{From: at - 30, To: at + 1}, 0, write)
 	}
 	held := s.SeriesTags()
 	for _, tags := range held {
@@ -66,7 +66,7 @@ func play(l log) []string {
 	var sels []*aggregate.Selector
 	for i, match := range testSelectors {
 		for _, name := range []string{"m0", "m1"} {
-			b := s.Build(name, fmt.Sprint(i), 50, 60, match)
+			b := s.Build(name, fmt.Sprint(i), 50, 60, 0, match)
 			b.Run(nil, nil)
 			sels = append(sels, s.Adopt(b))
 		}
@@ -105,7 +105,7 @@ func TestStoreIsAFunctionOfTheLog(t *testing.T) {
 // What is built from what is held says what the trees say that grew with it, to the last bit.
 func TestBuildIsTheTreeToTheLastBit(t *testing.T) {
 	s := limited(300, 0)
-	b := s.Build("m0", "grown", 200, 300, whole)
+	b := s.Build("m0", "grown", 200, 300, 0, whole)
 	b.Run(nil, nil)
 	grown := s.Adopt(b)
 	r := rand.New(rand.NewPCG(3, 3))
@@ -117,7 +117,7 @@ func TestBuildIsTheTreeToTheLastBit(t *testing.T) {
 		s.Merge(t)
 	}
 	var want aggregate.Acc
-	grown.Window(20, 140, func(_ string, a *aggregate.Acc) { want = *a })
+	grown.Window(aggregate.Range{From: 20, To: 140}, 0, func(_ string, a *aggregate.Acc) { want = *a })
 	for n := range 20 {
 		build(s, fmt.Sprint("built", n), 200, whole, []aggregate.Range{{From: 20, To: 140}}, func(_ string, accs []aggregate.Acc) {
 			if accs[0].Sum != want.Sum {

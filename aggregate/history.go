@@ -7,7 +7,7 @@ import (
 )
 
 // historyVersion is the first byte of an encoded history; see tableVersion.
-const historyVersion = 8
+const historyVersion = 9
 
 // IsHistory reports whether AppendHistory wrote b, and not AppendTable.
 func IsHistory(b []byte) bool { return len(b) > 0 && b[0] == historyVersion }
@@ -72,8 +72,8 @@ func (s *Store) RestoreHistory(b []byte, newest int64) error {
 	if !IsHistory(b) {
 		return fmt.Errorf("%w: unknown version of a history", ErrTable)
 	}
-	s.allowed = s.options.Budget.whole()
-	defer func() { s.allowed = s.options.Budget.settle(s.account) }()
+	s.allowed, s.restored = s.options.Budget.whole(), true
+	defer func() { s.allowed, s.restored = s.options.Budget.settle(s.account), false }()
 	r := Reader{Rest: b[1:]}
 	var u unpack
 	for name := r.Text(); name != ""; name = r.Text() {
@@ -127,9 +127,14 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unp
 	before := sr.size()
 	sr.append(&s.scratch, slices.Clone(b))
 	grown := sr.size() - before
-	for _, f := range sr.feeds {
+	sr.tip = nil
+	if len(sr.feeds) > 0 {
+		c := s.joiner.chainBefore(sr, b.first())
 		for u.open(b); u.next(); {
-			grown += f.group.add(u.cell.slice, &u.cell.acc)
+			s.joiner.joins.grow(&c, &u.cell.acc)
+			for _, f := range sr.feeds {
+				grown += f.group.add(u.cell.slice, s.joiner.form.of(&u.cell.acc, f.selector.needs))
+			}
 		}
 	}
 	s.charge(grown)

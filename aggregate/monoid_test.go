@@ -21,13 +21,18 @@ func someAcc(r *rand.Rand, needs aggregate.Needs, value func(*rand.Rand) float64
 			n &= aggregate.Needs(r.UintN(uint(aggregate.AllNeeds) + 1))
 		}
 		at := r.Int64N(5000) - 1000
-		if r.IntN(4) > 0 {
+		switch r.IntN(8) {
+		default:
 			a.AddFor(n, value(r), at)
-			continue
+		case 0, 1:
+			values := slices.DeleteFunc([]float64{value(r), value(r), value(r)}, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+			h := counted(r.IntN(12)-4, []float64{0, 0x1p-128, 0.5, 3}[r.IntN(4)], values[:r.IntN(len(values)+1)])
+			a.AddHistogram(n, &h, at)
+		case 2, 3: // Few times, so that some are of the same.
+			a.AddSample(aggregate.Sample{Time: at % 5, Start: -r.Int64N(3), Value: value(r), Flags: aggregate.Flags(1 + r.IntN(7)), Needs: n})
+		case 4:
+			a.AddStale(at)
 		}
-		values := slices.DeleteFunc([]float64{value(r), value(r), value(r)}, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
-		h := counted(r.IntN(12)-4, []float64{0, 0x1p-128, 0.5, 3}[r.IntN(4)], values[:r.IntN(len(values)+1)])
-		a.AddHistogram(n, &h, at)
 	}
 	return a
 }
@@ -59,7 +64,11 @@ func more(a aggregate.Acc) aggregate.More {
 }
 
 func sameMore(a, b aggregate.More) bool {
-	return sketchOf(a) == sketchOf(b) && sameMoments(&a, &b)
+	return sketchOf(a) == sketchOf(b) && sameMoments(&a, &b) && a.Last == b.Last && sameMarked(&a.Marked, &b.Marked)
+}
+
+func sameMarked(a, b *aggregate.Marked) bool {
+	return slices.Equal(a.Samples, b.Samples) && a.Stale == b.Stale && a.Lost == b.Lost && a.Still.Count == b.Still.Count && near(a.Still.Sum, b.Still.Sum)
 }
 
 // sketchOf is the bins of a sketch, whatever memory they take.
@@ -68,8 +77,9 @@ func sketchOf(m aggregate.More) string { return fmt.Sprint(m.Sketch) }
 // bits is an accumulator to the last bit.
 func bits(a aggregate.Acc) string {
 	m, f := more(a), math.Float64bits
-	return fmt.Sprintf("%d %x %x %x %d, moments of %d: %x %x, %s",
-		a.Count, f(a.Sum), f(a.Min), f(a.Max), a.Newest, m.Moments.Count, f(m.Moments.Mean), f(m.Moments.Squares), sketchOf(m))
+	return fmt.Sprintf("%d %x %x %x %d, moments of %d: %x %x, %s, last of %d at %d: %x, marked %v",
+		a.Count, f(a.Sum), f(a.Min), f(a.Max), a.Newest, m.Moments.Count, f(m.Moments.Mean), f(m.Moments.Squares), sketchOf(m),
+		m.Last.Count, m.Last.Time, f(m.Last.Value), m.Marked)
 }
 
 // eachMask calls f with every mask and some accumulators of it, of whole numbers and of any.

@@ -12,7 +12,19 @@ type Needs uint8
 const (
 	NeedSketch Needs = 1 << iota
 	NeedMoments
+	NeedLast
 	needBits = iota // How many there are.
+)
+
+// NeedGrowth is of aggregations that need the growth of counters: it is not collected, since the samples of counters are
+// always kept, but held by the trees of selectors that need it.
+const NeedGrowth Needs = 1 << needBits
+
+// holdsMarked is in the mask of what is held, and no need.
+const (
+	holdsMarked = NeedGrowth << 1
+	partBits    = needBits + 2
+	collected   = 1<<needBits - 1 // The needs that parts are collected for.
 )
 
 // More is what an accumulator holds for the queries that need it: each part of as many events as were added
@@ -20,17 +32,24 @@ const (
 type More struct {
 	Sketch  Sketch  // The values, for percentiles.
 	Moments Moments // For the standard deviation.
+	Last    Last
+	Marked  Marked    // Not by need.
+	Growth  Growth    // Of the samples of all series, in trees and windows. Those of a series' own slices say it themselves.
+	Stand   *Standing // Of windows, as far as their aggregation needs it.
 }
 
 const moreSize = int64(unsafe.Sizeof(More{}))
 
 // add counts one event in the parts that are needed.
-func (m *More) add(n Needs, value float64) {
+func (m *More) add(n Needs, value float64, eventTime int64) {
 	if n&NeedSketch != 0 {
 		m.Sketch.Add(value)
 	}
 	if n&NeedMoments != 0 {
 		m.Moments.Add(value)
+	}
+	if n&NeedLast != 0 {
+		m.Last.add(value, eventTime)
 	}
 }
 
@@ -40,12 +59,16 @@ func (m *More) merge(o *More) {
 		m.Sketch.Merge(&o.Sketch)
 	}
 	m.Moments.Merge(&o.Moments)
+	m.Last.merge(&o.Last)
+	m.Marked.merge(&o.Marked)
+	m.Growth.add(o.Growth)
 }
 
 // reset empties every part, and keeps its memory.
 func (m *More) reset() {
 	m.Sketch.Reset()
-	m.Moments = Moments{}
+	m.Moments, m.Last, m.Growth, m.Stand = Moments{}, Last{}, Growth{}, nil
+	m.Marked.reset()
 }
 
 // holds is the mask of the parts that are not empty.
@@ -59,26 +82,36 @@ func (m *More) holds() (n Needs) {
 	if m.Moments.Count > 0 {
 		n |= NeedMoments
 	}
+	if m.Last.Count > 0 {
+		n |= NeedLast
+	}
+	if m.Growth != (Growth{}) {
+		n |= NeedGrowth
+	}
+	if !m.Marked.isEmpty() {
+		n |= holdsMarked
+	}
 	return n
 }
 
-// has reports whether the needed parts hold as many events.
+// has reports whether the needed parts hold as many events; of the last value, whether it is known of every series.
 func (m *More) has(n Needs, events int64) bool {
-	return m != nil && (n&NeedSketch == 0 || m.Sketch.Count() == events) && (n&NeedMoments == 0 || m.Moments.Count == events)
+	return m != nil && (n&NeedSketch == 0 || m.Sketch.Count() == events) && (n&NeedMoments == 0 || m.Moments.Count == events) &&
+		(n&NeedLast == 0 || m.Stand != nil && !m.Stand.Lacking)
 }
 
-// equal reports whether m and o hold the same.
+// equal reports whether m and o have collected the same.
 func (m *More) equal(o *More) bool {
-	return m.Sketch.equal(&o.Sketch) && m.Moments == o.Moments
+	return m.Sketch.equal(&o.Sketch) && m.Moments == o.Moments && m.Last == o.Last
 }
 
 // size is how many bytes of memory m takes.
 func (m *More) size() int64 {
-	return moreSize + int64(m.Sketch.Size()) - int64(unsafe.Sizeof(m.Sketch))
+	return moreSize + int64(m.Sketch.Size()) - int64(unsafe.Sizeof(m.Sketch)) + m.Marked.size()
 }
 
-// appendMore packs the parts that a holds.
-func appendMore(dst []byte, holds Needs, a *Acc) []byte {
+// appendMore packs the parts that a holds. start is the start of the sample before.
+func appendMore(dst []byte, holds Needs, a *Acc, start *int64) []byte {
 	if holds&NeedMoments != 0 {
 		m := &a.More.Moments
 		dst = binary.AppendVarint(dst, a.Count-m.Count)
@@ -88,17 +121,40 @@ func appendMore(dst []byte, holds Needs, a *Acc) []byte {
 	if holds&NeedSketch != 0 {
 		dst = a.More.Sketch.append(dst)
 	}
+	if holds&NeedLast != 0 {
+		l := &a.More.Last
+		dst = binary.AppendVarint(dst, a.Count-l.Count)
+		dst = binary.AppendVarint(dst, a.Newest-l.Time)
+		dst = appendFloat(dst, l.Value)
+	}
+	if holds&NeedGrowth != 0 {
+		g := &a.More.Growth
+		dst = appendFloat(dst, g.Sum)
+		dst = binary.AppendVarint(dst, g.Unknown)
+		dst = binary.AppendVarint(dst, g.WentBack)
+	}
+	if holds&holdsMarked != 0 {
+		dst = a.More.Marked.append(dst, a, start)
+	}
 	return dst
 }
 
-// more reads what appendMore wrote into the memory of m, and gives it to a.
-func (r *Reader) more(holds Needs, a *Acc, m *More) {
-	m.reset()
-	a.More = m
+// more reads what appendMore wrote into a.More, of which these parts are empty.
+func (r *Reader) more(holds Needs, a *Acc, start *int64) {
+	m := a.More
 	if holds&NeedMoments != 0 {
 		m.Moments = Moments{a.Count - r.Varint(), r.packedFloat(), r.packedFloat()}
 	}
 	if holds&NeedSketch != 0 {
 		r.into(&m.Sketch)
+	}
+	if holds&NeedLast != 0 {
+		m.Last = Last{a.Count - r.Varint(), a.Newest - r.Varint(), r.packedFloat()}
+	}
+	if holds&NeedGrowth != 0 {
+		m.Growth = Growth{r.packedFloat(), r.Varint(), r.Varint()}
+	}
+	if holds&holdsMarked != 0 {
+		r.marked(&m.Marked, a, start)
 	}
 }

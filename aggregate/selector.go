@@ -17,6 +17,8 @@ type Selector struct {
 	match   Match
 	span    int64 // Slices that the trees hold.
 	keep    int64 // Slices for which a group without events stays listed.
+	needs   Needs // NeedGrowth, if the trees hold the growth of counters.
+	joiner  *joiner
 	matched int
 	gone    bool // It is not fed any more.
 	byKey   map[string]*group
@@ -30,6 +32,8 @@ type group struct {
 	tree    *Tree
 	waiting []cell
 	newest  int64
+	series  []*series // That add to it.
+	sorted  int       // So many of them are in the order of their tags.
 
 	sum    Acc // Of the row that is being added.
 	summed bool
@@ -41,8 +45,13 @@ type feed struct {
 	group    *group
 }
 
-func newSelector(match Match, span, keep int64) *Selector {
-	return &Selector{match: match, span: span, keep: keep, byKey: make(map[string]*group)}
+func newSelector(match Match, span, keep int64, needs Needs, j *joiner) *Selector {
+	return &Selector{match: match, span: span, keep: keep, needs: needs & NeedGrowth, joiner: j, byKey: make(map[string]*group)}
+}
+
+// serves reports whether windows that begin span slices before the newest, and need that, can be had of it.
+func (sel *Selector) serves(span int64, needs Needs) bool {
+	return span <= sel.span && needs&NeedGrowth&^sel.needs == 0
 }
 
 // take makes a series one of the selector's if it matches. A tree is made for a
@@ -52,7 +61,7 @@ func (sel *Selector) take(sr *series, built bool) (grown int64) {
 	if !ok {
 		return 0
 	}
-	before := cap(sr.feeds)
+	before := int64(cap(sr.feeds)) * feedSize
 	sel.matched++
 	g := sel.byKey[key]
 	if g == nil {
@@ -66,10 +75,13 @@ func (sel *Selector) take(sr *series, built bool) (grown int64) {
 		grown = g.size()
 	}
 	sr.feeds = append(sr.feeds, feed{sel, g})
-	return grown + int64(cap(sr.feeds)-before)*feedSize
+	before += int64(cap(g.series)) * 8
+	g.series = append(g.series, sr)
+	return grown + int64(cap(sr.feeds))*feedSize + int64(cap(g.series))*8 - before
 }
 
-// add returns by how many bytes the group has grown, sketches of a tree aside: a sweep counts those.
+// add adds what trees hold of an accumulator. It returns by how many bytes the group has grown, sketches of a tree aside: a
+// sweep counts those.
 func (g *group) add(slice int64, a *Acc) int64 {
 	g.newest = max(g.newest, slice)
 	if g.tree != nil {
@@ -85,6 +97,10 @@ func (g *group) add(slice int64, a *Acc) int64 {
 
 // forget drops the groups that had no event for so long that nothing shows them.
 func (sel *Selector) forget(newest, retain int64) {
+	for _, g := range sel.groups {
+		g.series = slices.DeleteFunc(g.series, func(sr *series) bool { return sr.gone })
+		g.sorted = min(g.sorted, len(g.series))
+	}
 	oldest := newest - max(sel.keep, retain)
 	sel.groups = slices.DeleteFunc(sel.groups, func(g *group) bool {
 		if g.newest > oldest {
@@ -98,13 +114,16 @@ func (sel *Selector) forget(newest, retain int64) {
 // Matched returns how many series the selector has ever matched.
 func (sel *Selector) Matched() int { return sel.matched }
 
-// Window merges the slices [from, to) of every group, in the order of the
-// groups' keys. a is valid until yield returns.
-func (sel *Selector) Window(from, to int64, yield func(group string, a *Acc)) {
+// Window merges the slices [from, to) of every group, in the order of the groups' keys, and says how their series stand
+// where that is needed. a is valid until yield returns.
+func (sel *Selector) Window(w Range, needs Needs, yield func(group string, a *Acc)) {
 	var a Acc
 	for _, g := range sel.groups {
 		a.Reset()
-		g.tree.Window(&a, from, to)
+		g.tree.Window(&a, w.From, w.To)
+		if a.needsStanding(needs) {
+			a.more().Stand = sel.joiner.standing(g, w)
+		}
 		yield(g.key, &a)
 	}
 }
@@ -118,7 +137,7 @@ func (sel *Selector) size() int64 {
 }
 
 func (g *group) size() int64 {
-	n := groupSize + allocated(len(g.key)) + int64(cap(g.waiting))*cellSize
+	n := groupSize + allocated(len(g.key)) + int64(cap(g.waiting))*cellSize + int64(cap(g.series))*8
 	if g.tree != nil {
 		n += g.tree.size()
 	}

@@ -18,6 +18,7 @@ type series struct {
 	joined int     // So many of them have been joined.
 	open   []cell  // Rising by slice, none twice, all above the sealed ones.
 	needed int64   // Bytes that these hold by need.
+	tip    *tip    // Of a counter; nil = not known.
 	feeds  []feed
 }
 
@@ -159,7 +160,7 @@ func (sr *series) oldest() int64 {
 // asked for before and after each change.
 func (sr *series) size() int64 {
 	return seriesSize + allocated(len(sr.metric.name)+len(sr.tags)) + int64(cap(sr.open))*cellSize +
-		int64(cap(sr.sealed))*blockSize + int64(cap(sr.feeds))*feedSize + sr.packed + sr.needed
+		int64(cap(sr.sealed))*blockSize + int64(cap(sr.feeds))*feedSize + sr.packed + sr.needed + sr.tip.size()
 }
 
 const (

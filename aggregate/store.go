@@ -16,6 +16,8 @@ const Other = "\x00other"
 // Options are the limits of a Store.
 type Options struct {
 	Retain          int64    // Slices kept behind the newest.
+	SliceMs         int64    // How long a slice is; 0 = 1000.
+	Joins           Joins    // Of the samples of counters; the zero value has the usual lookback.
 	SeriesPerMetric int      // More go to the series Other; 0 = no limit.
 	Budget          *Budget  // Shared by several stores; nil = no limit.
 	Observer        Observer // Learns what the store holds; nil = none does.
@@ -27,21 +29,23 @@ type Options struct {
 //
 // A Store is not safe for concurrent use.
 type Store struct {
-	options Options
-	newest  int64
-	swept   int64
-	begun   bool
-	metrics map[string]*metricSeries
-	series  int
-	other   map[string]int64 // Events turned away since the last TakeOther, by metric.
-	bytes   int64            // About what it takes.
-	account *account
-	allowed allowance
-	keep    int64 // Slices kept behind the newest: Retain, fewer while the budget is exceeded.
-	first   int64 // The slice it began with.
-	lost    int64 // The newest slice that was forgotten.
-	dropped int64 // The newest slice with events of a metric that found no room, not even as Other.
-	scratch codec
+	options  Options
+	newest   int64
+	swept    int64
+	begun    bool
+	metrics  map[string]*metricSeries
+	series   int
+	other    map[string]int64 // Events turned away since the last TakeOther, by metric.
+	bytes    int64            // About what it takes.
+	account  *account
+	allowed  allowance
+	keep     int64 // Slices kept behind the newest: Retain, fewer while the budget is exceeded.
+	first    int64 // The slice it began with.
+	lost     int64 // The newest slice that was forgotten.
+	dropped  int64 // The newest slice with events of a metric that found no room, not even as Other.
+	scratch  codec
+	joiner   joiner
+	restored bool // What is added was held before: all its points have been counted.
 
 	// Of the row that is being added.
 	fresh   []int           // The names without a series.
@@ -77,6 +81,7 @@ func NewStore(o Options) *Store {
 	return &Store{
 		options: o, metrics: make(map[string]*metricSeries), other: make(map[string]int64),
 		account: o.Budget.open(), allowed: o.Budget.first(), keep: o.Retain, lost: math.MinInt64 / 2, dropped: math.MinInt64 / 2,
+		joiner: newJoiner(&o),
 	}
 }
 
@@ -182,6 +187,9 @@ func (s *Store) admit(n *Name, slice, events int64) {
 // place puts an accumulator to those that a row has of its metric.
 func (s *Store) place(sr *series, a *Acc) {
 	m := sr.metric
+	if sr.tags == Other {
+		a.forget()
+	}
 	if !m.touched {
 		m.rank()
 		m.touched = true
@@ -223,15 +231,20 @@ func (s *Store) addPlaced(m *metricSeries, slice int64) {
 // addTo adds to a series, and to the sums of its groups; their trees get these once all series of the metric are in.
 func (s *Store) addTo(sr *series, slice int64, a *Acc) (grown int64) {
 	before := sr.size()
-	sr.add(slice, a, &s.scratch)
-	grown = sr.size() - before
+	if a.More != nil && !a.More.Marked.isEmpty() {
+		a = s.joiner.add(sr, slice, a, s.restored, &s.scratch)
+		grown = s.joiner.correct(sr.feeds)
+	} else {
+		sr.add(slice, a, &s.scratch)
+	}
+	grown += sr.size() - before
 	sr.metric.observer.Add(slice, a)
 	for _, f := range sr.feeds {
 		if g := f.group; !g.summed {
 			g.summed = true
 			s.groups = append(s.groups, g)
 		}
-		f.group.sum.Merge(a)
+		f.group.sum.Merge(s.joiner.form.of(a, f.selector.needs))
 	}
 	return grown
 }
@@ -305,6 +318,7 @@ func (s *Store) sweep() {
 		for tags, sr := range m.series {
 			if sr.newest() <= oldest {
 				delete(m.series, tags)
+				sr.gone = true
 				s.series--
 				if tags != Other {
 					m.plain--

@@ -53,7 +53,7 @@ func equal(a, b aggregate.Acc) bool {
 
 // build is a build that nothing comes between.
 func build(s *aggregate.Store, id string, span int64, match aggregate.Match, windows []aggregate.Range, yield func(string, []aggregate.Acc)) *aggregate.Selector {
-	b := s.Build("m", id, span, span, match)
+	b := s.Build("m", id, span, span, 0, match)
 	b.Run(windows, yield)
 	return s.Adopt(b)
 }
@@ -90,7 +90,7 @@ func TestStoreAgainstOracle(t *testing.T) {
 				from := to - window
 				want := oracle(events, from, to, match)
 				got := map[string]aggregate.Acc{}
-				sel.Window(from, to, func(g string, a *aggregate.Acc) {
+				sel.Window(aggregate.Range{From: from, To: to}, 0, func(g string, a *aggregate.Acc) {
 					if a.Count > 0 {
 						got[g] = *a
 						checkMedian(t, g, a, events, from, to, match)
@@ -160,7 +160,7 @@ func TestBuildWhileEventsCome(t *testing.T) {
 	}
 	past := aggregate.Range{From: 100, To: 200}
 	want := oracle(events, past.From, past.To, byFirst)
-	b := s.Build("m", "first", 250, 250, byFirst)
+	b := s.Build("m", "first", 250, 250, 0, byFirst)
 	compared := 0
 	built := make(chan struct{})
 	go func() {
@@ -185,7 +185,7 @@ func TestBuildWhileEventsCome(t *testing.T) {
 	add(now, 20)
 	sel := s.Adopt(b)
 	want = oracle(events, 100, now+1, byFirst)
-	sel.Window(100, now+1, func(g string, a *aggregate.Acc) {
+	sel.Window(aggregate.Range{From: 100, To: now + 1}, 0, func(g string, a *aggregate.Acc) {
 		if !equal(*a, want[g]) {
 			t.Errorf("group %s afterwards: got %+v, want %+v", g, *a, want[g])
 		}
@@ -247,7 +247,7 @@ func TestTableCodec(t *testing.T) {
 
 // A table as it was encoded, byte by byte: runners hold tables in state.
 func TestTableGolden(t *testing.T) {
-	const golden = "\x07\x01m\x01\x00\x00\x01\x06\x01" + "\x80\x00\x02\x80\x04\x80\xd0\x0f\x00\x80\x06\x00\x80\x02\x00\x80\x04\x80\x02\x04\x01\x01\x80\x01\x01"
+	const golden = "\x08\x01m\x01\x00\x00\x01\x06\x01" + "\x80\x00\x02\x80\x04\x80\xd0\x0f\x00\x80\x06\x00\x80\x02\x00\x80\x04\x80\x02\x04\x01\x01\x80\x01\x01"
 	table := aggregate.Table{}
 	series := key("m", "")
 	table.AddFor(aggregate.NeedSketch, 3, series, 1, 900)
@@ -292,7 +292,7 @@ func BenchmarkBuild(b *testing.B) {
 				windows[i] = aggregate.Range{From: second + int64(i), To: second + int64(i) + hour - 300}
 			}
 			for b.Loop() {
-				b := s.Build("m", "x", hour, hour, whole)
+				b := s.Build("m", "x", hour, hour, 0, whole)
 				b.Run(windows, func(string, []aggregate.Acc) {})
 			}
 			b.ReportMetric(float64(s.Bytes())/series/hour, "B/slice")

@@ -1,6 +1,7 @@
 package configsvc
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -16,10 +17,33 @@ func (a api) ValidateDashboard(c *gin.Context) {
 	if !ok {
 		return
 	}
-	if warnings == nil {
-		warnings = []Warning{}
-	}
+	warnings = append(append([]Warning{}, warnings...), a.advise(d)...)
 	c.JSON(http.StatusOK, Validation{Dashboard: d, Warnings: warnings, Cost: a.cost(d)})
+}
+
+// advise warns of widgets that show something else than who chose the aggregation will think, as far as the catalog can tell.
+func (a api) advise(d Dashboard) (warnings []Warning) {
+	for i, w := range d.Widgets {
+		q := w.Query()
+		m, known := a.metrics.Metric(q.Metric)
+		if !known || m.Stale {
+			continue
+		}
+		warn := func(member, format string, args ...any) {
+			warnings = append(warnings, Warning{Pointer: under(underIndex("/widgets", i), member), Detail: fmt.Sprintf(format, args...)})
+		}
+		switch q.Aggregation {
+		case "last":
+			if n := groups(q, m); len(q.Filter) == 0 && m.Series > n {
+				warn("aggregation", "%s has %d series, and last is the value of the one that had an event last, of %d groups: use last_sum, last_avg, last_min or last_max, or group by more tags", q.Metric, m.Series, n)
+			}
+		case "increase", "rate":
+			if every := 60 * int64(m.Series) / max(1, m.LastMinute); m.LastMinute > 0 && int64(q.WindowSeconds) < 2*every {
+				warn("window_seconds", "a series of %s has an event about every %d s: in a window of %d s the value will jump; use %d s or more", q.Metric, every, q.WindowSeconds, 2*every)
+			}
+		}
+	}
+	return warnings
 }
 
 // cost is what the pipeline does for a dashboard.

@@ -138,6 +138,37 @@ func TestValidateKnowsTheQueriesThereAre(t *testing.T) {
 	}
 }
 
+// What the catalog knows of a metric tells that a widget will not show what one would think.
+func TestValidateAdvises(t *testing.T) {
+	srv := catalogd(t, known{
+		{Metric: "scraped", Series: 6, LastMinute: 24, Tags: []catalog.Tag{{Key: "host", Values: []string{"a", "b"}}}},
+		{Metric: "gone", Series: 6, LastMinute: 24, Stale: true},
+	})
+	for _, c := range []struct{ widget, want string }{
+		{`"metric_name":"scraped","aggregation":"last","window_seconds":60`, "/widgets/0/aggregation"},
+		{`"metric_name":"scraped","aggregation":"last","window_seconds":60,"group_by":["host"]`, "/widgets/0/aggregation"},
+		{`"metric_name":"scraped","aggregation":"last","window_seconds":60,"filter":{"host":"a"}`, ""}, // It may be one series.
+		{`"metric_name":"scraped","aggregation":"last_sum","window_seconds":60`, ""},
+		{`"metric_name":"scraped","aggregation":"rate","window_seconds":29`, "/widgets/0/window_seconds"},
+		{`"metric_name":"scraped","aggregation":"increase","window_seconds":30`, ""},
+		{`"metric_name":"gone","aggregation":"increase","window_seconds":1`, ""},
+		{`"metric_name":"none","aggregation":"last","window_seconds":1`, ""},
+	} {
+		r := do(t, srv, "POST", "/dashboards/validate", `{"widgets":[{`+c.widget+`}]}`)
+		var v Validation
+		if err := json.Unmarshal(r.body, &v); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, w := range v.Warnings {
+			got += w.Pointer
+		}
+		if got != c.want {
+			t.Errorf("%s: warnings at %q, want %q: %s", c.widget, got, c.want, r.body)
+		}
+	}
+}
+
 func TestCatalog(t *testing.T) {
 	x := 1.5
 	srv := catalogd(t, known{

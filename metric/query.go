@@ -6,8 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"pulseboard/aggregate"
 )
 
 // Limits of a query (docs/protocol.md, "Dashboards").
@@ -62,6 +65,16 @@ func (q Query) Validate() error {
 		}
 	}
 	return nil
+}
+
+// Reach is how far before the end of a window the events lie that it depends on: those of counters also as far before its
+// beginning as samples are compared.
+func (q Query) Reach() time.Duration {
+	reach := time.Duration(q.WindowSeconds) * time.Second
+	if named, ok := aggregate.Named(string(q.Aggregation)); ok && named.Needs&aggregate.NeedGrowth != 0 {
+		reach += aggregate.Lookback * time.Millisecond
+	}
+	return reach
 }
 
 // Key returns the metric key: the canonical text of q, which names its Redis

@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"pulseboard/aggregate"
 	"pulseboard/catalog"
 	"pulseboard/job"
 	"pulseboard/metric"
@@ -129,8 +130,8 @@ func (c *Config) lead() time.Duration {
 func (c *Config) slideOptions(t Traits, run string) transforms.SlideOptions {
 	o := transforms.SlideOptions{
 		Run: run, SliceMs: c.Slice.Milliseconds(), KeyGroups: c.KeyGroups,
-		// A window as long as the longest, and a chart of it.
-		RetainMs:        (c.MaxWindow + wire.HistoryLength*c.Slice + c.Lateness + 2*c.Skew).Milliseconds(),
+		// A window as long as the longest with what its first samples are compared with, and a chart of it.
+		RetainMs:        (c.MaxWindow + wire.HistoryLength*c.Slice + c.Lateness + 2*c.Skew).Milliseconds() + aggregate.Lookback,
 		SeriesPerMetric: c.SeriesPerMetric,
 		StateBytes:      c.StateBytes - c.StateBytes/shareOfReading - c.StateBytes/shareOfPartials - c.StateBytes/shareOfIDs,
 		ReadBytes:       c.StateBytes / shareOfReading,

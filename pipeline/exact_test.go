@@ -60,9 +60,11 @@ func newTopic(t *testing.T) (addr string, l *topicLog) {
 	return addr, &topicLog{t: t, client: &kafka.Client{Addr: kafka.TCP(addr), Timeout: 10 * time.Second, Transport: transport}}
 }
 
+func partitionOf(name string) int { return int(transforms.KeyGroup(name, 1<<20)) % testPartitions }
+
 // add appends a record with events of one metric, all at recordTime − age.
 func (l *topicLog) add(name string, recordTime int64, ages ...int64) {
-	p := int(transforms.KeyGroup(name, 1<<20)) % testPartitions
+	p := partitionOf(name)
 	l.newest[p] = max(l.newest[p], recordTime)
 	events := make([]metric.Event, 0, len(ages))
 	for _, age := range ages {
@@ -72,6 +74,12 @@ func (l *topicLog) add(name string, recordTime int64, ages ...int64) {
 		events = append(events, e)
 		l.events = append(l.events, logged{name, e.Time, e.Value, l.newest[p] - testBound})
 	}
+	l.addEvents(name, recordTime, events)
+}
+
+// addEvents appends a record with these events.
+func (l *topicLog) addEvents(name string, recordTime int64, events []metric.Event) {
+	p := partitionOf(name)
 	l.waiting[p] = append(l.waiting[p], kafka.Record{
 		Time: time.UnixMilli(recordTime), Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(wire.AppendRecord(nil, name, events)),
 	})

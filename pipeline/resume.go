@@ -104,7 +104,7 @@ func startTime(set registry.Set, resume transforms.Resume, c Config, now time.Ti
 			reach := time.Duration(reachMs(e.RefreshMs)) * time.Millisecond
 			from = slices.MaxFunc([]time.Time{time.UnixMilli(k.From), now.Add(-reach), now.Add(-maxOutage)}, time.Time.Compare)
 		}
-		from = from.Add(-time.Duration(e.Query.WindowSeconds+e.Query.DelaySeconds) * time.Second)
+		from = from.Add(-e.Query.Reach() - time.Duration(e.Query.DelaySeconds)*time.Second)
 		if from.Before(start) {
 			start = from
 		}

@@ -41,8 +41,8 @@ func Compute(s beam.Scope, o Options, batches beam.PCollection) (beam.PCollectio
 		if err != nil {
 			return beam.PCollection{}, err
 		}
-		if !slices.Contains(lengths, q.WindowSeconds) {
-			lengths = append(lengths, q.WindowSeconds)
+		if n := reachSeconds(q); !slices.Contains(lengths, n) {
+			lengths = append(lengths, n)
 		}
 	}
 	// PCollection<KV<string, Sample>>: a query and a group. In one step for all
@@ -69,6 +69,9 @@ func Compute(s beam.Scope, o Options, batches beam.PCollection) (beam.PCollectio
 	}
 	return beam.Flatten(s, all...), nil
 }
+
+// reachSeconds is how long the windows are that a query is computed from: samples of counters are compared with those before.
+func reachSeconds(q metric.Query) int { return int(q.Reach().Seconds()) }
 
 // selectFn decides about each event as PreAggregateFn does, and emits it once
 // for every query that it belongs to.
@@ -98,7 +101,7 @@ func (f *selectFn) Setup() error {
 		if err != nil {
 			return err
 		}
-		needs := aggregation(q.Aggregation).Needs
+		needs := aggregation(q).Needs
 		f.queries[q.Metric] = append(f.queries[q.Metric], selection{key, q, needs})
 	}
 	return nil
@@ -111,13 +114,16 @@ func (f *selectFn) ProcessElement(b *sources.Batch, emit func(string, Sample)) {
 		for j := range rec.Events {
 			e := &rec.Events[j]
 			at, code := rec.Verdict(e, f.Options.Limits)
-			if code != "" || e.Stale || e.Histogram != nil {
+			if code != "" || e.Histogram != nil {
 				continue
 			}
 			for _, s := range f.queries[e.Metric] {
 				if s.query.Filter.Match(e.Tags) {
 					key := s.key + separator + string(e.Tags.Pick(s.query.GroupBy).AppendKey(nil))
-					emit(key, Sample{e.Value, at, s.needs, s.query.WindowSeconds})
+					emit(key, Sample{
+						Value: e.Value, Time: at, Needs: s.needs, Window: reachSeconds(s.query),
+						Series: string(e.Tags.AppendKey(nil)), Start: e.Start, Flags: e.Flags(), Stale: e.Stale,
+					})
 				}
 			}
 		}
@@ -214,16 +220,22 @@ func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) b
 	if err != nil {
 		return // Setup has parsed it.
 	}
+	start := end - int64(m.WindowSeconds)*1000
+	needs := aggregation(m).Needs
 	var values windowValues
 	var p Part
 	for parts(&p) {
-		values.add(p)
+		if acc, ok := p.Acc.told(needs, start, end); ok {
+			values.add(p.Group, acc)
+		}
 	}
-	start := end - int64(m.WindowSeconds)*1000
+	if len(values.groups) == 0 {
+		return
+	}
 	r := wire.Result{
 		Key: f.Options.Prefix + key, WindowStart: start, WindowEnd: end, PrevEnd: end - f.Options.PeriodMs, Due: []int64{f.Options.PeriodMs},
-		NewestEvent: &values.newest, Complete: start >= f.Options.SinceMs, Matched: len(values.groups),
+		NewestEvent: &values.newest, Complete: end-m.Reach().Milliseconds() >= f.Options.SinceMs, Matched: len(values.groups), UnknownStarts: values.unknownStarts,
 	}
-	r.Series, r.Truncated, r.SeriesVersion = values.series(m.Aggregation)
+	r.Series, r.Truncated, r.SeriesVersion = values.series(m)
 	emit(r)
 }

@@ -116,7 +116,7 @@ func longest(keys []string) time.Duration {
 	var d time.Duration
 	for _, key := range keys {
 		if q, err := metric.ParseKey(key); err == nil {
-			d = max(d, time.Duration(q.WindowSeconds)*time.Second)
+			d = max(d, q.Reach())
 		}
 	}
 	return d

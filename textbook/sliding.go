@@ -1,6 +1,8 @@
 package textbook
 
 import (
+	"encoding/binary"
+	"errors"
 	"reflect"
 	"time"
 
@@ -60,11 +62,25 @@ type Sample struct {
 	Value  float64
 	Time   int64
 	Needs  aggregate.Needs // Of the aggregation that it is for.
-	Window int             // Seconds; of the query that it is for, where there are several.
+	Window int             // Seconds; of the windows that it is for, where there are several.
+
+	// Of events that say more of themselves than a value.
+	Series string // The key of its tags.
+	Start  int64
+	Flags  aggregate.Flags
+	Stale  bool
+}
+
+// isTold reports whether the sample is kept as it is until the window is over.
+func (v *Sample) isTold() bool {
+	return v.Stale || v.Flags&aggregate.Point != 0 || v.Needs&(aggregate.NeedGrowth|aggregate.NeedLast) != 0
 }
 
 // Accumulator is what a window of a key amounts to.
-type Accumulator struct{ Acc aggregate.Acc }
+type Accumulator struct {
+	Acc  aggregate.Acc
+	Told []Sample // What can only be told when all is there, see counters.go.
+}
 
 // AccumulateFn is the CombineFn of all aggregations.
 type AccumulateFn struct{}
@@ -77,11 +93,27 @@ func init() {
 	register.Combiner2[Accumulator, Sample](&AccumulateFn{})
 }
 
-func encodeAccumulator(a Accumulator) []byte { return aggregate.AppendAcc(nil, &a.Acc) }
+func encodeAccumulator(a Accumulator) []byte {
+	acc := aggregate.AppendAcc(nil, &a.Acc)
+	b := append(binary.AppendUvarint(nil, uint64(len(acc))), acc...)
+	for i := range a.Told {
+		b = a.Told[i].append(b)
+	}
+	return b
+}
 
-func decodeAccumulator(b []byte) (Accumulator, error) {
-	a, err := aggregate.DecodeAcc(b)
-	return Accumulator{a}, err
+func decodeAccumulator(b []byte) (a Accumulator, err error) {
+	r := aggregate.Reader{Rest: b}
+	if a.Acc, err = aggregate.DecodeAcc([]byte(r.Text())); err != nil {
+		return a, err
+	}
+	for len(r.Rest) > 0 && !r.Bad {
+		a.Told = append(a.Told, readSample(&r))
+	}
+	if r.Bad {
+		err = errors.New("cannot read an accumulator: truncated")
+	}
+	return a, err
 }
 
 // CreateAccumulator is called by the SDK, like the methods below.
@@ -89,13 +121,18 @@ func (*AccumulateFn) CreateAccumulator() Accumulator { return Accumulator{} }
 
 // AddInput counts one value.
 func (*AccumulateFn) AddInput(a Accumulator, v Sample) Accumulator {
-	a.Acc.AddFor(v.Needs, v.Value, v.Time)
+	if v.isTold() {
+		a.Told = append(a.Told, v)
+	} else {
+		a.Acc.AddFor(v.Needs, v.Value, v.Time)
+	}
 	return a
 }
 
 // MergeAccumulators merges two.
 func (*AccumulateFn) MergeAccumulators(a, b Accumulator) Accumulator {
 	a.Acc.Merge(&b.Acc)
+	a.Told = append(a.Told, b.Told...)
 	return a
 }
 

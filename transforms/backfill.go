@@ -143,7 +143,7 @@ func (k *keyGroup) results(p *past, names *progress, tips map[int64]int64, match
 			names.last = before(p.query, end, tips)
 		}
 		due := p.due[i]
-		if !k.covers(p.query, end-p.query.windowMs) {
+		if !k.covers(p.query, end) {
 			if due = k.groups.resume.takeIncomplete(p.query.key, due, end); len(due) == 0 {
 				continue // As in evaluate.
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -73,10 +74,64 @@ type noTimers struct{}
 
 func (noTimers) Set(timers.TimerMap) {}
 
+// course is what a key group of a test goes through.
+type course struct {
+	demands []Demand
+	retain  int64 // Slices.
+	partial func(second int64) Partial
+	paced   bool // Queries are prepared before the next slice: with so many, slices would else be faster than they.
+}
+
+func plainCourse() course {
+	return course{
+		retain: 40,
+		demands: []Demand{
+			demand(metric.Sum, 10, 1000), demand("p50", 5, 2000),
+			{metric.Query{Metric: "m", Aggregation: metric.Count, WindowSeconds: 7, GroupBy: []string{"host"}}, []int64{1000}},
+		},
+		partial: func(second int64) Partial {
+			r := rand.New(rand.NewPCG(uint64(second), 1)) // The same whenever it is read again.
+			p := Partial{Table: aggregate.Table{}}
+			for range 5 {
+				key := aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": fmt.Sprint("h", r.IntN(3))}).AppendKey(nil)))
+				p.Table.AddFor(aggregate.NeedSketch, second, key, float64(r.IntN(100)), second*1000+500)
+			}
+			return p
+		},
+	}
+}
+
+// counterCourse has counters that reset, gauges, points that are sent again later, and ends of series.
+func counterCourse() course {
+	by := func(a metric.Aggregation, seconds int, tags ...string) Demand {
+		return Demand{metric.Query{Metric: "m", Aggregation: a, WindowSeconds: seconds, GroupBy: tags}, []int64{1000}}
+	}
+	return course{
+		retain: 340, paced: true,
+		demands: []Demand{by("increase", 10), by("increase", 3, "host"), by("rate", 20, "host"), by("last", 5, "host"), by("last_sum", 30), by("sum", 10), by("count", 4, "host")},
+		partial: func(second int64) Partial {
+			r := rand.New(rand.NewPCG(uint64(second), 1))
+			p := Partial{Table: aggregate.Table{}}
+			for host, kind := range []metric.Kind{metric.Cumulative, metric.Cumulative, metric.Gauge, metric.Plain} {
+				n := aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": fmt.Sprint("h", host)}).AppendKey(nil)))
+				add := func(at int64) {
+					e := metric.Event{Kind: kind, Point: host != 1, Value: float64(at*7%100 + at), Stale: host == 2 && at%17 == 0}
+					e.AddTo(p.Table.Row(at).Acc(n), aggregate.NeedLast, at*1000+300)
+				}
+				add(second)
+				if host != 1 && r.IntN(3) == 0 {
+					add(max(1, second-r.Int64N(25)))
+				}
+			}
+			return p
+		},
+	}
+}
+
 // life runs 200 slices of a key group, and fails now and then: the process is
 // lost, with its cache, and the runner goes back to its last checkpoint; or
 // only the cache is of another time than the state. It returns what was said of each window.
-func life(t *testing.T, run string, failures bool) map[string]string {
+func life(t *testing.T, run string, c course, failures bool) map[string]string {
 	t.Helper()
 	r := rand.New(rand.NewPCG(7, 7))
 	said := map[string]string{}
@@ -97,7 +152,11 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 			}
 			text := ""
 			for _, s := range p.Result.Series {
-				text += fmt.Sprintf("%v=%v/%d ", s.Tags, *s.Value, s.Count)
+				value := math.NaN()
+				if s.Value != nil {
+					value = *s.Value
+				}
+				text += fmt.Sprintf("%v=%v/%d ", s.Tags, value, s.Count)
 			}
 			key := fmt.Sprint(p.Result.Key, " ", p.Result.WindowEnd)
 			if before, ok := said[key]; ok && before != text {
@@ -106,35 +165,26 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 			said[key] = text
 		}
 	}
-	f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: 40_000, AheadMs: 3000, Durable: true, CompactEvery: 9})
+	f := newSlideFn(SlideOptions{Run: run, SliceMs: 1000, KeyGroups: 1, RetainMs: c.retain * 1000, AheadMs: 3000, Durable: true, CompactEvery: 9})
 	groups := openGroups(t, run)
-	qs, bad := Compile([]Demand{
-		demand(metric.Sum, 10, 1000), demand("p50", 5, 2000),
-		{metric.Query{Metric: "m", Aggregation: metric.Count, WindowSeconds: 7, GroupBy: []string{"host"}}, []int64{1000}},
-	}, 1000, 1)
+	qs, bad := Compile(c.demands, 1000, 1)
 	if len(bad) > 0 {
 		t.Fatal(bad)
 	}
 	groups.PublishTo(sinkFunc(take))
 	groups.SetQueries(qs)
-	partial := func(second int64) Partial {
-		r := rand.New(rand.NewPCG(uint64(second), 1)) // The same whenever it is read again.
-		p := Partial{Table: aggregate.Table{}}
-		for range 5 {
-			key := aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": fmt.Sprint("h", r.IntN(3))}).AppendKey(nil)))
-			p.Table.AddFor(aggregate.NeedSketch, second, key, float64(r.IntN(100)), second*1000+500)
-		}
-		return p
-	}
 	st := newRunnerState()
 	checkpoint, checkpointAt := st.checkpoint(), int64(0)
 	for second := int64(1); second <= 200; second++ {
 		end := (second + 1) * 1000
-		if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, partial(second), take); err != nil {
+		if err := f.ProcessElement(beam.EventTime(end-1), st, noTimers{}, 0, c.partial(second), take); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.OnTimer(context.Background(), beam.EventTime(end), st, noTimers{}, 0, timers.Context{}, take); err != nil {
 			t.Fatal(err)
+		}
+		if c.paced {
+			groups.builders.Wait()
 		}
 		if !failures {
 			continue
@@ -158,9 +208,9 @@ func life(t *testing.T, run string, failures bool) map[string]string {
 	for _, b := range st.bags {
 		n += len(b)
 	}
-	// Those since the last history, and a history each nine slices of the retention and its generations.
-	if n > 9+(40+2*7)/9+2 {
-		t.Errorf("%d entries are kept, of 40 slices", n)
+	// Those since the last history, and of each nine slices of the retention and its generations a history, and what came late.
+	if most := 2*(c.retain+2*c.retain/7)/9 + 9 + 2; int64(n) > most {
+		t.Errorf("%d entries are kept, of %d slices", n, c.retain)
 	}
 	return said
 }
@@ -185,14 +235,16 @@ func TestAClosedRunLosesNoState(t *testing.T) {
 
 // Whatever is lost, every window says what it says without any loss.
 func TestStateIsWholeAfterFailures(t *testing.T) {
-	want := life(t, "whole", false)
-	got := life(t, "failing", true)
-	if len(want) < 400 {
-		t.Fatalf("only %d windows", len(want))
-	}
-	for key, text := range want {
-		if got[key] != text {
-			t.Errorf("%s is %q after failures, want %q", key, got[key], text)
+	for name, c := range map[string]course{"plain": plainCourse(), "counters": counterCourse()} {
+		want := life(t, "whole "+name, c, false)
+		got := life(t, "failing "+name, c, true)
+		if len(want) < 400 {
+			t.Fatalf("%s: only %d windows", name, len(want))
+		}
+		for key, text := range want {
+			if got[key] != text {
+				t.Errorf("%s: %s is %q after failures, want %q", name, key, got[key], text)
+			}
 		}
 	}
 }
@@ -206,10 +258,14 @@ func everything(k *keyGroup, slices int64) map[string][]aggregate.Acc {
 		windows[i] = aggregate.Range{From: int64(i), To: int64(i) + 1}
 	}
 	out := map[string][]aggregate.Acc{}
-	b := k.store.Build("m", "each", slices, slices, func(tags string) (string, bool) { return tags, true })
+	b := k.store.Build("m", "each", slices, slices, aggregate.NeedGrowth, func(tags string) (string, bool) { return tags, true })
 	b.Run(windows, func(group string, accs []aggregate.Acc) {
 		for _, a := range accs {
-			a.More = nil // It is used again.
+			var growth aggregate.Growth
+			if a.More != nil {
+				growth = a.More.Growth
+			}
+			a.More = &aggregate.More{Growth: growth} // That of a is used again.
 			out[group] = append(out[group], a)
 		}
 	})
@@ -231,7 +287,9 @@ func TestStateHoldsWhatIsLateAndAhead(t *testing.T) {
 		p := Partial{Table: aggregate.Table{}}
 		for range r.IntN(9) {
 			at := max(0, second-r.Int64N(1+r.Int64N(60))+r.Int64N(4))
-			p.Table.Add(at, aggregate.NewName("m", fmt.Sprint("s", r.IntN(3))), float64(r.IntN(1000)), at*1000+r.Int64N(1000))
+			series, ms := r.IntN(3), at*1000+100*r.Int64N(10)
+			e := metric.Event{Kind: metric.Kind(series), Point: series == 2, Value: float64(ms % 7717)} // A point sent again has its value.
+			e.AddTo(p.Table.Row(at).Acc(aggregate.NewName("m", fmt.Sprint("s", series))), 0, ms)
 		}
 		return p
 	}
@@ -366,11 +424,11 @@ func TestStateGolden(t *testing.T) {
 	table := aggregate.Table{}
 	table.AddFor(aggregate.NeedSketch, 3, aggregate.NewName("m", ""), 1, 900)
 	store.Merge(table)
-	const partial = "\xd0\x0f\n\x07\x01m\x01\x00\x00\x01\x06\x01" + "\x80\x00\x02\x80\x02\x80\x88\x0e\x00\x80\x02\x80\n"
+	const partial = "\xd0\x0f\n\x08\x01m\x01\x00\x00\x01\x06\x01" + "\x80\x00\x02\x80\x02\x80\x88\x0e\x00\x80\x02\x80B"
 	if got := string(logged{1000, 5, aggregate.AppendTable(nil, table)}.encode()); got != partial {
 		t.Errorf("a partial is %q, was %q", got, partial)
 	}
-	const history = "\xd0\x0f\n\x08\x01m\x01\x00\x01\x16" + "\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xd8\x04\x02\x80\x02\x80\x00\x00\x80\x02\x80\n" + "\x00"
+	const history = "\xd0\x0f\n\t\x01m\x01\x00\x01\x16" + "\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xd8\x04\x02\x80\x02\x80\x00\x00\x80\x02\x80B" + "\x00"
 	text, cells := store.AppendHistory(nil, nothingPacked, 3)
 	if got := string(logged{1000, 5, text}.encode()); got != history || cells != 1 {
 		t.Errorf("a history is %q of %d slices, was %q", got, cells, history)

@@ -64,7 +64,7 @@ func newKeyGroup(id int, o SlideOptions, g *Groups, budget *aggregate.Budget) *k
 		id: id, options: o, groups: g, epoch: rand.Uint64(),
 		observer: observer,
 		store: aggregate.NewStore(aggregate.Options{
-			Retain: o.RetainMs / o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: budget, Observer: observer,
+			Retain: o.RetainMs / o.SliceMs, SliceMs: o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: budget, Observer: observer,
 		}),
 		pending: make(map[int64]aggregate.Table), progress: make(map[string]*progress),
 		announced: make(map[string]int64), queries: new(Queries), head: head{packed: nothingPacked},
@@ -139,6 +139,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 	for metric, n := range k.store.TakeOther() {
 		otherEvents.add(metric, n)
 	}
+	countFaults(k.store.TakeCounterFaults())
 	k.startPreparing()
 	return k.evaluation(out)
 }
@@ -216,7 +217,7 @@ const slackSlices = 32
 func (k *keyGroup) build(q *query) *aggregate.Build {
 	span := (q.spanMs+k.options.AheadMs)/k.options.SliceMs + 2 + slackSlices
 	keep := (q.windowMs + wire.HistoryLength*slices.Max(q.refreshMs)) / k.options.SliceMs
-	return k.store.Build(q.metric, q.selector, span, keep, q.match)
+	return k.store.Build(q.metric, q.selector, span, keep, q.allNeeds, q.match)
 }
 
 // evaluate adds the result of q for the window that ends at end, if it is due.
@@ -235,13 +236,13 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *[]results.Pub
 	}
 	var w windowValues
 	in := q.slices(end)
-	sel.Window(in.From, in.To, func(group string, a *aggregate.Acc) { w.add(q, group, a) })
+	sel.Window(in, q.needs, func(group string, a *aggregate.Acc) { w.add(q, group, a) })
 	r := k.result(q, p, end, due, &w, sel.Matched())
 	reaches := k.store.Reaches(sel, in.From)
 	r.Complete = r.Complete && reaches
 	// Half of a window is no news to who knows whole ones. A percentile that nobody had asked
 	// for when its events came is not half of one: left out, it would be a gap.
-	if !reaches || !k.covers(q, r.WindowStart) {
+	if !reaches || !k.covers(q, end) {
 		if r.Due = k.groups.resume.takeIncomplete(q.key, due, end); len(r.Due) == 0 {
 			return
 		}
@@ -250,8 +251,9 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *[]results.Pub
 	*out = append(*out, results.Publication{Result: r})
 }
 
-// covers reports whether every event of a query since start was read, and is still held.
-func (k *keyGroup) covers(q *query, start int64) bool {
+// covers reports whether every event of a query's window that ends at end was read, and is still held.
+func (k *keyGroup) covers(q *query, end int64) bool {
+	start := end - q.reachMs
 	return (k.since == 0 || start >= k.since) && aggregate.Div(start, k.options.SliceMs) >= k.store.Horizon(q.metric)
 }
 
@@ -259,7 +261,7 @@ func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *wind
 	start := end - q.windowMs
 	r := &wire.Result{
 		Key: q.key, WindowStart: start, WindowEnd: end, PrevEnd: p.last, Due: due,
-		Complete: k.covers(q, start) && !w.lacking, Matched: matched, Series: []wire.SeriesValue{},
+		Complete: k.covers(q, end) && !w.lacking, Matched: matched, Series: []wire.SeriesValue{}, UnknownStarts: w.unknownStarts,
 	}
 	if matched > 0 && len(w.values) == 0 && !q.grouped {
 		w.add(q, "", new(aggregate.Acc)) // Its series was forgotten; the sum of nothing is still 0.

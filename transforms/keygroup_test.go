@@ -356,6 +356,39 @@ func askedForLater(t *testing.T, a metric.Aggregation, needs aggregate.Needs, wa
 	}
 }
 
+// An increase is whole when the samples are known that its first ones are compared with; what those that are not amount to
+// it says.
+func TestIncreaseReachesBack(t *testing.T) {
+	h := newHostWith(t, SlideOptions{RetainMs: 900_000}, demand("increase", 10, 1000))
+	count := func(second int64, value float64) {
+		h.at = second*1000 + 1000
+		p := Partial{Table: aggregate.Table{}, CoveredSince: 1_000_000}
+		e := metric.Event{Kind: metric.Cumulative, Value: value}
+		e.AddTo(p.Table.Row(second).Acc(aggregate.NewName("m", "")), 0, second*1000+500)
+		h.k.add(h.at, p)
+		h.advance()
+	}
+	newest := func() *wire.Result { return h.pubs[len(h.pubs)-1].Result }
+	count(1000, 7)
+	if r := newest(); r.Complete || r.UnknownStarts != 1 || *r.Series[0].Value != 0 {
+		t.Errorf("of the first sample: %+v", r)
+	}
+	count(1005, 9)
+	if r := newest(); r.Complete || r.UnknownStarts != 1 || *r.Series[0].Value != 2 {
+		t.Errorf("of the second: %+v", r)
+	}
+	for second := int64(1006); second < 1309; second++ {
+		count(second, 9)
+	}
+	if r := newest(); r.Complete || r.WindowEnd != 1_309_000 {
+		t.Errorf("a second too early: %+v", r)
+	}
+	count(1309, 12)
+	if r := newest(); !r.Complete || *r.Series[0].Value != 3 || r.UnknownStarts != 0 {
+		t.Errorf("ten seconds and the lookback after the begin: %+v", r)
+	}
+}
+
 // Series beyond the limit count together, where no filter asks for a tag that is not known.
 func TestSeriesLimit(t *testing.T) {
 	f, err := metric.NewFilter(metric.Term{Tag: "host", Op: metric.NotEqual, Values: []string{"a"}})

@@ -72,6 +72,11 @@ var (
 		Name: "pulseboard_pipeline_other_events_total",
 		Help: "Events of series that a limit turned away; they count in the series __other__. By metric; __other__: of metrics beyond 1,000, and of those that were not kept at all. Normal: 0.",
 	})
+	counterFaults = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pulseboard_pipeline_counter_faults_total",
+		Help: "Samples of counters and points that say what cannot be, by fault: went_back (below one before, although the counter did not start anew: two writers of one series), " +
+			"conflict (another value of the same time; the greater stays), too_many (left out, about: beyond 128 of a series in one slice; the growth of a counter that only rises is exact without them). Normal: 0.",
+	}, []string{"fault"})
 	rebuilds = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_pipeline_rebuilds_total", Help: "Key groups whose working form was built anew from the runner's state, as after a restart. Normal: as many as there are key groups, once.",
 	})
@@ -84,6 +89,14 @@ var (
 		Buckets: []float64{.1, .2, .25, .3, .35, .4, .5, .65, .8, 1, 1.5, 2, 5, 10, 30, 60},
 	})
 )
+
+func countFaults(f aggregate.CounterFaults) {
+	for fault, n := range map[string]int64{"went_back": f.WentBack, "conflict": f.Conflicts, "too_many": f.Lost} {
+		if n > 0 { // A late sample can take back that another went back.
+			counterFaults.WithLabelValues(fault).Add(float64(n))
+		}
+	}
+}
 
 // stateCollector asks the source, at the moment when somebody wants to know, what it holds.
 type stateCollector struct{ *prometheus.GaugeVec }
@@ -103,5 +116,5 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 
 // Collectors returns the metrics of the transforms.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{counted, beforeStart, tooLate.CounterVec, evaluated, latePartials, seriesHeld, stateCollector{stateBytes}, stateLimit, otherEvents.CounterVec, rebuilds, buildSeconds, sliceDelay}
+	return []prometheus.Collector{counted, beforeStart, tooLate.CounterVec, evaluated, latePartials, seriesHeld, stateCollector{stateBytes}, stateLimit, otherEvents.CounterVec, counterFaults, rebuilds, buildSeconds, sliceDelay}
 }

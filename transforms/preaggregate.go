@@ -241,16 +241,13 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 			continue
 		}
 		good++
-		if e.Stale {
-			continue // It has no value.
-		}
 		if e.Metric != m.name { // Nobody writes such a record, so it may cost more.
 			m = f.metric(e.Metric)
 		}
 		if slice := aggregate.Div(at, f.SliceMs); m.row == nil || m.rowOf != now || m.rowSlice != slice {
 			m.row, m.rowOf, m.rowSlice = f.partial(rec.PipelineTime, m.group, since).Table.Row(slice), now, slice
 		}
-		m.row.Acc(f.held.name(m, e, now)).AddFor(m.needs, e.Value, at)
+		e.AddTo(m.row.Acc(f.held.name(m, e, now)), m.needs, at)
 	}
 	counted.Add(float64(good))
 }

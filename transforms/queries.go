@@ -27,6 +27,7 @@ type query struct {
 	grouped   bool
 	sliceMs   int64
 	windowMs  int64
+	reachMs   int64 // See metric.Query.Reach.
 	delayMs   int64
 	refreshMs []int64 // Rising.
 	spanMs    int64   // How far back the selector must reach, over all queries that share it.
@@ -34,6 +35,7 @@ type query struct {
 	extract   aggregate.Extract
 	bins      func(*aggregate.Acc) []aggregate.Bin // Nil = the values are numbers.
 	needs     aggregate.Needs                      // The value is whole only if these hold every event.
+	allNeeds  aggregate.Needs                      // Of all queries that share the selector.
 }
 
 // slices returns the slices of the window that ends at end.
@@ -45,7 +47,7 @@ func (q *query) slices(end int64) aggregate.Range {
 // returned among the bad ones: it must not hurt the others.
 func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad []error) {
 	qs = &Queries{byGroup: make(map[int][]*query), needs: make(map[string]aggregate.Needs)}
-	spans := make(map[string]int64)
+	spans, needs := make(map[string]int64), make(map[string]aggregate.Needs)
 	for _, d := range demands {
 		q := d.Query.Normal()
 		if err := q.Validate(); err != nil {
@@ -54,10 +56,10 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 		}
 		c := &query{
 			key: q.Key(), metric: q.Metric, selector: q.Selector(), grouped: len(q.GroupBy) > 0,
-			sliceMs: sliceMs, windowMs: int64(q.WindowSeconds) * 1000, delayMs: int64(q.DelaySeconds) * 1000,
+			sliceMs: sliceMs, windowMs: int64(q.WindowSeconds) * 1000, reachMs: q.Reach().Milliseconds(), delayMs: int64(q.DelaySeconds) * 1000,
 			match: matcher(q),
 		}
-		a := aggregation(q.Aggregation)
+		a := aggregation(q)
 		c.extract, c.needs, c.bins = a.Extract, a.Needs, a.Bins
 		for _, r := range d.RefreshMs {
 			// A refresh is a multiple of the slice; a shorter or odd one is raised.
@@ -70,24 +72,26 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 		c.refreshMs = slices.Compact(c.refreshMs)
 		qs.needs[c.metric] |= c.needs
 		spans[c.selector] = max(spans[c.selector], c.windowMs+c.delayMs)
+		needs[c.selector] |= c.needs
 		g := int(KeyGroup(q.Metric, keyGroups))
 		qs.byGroup[g] = append(qs.byGroup[g], c)
 	}
 	for _, group := range qs.byGroup {
 		slices.SortFunc(group, func(a, b *query) int { return cmp.Compare(a.key, b.key) })
 		for _, q := range group {
-			q.spanMs = spans[q.selector]
+			q.spanMs, q.allNeeds = spans[q.selector], needs[q.selector]
 		}
 	}
 	return qs, bad
 }
 
-// aggregation returns what computes a valid one.
-func aggregation(a metric.Aggregation) aggregate.Aggregation {
-	if of, outOf, ok := a.Percentile(); ok {
-		return aggregate.Aggregation{Name: string(a), Extract: aggregate.Percentile(of, outOf), Needs: aggregate.NeedSketch}
+// aggregation returns what computes that of a valid query.
+func aggregation(q metric.Query) aggregate.Aggregation {
+	if of, outOf, ok := q.Aggregation.Percentile(); ok {
+		return aggregate.Aggregation{Name: string(q.Aggregation), Extract: aggregate.Percentile(of, outOf), Needs: aggregate.NeedSketch}
 	}
-	named, _ := aggregate.Named(string(a))
+	named, _ := aggregate.Named(string(q.Aggregation))
+	named.Extract = named.Over(q.WindowSeconds)
 	return named
 }
 

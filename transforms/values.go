@@ -17,6 +17,8 @@ type windowValues struct {
 	lacking   bool // Events that came before what the query needs was collected.
 	truncated int
 	lowest    groupValue // Of those that were kept, once some were left out.
+
+	unknownStarts int64 // Of counters, over all groups.
 }
 
 type groupValue struct {
@@ -34,6 +36,9 @@ const pruneAt = 4 * wire.MaxSeries
 func (w *windowValues) add(q *query, group string, a *aggregate.Acc) {
 	v := groupValue{group: group, count: a.Count}
 	v.x, v.ok = q.extract(a)
+	if a.More != nil && q.needs&aggregate.NeedGrowth != 0 {
+		w.unknownStarts += a.More.Growth.Unknown
+	}
 	if a.Count > 0 {
 		if w.count == 0 || a.Newest > w.newest {
 			w.newest = a.Newest

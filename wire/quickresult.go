@@ -35,7 +35,10 @@ func quickResult(text string) (*Result, bool) {
 	r.SeriesVersion = q.literal(`,"series_version":`).unquoted()
 	r.Series = seriesOf(q.literal(`,"series":[`))
 	r.Truncated = q.literal(`,"truncated":`).number()
-	q.literal("}")
+	if !q.next("}") {
+		r.UnknownStarts = q.literal(`,"unknown_starts":`).integer()
+		q.literal("}")
+	}
 	return r, q.err == nil && q.i == len(text)
 }
 

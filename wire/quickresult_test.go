@@ -46,6 +46,7 @@ func TestQuickReadsWhatEncodeWrites(t *testing.T) {
 		"nothing set":           func(r *Result) { *r = Result{} },
 		"waiting":               func(r *Result) { r.Matched, r.Series, r.NewestEvent = 0, nil, nil },
 		"incomplete, truncated": func(r *Result) { r.Complete, r.Truncated = false, 7 },
+		"unknown starts":        func(r *Result) { r.UnknownStarts = 12 },
 		"no value":              func(r *Result) { r.Series[1].Value = nil },
 		"no tags":               func(r *Result) { r.Series[0].Tags = nil },
 		"one tag, two tags":     func(r *Result) { r.Series[0].Tags = r.Series[0].Tags[:1] },

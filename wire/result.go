@@ -26,6 +26,7 @@ type Result struct {
 	SeriesVersion string        `json:"series_version"`
 	Series        []SeriesValue `json:"series"`
 	Truncated     int           `json:"truncated"`
+	UnknownStarts int64         `json:"unknown_starts,omitempty"` // Samples of counters in the window that count 0: when they began is not known.
 }
 
 // SeriesValue is the value of one resulting series; not grouped, there is
@@ -108,7 +109,11 @@ func (r *Result) Encode() []byte {
 	for i := range r.Series {
 		b = r.Series[i].append(comma(b))
 	}
-	return append(appendInt(b, `],"truncated":`, int64(r.Truncated)), '}')
+	b = appendInt(b, `],"truncated":`, int64(r.Truncated))
+	if r.UnknownStarts > 0 {
+		b = appendInt(b, `,"unknown_starts":`, r.UnknownStarts)
+	}
+	return append(b, '}')
 }
 
 // about is the length of the wire form, within a few bytes of each text that needs no escapes.

@@ -28,6 +28,10 @@ type logged struct {
 	partition int32
 	value     float64
 	series    *series
+
+	kind         string // Absent = an event.
+	start        int64
+	point, stale bool
 }
 
 // series is the tags of events. Equal ones are the same.
@@ -211,6 +215,10 @@ func (d *decider) add(rec *kgo.Record, at int64) {
 			Value     *float64          `json:"value"`
 			Tags      map[string]string `json:"tags"`
 			EventTime *int64            `json:"event_time"`
+			Kind      string            `json:"kind"`
+			Start     int64             `json:"start"`
+			Point     bool              `json:"point"`
+			Stale     bool              `json:"stale"`
 		} `json:"events"`
 	}
 	here := place{rec.Partition, rec.Offset}
@@ -226,7 +234,7 @@ func (d *decider) add(rec *kgo.Record, at int64) {
 			eventTime = *e.EventTime
 		}
 		switch {
-		case e.Value == nil:
+		case e.Value == nil && !e.Stale:
 			l.bad++
 			l.letters[here]++
 		case eventTime > d.newest+skewMs:
@@ -235,9 +243,14 @@ func (d *decider) add(rec *kgo.Record, at int64) {
 		case eventTime < d.newest-latenessMs:
 			l.tooLate++
 		default:
-			l.events[value.MetricName] = append(l.events[value.MetricName], logged{
-				eventTime, d.newest - boundMs, d.newest - eventTime, rec.Partition, *e.Value, l.seriesOf(e.Tags),
-			})
+			one := logged{
+				at: eventTime, passes: d.newest - boundMs, late: d.newest - eventTime, partition: rec.Partition, series: l.seriesOf(e.Tags),
+				kind: e.Kind, start: e.Start, point: e.Point, stale: e.Stale,
+			}
+			if !e.Stale {
+				one.value = *e.Value
+			}
+			l.events[value.MetricName] = append(l.events[value.MetricName], one)
 			if sender := e.Tags["sender"]; sender != "" {
 				l.posted[mark{sender, int64(*e.Value)}]++
 			}
@@ -278,9 +291,12 @@ func (l *topicLog) counted() (n int) {
 	return n
 }
 
-// window returns the events that a query can ever find in [start, end), in their order.
+// window returns the events that a query can ever find in [start, end), and those before that it hangs on, in their order.
 func (l *topicLog) window(q *query, start, end int64) []*logged {
 	events := l.events[q.metric]
+	if q.reaches() {
+		start -= lookbackMs
+	}
 	// An event is at most so much ahead of the newest timestamp of its partition, or behind it.
 	first := search(events, start-skewMs-boundMs)
 	last := search(events, end+latenessMs-boundMs+1)

@@ -74,7 +74,35 @@ var mutants = []mutant{
 	},
 	{
 		"an unfinished percentile counts as whole", "transforms/keygroup.go",
-		"Complete: k.covers(q, start) && !w.lacking,", "Complete: k.covers(q, start),",
+		"Complete: k.covers(q, end) && !w.lacking,", "Complete: k.covers(q, end),",
+	},
+	{
+		"a reset is lost", "aggregate/counter.go",
+		"\tcase n.Value < p.Value:\n\t\tg.Sum = n.Value", "\tcase n.Value < p.Value:\n\t\tg.Sum = 0",
+	},
+	{
+		"a first sample counts", "aggregate/counter.go",
+		"g.Unknown = 1", "g.Sum = n.Value",
+	},
+	{
+		"a repeat counts", "aggregate/marked.go",
+		"!found || known[at].Flags&Point == 0", "!found || known[at].Flags&Point == 0 || true",
+	},
+	{
+		"the greatest since the start is lost", "aggregate/counter.go",
+		"return c[i].Value", "return c[max(i, len(c)-1)].Value",
+	},
+	{
+		"the last of a late event", "aggregate/marked.go",
+		"l.Count == 0 || o.Time > l.Time", "l.Count == 0 || o.Time != l.Time",
+	},
+	{
+		"what follows a late sample is not corrected", "aggregate/joining.go",
+		"grown += f.group.add(j.after[i].slice, &a, NeedGrowth)", "_ = f.group.add(j.after[i].slice, &Acc{}, NeedGrowth)",
+	},
+	{
+		"increase does not reach back", "metric/query.go",
+		"reach += aggregate.Lookback * time.Millisecond", "reach += 0",
 	},
 }
 

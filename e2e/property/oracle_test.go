@@ -92,19 +92,39 @@ type content struct {
 	values []float64
 	newest int64
 	late   int // How many of them were a second late or more.
+
+	start, end int64
+	growth     float64   // What the values amount to that are growth by themselves.
+	magnitude  float64   // The sum of them all, without their signs.
+	told       []*logged // All that is known of the group, also of the time before the window.
 }
 
-// groups divides the events of a window.
-func (q *query) groups(in []*logged) map[string]*content {
+// groups divides the events of a window that begins at start and ends at end.
+func (q *query) groups(in []*logged, start, end int64) map[string]*content {
 	groups := map[string]*content{}
+	type point struct {
+		series *series
+		at     int64
+	}
+	points := map[point]bool{}
 	for _, e := range in {
 		g := q.of(e.series).group
 		c := groups[g]
 		if c == nil {
-			c = &content{newest: e.at}
+			c = &content{newest: e.at, start: start, end: end}
 			groups[g] = c
 		}
+		c.told = append(c.told, e)
+		id := point{e.series, e.at}
+		if e.at < start || e.stale || e.point && points[id] {
+			continue
+		}
+		points[id] = points[id] || e.point
 		c.values = append(c.values, e.value)
+		c.magnitude += math.Abs(e.value)
+		if e.kind == "" || e.kind == "delta" {
+			c.growth += e.value
+		}
 		c.newest = max(c.newest, e.at)
 		if e.late >= 1000 {
 			c.late++
@@ -128,6 +148,13 @@ func (v *value) UnmarshalJSON(b []byte) error {
 
 // check compares a value with its definition. A nil got is an absent value.
 func check(aggregation string, got *value, c *content) error {
+	if aggregation == "increase" || aggregation == "rate" || strings.HasPrefix(aggregation, "last") {
+		var number *float64
+		if got != nil {
+			number = &got.number
+		}
+		return checkTold(aggregation, number, c)
+	}
 	n := 0
 	if c != nil {
 		n = len(c.values)

@@ -28,7 +28,8 @@ type result struct {
 		Value *value            `json:"value"`
 		Count int64             `json:"count"`
 	} `json:"series"`
-	Truncated int `json:"truncated"`
+	Truncated     int   `json:"truncated"`
+	UnknownStarts int64 `json:"unknown_starts"`
 
 	text string
 }

@@ -35,6 +35,8 @@ type world struct {
 	begun  time.Time
 	again  []resend
 	ids    int
+
+	counters []*counters
 }
 
 // resend is a record to be written a second time.
@@ -50,10 +52,14 @@ func newWorld(t *testing.T, p *plan) *world {
 	t.Cleanup(transport.CloseIdleConnections)
 	addr := testenv.Kafka(t, testenv.Topic{Name: topic, Partitions: partitions, LogAppendTime: p.byBroker},
 		testenv.Topic{Name: "metric-dead-letters", Partitions: 1}, testenv.Topic{Name: againLetters, Partitions: 1})
-	return &world{
+	w := &world{
 		t: t, rand: rand.New(rand.NewPCG(p.seed, 1)), long: p.long, addr: addr, begun: time.Now(),
 		client: &kafka.Client{Addr: kafka.TCP(addr), Timeout: 10 * time.Second, Transport: transport},
 	}
+	for _, name := range counterNames() {
+		w.counters = append(w.counters, newCounters(name, w.rand, w.begun.UnixMilli()))
+	}
+	return w
 }
 
 func metricName(i int) string { return fmt.Sprintf("m%d", i) }
@@ -120,16 +126,21 @@ func (w *world) round(now time.Time) {
 	}
 	w.again = slices.DeleteFunc(w.again, func(r resend) bool { return !r.at.After(now) })
 	silent := int(now.Sub(w.begun).Seconds())%11 > 6
-	for m := range metrics {
+	for m := range metrics + len(w.counters) {
 		p := m % partitions
 		if p == silentPartition && silent || w.rand.IntN(5) == 0 || w.long && w.rand.IntN(2) == 0 {
 			continue
 		}
-		value := w.batch(metricName(m), now)
+		name, value := metricName(m), []byte(nil)
+		if m < metrics {
+			value = w.batch(name, now)
+		} else {
+			name, value = w.counters[m-metrics].name, w.counters[m-metrics].batch(now)
+		}
 		w.ids++
 		id := fmt.Sprintf("%d", w.ids)
 		record := func(now time.Time) kafka.Record {
-			return kafka.Record{Time: now, Key: kafka.NewBytes([]byte(metricName(m))), Value: kafka.NewBytes(value), Headers: []kafka.Header{{Key: "id", Value: []byte(id)}}}
+			return kafka.Record{Time: now, Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(value), Headers: []kafka.Header{{Key: "id", Value: []byte(id)}}}
 		}
 		out[p] = append(out[p], record(now))
 		if w.rand.IntN(30) == 0 {
@@ -163,6 +174,9 @@ func (w *world) past(length time.Duration) {
 
 var aggregations = []string{"sum", "avg", "min", "max", "count", "stddev", "p50", "p95", "p99", "histogram"}
 
+// ofCounters are asked for of counters and gauges mostly.
+var ofCounters = []string{"increase", "rate", "increase", "last", "last_sum", "last_avg", "last_min", "last_max", "sum", "count"}
+
 var filters = []map[string]any{
 	nil, nil, nil,
 	{"region": "eu"},
@@ -189,6 +203,15 @@ func (w *world) demand() *demand {
 		window: []int64{1, 2, 5, 10, 17, 30, 60, 120}[w.rand.IntN(8)],
 		filter: filters[w.rand.IntN(len(filters))], groupBy: [][]string{nil, nil, {"host"}, {"region"}, {"host", "region"}}[w.rand.IntN(5)],
 	}}
+	if w.rand.IntN(3) == 0 {
+		d.aggregation = ofCounters[w.rand.IntN(len(ofCounters))]
+		if w.rand.IntN(5) > 0 {
+			d.metric = counterNames()[w.rand.IntN(3)]
+		}
+	}
+	if d.reaches() {
+		d.window = min(d.window, 30) // With what it hangs on before that is long enough.
+	}
 	if w.rand.IntN(5) == 0 {
 		d.delay = 1 + w.rand.Int64N(5)
 	}

@@ -1,5 +1,5 @@
 /** All but percentiles; written by `go generate ./aggregate`, as is the next. */
-export const AGGREGATIONS = ["sum", "avg", "max", "min", "count", "stddev", "histogram"];
+export const AGGREGATIONS = ["sum", "avg", "max", "min", "count", "stddev", "histogram", "increase", "rate", "last", "last_sum", "last_avg", "last_min", "last_max"];
 /** Those whose values are distributions, and not numbers. */
 const DISTRIBUTIONS = ["histogram"];
 

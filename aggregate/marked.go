@@ -1,0 +1,212 @@
+package aggregate
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Marked is what events tell that say more of themselves than a value: what counters and gauges stand at, points, and
+// that a series ended. It is kept whoever asks.
+type Marked struct {
+	Samples Samples // Of counters, and points.
+	Lost    int64   // So many of them were left out: see maxSamples.
+	Still   Still
+	Stale   int64 // When the series was said to have no value any more, at last, epoch ms; 0 = never.
+}
+
+// Still is the count and the sum of those events, among all, whose value is no growth.
+type Still struct {
+	Count int64
+	Sum   float64
+}
+
+// AddSample counts an event that is a sample, as the needs say that are in it. A point does not count before the store
+// knows that it has not counted yet.
+func (a *Acc) AddSample(s Sample) {
+	if s.Start >= s.Time {
+		s.Start = 0 // As senders write it who do not know.
+	}
+	if s.Flags&Point == 0 {
+		a.count(&s)
+	}
+	if s.Flags&(Point|Cumulative) != 0 {
+		m := &a.more().Marked
+		m.Samples.Add(s)
+		m.Lost += m.Samples.bound()
+	}
+}
+
+// AddStale says that the series has no value from that time on, epoch ms.
+func (a *Acc) AddStale(at int64) {
+	m := &a.more().Marked
+	m.Stale = max(m.Stale, at)
+}
+
+// count counts a sample as sum, count and the others have it.
+func (a *Acc) count(s *Sample) {
+	a.AddFor(s.Needs, s.Value, s.Time)
+	if s.Flags&(Cumulative|Gauge) != 0 {
+		still := &a.more().Marked.Still
+		still.Count++
+		still.Sum += s.Value
+	}
+}
+
+// countNew counts the points of a table that were not known before.
+func (a *Acc) countNew(known Samples) {
+	if a.More == nil {
+		return
+	}
+	for i := range a.More.Marked.Samples {
+		s := &a.More.Marked.Samples[i]
+		if s.Flags&Point == 0 {
+			continue
+		}
+		if at, found := known.find(*s); !found || known[at].Flags&Point == 0 {
+			a.count(s)
+		}
+	}
+}
+
+func (m *Marked) merge(o *Marked) {
+	m.Samples.Merge(o.Samples)
+	m.Lost += o.Lost + m.Samples.bound()
+	m.Still.Count += o.Still.Count
+	m.Still.Sum += o.Still.Sum
+	m.Stale = max(m.Stale, o.Stale)
+}
+
+func (m *Marked) reset() { *m = Marked{Samples: m.Samples[:0]} }
+
+func (m *Marked) isEmpty() bool {
+	return len(m.Samples) == 0 && m.Still.Count == 0 && m.Stale == 0 && m.Lost == 0
+}
+
+func (m *Marked) size() int64 { return int64(cap(m.Samples)) * sampleSize }
+
+// The first byte of what is packed says what follows, and what need not.
+const (
+	marksStale    = 1 << iota // When; else never.
+	marksLost                 // How many; else none.
+	marksOneValue             // One sample, of the one event of the accumulator: only its start and its flags follow; else all, behind their number.
+	marksAllStill             // All events of the accumulator are still;
+	marksNoStill              // none is; else their count and sum follow.
+)
+
+// append packs what an accumulator is marked with. start is the start of the sample before.
+func (m *Marked) append(dst []byte, a *Acc, start *int64) []byte {
+	form := byte(0)
+	if m.Stale != 0 {
+		form |= marksStale
+	}
+	if m.Lost != 0 {
+		form |= marksLost
+	}
+	if len(m.Samples) == 1 && a.Count == 1 && m.Samples[0].Time == a.Newest && sameBits(m.Samples[0].Value, a.Sum) {
+		form |= marksOneValue
+	}
+	switch {
+	case m.Still.Count == 0 && m.Still.Sum == 0:
+		form |= marksNoStill
+	case m.Still.Count == a.Count && sameBits(m.Still.Sum, a.Sum):
+		form |= marksAllStill
+	}
+	dst = append(dst, form)
+	if form&marksStale != 0 {
+		dst = binary.AppendVarint(dst, m.Stale-a.Newest)
+	}
+	if form&marksLost != 0 {
+		dst = binary.AppendVarint(dst, m.Lost)
+	}
+	if form&(marksAllStill|marksNoStill) == 0 {
+		dst = appendFloat(binary.AppendVarint(dst, m.Still.Count), m.Still.Sum)
+	}
+	if form&marksOneValue == 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(m.Samples)))
+	}
+	before := a.Newest
+	for _, s := range m.Samples {
+		if form&marksOneValue == 0 {
+			dst = appendFloat(binary.AppendVarint(dst, s.Time-before), s.Value)
+			before = s.Time
+		}
+		dst = append(dst, byte(s.Flags), byte(s.Needs))
+		dst = binary.AppendVarint(dst, s.Start-*start)
+		*start = s.Start
+	}
+	return dst
+}
+
+// marked reads what Marked.append wrote into m.
+func (r *Reader) marked(m *Marked, a *Acc, start *int64) {
+	form := r.byte()
+	if form&marksStale != 0 {
+		m.Stale = a.Newest + r.Varint()
+	}
+	if form&marksLost != 0 {
+		m.Lost = r.Varint()
+	}
+	switch {
+	case form&marksAllStill != 0:
+		m.Still = Still{a.Count, a.Sum}
+	case form&marksNoStill == 0:
+		m.Still = Still{r.Varint(), r.packedFloat()}
+	}
+	n := uint64(1)
+	if form&marksOneValue == 0 {
+		n = r.Uvarint()
+	}
+	if r.Bad || n > maxSamples {
+		r.Bad = true
+		return
+	}
+	before := a.Newest
+	for range n {
+		s := Sample{Time: a.Newest, Value: a.Sum}
+		if form&marksOneValue == 0 {
+			s.Time, s.Value = before+r.Varint(), r.packedFloat()
+			before = s.Time
+		}
+		s.Flags, s.Needs = Flags(r.byte()), Needs(r.byte())
+		s.Start = *start + r.Varint()
+		*start = s.Start
+		m.Samples = append(m.Samples, s)
+	}
+}
+
+func sameBits(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
+
+// Last is the newest event, of those that were counted with the need: the greatest of those of one time.
+type Last struct {
+	Count int64 // How many there were.
+	Time  int64 // Epoch ms.
+	Value float64
+}
+
+func (l *Last) add(value float64, at int64) { l.merge(&Last{1, at, value}) }
+
+func (l *Last) merge(o *Last) {
+	if o.Count > 0 && (l.Count == 0 || o.Time > l.Time || o.Time == l.Time && o.Value > l.Value) {
+		l.Time, l.Value = o.Time, o.Value
+	}
+	l.Count += o.Count
+}
+
+// last returns the newest value of a series' slice; known is false when it was not kept.
+func (a *Acc) last() (value float64, known bool) {
+	switch {
+	case a.Min == a.Max: // Also of one event.
+		return a.Min, true
+	case a.More != nil && a.More.Last.Count == a.Count:
+		return a.More.Last.Value, true
+	}
+	return 0, false
+}
+
+// standing is how the series of a window stand: it has none where it was not asked for.
+func (a *Acc) standing() Standing {
+	if a.More == nil || a.More.Stand == nil {
+		return Standing{}
+	}
+	return *a.More.Stand
+}

@@ -1,0 +1,96 @@
+package aggregate
+
+import (
+	"slices"
+	"strings"
+)
+
+// Standing is how the series of a group stand at the end of a window.
+type Standing struct {
+	Series   int64 // That have a value.
+	Sum      float64
+	Min, Max float64
+	Newest   Last
+	Alive    bool // Some have had an event no longer than the lookback ago, and did not end.
+	Lacking  bool // Of some the value was not kept.
+}
+
+// Add adds a series that has a value, of an event at that time, epoch ms.
+func (s *Standing) Add(value float64, at int64) {
+	if s.Series == 0 {
+		s.Min, s.Max = value, value
+	}
+	s.Series++
+	s.Sum += value
+	s.Min, s.Max = min(s.Min, value), max(s.Max, value)
+	s.Newest.add(value, at)
+}
+
+// needsStanding reports whether a window needs to know how its series stand: those of counters only where nothing came.
+func (a *Acc) needsStanding(n Needs) bool {
+	return n&NeedLast != 0 || n&NeedGrowth != 0 && a.Count == 0
+}
+
+// standingCell is a slice of a series, as far as its value in later slices hangs on it.
+type standingCell struct {
+	slice, newest int64
+	value         float64
+	ended, known  bool
+}
+
+func (a *Acc) standingCell(slice int64) standingCell {
+	c := standingCell{slice: slice, newest: a.Newest}
+	c.ended = a.Count == 0 || a.More != nil && a.More.Marked.Stale > a.Newest
+	c.value, c.known = a.last()
+	return c
+}
+
+// standing is how the series of a group stand at the end of a window.
+func (j *joiner) standing(g *group, w Range) *Standing {
+	if g.sorted < len(g.series) { // In an order that hangs on nothing else, so that sums are the same to the last bit.
+		slices.SortFunc(g.series, func(a, b *series) int { return strings.Compare(a.tags, b.tags) })
+		g.sorted = len(g.series)
+	}
+	s := new(Standing)
+	for _, sr := range g.series {
+		if c, ok := sr.newestBefore(&j.unpack, w.To, min(w.From, w.To-j.lookback)); ok {
+			j.stand(s, c, w)
+		}
+	}
+	return s
+}
+
+// stand adds a series by its newest slice of those before the end of a window.
+func (j *joiner) stand(s *Standing, c standingCell, w Range) {
+	switch {
+	case c.ended:
+		return
+	case c.slice < w.From:
+	case c.known:
+		s.Add(c.value, c.newest)
+	default:
+		s.Lacking = true
+	}
+	s.Alive = s.Alive || c.newest >= w.To*j.sliceMs-j.joins.Lookback
+}
+
+// newestBefore returns the newest slice of a series in [from, to).
+func (sr *series) newestBefore(u *unpack, to, from int64) (c standingCell, ok bool) {
+	for i := len(sr.open) - 1; i >= 0; i-- {
+		if o := &sr.open[i]; o.slice < to {
+			return o.acc.standingCell(o.slice), o.slice >= from
+		}
+	}
+	for i := len(sr.sealed) - 1; i >= 0 && sr.sealed[i].last() >= from; i-- {
+		if sr.sealed[i].first() >= to {
+			continue
+		}
+		for u.open(sr.sealed[i]); u.next() && u.cell.slice < to; {
+			if u.cell.slice >= from {
+				c, ok = u.cell.acc.standingCell(u.cell.slice), true
+			}
+		}
+		return c, ok
+	}
+	return c, false
+}

@@ -1,0 +1,264 @@
+package property_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// lookbackMs is L of docs/semantics.md, "Counters, gauges and points".
+const lookbackMs = 300_000
+
+// reaches reports whether a query hangs on more than the events of its windows.
+func (q *query) reaches() bool { return q.aggregation == "increase" || q.aggregation == "rate" }
+
+// counterNames are the metrics of counters and gauges.
+func counterNames() []string { return []string{"scraped", "counted", "gauge"} }
+
+// counter is one series of them.
+type counter struct {
+	tags    map[string]string
+	begun   int64
+	value   float64
+	says    bool // Since when it counts.
+	replica bool // Another one says almost the same.
+	before  []json.RawMessage
+}
+
+// counters are the senders of all series of a metric.
+type counters struct {
+	name string
+	rand *rand.Rand
+	all  []counter
+}
+
+func newCounters(name string, r *rand.Rand, now int64) *counters {
+	c := &counters{name: name, rand: r}
+	for i := range 8 {
+		c.all = append(c.all, counter{
+			tags:  map[string]string{"host": "h" + strconv.Itoa(i%4), "region": []string{"eu", "us"}[i/4]},
+			begun: now - r.Int64N(600_000), value: float64(r.IntN(1000)), says: i%2 == 0, replica: i == 3 || i == 6,
+		})
+	}
+	return c
+}
+
+// batch is the value of one record: of one series mostly one event, in time or late, sent again, after a reset, of a
+// restart that it says, of another writer, and now and then the end.
+func (c *counters) batch(now time.Time) []byte {
+	r := c.rand
+	s := &c.all[r.IntN(len(c.all))]
+	at := now.UnixMilli() - r.Int64N(100)
+	e := map[string]any{"tags": s.tags}
+	switch n := r.IntN(60); {
+	case n == 0:
+		e["stale"] = true
+	case n < 3:
+		s.begun, s.value = at-r.Int64N(100), 0
+	case n < 7:
+		at -= 1000 + r.Int64N(50_000)
+	case n == 7:
+		at -= latenessMs + r.Int64N(5000)
+	case n < 11:
+		s.value -= float64(r.IntN(8))
+	}
+	e["event_time"] = at
+	s.value += float64(r.IntN(12))
+	if e["stale"] == nil {
+		e["value"] = s.value
+		switch c.name {
+		case "scraped":
+			e["kind"], e["point"] = "cumulative", true
+		case "counted":
+			e["kind"] = "cumulative"
+		default:
+			e["kind"], e["point"] = "gauge", true
+		}
+		if s.says && c.name != "gauge" && s.begun < at {
+			e["start"] = s.begun
+		}
+	}
+	text, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // Of a map of texts and numbers.
+	}
+	events := []json.RawMessage{text}
+	if s.replica && c.name == "counted" && e["value"] != nil { // At the same time it is a little ahead.
+		e["value"] = s.value + float64(r.IntN(3))
+		other, _ := json.Marshal(e) // As above.
+		events = append(events, other)
+	}
+	if len(s.before) > 0 && c.name != "counted" && r.IntN(4) == 0 {
+		events = append(events, s.before[r.IntN(len(s.before))])
+	}
+	s.before = append(s.before[max(0, len(s.before)-8):], text)
+	record, err := json.Marshal(map[string]any{"metric_name": c.name, "events": events})
+	if err != nil {
+		panic(err)
+	}
+	return record
+}
+
+// sample is what an event says of its counter at one time.
+type sample struct {
+	at, start int64
+	value     float64
+}
+
+// samples are those of the counters among events of one series, in their order, of each time one.
+func samples(told []*logged) []sample {
+	at := map[int64]sample{}
+	for _, e := range told {
+		if e.kind != "cumulative" || e.stale {
+			continue
+		}
+		s := sample{e.at, e.start, e.value}
+		if s.start >= s.at {
+			s.start = 0
+		}
+		if o, ok := at[s.at]; !ok || s.value > o.value || s.value == o.value && s.start > o.start {
+			at[s.at] = s
+		}
+	}
+	all := make([]sample, 0, len(at))
+	for _, s := range at {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b sample) int { return cmp.Compare(a.at, b.at) })
+	return all
+}
+
+// grown is by how much a counter grew up to its i-th sample; unknown says that nobody can tell.
+func grown(all []sample, i int) (by float64, unknown bool) {
+	n := all[i]
+	if i == 0 || n.at-all[i-1].at > lookbackMs {
+		if n.start > 0 && n.at-n.start <= lookbackMs {
+			return n.value, false
+		}
+		return 0, true
+	}
+	p := all[i-1]
+	switch {
+	case n.start > p.at, n.value < p.value && (n.start == 0 || n.start != p.start):
+		return n.value, false
+	case n.start == 0 || n.start != p.start:
+		return n.value - p.value, false
+	}
+	greatest := p.value
+	for k := i - 1; k >= 0 && n.at-all[k].at <= lookbackMs; k-- {
+		if all[k].start == n.start {
+			greatest = max(greatest, all[k].value)
+		}
+	}
+	return max(0, n.value-greatest), false
+}
+
+// bySeries are the events of a group, told to be of one series each.
+func (c *content) bySeries() map[*series][]*logged {
+	all := map[*series][]*logged{}
+	for _, e := range c.told {
+		all[e.series] = append(all[e.series], e)
+	}
+	return all
+}
+
+// lasts are the last values of the series that have one in the window; alive says that some series had an event no longer
+// than the lookback ago, and did not end.
+func (c *content) lasts() (newest sample, values []float64, alive bool) {
+	for _, told := range c.bySeries() {
+		last, stale := sample{at: math.MinInt64}, int64(math.MinInt64)
+		for _, e := range told {
+			switch {
+			case e.stale:
+				stale = max(stale, e.at)
+			case e.at > last.at || e.at == last.at && e.value > last.value:
+				last = sample{at: e.at, value: e.value}
+			}
+		}
+		if last.at == math.MinInt64 || stale > last.at {
+			continue
+		}
+		alive = alive || last.at >= c.end-lookbackMs
+		if last.at < c.start {
+			continue
+		}
+		values = append(values, last.value)
+		if newest.at == 0 || last.at > newest.at || last.at == newest.at && last.value > newest.value {
+			newest = last
+		}
+	}
+	return newest, values, alive
+}
+
+// checkTold compares a value with its definition, of those that hang on which events came before which.
+func checkTold(aggregation string, got *float64, c *content) error {
+	if c == nil {
+		c = new(content)
+	}
+	newest, values, alive := c.lasts()
+	want, there := 0.0, len(values) > 0
+	switch aggregation {
+	case "increase", "rate":
+		there = alive || len(c.values) > 0
+		want = c.growth
+		for _, told := range c.bySeries() {
+			all := samples(told)
+			for i, s := range all {
+				if s.at >= c.start {
+					by, _ := grown(all, i)
+					want += by
+				}
+			}
+		}
+		if aggregation == "rate" {
+			want /= float64(c.end-c.start) / 1000
+		}
+	case "last":
+		want = newest.value
+	case "last_min":
+		want = slices.Min(append(values, math.Inf(1)))
+	case "last_max":
+		want = slices.Max(append(values, math.Inf(-1)))
+	default:
+		for _, v := range values {
+			want += v
+		}
+		if aggregation == "last_avg" {
+			want /= float64(len(values))
+		}
+	}
+	switch {
+	case there != (got != nil):
+		return fmt.Errorf("there is a value: %v", there)
+	case there && math.Abs(*got-want) > 1e-9*(math.Abs(want)+c.magnitude):
+		return fmt.Errorf("want %v", want)
+	}
+	return nil
+}
+
+var errUnknownStarts = errors.New("unknown_starts is another")
+
+// checkStarts compares how many samples of a window say of themselves that nobody can tell by how much their counters grew.
+func checkStarts(got int64, groups map[string]*content) error {
+	n := int64(0)
+	for _, c := range groups {
+		for _, told := range c.bySeries() {
+			all := samples(told)
+			for i, s := range all {
+				if _, unknown := grown(all, i); unknown && s.at >= c.start {
+					n++
+				}
+			}
+		}
+	}
+	if n != got {
+		return fmt.Errorf("%w: %d, want %d", errUnknownStarts, got, n)
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package pipeline_test
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"pulseboard/metric"
+)
+
+// counterEnd is when the topic of counterCase ends: the last timer, which catches up, leaves out thirty slices.
+const counterEnd = 100_000
+
+// counterCase is a topic of counters and gauges of all kinds, that are late, sent again, reset, and end, from six minutes
+// before the windows that are compared; and queries of all aggregations that need to know them.
+func counterCase(t *testing.T) (*exactCase, []metric.Query) {
+	t.Helper()
+	kafkaAddr, log := newTopic(t)
+	redis := miniredis.RunT(t)
+	c := &exactCase{log: log, redis: redis.Addr()}
+	r := rand.New(rand.NewPCG(exactSeed, 2))
+	senders := newCounters(r)
+	var fillers [testPartitions]string
+	for i := range 100 {
+		name := "filler." + strconv.Itoa(i)
+		fillers[partitionOf(name)] = name
+	}
+	for ms := int64(-380_000); ms < counterEnd+10_000; ms += 1000 {
+		for i := range senders {
+			if s := &senders[i]; r.IntN(s.every) == 0 {
+				if events := s.send(r, exactBegin+ms); len(events) > 0 {
+					log.addEvents(s.metric, exactBegin+ms, events)
+				}
+			}
+		}
+		for p := range testPartitions { // None is silent.
+			log.add(fillers[p], exactBegin+ms, 0)
+		}
+		log.write()
+	}
+	var queries []metric.Query
+	names := []string{"scraped", "counted", "mixed", "gauges"}
+	for i, a := range []metric.Aggregation{"increase", "rate", "increase", "last", "last_sum", "last_avg", "last_min", "last_max", "rate", "sum", "count"} {
+		for j := range 2 { // The textbook form makes a hundred and more windows of each event and query.
+			name := names[(2*i+j)%4]
+			q := metric.Query{Metric: name, Aggregation: a, WindowSeconds: []int{1, 5, 13, 30}[(i+j)%4], DelaySeconds: 45}
+			if (i/4+j)%3 == 1 {
+				q.GroupBy = []string{"host"}
+			}
+			queries = append(queries, q)
+		}
+	}
+	c.config = testConfig(t, kafkaAddr, redis.Addr())
+	c.config.KeyGroups, c.config.ToEnd = 4, true
+	c.config.Start, c.config.Until = time.UnixMilli(1), time.UnixMilli(exactBegin+counterEnd)
+	return c, queries
+}
+
+// sender is one series.
+type sender struct {
+	metric, host string
+	kind         metric.Kind
+	point, says  bool // It marks points, and says since when it counts.
+	every        int  // About how many seconds lie between two events.
+	begun        int64
+	value        float64
+	before       []metric.Event
+	used         map[int64]bool
+}
+
+func newCounters(r *rand.Rand) (all []sender) {
+	kinds := map[string][]metric.Kind{
+		"scraped": {metric.Cumulative}, "counted": {metric.Cumulative, metric.Delta}, "gauges": {metric.Gauge}, "mixed": {metric.Cumulative, metric.Gauge, metric.Plain, metric.Delta},
+	}
+	for _, name := range []string{"scraped", "counted", "gauges", "mixed"} {
+		for i := range 8 {
+			all = append(all, sender{
+				metric: name, host: strconv.Itoa(i), kind: kinds[name][i%len(kinds[name])], point: name != "counted" && i%4 < 3, says: i%2 == 0, every: []int{1, 2, 15, 330}[i%4],
+				used: make(map[int64]bool), begun: exactBegin - r.Int64N(600_000), value: float64(r.IntN(100)),
+			})
+		}
+	}
+	return all
+}
+
+// send returns the events of one record.
+func (s *sender) send(r *rand.Rand, now int64) (events []metric.Event) {
+	e := metric.Event{Metric: s.metric, Tags: metric.NewTags(map[string]string{"host": strconv.Itoa(int(s.host[0]) % 3), "id": s.host}), Time: now - r.Int64N(90), Kind: s.kind}
+	switch r.IntN(30) {
+	case 0:
+		s.begun, s.value = e.Time-r.Int64N(50), 0
+	case 1:
+		e.Stale = true
+		return []metric.Event{e}
+	case 2, 3: // Late.
+		e.Time -= r.Int64N(40_000)
+	case 4:
+		s.value -= float64(r.IntN(5))
+	}
+	for s.used[e.Time] { // Of two values of one point the first counts, which the textbook form does not know.
+		e.Time--
+	}
+	s.used[e.Time] = true
+	s.value += float64(r.IntN(10))
+	e.Value, e.Point = s.value, s.point
+	if s.says && s.kind.Grows() && s.begun < e.Time {
+		e.Start = s.begun
+	}
+	events = append(events, e)
+	if s.point && len(s.before) > 0 && r.IntN(5) == 0 { // Sent again.
+		events = append(events, s.before[r.IntN(len(s.before))])
+	}
+	s.before = append(s.before[max(0, len(s.before)-5):], e)
+	return events
+}
+
+// What counters and gauges are computed as from slices is what their definition says of all events.
+func TestCountersEqualTextbookForm(t *testing.T) {
+	c, queries := counterCase(t)
+	compareForms(t, c, queries, 5*time.Second, false)
+}

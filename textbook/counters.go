@@ -1,0 +1,100 @@
+package textbook
+
+import (
+	"encoding/binary"
+	"math"
+
+	"pulseboard/aggregate"
+)
+
+// Some values are no sum of what events amount to: by how much a counter grew hangs on the sample before, also on one
+// before the window, the last value on what was last, and a point counts once. So their events are kept, in windows that
+// reach as far back, and told is what they amount to when a window is over, whose end is known then.
+
+// told is what the events of a group amount to in the window [start, end), epoch ms; ok is false where it has none.
+func (a *Accumulator) told(needs aggregate.Needs, start, end int64) (acc aggregate.Acc, ok bool) {
+	acc = a.Acc
+	series := make(map[string][]Sample)
+	for _, v := range a.Told {
+		series[v.Series] = append(series[v.Series], v)
+	}
+	more := aggregate.More{Stand: new(aggregate.Standing)}
+	if acc.More != nil {
+		more.Sketch, more.Moments = acc.More.Sketch, acc.More.Moments
+	}
+	acc.More = &more
+	for _, samples := range series {
+		addTold(&acc, samples, needs, start, end)
+	}
+	return acc, acc.Count > 0
+}
+
+// addTold adds one series.
+func addTold(acc *aggregate.Acc, told []Sample, needs aggregate.Needs, start, end int64) {
+	type point struct {
+		time int64
+		kind aggregate.Flags
+	}
+	seen := make(map[point]Sample)
+	var counter aggregate.Samples
+	stale, last := int64(math.MinInt64), Sample{Time: math.MinInt64}
+	var counted []Sample
+	for _, v := range told {
+		if v.Stale {
+			stale = max(stale, v.Time)
+			continue
+		}
+		if v.Time > last.Time || v.Time == last.Time && v.Value > last.Value {
+			last = v
+		}
+		if v.Flags&aggregate.Cumulative != 0 {
+			counter.Add(aggregate.Sample{Time: v.Time, Start: v.Start, Value: v.Value, Flags: v.Flags})
+		}
+		if v.Flags&aggregate.Point == 0 {
+			counted = append(counted, v)
+		} else if id := (point{v.Time, v.Flags}); seen[id].Flags == 0 || v.Value > seen[id].Value {
+			seen[id] = v
+		}
+	}
+	for _, v := range seen {
+		counted = append(counted, v)
+	}
+	for _, v := range counted {
+		if v.Time < start || v.Time >= end {
+			continue
+		}
+		acc.AddFor(needs, v.Value, v.Time)
+		if v.Flags&(aggregate.Cumulative|aggregate.Gauge) != 0 {
+			acc.More.Marked.Still.Count++
+			acc.More.Marked.Still.Sum += v.Value
+		}
+	}
+	if needs&aggregate.NeedGrowth != 0 {
+		g := aggregate.Joins{Lookback: aggregate.Lookback}.Growth(counter, start, end)
+		acc.More.Growth.Sum += g.Sum
+		acc.More.Growth.Unknown += g.Unknown
+	}
+	if last.Time >= start && stale <= last.Time {
+		acc.More.Stand.Add(last.Value, last.Time)
+	}
+}
+
+func (v *Sample) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(v.Series)))
+	b = append(b, v.Series...)
+	for _, n := range [...]int64{v.Time, v.Start, int64(math.Float64bits(v.Value)), int64(v.Needs), int64(v.Flags), int64(v.Window)} {
+		b = binary.AppendVarint(b, n)
+	}
+	if v.Stale {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func readSample(r *aggregate.Reader) (v Sample) {
+	v.Series = r.Text()
+	v.Time, v.Start, v.Value = r.Varint(), r.Varint(), math.Float64frombits(uint64(r.Varint()))
+	v.Needs, v.Flags, v.Window = aggregate.Needs(r.Varint()), aggregate.Flags(r.Varint()), int(r.Varint())
+	v.Stale = r.Uvarint() == 1
+	return v
+}
