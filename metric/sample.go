@@ -11,7 +11,7 @@ func (e *Event) AddTo(a *aggregate.Acc, needs aggregate.Needs, at int64) {
 	case e.Stale:
 		a.AddStale(at)
 	case e.Histogram != nil:
-		if e.Kind <= Delta && !e.Point { // What cumulative ones grew by is not computed yet.
+		if e.Kind <= Delta && !e.Point { // What the others grew by is not computed yet.
 			a.AddHistogram(needs, e.Histogram, at)
 		}
 	case e.IsValue():

@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"pulseboard/aggregate"
 	"pulseboard/metric"
 	"pulseboard/sources"
 	"pulseboard/wire"
@@ -97,5 +98,33 @@ func TestWholeSlicesLeave(t *testing.T) {
 		if !slices.Equal(left, c.want) {
 			t.Errorf("up to %d: %q, want %q", c.until, left, c.want)
 		}
+	}
+}
+
+// The values of a histogram count; what a series has had since its start would count again and again, and is a dead letter.
+func TestHistogramsCount(t *testing.T) {
+	f := PreAggregateFn{Run: t.Name(), SliceMs: 1000, KeyGroups: 1, Limits: metric.DefaultLimits()}
+	openGroups(t, t.Name())
+	if err := f.StartBundle(nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	const start = int64(1_795_954_000_000)
+	h := &aggregate.Histogram{Count: 3, Sum: 4.5, Positive: aggregate.Bins{Counts: []uint64{1, 2}}}
+	rec := sources.Record{Time: start, Newest: start, Latest: start, PipelineTime: start, Events: []metric.Event{
+		{Metric: "m", Histogram: h}, {Metric: "m", Value: 2}, {Metric: "m", Histogram: h, Kind: metric.Cumulative}, {Metric: "m", Stale: true},
+	}}
+	var held any
+	f.ProcessElement(&sources.Batch{Records: []sources.Record{rec}, Held: &held}, nil, nil)
+	var total aggregate.Acc
+	var dead []string
+	f.ProcessElement(&sources.Batch{Kind: sources.Passed, PipelineTime: start + 1000, Held: &held}, func(_ beam.EventTime, _ int64, p Partial) {
+		for _, row := range p.Table {
+			for _, a := range row.All {
+				total.Merge(a)
+			}
+		}
+	}, func(l DeadLetter) { dead = append(dead, l.Code) })
+	if total.Count != 4 || total.Sum != 6.5 || !slices.Equal(dead, []string{metric.CodeKindInvalid}) {
+		t.Errorf("%d values of %v together count, dead letters %q", total.Count, total.Sum, dead)
 	}
 }

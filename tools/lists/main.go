@@ -58,7 +58,7 @@ func places() []place {
 		{"configsvc/openapi.yaml", regexp.MustCompile(`"\^\([a-z_|]+\|p\(100\|`), `"^(` + strings.Join(names, "|") + `|p(100|`},
 		{"configsvc/openapi.yaml", regexp.MustCompile(`"[a-z_, ]+, or a percentile p0`), `"` + list + `, or a percentile p0`},
 		{"docs/protocol.md", regexp.MustCompile(`Aggregations: [a-z_ ]+ and p0`), "Aggregations: " + strings.Join(names, " ") + " and p0"},
-		{"web/src/model/aggregations.ts", regexp.MustCompile(` AGGREGATIONS = \[.*\]`), " AGGREGATIONS = " + listOf(names)},
+		{"web/src/model/aggregation-texts.ts", regexp.MustCompile(` AGGREGATIONS = \[.*\]`), " AGGREGATIONS = " + listOf(names)},
 		{"web/src/model/aggregations.ts", regexp.MustCompile(` DISTRIBUTIONS = \[.*\]`), " DISTRIBUTIONS = " + listOf(distributions)},
 		{
 			"configsvc/openapi.yaml", regexp.MustCompile(`chart: \{ type: string, enum: \[.*\], default: [a-z]+ \}`),

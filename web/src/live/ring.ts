@@ -108,7 +108,7 @@ export class Ring {
     this.#complete[at] = complete ? 1 : 0;
     for (let i = 0; i < this.#columns.length; i++) this.#column(i)[at] = values[i] ?? Number.NaN;
     if (distributions !== null) this.#distributions.set(end, distributions);
-    else if (this.#distributions.size > 0) this.#distributions.delete(end);
+    else this.#distributions.delete(end);
     return true;
   }
 

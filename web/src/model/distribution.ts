@@ -10,9 +10,8 @@ export interface Side {
   readonly counts: Float64Array;
 }
 
-/** The finest scale that there is, and the coarsest: one bin for all values above 1. */
+/** The finest scale that there is. */
 const FINEST = 20;
-const COARSEST = -10;
 
 /**
  * A distribution whose bins end at the powers of 2^(2^-scale). Two bins of a scale are one of the scale below it, so
@@ -31,21 +30,16 @@ export class Distribution {
 
   constructor(bins: readonly Bin[]) {
     // The first and the last bin there can be are cut off where doubles end: the widest one has the true width.
-    const width = bins.reduce((widest, [lower, upper]) => (lower * upper > 0 ? Math.max(widest, Math.abs(Math.log2(upper / lower))) : widest), 0);
-    this.scale = width === 0 ? FINEST : Math.min(FINEST, Math.max(COARSEST, Math.round(-Math.log2(width)) + 0));
-    const positive: Bin[] = [];
-    const negative: Bin[] = [];
-    for (const bin of bins) {
-      const [lower, upper, count] = bin;
+    const width = Math.max(0, ...bins.map(([lower, upper]) => (lower * upper > 0 ? Math.abs(Math.log2(upper / lower)) : 0)));
+    this.scale = width === 0 ? FINEST : Math.min(FINEST, Math.round(-Math.log2(width)) + 0);
+    for (const [lower, upper, count] of bins) {
       this.count += count;
-      if (lower > 0) positive.push(bin);
-      else if (upper < 0) negative.push(bin);
-      else this.zero += count;
+      if (lower <= 0 && upper >= 0) this.zero += count;
     }
     this.lower = bins[0]?.[0] ?? Number.NaN;
     this.upper = bins.at(-1)?.[1] ?? Number.NaN;
-    this.positive = side(positive, (bin) => bin[1], this.scale);
-    this.negative = side(negative, (bin) => -bin[0], this.scale);
+    this.positive = side(bins.filter(([lower]) => lower > 0), (bin) => bin[1], this.scale);
+    this.negative = side(bins.filter(([, upper]) => upper < 0), (bin) => -bin[0], this.scale);
   }
 }
 

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { listMetrics, messageOf } from "../../api/client";
 import type { Metric } from "../../api/types";
-import { AGGREGATIONS, aggregationLabel, aggregationMeaning } from "../../model/aggregations";
+import { AGGREGATIONS, aggregationLabel, aggregationMeaning } from "../../model/aggregation-texts";
 import { isObject } from "../../model/merge-patch";
 import { formatOne } from "../../model/number";
 import { filterOf, OPERATORS, rowsOf, type Operator } from "../../model/widget-form";

@@ -35,15 +35,7 @@ const rowsOf = ({ positive, zero, negative }: Axis): number => length(positive) 
 const join = (a: Span, b: Span): Span => (length(a) === 0 ? b : length(b) === 0 ? a : { low: Math.min(a.low, b.low), high: Math.max(a.high, b.high) });
 const holds = (a: Span, b: Span): boolean => length(b) === 0 || (a.low <= b.low && a.high >= b.high);
 const atScale = ({ low, high }: Span, scales: number): Span => (high < low ? NONE : { low: coarser(low, scales), high: coarser(high, scales) });
-
-function spanOf(steps: Int32Array): Span {
-  return steps.length === 0 ? NONE : { low: steps[0] ?? 0, high: steps[steps.length - 1] ?? 0 };
-}
-
-function magnitudes(steps: Int32Array): Span {
-  const { low, high } = spanOf(steps);
-  return steps.length === 0 ? NONE : { low: high, high: low };
-}
+const spanOf = (steps: Int32Array): Span => (steps.length === 0 ? NONE : { low: Math.min(...steps), high: Math.max(...steps) });
 
 /** A row for each bin of a distribution, the number of values in it as colour. Of several series it shows all values together. */
 export class BinRows implements Rows {
@@ -100,9 +92,9 @@ export class BinRows implements Rows {
 
   fill(view: WidgetView, slice: Slice, cells: TimeCells, values: Float64Array): void {
     let most = 0;
-    this.#newest = 0;
-    for (const { distribution, column, isLast } of this.#drawn(view, slice, cells)) {
-      if (isLast) this.#newest += distribution.count;
+    // Where numbers are read, a distribution is how many values it has.
+    this.#newest = this.#columns.reduce((sum, column) => sum + (view.stream.ring.columnView(column)[slice.last - 1] || 0), 0);
+    for (const [distribution, column] of this.#drawn(view, slice, cells)) {
       this.#eachRow(distribution, (row, count) => {
         const cell = row * cells.columns + column;
         const sum = (values[cell] || 0) + count;
@@ -123,8 +115,7 @@ export class BinRows implements Rows {
 
   name(row: number): string {
     const [upper, lower] = formatAll(this.ends(row), this.#config.unit);
-    const { positive, zero } = this.#axis;
-    return zero && row === length(positive) ? `around ${formatBound(0, this.#config.unit)}` : `${lower} to ${upper}`;
+    return upper === lower ? `around ${upper}` : `${lower} to ${upper}`;
   }
 
   value(value: number): string {
@@ -132,9 +123,9 @@ export class BinRows implements Rows {
   }
 
   describe({ from, to }: Slice): string {
-    if (this.count === 0) return "Heat map of a distribution, no values in this time range.";
+    if (this.count === 0) return "Heat map, no values in this time range.";
     const [lowest, highest] = formatAll([this.#lower(this.count - 1), this.#upper(0)], this.#config.unit);
-    return `Heat map of a distribution, ${formatTime(from)} to ${formatTime(to)}, between ${lowest} and ${highest}. Newest window: ${valuesText(this.#newest)}; at most ${valuesText(this.#most)} in one cell.`;
+    return `Heat map of a distribution, ${formatTime(from)} to ${formatTime(to)}, between ${lowest} and ${highest}. Newest window: ${valuesText(this.#newest)}; at most ${valuesText(this.#most)} a cell.`;
   }
 
   /** The rows that hold everything in the slice, at the coarsest scale that it has; null when there is nothing. */
@@ -144,7 +135,7 @@ export class BinRows implements Rows {
       for (const column of this.#columns) {
         const one = ring.distribution(end, column);
         if (one === null) continue;
-        const axis = { scale: one.scale, positive: spanOf(one.positive.steps), zero: one.zero > 0, negative: magnitudes(one.negative.steps) };
+        const axis = { scale: one.scale, positive: spanOf(one.positive.steps), zero: one.zero > 0, negative: spanOf(one.negative.steps) };
         seen = seen === null ? axis : joinAxes(seen, axis);
       }
     }
@@ -154,17 +145,14 @@ export class BinRows implements Rows {
   /** The axis between the ends that the document fixes; they are above 0. */
   #limited(axis: Axis): Axis {
     const { min, max } = this.#config.y;
-    const step = (value: number): number => Math.ceil(Math.log2(value) * 2 ** axis.scale - 1e-6);
-    const low = min !== null && min > 0 ? step(min * (1 + 1e-9)) : null;
-    const high = max !== null && max > 0 ? step(max) : null;
-    if (low === null && high === null) return axis;
-    const positive = { low: low ?? axis.positive.low, high: high ?? axis.positive.high };
+    const step = (value: number | null, otherwise: number): number => (value !== null && value > 0 ? Math.ceil(Math.log2(value) * 2 ** axis.scale - 1e-6) : otherwise);
+    const positive = { low: step(min === null ? min : min * (1 + 1e-9), axis.positive.low), high: step(max, axis.positive.high) };
     if (positive.high < positive.low) return axis;
-    return low === null ? { ...axis, positive } : { scale: axis.scale, positive, zero: false, negative: NONE };
+    return min !== null && min > 0 ? { scale: axis.scale, positive, zero: false, negative: NONE } : { ...axis, positive };
   }
 
   /** The newest distribution of each series in each time cell. */
-  *#drawn({ stream: { ring } }: WidgetView, { first, last }: Slice, cells: TimeCells): Generator<{ distribution: Distribution; column: number; isLast: boolean }> {
+  *#drawn({ stream: { ring } }: WidgetView, { first, last }: Slice, cells: TimeCells): Generator<readonly [distribution: Distribution, column: number]> {
     const ends = ring.endsView();
     for (const series of this.#columns) {
       let before = cells.columns;
@@ -175,7 +163,7 @@ export class BinRows implements Rows {
         if (column < 0) break;
         before = column;
         const distribution = ring.distribution(end, series);
-        if (distribution !== null) yield { distribution, column, isLast: at === last - 1 };
+        if (distribution !== null) yield [distribution, column];
       }
     }
   }
@@ -219,10 +207,9 @@ export class BinRows implements Rows {
   #ticks(): RowLabel[] {
     const { unit } = this.#config;
     const most = Math.max(2, Math.floor(this.#height / LABEL_HEIGHT));
-    if (!this.#linear) return this.#logTicks(most).map((value) => ({ text: formatBound(value, unit), at: this.#place(value) })).sort((a, b) => a.at - b.at);
-    const values = linearTicks(this.#lower(this.count - 1), this.#upper(0), most);
-    const texts = formatAxis(values, unit);
-    return values.map((value, i) => ({ text: texts[i] ?? "", at: 1 - this.#fraction(value) })).reverse();
+    const values = this.#linear ? linearTicks(this.#lower(this.count - 1), this.#upper(0), most) : this.#logTicks(most);
+    const texts = this.#linear ? formatAxis(values, unit) : values.map((value) => formatBound(value, unit));
+    return values.map((value, i) => ({ text: texts[i] ?? "", at: this.#linear ? 1 - this.#fraction(value) : this.#place(value) })).sort((a, b) => a.at - b.at);
   }
 
   /** Powers of ten on both sides of zero, with what lies between them or not, as there is room, and 0 itself. */
@@ -234,8 +221,9 @@ export class BinRows implements Rows {
       const room = Math.max(1, (most * length(span)) / this.count);
       const digits = 3 * (high - low) <= room ? [1, 2, 5] : [1];
       const every = Math.max(1, Math.ceil((high - low) / room));
-      const powers = Array.from({ length: Math.floor((high - low) / every) + 2 }, (_, i) => (Math.floor(low / every) + i) * every);
-      return powers.flatMap((power) => digits.map((digit) => digit * 10 ** power)).filter((value) => Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9);
+      const values: number[] = [];
+      for (let ten = Math.floor(low / every) * every; ten <= high; ten += every) values.push(...digits.map((digit) => digit * 10 ** ten));
+      return values.filter((value) => Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9);
     };
     return [...ticks(positive), ...(zero ? [0] : []), ...ticks(negative).map((value) => -value)];
   }
@@ -264,7 +252,11 @@ function coarserAxis(axis: Axis, scale: number): Axis {
 /** The axis for what is seen, with at most so many rows: the one that is shown while that fits it and fills half of it. */
 export function settleAxis(shown: Axis, seen: Axis, most: number): Axis {
   let wanted = seen;
-  while (rowsOf(wanted) > most && rowsOf(coarserAxis(wanted, wanted.scale - 1)) < rowsOf(wanted)) wanted = coarserAxis(wanted, wanted.scale - 1);
+  while (rowsOf(wanted) > most) {
+    const next = coarserAxis(wanted, wanted.scale - 1);
+    if (rowsOf(next) === rowsOf(wanted)) break;
+    wanted = next;
+  }
   const fits = shown.scale === wanted.scale && holds(shown.positive, wanted.positive) && holds(shown.negative, wanted.negative) && (shown.zero || !wanted.zero);
   return fits && rowsOf(shown) <= most && 2 * rowsOf(wanted) >= rowsOf(shown) ? shown : wanted;
 }
