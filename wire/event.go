@@ -483,7 +483,7 @@ func (d *Decoder) readTags(object []byte, valid bool) *Known[tagsVerdict] {
 	}
 	var v tagsVerdict
 	sorted := slices.IsSortedFunc(d.members, compareKeys)
-	if v.tags, v.fault = d.judgeTags(); len(v.tags) > 0 && !(plain && sorted && jsonBytes(v.tags) == len(text)) {
+	if v.tags, v.fault = d.judgeTags(); len(v.tags) > 0 && (!plain || !sorted || jsonBytes(v.tags) != len(text)) {
 		d.unquoted = v.tags.AppendJSON(d.unquoted[:0])
 		if string(d.unquoted) != text {
 			v.json = string(d.unquoted)
