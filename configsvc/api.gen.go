@@ -344,7 +344,7 @@ type Widget struct {
 	DashboardID string `json:"dashboard_id"`
 	Metric      string `json:"metric_name"`
 
-	// Aggregation sum, avg, max, min, count, stddev, histogram, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
+	// Aggregation sum, avg, max, min, count, stddev, histogram, increase, rate, last, last_sum, last_avg, last_min, last_max, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
 	//
 	// Examples: avg, p95
 	Aggregation metric.Aggregation `json:"aggregation"`
@@ -395,7 +395,7 @@ type WidgetInput struct {
 	DashboardID *string `json:"dashboard_id,omitempty"`
 	Metric      string  `json:"metric_name"`
 
-	// Aggregation sum, avg, max, min, count, stddev, histogram, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
+	// Aggregation sum, avg, max, min, count, stddev, histogram, increase, rate, last, last_sum, last_avg, last_min, last_max, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
 	//
 	// Examples: avg, p95
 	Aggregation metric.Aggregation `json:"aggregation"`

@@ -9,13 +9,13 @@ import (
 
 // Some values are no sum of what events amount to: by how much a counter grew hangs on the sample before, also on one
 // before the window, the last value on what was last, and a point counts once. So their events are kept, in windows that
-// reach as far back, and told is what they amount to when a window is over, whose end is known then.
+// reach as far back, and what they amount to is computed when a window is over, whose end is known then.
 
-// told is what the events of a group amount to in the window [start, end), epoch ms; ok is false where it has none.
-func (a *Accumulator) told(needs aggregate.Needs, start, end int64) (acc aggregate.Acc, ok bool) {
+// whole is what the events of a group amount to in the window [start, end), epoch ms; ok is false where it has none.
+func (a *Accumulator) whole(needs aggregate.Needs, start, end int64) (acc aggregate.Acc, ok bool) {
 	acc = a.Acc
 	series := make(map[string][]Sample)
-	for _, v := range a.Told {
+	for _, v := range a.Kept {
 		series[v.Series] = append(series[v.Series], v)
 	}
 	more := aggregate.More{Stand: new(aggregate.Standing)}
@@ -24,13 +24,13 @@ func (a *Accumulator) told(needs aggregate.Needs, start, end int64) (acc aggrega
 	}
 	acc.More = &more
 	for _, samples := range series {
-		addTold(&acc, samples, needs, start, end)
+		addSeries(&acc, samples, needs, start, end)
 	}
 	return acc, acc.Count > 0
 }
 
-// addTold adds one series.
-func addTold(acc *aggregate.Acc, told []Sample, needs aggregate.Needs, start, end int64) {
+// addSeries adds one series.
+func addSeries(acc *aggregate.Acc, samples []Sample, needs aggregate.Needs, start, end int64) {
 	type point struct {
 		time int64
 		kind aggregate.Flags
@@ -39,7 +39,7 @@ func addTold(acc *aggregate.Acc, told []Sample, needs aggregate.Needs, start, en
 	var counter aggregate.Samples
 	stale, last := int64(math.MinInt64), Sample{Time: math.MinInt64}
 	var counted []Sample
-	for _, v := range told {
+	for _, v := range samples {
 		if v.Stale {
 			stale = max(stale, v.Time)
 			continue

@@ -225,7 +225,7 @@ func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) b
 	var values windowValues
 	var p Part
 	for parts(&p) {
-		if acc, ok := p.Acc.told(needs, start, end); ok {
+		if acc, ok := p.Acc.whole(needs, start, end); ok {
 			values.add(p.Group, acc)
 		}
 	}

@@ -71,15 +71,15 @@ type Sample struct {
 	Stale  bool
 }
 
-// isTold reports whether the sample is kept as it is until the window is over.
-func (v *Sample) isTold() bool {
+// isKept reports whether the sample is kept as it is until the window is over.
+func (v *Sample) isKept() bool {
 	return v.Stale || v.Flags&aggregate.Point != 0 || v.Needs&(aggregate.NeedGrowth|aggregate.NeedLast) != 0
 }
 
 // Accumulator is what a window of a key amounts to.
 type Accumulator struct {
 	Acc  aggregate.Acc
-	Told []Sample // What can only be told when all is there, see counters.go.
+	Kept []Sample // What amounts to something only when all is there, see counters.go.
 }
 
 // AccumulateFn is the CombineFn of all aggregations.
@@ -96,8 +96,8 @@ func init() {
 func encodeAccumulator(a Accumulator) []byte {
 	acc := aggregate.AppendAcc(nil, &a.Acc)
 	b := append(binary.AppendUvarint(nil, uint64(len(acc))), acc...)
-	for i := range a.Told {
-		b = a.Told[i].append(b)
+	for i := range a.Kept {
+		b = a.Kept[i].append(b)
 	}
 	return b
 }
@@ -108,7 +108,7 @@ func decodeAccumulator(b []byte) (a Accumulator, err error) {
 		return a, err
 	}
 	for len(r.Rest) > 0 && !r.Bad {
-		a.Told = append(a.Told, readSample(&r))
+		a.Kept = append(a.Kept, readSample(&r))
 	}
 	if r.Bad {
 		err = errors.New("cannot read an accumulator: truncated")
@@ -121,8 +121,8 @@ func (*AccumulateFn) CreateAccumulator() Accumulator { return Accumulator{} }
 
 // AddInput counts one value.
 func (*AccumulateFn) AddInput(a Accumulator, v Sample) Accumulator {
-	if v.isTold() {
-		a.Told = append(a.Told, v)
+	if v.isKept() {
+		a.Kept = append(a.Kept, v)
 	} else {
 		a.Acc.AddFor(v.Needs, v.Value, v.Time)
 	}
@@ -132,7 +132,7 @@ func (*AccumulateFn) AddInput(a Accumulator, v Sample) Accumulator {
 // MergeAccumulators merges two.
 func (*AccumulateFn) MergeAccumulators(a, b Accumulator) Accumulator {
 	a.Acc.Merge(&b.Acc)
-	a.Told = append(a.Told, b.Told...)
+	a.Kept = append(a.Kept, b.Kept...)
 	return a
 }
 

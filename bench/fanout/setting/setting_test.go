@@ -108,8 +108,9 @@ func TestSettingIsAsTheServicesLeaveIt(t *testing.T) {
 		t.Error(err)
 	}
 	p := s.Publisher().Published(since, time.Now().UnixMilli())
-	if p.Ends < 2 || p.Refused != 0 || p.Results < int64(6*p.Ends) || p.Lateness.N == 0 {
-		t.Errorf("%+v: at least 2 ends of 6 results, none refused", p)
+	// The last end may have been cut off by the stop.
+	if p.Ends < 2 || p.Refused != 0 || p.Results <= int64(6*(p.Ends-1)) || p.Lateness.N == 0 {
+		t.Errorf("%+v: at least 2 ends of 6 results, but for the last, none refused", p)
 	}
 }
 

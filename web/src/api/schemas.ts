@@ -72,7 +72,7 @@ export interface Widget {
   readonly dashboard_id: string;
   readonly metric_name: string;
   /**
-   * sum, avg, max, min, count, stddev, histogram, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
+   * sum, avg, max, min, count, stddev, histogram, increase, rate, last, last_sum, last_avg, last_min, last_max, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
    * 
    * Examples: avg, p95
    */

@@ -160,19 +160,9 @@ export interface HelloMessage {
 
 /**
  * is what one series has: a number, or the distribution that the aggregation
- * histogram gives. A nil *Value is absent, null on the wire.
+ * histogram gives. Null is absent.
  */
 export type Value = number | readonly Bin[];
-
-/**
- * is one bin of a distribution: [lower, upper, count], how many values lie between
- * its bounds.
- */
-export type Bin = readonly [
-  lower: number,
-  upper: number,
-  count: number,
-];
 
 /** is what the values of a widget may claim (docs/protocol.md, "States"). */
 export type State = "waiting" | "live" | "late" | "stale" | "degraded" | "limited";
@@ -182,6 +172,16 @@ export type SnapshotPoint = readonly [
   windowEnd: number,
   newestEvent: number | null,
   values: readonly (Value | null)[],
+];
+
+/**
+ * is one bin of a distribution: [lower, upper, count], how many values lie between
+ * its bounds.
+ */
+export type Bin = readonly [
+  lower: number,
+  upper: number,
+  count: number,
 ];
 
 export type ServerMessage =
