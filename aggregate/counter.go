@@ -157,10 +157,10 @@ func (j Joins) next(c *chain, n Sample) (g Growth) {
 	default:
 		g.Sum = n.Value - p.Value
 	}
-	kept := slices.DeleteFunc(*c, func(x Sample) bool {
+	*c = slices.DeleteFunc(*c, func(x Sample) bool {
 		return x.Start == 0 || x.Start == n.Start && x.Value <= n.Value || n.Time-x.Time > j.Lookback
 	})
-	*c = append(kept, n)
+	*c = append(*c, n)
 	return g
 }
 

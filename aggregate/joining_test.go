@@ -212,8 +212,8 @@ func TestCountersInAStore(t *testing.T) {
 			if r.IntN(3) == 0 { // As after the loss of a process.
 				text, _ := s.AppendHistory(nil, -1, 1<<40)
 				s = aggregate.NewStore(o)
-				if r.IntN(2) == 0 {
-					sel = buildFor(s, "early", 1000, nil, nil)
+				if r.IntN(2) == 0 { // It is there, or not, while the history is restored.
+					buildFor(s, "early", 1000, nil, nil)
 				}
 				if err := s.RestoreHistory(text, now/1000); err != nil {
 					t.Fatal(err)

@@ -86,7 +86,7 @@ func mb(n int64) float64 { return float64(n) / 1e6 }
 
 // resident is the memory of this process that lies in RAM, in bytes.
 func resident() int64 {
-	text, err := os.ReadFile("/proc/self/status") //nolint:forbidigo // It is of this process.
+	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
 	}
