@@ -324,7 +324,6 @@ func (s *Store) sweep() {
 					m.plain--
 				}
 				m.observer.RemoveSeries(tags)
-				sr.gone = true
 				continue
 			}
 			sr.forget(oldest)
