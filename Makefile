@@ -18,7 +18,7 @@ GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WEB_SOURCES := $(shell find web/src tools/webbuild -type f 2>/dev/null) web/package.json web/package-lock.json
 HAVE_NPM    := $(shell command -v $(NPM) 2>/dev/null)
 
-.PHONY: run build sbom vulns web generate test test-go test-web test-real flink flink-s3 bench-flink soak bench-fanout bin/bench-centrifuge race mutants verify verify-foreign lint bench clean e2e tour
+.PHONY: run build sbom vulns web generate test test-go test-web test-real flink flink-s3 bench-flink soak bench-fanout bin/bench-centrifuge race mutants prometheus verify verify-foreign lint bench clean e2e tour
 
 run: build
 	./bin/pulseboard run
@@ -62,6 +62,11 @@ test-go: build
 # The page's own tests run on Node.
 test-web: web
 	$(if $(HAVE_NPM),$(GO) run ./tools/webbuild -test,@echo "no npm: the page's tests are left out")
+
+# Counters, gauges and points beside Prometheus' own engine, in a module of its own that nothing else needs: docs/semantics.md,
+# "Beside Prometheus".
+prometheus:
+	cd e2e/prometheus && $(GO) test -count=1 $(TEST_FLAGS) ./...
 
 # The page in a real browser against the real programs: needs Node and a Chromium, Debian's or what CHROMIUM names.
 # E2E chooses by number: make e2e E2E="03 11". Pictures of every page go to web/e2e/out.

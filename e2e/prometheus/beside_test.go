@@ -1,0 +1,153 @@
+package prometheus
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/promqltest"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/util/teststorage"
+
+	"pulseboard/aggregate"
+	"pulseboard/metric"
+)
+
+const (
+	sliceMs = 1000
+	// allNeeds is what slices must hold for all aggregations that are asked for.
+	allNeeds = aggregate.NeedGrowth | aggregate.NeedLast
+	// keptSlices is how long both hold what they were told.
+	keptSlices = 4000
+)
+
+// beside is a store of ours and a Prometheus that are told the same.
+type beside struct {
+	store  *aggregate.Store
+	names  *aggregate.Names
+	db     *teststorage.TestStorage
+	engine *promql.Engine
+}
+
+func newBeside(t *testing.T) *beside {
+	t.Helper()
+	db := teststorage.New(t, func(o *tsdb.Options) {
+		o.OutOfOrderTimeWindow = keptSlices * sliceMs
+		o.EnableSTStorage, o.FloatChunkEncoding = true, chunkenc.EncXOR2
+	})
+	return &beside{
+		store: aggregate.NewStore(aggregate.Options{Retain: keptSlices, SliceMs: sliceMs}), names: aggregate.NewNames(),
+		db: db, engine: promqltest.NewTestEngine(t, false, aggregate.Lookback*time.Millisecond, 10_000_000),
+	}
+}
+
+// tell tells both of events. It returns what Prometheus refuses.
+func (b *beside) tell(t *testing.T, events ...metric.Event) (refused []error) {
+	t.Helper()
+	table := make(aggregate.Table)
+	app := b.db.AppenderV2(t.Context())
+	for _, e := range events {
+		name := b.names.Of(e.Metric, e.Tags.AppendKey(nil), 0)
+		e.AddTo(table.Row(aggregate.Div(e.Time, sliceMs)).Acc(name), allNeeds, e.Time)
+		ls := []string{"__name__", e.Metric}
+		for _, tag := range e.Tags {
+			ls = append(ls, tag.Key, tag.Value)
+		}
+		v := e.Value
+		if e.Stale {
+			v = math.Float64frombits(value.StaleNaN)
+		}
+		if _, err := app.Append(0, labels.FromStrings(ls...), e.Start, e.Time, v, nil, nil, storage.AOptions{}); err != nil {
+			refused = append(refused, err)
+		}
+	}
+	if err := app.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	b.store.Merge(table)
+	return refused
+}
+
+// answer is the value of one group for a window, and how many events it has of it.
+type answer struct {
+	value float64
+	count int64
+}
+
+// ours are the values of a query for the window that ends at end, epoch ms, by group.
+func (b *beside) ours(t *testing.T, q metric.Query, end int64) map[string]answer {
+	t.Helper()
+	named, ok := aggregate.Named(string(q.Aggregation))
+	if !ok {
+		t.Fatalf("there is no %s", q.Aggregation)
+	}
+	id := q.Selector()
+	if b.store.Selector(q.Metric, id) == nil { // From now on its trees are fed.
+		build := b.store.Build(q.Metric, id, keptSlices, keptSlices, allNeeds, func(key string) (string, bool) {
+			tags, err := metric.ParseTagsKey(key)
+			return string(tags.Pick(q.GroupBy).AppendKey(nil)), err == nil
+		})
+		build.Run(nil, nil)
+		b.store.Adopt(build)
+	}
+	got := make(map[string]answer)
+	w := aggregate.Range{From: end/sliceMs - int64(q.WindowSeconds), To: end / sliceMs}
+	b.store.Selector(q.Metric, id).Window(w, named.Needs, func(group string, a *aggregate.Acc) {
+		if v, ok := named.Over(q.WindowSeconds)(a); ok {
+			tags, _ := metric.ParseTagsKey(group) // AppendKey has written it.
+			got[groupOf(q.GroupBy, tags.Get)] = answer{v, a.Count}
+		}
+	})
+	return got
+}
+
+// theirs are the values of a query in PromQL at a time, epoch ms, by group. lookback is how old the value of a series
+// may be that is asked for without a range.
+func (b *beside) theirs(t *testing.T, by []string, expr string, at int64, lookback time.Duration) map[string]float64 {
+	t.Helper()
+	q, err := b.engine.NewInstantQuery(t.Context(), b.db, promql.NewPrometheusQueryOpts(false, lookback, nil), expr, time.UnixMilli(at))
+	if err != nil {
+		t.Fatalf("%s: %v", expr, err)
+	}
+	defer q.Close()
+	vector, err := q.Exec(t.Context()).Vector()
+	if err != nil {
+		t.Fatalf("%s: %v", expr, err)
+	}
+	got := make(map[string]float64)
+	for _, s := range vector {
+		got[groupOf(by, s.Metric.Get)] = s.F
+	}
+	return got
+}
+
+func groupOf(by []string, get func(string) string) string {
+	values := make([]string, len(by))
+	for i, tag := range by {
+		values[i] = get(tag)
+	}
+	return strings.Join(values, "/")
+}
+
+// promQL is the query in PromQL.
+func promQL(q metric.Query) string {
+	sum, each := "sum", fmt.Sprintf("%s_over_time(%s[%ds])", q.Aggregation, q.Metric, q.WindowSeconds)
+	switch name := string(q.Aggregation); name {
+	case "increase", "rate":
+		each = fmt.Sprintf("%s(%s[%ds] anchored)", name, q.Metric, q.WindowSeconds)
+	case "last":
+		return each // Of each series: nothing else says what ours is of several.
+	case "min", "max":
+		sum = name
+	case "last_sum", "last_avg", "last_min", "last_max":
+		sum, each = strings.TrimPrefix(name, "last_"), q.Metric // With the window as lookback.
+	}
+	return fmt.Sprintf("%s by (%s) (%s)", sum, strings.Join(q.GroupBy, ", "), each)
+}
