@@ -36,6 +36,7 @@ func (a *Acc) AddFor(n Needs, value float64, eventTime int64) {
 func (a *Acc) Merge(b *Acc) {
 	if b.More != nil && b.More.holds() != 0 {
 		a.more().merge(b.More)
+		a.bound()
 	}
 	if b.Count == 0 {
 		return

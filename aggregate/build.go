@@ -182,6 +182,9 @@ func (s *Store) Adopt(b *Build) *Selector {
 			g.tree.Add(g.waiting[i].slice, &g.waiting[i].acc)
 		}
 		g.waiting = nil
+		if len(g.changed) > 0 {
+			s.joiner.refresh(g, b.selector.needs)
+		}
 	}
 	s.charge(b.selector.size() - before)
 	return b.selector

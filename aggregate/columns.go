@@ -15,7 +15,8 @@ type columns struct {
 	more                  []byte // What accumulators hold by need, packed one after the other.
 
 	packing
-	one More // For comparing.
+	one  More // For comparing.
+	held Acc  // What shown gives.
 
 	at, extreme int // Where next is.
 	start       int64
@@ -37,6 +38,7 @@ func (c *columns) reset() {
 
 // add appends an accumulator, of which nothing is kept.
 func (c *columns) add(a *Acc) {
+	a = c.shown(a)
 	c.counts = append(c.counts, a.Count)
 	c.newest = append(c.newest, a.Newest)
 	c.sums = append(c.sums, a.Sum)
@@ -56,6 +58,16 @@ func (c *columns) add(a *Acc) {
 		c.more = appendMore(c.more, holds, a, &c.start)
 	}
 	c.masks = append(c.masks, mask)
+}
+
+// shown is an accumulator as it is packed: where it only holds samples, the first of them stands where others have their event.
+func (c *columns) shown(a *Acc) *Acc {
+	if a.Count > 0 || a.More == nil || len(a.More.Marked.Samples) == 0 {
+		return a
+	}
+	s := &a.More.Marked.Samples[0]
+	c.held = Acc{Sum: s.Value, Min: s.Value, Max: s.Value, Newest: s.Time, More: a.More}
+	return &c.held
 }
 
 // follows reports whether what an accumulator holds by need is what adding its value gives.
@@ -148,4 +160,7 @@ func (c *columns) next(r *Reader, a *Acc, m *More) {
 	}
 	r.more(holds&^follow, a, &c.start)
 	r.Bad = r.Bad || m.holds() != holds
+	if a.Count == 0 { // See shown.
+		*a = Acc{More: m}
+	}
 }

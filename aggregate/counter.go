@@ -79,27 +79,63 @@ func (s *Sample) join(x Sample) {
 	s.Needs |= x.Needs
 }
 
-// bound leaves out samples when there are too many for an accumulator, and returns how many. While a counter rises, only the ends of the rise tell by how much,
+// bound leaves out samples when there are too many for an accumulator, and returns these. While a counter rises, only the ends of the rise tell by how much,
 // so those between go first; where there are none, the oldest.
-func (s *Samples) bound() (lost int64) {
+func (s *Samples) bound() (lost Samples) {
 	all := *s
 	if len(all) <= maxSamples {
-		return 0
+		return nil
 	}
 	kept := all[:1]
 	for i := 1; i < len(all); i++ {
 		if i+1 < len(all) && all[i].within(kept[len(kept)-1], all[i+1]) && i%2 == 1 {
+			lost = append(lost, all[i])
 			continue
 		}
 		kept = append(kept, all[i])
 	}
-	if len(kept) > maxSamples {
-		kept = slices.Delete(kept, 0, len(kept)-maxSamples)
+	if n := len(kept) - maxSamples; n > 0 {
+		lost = append(lost, kept[:n]...)
+		kept = slices.Delete(kept, 0, n)
 	}
-	lost = int64(len(all) - len(kept))
 	clear(all[len(kept):])
 	*s = kept
 	return lost
+}
+
+// points is how many of the samples are points.
+func (s Samples) points() (n int64) {
+	for i := range s {
+		if s[i].Flags&Point != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// news leaves those that count as points from now on, beside known ones, with the values that they count with. changed says that
+// some that count already have another value than they had.
+func (s Samples) news(known Samples) (news Samples, changed bool) {
+	news = s[:0]
+	for _, x := range s {
+		at, found := known.find(x)
+		if !found {
+			if x.Flags&Point != 0 {
+				news = append(news, x)
+			}
+			continue
+		}
+		before := known[at]
+		x.join(before)
+		switch {
+		case x.Flags&Point == 0:
+		case before.Flags&Point == 0:
+			news = append(news, x)
+		default:
+			changed = changed || x.Value != before.Value || x.Needs != before.Needs
+		}
+	}
+	return news, changed
 }
 
 // within reports whether a counter grew as much from p over s to n as from p to n.

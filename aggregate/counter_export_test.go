@@ -2,7 +2,7 @@ package aggregate
 
 const MaxSamples = maxSamples
 
-func (s *Samples) Bound() int64 { return s.bound() }
+func (s *Samples) Bound() { s.bound() }
 
 // AccOf is the accumulator of a series and slice.
 func AccOf(t Table, slice int64, metric, tags string) *Acc {

@@ -7,7 +7,7 @@ import (
 )
 
 // historyVersion is the first byte of an encoded history; see tableVersion.
-const historyVersion = 9
+const historyVersion = 11
 
 // IsHistory reports whether AppendHistory wrote b, and not AppendTable.
 func IsHistory(b []byte) bool { return len(b) > 0 && b[0] == historyVersion }
@@ -89,6 +89,7 @@ func (s *Store) RestoreHistory(b []byte, newest int64) error {
 		return fmt.Errorf("%w: wrong length", ErrTable)
 	}
 	s.newest, s.begun = max(s.newest, newest), true
+	s.refresh()
 	s.sweep()
 	return nil
 }
@@ -111,7 +112,7 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unp
 		if !packed {
 			s.mergeRow(slice, &Row{names: []*Name{NewName(m.name, tags)}, accs: []Acc{*a}})
 		} else {
-			m.observer.Add(slice, a)
+			m.observer.Add(slice, s.joiner.form.count(a))
 		}
 	}
 	if u.Bad || len(u.Rest) > 0 {

@@ -15,7 +15,7 @@ type joiner struct {
 	counted Acc // What is being added.
 	known   Samples
 	both    Samples
-	seen    Samples // Those that are added, as far as samples after them hang on them.
+	seen    Samples // Those of the slice, as far as samples after them hang on them.
 	chain   chain
 	before  []sliceGrowth
 	after   []sliceGrowth
@@ -65,22 +65,24 @@ func newJoiner(o *Options) joiner {
 }
 
 // add adds what is marked to a series, and returns what counts of it, with the growth of its slice. That of later
-// slices is in j.after. It is valid until the next call. Of what is restored all points have been counted.
-func (j *joiner) add(sr *series, slice int64, a *Acc, restored bool, scratch *codec) *Acc {
-	c := &j.counted
+// slices is in j.after. It is valid until the next call. changed says that points which counted already count with another
+// value now, so that what the slice amounts to is no sum. Faults of what is restored were told before.
+func (j *joiner) add(sr *series, slice int64, a *Acc, restored bool, scratch *codec) (c *Acc, changed bool) {
+	c = &j.counted
 	c.Reset()
 	c.Merge(a)
 	j.after = j.after[:0]
-	added := c.More.Marked.Samples
+	added := a.More.Marked.Samples
 	j.known = sr.samples(&j.unpack, j.known[:0], slice)
 	if !restored {
-		c.countNew(j.known)
 		j.faults.Conflicts += conflicts(j.known, added)
-		j.faults.Lost += c.More.Marked.Lost + int64(max(0, len(j.known)+len(added)-maxSamples))
+		j.faults.Lost += a.More.Marked.Lost + int64(max(0, len(j.known)+len(added)-maxSamples))
 	}
+	c.More.Marked.Samples, changed = c.More.Marked.Samples.news(j.known)
+	c.countPoints()
 	if !added.cumulative() {
-		sr.add(slice, c, scratch)
-		return c
+		sr.add(slice, a, scratch)
+		return c, changed
 	}
 	var grown Growth
 	if sr.tip == nil {
@@ -88,13 +90,13 @@ func (j *joiner) add(sr *series, slice int64, a *Acc, restored bool, scratch *co
 	}
 	if slice >= sr.tip.slice {
 		grown = j.addNewest(sr, slice, added)
-		sr.add(slice, c, scratch)
+		sr.add(slice, a, scratch)
 	} else {
-		grown = j.addLate(sr, slice, c, scratch)
+		grown = j.addLate(sr, slice, a, scratch)
 	}
 	j.faults.WentBack += grown.WentBack
 	c.More.Growth = grown
-	return c
+	return c, changed
 }
 
 // addNewest is by how much a counter grows with samples of its newest slice that has any.
@@ -117,10 +119,10 @@ func (j *joiner) addNewest(sr *series, slice int64, added Samples) Growth {
 
 // addLate adds samples to a slice that others follow. They change by how much the counter grew in that slice, and
 // in those of the samples that were compared with what came before them.
-func (j *joiner) addLate(sr *series, slice int64, c *Acc, scratch *codec) Growth {
-	j.before = j.growth(sr, slice, c.More.Marked.Samples, j.before[:0])
-	sr.add(slice, c, scratch)
-	j.after = j.growth(sr, slice, c.More.Marked.Samples, j.after[:0])
+func (j *joiner) addLate(sr *series, slice int64, a *Acc, scratch *codec) Growth {
+	j.before = j.growth(sr, slice, a.More.Marked.Samples, j.before[:0])
+	sr.add(slice, a, scratch)
+	j.after = j.growth(sr, slice, a.More.Marked.Samples, j.after[:0])
 	sr.tip = nil
 	var grown Growth
 	for _, g := range j.before {
@@ -142,7 +144,7 @@ func (j *joiner) addLate(sr *series, slice int64, c *Acc, scratch *codec) Growth
 func (j *joiner) growth(sr *series, slice int64, added Samples, to []sliceGrowth) []sliceGrowth {
 	j.chain = j.chain[:0]
 	past := false
-	j.seen = append(j.seen[:0], added...)
+	j.seen = append(append(j.seen[:0], added...), j.known...) // One of these may have got another start.
 	sr.each(&j.unpack, slice-j.lookback-1, slice+j.lookback, func(at int64, a *Acc) {
 		if past || a.More == nil || !a.More.Marked.Samples.cumulative() {
 			return
@@ -216,6 +218,28 @@ func (j *joiner) correct(feeds []feed) (grown int64) {
 	return grown
 }
 
+// refresh computes anew what the slices of a group amount to in which points have changed their values. By how much counters
+// grew in them its tree knows. Where a group has no tree yet its slices wait.
+func (j *joiner) refresh(g *group, needs Needs) {
+	if g.tree == nil {
+		return
+	}
+	slices.Sort(g.changed)
+	g.changed = slices.Compact(g.changed)
+	accs := make([]Acc, len(g.changed))
+	for _, sr := range g.inOrder() {
+		sr.each(&j.unpack, g.changed[0]-1, g.changed[len(accs)-1], func(slice int64, a *Acc) {
+			if i, found := slices.BinarySearch(g.changed, slice); found {
+				accs[i].Merge(j.form.of(a, needs))
+			}
+		})
+	}
+	for i, slice := range g.changed {
+		g.tree.Replace(slice, &accs[i])
+	}
+	g.changed = g.changed[:0]
+}
+
 // cumulative reports whether there are samples of a counter.
 func (s Samples) cumulative() bool {
 	return slices.ContainsFunc(s, func(x Sample) bool { return x.Flags&Cumulative != 0 })
@@ -257,15 +281,28 @@ func (sr *series) samples(u *unpack, to Samples, slice int64) Samples {
 
 // treeForm makes what trees hold of accumulators, one after the other in the same memory.
 type treeForm struct {
-	acc  Acc
-	more More
+	counted Acc
+	acc     Acc
+	more    More
 }
 
-// of leaves out samples, and the growth unless it is needed. What it returns shares the rest with a.
+// count is an accumulator whose points count.
+func (t *treeForm) count(a *Acc) *Acc {
+	if a.More == nil || a.More.Marked.Samples.points() == 0 {
+		return a
+	}
+	t.counted.Reset()
+	t.counted.Merge(a)
+	t.counted.countPoints()
+	return &t.counted
+}
+
+// of counts the points, and leaves out samples, and the growth unless it is needed. What it returns shares the rest with a.
 func (t *treeForm) of(a *Acc, needs Needs) *Acc {
 	if a.More == nil {
 		return a
 	}
+	a = t.count(a)
 	t.acc, t.more = *a, *a.More
 	t.more.Last, t.more.Marked = Last{}, Marked{Still: a.More.Marked.Still}
 	if needs&NeedGrowth == 0 {
@@ -281,8 +318,7 @@ func (t *treeForm) of(a *Acc, needs Needs) *Acc {
 // nobody can tell them apart.
 func (a *Acc) forget() {
 	if a.More != nil {
-		a.countNew(nil)
-		a.More.Marked.Samples = nil
+		a.countPoints()
 		a.More.Marked.Stale = 0
 	}
 }

@@ -41,7 +41,6 @@ func tell(r *rand.Rand) (all []told) {
 		start := at - r.Int64N(400_000)
 		says, punctual := r.IntN(3) > 0, r.IntN(2) == 0
 		every := []int64{300, 3000, 30_000}[r.IntN(3)]
-		used := map[int64]bool{} // Of two values of one point the first counts, whichever that is.
 		for at < 1_500_000 {
 			at += 1 + r.Int64N(every)
 			switch r.IntN(60) {
@@ -65,10 +64,6 @@ func tell(r *rand.Rand) (all []told) {
 			if r.IntN(15) == 0 { // Of a clock that is behind: a value above those that follow.
 				s.Time -= r.Int64N(40_000)
 			}
-			for used[s.Time] {
-				s.Time--
-			}
-			used[s.Time] = true
 			e := told{tags, at + r.Int64N(900), s, false}
 			if !punctual && r.IntN(6) == 0 {
 				e.arrives += r.Int64N(60_000)
@@ -76,8 +71,8 @@ func tell(r *rand.Rand) (all []told) {
 			all = append(all, e)
 			if kind != 0 && kind != aggregate.Gauge && r.IntN(5) == 0 { // Sent again.
 				e.arrives += r.Int64N(20_000)
-				if kind == aggregate.Cumulative && r.IntN(3) == 0 {
-					e.sample.Value++
+				if r.IntN(3) == 0 { // Another value.
+					e.sample.Value += float64(r.IntN(21) - 10)
 				}
 				all = append(all, e)
 			}
@@ -101,7 +96,7 @@ type heard struct {
 func hear(all []told, tags string, w aggregate.Range, h *heard) {
 	from, to := w.From*1000, w.To*1000
 	var samples []aggregate.Sample
-	points := map[string]bool{}
+	points := map[int64]float64{}
 	last, stale, value, some := int64(-1), int64(-1), 0.0, false
 	for _, e := range all {
 		s := e.sample
@@ -121,15 +116,21 @@ func hear(all []told, tags string, w aggregate.Range, h *heard) {
 			}
 			samples = append(samples, s)
 		}
-		id := fmt.Sprint(s.Time)
-		if s.Time < from || s.Flags&aggregate.Point != 0 && points[id] {
+		if s.Time < from {
 			continue
 		}
-		points[id] = true
-		h.count++
-		h.sum += s.Value
+		counts := s.Value
+		if known, again := points[s.Time]; s.Flags&aggregate.Point != 0 && again {
+			counts = max(0, s.Value-known)
+		} else {
+			h.count++
+		}
+		if s.Flags&aggregate.Point != 0 {
+			points[s.Time] += counts
+		}
+		h.sum += counts
 		if s.Flags&(aggregate.Cumulative|aggregate.Gauge) == 0 {
-			h.increase += s.Value
+			h.increase += counts
 		}
 	}
 	g := defined(samples, from, to)

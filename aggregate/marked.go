@@ -20,19 +20,19 @@ type Still struct {
 	Sum   float64
 }
 
-// AddSample counts an event that is a sample, as the needs say that are in it. A point does not count before the store
-// knows that it has not counted yet.
+// AddSample counts an event that is a sample, as the needs say that are in it. A point is only held: what it counts as hangs
+// on all that say something of it, so whoever has all of these counts it (countPoints).
 func (a *Acc) AddSample(s Sample) {
 	if s.Start >= s.Time {
 		s.Start = 0 // As senders write it who do not know.
 	}
+	s.Value += 0 // Of zeros of both signs none is the greater.
 	if s.Flags&Point == 0 {
 		a.count(&s)
 	}
 	if s.Flags&(Point|Cumulative) != 0 {
-		m := &a.more().Marked
-		m.Samples.Add(s)
-		m.Lost += m.Samples.bound()
+		a.more().Marked.Samples.Add(s)
+		a.bound()
 	}
 }
 
@@ -52,25 +52,44 @@ func (a *Acc) count(s *Sample) {
 	}
 }
 
-// countNew counts the points of a table that were not known before.
-func (a *Acc) countNew(known Samples) {
+// countPoints counts the points that a holds, and forgets all samples.
+func (a *Acc) countPoints() {
 	if a.More == nil {
 		return
 	}
-	for i := range a.More.Marked.Samples {
-		s := &a.More.Marked.Samples[i]
-		if s.Flags&Point == 0 {
-			continue
-		}
-		if at, found := known.find(*s); !found || known[at].Flags&Point == 0 {
-			a.count(s)
+	a.countThose(a.More.Marked.Samples)
+	a.More.Marked.Samples = a.More.Marked.Samples[:0]
+}
+
+func (a *Acc) countThose(samples Samples) {
+	for i := range samples {
+		if samples[i].Flags&Point != 0 {
+			a.count(&samples[i])
 		}
 	}
 }
 
+// bound leaves out samples when there are too many. Points among them count from now on, whatever else comes of them.
+func (a *Acc) bound() {
+	m := &a.More.Marked
+	if len(m.Samples) > maxSamples {
+		lost := m.Samples.bound()
+		m.Lost += int64(len(lost))
+		a.countThose(lost)
+	}
+}
+
+// events is how many events there are, points among them.
+func (a *Acc) events() int64 {
+	if a.More == nil {
+		return a.Count
+	}
+	return a.Count + a.More.Marked.Samples.points()
+}
+
 func (m *Marked) merge(o *Marked) {
 	m.Samples.Merge(o.Samples)
-	m.Lost += o.Lost + m.Samples.bound()
+	m.Lost += o.Lost
 	m.Still.Count += o.Still.Count
 	m.Still.Sum += o.Still.Sum
 	m.Stale = max(m.Stale, o.Stale)
@@ -88,12 +107,12 @@ func (m *Marked) size() int64 { return int64(cap(m.Samples)) * sampleSize }
 const (
 	marksStale    = 1 << iota // When; else never.
 	marksLost                 // How many; else none.
-	marksOneValue             // One sample, of the one event of the accumulator: only its start and its flags follow; else all, behind their number.
+	marksOneValue             // One sample, with the time and the value of the accumulator: only its start and its flags follow; else all, behind their number.
 	marksAllStill             // All events of the accumulator are still;
 	marksNoStill              // none is; else their count and sum follow.
 )
 
-// append packs what an accumulator is marked with. start is the start of the sample before.
+// append packs what an accumulator is marked with, which is as columns.shown gives it. start is the start of the sample before.
 func (m *Marked) append(dst []byte, a *Acc, start *int64) []byte {
 	form := byte(0)
 	if m.Stale != 0 {
@@ -102,7 +121,7 @@ func (m *Marked) append(dst []byte, a *Acc, start *int64) []byte {
 	if m.Lost != 0 {
 		form |= marksLost
 	}
-	if len(m.Samples) == 1 && a.Count == 1 && m.Samples[0].Time == a.Newest && sameBits(m.Samples[0].Value, a.Sum) {
+	if len(m.Samples) == 1 && a.Count <= 1 && m.Samples[0].Time == a.Newest && sameBits(m.Samples[0].Value, a.Sum) {
 		form |= marksOneValue
 	}
 	switch {
@@ -201,6 +220,14 @@ func (a *Acc) last() (value float64, known bool) {
 		return a.More.Last.Value, true
 	}
 	return 0, false
+}
+
+// growth is by how much counters grew.
+func (a *Acc) growth() Growth {
+	if a.More == nil {
+		return Growth{}
+	}
+	return a.More.Growth
 }
 
 // standing is how the series of a window stand: it has none where it was not asked for.

@@ -34,6 +34,7 @@ type group struct {
 	newest  int64
 	series  []*series // That add to it.
 	sorted  int       // So many of them are in the order of their tags.
+	changed []int64   // Slices in which points have other values than those that were added, see joiner.refresh.
 
 	sum    Acc // Of the row that is being added.
 	summed bool
@@ -93,6 +94,15 @@ func (g *group) add(slice int64, a *Acc) int64 {
 	g.waiting = append(g.waiting, cell{slice: slice})
 	g.waiting[len(g.waiting)-1].acc.Merge(a)
 	return int64(cap(g.waiting)-before) * cellSize
+}
+
+// inOrder is the series in an order that hangs on nothing else, so that sums are the same to the last bit.
+func (g *group) inOrder() []*series {
+	if g.sorted < len(g.series) {
+		slices.SortFunc(g.series, func(a, b *series) int { return strings.Compare(a.tags, b.tags) })
+		g.sorted = len(g.series)
+	}
+	return g.series
 }
 
 // forget drops the groups that had no event for so long that nothing shows them.

@@ -1,9 +1,6 @@
 package aggregate
 
-import (
-	"slices"
-	"strings"
-)
+import "math"
 
 // Standing is how the series of a group stand at the end of a window.
 type Standing struct {
@@ -39,20 +36,26 @@ type standingCell struct {
 }
 
 func (a *Acc) standingCell(slice int64) standingCell {
-	c := standingCell{slice: slice, newest: a.Newest}
-	c.ended = a.Count == 0 || a.More != nil && a.More.Marked.Stale > a.Newest
-	c.value, c.known = a.last()
+	c := standingCell{slice: slice, newest: math.MinInt64}
+	if a.Count > 0 {
+		c.newest = a.Newest
+		c.value, c.known = a.last()
+	}
+	if a.More != nil {
+		for _, s := range a.More.Marked.Samples {
+			if s.Flags&Point != 0 && (s.Time > c.newest || s.Time == c.newest && c.known && s.Value > c.value) {
+				c.newest, c.value, c.known = s.Time, s.Value, true
+			}
+		}
+	}
+	c.ended = c.newest == math.MinInt64 || a.More != nil && a.More.Marked.Stale > c.newest
 	return c
 }
 
 // standing is how the series of a group stand at the end of a window.
 func (j *joiner) standing(g *group, w Range) *Standing {
-	if g.sorted < len(g.series) { // In an order that hangs on nothing else, so that sums are the same to the last bit.
-		slices.SortFunc(g.series, func(a, b *series) int { return strings.Compare(a.tags, b.tags) })
-		g.sorted = len(g.series)
-	}
 	s := new(Standing)
-	for _, sr := range g.series {
+	for _, sr := range g.inOrder() {
 		if c, ok := sr.newestBefore(&j.unpack, w.To, min(w.From, w.To-j.lookback)); ok {
 			j.stand(s, c, w)
 		}

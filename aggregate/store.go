@@ -45,7 +45,8 @@ type Store struct {
 	dropped  int64 // The newest slice with events of a metric that found no room, not even as Other.
 	scratch  codec
 	joiner   joiner
-	restored bool // What is added was held before: all its points have been counted.
+	restored bool   // What is added was held before.
+	changed  []feed // Whose groups have slices to be refreshed.
 
 	// Of the row that is being added.
 	fresh   []int           // The names without a series.
@@ -100,6 +101,7 @@ func (s *Store) Merge(t Table) {
 		}
 		s.mergeRow(slice, t[slice])
 	}
+	s.refresh()
 	s.sweep()
 }
 
@@ -129,7 +131,7 @@ func (s *Store) mergeRow(slice int64, row *Row) {
 	if len(fresh) > 0 {
 		slices.SortStableFunc(fresh, func(a, b int) int { return row.names[a].compare(row.names[b]) })
 		for _, i := range fresh {
-			s.admit(row.names[i], slice, row.accs[i].Count)
+			s.admit(row.names[i], slice, row.accs[i].events())
 		}
 	}
 	s.fresh = fresh[:0]
@@ -232,8 +234,12 @@ func (s *Store) addPlaced(m *metricSeries, slice int64) {
 func (s *Store) addTo(sr *series, slice int64, a *Acc) (grown int64) {
 	before := sr.size()
 	if a.More != nil && !a.More.Marked.isEmpty() {
-		a = s.joiner.add(sr, slice, a, s.restored, &s.scratch)
+		var changed bool
+		a, changed = s.joiner.add(sr, slice, a, s.restored, &s.scratch)
 		grown = s.joiner.correct(sr.feeds)
+		if changed {
+			s.change(sr.feeds, slice)
+		}
 	} else {
 		sr.add(slice, a, &s.scratch)
 	}
@@ -247,6 +253,25 @@ func (s *Store) addTo(sr *series, slice int64, a *Acc) (grown int64) {
 		f.group.sum.Merge(s.joiner.form.of(a, f.selector.needs))
 	}
 	return grown
+}
+
+// change notes that points of a slice have changed their values.
+func (s *Store) change(feeds []feed, slice int64) {
+	for _, f := range feeds {
+		if len(f.group.changed) == 0 {
+			s.changed = append(s.changed, f)
+		}
+		f.group.changed = append(f.group.changed, slice)
+	}
+}
+
+// refresh lets the trees know of what change has noted: once for all that was added, since each slice costs a look at all series of its group.
+func (s *Store) refresh() {
+	for _, f := range s.changed {
+		s.joiner.refresh(f.group, f.selector.needs)
+	}
+	clear(s.changed)
+	s.changed = s.changed[:0]
 }
 
 // full reports whether a metric may get no further series.

@@ -118,7 +118,7 @@ func (t Table) Bytes() (n int64) {
 const rowSize = 72 + mapSlot
 
 // tableVersion is the first byte of an encoded table. Another form gets another number.
-const tableVersion = 8
+const tableVersion = 10
 
 // maxName is the longest name of a metric that is read, in bytes.
 const maxName = 1<<14 - 1

@@ -53,6 +53,32 @@ func (t *Tree) Add(slice int64, a *Acc) {
 	}
 }
 
+// Replace puts a in the place of what a slice holds, but for the growth of counters, which stays.
+func (t *Tree) Replace(slice int64, a *Acc) {
+	at, n := chunkOf(slice), int64(len(t.chunks))
+	if !t.begun || at >= t.next || at < t.next-n {
+		return
+	}
+	c := t.chunk(at)
+	i := c.after(slice)
+	if i == len(c) || c[i].slice != slice {
+		return
+	}
+	t.needed = t.needed || a.More != nil
+	acc := &c[i].acc
+	growth := acc.growth()
+	acc.Reset()
+	acc.Merge(a)
+	if growth != (Growth{}) {
+		acc.more().Growth = growth
+	}
+	node := n + Mod(at, n)
+	t.sum(node, c)
+	for node /= 2; node > 0; node /= 2 {
+		t.join(node)
+	}
+}
+
 // load merges a into its chunk only. build must be called after the last load
 // and before anything else: many slices cost less so.
 func (t *Tree) load(slice int64, a *Acc) bool {
@@ -142,6 +168,14 @@ func (t *Tree) advance(next int64) {
 	t.next = next
 }
 
+// sum computes the node of a chunk anew.
+func (t *Tree) sum(i int64, c chunk) {
+	t.nodes[i].Reset()
+	for j := range c {
+		t.nodes[i].Merge(&c[j].acc)
+	}
+}
+
 // join computes an inner node anew.
 func (t *Tree) join(i int64) {
 	t.nodes[i].Reset()
@@ -153,11 +187,7 @@ func (t *Tree) join(i int64) {
 func (t *Tree) build() {
 	n := int64(len(t.chunks))
 	for i, c := range t.chunks {
-		node := &t.nodes[n+int64(i)]
-		node.Reset()
-		for j := range c {
-			node.Merge(&c[j].acc)
-		}
+		t.sum(n+int64(i), c)
 	}
 	for i := n - 1; i > 0; i-- {
 		t.join(i)

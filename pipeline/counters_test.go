@@ -68,7 +68,6 @@ type sender struct {
 	begun        int64
 	value        float64
 	before       []metric.Event
-	used         map[int64]bool
 }
 
 func newCounters(r *rand.Rand) (all []sender) {
@@ -79,7 +78,7 @@ func newCounters(r *rand.Rand) (all []sender) {
 		for i := range 8 {
 			all = append(all, sender{
 				metric: name, host: strconv.Itoa(i), kind: kinds[name][i%len(kinds[name])], point: name != "counted" && i%4 < 3, says: i%2 == 0, every: []int{1, 2, 15, 330}[i%4],
-				used: make(map[int64]bool), begun: exactBegin - r.Int64N(600_000), value: float64(r.IntN(100)),
+				begun: exactBegin - r.Int64N(600_000), value: float64(r.IntN(100)),
 			})
 		}
 	}
@@ -100,10 +99,6 @@ func (s *sender) send(r *rand.Rand, now int64) (events []metric.Event) {
 	case 4:
 		s.value -= float64(r.IntN(5))
 	}
-	for s.used[e.Time] { // Of two values of one point the first counts, which the textbook form does not know.
-		e.Time--
-	}
-	s.used[e.Time] = true
 	s.value += float64(r.IntN(10))
 	e.Value, e.Point = s.value, s.point
 	if s.says && s.kind.Grows() && s.begun < e.Time {
@@ -111,7 +106,11 @@ func (s *sender) send(r *rand.Rand, now int64) (events []metric.Event) {
 	}
 	events = append(events, e)
 	if s.point && len(s.before) > 0 && r.IntN(5) == 0 { // Sent again.
-		events = append(events, s.before[r.IntN(len(s.before))])
+		again := s.before[r.IntN(len(s.before))]
+		if r.IntN(2) == 0 { // With another value.
+			again.Value += float64(r.IntN(9) - 4)
+		}
+		events = append(events, again)
 	}
 	s.before = append(s.before[max(0, len(s.before)-5):], e)
 	return events

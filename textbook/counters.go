@@ -35,7 +35,7 @@ func addSeries(acc *aggregate.Acc, samples []Sample, needs aggregate.Needs, star
 		time int64
 		kind aggregate.Flags
 	}
-	seen := make(map[point]Sample)
+	points := make(map[point]Sample) // Of those of one time the greatest.
 	var counter aggregate.Samples
 	stale, last := int64(math.MinInt64), Sample{Time: math.MinInt64}
 	var counted []Sample
@@ -52,11 +52,11 @@ func addSeries(acc *aggregate.Acc, samples []Sample, needs aggregate.Needs, star
 		}
 		if v.Flags&aggregate.Point == 0 {
 			counted = append(counted, v)
-		} else if id := (point{v.Time, v.Flags}); seen[id].Flags == 0 || v.Value > seen[id].Value {
-			seen[id] = v
+		} else if p, known := points[point{v.Time, v.Flags}]; !known || v.Value > p.Value {
+			points[point{v.Time, v.Flags}] = v
 		}
 	}
-	for _, v := range seen {
+	for _, v := range points {
 		counted = append(counted, v)
 	}
 	for _, v := range counted {

@@ -424,11 +424,11 @@ func TestStateGolden(t *testing.T) {
 	table := aggregate.Table{}
 	table.AddFor(aggregate.NeedSketch, 3, aggregate.NewName("m", ""), 1, 900)
 	store.Merge(table)
-	const partial = "\xd0\x0f\n\x08\x01m\x01\x00\x00\x01\x06\x01" + "\x80\x00\x02\x80\x02\x80\x88\x0e\x00\x80\x02\x80B"
+	const partial = "\xd0\x0f\n\x0a\x01m\x01\x00\x00\x01\x06\x01" + "\x80\x00\x02\x80\x02\x80\x88\x0e\x00\x80\x02\x80B"
 	if got := string(logged{1000, 5, aggregate.AppendTable(nil, table)}.encode()); got != partial {
 		t.Errorf("a partial is %q, was %q", got, partial)
 	}
-	const history = "\xd0\x0f\n\t\x01m\x01\x00\x01\x16" + "\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xd8\x04\x02\x80\x02\x80\x00\x00\x80\x02\x80B" + "\x00"
+	const history = "\xd0\x0f\n\x0b\x01m\x01\x00\x01\x16" + "\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xd8\x04\x02\x80\x02\x80\x00\x00\x80\x02\x80B" + "\x00"
 	text, cells := store.AppendHistory(nil, nothingPacked, 3)
 	if got := string(logged{1000, 5, text}.encode()); got != history || cells != 1 {
 		t.Errorf("a history is %q of %d slices, was %q", got, cells, history)

@@ -135,8 +135,12 @@ func (c *checker) entry(d *demand, r *result, live bool) error {
 // may be what it holds. wrong is what the ones that should be there say.
 func (c *checker) anyPrefix(d *demand, r *result, in []*logged, least, passed int, live bool, wrong error) error {
 	for n := least; n <= len(in); n++ {
+		err := c.compare(d, r, in[:n])
 		switch {
-		case c.compare(d, r, in[:n]) != nil:
+		case err != nil:
+			if !errors.Is(err, errCount) {
+				wrong = errors.Join(wrong, fmt.Errorf("of the first %d: %w", n, err))
+			}
 			continue
 		case n > passed && live:
 			return fmt.Errorf("%w: it holds an event of pipeline time %d, which is not before its end", wrong, in[n-1].passes)
@@ -241,6 +245,8 @@ func (c *checker) count(d *demand, r *result, groups map[string]*content) {
 	}
 }
 
+var errCount = errors.New("another number of events")
+
 // compare checks an entry against events.
 func (c *checker) compare(d *demand, r *result, in []*logged) error {
 	groups := d.groups(in, r.WindowStart, r.WindowEnd)
@@ -256,7 +262,7 @@ func (c *checker) compare(d *demand, r *result, in []*logged) error {
 			want = len(groups[g].values)
 		}
 		if s.Count != int64(want) {
-			return fmt.Errorf("%v: %d events, the log has %d", s.Tags, s.Count, want)
+			return fmt.Errorf("%w: %v: %d events, the log has %d", errCount, s.Tags, s.Count, want)
 		}
 		if err := check(d.aggregation, s.Value, groups[g]); err != nil {
 			return fmt.Errorf("%v of %d events: %w", s.Tags, want, err)

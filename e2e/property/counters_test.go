@@ -29,7 +29,7 @@ type counter struct {
 	says    bool // Since when it counts.
 	replica bool // Another one says almost the same.
 	before  []json.RawMessage
-	used    map[int64]bool // Times.
+	times   []int64 // Of these.
 }
 
 // counters are the senders of all series of a metric.
@@ -44,14 +44,14 @@ func newCounters(name string, r *rand.Rand, now int64) *counters {
 	for i := range 8 {
 		c.all = append(c.all, counter{
 			tags:  map[string]string{"host": "h" + strconv.Itoa(i%4), "region": []string{"eu", "us"}[i/4]},
-			begun: now - r.Int64N(600_000), value: float64(r.IntN(1000)), says: i%2 == 0, replica: i == 3 || i == 6, used: make(map[int64]bool),
+			begun: now - r.Int64N(600_000), value: float64(r.IntN(1000)), says: i%2 == 0, replica: i == 3 || i == 6,
 		})
 	}
 	return c
 }
 
 // batch is the value of one record: of one series mostly one event, in time or late, sent again, after a reset, of a
-// restart that it says, of another writer, and now and then the end.
+// restart that it says, of another writer, of a time that another one has said something else of, and now and then the end.
 func (c *counters) batch(now time.Time) []byte {
 	r := c.rand
 	s := &c.all[r.IntN(len(c.all))]
@@ -68,13 +68,9 @@ func (c *counters) batch(now time.Time) []byte {
 		at -= latenessMs + r.Int64N(5000)
 	case n < 11:
 		s.value -= float64(r.IntN(8))
+	case n < 15 && len(s.times) > 0:
+		at = s.times[r.IntN(len(s.times))]
 	}
-	// Of two points of one time that differ the first counts in a sum: which that is hangs on when the broker got them, if
-	// that was late.
-	for c.name != "counted" && s.used[at] {
-		at--
-	}
-	s.used[at] = true
 	e["event_time"] = at
 	s.value += float64(r.IntN(12))
 	if e["stale"] == nil {
@@ -105,6 +101,7 @@ func (c *counters) batch(now time.Time) []byte {
 		events = append(events, s.before[r.IntN(len(s.before))])
 	}
 	s.before = append(s.before[max(0, len(s.before)-8):], text)
+	s.times = append(s.times[max(0, len(s.times)-8):], at)
 	record, err := json.Marshal(map[string]any{"metric_name": c.name, "events": events})
 	if err != nil {
 		panic(err)

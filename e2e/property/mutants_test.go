@@ -85,8 +85,12 @@ var mutants = []mutant{
 		"g.Unknown = 1", "g.Sum = n.Value",
 	},
 	{
-		"a repeat counts", "aggregate/marked.go",
-		"!found || known[at].Flags&Point == 0", "!found || known[at].Flags&Point == 0 || true",
+		"a repeat counts", "aggregate/counter.go",
+		"at, found := known.find(x)\n", "at, found := known.find(x)\n\t\tfound = false\n",
+	},
+	{
+		"a point keeps its first value", "aggregate/counter.go",
+		"changed = changed || x.Value != before.Value || x.Needs != before.Needs", "changed = false",
 	},
 	{
 		"the greatest since the start is lost", "aggregate/counter.go",

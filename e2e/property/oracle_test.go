@@ -106,20 +106,26 @@ func (q *query) groups(in []*logged, start, end int64) map[string]*content {
 		series *series
 		at     int64
 	}
-	points := map[point]bool{}
+	points := map[point]int{} // Where their values are.
 	for _, e := range in {
 		g := q.of(e.series).group
 		c := groups[g]
 		if c == nil {
-			c = &content{newest: e.at, start: start, end: end}
+			c = &content{newest: math.MinInt64, start: start, end: end}
 			groups[g] = c
 		}
 		c.told = append(c.told, e)
-		id := point{e.series, e.at}
-		if e.at < start || e.stale || e.point && points[id] {
+		if e.at < start || e.stale {
 			continue
 		}
-		points[id] = points[id] || e.point
+		if e.point {
+			id := point{e.series, e.at}
+			if i, again := points[id]; again { // The greatest one counts.
+				c.values[i] = max(c.values[i], e.value)
+				continue
+			}
+			points[id] = len(c.values)
+		}
 		c.values = append(c.values, e.value)
 		c.magnitude += math.Abs(e.value)
 		if e.kind == "" || e.kind == "delta" {
