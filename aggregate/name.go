@@ -14,7 +14,8 @@ type Name struct {
 	Tags   string // In the form that keeps different tags apart.
 
 	id   uint32
-	seen int64 // When it was asked for last, see Names.Forget.
+	at   uint32 // Where it was in the row in which it was looked for last.
+	seen int64  // When it was asked for last, see Names.Forget.
 
 	// The series of a store, where it has found it. Both belong to who uses the store.
 	store *Store

@@ -45,11 +45,17 @@ func (t Table) Row(slice int64) *Row {
 
 // Acc returns the accumulator of a series, new where there is none. It is valid until the next call.
 func (r *Row) Acc(n *Name) *Acc {
+	// A slice has most of its events one after another, so the row is most likely that of last time.
+	if i := int(n.at); i < len(r.names) && r.names[i] == n {
+		return &r.accs[i]
+	}
 	p := r.page(n.id / rowPageSize)
 	at := &p[n.id%rowPageSize]
 	if i := *at; i > 0 && r.names[i-1] == n {
+		n.at = i - 1
 		return &r.accs[i-1]
 	}
+	n.at = uint32(len(r.names))
 	r.names = append(r.names, n)
 	r.accs = append(r.accs, Acc{})
 	*at = uint32(len(r.accs))
@@ -71,6 +77,14 @@ func (r *Row) page(i uint32) *rowPage {
 // Grow makes room for so many series.
 func (r *Row) Grow(n int) {
 	r.names, r.accs = slices.Grow(r.names, n), slices.Grow(r.accs, n)
+}
+
+// Widest is how many accumulators the row with the most has.
+func (t Table) Widest() (n int) {
+	for _, r := range t {
+		n = max(n, r.Len())
+	}
+	return n
 }
 
 // Len is how many accumulators there are.

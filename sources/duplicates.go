@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -36,11 +37,14 @@ func hashID(id []byte) recordID {
 // dropDuplicates takes the events out of the records that are duplicates. Their timestamps
 // still count, so that time is the same with and without them.
 func (s *seenIDs) dropDuplicates(records []Record) {
-	for i := range records {
-		rec := &records[i]
-		if rec.hasID && s.see(rec.id, rec.Newest) {
-			*rec = Record{Partition: rec.Partition, Offset: rec.Offset, Time: rec.Time, Newest: rec.Newest}
-			duplicates.Inc()
+	for some := range slices.Chunk(records, touched) {
+		s.touch(some)
+		for i := range some {
+			rec := &some[i]
+			if rec.hasID && s.see(rec.id, rec.Newest) {
+				*rec = Record{Partition: rec.Partition, Offset: rec.Offset, Time: rec.Time, Newest: rec.Newest}
+				duplicates.Inc()
+			}
 		}
 	}
 }

@@ -20,6 +20,7 @@ type partition struct {
 	queue <-chan response
 	head  response // The one taken from the queue.
 	taken int      // How many of its records have been emitted.
+	spent response // The last one that is emitted as a whole, while its memory is in use.
 	begun bool     // The pipeline time is known.
 	cuts  []cut    // In rising order; the last one is of the slice in which the pipeline time is.
 	lag   lag
@@ -85,8 +86,17 @@ func (p *partition) take() {
 	p.see()
 	if p.taken == len(p.head.records) {
 		p.share.take(p.head.bytes)
-		p.head.records, p.taken = nil, 0 // Free for the collector: the next response may be far.
+		p.spent = p.head
+		p.head.records, p.head.memory, p.taken = nil, nil, 0 // Free for the collector: the next response may be far.
 	}
+}
+
+// release is called when nothing holds a record that was taken.
+func (p *partition) release() {
+	if p.spent.memory != nil {
+		p.spent.memory.release(p.spent.events)
+	}
+	p.spent = response{}
 }
 
 // see lets the pipeline time follow the record to be emitted next.

@@ -79,6 +79,7 @@ type reader struct {
 	running   sync.WaitGroup
 	loop      *readLoop
 	readAhead readAhead
+	spares    spares
 	lags      sync.Map // Partition → *lag.
 	busy      bool     // In a call. The set of readers has it.
 }
@@ -111,8 +112,10 @@ func (r *reader) fetch(a assignment) *partition {
 	p := newPartition(&r.options, a, queue, &r.readAhead)
 	r.lags.Store(a.Partition, &p.lag)
 	log := r.broker.log(a.Partition)
+	scanner := newScanner(log, &r.options, a.Offset, r.readAhead.texts, r.say, r.shared.setBack)
+	scanner.spares = &r.spares
 	f := fetcher{
-		options: &r.options, scanner: newScanner(log, &r.options, a.Offset, r.readAhead.texts, r.say, r.shared.setBack), idle: idleness{log: log, options: &r.options},
+		options: &r.options, scanner: scanner, idle: idleness{log: log, options: &r.options},
 		share: &p.share, lag: &p.lag, queue: queue, arrived: r.loop.arrived,
 	}
 	r.running.Go(func() { f.run(r.ctx) })

@@ -34,8 +34,13 @@ const (
 	budget = 120 * time.Millisecond
 	// lastWait is how long a call waits for the last records of the slice that is due, or for a partition that is behind.
 	lastWait = 30 * time.Millisecond
-	// rest is the longest time between two calls.
-	rest = 100 * time.Millisecond
+	// rest is the longest time between two calls: each costs the runner a bundle.
+	rest = 400 * time.Millisecond
+	// shortRest is that behind a call that took longer than much: what comes until the slice is due must not make it late.
+	shortRest = 100 * time.Millisecond
+	much      = 10 * time.Millisecond
+	// lateRest is the time to the next call while a partition is late.
+	lateRest = 20 * time.Millisecond
 )
 
 // newReadLoop returns the loop of a shard that stands at a position.
@@ -72,6 +77,7 @@ type call struct {
 	emit      func(*Batch)
 	watermark int64 // Of Beam, epoch ms: nothing may be emitted before it.
 	emitted   bool
+	emitting  time.Duration
 }
 
 // run returns true when a bounded read has come to its end.
@@ -86,8 +92,9 @@ func (c *call) run(ctx context.Context, now time.Time) (done bool, err error) {
 		more := false
 		if known {
 			c.start(at)
+			began := time.Now()
 			more = c.emitOldest()
-			c.emitted = c.emitted || more
+			c.emitted, c.emitting = c.emitted || more, c.emitting+time.Since(began)
 			at, _ = c.alignment.time()
 			// The watermark is the end of a slice: each time it moves, Prism rescans all elements that are pending.
 			c.pass(c.options.sliceOf(at))
@@ -117,13 +124,18 @@ func (l *readLoop) sliceDue() (at time.Time, known bool) {
 
 // next is when the loop is to be called again.
 func (c *call) next(now time.Time) time.Time {
-	switch due, known := c.sliceDue(); {
+	due, known := c.sliceDue()
+	rest := rest
+	if !known || c.emitting > much {
+		rest = shortRest
+	}
+	switch {
 	case c.emitted && !known, c.emitted && due.Before(now):
 		return now // It is behind.
 	case known && due.After(now) && due.Before(now.Add(rest)):
 		return due.Add(time.Millisecond)
 	case known && !due.After(now):
-		return now.Add(rest / 5) // A partition is late.
+		return now.Add(lateRest)
 	}
 	return now.Add(rest)
 }
@@ -181,5 +193,6 @@ func (c *call) emitOldest() bool {
 		return false
 	}
 	c.emit(&Batch{CoveredSince: c.coveredSince, Held: &c.held, Records: records[:n]})
+	p.release()
 	return true
 }

@@ -320,10 +320,13 @@ func TestWhenTheLoopIsCalled(t *testing.T) {
 			return time.Since(began)
 		}
 		run()
-		next("nothing is known", rest)
+		next("nothing is known", shortRest)
 		s.respond(0, false, base+300) // Pipeline time 100: the slice ends at 1000, is due at 1250.
 		run()
 		next("the slice is due later", rest)
+		c.emitting = much + 1
+		next("much comes", shortRest)
+		c.emitting = 0
 		time.Sleep(1200 * time.Millisecond) //nolint:forbidigo // Of virtual time.
 		c.emitted = false
 		run()
@@ -332,7 +335,7 @@ func TestWhenTheLoopIsCalled(t *testing.T) {
 		if took := run(); took != lastWait {
 			t.Errorf("a call with a slice that is due took %v, want %v", took, lastWait)
 		}
-		next("a partition is late", rest/5)
+		next("a partition is late", lateRest)
 		c.emitted = true
 		next("it is behind", 0)
 		ended, cancel := context.WithCancel(t.Context())

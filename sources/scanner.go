@@ -26,6 +26,7 @@ type scanner struct {
 	clock        logClock
 	transactions transactions
 	decoder      *wire.Decoder
+	spares       *spares // nil: the memory of responses is not used again.
 }
 
 // newScanner returns a scanner that stands at an offset of a log. texts is the room for what it remembers of records, say
@@ -56,7 +57,8 @@ func (s *scanner) read(ctx context.Context, sent time.Time, maxWait time.Duratio
 	took := time.Now().Round(0).Sub(sent)
 	s.topicID = res.topic
 	a := s.response(sent, res.end)
-	a.records = make([]Record, 0, len(res.records))
+	s.lend(&a, len(res.records))
+	defer s.decoder.Into(nil) // What comes next is of another response.
 	a.slow = took >= maxWait+stall
 	a.lost = res.next - s.offset - int64(len(res.records))
 	now := sent.Add(took)
@@ -76,7 +78,7 @@ func (s *scanner) read(ctx context.Context, sent time.Time, maxWait time.Duratio
 			}
 			if committed := s.transactions.end(rec.Record); committed != nil {
 				// What came before the marker goes first.
-				a.next = rec.Offset
+				a.next, a.memory = rec.Offset, nil // Events of the next response may be in it too.
 				if len(a.records) > 0 && !send(&a) {
 					return nil
 				}
@@ -106,6 +108,18 @@ func (s *scanner) read(ctx context.Context, sent time.Time, maxWait time.Duratio
 	a.caughtUp = a.next == res.end
 	send(&a)
 	return nil
+}
+
+// lend gives a response memory for so many records.
+func (s *scanner) lend(a *response, records int) {
+	switch {
+	case s.spares == nil:
+		a.records = make([]Record, 0, records)
+	case records > 0:
+		a.memory = s.spares.take(records)
+		a.records = a.memory.records
+		s.decoder.Into(a.memory.events)
+	}
 }
 
 func (s *scanner) response(at time.Time, end int64) response {
@@ -243,6 +257,8 @@ type response struct {
 	slow     bool      // It came so late that the broker was unavailable meanwhile, or this process was stopped.
 	lost     int64     // Offsets of the response that hold no record: damaged, or compacted away.
 	bytes    int64     // About what records take in memory.
+	events   int       // In the records.
+	memory   *memory   // That records and their events are in, and nothing else is; nil = they are the collector's.
 }
 
 const (
@@ -253,5 +269,6 @@ const (
 // add appends a decoded record.
 func (r *response) add(decoded Record, rec *kgo.Record) {
 	r.records = append(r.records, decoded)
+	r.events += len(decoded.Events)
 	r.bytes += recordSize + int64(len(rec.Value)) + int64(len(decoded.Events))*eventSize
 }

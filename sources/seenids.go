@@ -26,9 +26,10 @@ type seenIDs struct {
 	first, next uint32 // The sightings that count, from first on, before next. Numbers begin again after the highest.
 	moments     []moment
 	tables      [idTables]idTable
-	turn        int   // The table of which is looked next how much of it counts,
-	turnAt      int64 // and after when, in record time.
-	slots       int   // Of all tables.
+	turn        int    // The table of which is looked next how much of it counts,
+	turnAt      int64  // and after when, in record time.
+	slots       int    // Of all tables.
+	sum         uint32 // Of what was touched. It means nothing, but without it nothing would be read.
 }
 
 // moment is where a timestamp of the log begins.
@@ -52,7 +53,7 @@ func (s *seenIDs) see(id recordID, at int64) (duplicate bool) {
 		s.first++
 		forgottenIDs.Inc()
 	}
-	t := &s.tables[id.high>>(64-idTableBits)]
+	t := s.tableOf(id)
 	if t.isFull() {
 		s.renew(t)
 	}
@@ -60,6 +61,21 @@ func (s *seenIDs) see(id recordID, at int64) (duplicate bool) {
 	s.next++
 	return known
 }
+
+// touched is for how many records memory is fetched at once.
+const touched = 32
+
+// touch reads the slots where the ids of records are looked for next, which are anywhere in memory: so the processor waits
+// for all of them together, where it would wait for each while it sees one after another.
+func (s *seenIDs) touch(records []Record) {
+	for i := range records {
+		if t := s.tableOf(records[i].id); len(t.slots) > 0 {
+			s.sum += t.slots[t.place(records[i].id)].number
+		}
+	}
+}
+
+func (s *seenIDs) tableOf(id recordID) *idTable { return &s.tables[id.high>>(64-idTableBits)] }
 
 // moveTo makes at the time of the sightings that follow, and forgets those before its horizon. It goes back only where what was
 // read back had the clock of a broker that was ahead: its records count as no newer than what follows.
@@ -149,11 +165,15 @@ const (
 // isFull reports whether seven tenths of the slots are used. A table is made anew with half of them: an id takes 23 to 32 bytes.
 func (t *idTable) isFull() bool { return t.used*10 >= len(t.slots)*7 }
 
+// place is where an id is looked for first.
+func (t *idTable) place(id recordID) int {
+	return int(uint64(uint32(id.high)) * uint64(len(t.slots)) >> 32)
+}
+
 // put gives an id a number, and reports whether it had one that counts: in [first, next).
 func (t *idTable) put(id recordID, number, first, next uint32) (known bool) {
 	var free *slot
-	i := int(uint64(uint32(id.high)) * uint64(len(t.slots)) >> 32)
-	for ; ; i++ {
+	for i := t.place(id); ; i++ {
 		if i == len(t.slots) {
 			i = 0
 		}

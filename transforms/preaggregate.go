@@ -39,11 +39,29 @@ type held struct {
 	partials map[tableID]*Partial
 	letters  map[int64][]DeadLetter // By slice.
 
-	names     *aggregate.Names
+	groups    []heldGroup
 	metrics   map[string]*heldMetric // A memory of what is found otherwise by longer ways.
 	addresses int                    // Of tags, in these,
 	tagBytes  int64                  // and about what they keep in memory.
 	key       []byte
+	found     []event // Of one record.
+}
+
+// event is one that counts, with where it does. The events of a record are found first and added then: the memory
+// that each needs is far away when there are many series, and so the processor waits for that of several at once.
+type event struct {
+	*metric.Event
+
+	of   *heldMetric
+	row  *aggregate.Row
+	name *aggregate.Name
+	at   int64 // Event time, epoch ms.
+}
+
+// heldGroup is what is remembered of a key group. The ids of its names have no gaps, so that the rows of its tables are small.
+type heldGroup struct {
+	names *aggregate.Names
+	usual int // How many series the widest row of the last partial had: as many as that of the next one is likely to have.
 }
 
 // heldMetric is what is needed for each event of a metric.
@@ -60,11 +78,15 @@ type heldMetric struct {
 	rowOf, rowSlice int64          // in the partial of this slice of pipeline time, and its slice.
 }
 
-func newHeld() *held {
-	return &held{
+func newHeld(keyGroups int) *held {
+	h := &held{
 		partials: make(map[tableID]*Partial), letters: make(map[int64][]DeadLetter),
-		names: aggregate.NewNames(), metrics: make(map[string]*heldMetric),
+		groups: make([]heldGroup, keyGroups), metrics: make(map[string]*heldMetric),
 	}
+	for g := range h.groups {
+		h.groups[g].names = aggregate.NewNames()
+	}
+	return h
 }
 
 func (f *PreAggregateFn) metric(name string) *heldMetric {
@@ -90,7 +112,7 @@ func (h *held) name(m *heldMetric, e *metric.Event, now int64) *aggregate.Name {
 		return n
 	}
 	h.key = e.Tags.AppendKey(h.key[:0])
-	n = h.names.Of(e.Metric, h.key, now)
+	n = h.groups[m.group].names.Of(e.Metric, h.key, now)
 	if len(e.Tags) == 0 {
 		m.untagged = n
 	} else {
@@ -112,18 +134,27 @@ const (
 // forget forgets names that were not seen for long, sooner where they take more than limit, and the addresses of
 // tags that their decoders have forgotten.
 func (h *held) forget(now, limit int64) {
-	addresses := h.addresses > 4*h.names.Len()+1024 || h.tagBytes > limit
-	switch {
-	case h.names.Bytes() > limit:
-		if h.names.Forget(now); h.names.Bytes() > limit/2 {
-			h.names = aggregate.NewNames()
-		}
-		addresses = true
-	case h.names.Crowded():
-		h.names.Forget(now - namesKeptSlices)
-		addresses = true
+	known, bytes := 0, int64(0)
+	for g := range h.groups {
+		known, bytes = known+h.groups[g].names.Len(), bytes+h.groups[g].names.Bytes()
 	}
-	if addresses {
+	forgot := false
+	for g := range h.groups {
+		names := h.groups[g].names
+		switch {
+		case bytes > limit:
+			bytes -= names.Bytes()
+			if names.Forget(now); names.Bytes() > limit/int64(2*len(h.groups)) {
+				names = aggregate.NewNames()
+			}
+			bytes += names.Bytes()
+			h.groups[g].names, forgot = names, true
+		case names.Crowded():
+			names.Forget(now - namesKeptSlices)
+			forgot = true
+		}
+	}
+	if forgot || h.addresses > 4*known+1024 || h.tagBytes > limit {
 		clear(h.metrics)
 		h.addresses, h.tagBytes = 0, 0
 	}
@@ -168,7 +199,7 @@ func (f *PreAggregateFn) StartBundle(_ func(beam.EventTime, int64, Partial), _ f
 // ProcessElement adds the events of a batch, or emits what is whole.
 func (f *PreAggregateFn) ProcessElement(b *sources.Batch, emit func(beam.EventTime, int64, Partial), dead func(DeadLetter)) {
 	if *b.Held == nil {
-		*b.Held = newHeld()
+		*b.Held = newHeld(f.KeyGroups)
 	}
 	f.held = (*b.Held).(*held)
 	switch b.Kind {
@@ -200,6 +231,7 @@ func (f *PreAggregateFn) emit(until int64, emit func(beam.EventTime, int64, Part
 	for _, id := range ids {
 		p := f.held.partials[id]
 		delete(f.held.partials, id)
+		f.held.groups[id.group].usual = p.Table.Widest()
 		if f.Counted {
 			f.groups.progress.Emitted(int(id.group), (id.slice+1)*f.SliceMs, p.Table.Bytes())
 		}
@@ -233,6 +265,7 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 	}
 	m := f.metric(rec.Events[0].Metric)
 	now, good := aggregate.Div(rec.PipelineTime, f.SliceMs), 0
+	found := f.held.found
 	for i := range rec.Events {
 		e := &rec.Events[i]
 		at, code := rec.Verdict(e, f.Limits)
@@ -249,11 +282,27 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 			m = f.metric(e.Metric)
 		}
 		if slice := aggregate.Div(at, f.SliceMs); m.row == nil || m.rowOf != now || m.rowSlice != slice {
-			m.row, m.rowOf, m.rowSlice = f.partial(rec.PipelineTime, m.group, since).Table.Row(slice), now, slice
+			m.row, m.rowOf, m.rowSlice = f.row(f.partial(rec.PipelineTime, m.group, since), m.group, slice), now, slice
 		}
-		e.AddTo(m.row.Acc(f.held.name(m, e, now)), m.needs, at)
+		found = append(found, event{e, m, m.row, f.held.name(m, e, now), at})
 	}
+	for i := range found {
+		e := &found[i]
+		e.AddTo(e.row.Acc(e.name), e.of.needs, e.at)
+	}
+	clear(found)
+	f.held.found = found[:0]
 	counted.Add(float64(good))
+}
+
+// row returns the row of a slice in a partial of a key group.
+func (f *PreAggregateFn) row(p *Partial, group, slice int64) *aggregate.Row {
+	first := len(p.Table) == 0
+	r := p.Table.Row(slice)
+	if first { // Most events are of this one.
+		r.Grow(f.held.groups[group].usual)
+	}
+	return r
 }
 
 // refuse drops an event, as its fault says.

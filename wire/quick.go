@@ -309,6 +309,10 @@ func (d *Decoder) quickName(body []byte, i int) (string, int) {
 	if string(text) == d.lastName && end > i+2 {
 		return d.lastName, end
 	}
+	if e := d.names.Find(text); e != nil {
+		d.lastName = e.Text
+		return d.lastName, end
+	}
 	if !metric.ValidName(text) {
 		return "", -1
 	}

@@ -39,6 +39,10 @@ func (d *Decoder) Record(value []byte) (*Batch, error) {
 	return d.strictRecord(value)
 }
 
+// Into makes the events of the records that follow parts of this memory, as far as it reaches; its length does not matter.
+// Nothing may hold events that were in it before.
+func (d *Decoder) Into(memory []metric.Event) { d.free = memory[:0] }
+
 func (d *Decoder) beginRecord() {
 	d.record = Batch{}
 	d.limit, d.inRecord, d.indexed, d.textual, d.batch = math.MaxInt, false, false, false, &d.record
