@@ -375,7 +375,7 @@ func (c *conversion) widget(q translated, d *display, t *translation) configsvc.
 		thresholds[i].At = scale(thresholds[i].At, q)
 	}
 	return configsvc.WidgetInput{
-		Metric: q.query.Metric, Aggregation: q.query.Aggregation, WindowSeconds: q.query.WindowSeconds, RefreshSeconds: c.refresh,
+		Metric: q.query.Metric, Aggregation: q.query.Aggregation, WindowSeconds: q.query.WindowSeconds, DelaySeconds: &q.query.DelaySeconds, RefreshSeconds: c.refresh,
 		Filter: &q.query.Filter, GroupBy: &q.query.GroupBy,
 		Display: &configsvc.DisplayInput{Chart: &d.chart, Unit: &unit, YAxis: &axis, Thresholds: &thresholds},
 	}

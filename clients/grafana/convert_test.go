@@ -82,6 +82,19 @@ func TestWhatIsNoDashboard(t *testing.T) {
 	}
 }
 
+// All windows wait for late events as long as they are told to.
+func TestDelay(t *testing.T) {
+	o := testOptions()
+	o.Delay = 5
+	d, report, err := Convert("a.json", []byte(`{"schemaVersion":39,"panels":[{"type":"stat","targets":[{"refId":"A","expr":"sum(rate(x_total[1m]))"}]}]}`), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := report.Panels[0].Targets[0].MetricKey; len(d.Widgets) != 1 || d.Widgets[0].DelaySeconds != 5 || got != "x_total:rate:60s delay 5s" {
+		t.Errorf("%s, %+v", got, d.Widgets)
+	}
+}
+
 // More of everything than a dashboard may have: what is beyond is told.
 func TestLimits(t *testing.T) {
 	var panels, tags, vars []string

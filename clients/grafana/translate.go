@@ -17,11 +17,15 @@ import (
 
 // Options say what the files of Grafana do not.
 type Options struct {
-	Window       int // Seconds of the window where a query has none, such as a gauge's.
-	SendInterval int // Seconds between two events of one series of a gauge.
+	Window       int // Seconds of the window where a query has none, or Grafana chooses it.
+	SendInterval int // Seconds between two events of one series.
+	Delay        int // Seconds that windows wait for events that come late.
 	MaxWindow    int // Longest window of the pipeline in seconds.
 	SliceMs      int64
 }
+
+// lookback is how many seconds old the sample may be that Prometheus takes for the value of a series.
+const lookback = 300
 
 // translation turns one query into one of ours.
 type translation struct {
@@ -45,7 +49,7 @@ func (t *translation) note(format string, args ...any) {
 type translated struct {
 	query  metric.Query
 	factor float64 // Of a constant in the query.
-	per    int     // Seconds, of a rate: Grafana shows it per second, we per window.
+	per    int     // Seconds, of a number of observations: Grafana shows it per second, we per window.
 }
 
 // kind is what a query computes of one series before any aggregation.
@@ -97,7 +101,7 @@ func (t *translation) translate(expr string) (translated, error) {
 		return translated{}, fmt.Errorf("it cannot be read: %w", err)
 	}
 	if t.heatmap {
-		if s, ok := t.buckets(parsed); ok {
+		if s, ok := t.heatMap(parsed); ok {
 			return t.finish(s)
 		}
 	}
@@ -265,25 +269,13 @@ func (t *translation) function(e *metricsql.FuncExpr) (series, error) {
 		if err != nil {
 			return s, err
 		}
-		if name == "irate" {
-			t.note("irate() follows the last two samples; here the whole window counts")
-		}
-		s.kind, s.perSec = increase, name != "increase"
-		for _, suffix := range []string{"_sum", "_count", "_bucket"} {
-			if base, ok := strings.CutSuffix(s.metric, suffix); ok && base != "" {
-				s.metric, s.suffix = base, suffix
-			}
-		}
-		return s, nil
+		return t.growth(s, name), nil
 	case "avg_over_time", "max_over_time", "min_over_time", "sum_over_time", "count_over_time", "stddev_over_time":
 		s, err := arg(0)
 		s.kind, s.over = overTime, metric.Aggregation(strings.TrimSuffix(name, "_over_time"))
 		return s, err
 	case "last_over_time":
-		s, err := arg(0)
-		s.kind, s.over = overTime, metric.Avg
-		t.note("the average of the window in place of its last value")
-		return s, err
+		return arg(0)
 	case "quantile_over_time":
 		s, err := arg(1)
 		if err != nil {
@@ -293,7 +285,17 @@ func (t *translation) function(e *metricsql.FuncExpr) (series, error) {
 		s.over, err = percentileOf(e.Args[0])
 		return s, err
 	case "histogram_quantile":
-		return t.histogram(e)
+		return t.quantile(e)
+	case "histogram_avg":
+		if len(e.Args) != 1 {
+			return series{}, fmt.Errorf("%s() takes one argument", name)
+		}
+		s, err := t.distribution(e.Args[0])
+		if err != nil {
+			return s, fmt.Errorf("%s() of %w", name, err)
+		}
+		s.kind, s.over, s.perSec, s.suffix = overTime, metric.Avg, false, ""
+		return s, nil
 	case "sort", "sort_desc", "round", "floor", "ceil":
 		if len(e.Args) == 0 {
 			break
@@ -317,9 +319,27 @@ func percentileOf(e metricsql.Expr) (metric.Aggregation, error) {
 	return a, a.Validate()
 }
 
-// histogram is histogram_quantile(φ, sum by (le, …) (rate(x_bucket[w]))): the
-// percentile of the observations, which we have as events.
-func (t *translation) histogram(e *metricsql.FuncExpr) (series, error) {
+// growth is by how much a counter grew in a window, or the observations of a histogram.
+func (t *translation) growth(s series, function string) series {
+	s.kind, s.perSec = increase, function != "increase"
+	for _, suffix := range []string{"_sum", "_count", "_bucket"} {
+		if base, ok := strings.CutSuffix(s.metric, suffix); ok && base != "" {
+			s.metric, s.suffix = base, suffix
+		}
+	}
+	two := min(2*t.options.SendInterval, t.options.MaxWindow)
+	switch {
+	case function == "irate" && s.window > two:
+		t.note("irate() follows the last two samples of %s; here the window is %s, two times --send-interval", span(s.window), span(two))
+		s.window = two
+	case s.window < two:
+		t.note("the window of %s is shorter than two times --send-interval, %s: it is 0 where no event falls into it", span(s.window), span(t.options.SendInterval))
+	}
+	return s
+}
+
+// quantile is histogram_quantile(φ, …) of a distribution.
+func (t *translation) quantile(e *metricsql.FuncExpr) (series, error) {
 	if len(e.Args) != 2 {
 		return series{}, errors.New("histogram_quantile() takes two arguments")
 	}
@@ -327,49 +347,56 @@ func (t *translation) histogram(e *metricsql.FuncExpr) (series, error) {
 	if err != nil {
 		return series{}, err
 	}
-	inner := e.Args[1]
-	var by []string
-	if a, ok := inner.(*metricsql.AggrFuncExpr); ok {
-		if strings.ToLower(a.Name) != "sum" || len(a.Args) != 1 || strings.ToLower(a.Modifier.Op) != "by" || a.Limit != 0 {
-			return series{}, errors.New("histogram_quantile() of something other than sum by (le, …)")
-		}
-		if by = a.Modifier.Args; !slices.Contains(by, "le") {
-			return series{}, errors.New("histogram_quantile() of a sum without le")
-		}
-		inner = a.Args[0]
-	}
-	s, err := t.expr(inner)
+	s, err := t.distribution(e.Args[1])
 	if err != nil {
-		return s, err
+		return s, fmt.Errorf("histogram_quantile() of %w", err)
 	}
-	if s.kind != increase || s.suffix != "_bucket" || s.factor != 1 || s.grouped {
-		return s, errors.New("histogram_quantile() of something other than the rate of an x_bucket")
-	}
-	t.note("right if your producers send each observation as an event of %s, in place of buckets", s.metric)
 	s.kind, s.over, s.perSec, s.suffix = percentile, p, false, ""
-	if by != nil {
-		s.grouped = true
-		s.by = slices.DeleteFunc(slices.Clone(by), func(l string) bool { return l == "le" })
-	}
 	return s, nil
 }
 
-// buckets is sum by (le) (rate(x_bucket[w])), or without the sum, which a heat map shows as a distribution: that of
-// the observations. False when the query is another one.
-func (t *translation) buckets(e metricsql.Expr) (series, bool) {
-	if a, ok := e.(*metricsql.AggrFuncExpr); ok {
-		if strings.ToLower(a.Name) != "sum" || len(a.Args) != 1 || strings.ToLower(a.Modifier.Op) != "by" || a.Limit != 0 || !slices.Equal(a.Modifier.Args, []string{"le"}) {
-			return series{}, false
+// distribution is sum by (…) (rate(x[w])), or without the sum, of a native histogram x, which we have under its name,
+// or by (le, …) of a classic one's x_bucket, in place of which we have the observations as events of x.
+func (t *translation) distribution(e metricsql.Expr) (series, error) {
+	var by []string
+	sum, summed := e.(*metricsql.AggrFuncExpr)
+	if summed {
+		if op := strings.ToLower(sum.Modifier.Op); strings.ToLower(sum.Name) != "sum" || len(sum.Args) != 1 || op != "" && op != "by" || sum.Limit != 0 {
+			return series{}, errors.New("something other than sum by (…)")
 		}
-		e = a.Args[0]
+		by, e = sum.Modifier.Args, sum.Args[0]
 	}
-	notes := t.notes
 	s, err := t.expr(e)
-	if err != nil || s.kind != increase || s.suffix != "_bucket" || s.factor != 1 || s.grouped {
+	parted := slices.Contains(by, "le")
+	switch {
+	case err != nil:
+		return s, err
+	case s.kind != increase || s.factor != 1 || s.grouped || s.suffix != "" && s.suffix != "_bucket":
+		return s, errors.New("something other than the rate of a histogram")
+	case s.suffix == "" && parted:
+		return s, fmt.Errorf("%s by (le), which is no x_bucket", s.metric)
+	case s.suffix != "" && summed && !parted:
+		return s, errors.New("a sum of x_bucket without le")
+	case s.suffix != "":
+		t.note("right if your producers send each observation as an event of %s, in place of buckets", s.metric)
+	}
+	s.grouped = summed
+	s.by = slices.DeleteFunc(slices.Clone(by), func(l string) bool { return l == "le" })
+	return s, nil
+}
+
+// heatMap is the distribution that a heat map shows of a histogram's rate, not parted by other labels. False when
+// the query is another one.
+func (t *translation) heatMap(e metricsql.Expr) (series, bool) {
+	notes := t.notes
+	s, err := t.distribution(e)
+	switch {
+	case err != nil || len(s.by) > 0 || strings.HasSuffix(s.metric, "_total"):
 		t.notes = notes
 		return s, false
+	case s.suffix == "":
+		t.note("right if %s is a native histogram", s.metric)
 	}
-	t.note("right if your producers send each observation as an event of %s, in place of buckets", s.metric)
 	if len(s.chosen) > 0 {
 		t.note("all of %s together, whatever a variable chooses: a distribution is not grouped", strings.Join(s.chosen, ", "))
 	}
@@ -441,7 +468,8 @@ func (t *translation) over(s *series, name string, p metric.Aggregation) error {
 	case s.grouped:
 		return overGroups(s, a)
 	case s.kind == gauge:
-		return t.overGauge(s, a, p)
+		t.overGauge(s, a, p)
+		return nil
 	case s.kind == increase && a == metric.Sum:
 		return nil
 	case s.kind == increase:
@@ -455,7 +483,7 @@ func (t *translation) over(s *series, name string, p metric.Aggregation) error {
 // overGroups is an aggregation of one that has an aggregation over series already:
 // a sum of sums or the highest of the highest are those of all.
 func overGroups(s *series, a metric.Aggregation) error {
-	same := a == s.over && (a == metric.Sum || a == metric.Max || a == metric.Min)
+	same := (a == s.over || "last_"+a == s.over) && (a == metric.Sum || a == metric.Max || a == metric.Min)
 	sumOfCounts := a == metric.Sum && s.over == metric.Count
 	if s.kind == overTime && (same || sumOfCounts) || s.kind == increase && a == metric.Sum {
 		return nil
@@ -463,23 +491,30 @@ func overGroups(s *series, a metric.Aggregation) error {
 	return fmt.Errorf("%s() of an aggregation: a widget has one", a)
 }
 
-// overGauge is an aggregation of the last values of series, in place of which the
-// events of a window are aggregated.
-func (t *translation) overGauge(s *series, a, p metric.Aggregation) error {
-	if strings.HasSuffix(s.metric, "_total") {
-		return errRunning(s.metric)
-	}
-	s.kind, s.over, s.window = overTime, a, t.options.Window
+// overGauge is an aggregation of the last values of series.
+func (t *translation) overGauge(s *series, a, p metric.Aggregation) {
+	s.kind = overTime
 	switch a {
-	case metric.Sum, metric.Count:
-		s.window = t.options.SendInterval
+	case metric.Count:
+		s.over, s.window = a, t.options.SendInterval
 		t.note("right while each series sends exactly one event in %d s (--send-interval), so that the window holds one of each", s.window)
-		return nil
 	case "quantile":
-		s.kind, s.over = percentile, p
+		s.kind, s.over, s.window = percentile, p, t.options.Window
+		t.note("over the events of %d s in place of the last value of each series", s.window)
+	default:
+		t.lastValue(s)
+		s.over = "last_" + a
 	}
-	t.note("over the events of %d s in place of the last value of each series", s.window)
-	return nil
+}
+
+// lastValue gives what has no range the window in which Prometheus looks for the value of a series.
+func (t *translation) lastValue(s *series) {
+	if s.window == 0 {
+		s.window = min(lookback, t.options.MaxWindow)
+	}
+	if strings.HasSuffix(s.metric, "_total") {
+		t.note("the running total of a counter: right if your producers send that, as events of kind cumulative")
+	}
 }
 
 // overWindows is an aggregation over series of one over time.
@@ -492,10 +527,6 @@ func (t *translation) overWindows(s *series, a metric.Aggregation) error {
 		return nil
 	}
 	return fmt.Errorf("%s() of %s_over_time(): a widget has one aggregation", a, s.over)
-}
-
-func errRunning(name string) error {
-	return fmt.Errorf("%s without rate() or increase() is the running total of a counter, which no aggregation of events gives", name)
 }
 
 func (t *translation) binary(e *metricsql.BinaryOpExpr) (series, error) {
@@ -512,7 +543,7 @@ func (t *translation) binary(e *metricsql.BinaryOpExpr) (series, error) {
 	case op == "/" && !leftNumber:
 		return t.quotient(e)
 	case op == "or" && isZero(e.Right):
-		t.note("or vector(0) is left out: a sum of nothing is 0 here")
+		t.note("or vector(0) is left out: where no series lives there is no value")
 		return t.expr(e.Left)
 	case slices.Contains([]string{"==", "!=", ">", "<", ">=", "<="}, op):
 		return series{}, fmt.Errorf("%s leaves out series by their values, which no filter does", op)
@@ -544,7 +575,6 @@ func (t *translation) scaled(e metricsql.Expr, factor float64) (series, error) {
 // quotient is rate(x_sum) / rate(x_count), the average of a histogram.
 func (t *translation) quotient(e *metricsql.BinaryOpExpr) (series, error) {
 	failed := errors.New("a calculation with / between two queries: a widget has one")
-	notes := slices.Clone(t.notes)
 	sum, err := t.expr(e.Left)
 	if err != nil {
 		return sum, failed
@@ -562,7 +592,6 @@ func (t *translation) quotient(e *metricsql.BinaryOpExpr) (series, error) {
 	if !same {
 		return sum, failed
 	}
-	t.notes = slices.DeleteFunc(t.notes, func(n string) bool { return strings.HasPrefix(n, "irate") && !slices.Contains(notes, n) })
 	t.note("right if your producers send each observation as an event of %s, in place of its sum and count", sum.metric)
 	sum.kind, sum.over, sum.perSec, sum.suffix = overTime, metric.Avg, false, ""
 	return sum, nil
@@ -571,23 +600,17 @@ func (t *translation) quotient(e *metricsql.BinaryOpExpr) (series, error) {
 // finish decides what the query leaves to Grafana: which lines there are.
 func (t *translation) finish(s series) (translated, error) {
 	out := translated{factor: s.factor}
-	q := metric.Query{Metric: s.metric, Aggregation: s.over, WindowSeconds: s.window, GroupBy: slices.Clone(s.by)}
-	switch {
-	case s.suffix == "_bucket":
-		return out, errors.New("buckets of a histogram: events have the values themselves; use histogram_quantile() for a percentile")
-	case s.kind == increase && s.suffix != "": // _sum or _count.
-		q.Aggregation = metric.Aggregation(strings.TrimPrefix(s.suffix, "_"))
-		t.note("right if your producers send each observation as an event of %s, in place of its %s", s.metric, q.Aggregation)
-	case s.kind == increase:
-		q.Aggregation = metric.Sum
-		t.note("right if your producers send each increment of %s as an event, not the running total of a counter", s.metric)
-	case s.kind == gauge && strings.HasSuffix(s.metric, "_total"):
-		return out, errRunning(s.metric)
-	case s.kind == gauge:
-		q.Aggregation, q.WindowSeconds = metric.Avg, t.options.Window
-		t.note("the average of %d s in place of the last value", q.WindowSeconds)
+	if s.kind == gauge {
+		t.lastValue(&s)
+		s.over = "last"
 	}
-	if s.kind == increase && s.perSec {
+	if s.kind == increase {
+		if err := t.grown(&s); err != nil {
+			return out, err
+		}
+	}
+	q := metric.Query{Metric: s.metric, Aggregation: s.over, WindowSeconds: s.window, DelaySeconds: t.options.Delay}
+	if s.perSec && s.over == metric.Count {
 		out.per = s.window
 		t.note("per %s, where Grafana shows it per second; thresholds and bounds were converted", span(s.window))
 	}
@@ -604,6 +627,24 @@ func (t *translation) finish(s series) (translated, error) {
 	}
 	out.query = q
 	return out, q.Validate()
+}
+
+// grown makes an aggregation of by how much a counter grew, or the sum or number of observations.
+func (t *translation) grown(s *series) error {
+	s.over = "increase"
+	if s.perSec {
+		s.over = "rate"
+	}
+	switch s.suffix {
+	case "_bucket":
+		return errors.New("buckets of a histogram: events have the values themselves; use histogram_quantile() for a percentile")
+	case "_count":
+		s.over = metric.Count
+	case "":
+		return nil
+	}
+	t.note("right if your producers send each observation as an event of %s, in place of its %s", s.metric, strings.TrimPrefix(s.suffix, "_"))
+	return nil
 }
 
 var legendLabel = regexp.MustCompile(`\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}`)

@@ -10,6 +10,7 @@ import (
 	"pulseboard/configsvc"
 	"pulseboard/internal/conf"
 	"pulseboard/internal/service"
+	"pulseboard/metric"
 )
 
 const aboutImport = `
@@ -31,8 +32,9 @@ func importGrafana(_ context.Context, env service.Env) error {
 	out := writing{env: env}
 	out.flags(f.Flags)
 	var o grafana.Options
-	f.IntVar(&o.Window, "window", 60, "window in `seconds` of queries that have none, such as those of a gauge")
-	f.IntVar(&o.SendInterval, "send-interval", 15, "`seconds` between two events of one series of a gauge: the window of sums and counts of gauges")
+	f.IntVar(&o.Window, "window", 60, "window in `seconds` of queries that leave it to Grafana, such as [$__rate_interval]")
+	f.IntVar(&o.SendInterval, "send-interval", 15, "`seconds` between two events of one series: irate() is over two, and the windows of counts of gauges are one")
+	f.IntVar(&o.Delay, "delay", 0, "`seconds` that windows wait for late events, such as those of senders that send in batches")
 	form := f.String("report", "text", "`form` of the report on standard error: text or json")
 	allow := f.Bool("allow-unmapped", false, "exit with 0 also when something was not mapped")
 	files, err := f.parse(env, true)
@@ -40,13 +42,16 @@ func importGrafana(_ context.Context, env service.Env) error {
 		return err
 	}
 	o.MaxWindow, o.SliceMs = f.maxWindow, f.slice.Milliseconds()
-	switch {
-	case *form != "text" && *form != "json":
+	if *form != "text" && *form != "json" {
 		return fmt.Errorf("--report is %q: it must be text or json", *form)
-	case o.Window < 1 || o.Window > o.MaxWindow:
-		return fmt.Errorf("--window is %d: it must be 1 to %d", o.Window, o.MaxWindow)
-	case o.SendInterval < 1 || o.SendInterval > o.MaxWindow:
-		return fmt.Errorf("--send-interval is %d: it must be 1 to %d", o.SendInterval, o.MaxWindow)
+	}
+	for _, x := range []struct {
+		flag               string
+		value, least, most int
+	}{{"window", o.Window, 1, o.MaxWindow}, {"send-interval", o.SendInterval, 1, o.MaxWindow}, {"delay", o.Delay, 0, metric.MaxDelaySeconds}} {
+		if x.value < x.least || x.value > x.most {
+			return fmt.Errorf("--%s is %d: it must be %d to %d", x.flag, x.value, x.least, x.most)
+		}
 	}
 	if err := out.check(); err != nil {
 		return err

@@ -504,6 +504,7 @@ func TestExitCodes(t *testing.T) {
 		{"import-grafana " + good, 2, "it is no JSON object"},
 		{"import-grafana none.json", 2, "cannot read none.json: no such file or directory"},
 		{"import-grafana " + whole + " " + whole, 2, "are the same dashboard of Grafana"},
+		{"import-grafana --delay -1 " + whole, 2, "--delay is -1: it must be 0 to 300"},
 		{"import-grafana --window 0 " + whole, 2, "--window is 0: it must be 1 to 3600"},
 		{"import-grafana --report xml " + whole, 2, "--report is"},
 	} {
