@@ -88,6 +88,35 @@ func TestFault(t *testing.T) {
 			}
 		}
 	}
+	for _, q := range queries(c, "host") { // Half of the events in each of two groups, which need not have the same values.
+		want := o.window(q.number, c.Begin, c.Begin+10_000)
+		v, _ := want.value(q.Aggregation)
+		one, other := v, v
+		switch q.Aggregation {
+		case metric.Sum:
+			one, other = v/4, v*3/4
+		case metric.Max:
+			other = v - 1
+		case metric.Min:
+			other = v + 1
+		case metric.Count:
+			one, other = 1, v-1
+		}
+		r := &wire.Result{WindowStart: c.Begin, WindowEnd: c.Begin + 10_000, Series: []wire.SeriesValue{
+			{Value: &one, Count: 1}, {Count: 0}, {Value: &other, Count: want.count - 1},
+		}}
+		if f := o.fault(q, r); f != "" {
+			t.Error(f)
+		}
+		seen := false
+		for _, by := range []float64{-1000, 1000} { // Of a maximum the second one shows, of a minimum the first.
+			r.Series[2].Value = new(other + by)
+			seen = seen || o.fault(q, r) != ""
+		}
+		if !seen {
+			t.Errorf("%s: a wrong group is not seen", q.Key())
+		}
+	}
 	nothing := &wire.Result{WindowStart: c.End, WindowEnd: c.End + 1000, Series: []wire.SeriesValue{{}}}
 	if f := o.fault(query{metric.Query{Aggregation: metric.Max}, 0}, nothing); f != "" {
 		t.Error(f)

@@ -31,6 +31,7 @@ engine measures the pipeline, and compares what it computes with the log. Rows:
   live      100,000 events/s in records of 5; slices of 1 s and of 250 ms
   delay     20,000 events/s in records of 5, from the end of a window to its result
   catchup   10 million events that were written before; records of 100, 5 and 1, slices of 1 s and of 250 ms
+  grouped   as catchup, slices of 250 ms, each query grouped into 100
   away      30 minutes of 5,000 events/s of 1,000 series that came while the pipeline was away
   tags      10 million events with 1,000, 20,000 and 100,000 sets of tags in one partition
   million   one million events/s in records of 100, for a minute
@@ -101,7 +102,8 @@ type row struct {
 	content content // Its begin is that of the turn; of what was written before, its end is how long it is.
 	slice   time.Duration
 	measure measure
-	peer    measure // With vmagent; nil = it has no such row.
+	peer    measure  // With vmagent; nil = it has no such row.
+	groupBy []string // Of the queries.
 }
 
 // measure is what a turn does; the folder of the bench is its own.
@@ -120,13 +122,13 @@ func rows() []row {
 		return c
 	}
 	all := []row{
-		{"live/1s", usual(100_000, 5), time.Second, (*bench).live, (*bench).vmagentLive},
-		{"live/250ms", usual(100_000, 5), 250 * time.Millisecond, (*bench).live, nil},
-		{"delay", usual(20_000, 5), time.Second, (*bench).live, nil},
+		{"live/1s", usual(100_000, 5), time.Second, (*bench).live, (*bench).vmagentLive, nil},
+		{"live/250ms", usual(100_000, 5), 250 * time.Millisecond, (*bench).live, nil, nil},
+		{"delay", usual(20_000, 5), time.Second, (*bench).live, nil, nil},
 	}
 	for _, slice := range []time.Duration{time.Second, 250 * time.Millisecond} {
 		for _, batch := range []int{100, 5, 1} {
-			r := row{fmt.Sprintf("catchup/%v/b%d", slice, batch), past(usual(100_000, batch), 100*time.Second), slice, (*bench).catchUp, nil}
+			r := row{fmt.Sprintf("catchup/%v/b%d", slice, batch), past(usual(100_000, batch), 100*time.Second), slice, (*bench).catchUp, nil, nil}
 			if slice == time.Second && batch == 100 {
 				r.peer = (*bench).vmagentCatchUp
 			}
@@ -135,19 +137,20 @@ func rows() []row {
 	}
 	for _, series := range []int{100, 2_000, 10_000} {
 		c := content{Metrics: 10, Series: series, Batch: 100, Rate: 1_000_000, OwnTags: true, Partitions: 1}
-		all = append(all, row{fmt.Sprintf("tags/%d", 10*series), past(c, 10*time.Second), time.Second, (*bench).catchUp, nil})
+		all = append(all, row{fmt.Sprintf("tags/%d", 10*series), past(c, 10*time.Second), time.Second, (*bench).catchUp, nil, nil})
 	}
 	away := content{Metrics: 20, Series: 50, Batch: 50, Rate: 5000}
 	return append(all,
-		row{"away", past(away, 30*time.Minute), time.Second, (*bench).catchUp, nil},
-		row{"million", usual(1_000_000, 100), time.Second, (*bench).million, nil},
-		row{"memory", usual(10_000, 100), time.Second, (*bench).memory, nil},
-		row{"widget", usual(20_000, 5), time.Second, (*bench).widget, nil})
+		row{"grouped", past(usual(100_000, 100), 100*time.Second), 250 * time.Millisecond, (*bench).catchUp, nil, []string{"host"}},
+		row{"away", past(away, 30*time.Minute), time.Second, (*bench).catchUp, nil, nil},
+		row{"million", usual(1_000_000, 100), time.Second, (*bench).million, nil, nil},
+		row{"memory", usual(10_000, 100), time.Second, (*bench).memory, nil, nil},
+		row{"widget", usual(20_000, 5), time.Second, (*bench).widget, nil, nil})
 }
 
 // choose returns the rows that begin with one of the names; none = all but those that take minutes.
 func choose(wanted []string) (out []row, err error) {
-	long := []string{"away", "million", "memory", "widget"}
+	long := []string{"grouped", "away", "million", "memory", "widget"}
 	for _, r := range rows() {
 		is := func(name string) bool { return r.name == name || strings.HasPrefix(r.name, name+"/") }
 		if slices.ContainsFunc(wanted, is) || len(wanted) == 0 && !slices.Contains(long, r.name) {

@@ -61,7 +61,7 @@ func (b *bench) begin(ctx context.Context, c *content) (s *setup, err error) {
 			s.close()
 		}
 	}()
-	if s.redis, err = embedded.StartRedis(ctx, embedded.RedisConfig{Dir: b.dir, Log: slog.New(slog.DiscardHandler)}); err != nil {
+	if s.redis, err = embedded.StartRedis(ctx, embedded.RedisConfig{Dir: b.dir, MaxMemory: "8gb", Log: slog.New(slog.DiscardHandler)}); err != nil {
 		return s, err
 	}
 	s.closers = append(s.closers, func() { _ = s.redis.Close() }) // It holds nothing of worth.

@@ -25,11 +25,12 @@ type query struct {
 	number int // Of its metric.
 }
 
-func queries(c *content) map[string]query {
+// queries returns those of a content, of each group where they are grouped.
+func queries(c *content, groupBy ...string) map[string]query {
 	all := make(map[string]query)
 	for m := range c.Metrics {
 		for _, a := range []metric.Aggregation{metric.Sum, metric.Avg, metric.Max, metric.Min, metric.Count} {
-			q := metric.Query{Metric: c.metric(m), Aggregation: a, WindowSeconds: windowSeconds}
+			q := metric.Query{Metric: c.metric(m), Aggregation: a, WindowSeconds: windowSeconds, GroupBy: groupBy}
 			all[q.Key()] = query{q, m}
 		}
 	}
@@ -81,18 +82,36 @@ func (v *verdict) err() error {
 func (o *oracle) fault(q query, r *wire.Result) string {
 	want := o.window(q.number, r.WindowStart, r.WindowEnd)
 	value, ok := want.value(q.Aggregation)
-	var count int64
-	got := math.NaN()
-	if len(r.Series) == 1 {
-		count = r.Series[0].Count
-		if v := r.Series[0].Value; v != nil {
-			got = *v
-		}
-	}
-	if count == want.count && (!ok && math.IsNaN(got) || math.Abs(got-value) <= 1e-12*math.Abs(value)) {
+	got, has := together(q.Aggregation, r.Series)
+	if got.count == want.count && ok == has && (!ok || math.Abs(got.sum-value) <= 1e-12*math.Abs(value)) {
 		return ""
 	}
-	return fmt.Sprintf("%s of [%d, %d): %v of %d events, the log has %v of %d", r.Key, r.WindowStart, r.WindowEnd, got, count, value, want.count)
+	return fmt.Sprintf("%s of [%d, %d): %v of %d events, the log has %v of %d", r.Key, r.WindowStart, r.WindowEnd, got.sum, got.count, value, want.count)
+}
+
+// together returns what the groups of a result are together: how many events, and the value in place of the sum. ok is
+// false when no group has a value.
+func together(a metric.Aggregation, groups []wire.SeriesValue) (all cell, ok bool) {
+	for _, g := range groups {
+		all.count += g.Count
+		if g.Value == nil {
+			continue
+		}
+		v := *g.Value
+		switch {
+		case a == metric.Avg:
+			all.sum += v * float64(g.Count)
+		case !ok, a == metric.Max && v > all.sum, a == metric.Min && v < all.sum:
+			all.sum = v
+		case a == metric.Sum, a == metric.Count:
+			all.sum += v
+		}
+		ok = true
+	}
+	if a == metric.Avg {
+		all.sum /= float64(all.count)
+	}
+	return all, ok
 }
 
 // value is absent where nothing is in the window, but for sum and count.

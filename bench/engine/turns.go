@@ -74,7 +74,7 @@ func (b *bench) atPresent(ctx context.Context, r *row, v variant, warmUp, length
 		return nil, err
 	}
 	defer store.Close() //nolint:errcheck // Nothing is buffered in it.
-	all := queries(&c)
+	all := queries(&c, r.groupBy...)
 	if err := s.publish(ctx, all, r.slice); err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func (s *setup) write(ctx context.Context, c *content) error {
 // ended makes Redis as a pipeline left it that ended at a time, epoch ms: with the queries, and a result of each, from
 // which on the next pipeline fills in.
 func (s *setup) ended(ctx context.Context, r *row, c *content, end int64, more ...metric.Query) (store *results.Store, all map[string]query, err error) {
-	all = queries(c)
+	all = queries(c, r.groupBy...)
 	if err := s.publish(ctx, all, r.slice, more...); err != nil {
 		return nil, nil, err
 	}
