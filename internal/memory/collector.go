@@ -10,7 +10,7 @@ import (
 // Go collects when the heap has grown by as much as lives in it, so a process in which little lives collects all the time.
 // Here the heap may grow by garbage bytes at least, but to no more than five times what lives. LimitHeap holds all the same.
 const (
-	garbage                 = 256 * mib
+	garbage                 = 192 * mib
 	leastGrowth, mostGrowth = 100, 400 // Percent of what lives.
 )
 

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// However much lives, the heap may grow by 256 MiB, but to no more than five times that.
+// However much lives, the heap may grow by 192 MiB, but to no more than five times that.
 func TestGrowth(t *testing.T) {
-	for live, want := range map[int64]int{0: 400, 10 * mib: 400, 64 * mib: 400, 128 * mib: 200, 256 * mib: 100, gib: 100} {
+	for live, want := range map[int64]int{0: 400, 10 * mib: 400, 64 * mib: 300, 96 * mib: 200, 256 * mib: 100, gib: 100} {
 		if got := growth(live); got != want {
 			t.Errorf("with %s the heap may grow by %d %%, want %d", Text(live), got, want)
 		}
