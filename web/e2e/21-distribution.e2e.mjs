@@ -91,6 +91,15 @@ test("a distribution from events to the screen", { timeout: 180_000 }, async (t)
     }
   });
 
+  await t.test("its code that did not come is asked for again", async () => {
+    const other = await visit(t, browser, "about:blank", { expected: /Failed to load resource/ });
+    let asked = 0;
+    await other.route(/\/assets\/bins-/, (route) => (asked++ === 0 ? route.abort() : route.continue()));
+    await other.goto(url + path);
+    await frame(other, "Latency").getByText(/^Heat map of a distribution, .* Newest window/).waitFor({ state: "attached" });
+    assert.ok(asked > 1);
+  });
+
   await t.test("the editor offers it, and draws it as a heat map", async () => {
     await page.goto(url);
     await newDashboard(page, "A distribution by hand");

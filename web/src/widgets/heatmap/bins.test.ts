@@ -96,6 +96,15 @@ test("an axis of less than a decade is linear, a longer one logarithmic", () => 
   drawn(long, streamOf([[1, 10, 100, 1000, 10_000]], 1), 300);
   assert.equal(long.even, true);
   assert.deepEqual(long.labels.map(({ text }) => text), ["10 s", "1 s", "100 ms", "10 ms", "1 ms"]);
+  for (const [values, height, texts] of [
+    [[1, 100_000], 160, ["32 KiB", "1 KiB", "32 B", "1 B"]],
+    [[1, 1e12], 160, ["1 TiB", "1 GiB", "1 MiB", "1 KiB", "1 B"]],
+    [[3000, 40_000], 160, ["16 KiB", "4 KiB"]],
+  ] as const) {
+    const bytes = new BinRows({ ...config, unit: "B" });
+    drawn(bytes, streamOf([values], 1), height);
+    assert.deepEqual(bytes.labels.map(({ text }) => text), texts);
+  }
 });
 
 test("the rows stay while values fill half of them, and follow when they do not", () => {

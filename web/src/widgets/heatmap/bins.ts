@@ -212,18 +212,20 @@ export class BinRows implements Rows {
     return values.map((value, i) => ({ text: texts[i] ?? "", at: this.#linear ? 1 - this.#fraction(value) : this.#place(value) })).sort((a, b) => a.at - b.at);
   }
 
-  /** Powers of ten on both sides of zero, with what lies between them or not, as there is room, and 0 itself. */
+  /** Powers of ten, of bytes of 1,024, on both sides of zero, with what lies between them or not, as there is room, and 0 itself. */
   #logTicks(most: number): number[] {
     const { scale, positive, zero, negative } = this.#axis;
+    const [base, finest, ...coarse] = this.#config.unit === "B" ? ([1024, [1, 4, 16, 64, 256], [1, 32]] as const) : ([10, [1, 2, 5]] as const);
+    const log = (value: number): number => Math.log(value) / Math.log(base);
     const ticks = (span: Span): number[] => {
       if (length(span) === 0) return [];
-      const [low, high] = [Math.log10(border(span.low - 1, scale)), Math.log10(border(span.high, scale))];
+      const [low, high] = [log(border(span.low - 1, scale)), log(border(span.high, scale))];
       const room = Math.max(1, (most * length(span)) / this.count);
-      const digits = 3 * (high - low) <= room ? [1, 2, 5] : [1];
+      const digits = [finest, ...coarse].find((some) => some.length * (high - low) <= Math.max(room, 2.5)) ?? [1];
       const every = Math.max(1, Math.ceil((high - low) / room));
       const values: number[] = [];
-      for (let ten = Math.floor(low / every) * every; ten <= high; ten += every) values.push(...digits.map((digit) => digit * 10 ** ten));
-      return values.filter((value) => Math.log10(value) >= low - 1e-9 && Math.log10(value) <= high + 1e-9);
+      for (let power = Math.floor(low / every) * every; power <= high; power += every) values.push(...digits.map((digit) => digit * base ** power));
+      return values.filter((value) => log(value) >= low - 1e-9 && log(value) <= high + 1e-9);
     };
     return [...ticks(positive), ...(zero ? [0] : []), ...ticks(negative).map((value) => -value)];
   }

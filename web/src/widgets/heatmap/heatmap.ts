@@ -6,7 +6,6 @@ import { lookupTable, type Theme } from "../../model/palette";
 import { TIME_STEPS } from "../../model/range";
 import { FROM, LIMIT, TO } from "../fields";
 import { ARROWS, append, canvasFont, fitCanvas, setText, show, visibleSlice, walkable, type Renderer, type Slice, type WidgetType, type WidgetView } from "../widget";
-import { BinRows } from "./bins";
 import type { Rows, TimeCells } from "./rows";
 import { SeriesRows } from "./series";
 
@@ -31,7 +30,9 @@ export const widgetType: WidgetType = {
 class Heatmap implements Renderer {
   readonly #config: WidgetConfig;
   readonly #scale: number;
-  readonly #rows: Rows;
+  /** Those of distributions are loaded with the first of them, since few dashboards have any. */
+  #rows: Rows | null;
+  #loading = false;
   readonly #canvas: HTMLCanvasElement;
   readonly #tip: HTMLElement;
   readonly #spoken: HTMLElement;
@@ -55,7 +56,7 @@ class Heatmap implements Renderer {
     const ofBins = isDistribution(config.aggregation);
     this.#config = config;
     this.#scale = scale;
-    this.#rows = ofBins ? new BinRows(config) : new SeriesRows(config);
+    this.#rows = ofBins ? null : new SeriesRows(config);
     const box = append(element, "div", "heat-box");
     this.#canvas = append(box, "canvas", "heat-canvas");
     this.#tip = append(box, "div", "heat-tip");
@@ -82,24 +83,44 @@ class Heatmap implements Renderer {
   }
 
   draw(view: WidgetView): void {
+    const rows = this.#rows;
+    if (rows === null) {
+      this.#load(view);
+      return;
+    }
     this.#dress(view.theme.name);
     this.#slice = visibleSlice(view);
-    this.#rows.read(view, this.#slice, this.#plotHeight / this.#scale);
+    rows.read(view, this.#slice, this.#plotHeight / this.#scale);
     const context = fitCanvas(this.#canvas, this.#width, this.#height);
-    if (context !== null && this.#rows.count > 0) {
+    if (context !== null && rows.count > 0) {
       context.font = canvasFont(this.#scale);
-      const widest = this.#rows.labels.reduce((width, { text }) => Math.max(width, context.measureText(text).width), 0);
+      const widest = rows.labels.reduce((width, { text }) => Math.max(width, context.measureText(text).width), 0);
       this.#left = Math.min(this.#width / 3, Math.ceil((widest + 24) / 8) * 8);
-      this.#fillCells(view);
-      this.#paint(context, view);
+      this.#fillCells(rows, view);
+      this.#paint(rows, context, view);
     }
-    setText(this.#note, this.#rows.note);
-    this.#ends.forEach((end, i) => setText(end, this.#rows.scale[i] ?? ""));
+    setText(this.#note, rows.note);
+    this.#ends.forEach((end, i) => setText(end, rows.scale[i] ?? ""));
     this.#point();
   }
 
   describe(): string {
-    return this.#rows.describe(this.#slice);
+    return this.#rows?.describe(this.#slice) ?? "";
+  }
+
+  /** Loads the rows of distributions and draws; where that fails the next drawing tries again. */
+  #load(view: WidgetView): void {
+    if (this.#loading) return;
+    this.#loading = true;
+    void import("./bins").then(
+      ({ BinRows }) => {
+        this.#rows = new BinRows(this.#config);
+        this.draw(view);
+      },
+      () => {
+        this.#loading = false;
+      },
+    );
   }
 
   /** Takes the colours of the theme. */
@@ -113,8 +134,8 @@ class Heatmap implements Renderer {
   }
 
   /** One pixel per cell; scaling it up is the graphics card's work. */
-  #fillCells(view: WidgetView): void {
-    const rows = this.#rows.count;
+  #fillCells(by: Rows, view: WidgetView): void {
+    const rows = by.count;
     const most = Math.max(1, Math.floor(this.#plotWidth / MIN_CELL));
     const { refreshMs } = view.stream;
     const cellMs = Math.max(1, Math.ceil(this.#span / refreshMs / most)) * refreshMs;
@@ -124,7 +145,7 @@ class Heatmap implements Renderer {
     this.#time = { origin, cellMs, columns };
     if (this.#values.length !== rows * columns) this.#values = new Float64Array(rows * columns);
     this.#values.fill(Number.NaN);
-    this.#rows.fill(view, this.#slice, this.#time, this.#values);
+    by.fill(view, this.#slice, this.#time, this.#values);
     if (this.#image?.width !== columns || this.#image.height !== rows) {
       this.#cells.width = columns;
       this.#cells.height = rows;
@@ -133,7 +154,7 @@ class Heatmap implements Renderer {
     const pixels = new Uint32Array(this.#image.data.buffer);
     for (let cell = 0; cell < pixels.length; cell++) {
       const value = this.#values[cell] ?? Number.NaN;
-      pixels[cell] = Number.isNaN(value) ? 0 : (this.#table[Math.round(255 * Math.min(1, Math.max(0, this.#rows.part(value))))] ?? 0);
+      pixels[cell] = Number.isNaN(value) ? 0 : (this.#table[Math.round(255 * Math.min(1, Math.max(0, by.part(value))))] ?? 0);
     }
     this.#cells.getContext("2d")?.putImageData(this.#image, 0, 0);
   }
@@ -156,12 +177,12 @@ class Heatmap implements Renderer {
   }
 
   /** The upper edge of a row. */
-  #y(row: number): number {
-    return TOP + this.#rows.edge(row) * this.#plotHeight;
+  #y(rows: Rows, row: number): number {
+    return TOP + rows.edge(row) * this.#plotHeight;
   }
 
-  #paint(context: CanvasRenderingContext2D, { theme }: WidgetView): void {
-    const { count, even, apart, labels } = this.#rows;
+  #paint(rows: Rows, context: CanvasRenderingContext2D, { theme }: WidgetView): void {
+    const { count, even, apart, labels } = rows;
     const { origin, cellMs, columns } = this.#time;
     context.save();
     context.beginPath();
@@ -171,10 +192,10 @@ class Heatmap implements Renderer {
     const from = this.#x(origin);
     const to = this.#x(origin + columns * cellMs);
     if (even) context.drawImage(this.#cells, from, TOP, to - from, this.#plotHeight);
-    else for (let row = 0; row < count; row++) context.drawImage(this.#cells, 0, row, columns, 1, from, this.#y(row), to - from, this.#y(row + 1) - this.#y(row));
+    else for (let row = 0; row < count; row++) context.drawImage(this.#cells, 0, row, columns, 1, from, this.#y(rows, row), to - from, this.#y(rows, row + 1) - this.#y(rows, row));
     if (apart && this.#plotHeight / count >= 8) {
       context.fillStyle = theme.panel;
-      for (let row = 1; row < count; row++) context.fillRect(this.#left, Math.round(this.#y(row)) - 1, this.#plotWidth, 2);
+      for (let row = 1; row < count; row++) context.fillRect(this.#left, Math.round(this.#y(rows, row)) - 1, this.#plotWidth, 2);
     }
     context.restore();
 
@@ -208,42 +229,44 @@ class Heatmap implements Renderer {
   }
 
   /** The row at a height, -1 above the first. */
-  #rowAt(y: number): number {
+  #rowAt(rows: Rows, y: number): number {
     let row = -1;
-    while (row + 1 <= this.#rows.count && this.#y(row + 1) <= y) row++;
+    while (row + 1 <= rows.count && this.#y(rows, row + 1) <= y) row++;
     return row;
   }
 
   /** From cell to cell, beginning with the newest of the first row. */
   #key(event: KeyboardEvent): void {
     if (event.key === "Escape") this.#pointAt(null);
-    const { count } = this.#rows;
+    const rows = this.#rows;
     const arrow = ARROWS[event.key];
-    if (arrow === undefined || count === 0) return;
+    if (arrow === undefined || rows === null || rows.count === 0) return;
     event.preventDefault();
     const [dx, dy] = arrow;
     const width = (this.#time.cellMs / this.#span) * this.#plotWidth;
     const within = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
     const right = this.#left + this.#plotWidth - width / 2;
     const x = this.#pointer === null ? right : within(this.#pointer.x + dx * width, this.#left + width / 2, right);
-    const row = this.#pointer === null ? 0 : within(this.#rowAt(this.#pointer.y) + dy, 0, count - 1);
-    this.#pointAt({ x, y: (this.#y(row) + this.#y(row + 1)) / 2 });
+    const row = this.#pointer === null ? 0 : within(this.#rowAt(rows, this.#pointer.y) + dy, 0, rows.count - 1);
+    this.#pointAt({ x, y: (this.#y(rows, row) + this.#y(rows, row + 1)) / 2 });
     this.#spoken.textContent = this.#tip.textContent;
   }
 
   /** Shows what lies under the pointer; called with each draw, so that it follows the values. */
   #point(): void {
     const tip = this.#tip;
+    const rows = this.#rows;
+    if (rows === null) return;
     const { x, y } = this.#pointer ?? { x: -1, y: -1 };
     const { origin, cellMs, columns } = this.#time;
-    const row = this.#rowAt(y);
+    const row = this.#rowAt(rows, y);
     const time = this.#slice.from + ((x - this.#left) / this.#plotWidth) * this.#span;
     const column = Math.floor((time - origin) / cellMs);
-    const isOver = row >= 0 && row < this.#rows.count && x >= this.#left && column >= 0 && column < columns;
+    const isOver = row >= 0 && row < rows.count && x >= this.#left && column >= 0 && column < columns;
     show(tip, isOver);
     if (!isOver) return;
     const value = this.#values[row * columns + column] ?? Number.NaN;
-    setText(tip, `${this.#rows.name(row)} · ${formatTime(origin + (column + 1) * cellMs)} · ${this.#rows.value(value)}`);
+    setText(tip, `${rows.name(row)} · ${formatTime(origin + (column + 1) * cellMs)} · ${rows.value(value)}`);
     const right = x > this.#width / 2;
     tip.style.left = right ? "auto" : `${x + 12}px`;
     tip.style.right = right ? `${this.#width - x + 12}px` : "auto";
