@@ -73,6 +73,14 @@ func (a *Acc) Has(n Needs) bool {
 	return n == 0 || a.Count == 0 || a.More.has(n, a.Count)
 }
 
+// Error is how far, relatively, percentiles and bins may be off since coarse histograms are in them; 0 = by no more than SketchError.
+func (a *Acc) Error() float64 {
+	if a.More.holds()&NeedSketch == 0 || a.More.Sketch.Scale() == fineScale {
+		return 0
+	}
+	return a.More.Sketch.Error()
+}
+
 // needed is how many bytes a holds besides itself.
 func (a *Acc) needed() int64 {
 	if a.More == nil {

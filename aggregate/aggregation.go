@@ -11,16 +11,21 @@ type Aggregation struct {
 	Extract   Extract
 	Needs     Needs
 	Bins      func(a *Acc) []Bin // Its value is this distribution, and Extract says how many values that has; nil = it is a number.
+	FromZero  Extract            // Of counters whose series begin at zero; nil = it is the same.
 	PerSecond bool               // The value is what Extract gives, divided by the seconds of the window.
 }
 
-// Over is Extract for windows of so many seconds.
-func (a Aggregation) Over(seconds int) Extract {
+// Over is Extract for windows of so many seconds, or FromZero.
+func (a Aggregation) Over(seconds int, fromZero bool) Extract {
+	extract := a.Extract
+	if fromZero && a.FromZero != nil {
+		extract = a.FromZero
+	}
 	if !a.PerSecond {
-		return a.Extract
+		return extract
 	}
 	return func(acc *Acc) (float64, bool) {
-		v, ok := a.Extract(acc)
+		v, ok := extract(acc)
 		return v / float64(seconds), ok
 	}
 }
@@ -38,8 +43,8 @@ func Aggregations() []Aggregation {
 		{Name: "count", Extract: count},
 		{Name: "stddev", Extract: stddev, Needs: NeedMoments},
 		{Name: "histogram", Extract: sketched, Needs: NeedSketch, Bins: histogram},
-		{Name: "increase", Extract: increase, Needs: NeedGrowth},
-		{Name: "rate", Extract: increase, Needs: NeedGrowth, PerSecond: true},
+		{Name: "increase", Extract: increase, FromZero: increaseFromZero, Needs: NeedGrowth},
+		{Name: "rate", Extract: increase, FromZero: increaseFromZero, Needs: NeedGrowth, PerSecond: true},
 		{Name: "last", Extract: last, Needs: NeedLast},
 		{Name: "last_sum", Extract: lastSum, Needs: NeedLast},
 		{Name: "last_avg", Extract: lastAvg, Needs: NeedLast},
@@ -110,6 +115,12 @@ func increase(a *Acc) (float64, bool) {
 	default:
 		return a.Sum - m.Marked.Still.Sum + m.Growth.Sum, true
 	}
+}
+
+// increaseFromZero is increase where samples that nothing precedes count whole.
+func increaseFromZero(a *Acc) (float64, bool) {
+	v, ok := increase(a)
+	return v + a.growth().First, ok
 }
 
 // last is the value of the newest event, the greatest of those of one time; absent when no series has a value.

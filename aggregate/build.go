@@ -136,10 +136,8 @@ func (l *loader) load(blocks []block, windows []Range, stands []Standing) {
 	for _, b := range blocks {
 		for u.open(b); u.next(); {
 			a := &u.cell.acc
-			if l.selector.needs&NeedGrowth != 0 {
-				l.selector.joiner.joins.grow(&l.chain, a)
-			}
-			l.into.load(u.cell.slice, l.form.of(a, l.selector.needs))
+			whole := l.form.whole(a, l.selector.joiner.joins, &l.chain)
+			l.into.load(u.cell.slice, l.form.of(whole, l.selector.needs))
 			if stands != nil {
 				l.cells = append(l.cells, a.standingCell(u.cell.slice))
 			}

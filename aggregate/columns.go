@@ -19,7 +19,7 @@ type columns struct {
 	held Acc  // What shown gives.
 
 	at, extreme int // Where next is.
-	start       int64
+	after       packedAfter
 }
 
 const (
@@ -33,7 +33,7 @@ const (
 func (c *columns) reset() {
 	c.counts, c.newest, c.masks = c.counts[:0], c.newest[:0], c.masks[:0]
 	c.sums, c.mins, c.maxs = c.sums[:0], c.mins[:0], c.maxs[:0]
-	c.flags, c.more, c.start = 0, c.more[:0], 0
+	c.flags, c.more, c.after = 0, c.more[:0], packedAfter{}
 }
 
 // add appends an accumulator, of which nothing is kept.
@@ -55,7 +55,7 @@ func (c *columns) add(a *Acc) {
 			mask |= followsValue
 			holds &^= collected
 		}
-		c.more = appendMore(c.more, holds, a, &c.start)
+		c.more = appendMore(c.more, holds, a, &c.after)
 	}
 	c.masks = append(c.masks, mask)
 }
@@ -105,7 +105,7 @@ func (c *columns) append(dst []byte) []byte {
 
 // read begins to read the packed form of n accumulators. Their columns are read at once, what they hold by need by next.
 func (c *columns) read(r *Reader, n int) {
-	c.at, c.extreme, c.start = 0, 0, 0
+	c.at, c.extreme, c.after = 0, 0, packedAfter{}
 	c.counts, c.newest, c.sums = resized(c.counts, n), resized(c.newest, n), resized(c.sums, n)
 	c.whole, c.away = resized(c.whole, n), resized(c.away, n)
 	c.flags = r.byte()
@@ -158,7 +158,7 @@ func (c *columns) next(r *Reader, a *Acc, m *More) {
 		follow = holds & collected
 		m.add(follow, a.Sum, a.Newest)
 	}
-	r.more(holds&^follow, a, &c.start)
+	r.more(holds&^follow, a, &c.after)
 	r.Bad = r.Bad || m.holds() != holds
 	if a.Count == 0 { // See shown.
 		*a = Acc{More: m}

@@ -1,6 +1,9 @@
 package aggregate
 
-const MaxSamples = maxSamples
+const (
+	MaxSamples    = maxSamples
+	MaxHistograms = maxHistograms
+)
 
 func (s *Samples) Bound() { s.bound() }
 

@@ -1,9 +1,11 @@
 package aggregate
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 )
 
@@ -431,6 +433,45 @@ func (h *Histogram) single() float64 {
 	return min(max(h.Sum, low), high)
 }
 
+// canonical is a copy of h that shares nothing with it and has no empty bins at the ends.
+func (h *Histogram) canonical() *Histogram {
+	c := *h
+	for _, b := range []*Bins{&c.Positive, &c.Negative} {
+		*b = b.trimmed()
+		b.Counts = slices.Clone(b.Counts)
+	}
+	c.Sum, c.Min, c.Max = c.Sum+0, c.Min+0, c.Max+0 // Of zeros of both signs none is the greater.
+	return &c
+}
+
+// Compare puts histograms without empty bins at their ends into an order: those that count more are the greater ones. 0 says that they
+// are the same, or none.
+func (h *Histogram) Compare(o *Histogram) int {
+	switch {
+	case h == o:
+		return 0
+	case h == nil:
+		return -1
+	case o == nil:
+		return 1
+	}
+	extremes := func(h *Histogram) []float64 {
+		if h.HasExtremes {
+			return []float64{h.Min, h.Max}
+		}
+		return nil
+	}
+	return cmp.Or(
+		cmp.Compare(h.Count, o.Count), cmp.Compare(h.Sum, o.Sum), cmp.Compare(h.Scale, o.Scale), cmp.Compare(h.Zero, o.Zero),
+		cmp.Compare(h.ZeroThreshold, o.ZeroThreshold), h.Positive.compare(o.Positive), h.Negative.compare(o.Negative),
+		slices.Compare(extremes(h), extremes(o)),
+	)
+}
+
+func (b Bins) compare(o Bins) int {
+	return cmp.Or(cmp.Compare(b.Offset, o.Offset), slices.Compare(b.Counts, o.Counts))
+}
+
 // Size returns about how many bytes of memory h takes.
 func (h *Histogram) Size() int {
 	return int(unsafe.Sizeof(Histogram{})) + 8*(cap(h.Positive.Counts)+cap(h.Negative.Counts))
@@ -472,6 +513,49 @@ func AppendHistogram(dst []byte, h *Histogram) []byte {
 		})
 	}
 	return dst
+}
+
+// The first byte of a histogram among samples.
+const (
+	histogramWhole = iota // It follows as it is,
+	histogramSince        // or what it has counted since the one before it, and its own sum and extremes.
+)
+
+// appendAfter appends h, of a series of samples, by what it has counted since the one before where that gives it exactly.
+func (h *Histogram) appendAfter(dst []byte, before *Histogram) []byte {
+	if before != nil {
+		if since, ok := h.Sub(before); ok {
+			since.Sum, since.Min, since.Max, since.HasExtremes = h.Sum, h.Min, h.Max, h.HasExtremes
+			if before.after(&since).Compare(h) == 0 {
+				return AppendHistogram(append(dst, histogramSince), &since)
+			}
+		}
+	}
+	return AppendHistogram(append(dst, histogramWhole), h)
+}
+
+// after is what h becomes when it has counted what appendAfter says.
+func (h *Histogram) after(since *Histogram) *Histogram {
+	a := *h
+	a.Merge(since)
+	a.Sum, a.Min, a.Max, a.HasExtremes = since.Sum, since.Min, since.Max, since.HasExtremes
+	return a.canonical()
+}
+
+// histogramAfter reads what appendAfter wrote.
+func (r *Reader) histogramAfter(before *Histogram) *Histogram {
+	form := r.byte()
+	h := r.Histogram()
+	switch {
+	case form == histogramWhole:
+		return &h
+	case form != histogramSince || before == nil || r.Bad:
+		r.Bad = true
+		return &h
+	}
+	a := before.after(&h)
+	r.Bad = r.Bad || a.Validate() != nil
+	return a
 }
 
 // Histogram reads what AppendHistogram wrote.

@@ -103,6 +103,8 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unp
 		return
 	}
 	packed := sr == nil || len(sr.open) == 0 && sr.last < b.first()
+	var observed chain
+	histograms := false
 	for u.next() {
 		slice, a := u.cell.slice, &u.cell.acc
 		if !s.begun {
@@ -112,7 +114,8 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unp
 		if !packed {
 			s.mergeRow(slice, &Row{names: []*Name{NewName(m.name, tags)}, accs: []Acc{*a}})
 		} else {
-			m.observer.Add(slice, s.joiner.form.count(a))
+			histograms = histograms || a.More != nil && a.More.Marked.Samples.has(Flags.grows)
+			m.observer.Add(slice, s.joiner.form.whole(a, s.joiner.joins, &observed))
 		}
 	}
 	if u.Bad || len(u.Rest) > 0 {
@@ -129,12 +132,15 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unp
 	sr.append(&s.scratch, slices.Clone(b))
 	grown := sr.size() - before
 	sr.tip = nil
+	if histograms {
+		sr.histograms, m.histograms = true, true
+	}
 	if len(sr.feeds) > 0 {
 		c := s.joiner.chainBefore(sr, b.first())
 		for u.open(b); u.next(); {
-			s.joiner.joins.grow(&c, &u.cell.acc)
+			whole := s.joiner.form.whole(&u.cell.acc, s.joiner.joins, &c)
 			for _, f := range sr.feeds {
-				grown += f.group.add(u.cell.slice, s.joiner.form.of(&u.cell.acc, f.selector.needs))
+				grown += f.group.add(u.cell.slice, s.joiner.form.of(whole, f.selector.needs))
 			}
 		}
 	}

@@ -19,6 +19,7 @@ type joiner struct {
 	chain   chain
 	before  []sliceGrowth
 	after   []sliceGrowth
+	changed []int64 // Slices whose content is no sum of what was added to them.
 	faults  CounterFaults
 	form    treeForm
 	unpack  unpack
@@ -28,8 +29,9 @@ const nothing = math.MinInt64
 
 // sliceGrowth is by how much the counter of a series grew in a slice.
 type sliceGrowth struct {
-	slice  int64
-	growth Growth
+	slice      int64
+	growth     Growth
+	histograms bool // There are some.
 }
 
 // CounterFaults are what samples said that cannot be, since the last TakeCounterFaults.
@@ -65,56 +67,70 @@ func newJoiner(o *Options) joiner {
 }
 
 // add adds what is marked to a series, and returns what counts of it, with the growth of its slice. That of later
-// slices is in j.after. It is valid until the next call. changed says that points which counted already count with another
-// value now, so that what the slice amounts to is no sum. Faults of what is restored were told before.
-func (j *joiner) add(sr *series, slice int64, a *Acc, restored bool, scratch *codec) (c *Acc, changed bool) {
-	c = &j.counted
+// slices is in j.after, and slices in j.changed where points which counted already count with another value now, or histograms
+// grew by less than they did. It is valid until the next call. Faults of what is restored were told before.
+func (j *joiner) add(sr *series, slice int64, a *Acc, restored bool, scratch *codec) *Acc {
+	c := &j.counted
 	c.Reset()
 	c.Merge(a)
-	j.after = j.after[:0]
+	j.after, j.changed = j.after[:0], j.changed[:0]
 	added := a.More.Marked.Samples
 	j.known = sr.samples(&j.unpack, j.known[:0], slice)
 	if !restored {
 		j.faults.Conflicts += conflicts(j.known, added)
 		j.faults.Lost += a.More.Marked.Lost + int64(max(0, len(j.known)+len(added)-maxSamples))
 	}
-	c.More.Marked.Samples, changed = c.More.Marked.Samples.news(j.known)
+	var changed bool
+	if c.More.Marked.Samples, changed = c.More.Marked.Samples.news(j.known); changed {
+		j.changed = append(j.changed, slice)
+	}
 	c.countPoints()
-	if !added.cumulative() {
+	if !added.has(Flags.isCumulative) {
 		sr.add(slice, a, scratch)
-		return c, changed
+		return c
+	}
+	if added.has(Flags.grows) {
+		sr.histograms, sr.metric.histograms = true, true
 	}
 	var grown Growth
 	if sr.tip == nil {
 		sr.tip = j.tipOf(sr)
 	}
 	if slice >= sr.tip.slice {
-		grown = j.addNewest(sr, slice, added)
+		grown = j.addNewest(sr, slice, added, c)
 		sr.add(slice, a, scratch)
 	} else {
 		grown = j.addLate(sr, slice, a, scratch)
 	}
 	j.faults.WentBack += grown.WentBack
 	c.More.Growth = grown
-	return c, changed
+	return c
 }
 
-// addNewest is by how much a counter grows with samples of its newest slice that has any.
-func (j *joiner) addNewest(sr *series, slice int64, added Samples) Growth {
+// addNewest is by how much a counter grows with samples of its newest slice that has any. What histograms grow by counts in c.
+func (j *joiner) addNewest(sr *series, slice int64, added Samples, c *Acc) Growth {
 	t := sr.tip
 	if slice > t.slice {
 		if j.both = j.both[:0]; t.slice != nothing {
 			j.both = sr.samples(&j.unpack, j.both, t.slice)
 		}
-		j.joins.fold(&t.before, j.both)
+		j.joins.fold(&t.before, j.both, nil)
 		t.slice = slice
 	}
 	j.chain = append(j.chain[:0], t.before...)
-	old := j.joins.fold(&j.chain, j.known)
+	old := j.joins.fold(&j.chain, j.known, nil)
 	j.both = append(j.both[:0], j.known...)
 	j.both.Merge(added)
+	var grown Grown
+	switch {
+	case !added.has(Flags.grows):
+	case !j.known.has(Flags.grows):
+		grown = c.countGrown
+	default: // The growth of a sample that is known may be another now.
+		j.changed = append(j.changed, slice)
+	}
 	j.chain = append(j.chain[:0], t.before...)
-	return j.joins.fold(&j.chain, j.both).minus(old)
+	return j.joins.fold(&j.chain, j.both, grown).minus(old)
 }
 
 // addLate adds samples to a slice that others follow. They change by how much the counter grew in that slice, and
@@ -124,6 +140,13 @@ func (j *joiner) addLate(sr *series, slice int64, a *Acc, scratch *codec) Growth
 	sr.add(slice, a, scratch)
 	j.after = j.growth(sr, slice, a.More.Marked.Samples, j.after[:0])
 	sr.tip = nil
+	if a.More.Marked.Samples.has(Flags.grows) {
+		for _, g := range j.after {
+			if g.histograms {
+				j.changed = append(j.changed, g.slice)
+			}
+		}
+	}
 	var grown Growth
 	for _, g := range j.before {
 		if i := slices.IndexFunc(j.after, func(a sliceGrowth) bool { return a.slice == g.slice }); i >= 0 {
@@ -146,14 +169,14 @@ func (j *joiner) growth(sr *series, slice int64, added Samples, to []sliceGrowth
 	past := false
 	j.seen = append(append(j.seen[:0], added...), j.known...) // One of these may have got another start.
 	sr.each(&j.unpack, slice-j.lookback-1, slice+j.lookback, func(at int64, a *Acc) {
-		if past || a.More == nil || !a.More.Marked.Samples.cumulative() {
+		if past || a.More == nil || !a.More.Marked.Samples.has(Flags.isCumulative) {
 			return
 		}
-		g := j.joins.fold(&j.chain, a.More.Marked.Samples)
+		g := j.joins.fold(&j.chain, a.More.Marked.Samples, nil)
 		if at < slice {
 			return
 		}
-		to = append(to, sliceGrowth{at, g})
+		to = append(to, sliceGrowth{at, g, a.More.Marked.Samples.has(Flags.grows)})
 		if at > slice {
 			j.seen = j.seen.notHidden(a.More.Marked.Samples)
 			past = len(j.seen) == 0
@@ -166,7 +189,9 @@ func (j *joiner) growth(sr *series, slice int64, added Samples, to []sliceGrowth
 func (s Samples) notHidden(between Samples) Samples {
 	return slices.DeleteFunc(s, func(x Sample) bool {
 		return x.Start == 0 || x.Flags&Cumulative == 0 ||
-			slices.ContainsFunc(between, func(y Sample) bool { return y.Flags&Cumulative != 0 && y.Start == x.Start && y.Value >= x.Value })
+			slices.ContainsFunc(between, func(y Sample) bool {
+				return y.Flags.kind() == x.Flags.kind() && y.Start == x.Start && y.total() >= x.total()
+			})
 	})
 }
 
@@ -177,7 +202,7 @@ func (j *joiner) tipOf(sr *series) *tip {
 		return t
 	}
 	sr.each(&j.unpack, sr.newest()-2*j.lookback, sr.newest(), func(at int64, a *Acc) {
-		if a.More != nil && a.More.Marked.Samples.cumulative() {
+		if a.More != nil && a.More.Marked.Samples.has(Flags.isCumulative) {
 			t.slice = at
 		}
 	})
@@ -191,17 +216,10 @@ func (j *joiner) tipOf(sr *series) *tip {
 func (j *joiner) chainBefore(sr *series, slice int64) (c chain) {
 	sr.each(&j.unpack, slice-j.lookback-1, slice-1, func(_ int64, a *Acc) {
 		if a.More != nil {
-			j.joins.fold(&c, a.More.Marked.Samples)
+			j.joins.fold(&c, a.More.Marked.Samples, nil)
 		}
 	})
 	return c
-}
-
-// grow sets by how much a counter grew in a series' slice, the next one of those that c has had.
-func (j Joins) grow(c *chain, a *Acc) {
-	if a.More != nil {
-		a.More.Growth = j.fold(c, a.More.Marked.Samples)
-	}
 }
 
 // correct adds, to the groups that hold it, by how much more a counter grew in later slices. It returns by how many bytes they have grown.
@@ -218,8 +236,8 @@ func (j *joiner) correct(feeds []feed) (grown int64) {
 	return grown
 }
 
-// refresh computes anew what the slices of a group amount to in which points have changed their values. By how much counters
-// grew in them its tree knows. Where a group has no tree yet its slices wait.
+// refresh computes anew what the slices of a group amount to that have changed. By how much counters grew in them its tree
+// knows. Where a group has no tree yet its slices wait.
 func (j *joiner) refresh(g *group, needs Needs) {
 	if g.tree == nil {
 		return
@@ -228,9 +246,16 @@ func (j *joiner) refresh(g *group, needs Needs) {
 	g.changed = slices.Compact(g.changed)
 	accs := make([]Acc, len(g.changed))
 	for _, sr := range g.inOrder() {
-		sr.each(&j.unpack, g.changed[0]-1, g.changed[len(accs)-1], func(slice int64, a *Acc) {
+		after := g.changed[0] - 1
+		if sr.histograms {
+			after -= j.lookback
+		}
+		j.chain = j.chain[:0]
+		sr.each(&j.unpack, after, g.changed[len(accs)-1], func(slice int64, a *Acc) {
 			if i, found := slices.BinarySearch(g.changed, slice); found {
-				accs[i].Merge(j.form.of(a, needs))
+				accs[i].Merge(j.form.of(j.form.whole(a, j.joins, &j.chain), needs))
+			} else if sr.histograms && a.More != nil {
+				j.joins.fold(&j.chain, a.More.Marked.Samples, nil)
 			}
 		})
 	}
@@ -240,18 +265,13 @@ func (j *joiner) refresh(g *group, needs Needs) {
 	g.changed = g.changed[:0]
 }
 
-// cumulative reports whether there are samples of a counter.
-func (s Samples) cumulative() bool {
-	return slices.ContainsFunc(s, func(x Sample) bool { return x.Flags&Cumulative != 0 })
-}
-
 // conflicts is how many samples of a have the time of one of known, and another value.
 func conflicts(known, a Samples) (n int64) {
 	if len(known) == 0 {
 		return 0
 	}
 	for _, x := range a {
-		if at, found := known.find(x); found && known[at].Value != x.Value {
+		if at, found := known.find(x); found && known[at].compareValue(&x) != 0 {
 			n++
 		}
 	}
@@ -286,23 +306,29 @@ type treeForm struct {
 	more    More
 }
 
-// count is an accumulator whose points count.
-func (t *treeForm) count(a *Acc) *Acc {
-	if a.More == nil || a.More.Marked.Samples.points() == 0 {
+// whole is an accumulator of a series in which everything counts that it holds: points, and what counters and histograms grew
+// by after the samples of c, to which its own are joined.
+func (t *treeForm) whole(a *Acc, joins Joins, c *chain) *Acc {
+	if a.More == nil || len(a.More.Marked.Samples) == 0 {
 		return a
 	}
 	t.counted.Reset()
 	t.counted.Merge(a)
+	samples := a.More.Marked.Samples
+	var grown Grown
+	if samples.has(Flags.grows) {
+		grown = t.counted.countGrown
+	}
+	t.counted.More.Growth = joins.fold(c, samples, grown)
 	t.counted.countPoints()
 	return &t.counted
 }
 
-// of counts the points, and leaves out samples, and the growth unless it is needed. What it returns shares the rest with a.
+// of leaves out samples, and the growth unless it is needed. What it returns shares the rest with a, which is whole.
 func (t *treeForm) of(a *Acc, needs Needs) *Acc {
 	if a.More == nil {
 		return a
 	}
-	a = t.count(a)
 	t.acc, t.more = *a, *a.More
 	t.more.Last, t.more.Marked = Last{}, Marked{Still: a.More.Marked.Still}
 	if needs&NeedGrowth == 0 {

@@ -27,12 +27,18 @@ func (a *Acc) AddSample(s Sample) {
 		s.Start = 0 // As senders write it who do not know.
 	}
 	s.Value += 0 // Of zeros of both signs none is the greater.
-	if s.Flags&Point == 0 {
+	if s.Histogram != nil {
+		s.Value, s.Flags, s.Histogram = 0, s.Flags|Binned, s.Histogram.canonical()
+	}
+	if !s.Flags.isPoint() && !s.Flags.grows() {
 		a.count(&s)
 	}
 	if s.Flags&(Point|Cumulative) != 0 {
-		a.more().Marked.Samples.Add(s)
-		a.bound()
+		m := &a.more().Marked
+		m.Samples.Add(s)
+		if len(m.Samples) > maxSamples || s.Flags.isBinned() {
+			a.bound()
+		}
 	}
 }
 
@@ -44,6 +50,10 @@ func (a *Acc) AddStale(at int64) {
 
 // count counts a sample as sum, count and the others have it.
 func (a *Acc) count(s *Sample) {
+	if s.Histogram != nil {
+		a.AddHistogram(s.Needs, s.Histogram, s.Time)
+		return
+	}
 	a.AddFor(s.Needs, s.Value, s.Time)
 	if s.Flags&(Cumulative|Gauge) != 0 {
 		still := &a.more().Marked.Still
@@ -63,20 +73,24 @@ func (a *Acc) countPoints() {
 
 func (a *Acc) countThose(samples Samples) {
 	for i := range samples {
-		if samples[i].Flags&Point != 0 {
+		if samples[i].Flags.isPoint() {
 			a.count(&samples[i])
 		}
 	}
 }
 
+// countGrown counts what a histogram has counted up to its sample n.
+func (a *Acc) countGrown(n *Sample, since *Histogram) { a.AddHistogram(n.Needs, since, n.Time) }
+
 // bound leaves out samples when there are too many. Points among them count from now on, whatever else comes of them.
 func (a *Acc) bound() {
 	m := &a.More.Marked
-	if len(m.Samples) > maxSamples {
-		lost := m.Samples.bound()
-		m.Lost += int64(len(lost))
-		a.countThose(lost)
+	if len(m.Samples) <= maxHistograms {
+		return
 	}
+	lost := m.Samples.bound()
+	m.Lost += int64(len(lost))
+	a.countThose(lost)
 }
 
 // events is how many events there are, points among them.
@@ -84,7 +98,7 @@ func (a *Acc) events() int64 {
 	if a.More == nil {
 		return a.Count
 	}
-	return a.Count + a.More.Marked.Samples.points()
+	return a.Count + int64(a.More.Marked.Samples.count(Flags.isPoint))
 }
 
 func (m *Marked) merge(o *Marked) {
@@ -101,7 +115,21 @@ func (m *Marked) isEmpty() bool {
 	return len(m.Samples) == 0 && m.Still.Count == 0 && m.Stale == 0 && m.Lost == 0
 }
 
-func (m *Marked) size() int64 { return int64(cap(m.Samples)) * sampleSize }
+func (m *Marked) size() int64 {
+	n := int64(cap(m.Samples)) * sampleSize
+	for i := range m.Samples {
+		if h := m.Samples[i].Histogram; h != nil {
+			n += int64(h.Size())
+		}
+	}
+	return n
+}
+
+// packedAfter is what samples are packed by: the start and the histogram before.
+type packedAfter struct {
+	start     int64
+	histogram *Histogram
+}
 
 // The first byte of what is packed says what follows, and what need not.
 const (
@@ -112,8 +140,8 @@ const (
 	marksNoStill              // none is; else their count and sum follow.
 )
 
-// append packs what an accumulator is marked with, which is as columns.shown gives it. start is the start of the sample before.
-func (m *Marked) append(dst []byte, a *Acc, start *int64) []byte {
+// append packs what an accumulator is marked with, which is as columns.shown gives it.
+func (m *Marked) append(dst []byte, a *Acc, after *packedAfter) []byte {
 	form := byte(0)
 	if m.Stale != 0 {
 		form |= marksStale
@@ -150,14 +178,18 @@ func (m *Marked) append(dst []byte, a *Acc, start *int64) []byte {
 			before = s.Time
 		}
 		dst = append(dst, byte(s.Flags), byte(s.Needs))
-		dst = binary.AppendVarint(dst, s.Start-*start)
-		*start = s.Start
+		dst = binary.AppendVarint(dst, s.Start-after.start)
+		after.start = s.Start
+		if s.Histogram != nil {
+			dst = s.Histogram.appendAfter(dst, after.histogram)
+			after.histogram = s.Histogram
+		}
 	}
 	return dst
 }
 
 // marked reads what Marked.append wrote into m.
-func (r *Reader) marked(m *Marked, a *Acc, start *int64) {
+func (r *Reader) marked(m *Marked, a *Acc, after *packedAfter) {
 	form := r.byte()
 	if form&marksStale != 0 {
 		m.Stale = a.Newest + r.Varint()
@@ -187,8 +219,12 @@ func (r *Reader) marked(m *Marked, a *Acc, start *int64) {
 			before = s.Time
 		}
 		s.Flags, s.Needs = Flags(r.byte()), Needs(r.byte())
-		s.Start = *start + r.Varint()
-		*start = s.Start
+		s.Start = after.start + r.Varint()
+		after.start = s.Start
+		if s.Flags.isBinned() {
+			s.Histogram = r.histogramAfter(after.histogram)
+			after.histogram = s.Histogram
+		}
 		m.Samples = append(m.Samples, s)
 	}
 }

@@ -29,7 +29,12 @@ func someAcc(r *rand.Rand, needs aggregate.Needs, value func(*rand.Rand) float64
 			h := counted(r.IntN(12)-4, []float64{0, 0x1p-128, 0.5, 3}[r.IntN(4)], values[:r.IntN(len(values)+1)])
 			a.AddHistogram(n, &h, at)
 		case 2, 3: // Few times, so that some are of the same.
-			a.AddSample(aggregate.Sample{Time: at % 5, Start: -r.Int64N(3), Value: value(r), Flags: aggregate.Flags(1 + r.IntN(7)), Needs: n})
+			s := aggregate.Sample{Time: at % 5, Start: -r.Int64N(3), Value: value(r), Flags: aggregate.Flags(1 + r.IntN(7)), Needs: n}
+			if r.IntN(3) == 0 {
+				h := counted(r.IntN(12)-4, []float64{0, 0.5}[r.IntN(2)], sentValues(r, r.IntN(4)))
+				s.Histogram, s.Flags = &h, s.Flags&^aggregate.Gauge|aggregate.Point
+			}
+			a.AddSample(s)
 		case 4:
 			a.AddStale(at)
 		}
@@ -68,7 +73,13 @@ func sameMore(a, b aggregate.More) bool {
 }
 
 func sameMarked(a, b *aggregate.Marked) bool {
-	return slices.Equal(a.Samples, b.Samples) && a.Stale == b.Stale && a.Lost == b.Lost && a.Still.Count == b.Still.Count && near(a.Still.Sum, b.Still.Sum)
+	return slices.EqualFunc(a.Samples, b.Samples, sameSample) && a.Stale == b.Stale && a.Lost == b.Lost && a.Still.Count == b.Still.Count && near(a.Still.Sum, b.Still.Sum)
+}
+
+func sameSample(a, b aggregate.Sample) bool {
+	same := a.Histogram.Compare(b.Histogram) == 0
+	a.Histogram, b.Histogram = nil, nil
+	return same && a == b
 }
 
 // sketchOf is the bins of a sketch, whatever memory they take.
@@ -77,7 +88,15 @@ func sketchOf(m aggregate.More) string { return fmt.Sprint(m.Sketch) }
 // bits is an accumulator to the last bit.
 func bits(a aggregate.Acc) string {
 	m, f := more(a), math.Float64bits
-	return fmt.Sprintf("%d %x %x %x %d, moments of %d: %x %x, %s, last of %d at %d: %x, marked %v",
+	histograms := ""
+	m.Marked.Samples = slices.Clone(m.Marked.Samples)
+	for i := range m.Marked.Samples {
+		if h := &m.Marked.Samples[i].Histogram; *h != nil {
+			histograms += fmt.Sprintf(" %+v", **h)
+			*h = nil
+		}
+	}
+	return histograms + fmt.Sprintf("%d %x %x %x %d, moments of %d: %x %x, %s, last of %d at %d: %x, marked %v",
 		a.Count, f(a.Sum), f(a.Min), f(a.Max), a.Newest, m.Moments.Count, f(m.Moments.Mean), f(m.Moments.Squares), sketchOf(m),
 		m.Last.Count, m.Last.Time, f(m.Last.Value), m.Marked)
 }

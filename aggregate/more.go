@@ -110,8 +110,8 @@ func (m *More) size() int64 {
 	return moreSize + int64(m.Sketch.Size()) - int64(unsafe.Sizeof(m.Sketch)) + m.Marked.size()
 }
 
-// appendMore packs the parts that a holds. start is the start of the sample before.
-func appendMore(dst []byte, holds Needs, a *Acc, start *int64) []byte {
+// appendMore packs the parts that a holds.
+func appendMore(dst []byte, holds Needs, a *Acc, after *packedAfter) []byte {
 	if holds&NeedMoments != 0 {
 		m := &a.More.Moments
 		dst = binary.AppendVarint(dst, a.Count-m.Count)
@@ -129,18 +129,18 @@ func appendMore(dst []byte, holds Needs, a *Acc, start *int64) []byte {
 	}
 	if holds&NeedGrowth != 0 {
 		g := &a.More.Growth
-		dst = appendFloat(dst, g.Sum)
+		dst = appendFloat(appendFloat(dst, g.Sum), g.First)
 		dst = binary.AppendVarint(dst, g.Unknown)
 		dst = binary.AppendVarint(dst, g.WentBack)
 	}
 	if holds&holdsMarked != 0 {
-		dst = a.More.Marked.append(dst, a, start)
+		dst = a.More.Marked.append(dst, a, after)
 	}
 	return dst
 }
 
 // more reads what appendMore wrote into a.More, of which these parts are empty.
-func (r *Reader) more(holds Needs, a *Acc, start *int64) {
+func (r *Reader) more(holds Needs, a *Acc, after *packedAfter) {
 	m := a.More
 	if holds&NeedMoments != 0 {
 		m.Moments = Moments{a.Count - r.Varint(), r.packedFloat(), r.packedFloat()}
@@ -152,9 +152,9 @@ func (r *Reader) more(holds Needs, a *Acc, start *int64) {
 		m.Last = Last{a.Count - r.Varint(), a.Newest - r.Varint(), r.packedFloat()}
 	}
 	if holds&NeedGrowth != 0 {
-		m.Growth = Growth{r.packedFloat(), r.Varint(), r.Varint()}
+		m.Growth = Growth{r.packedFloat(), r.packedFloat(), r.Varint(), r.Varint()}
 	}
 	if holds&holdsMarked != 0 {
-		r.marked(&m.Marked, a, start)
+		r.marked(&m.Marked, a, after)
 	}
 }

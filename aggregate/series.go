@@ -20,6 +20,8 @@ type series struct {
 	needed int64   // Bytes that these hold by need.
 	tip    *tip    // Of a counter; nil = not known.
 	feeds  []feed
+
+	histograms bool // It has, or had, samples of cumulative ones.
 }
 
 type cell struct {

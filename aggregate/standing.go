@@ -42,14 +42,24 @@ func (a *Acc) standingCell(slice int64) standingCell {
 		c.value, c.known = a.last()
 	}
 	if a.More != nil {
-		for _, s := range a.More.Marked.Samples {
-			if s.Flags&Point != 0 && (s.Time > c.newest || s.Time == c.newest && c.known && s.Value > c.value) {
-				c.newest, c.value, c.known = s.Time, s.Value, true
-			}
+		for i := range a.More.Marked.Samples {
+			c.take(&a.More.Marked.Samples[i])
 		}
 	}
 	c.ended = c.newest == math.MinInt64 || a.More != nil && a.More.Marked.Stale > c.newest
 	return c
+}
+
+// take takes up a sample, unless it is one of the events that were counted. A histogram is no value that could be the last one.
+func (c *standingCell) take(s *Sample) {
+	switch {
+	case !s.Flags.isPoint() && !s.Flags.grows():
+	case s.Time > c.newest:
+		c.newest, c.value, c.known = s.Time, s.Value, s.Histogram == nil
+	case s.Time == c.newest:
+		c.known = c.known && s.Histogram == nil
+		c.value = max(c.value, s.Value)
+	}
 }
 
 // standing is how the series of a group stand at the end of a window.

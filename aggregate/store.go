@@ -66,6 +66,8 @@ type metricSeries struct {
 	marked   []uint64  // A bit for each of these.
 	touched  bool      // Some are there.
 
+	histograms bool // Of some series, see there.
+
 	plain    int   // Series without Other.
 	lost     int64 // Events of this slice, or an older one, were dropped before it was known.
 	observer MetricObserver
@@ -234,12 +236,9 @@ func (s *Store) addPlaced(m *metricSeries, slice int64) {
 func (s *Store) addTo(sr *series, slice int64, a *Acc) (grown int64) {
 	before := sr.size()
 	if a.More != nil && !a.More.Marked.isEmpty() {
-		var changed bool
-		a, changed = s.joiner.add(sr, slice, a, s.restored, &s.scratch)
+		a = s.joiner.add(sr, slice, a, s.restored, &s.scratch)
 		grown = s.joiner.correct(sr.feeds)
-		if changed {
-			s.change(sr.feeds, slice)
-		}
+		s.change(sr.feeds, s.joiner.changed)
 	} else {
 		sr.add(slice, a, &s.scratch)
 	}
@@ -255,13 +254,16 @@ func (s *Store) addTo(sr *series, slice int64, a *Acc) (grown int64) {
 	return grown
 }
 
-// change notes that points of a slice have changed their values.
-func (s *Store) change(feeds []feed, slice int64) {
+// change notes slices whose content is no sum of what was added to them.
+func (s *Store) change(feeds []feed, slices []int64) {
+	if len(slices) == 0 {
+		return
+	}
 	for _, f := range feeds {
 		if len(f.group.changed) == 0 {
 			s.changed = append(s.changed, f)
 		}
-		f.group.changed = append(f.group.changed, slice)
+		f.group.changed = append(f.group.changed, slices...)
 	}
 }
 
@@ -470,6 +472,13 @@ func (s *Store) Horizon(metric string) int64 {
 		horizon = max(horizon, s.dropped+1)
 	}
 	return horizon
+}
+
+// JoinsHistograms reports whether a metric has cumulative histograms: what counts of them in a window hangs on samples of up to
+// the lookback before it.
+func (s *Store) JoinsHistograms(metric string) bool {
+	m := s.metrics[metric]
+	return m != nil && m.histograms
 }
 
 // Oldest returns the oldest slice of a metric that the store holds.

@@ -69,7 +69,7 @@ func (t *Tree) Replace(slice int64, a *Acc) {
 	growth := acc.growth()
 	acc.Reset()
 	acc.Merge(a)
-	if growth != (Growth{}) {
+	if acc.More != nil || growth != (Growth{}) {
 		acc.more().Growth = growth
 	}
 	node := n + Mod(at, n)

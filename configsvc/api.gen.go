@@ -356,6 +356,9 @@ type Widget struct {
 	RefreshSeconds float64 `json:"refresh_interval_seconds"`
 	DelaySeconds   int     `json:"delay_seconds"`
 
+	// First Of increase and rate, where the series of a metric begin at zero: a sample that nothing precedes, of a start that nobody says, counts whole. Absent = it counts 0.
+	First string `json:"first,omitempty"`
+
 	// Filter What must hold of each named tag. `not` also holds when the tag is absent.
 	//
 	// Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"region":"eu","zone":{"exists":true}}
@@ -406,6 +409,9 @@ type WidgetInput struct {
 	// RefreshSeconds A multiple of the pipeline's slice; a smaller one is raised to it, with a warning.
 	RefreshSeconds *float64 `json:"refresh_interval_seconds,omitempty"`
 	DelaySeconds   *int     `json:"delay_seconds,omitempty"`
+
+	// First Of increase and rate, where the series of a metric begin at zero: a sample that nothing precedes, of a start that nobody says, counts whole. Absent = it counts 0.
+	First string `json:"first,omitempty"`
 
 	// Filter What must hold of each named tag. `not` also holds when the tag is absent.
 	//

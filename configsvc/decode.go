@@ -158,6 +158,10 @@ func (r Rules) widget(v any, at, id, dashboardID string, f *faults) (Widget, boo
 	w.WindowSeconds = o.wholeOr("window_seconds", 1, r.MaxWindowSeconds, 0)
 	w.RefreshSeconds = r.refresh(o)
 	w.DelaySeconds = o.wholeOr("delay_seconds", 0, metric.MaxDelaySeconds, 0)
+	if s, ok := o.stringMember("first"); ok {
+		w.First = s
+		o.valid("first", w.Query().ValidateFirst())
+	}
 	w.Filter = filter(o)
 	w.GroupBy = o.stringList("group_by", metric.MaxGroupBy, func(at, s string) {
 		if err := metric.ValidateTagKey(s); err != nil {

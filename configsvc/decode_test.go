@@ -123,6 +123,8 @@ func TestRules(t *testing.T) {
 		{"refresh long", withWidget(`"refresh_interval_seconds":3601`), []string{"/widgets/0/refresh_interval_seconds out_of_range"}},
 		{"refresh huge", withWidget(`"refresh_interval_seconds":1e300`), []string{"/widgets/0/refresh_interval_seconds out_of_range"}},
 		{"refresh type", withWidget(`"refresh_interval_seconds":"1"`), []string{"/widgets/0/refresh_interval_seconds wrong_type"}},
+		{"first", withWidget(`"first":"sum"`), []string{"/widgets/0/first invalid"}},
+		{"first of a sum", withWidget(`"aggregation":"sum","first":"count"`), []string{"/widgets/0/first invalid"}},
 		{"delay", withWidget(`"delay_seconds":301`), []string{"/widgets/0/delay_seconds out_of_range"}},
 		{"delay negative", withWidget(`"delay_seconds":-1`), []string{"/widgets/0/delay_seconds out_of_range"}},
 		{"filter type", withWidget(`"filter":"eu"`), []string{"/widgets/0/filter wrong_type"}},

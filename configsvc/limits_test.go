@@ -37,6 +37,7 @@ func TestLimitsAreThoseOfTheDescription(t *testing.T) {
 		"WidgetInput.delay_seconds.minimum":  0,
 		"WidgetInput.delay_seconds.maximum":  metric.MaxDelaySeconds,
 		"WidgetInput.delay_seconds.default":  0,
+		"WidgetInput.first.enum":             []string{metric.FirstCounts},
 		"WidgetInput.group_by.maxItems":      metric.MaxGroupBy,
 		"WidgetsPatch.add.maxItems":          maxWidgets, "Filter.maxProperties": maxFilterTags,
 		"TagValues.oneOf.maxItems":                     maxFilterValues,

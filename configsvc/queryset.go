@@ -254,7 +254,7 @@ func (d *derived) has(key string) bool {
 func (w Widget) Query() metric.Query {
 	return metric.Query{
 		Metric: w.Metric, Aggregation: w.Aggregation, WindowSeconds: w.WindowSeconds,
-		DelaySeconds: w.DelaySeconds, Filter: w.Filter, GroupBy: w.GroupBy,
+		DelaySeconds: w.DelaySeconds, First: w.First, Filter: w.Filter, GroupBy: w.GroupBy,
 	}.Normal()
 }
 

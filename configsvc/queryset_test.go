@@ -23,7 +23,8 @@ func TestDerive(t *testing.T) {
 		{"metric_name":"m","aggregation":"max","window_seconds":60,"filter":{"host":["y","x"]}}]}`)
 	two := mustDecode(t, `{"dashboard_id":"`+idB+`","widgets":[
 		{"metric_name":"m","aggregation":"avg","window_seconds":60,"group_by":["a","b"],"refresh_interval_seconds":0.25},
-		{"metric_name":"m","aggregation":"max","window_seconds":60,"filter":{"host":["x","y"]},"delay_seconds":10}]}`)
+		{"metric_name":"m","aggregation":"max","window_seconds":60,"filter":{"host":["x","y"]},"delay_seconds":10},
+		{"metric_name":"m","aggregation":"rate","window_seconds":60,"first":"count","delay_seconds":10}]}`)
 	p := derive(t, testRules(), one, two)
 	got := map[string][]int64{}
 	for key, e := range p.entries(t) {
@@ -36,6 +37,7 @@ func TestDerive(t *testing.T) {
 		"m:avg:60s by (a, b)":                     {250, 1000, 5000},
 		`m:max:60s {host in ("x","y")}`:           {1000},
 		`m:max:60s delay 10s {host in ("x","y")}`: {1000},
+		"m:rate:60s delay 10s first count":        {1000},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -44,7 +46,7 @@ func TestDerive(t *testing.T) {
 	if err != nil || len(view.Widgets) != 4 || view.Widgets[1].RefreshMs != 5000 || !slices.Equal(view.Widgets[0].GroupBy, []string{"a", "b"}) {
 		t.Errorf("the view is %+v, %v", view, err)
 	}
-	if p.widgets != 6 || len(p.dashboards) != 2 {
+	if p.widgets != 7 || len(p.dashboards) != 2 {
 		t.Errorf("%d widgets, %d dashboards", p.widgets, len(p.dashboards))
 	}
 	// The order of dashboards and widgets does not matter.

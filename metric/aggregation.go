@@ -64,6 +64,12 @@ func (a Aggregation) IsDistribution() bool {
 	return named.Bins != nil
 }
 
+// Grows reports whether values are by how much counters grew.
+func (a Aggregation) Grows() bool {
+	named, _ := aggregate.Named(string(a))
+	return named.Needs&aggregate.NeedGrowth != 0
+}
+
 const maxDecimals = 6
 
 // Percentile reads the number of a percentile as a fraction: p99.9 is 999 of

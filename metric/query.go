@@ -28,9 +28,13 @@ type Query struct {
 	Aggregation   Aggregation `json:"aggregation"`
 	WindowSeconds int         `json:"window_seconds"`
 	DelaySeconds  int         `json:"delay_seconds,omitempty"`
+	First         string      `json:"first,omitempty"` // FirstCounts, or empty.
 	Filter        Filter      `json:"filter,omitempty"`
 	GroupBy       []string    `json:"group_by,omitempty"`
 }
+
+// FirstCounts is the First of a query of counters whose series begin at zero: a sample that nothing precedes counts whole.
+const FirstCounts = "count"
 
 // Normal returns q with the group_by tags sorted and unique, so that equal
 // queries have equal keys. Filters are normal by construction.
@@ -56,6 +60,9 @@ func (q Query) Validate() error {
 	if q.DelaySeconds < 0 || q.DelaySeconds > MaxDelaySeconds {
 		return fmt.Errorf("delay_seconds is %d: it must be 0 to %d", q.DelaySeconds, MaxDelaySeconds)
 	}
+	if err := q.ValidateFirst(); err != nil {
+		return err
+	}
 	if len(q.GroupBy) > MaxGroupBy {
 		return fmt.Errorf("group_by has %d tags: at most %d", len(q.GroupBy), MaxGroupBy)
 	}
@@ -67,14 +74,31 @@ func (q Query) Validate() error {
 	return nil
 }
 
-// Reach is how far before the end of a window the events lie that it depends on: those of counters also as far before its
-// beginning as samples are compared.
-func (q Query) Reach() time.Duration {
-	reach := time.Duration(q.WindowSeconds) * time.Second
-	if named, ok := aggregate.Named(string(q.Aggregation)); ok && named.Needs&aggregate.NeedGrowth != 0 {
-		reach += aggregate.Lookback * time.Millisecond
+// ValidateFirst reports what is wrong with First.
+func (q Query) ValidateFirst() error {
+	switch {
+	case q.First == "":
+		return nil
+	case q.First != FirstCounts:
+		return fmt.Errorf("first is %.40q: leave it out, or say %s where the series of a metric begin at zero", q.First, FirstCounts)
+	case !q.Aggregation.Grows():
+		return fmt.Errorf("first says what the first sample of a counter adds to increase and rate: leave it out for %s", q.Aggregation)
 	}
-	return reach
+	return nil
+}
+
+// Reach is how far before the end of a window the events lie that it depends on: those of counters also as far before its
+// beginning as samples are compared. Of a metric of cumulative histograms it is JoinReach, whatever the aggregation.
+func (q Query) Reach() time.Duration {
+	if q.Aggregation.Grows() {
+		return q.JoinReach()
+	}
+	return time.Duration(q.WindowSeconds) * time.Second
+}
+
+// JoinReach is the window and how far before it samples lie that those in it are compared with.
+func (q Query) JoinReach() time.Duration {
+	return time.Duration(q.WindowSeconds)*time.Second + aggregate.Lookback*time.Millisecond
 }
 
 // Key returns the metric key: the canonical text of q, which names its Redis
@@ -85,7 +109,11 @@ func (q Query) Key() string {
 	if q.DelaySeconds > 0 {
 		delay = fmt.Sprintf(" delay %ds", q.DelaySeconds)
 	}
-	return fmt.Sprintf("%s:%s:%ds%s%s", q.Metric, q.Aggregation, q.WindowSeconds, delay, q.selection())
+	first := ""
+	if q.First != "" {
+		first = " first " + q.First
+	}
+	return fmt.Sprintf("%s:%s:%ds%s%s%s", q.Metric, q.Aggregation, q.WindowSeconds, delay, first, q.selection())
 }
 
 // Selector is the canonical text of metric, filter and group_by: queries that
@@ -154,6 +182,9 @@ func parseKey(key string) (q Query, ok bool) {
 			return q, false
 		}
 		rest = s[n+1:]
+	}
+	if s, found := strings.CutPrefix(rest, " first "+FirstCounts); found {
+		q.First, rest = FirstCounts, s
 	}
 	if s, found := strings.CutPrefix(rest, " {"); found {
 		if q.Filter, rest, ok = parseFilter(s); !ok {

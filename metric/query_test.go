@@ -84,7 +84,7 @@ func TestKeyIsCanonical(t *testing.T) {
 func TestParseKeyTakesCanonicalTextOnly(t *testing.T) {
 	for _, key := range []string{
 		"", ":", "a:sum", "a:sum:5", "a:sum:5s ", "a:sum:0s", "a:sum:05s", "a:sum:-5s", "a:sum:90000s", "a:median:5s", "1a:sum:5s",
-		"a:sum:5s delay 0s", "a:sum:5s delay s", "a:sum:5s {}", `a:sum:5s {b="x"`, `a:sum:5s {b="x",c="y"}`, `a:sum:5s {c="x", b="y"}`,
+		"a:sum:5s first count", "a:rate:5s first", "a:rate:5s first sum", "a:rate:5s first count delay 7s", "a:rate:5s first countx", "a:sum:5s delay 0s", "a:sum:5s delay s", "a:sum:5s {}", `a:sum:5s {b="x"`, `a:sum:5s {b="x",c="y"}`, `a:sum:5s {c="x", b="y"}`,
 		`a:sum:5s {b in ("x")}`, `a:sum:5s {b in ("y","x")}`, `a:sum:5s {b=""}`, `a:sum:5s {b="x"} `, "a:sum:5s by ()", "a:sum:5s by (b,a)", "a:sum:5s by (b, a)",
 		"a:sum:5s by (a, a)", "a:sum:5s by (a", `a:sum:5s {exists }`, `a:sum:5s {not b}`, "a:sum:5s by (a) {exists b}",
 	} {
@@ -96,6 +96,7 @@ func TestParseKeyTakesCanonicalTextOnly(t *testing.T) {
 
 func FuzzParseKey(f *testing.F) {
 	f.Add(`api.request.latency:avg:60s {host in ("a","b"), region="eu"} by (host)`)
+	f.Add(`m:rate:2s delay 7s first count {exists in} by (a)`)
 	f.Add(`m:sum:2s delay 7s {exists in, not exists not, a^="\u00e9", b not in ("x","y")} by (a, z)`)
 	f.Fuzz(func(t *testing.T, key string) {
 		q, err := metric.ParseKey(key)

@@ -10,14 +10,12 @@ func (e *Event) AddTo(a *aggregate.Acc, needs aggregate.Needs, at int64) {
 	switch {
 	case e.Stale:
 		a.AddStale(at)
-	case e.Histogram != nil:
-		if e.Kind <= Delta && !e.Point { // What the others grew by is not computed yet.
-			a.AddHistogram(needs, e.Histogram, at)
-		}
+	case e.Kind <= Delta && !e.Point && e.Histogram != nil:
+		a.AddHistogram(needs, e.Histogram, at)
 	case e.IsValue():
 		a.AddFor(needs, e.Value, at)
 	default:
-		a.AddSample(aggregate.Sample{Time: at, Start: e.Start, Value: e.Value, Flags: e.Flags(), Needs: needs})
+		a.AddSample(aggregate.Sample{Time: at, Start: e.Start, Value: e.Value, Flags: e.Flags(), Needs: needs, Histogram: e.Histogram})
 	}
 }
 
@@ -32,6 +30,9 @@ func (e *Event) Flags() (f aggregate.Flags) {
 	}
 	if e.Point {
 		f |= aggregate.Point
+	}
+	if e.Histogram != nil {
+		f |= aggregate.Binned
 	}
 	return f
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"pulseboard/aggregate"
 	"pulseboard/metric"
 )
 
@@ -42,6 +43,15 @@ func counterCase(t *testing.T) (*exactCase, []metric.Query) {
 		log.write()
 	}
 	var queries []metric.Query
+	for i, a := range []metric.Aggregation{"p50", "p99", "histogram", "count", "sum", "increase"} {
+		for j, name := range []string{"latency", "sizes"} {
+			q := metric.Query{Metric: name, Aggregation: a, WindowSeconds: []int{1, 5, 13, 30}[(i+j)%4], DelaySeconds: 45}
+			if (i+j)%3 == 1 {
+				q.GroupBy = []string{"host"}
+			}
+			queries = append(queries, q)
+		}
+	}
 	names := []string{"scraped", "counted", "mixed", "gauges"}
 	for i, a := range []metric.Aggregation{"increase", "rate", "increase", "last", "last_sum", "last_avg", "last_min", "last_max", "rate", "sum", "count"} {
 		for j := range 2 { // The textbook form makes a hundred and more windows of each event and query.
@@ -49,6 +59,9 @@ func counterCase(t *testing.T) (*exactCase, []metric.Query) {
 			q := metric.Query{Metric: name, Aggregation: a, WindowSeconds: []int{1, 5, 13, 30}[(i+j)%4], DelaySeconds: 45}
 			if (i/4+j)%3 == 1 {
 				q.GroupBy = []string{"host"}
+			}
+			if a.Grows() && j == 1 {
+				q.First = metric.FirstCounts
 			}
 			queries = append(queries, q)
 		}
@@ -68,6 +81,7 @@ type sender struct {
 	begun        int64
 	value        float64
 	before       []metric.Event
+	histogram    *aggregate.Histogram // What it has counted.
 }
 
 func newCounters(r *rand.Rand) (all []sender) {
@@ -82,15 +96,45 @@ func newCounters(r *rand.Rand) (all []sender) {
 			})
 		}
 	}
+	for i := range 6 { // Cumulative histograms, and points of deltas.
+		name, kind := "latency", metric.Cumulative
+		if i >= 4 {
+			name, kind = "sizes", metric.Delta
+		}
+		all = append(all, sender{
+			metric: name, host: strconv.Itoa(i), kind: kind, point: i%2 == 0, says: i%2 == 0, every: []int{1, 2, 15}[i%3],
+			begun: exactBegin - r.Int64N(600_000), histogram: new(aggregate.Histogram),
+		})
+	}
 	return all
+}
+
+// observe counts some values in a histogram of scale 3, after a restart from nothing.
+func (s *sender) observe(r *rand.Rand, anew bool) *aggregate.Histogram {
+	if anew || s.kind == metric.Delta {
+		s.histogram = new(aggregate.Histogram)
+	}
+	h := aggregate.Histogram{Scale: 3, Positive: aggregate.Bins{Offset: -20, Counts: make([]uint64, 30)}}
+	for range 1 + r.IntN(4) {
+		i := r.IntN(30)
+		h.Positive.Counts[i]++
+		h.Count++
+		h.Sum += float64(1 + i)
+	}
+	if s.histogram.Count > 0 {
+		h.Merge(s.histogram)
+	}
+	s.histogram = &h
+	return &h
 }
 
 // send returns the events of one record.
 func (s *sender) send(r *rand.Rand, now int64) (events []metric.Event) {
 	e := metric.Event{Metric: s.metric, Tags: metric.NewTags(map[string]string{"host": strconv.Itoa(int(s.host[0]) % 3), "id": s.host}), Time: now - r.Int64N(90), Kind: s.kind}
+	anew := false
 	switch r.IntN(30) {
 	case 0:
-		s.begun, s.value = e.Time-r.Int64N(50), 0
+		s.begun, s.value, anew = e.Time-r.Int64N(50), 0, true
 	case 1:
 		e.Stale = true
 		return []metric.Event{e}
@@ -100,14 +144,19 @@ func (s *sender) send(r *rand.Rand, now int64) (events []metric.Event) {
 		s.value -= float64(r.IntN(5))
 	}
 	s.value += float64(r.IntN(10))
-	e.Value, e.Point = s.value, s.point
+	e.Point = s.point
+	if s.histogram != nil {
+		e.Histogram = s.observe(r, anew)
+	} else {
+		e.Value = s.value
+	}
 	if s.says && s.kind.Grows() && s.begun < e.Time {
 		e.Start = s.begun
 	}
 	events = append(events, e)
 	if s.point && len(s.before) > 0 && r.IntN(5) == 0 { // Sent again.
 		again := s.before[r.IntN(len(s.before))]
-		if r.IntN(2) == 0 { // With another value.
+		if r.IntN(2) == 0 && again.Histogram == nil { // With another value.
 			again.Value += float64(r.IntN(9) - 4)
 		}
 		events = append(events, again)

@@ -64,6 +64,7 @@ func (v values) take(r *wire.Result) {
 		}
 		v[fmt.Sprintf("%s %d newest", r.Key, r.WindowEnd)] = float64(*r.NewestEvent)
 		v[fmt.Sprintf("%s %d unknown starts", r.Key, r.WindowEnd)] = float64(r.UnknownStarts)
+		v[fmt.Sprintf("%s %d error", r.Key, r.WindowEnd)] = r.Error
 	}
 }
 

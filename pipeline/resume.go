@@ -62,7 +62,11 @@ func resumeFrom(ctx context.Context, c Config, set registry.Set) (transforms.Res
 			if k.Tips == nil {
 				k.Tips = make(map[int64]transforms.Tip)
 			}
-			k.Tips[streams[i].RefreshMs] = transforms.Tip{End: tip.WindowEnd, Whole: tip.WindowEnd > 0 && tip.Complete()}
+			r := tip.Result()
+			k.Tips[streams[i].RefreshMs] = transforms.Tip{End: tip.WindowEnd, Whole: tip.WindowEnd > 0 && r != nil && r.Complete}
+			if r != nil {
+				k.ReachMs = max(k.ReachMs, r.ReachMs)
+			}
 		}
 		resume.Keys[key] = k
 	}
@@ -104,7 +108,8 @@ func startTime(set registry.Set, resume transforms.Resume, c Config, now time.Ti
 			reach := time.Duration(reachMs(e.RefreshMs)) * time.Millisecond
 			from = slices.MaxFunc([]time.Time{time.UnixMilli(k.From), now.Add(-reach), now.Add(-maxOutage)}, time.Time.Compare)
 		}
-		from = from.Add(-e.Query.Reach() - time.Duration(e.Query.DelaySeconds)*time.Second)
+		windows := max(e.Query.Reach(), time.Duration(resume.Keys[key].ReachMs)*time.Millisecond)
+		from = from.Add(-windows - time.Duration(e.Query.DelaySeconds)*time.Second)
 		if from.Before(start) {
 			start = from
 		}

@@ -74,10 +74,12 @@ type Tip struct {
 	text      string
 }
 
-// Complete reports whether the result says that it is.
-func (t Tip) Complete() bool {
-	r, err := wire.DecodeResult(t.text)
-	return err == nil && r.Complete
+// Result is the entry, nil where it cannot be read.
+func (t Tip) Result() *wire.Result {
+	if r, err := wire.DecodeResult(t.text); err == nil {
+		return r
+	}
+	return nil
 }
 
 // Oldest returns the window end of the oldest entry of each history, epoch ms, 0 when

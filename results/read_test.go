@@ -19,8 +19,8 @@ func TestNewestAndLatest(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range []int64{2000, 0, 3000} {
-		if got[i].WindowEnd != want || got[i].Complete() != (want != 0) {
-			t.Errorf("tip %d is %d, complete %v; want %d", i, got[i].WindowEnd, got[i].Complete(), want)
+		if got[i].WindowEnd != want || (got[i].Result() != nil) != (want != 0) {
+			t.Errorf("tip %d is %d: %v; want %d", i, got[i].WindowEnd, got[i].Result(), want)
 		}
 	}
 	if got, err := s.Newest(t.Context(), nil); err != nil || len(got) != 0 {

@@ -7,9 +7,9 @@ import (
 	"pulseboard/aggregate"
 )
 
-// Some values are no sum of what events amount to: by how much a counter grew hangs on the sample before, also on one
-// before the window, the last value on what was last, and a point counts once. So their events are kept, in windows that
-// reach as far back, and what they amount to is computed when a window is over, whose end is known then.
+// Some values are no sum of what events amount to: by how much a counter or a histogram grew hangs on the sample before, also on one
+// before the window, the last value on what was last, and a point counts once. So their events are kept, samples also in the
+// windows that begin after them (timeFn), and what they amount to is computed when a window is over, whose end is known then.
 
 // whole is what the events of a group amount to in the window [start, end), epoch ms; ok is false where it has none.
 func (a *Accumulator) whole(needs aggregate.Needs, start, end int64) (acc aggregate.Acc, ok bool) {
@@ -48,11 +48,14 @@ func addSeries(acc *aggregate.Acc, samples []Sample, needs aggregate.Needs, star
 			last = v
 		}
 		if v.Flags&aggregate.Cumulative != 0 {
-			counter.Add(aggregate.Sample{Time: v.Time, Start: v.Start, Value: v.Value, Flags: v.Flags})
+			counter.Add(aggregate.Sample{Time: v.Time, Start: v.Start, Value: v.Value, Flags: v.Flags, Histogram: v.histogram()})
+			if v.Histogram != nil {
+				continue // Only by how much it grew counts.
+			}
 		}
 		if v.Flags&aggregate.Point == 0 {
 			counted = append(counted, v)
-		} else if p, known := points[point{v.Time, v.Flags}]; !known || v.Value > p.Value {
+		} else if p, known := points[point{v.Time, v.Flags}]; !known || v.isAbove(&p) {
 			points[point{v.Time, v.Flags}] = v
 		}
 	}
@@ -63,19 +66,49 @@ func addSeries(acc *aggregate.Acc, samples []Sample, needs aggregate.Needs, star
 		if v.Time < start || v.Time >= end {
 			continue
 		}
-		acc.AddFor(needs, v.Value, v.Time)
+		v.addTo(acc, needs)
 		if v.Flags&(aggregate.Cumulative|aggregate.Gauge) != 0 {
 			acc.More.Marked.Still.Count++
 			acc.More.Marked.Still.Sum += v.Value
 		}
 	}
+	g := aggregate.Joins{Lookback: aggregate.Lookback}.Growth(counter, start, end, func(n *aggregate.Sample, since *aggregate.Histogram) {
+		acc.AddHistogram(needs, since, n.Time)
+	})
 	if needs&aggregate.NeedGrowth != 0 {
-		g := aggregate.Joins{Lookback: aggregate.Lookback}.Growth(counter, start, end)
 		acc.More.Growth.Sum += g.Sum
+		acc.More.Growth.First += g.First
 		acc.More.Growth.Unknown += g.Unknown
 	}
 	if last.Time >= start && stale <= last.Time {
 		acc.More.Stand.Add(last.Value, last.Time)
+	}
+}
+
+// isAbove reports whether a point has the greater value of two.
+func (v *Sample) isAbove(o *Sample) bool {
+	if v.Histogram == nil {
+		return v.Value > o.Value
+	}
+	return v.histogram().Compare(o.histogram()) > 0
+}
+
+// histogram is that of a sample, nil where it has none.
+func (v *Sample) histogram() *aggregate.Histogram {
+	if v.Histogram == nil {
+		return nil
+	}
+	r := aggregate.Reader{Rest: v.Histogram}
+	h := r.Histogram()
+	return &h
+}
+
+// addTo counts a sample by its own value.
+func (v *Sample) addTo(acc *aggregate.Acc, needs aggregate.Needs) {
+	if h := v.histogram(); h != nil {
+		acc.AddHistogram(needs, h, v.Time)
+	} else {
+		acc.AddFor(needs, v.Value, v.Time)
 	}
 }
 
@@ -85,10 +118,12 @@ func (v *Sample) append(b []byte) []byte {
 	for _, n := range [...]int64{v.Time, v.Start, int64(math.Float64bits(v.Value)), int64(v.Needs), int64(v.Flags), int64(v.Window)} {
 		b = binary.AppendVarint(b, n)
 	}
+	stale := byte(0)
 	if v.Stale {
-		return append(b, 1)
+		stale = 1
 	}
-	return append(b, 0)
+	b = binary.AppendUvarint(append(b, stale), uint64(len(v.Histogram)))
+	return append(b, v.Histogram...)
 }
 
 func readSample(r *aggregate.Reader) (v Sample) {
@@ -96,5 +131,8 @@ func readSample(r *aggregate.Reader) (v Sample) {
 	v.Time, v.Start, v.Value = r.Varint(), r.Varint(), math.Float64frombits(uint64(r.Varint()))
 	v.Needs, v.Flags, v.Window = aggregate.Needs(r.Varint()), aggregate.Flags(r.Varint()), int(r.Varint())
 	v.Stale = r.Uvarint() == 1
+	if h := r.Text(); h != "" {
+		v.Histogram = []byte(h)
+	}
 	return v
 }

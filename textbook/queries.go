@@ -41,8 +41,8 @@ func Compute(s beam.Scope, o Options, batches beam.PCollection) (beam.PCollectio
 		if err != nil {
 			return beam.PCollection{}, err
 		}
-		if n := reachSeconds(q); !slices.Contains(lengths, n) {
-			lengths = append(lengths, n)
+		if !slices.Contains(lengths, q.WindowSeconds) {
+			lengths = append(lengths, q.WindowSeconds)
 		}
 	}
 	// PCollection<KV<string, Sample>>: a query and a group. In one step for all
@@ -69,9 +69,6 @@ func Compute(s beam.Scope, o Options, batches beam.PCollection) (beam.PCollectio
 	}
 	return beam.Flatten(s, all...), nil
 }
-
-// reachSeconds is how long the windows are that a query is computed from: samples of counters are compared with those before.
-func reachSeconds(q metric.Query) int { return int(q.Reach().Seconds()) }
 
 // selectFn decides about each event as PreAggregateFn does, and emits it once
 // for every query that it belongs to.
@@ -114,15 +111,19 @@ func (f *selectFn) ProcessElement(b *sources.Batch, emit func(string, Sample)) {
 		for j := range rec.Events {
 			e := &rec.Events[j]
 			at, code := rec.Verdict(e, f.Options.Limits)
-			if code != "" || e.Histogram != nil {
+			if code != "" {
 				continue
+			}
+			var histogram []byte
+			if e.Histogram != nil {
+				histogram = aggregate.AppendHistogram(nil, e.Histogram)
 			}
 			for _, s := range f.queries[e.Metric] {
 				if s.query.Filter.Match(e.Tags) {
 					key := s.key + separator + string(e.Tags.Pick(s.query.GroupBy).AppendKey(nil))
 					emit(key, Sample{
-						Value: e.Value, Time: at, Needs: s.needs, Window: reachSeconds(s.query),
-						Series: string(e.Tags.AppendKey(nil)), Start: e.Start, Flags: e.Flags(), Stale: e.Stale,
+						Value: e.Value, Time: at, Needs: s.needs, Window: s.query.WindowSeconds,
+						Series: string(e.Tags.AppendKey(nil)), Start: e.Start, Flags: e.Flags(), Stale: e.Stale, Histogram: histogram,
 					})
 				}
 			}
@@ -134,6 +135,9 @@ func (f *selectFn) ProcessElement(b *sources.Batch, emit func(string, Sample)) {
 //
 // Beam's sliding windows begin at multiples of the period, those of Pulseboard end at multiples of it. Event times are
 // shifted by the difference here, and window ends back again in resultFn.
+//
+// A sample that later ones are compared with stands in the windows that begin up to the lookback after it too: once more a window's length
+// later, and so on, which is once in each.
 type timeFn struct {
 	Seconds int
 	ShiftMs int64
@@ -141,8 +145,15 @@ type timeFn struct {
 
 // ProcessElement is called by the SDK.
 func (f *timeFn) ProcessElement(key string, v Sample, emit func(beam.EventTime, string, Sample)) {
-	if v.Window == f.Seconds {
-		emit(mtime.FromMilliseconds(v.Time+f.ShiftMs), key, v)
+	if v.Window != f.Seconds {
+		return
+	}
+	length, last := int64(f.Seconds)*1000, v.Time
+	if v.reachesOn() {
+		last += aggregate.Lookback + length
+	}
+	for at := v.Time; at <= last; at += length {
+		emit(mtime.FromMilliseconds(at+f.ShiftMs), key, v)
 	}
 }
 
@@ -224,7 +235,11 @@ func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) b
 	needs := aggregation(m).Needs
 	var values windowValues
 	var p Part
+	reach := m.Reach()
 	for parts(&p) {
+		if slices.ContainsFunc(p.Acc.Kept, func(v Sample) bool { return v.reachesOn() }) {
+			reach = m.JoinReach()
+		}
 		if acc, ok := p.Acc.whole(needs, start, end); ok {
 			values.add(p.Group, acc)
 		}
@@ -234,7 +249,10 @@ func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) b
 	}
 	r := wire.Result{
 		Key: f.Options.Prefix + key, WindowStart: start, WindowEnd: end, PrevEnd: end - f.Options.PeriodMs, Due: []int64{f.Options.PeriodMs},
-		NewestEvent: &values.newest, Complete: end-m.Reach().Milliseconds() >= f.Options.SinceMs, Matched: len(values.groups), UnknownStarts: values.unknownStarts,
+		NewestEvent: &values.newest, Complete: end-reach.Milliseconds() >= f.Options.SinceMs, Matched: len(values.groups), UnknownStarts: values.unknownStarts, Error: values.error,
+	}
+	if m.First == metric.FirstCounts {
+		r.UnknownStarts = 0
 	}
 	r.Series, r.Truncated, r.SeriesVersion = values.series(m)
 	emit(r)

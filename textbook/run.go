@@ -111,12 +111,12 @@ func (c *Config) keys(ctx context.Context) ([]string, error) {
 	return keys, nil
 }
 
-// longest is how far back of its end a window may begin.
+// longest is how far before its end a window may hang on events.
 func longest(keys []string) time.Duration {
 	var d time.Duration
 	for _, key := range keys {
 		if q, err := metric.ParseKey(key); err == nil {
-			d = max(d, q.Reach())
+			d = max(d, q.JoinReach())
 		}
 	}
 	return d

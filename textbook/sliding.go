@@ -62,18 +62,24 @@ type Sample struct {
 	Value  float64
 	Time   int64
 	Needs  aggregate.Needs // Of the aggregation that it is for.
-	Window int             // Seconds; of the windows that it is for, where there are several.
+	Window int             // Seconds; of the windows that it is for, where there are several lengths.
 
 	// Of events that say more of themselves than a value.
-	Series string // The key of its tags.
-	Start  int64
-	Flags  aggregate.Flags
-	Stale  bool
+	Series    string // The key of its tags.
+	Start     int64
+	Flags     aggregate.Flags
+	Stale     bool
+	Histogram []byte // As aggregate.AppendHistogram writes it; nil = there is a value.
 }
 
 // isKept reports whether the sample is kept as it is until the window is over.
 func (v *Sample) isKept() bool {
-	return v.Stale || v.Flags&aggregate.Point != 0 || v.Needs&(aggregate.NeedGrowth|aggregate.NeedLast) != 0
+	return v.Stale || v.Flags&aggregate.Point != 0 || v.Needs&(aggregate.NeedGrowth|aggregate.NeedLast) != 0 || v.reachesOn()
+}
+
+// reachesOn reports whether windows that begin after the sample hang on it too.
+func (v *Sample) reachesOn() bool {
+	return v.Flags&aggregate.Cumulative != 0 && (v.Needs&aggregate.NeedGrowth != 0 || v.Histogram != nil)
 }
 
 // Accumulator is what a window of a key amounts to.
@@ -124,7 +130,7 @@ func (*AccumulateFn) AddInput(a Accumulator, v Sample) Accumulator {
 	if v.isKept() {
 		a.Kept = append(a.Kept, v)
 	} else {
-		a.Acc.AddFor(v.Needs, v.Value, v.Time)
+		v.addTo(&a.Acc, v.Needs)
 	}
 	return a
 }

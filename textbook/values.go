@@ -20,7 +20,7 @@ func aggregation(q metric.Query) aggregate.Aggregation {
 		return aggregate.Aggregation{Name: string(q.Aggregation), Extract: aggregate.Percentile(of, outOf), Needs: aggregate.NeedSketch}
 	}
 	named, _ := aggregate.Named(string(q.Aggregation))
-	named.Extract = named.Over(q.WindowSeconds)
+	named.Extract = named.Over(q.WindowSeconds, q.First == metric.FirstCounts)
 	return named
 }
 
@@ -29,6 +29,7 @@ type windowValues struct {
 	groups        []groupAcc
 	newest        int64 // The event time of the newest event, epoch ms.
 	unknownStarts int64
+	error         float64
 }
 
 // groupAcc is one resulting series.
@@ -41,6 +42,7 @@ func (w *windowValues) add(group string, a aggregate.Acc) {
 	w.groups = append(w.groups, groupAcc{group, a})
 	w.newest = max(w.newest, a.Newest)
 	w.unknownStarts += a.More.Growth.Unknown
+	w.error = max(w.error, a.Error())
 }
 
 // series returns the values in the order of the groups' tags, at most wire.MaxSeries: those with the highest

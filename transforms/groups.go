@@ -42,6 +42,8 @@ type Resumed struct {
 	From int64         // Up to here no history lacks anything.
 	Anew bool          // The histories are to be written again, as far back as they reach.
 	Tips map[int64]Tip // By refresh interval, ms.
+
+	ReachMs int64 // How far before their ends its windows hung on events, where the query does not say it; 0 = it does.
 }
 
 // Tip is the newest entry of a history.

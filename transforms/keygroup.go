@@ -253,8 +253,17 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *[]results.Pub
 
 // covers reports whether every event of a query's window that ends at end was read, and is still held.
 func (k *keyGroup) covers(q *query, end int64) bool {
-	start := end - q.reachMs
+	start := end - max(q.reachMs, k.joinReachMs(q))
 	return (k.since == 0 || start >= k.since) && aggregate.Div(start, k.options.SliceMs) >= k.store.Horizon(q.metric)
+}
+
+// joinReachMs is how far before their ends the windows of a query hang on events since its metric has cumulative
+// histograms; 0 = it has none.
+func (k *keyGroup) joinReachMs(q *query) int64 {
+	if !k.store.JoinsHistograms(q.metric) {
+		return 0
+	}
+	return q.joinMs
 }
 
 func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *windowValues, matched int) *wire.Result {
@@ -262,6 +271,7 @@ func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *wind
 	r := &wire.Result{
 		Key: q.key, WindowStart: start, WindowEnd: end, PrevEnd: p.last, Due: due,
 		Complete: k.covers(q, end) && !w.lacking, Matched: matched, Series: []wire.SeriesValue{}, UnknownStarts: w.unknownStarts,
+		Error: w.error, ReachMs: k.joinReachMs(q),
 	}
 	if matched > 0 && len(w.values) == 0 && !q.grouped {
 		w.add(q, "", new(aggregate.Acc)) // Its series was forgotten; the sum of nothing is still 0.

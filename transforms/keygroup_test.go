@@ -389,6 +389,30 @@ func TestIncreaseReachesBack(t *testing.T) {
 	}
 }
 
+// So is a count of cumulative histograms, which its query does not say: the result does, and with which error of percentiles.
+func TestHistogramsReachBack(t *testing.T) {
+	h := newHostWith(t, SlideOptions{RetainMs: 900_000}, demand("p50", 10, 1000))
+	for second := int64(1000); second <= 1309; second++ {
+		h.at = second*1000 + 1000
+		p := Partial{Table: aggregate.Table{}, CoveredSince: 1_000_000}
+		n := uint64(2 * (second - 999))
+		e := metric.Event{Kind: metric.Cumulative, Histogram: &aggregate.Histogram{
+			Scale: 3, Count: n, Sum: float64(n), Positive: aggregate.Bins{Offset: -1, Counts: []uint64{n}},
+		}}
+		e.AddTo(p.Table.Row(second).Acc(aggregate.NewName("m", "")), aggregate.NeedSketch, second*1000+500)
+		h.k.add(h.at, p)
+		h.advance()
+		r := h.pubs[len(h.pubs)-1].Result
+		if whole := second == 1309; r.Complete != whole || r.ReachMs != 310_000 {
+			t.Fatalf("after %d values: complete %v, reaches back by %d ms", n, r.Complete, r.ReachMs)
+		}
+	}
+	// A value of 1 stands in the middle of (2^(-1/8), 1], so it is read as 0.96.
+	if r := h.pubs[len(h.pubs)-1].Result; r.Series[0].Count != 20 || math.Abs(*r.Series[0].Value-1) > r.Error || r.Error < 0.04 || r.Error > 0.05 {
+		t.Errorf("%d values, p50 %v within %v", r.Series[0].Count, *r.Series[0].Value, r.Error)
+	}
+}
+
 // Series beyond the limit count together, where no filter asks for a tag that is not known.
 func TestSeriesLimit(t *testing.T) {
 	f, err := metric.NewFilter(metric.Term{Tag: "host", Op: metric.NotEqual, Values: []string{"a"}})

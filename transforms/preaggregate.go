@@ -273,10 +273,6 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 			f.refuse(rec, e, code, at, since)
 			continue
 		}
-		if e.Histogram != nil && (e.Kind == metric.Cumulative || e.Point) {
-			f.deadLetterEvent(rec, e, metric.CodeKindInvalid, "histograms that are cumulative, or points, cannot be counted yet: send how many values came since the event before")
-			continue
-		}
 		good++
 		if e.Metric != m.name { // Nobody writes such a record, so it may cost more.
 			m = f.metric(e.Metric)

@@ -27,13 +27,15 @@ type query struct {
 	grouped   bool
 	sliceMs   int64
 	windowMs  int64
-	reachMs   int64 // See metric.Query.Reach.
+	reachMs   int64 // See metric.Query.Reach,
+	joinMs    int64 // and JoinReach.
 	delayMs   int64
 	refreshMs []int64 // Rising.
 	spanMs    int64   // How far back the selector must reach, over all queries that share it.
 	match     aggregate.Match
 	extract   aggregate.Extract
 	bins      func(*aggregate.Acc) []aggregate.Bin // Nil = the values are numbers.
+	fromZero  bool                                 // No start is unknown.
 	needs     aggregate.Needs                      // The value is whole only if these hold every event.
 	allNeeds  aggregate.Needs                      // Of all queries that share the selector.
 }
@@ -56,8 +58,8 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 		}
 		c := &query{
 			key: q.Key(), metric: q.Metric, selector: q.Selector(), grouped: len(q.GroupBy) > 0,
-			sliceMs: sliceMs, windowMs: int64(q.WindowSeconds) * 1000, reachMs: q.Reach().Milliseconds(), delayMs: int64(q.DelaySeconds) * 1000,
-			match: matcher(q),
+			sliceMs: sliceMs, windowMs: int64(q.WindowSeconds) * 1000, reachMs: q.Reach().Milliseconds(), joinMs: q.JoinReach().Milliseconds(), delayMs: int64(q.DelaySeconds) * 1000,
+			match: matcher(q), fromZero: q.First == metric.FirstCounts,
 		}
 		a := aggregation(q)
 		c.extract, c.needs, c.bins = a.Extract, a.Needs, a.Bins
@@ -91,7 +93,7 @@ func aggregation(q metric.Query) aggregate.Aggregation {
 		return aggregate.Aggregation{Name: string(q.Aggregation), Extract: aggregate.Percentile(of, outOf), Needs: aggregate.NeedSketch}
 	}
 	named, _ := aggregate.Named(string(q.Aggregation))
-	named.Extract = named.Over(q.WindowSeconds)
+	named.Extract = named.Over(q.WindowSeconds, q.First == metric.FirstCounts)
 	return named
 }
 

@@ -18,7 +18,8 @@ type windowValues struct {
 	truncated int
 	lowest    groupValue // Of those that were kept, once some were left out.
 
-	unknownStarts int64 // Of counters, over all groups.
+	unknownStarts int64   // Of counters, over all groups.
+	error         float64 // The largest of any group, see aggregate.Acc.Error.
 }
 
 type groupValue struct {
@@ -36,8 +37,11 @@ const pruneAt = 4 * wire.MaxSeries
 func (w *windowValues) add(q *query, group string, a *aggregate.Acc) {
 	v := groupValue{group: group, count: a.Count}
 	v.x, v.ok = q.extract(a)
-	if a.More != nil && q.needs&aggregate.NeedGrowth != 0 {
+	if a.More != nil && q.needs&aggregate.NeedGrowth != 0 && !q.fromZero {
 		w.unknownStarts += a.More.Growth.Unknown
+	}
+	if q.needs&aggregate.NeedSketch != 0 {
+		w.error = max(w.error, a.Error())
 	}
 	if a.Count > 0 {
 		if w.count == 0 || a.Newest > w.newest {

@@ -35,10 +35,16 @@ func quickResult(text string) (*Result, bool) {
 	r.SeriesVersion = q.literal(`,"series_version":`).unquoted()
 	r.Series = seriesOf(q.literal(`,"series":[`))
 	r.Truncated = q.literal(`,"truncated":`).number()
-	if !q.next("}") {
-		r.UnknownStarts = q.literal(`,"unknown_starts":`).integer()
-		q.literal("}")
+	if q.next(`,"unknown_starts":`) {
+		r.UnknownStarts = q.integer()
 	}
+	if q.next(`,"error":`) {
+		r.Error = q.float()
+	}
+	if q.next(`,"reach_ms":`) {
+		r.ReachMs = q.integer()
+	}
+	q.literal("}")
 	return r, q.err == nil && q.i == len(text)
 }
 

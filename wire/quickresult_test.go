@@ -47,6 +47,8 @@ func TestQuickReadsWhatEncodeWrites(t *testing.T) {
 		"waiting":               func(r *Result) { r.Matched, r.Series, r.NewestEvent = 0, nil, nil },
 		"incomplete, truncated": func(r *Result) { r.Complete, r.Truncated = false, 7 },
 		"unknown starts":        func(r *Result) { r.UnknownStarts = 12 },
+		"coarse histograms":     func(r *Result) { r.Error, r.ReachMs = 0.04424, 360_000 },
+		"a small error":         func(r *Result) { r.UnknownStarts, r.Error = 1, 1e-9 },
 		"no value":              func(r *Result) { r.Series[1].Value = nil },
 		"no tags":               func(r *Result) { r.Series[0].Tags = nil },
 		"one tag, two tags":     func(r *Result) { r.Series[0].Tags = r.Series[0].Tags[:1] },

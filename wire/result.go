@@ -27,6 +27,8 @@ type Result struct {
 	Series        []SeriesValue `json:"series"`
 	Truncated     int           `json:"truncated"`
 	UnknownStarts int64         `json:"unknown_starts,omitempty"` // Samples of counters in the window that count 0: when they began is not known.
+	Error         float64       `json:"error,omitempty"`          // How far off values may be, relatively, where it is more than usual.
+	ReachMs       int64         `json:"reach_ms,omitempty"`       // How far before its end the window hangs on events, where the query does not say it.
 }
 
 // SeriesValue is the value of one resulting series; not grouped, there is
@@ -112,6 +114,12 @@ func (r *Result) Encode() []byte {
 	b = appendInt(b, `],"truncated":`, int64(r.Truncated))
 	if r.UnknownStarts > 0 {
 		b = appendInt(b, `,"unknown_starts":`, r.UnknownStarts)
+	}
+	if r.Error > 0 {
+		b = appendValue(append(b, `,"error":`...), r.Error)
+	}
+	if r.ReachMs > 0 {
+		b = appendInt(b, `,"reach_ms":`, r.ReachMs)
 	}
 	return append(b, '}')
 }

@@ -100,7 +100,7 @@ func (b *beside) ours(t *testing.T, q metric.Query, end int64) map[string]answer
 	got := make(map[string]answer)
 	w := aggregate.Range{From: end/sliceMs - int64(q.WindowSeconds), To: end / sliceMs}
 	b.store.Selector(q.Metric, id).Window(w, named.Needs, func(group string, a *aggregate.Acc) {
-		if v, ok := named.Over(q.WindowSeconds)(a); ok {
+		if v, ok := named.Over(q.WindowSeconds, q.First == metric.FirstCounts)(a); ok {
 			tags, _ := metric.ParseTagsKey(group) // AppendKey has written it.
 			got[groupOf(q.GroupBy, tags.Get)] = answer{v, a.Count}
 		}

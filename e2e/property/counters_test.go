@@ -16,10 +16,14 @@ import (
 const lookbackMs = 300_000
 
 // reaches reports whether a query hangs on more than the events of its windows.
-func (q *query) reaches() bool { return q.aggregation == "increase" || q.aggregation == "rate" }
+func (q *query) reaches() bool {
+	return q.aggregation == "increase" || q.aggregation == "rate" || q.metric == histograms
+}
 
-// counterNames are the metrics of counters and gauges.
-func counterNames() []string { return []string{"scraped", "counted", "gauge"} }
+// counterNames are the metrics of counters, gauges and cumulative histograms.
+func counterNames() []string { return []string{"scraped", "counted", "gauge", histograms} }
+
+const histograms = "latency"
 
 // counter is one series of them.
 type counter struct {
@@ -30,6 +34,7 @@ type counter struct {
 	replica bool // Another one says almost the same.
 	before  []json.RawMessage
 	times   []int64 // Of these.
+	bins    histogram
 }
 
 // counters are the senders of all series of a metric.
@@ -61,7 +66,7 @@ func (c *counters) batch(now time.Time) []byte {
 	case n == 0:
 		e["stale"] = true
 	case n < 3:
-		s.begun, s.value = at-r.Int64N(100), 0
+		s.begun, s.value, s.bins = at-r.Int64N(100), 0, histogram{}
 	case n < 7:
 		at -= 1000 + r.Int64N(50_000)
 	case n == 7:
@@ -76,6 +81,10 @@ func (c *counters) batch(now time.Time) []byte {
 	if e["stale"] == nil {
 		e["value"] = s.value
 		switch c.name {
+		case histograms:
+			delete(e, "value")
+			s.bins = s.bins.counted(r)
+			e["kind"], e["histogram"] = "cumulative", s.bins
 		case "scraped":
 			e["kind"], e["point"] = "cumulative", true
 		case "counted":
@@ -97,7 +106,7 @@ func (c *counters) batch(now time.Time) []byte {
 		other, _ := json.Marshal(e) // As above.
 		events = append(events, other)
 	}
-	if len(s.before) > 0 && c.name != "counted" && r.IntN(4) == 0 {
+	if len(s.before) > 0 && c.name != "counted" && r.IntN(4) == 0 { // Sent again.
 		events = append(events, s.before[r.IntN(len(s.before))])
 	}
 	s.before = append(s.before[max(0, len(s.before)-8):], text)
@@ -107,6 +116,107 @@ func (c *counters) batch(now time.Time) []byte {
 		panic(err)
 	}
 	return record
+}
+
+// histogram is one of scale 6, as an event has it, of whole values from 1 to 20: each has a bin for itself.
+type histogram struct {
+	Scale    int   `json:"scale"`
+	Count    int   `json:"count"`
+	Sum      int   `json:"sum"`
+	Positive spans `json:"positive"`
+}
+
+type spans struct {
+	Offset int   `json:"offset"`
+	Counts []int `json:"counts"`
+}
+
+// binOf is where a value is among the counts.
+func binOf(value int) int { return int(math.Ceil(math.Log2(float64(value)) * 64)) }
+
+// counted is h after some more values.
+func (h histogram) counted(r *rand.Rand) histogram {
+	h.Scale, h.Positive.Offset = 6, -1
+	h.Positive.Counts = append(slices.Clone(h.Positive.Counts), make([]int, binOf(20)+1-len(h.Positive.Counts))...)
+	for range 1 + r.IntN(3) {
+		value := 1 + r.IntN(20)
+		h.Positive.Counts[binOf(value)]++
+		h.Count++
+		h.Sum += value
+	}
+	return h
+}
+
+// compare orders them: the greater one stays of two of one time.
+func (h *histogram) compare(o *histogram) int {
+	return cmp.Or(cmp.Compare(h.Count, o.Count), cmp.Compare(h.Sum, o.Sum), slices.Compare(h.Positive.Counts, o.Positive.Counts))
+}
+
+// since is what h has counted since an older one; ok is false where it counts less somewhere.
+func (h *histogram) since(o *histogram) (values []float64, ok bool) {
+	for value := 1; value <= 20; value++ {
+		n := h.Positive.Counts[binOf(value)]
+		if o != nil {
+			n -= o.Positive.Counts[binOf(value)]
+		}
+		if n < 0 {
+			return nil, false
+		}
+		for range n {
+			values = append(values, float64(value))
+		}
+	}
+	return values, true
+}
+
+// observe adds the values that a cumulative histogram, of one series of a group, has counted in the window.
+func (c *content) observe(told []*logged) {
+	at := map[int64]*logged{}
+	for _, e := range told {
+		if e.histogram != nil && (at[e.at] == nil || cmp.Or(e.histogram.compare(at[e.at].histogram), cmp.Compare(e.start, at[e.at].start)) > 0) {
+			at[e.at] = e
+		}
+	}
+	all := make([]*logged, 0, len(at))
+	for _, e := range at {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *logged) int { return cmp.Compare(a.at, b.at) })
+	for i, n := range all {
+		if n.at < c.start {
+			continue
+		}
+		if values := observed(all, i); len(values) > 0 {
+			c.newest = max(c.newest, n.at)
+			c.values = append(c.values, values...)
+		}
+	}
+}
+
+// observed is what the i-th sample of a histogram has counted: nothing where nobody can tell, or it is another writer's.
+func observed(all []*logged, i int) (values []float64) {
+	n, start := all[i], all[i].start
+	if start >= n.at {
+		start = 0
+	}
+	var since *histogram
+	switch first := i == 0 || n.at-all[i-1].at > lookbackMs; {
+	case first && (start == 0 || n.at-start > lookbackMs):
+		return nil
+	case first, start > all[i-1].at:
+	case start == 0 || start != all[i-1].start:
+		if values, ok := n.histogram.since(all[i-1].histogram); ok {
+			return values
+		}
+	default:
+		for k := i - 1; k >= 0 && n.at-all[k].at <= lookbackMs; k-- {
+			if o := all[k]; o.start == start && (since == nil || o.histogram.Count > since.Count) {
+				since = o.histogram
+			}
+		}
+	}
+	values, _ = n.histogram.since(since)
+	return values
 }
 
 // sample is what an event says of its counter at one time.
@@ -119,7 +229,7 @@ type sample struct {
 func samples(told []*logged) []sample {
 	at := map[int64]sample{}
 	for _, e := range told {
-		if e.kind != "cumulative" || e.stale {
+		if e.kind != "cumulative" || e.stale || e.histogram != nil {
 			continue
 		}
 		s := sample{e.at, e.start, e.value}
@@ -214,9 +324,12 @@ func checkTold(aggregation string, got *float64, c *content) error {
 		for _, told := range c.bySeries() {
 			all := samples(told)
 			for i, s := range all {
-				if s.at >= c.start {
-					by, _ := grown(all, i)
-					want += by
+				if s.at < c.start {
+					continue
+				}
+				by, unknown := grown(all, i)
+				if want += by; unknown && c.fromZero {
+					want += s.value
 				}
 			}
 		}
@@ -255,7 +368,7 @@ func checkStarts(got int64, groups map[string]*content) error {
 		for _, told := range c.bySeries() {
 			all := samples(told)
 			for i, s := range all {
-				if _, unknown := grown(all, i); unknown && s.at >= c.start {
+				if _, unknown := grown(all, i); unknown && s.at >= c.start && !c.fromZero {
 					n++
 				}
 			}

@@ -32,6 +32,7 @@ type logged struct {
 	kind         string // Absent = an event.
 	start        int64
 	point, stale bool
+	histogram    *histogram
 }
 
 // series is the tags of events. Equal ones are the same.
@@ -219,6 +220,7 @@ func (d *decider) add(rec *kgo.Record, at int64) {
 			Start     int64             `json:"start"`
 			Point     bool              `json:"point"`
 			Stale     bool              `json:"stale"`
+			Histogram *histogram        `json:"histogram"`
 		} `json:"events"`
 	}
 	here := place{rec.Partition, rec.Offset}
@@ -234,7 +236,7 @@ func (d *decider) add(rec *kgo.Record, at int64) {
 			eventTime = *e.EventTime
 		}
 		switch {
-		case e.Value == nil && !e.Stale:
+		case e.Value == nil && !e.Stale && e.Histogram == nil:
 			l.bad++
 			l.letters[here]++
 		case eventTime > d.newest+skewMs:
@@ -245,9 +247,9 @@ func (d *decider) add(rec *kgo.Record, at int64) {
 		default:
 			one := logged{
 				at: eventTime, passes: d.newest - boundMs, late: d.newest - eventTime, partition: rec.Partition, series: l.seriesOf(e.Tags),
-				kind: e.Kind, start: e.Start, point: e.Point, stale: e.Stale,
+				kind: e.Kind, start: e.Start, point: e.Point, stale: e.Stale, histogram: e.Histogram,
 			}
-			if !e.Stale {
+			if e.Value != nil {
 				one.value = *e.Value
 			}
 			l.events[value.MetricName] = append(l.events[value.MetricName], one)

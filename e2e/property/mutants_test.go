@@ -78,11 +78,11 @@ var mutants = []mutant{
 	},
 	{
 		"a reset is lost", "aggregate/counter.go",
-		"\tcase n.Value < p.Value:\n\t\tg.Sum = n.Value", "\tcase n.Value < p.Value:\n\t\tg.Sum = 0",
+		"// It has started anew.\n\t\t\tg.Sum, since, _ = n.above(nil)", "// It has started anew.\n\t\t\tg.Sum = 0",
 	},
 	{
 		"a first sample counts", "aggregate/counter.go",
-		"g.Unknown = 1", "g.Sum = n.Value",
+		"g.Unknown, g.First = 1, n.Value", "g.Sum = n.Value",
 	},
 	{
 		"a repeat counts", "aggregate/counter.go",
@@ -90,11 +90,11 @@ var mutants = []mutant{
 	},
 	{
 		"a point keeps its first value", "aggregate/counter.go",
-		"changed = changed || x.Value != before.Value || x.Needs != before.Needs", "changed = false",
+		"changed = changed || x.compareValue(before) != 0 || x.Needs != before.Needs", "changed = false",
 	},
 	{
 		"the greatest since the start is lost", "aggregate/counter.go",
-		"return c[i].Value", "return c[max(i, len(c)-1)].Value",
+		"return &c[i]", "return &c[max(i, len(c)-1)]",
 	},
 	{
 		"the last of a late event", "aggregate/marked.go",
@@ -102,11 +102,23 @@ var mutants = []mutant{
 	},
 	{
 		"what follows a late sample is not corrected", "aggregate/joining.go",
-		"grown += f.group.add(j.after[i].slice, &a, NeedGrowth)", "_ = f.group.add(j.after[i].slice, &Acc{}, NeedGrowth)",
+		"grown += f.group.add(j.after[i].slice, &a)", "_ = f.group.add(j.after[i].slice, &Acc{})",
+	},
+	{
+		"a cumulative histogram counts whole", "aggregate/counter.go",
+		"h, ok := s.Histogram.Sub(p.Histogram)", "h, ok := *s.Histogram, true",
+	},
+	{
+		"a late histogram corrects nothing", "aggregate/joining.go",
+		"\t\t\tif g.histograms {", "\t\t\tif g.histograms && g.slice == slice {",
+	},
+	{
+		"first is ignored", "transforms/queries.go",
+		"named.Over(q.WindowSeconds, q.First == metric.FirstCounts)", "named.Over(q.WindowSeconds, false)",
 	},
 	{
 		"increase does not reach back", "metric/query.go",
-		"reach += aggregate.Lookback * time.Millisecond", "reach += 0",
+		"\t\treturn q.JoinReach()", "\t\t_ = q.JoinReach()",
 	},
 }
 

@@ -17,6 +17,7 @@ type query struct {
 	window, delay       int64 // Seconds.
 	filter              map[string]any
 	groupBy             []string
+	fromZero            bool // It says first: count.
 
 	known map[*series]verdict
 }
@@ -94,6 +95,7 @@ type content struct {
 	late   int // How many of them were a second late or more.
 
 	start, end int64
+	fromZero   bool
 	growth     float64   // What the values amount to that are growth by themselves.
 	magnitude  float64   // The sum of them all, without their signs.
 	told       []*logged // All that is known of the group, also of the time before the window.
@@ -111,11 +113,11 @@ func (q *query) groups(in []*logged, start, end int64) map[string]*content {
 		g := q.of(e.series).group
 		c := groups[g]
 		if c == nil {
-			c = &content{newest: math.MinInt64, start: start, end: end}
+			c = &content{newest: math.MinInt64, start: start, end: end, fromZero: q.fromZero}
 			groups[g] = c
 		}
 		c.told = append(c.told, e)
-		if e.at < start || e.stale {
+		if e.at < start || e.stale || e.histogram != nil {
 			continue
 		}
 		if e.point {
@@ -134,6 +136,11 @@ func (q *query) groups(in []*logged, start, end int64) map[string]*content {
 		c.newest = max(c.newest, e.at)
 		if e.late >= 1000 {
 			c.late++
+		}
+	}
+	for _, c := range groups {
+		for _, told := range c.bySeries() {
+			c.observe(told)
 		}
 	}
 	return groups

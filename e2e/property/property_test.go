@@ -256,7 +256,7 @@ func TestEveryResultIsAFunctionOfTheLog(t *testing.T) {
 	switch late := l.late(); {
 	case l.committed == 0 || l.aborted == 0 || l.ahead == 0 || l.slow == 0:
 		t.Error("a kind of producer was missing")
-	case c.values < 3000 || c.messages < 100 || c.percentiles == 0 || c.increases == 0:
+	case c.values < 3000 || c.messages < 100 || c.percentiles == 0 || c.increases == 0 || c.histograms == 0:
 		t.Error("too little was compared")
 	case 20*late < l.sent || c.lateCounted == 0:
 		t.Error("less than 5 % of the events were late, or none was counted")
@@ -271,8 +271,8 @@ func TestEveryResultIsAFunctionOfTheLog(t *testing.T) {
 func (c *checker) report(t *testing.T) {
 	t.Helper()
 	l := c.log
-	t.Logf("%d history entries with %d values (%d percentiles, %d increases) and %d messages equal the log of %d events: %d exactly, %d filled in later, %d lack an overtaken record, %d incomplete",
-		c.entries, c.values, c.percentiles, c.increases, c.messages, l.sent, c.exact, c.filled, c.overtaken, c.incomplete)
+	t.Logf("%d history entries with %d values (%d percentiles, %d increases, %d of histograms) and %d messages equal the log of %d events: %d exactly, %d filled in later, %d lack an overtaken record, %d incomplete",
+		c.entries, c.values, c.percentiles, c.increases, c.histograms, c.messages, l.sent, c.exact, c.filled, c.overtaken, c.incomplete)
 	t.Logf("%d events were late by 1 to 51 s and counted %d times; %d records were duplicates; %d events too late, %d of the future, %d bad", l.late(), c.lateCounted, l.duplicate, l.tooLate, l.future, l.bad)
 	t.Logf("%d records of transactions were committed and %d aborted; %d had a clock far ahead, %d one far behind", l.committed, l.aborted, l.ahead, l.slow)
 }

@@ -208,6 +208,8 @@ func (w *world) demand() *demand {
 		if w.rand.IntN(5) > 0 {
 			d.metric = counterNames()[w.rand.IntN(3)]
 		}
+	} else if w.rand.IntN(6) == 0 {
+		d.metric, d.aggregation = histograms, []string{"p50", "p99", "histogram", "count", "sum", "avg"}[w.rand.IntN(6)]
 	}
 	if d.reaches() {
 		d.window = min(d.window, 30) // With what it hangs on before that is long enough.
@@ -218,6 +220,9 @@ func (w *world) demand() *demand {
 	d.refresh = [][]int64{{1000}, {1000}, {2000}, {5000}, {2000, 3000}}[w.rand.IntN(5)]
 	q := metric.Query{
 		Metric: d.metric, Aggregation: metric.Aggregation(d.aggregation), WindowSeconds: int(d.window), DelaySeconds: int(d.delay), GroupBy: d.groupBy,
+	}
+	if (d.aggregation == "increase" || d.aggregation == "rate") && w.rand.IntN(3) == 0 {
+		d.fromZero, q.First = true, metric.FirstCounts
 	}
 	if d.filter != nil {
 		text, err := json.Marshal(d.filter)

@@ -82,6 +82,8 @@ export interface Widget {
   /** A multiple of the pipeline's slice; a smaller one is raised to it, with a warning. */
   readonly refresh_interval_seconds: number;
   readonly delay_seconds: number;
+  /** Of increase and rate, where the series of a metric begin at zero: a sample that nothing precedes, of a start that nobody says, counts whole. Absent = it counts 0. */
+  readonly first?: string;
   /**
    * What must hold of each named tag. `not` also holds when the tag is absent.
    * 
