@@ -3,9 +3,9 @@ package ingest
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 
+	"pulseboard/internal/cputime"
 	"pulseboard/metric"
 	"pulseboard/wire"
 )
@@ -70,19 +70,9 @@ func tagSets(b *testing.B, n int, lines bool) float64 {
 		}
 	}
 	all() // Now the tags are known.
-	begin := cpuTime(b)
+	begin := cputime.Now(b)
 	for b.Loop() {
 		all()
 	}
-	return float64(cpuTime(b)-begin) / float64(b.N*events)
-}
-
-// cpuTime is what this process has taken, in nanoseconds: other processes change it less than the time that passes.
-func cpuTime(b *testing.B) int64 {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
+	return float64(cputime.Now(b)-begin) / float64(b.N*events)
 }

@@ -3,9 +3,9 @@ package wire
 import (
 	"fmt"
 	"math/rand/v2"
-	"syscall"
 	"testing"
 
+	"pulseboard/internal/cputime"
 	"pulseboard/metric"
 )
 
@@ -77,19 +77,9 @@ func tagSets(b *testing.B, n int, random, records bool) float64 {
 		}
 	}
 	decode() // Now the tags are known.
-	begin := cpuTime(b)
+	begin := cputime.Now(b)
 	for b.Loop() {
 		decode()
 	}
-	return float64(cpuTime(b)-begin) / float64(b.N*events)
-}
-
-// cpuTime is what this process has taken, in nanoseconds: other processes change it less than the time that passes.
-func cpuTime(b *testing.B) int64 {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
+	return float64(cputime.Now(b)-begin) / float64(b.N*events)
 }

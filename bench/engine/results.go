@@ -157,13 +157,13 @@ func (s *setup) compare(ctx context.Context, store *results.Store, o *oracle, al
 // watch gets each message from Redis.
 type watch struct {
 	queries map[string]query
+	store   *results.Store
 	sub     *redisconn.Listener
 
 	mu       sync.Mutex
 	from, to int64 // Ends of windows that are measured, ms: after from, up to to.
 	got      []message
 	newest   map[string]int64
-	resyncs  int
 }
 
 // message is one that is measured.
@@ -172,19 +172,26 @@ type message struct {
 	delay  time.Duration // Since the end of its window.
 }
 
-func startWatch(ctx context.Context, store *results.Store, all map[string]query) (*watch, error) {
-	w := &watch{queries: all, newest: make(map[string]int64)}
-	w.sub = store.Subscribe(ctx, w.message, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.resyncs++
-	})
+// watched starts a pipeline whose every message is seen from the first on. The store is the watch's, also where that fails.
+func (s *setup) watched(ctx context.Context, v variant, slice time.Duration, store *results.Store, all map[string]query) (*watch, error) {
+	w := &watch{queries: all, store: store, newest: make(map[string]int64)}
+	w.sub = store.Subscribe(ctx, w.message, func() {}) // What a lost connection missed, judge counts.
 	for key := range all {
 		if err := w.sub.Add(ctx, key); err != nil {
+			w.close()
 			return nil, err
 		}
 	}
+	if err := s.startPipeline(v, slice); err != nil {
+		w.close()
+		return nil, err
+	}
 	return w, nil
+}
+
+func (w *watch) close() {
+	w.sub.Close()
+	_ = w.store.Close() // Nothing is buffered in it.
 }
 
 func (w *watch) message(key, text string) {

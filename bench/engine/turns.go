@@ -69,23 +69,19 @@ func (b *bench) atPresent(ctx context.Context, r *row, v variant, warmUp, length
 		return nil, err
 	}
 	defer s.close()
-	store, err := results.Open(ctx, redisconn.At(s.redis.Addr()))
-	if err != nil {
-		return nil, err
-	}
-	defer store.Close() //nolint:errcheck // Nothing is buffered in it.
 	all := queries(&c, r.groupBy...)
 	if err := s.publish(ctx, all, r.slice); err != nil {
 		return nil, err
 	}
-	w, err := startWatch(ctx, store, all)
+	store, err := results.Open(ctx, redisconn.At(s.redis.Addr()))
 	if err != nil {
 		return nil, err
 	}
-	defer w.sub.Close()
-	if err := s.startPipeline(v, r.slice); err != nil {
+	w, err := s.watched(ctx, v, r.slice, store, all)
+	if err != nil {
 		return nil, err
 	}
+	defer w.close()
 	const start = 3 * time.Second // Of the load and the pipeline.
 	c.Begin = time.Now().Add(start).Truncate(time.Second).UnixMilli()
 	c.End = c.Begin + (warmUp + length + 2*time.Second).Milliseconds()
@@ -290,15 +286,11 @@ func (b *bench) memory(ctx context.Context, r *row, v variant) (figures, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer store.Close() //nolint:errcheck // Nothing is buffered in it.
-	w, err := startWatch(ctx, store, all)
+	w, err := s.watched(ctx, v, r.slice, store, all)
 	if err != nil {
 		return nil, err
 	}
-	defer w.sub.Close()
-	if err := s.startPipeline(v, r.slice); err != nil {
-		return nil, err
-	}
+	defer w.close()
 	if err := s.await(ctx, "now", 100*time.Millisecond, func() bool { return w.reached(time.Now().Add(-2 * time.Second).UnixMilli()) }); err != nil {
 		return nil, err
 	}

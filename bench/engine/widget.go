@@ -38,15 +38,11 @@ func (b *bench) widget(ctx context.Context, r *row, v variant) (figures, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer store.Close() //nolint:errcheck // Nothing is buffered in it.
-	w, err := startWatch(ctx, store, all)
+	w, err := s.watched(ctx, v, r.slice, store, all)
 	if err != nil {
 		return nil, err
 	}
-	defer w.sub.Close()
-	if err := s.startPipeline(v, r.slice); err != nil {
-		return nil, err
-	}
+	defer w.close()
 	c.Begin, c.End = time.Now().UnixMilli(), g.End
 	if err := s.write(ctx, &c); err != nil {
 		return nil, err
