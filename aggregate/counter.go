@@ -233,7 +233,7 @@ type chain []Sample
 func (j Joins) next(c *chain, n *Sample) (g Growth, since *Histogram) {
 	p := c.last(n.Flags.kind())
 	first := p == nil || n.Time-p.Time > j.Lookback
-	ok := true
+	var ok bool
 	switch {
 	case first && (n.Start == 0 || n.Time-n.Start > j.Lookback):
 		g.Unknown, g.First = 1, n.Value

@@ -203,6 +203,7 @@ type message struct {
 	} `json:"series"` // Nil: as told before.
 	CoveredSince *int64   `json:"covered_since"`
 	Truncated    int      `json:"truncated"`
+	Error        float64  `json:"error"`
 	Points       []row    `json:"points"`
 	Updates      []update `json:"updates"`
 	Skipped      int      `json:"skipped"`
@@ -228,7 +229,8 @@ type update struct {
 	version string
 	values  []any
 	extra   struct {
-		Truncated int `json:"truncated"`
+		Truncated int     `json:"truncated"`
+		Error     float64 `json:"error"`
 	}
 }
 

@@ -29,6 +29,7 @@ type snapshotBody struct {
 	Complete    bool               `json:"complete"`
 	Series      []wire.SeriesValue `json:"series"`
 	Truncated   int                `json:"truncated,omitempty"` // Series that did not leave the pipeline: those with lower values.
+	Error       float64            `json:"error,omitempty"`     // How far off values may be, relatively, where it is more than usual.
 }
 
 // snapshots answers GET /dashboards/{id}/widgets/{wid}/snapshot.
@@ -72,7 +73,7 @@ func newSnapshotBody(r *wire.Result, st wire.State, limited string) snapshotBody
 	}
 	b.WindowStart, b.WindowEnd, b.NewestEvent, b.Complete = &r.WindowStart, &r.WindowEnd, r.NewestEvent, r.Complete
 	if st != wire.StateStale && st != wire.StateLimited && r.Series != nil {
-		b.Series, b.Truncated = r.Series, r.Truncated
+		b.Series, b.Truncated, b.Error = r.Series, r.Truncated, r.Error
 	}
 	return b
 }

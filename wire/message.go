@@ -75,6 +75,7 @@ type SnapshotMessage struct {
 	CoveredSince  *int64          `json:"covered_since"`
 	Points        []SnapshotPoint `json:"points"`
 	Truncated     int             `json:"truncated,omitempty"` // Series that did not leave the pipeline at the newest point: those with lower values.
+	Error         float64         `json:"error,omitempty"`     // How far off values of the newest point may be, relatively, where it is more than usual.
 	More          bool            `json:"more,omitempty"`
 }
 
@@ -141,6 +142,8 @@ type UpdateExtra struct {
 	Start     int64 `json:"start" ts:"?"`
 	Complete  bool  `json:"complete" ts:"?"`
 	Truncated int   `json:"truncated,omitempty"` // Series that did not leave the pipeline: those with lower values.
+
+	Error float64 `json:"error,omitempty"` // How far off values may be, relatively, where it is more than usual.
 }
 
 // UnmarshalJSON reads an object: what it leaves out is as usual.

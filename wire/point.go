@@ -22,7 +22,8 @@ type Point struct {
 	Newest     int64 // newest_event, or NoTime.
 	List       *SeriesList
 	Values     Values
-	Truncated  int32 // Series that did not leave the pipeline: those with lower values.
+	Truncated  int32   // Series that did not leave the pipeline: those with lower values.
+	Error      float32 // See Result.
 	Complete   bool
 	Backfilled bool // Not on the wire: read from the history after newer points were sent.
 }
@@ -52,7 +53,7 @@ func NewPoint(r *Result, known *SeriesList, backfilled bool) Point {
 	}
 	p := Point{
 		End: r.WindowEnd, Start: r.WindowStart, Newest: NoTime, Complete: r.Complete, Backfilled: backfilled,
-		List: known, Truncated: int32(min(truncated, math.MaxInt32)),
+		List: known, Truncated: int32(min(truncated, math.MaxInt32)), Error: float32(r.Error),
 	}
 	if r.NewestEvent != nil {
 		p.Newest = *r.NewestEvent

@@ -69,6 +69,7 @@ func TestResultGolden(t *testing.T) {
 	r.Key = "api.request.latency:histogram:60s by (host)"
 	r.Series[0].Value, r.Series[0].Bins = nil, []wire.Bin{{Lower: 0, Upper: 0, Count: 12}, {Lower: 7.336032, Upper: 8, Count: 120}, {Lower: 8, Upper: 8.724061861, Count: 78}}
 	r.Series = append(r.Series, wire.SeriesValue{Tags: metric.NewTags(map[string]string{"host": "b"})})
+	r.Error, r.ReachMs = 0.0443, 360_000
 	distributions := wire.Golden(t, "redis/result-histogram")
 	if b := r.Encode(); string(b) != distributions {
 		t.Fatalf("encoded as\n%s; want\n%s", b, distributions)

@@ -94,7 +94,7 @@ func (s *Snapshot) appendPoints(b []byte, u *union, most int, known bool) (_ []b
 	}
 	b = append(b, ']')
 	if n > 0 {
-		b = appendTruncated(b, s.Points[n-1].Truncated)
+		b = s.Points[n-1].appendSeldom(b)
 	}
 	if n < len(s.Points) {
 		b = slices.Replace(b, state, afterState, []byte(`,"state":"stale"`)...)

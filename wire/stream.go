@@ -215,10 +215,10 @@ func (e *Entry) append(b []byte) []byte {
 	} else {
 		b = p.Values.append(append(b, ','))
 	}
-	if p.Start != p.End-e.WindowMs || !p.Complete || p.Truncated > 0 {
+	if p.Start != p.End-e.WindowMs || !p.Complete || p.Truncated > 0 || p.Error > 0 {
 		b = appendInt(b, `,{"start":`, p.Start)
 		b = strconv.AppendBool(append(b, `,"complete":`...), p.Complete)
-		b = appendTruncated(b, p.Truncated)
+		b = p.appendSeldom(b)
 		b = append(b, '}')
 	}
 	return append(b, ']')
@@ -237,12 +237,15 @@ func AppendClose(b []byte, code int, reason string, reconnectAfterMs int64) []by
 	return append(b, '}')
 }
 
-// appendTruncated writes how many series did not leave the pipeline; nothing when all did.
-func appendTruncated(b []byte, n int32) []byte {
-	if n <= 0 {
-		return b
+// appendSeldom writes how many series did not leave the pipeline, and how far off values may be; nothing where all is as usual.
+func (p *Point) appendSeldom(b []byte) []byte {
+	if p.Truncated > 0 {
+		b = appendInt(b, `,"truncated":`, int64(p.Truncated))
 	}
-	return appendInt(b, `,"truncated":`, int64(n))
+	if p.Error > 0 {
+		b = strconv.AppendFloat(append(b, `,"error":`...), float64(p.Error), 'g', -1, 32)
+	}
+	return b
 }
 
 // appendMs writes a time, which may be NoTime.

@@ -43,7 +43,7 @@ func (m *SnapshotMessage) sent() []Point {
 	}
 	points := make([]Point, 0, len(m.Points))
 	for _, p := range m.Points {
-		points = append(points, Point{End: p.WindowEnd, Newest: timeOf(p.NewestEvent), List: list, Values: valuesOf(p.Values), Truncated: int32(m.Truncated)})
+		points = append(points, Point{End: p.WindowEnd, Newest: timeOf(p.NewestEvent), List: list, Values: valuesOf(p.Values), Truncated: int32(m.Truncated), Error: float32(m.Error)})
 	}
 	return points
 }
@@ -104,7 +104,8 @@ func encodeMessage(t *testing.T, m, rest any, full int) string {
 				End: u.WindowEnd, Start: u.WindowEnd - 1000, Newest: timeOf(u.NewestEvent), List: &SeriesList{Version: u.SeriesVersion}, Values: valuesOf(u.Values), Complete: true,
 			}
 			if u.Extra != nil {
-				e.Point.Start, e.Point.Complete, e.Point.Truncated = u.Extra.Start, u.Extra.Complete, int32(u.Extra.Truncated)
+				e.Point.Start, e.Point.Complete = u.Extra.Start, u.Extra.Complete
+				e.Point.Truncated, e.Point.Error = int32(u.Extra.Truncated), float32(u.Extra.Error)
 			}
 			entries = append(entries, e)
 		}

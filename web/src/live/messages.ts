@@ -73,6 +73,8 @@ export interface SnapshotMessage {
   readonly points: readonly SnapshotPoint[];
   /** Series that did not leave the pipeline at the newest point: those with lower values. */
   readonly truncated?: number;
+  /** How far off values of the newest point may be, relatively, where it is more than usual. */
+  readonly error?: number;
   readonly more?: boolean;
 }
 
@@ -135,6 +137,8 @@ export interface UpdateExtra {
   readonly complete?: boolean;
   /** Series that did not leave the pipeline: those with lower values. */
   readonly truncated?: number;
+  /** How far off values may be, relatively, where it is more than usual. */
+  readonly error?: number;
 }
 
 /** is where a client stood with a widget when its last connection ended. */

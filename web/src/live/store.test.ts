@@ -349,6 +349,7 @@ test("distributions stand in the rows of their windows, move with them, and are 
   const widget = { index: 2, widget_id: C, metric_key: "m:histogram:1s", key_id: "k", refresh_ms: 1000, window_ms: 1000 };
   store.apply({ ...golden("welcome", "welcome"), widgets: [widget] }, 0);
   store.apply(golden("snapshot-histogram", "snapshot"), 10);
+  assert.equal(store.stream(C).extra.error, 0.0443);
   const { ring } = store.stream(C);
   const counts = (): (number | null)[] => [...ring.endsView()].map((end) => ring.distribution(end, 0)?.count ?? null);
   assert.deepEqual(counts(), [null, 198, 136]);

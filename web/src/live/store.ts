@@ -24,8 +24,8 @@ export class WidgetStream {
   /** All parts of the first snapshot have come. */
   known = false;
   newestEvent: number | null = null;
-  /** Series of the newest window that did not leave the pipeline: those with lower values. */
-  truncated = 0;
+  /** What is seldom there of the newest window. */
+  extra: wire.UpdateExtra = {};
   /** Monotonic ms at which the newest window end arrived, NaN before. */
   arrivedAt = Number.NaN;
   /** Tags of each column of the ring. */
@@ -82,7 +82,7 @@ export class WidgetStream {
       this.#put(end, complete, values);
       if (end >= this.ring.lastEnd) this.newestEvent = newest;
     }
-    if (message.points.length > 0) this.truncated = message.truncated ?? 0;
+    if (message.points.length > 0) this.extra = message;
     // A stale snapshot brings old points now; that does not make them fresh.
     if (message.state !== "stale" && (message.reset || !(this.ring.lastEnd <= before))) this.arrivedAt = arrival;
     return true;
@@ -90,8 +90,8 @@ export class WidgetStream {
 
   /** False when the message does not fit what is known: ask for snapshots again. */
   update(entry: wire.UpdateEntry, arrival: number): boolean {
-    const [, end, newest, version, values, extra] = entry;
-    const complete = extra?.complete ?? true;
+    const [, end, newest, version, values, extra = {}] = entry;
+    const complete = extra.complete ?? true;
     const newer = !(end <= this.ring.lastEnd);
     const fits = values === null ? this.ring.length > 0 : values.length === this.#order.length;
     if (version !== this.#version || !fits) return false;
@@ -100,7 +100,7 @@ export class WidgetStream {
     else this.#put(end, complete, values);
     if (newer) {
       this.newestEvent = newest;
-      this.truncated = extra?.truncated ?? 0;
+      this.extra = extra;
       this.arrivedAt = arrival;
     }
     if (this.state === "waiting" || this.state === "stale") {
@@ -108,6 +108,11 @@ export class WidgetStream {
       this.detail = "";
     }
     return true;
+  }
+
+  /** Series of the newest window that did not leave the pipeline: those with lower values. */
+  get truncated(): number {
+    return this.extra.truncated ?? 0;
   }
 
   /** How many series there are, as the pipeline has it. */
@@ -179,7 +184,7 @@ export class WidgetStream {
     this.#order = [];
     this.#version = "";
     this.newestEvent = null;
-    this.truncated = 0;
+    this.extra = {};
   }
 }
 

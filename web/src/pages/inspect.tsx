@@ -46,7 +46,7 @@ interface PartProps {
 function Facts({ widget, session }: PartProps) {
   void session.pulse.value; // Drawn again as often as the pill, since ages grow.
   const { freshness, detail, partial } = session.status(widget.widget_id).value;
-  const { metricKey, windowMs, delayMs, refreshMs, newestEvent, ring } = session.store.stream(widget.widget_id);
+  const { metricKey, windowMs, delayMs, refreshMs, newestEvent, ring, extra } = session.store.stream(widget.widget_id);
   const ago = (time: number | null): string => {
     if (time === null || Number.isNaN(time)) return "none yet";
     const seconds = (session.serverNow() - time) / 1000;
@@ -60,6 +60,9 @@ function Facts({ widget, session }: PartProps) {
     ["Newest event in it", ago(newestEvent)],
     ["Delay", delayMs === 0 ? "none: a window is published as soon as it has ended" : `${formatDuration(delayMs / 1000)}, so that events that come late still count`],
     ["Complete", partial ? "no: the pipeline has not read all of the newest window; lines are dashed there" : "yes: the pipeline has read all of the newest window"],
+    ...(extra.error === undefined
+      ? []
+      : [["Error", `up to ${(100 * extra.error).toFixed(1)} %: the senders' histograms have bins as wide as that`] as const]),
   ];
   return (
     <dl class="facts">
