@@ -83,14 +83,17 @@ func (l *Local) run(ctx context.Context) error {
 	return l.watch(ctx, java, flinkapi.NewClient(java.rest, java.secret))
 }
 
-// How often the job is looked at.
-const watchEvery = 500 * time.Millisecond
+// How often the job is looked at, and how often once it has made a checkpoint: each look costs Java some milliseconds.
+const (
+	watchEvery = 500 * time.Millisecond
+	calmEvery  = 2 * time.Second
+)
 
 // watch returns when Java or the job ends. Any failure within the job Flink mends itself.
 func (l *Local) watch(ctx context.Context, java *javaProcess, client *flinkapi.Client) error {
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
-	forgot := false
+	own := false // The job has made a checkpoint.
 	for {
 		select {
 		case <-ctx.Done():
@@ -106,12 +109,14 @@ func (l *Local) watch(ctx context.Context, java *javaProcess, client *flinkapi.C
 		if j.State == "INITIALIZING" {
 			continue // Flink logs a trace for each question about it.
 		}
-		cp, err := client.Checkpoints(ctx, j.ID)
-		own := err == nil && cp.Counts.Completed > 0
-		if own && !forgot {
-			forgot = true
-			if err := flinkapi.Forget(filepath.Join(l.local.Dir, "checkpoints")); err != nil {
-				l.config.Log.Warn("old checkpoints cannot be deleted", "error", err)
+		if !own {
+			cp, err := client.Checkpoints(ctx, j.ID)
+			own = err == nil && cp.Counts.Completed > 0
+			if own {
+				t.Reset(calmEvery)
+				if err := flinkapi.Forget(filepath.Join(l.local.Dir, "checkpoints")); err != nil {
+					l.config.Log.Warn("old checkpoints cannot be deleted", "error", err)
+				}
 			}
 		}
 		cause := ""
