@@ -42,6 +42,7 @@ type counters struct {
 	name string
 	rand *rand.Rand
 	all  []counter
+	runs int
 }
 
 func newCounters(name string, r *rand.Rand, now int64) *counters {
@@ -73,8 +74,13 @@ func (c *counters) batch(now time.Time) []byte {
 		at -= latenessMs + r.Int64N(5000)
 	case n < 11:
 		s.value -= float64(r.IntN(8))
-	case n < 15 && len(s.times) > 0:
+	case n < 17 && len(s.times) > 0:
 		at = s.times[r.IntN(len(s.times))]
+	case n == 17: // Another process: a series that nothing precedes.
+		c.runs++
+		s.tags = map[string]string{"host": s.tags["host"], "region": s.tags["region"], "run": strconv.Itoa(c.runs)}
+		s.begun, s.value, s.bins, s.before, s.times = at-r.Int64N(100), float64(r.IntN(100)), histogram{}, nil, nil
+		e["tags"] = s.tags
 	}
 	e["event_time"] = at
 	s.value += float64(r.IntN(12))

@@ -37,6 +37,7 @@ type world struct {
 	ids    int
 
 	counters []*counters
+	wanted   []query // What is asked for in every case, before anything by chance.
 }
 
 // resend is a record to be written a second time.
@@ -55,6 +56,14 @@ func newWorld(t *testing.T, p *plan) *world {
 	w := &world{
 		t: t, rand: rand.New(rand.NewPCG(p.seed, 1)), long: p.long, addr: addr, begun: time.Now(),
 		client: &kafka.Client{Addr: kafka.TCP(addr), Timeout: 10 * time.Second, Transport: transport},
+		wanted: []query{
+			{metric: "scraped", aggregation: "sum"},
+			{metric: "gauge", aggregation: "avg"},
+			{metric: "scraped", aggregation: "rate", fromZero: true},
+			{metric: "counted", aggregation: "increase"},
+			{metric: histograms, aggregation: "p50"},
+			{metric: histograms, aggregation: "sum"},
+		},
 	}
 	for _, name := range counterNames() {
 		w.counters = append(w.counters, newCounters(name, w.rand, w.begun.UnixMilli()))
@@ -211,6 +220,12 @@ func (w *world) demand() *demand {
 	} else if w.rand.IntN(6) == 0 {
 		d.metric, d.aggregation = histograms, []string{"p50", "p99", "histogram", "count", "sum", "avg"}[w.rand.IntN(6)]
 	}
+	if n := len(w.wanted); n > 0 {
+		d.metric, d.aggregation, d.fromZero = w.wanted[0].metric, w.wanted[0].aggregation, w.wanted[0].fromZero
+		w.wanted = w.wanted[1:]
+	} else if d.aggregation == "increase" || d.aggregation == "rate" {
+		d.fromZero = w.rand.IntN(3) == 0
+	}
 	if d.reaches() {
 		d.window = min(d.window, 30) // With what it hangs on before that is long enough.
 	}
@@ -221,8 +236,8 @@ func (w *world) demand() *demand {
 	q := metric.Query{
 		Metric: d.metric, Aggregation: metric.Aggregation(d.aggregation), WindowSeconds: int(d.window), DelaySeconds: int(d.delay), GroupBy: d.groupBy,
 	}
-	if (d.aggregation == "increase" || d.aggregation == "rate") && w.rand.IntN(3) == 0 {
-		d.fromZero, q.First = true, metric.FirstCounts
+	if d.fromZero {
+		q.First = metric.FirstCounts
 	}
 	if d.filter != nil {
 		text, err := json.Marshal(d.filter)
