@@ -47,10 +47,13 @@ func write(root string) error {
 }
 
 func places() []place {
-	var names, distributions []string
+	var names, distributions, growing []string
 	for _, a := range aggregate.Aggregations() {
 		if names = append(names, a.Name); a.Bins != nil {
 			distributions = append(distributions, a.Name)
+		}
+		if a.Needs&aggregate.NeedGrowth != 0 {
+			growing = append(growing, a.Name)
 		}
 	}
 	list := strings.Join(names, ", ")
@@ -59,6 +62,7 @@ func places() []place {
 		{"configsvc/openapi.yaml", regexp.MustCompile(`"[a-z_, ]+, or a percentile p0`), `"` + list + `, or a percentile p0`},
 		{"docs/protocol.md", regexp.MustCompile(`Aggregations: [a-z_ ]+ and p0`), "Aggregations: " + strings.Join(names, " ") + " and p0"},
 		{"web/src/model/aggregation-texts.ts", regexp.MustCompile(` AGGREGATIONS = \[.*\]`), " AGGREGATIONS = " + listOf(names)},
+		{"web/src/model/aggregation-texts.ts", regexp.MustCompile(` GROWING = \[.*\]`), " GROWING = " + listOf(growing)},
 		{"web/src/model/aggregations.ts", regexp.MustCompile(` DISTRIBUTIONS = \[.*\]`), " DISTRIBUTIONS = " + listOf(distributions)},
 		{
 			"configsvc/openapi.yaml", regexp.MustCompile(`chart: \{ type: string, enum: \[.*\], default: [a-z]+ \}`),

@@ -1,6 +1,13 @@
 /** All but percentiles; written by `go generate ./aggregate`. */
 export const AGGREGATIONS = ["sum", "avg", "max", "min", "count", "stddev", "histogram", "increase", "rate", "last", "last_sum", "last_avg", "last_min", "last_max"];
 
+/** Those of counters: by how much they grew. Of these a query may say what a first sample counts. */
+const GROWING = ["increase", "rate"];
+
+export function isGrowth(aggregation: string): boolean {
+  return GROWING.includes(aggregation);
+}
+
 /** What people call each, and what it says of a window; one that a newer server has is called by its name. */
 const TEXTS: Readonly<Record<string, readonly [label: string, meaning: string]>> = {
   sum: ["Sum", "All values added up."],

@@ -19,8 +19,8 @@ export function draftOf({ title, tags, variables, widgets }: Dashboard): Draft {
 
 /** A text of what the pipeline computes for a widget: with equal texts two widgets have the same values. */
 export function queryOf(widget: Widget): string {
-  const { metric_name, aggregation, window_seconds, refresh_interval_seconds = 1, delay_seconds = 0, filter = {}, group_by = [] } = widget;
-  return JSON.stringify([metric_name, aggregation, window_seconds, refresh_interval_seconds, delay_seconds, filter, group_by]);
+  const { metric_name, aggregation, window_seconds, refresh_interval_seconds = 1, delay_seconds = 0, filter = {}, group_by = [], first = "" } = widget;
+  return JSON.stringify([metric_name, aggregation, window_seconds, refresh_interval_seconds, delay_seconds, filter, group_by, first]);
 }
 
 /** How to save a draft: only widgets, only the rest, both as one document, or nothing. */

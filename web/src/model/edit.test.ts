@@ -5,7 +5,7 @@ import { edited, startEditing, type EditorAction } from "./editor";
 import { changesOf, draftOf, parseKept, queryOf, savingOf, verdictOf, type Draft } from "./draft";
 import { arrange, COLUMNS, heightOf, moveTo, nudge, resizeTo, wallScale, type Placed } from "./layout";
 import { advance, redo, timeline, undo } from "./undo";
-import { filterOf, getAt, newWidget, rowsOf, setAt, shapeFault, tabOf, type FilterRow } from "./widget-form";
+import { filterOf, getAt, newWidget, rowsOf, setAt, setMember, shapeFault, tabOf, type FilterRow } from "./widget-form";
 
 const at = (id: string, x: number, y: number, w: number, h: number): Placed => ({ id, position: { x, y, w, h } });
 const text = (placed: readonly Placed[]): string =>
@@ -112,9 +112,18 @@ test("what somebody else did, a line a change", () => {
   assert.deepEqual(changesOf(before, before), []);
 });
 
+test("with another aggregation goes what only the old one may have", () => {
+  const counter = { aggregation: "increase", first: "count", display_config: { chart: "line" } };
+  assert.deepEqual(setMember(counter, "aggregation", "rate", ["heatmap"]), { ...counter, aggregation: "rate" });
+  assert.deepEqual(setMember(counter, "aggregation", "sum", ["heatmap"]), { aggregation: "sum", display_config: { chart: "line" } });
+  assert.deepEqual(setMember(counter, "aggregation", "histogram", ["heatmap"]), { aggregation: "histogram", display_config: { chart: "heatmap" } });
+  assert.deepEqual(setMember(counter, "window_seconds", 5, ["heatmap"]), { ...counter, window_seconds: 5 });
+});
+
 test("the same query, written in two ways, has the same values", () => {
   assert.equal(queryOf(widget(A)), queryOf(widget(B, { refresh_interval_seconds: 1, delay_seconds: 0, filter: {}, group_by: [], display_config: { chart: "stat" } })));
   assert.notEqual(queryOf(widget(A)), queryOf(widget(A, { delay_seconds: 5 })));
+  assert.notEqual(queryOf(widget(A)), queryOf(widget(A, { first: "count" })));
 });
 
 test("faults are told to the widgets that have them", () => {

@@ -1,4 +1,5 @@
 import type { Position, Widget } from "../api/types";
+import { isGrowth } from "./aggregation-texts";
 import { isDistribution } from "./aggregations";
 import { isObject, type JsonObject } from "./merge-patch";
 
@@ -32,12 +33,17 @@ export function setAt(object: JsonObject, path: string, value: unknown): JsonObj
   return value === undefined ? others : { ...object, [name]: value };
 }
 
-/** A copy with the member at path set, and, where distributions are asked for, drawn as the first of these charts unless it is one of them. */
+/**
+ * A copy with the member at path set. With another aggregation goes what only the old one may have: where distributions are asked for it is drawn as the first of
+ * these charts unless it is one of them, and only of growth it says what a first sample counts.
+ */
 export function setMember(object: JsonObject, path: string, value: unknown, ofDistributions: readonly string[]): JsonObject {
   const changed = setAt(object, path, value);
-  const chart = getAt(changed, "display_config/chart");
-  const isFit = path !== "aggregation" || typeof value !== "string" || !isDistribution(value) || (typeof chart === "string" && ofDistributions.includes(chart));
-  return isFit ? changed : setAt(changed, "display_config/chart", ofDistributions[0]);
+  if (path !== "aggregation" || typeof value !== "string") return changed;
+  const fit = isGrowth(value) ? changed : setAt(changed, "first", undefined);
+  const chart = getAt(fit, "display_config/chart");
+  const isDrawn = !isDistribution(value) || (typeof chart === "string" && ofDistributions.includes(chart));
+  return isDrawn ? fit : setAt(fit, "display_config/chart", ofDistributions[0]);
 }
 
 const SHAPES: readonly (readonly [path: string, kind: string])[] = [

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { listMetrics, messageOf } from "../../api/client";
 import type { Metric } from "../../api/types";
-import { AGGREGATIONS, aggregationLabel, aggregationMeaning } from "../../model/aggregation-texts";
+import { AGGREGATIONS, aggregationLabel, aggregationMeaning, isGrowth } from "../../model/aggregation-texts";
 import { isObject } from "../../model/merge-patch";
 import { formatOne } from "../../model/number";
 import { filterOf, OPERATORS, rowsOf, type Operator } from "../../model/widget-form";
@@ -83,9 +83,7 @@ export function Query({ form }: { readonly form: Form }) {
         error={said.error}
         hint={said.hint ?? aggregationMeaning(chosen)}
       />
-      {percentile === undefined ? (
-        <span />
-      ) : (
+      {percentile === undefined ? null : (
         <NumberField
           label="Percentile"
           value={percentile === "" ? null : Number(percentile)}
@@ -93,6 +91,8 @@ export function Query({ form }: { readonly form: Form }) {
           {...form.at("aggregation")}
         />
       )}
+      {isGrowth(aggregation) ? <FirstSample form={form} /> : null}
+      {percentile === undefined && !isGrowth(aggregation) ? <span /> : null}
       <FormFields form={form} fields={TIMES} />
       <Filter metric={metric} tags={tags} form={form} />
       <Multi
@@ -105,6 +105,26 @@ export function Query({ form }: { readonly form: Form }) {
         {...form.at("group_by")}
       />
     </>
+  );
+}
+
+const FIRST = [
+  ["", "Counts nothing"],
+  ["count", "Counts whole"],
+] as const;
+
+/** What the first sample of a counter counts whose start nobody says. */
+function FirstSample({ form }: { readonly form: Form }) {
+  const { error, hint } = form.at("first");
+  return (
+    <SelectField
+      label="First sample of a series"
+      value={textOf(form.get("first"))}
+      options={FIRST}
+      onValue={(value) => form.set("first", value === "" ? undefined : value)}
+      error={error}
+      hint={hint ?? "whole where its series begin at zero"}
+    />
   );
 }
 
