@@ -24,7 +24,7 @@ type stage struct {
 // that what is general counts for who called it, and of two beginnings that fit the earlier one's.
 func allStages() []stage {
 	return []stage{
-		{"duplicates", []string{"pulseboard/sources.(*seenIDs)", "pulseboard/sources.(*ids)", "pulseboard/sources.idOf", "pulseboard/sources.remember"}},
+		{"duplicates", []string{"pulseboard/sources.(*seenIDs)", "pulseboard/sources.(*idTable)", "pulseboard/sources.(*slot)", "pulseboard/sources.(*ids)", "pulseboard/sources.idOf", "pulseboard/sources.remember"}},
 		{"decode", []string{"pulseboard/wire.(*Decoder)", "pulseboard/sources.(*Record).decode"}},
 		{"drain", []string{"pulseboard/sources.(*readLoop)", "pulseboard/sources.(*call)", "pulseboard/sources.(*partition)", "pulseboard/sources.(*ReadFn)", "pulseboard/sources.(*alignment)", "pulseboard/sources.(*lead)"}},
 		{"fetch", []string{"pulseboard/sources.", "github.com/twmb/franz-go", "github.com/klauspost/compress"}},
