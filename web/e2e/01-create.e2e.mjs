@@ -61,6 +61,27 @@ test("create, add five types of widgets, save, reload", { timeout: 180_000 }, as
     await toolbar(page).getByRole("button", { name: "Done" }).click();
     assert.deepEqual(await getDashboard(url, id), before);
   });
+
+  await t.test("what a counter's first sample counts is asked of growth, previewed, stored, and goes with another aggregation", async () => {
+    const first = drawer(page).getByLabel("First sample of a series");
+    await openEditor(page, url, `/d/${id}`);
+    await frame(page, "The stat").getByRole("button", { name: "Edit The stat" }).click();
+    await tab(page, "Query");
+    assert.equal(await first.count(), 0);
+    await drawer(page).getByLabel("Aggregation").selectOption("increase");
+    await first.selectOption("count");
+    await reading(page, "The stat", "stat", /^\d+/).first().waitFor();
+    await save(page);
+    const stored = async () => (await getDashboard(url, id)).widgets.find(({ display_config }) => display_config.chart === "stat");
+    assert.deepEqual([(await stored()).aggregation, (await stored()).first], ["increase", "count"]);
+    await openEditor(page, url, `/d/${id}`);
+    await frame(page, "The stat").getByRole("button", { name: "Edit The stat" }).click();
+    await tab(page, "Query");
+    assert.equal(await first.inputValue(), "count");
+    await drawer(page).getByLabel("Aggregation").selectOption("sum");
+    await save(page);
+    assert.deepEqual([(await stored()).aggregation, (await stored()).first], ["sum", undefined]);
+  });
 });
 
 function byKind(a, b) {
