@@ -76,8 +76,9 @@ func (c *counters) batch(now time.Time) []byte {
 		s.value -= float64(r.IntN(8))
 	case n < 17 && len(s.times) > 0:
 		at = s.times[r.IntN(len(s.times))]
-	case n == 17: // Another process: a series that nothing precedes.
+	case n >= 17 && n < 22: // Another process: a series that nothing precedes, and mostly nobody knows since when it counts.
 		c.runs++
+		s.says = r.IntN(3) == 0
 		s.tags = map[string]string{"host": s.tags["host"], "region": s.tags["region"], "run": strconv.Itoa(c.runs)}
 		s.begun, s.value, s.bins, s.before, s.times = at-r.Int64N(100), float64(r.IntN(100)), histogram{}, nil, nil
 		e["tags"] = s.tags
