@@ -77,6 +77,10 @@ var mutants = []mutant{
 		"Complete: k.covers(q, end) && !w.lacking,", "Complete: k.covers(q, end),",
 	},
 	{
+		"a series is taken for another", "aggregate/table.go",
+		"i < len(r.names) && r.names[i] == n {", "i < len(r.names) {",
+	},
+	{
 		"a reset is lost", "aggregate/counter.go",
 		"// It has started anew.\n\t\t\tg.Sum, since, _ = n.above(nil)", "// It has started anew.\n\t\t\tg.Sum = 0",
 	},
