@@ -106,7 +106,7 @@ var mutants = []mutant{
 	},
 	{
 		"what follows a late sample is not corrected", "aggregate/joining.go",
-		"grown += f.group.add(j.after[i].slice, &a)", "_ = f.group.add(j.after[i].slice, &Acc{})",
+		"grown += f.group.add(j.after[i].slice, &a)", "a.More.Growth = Growth{}\n\t\t\t\tgrown += f.group.add(j.after[i].slice, &a)",
 	},
 	{
 		"a cumulative histogram counts whole", "aggregate/counter.go",
