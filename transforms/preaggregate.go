@@ -264,8 +264,7 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 		return
 	}
 	m := f.metric(rec.Events[0].Metric)
-	now, good := aggregate.Div(rec.PipelineTime, f.SliceMs), 0
-	found := f.held.found
+	now, found := aggregate.Div(rec.PipelineTime, f.SliceMs), f.held.found
 	for i := range rec.Events {
 		e := &rec.Events[i]
 		at, code := rec.Verdict(e, f.Limits)
@@ -273,7 +272,6 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 			f.refuse(rec, e, code, at, since)
 			continue
 		}
-		good++
 		if e.Metric != m.name { // Nobody writes such a record, so it may cost more.
 			m = f.metric(e.Metric)
 		}
@@ -286,9 +284,9 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 		e := &found[i]
 		e.AddTo(e.row.Acc(e.name), e.of.needs, e.at)
 	}
+	counted.Add(float64(len(found)))
 	clear(found)
 	f.held.found = found[:0]
-	counted.Add(float64(good))
 }
 
 // row returns the row of a slice in a partial of a key group.

@@ -309,14 +309,14 @@ func (d *Decoder) quickName(body []byte, i int) (string, int) {
 	if string(text) == d.lastName && end > i+2 {
 		return d.lastName, end
 	}
-	if e := d.names.Find(text); e != nil {
-		d.lastName = e.Text
-		return d.lastName, end
+	known := d.names.Find(text)
+	if known == nil {
+		if !metric.ValidName(text) {
+			return "", -1
+		}
+		known = d.names.Add(string(text), name{})
 	}
-	if !metric.ValidName(text) {
-		return "", -1
-	}
-	d.lastName = d.nameOf(text)
+	d.lastName = known.Text
 	return d.lastName, end
 }
 

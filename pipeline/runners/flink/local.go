@@ -83,7 +83,7 @@ func (l *Local) run(ctx context.Context) error {
 	return l.watch(ctx, java, flinkapi.NewClient(java.rest, java.secret))
 }
 
-// How often the job is looked at, and how often once it has made a checkpoint: each look costs Java some milliseconds.
+// How often the job is looked at, and how often once it has made a checkpoint.
 const (
 	watchEvery = 500 * time.Millisecond
 	calmEvery  = 2 * time.Second
