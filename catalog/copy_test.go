@@ -227,7 +227,7 @@ func TestSearchErrorsNameTheFix(t *testing.T) {
 	}{
 		{0, "", ErrLimit, "limit must be 1 to 1000, not 0"},
 		{MaxLimit + 1, "", ErrLimit, "limit must be 1 to 1000, not 1001"},
-		{1, "9", ErrCursor, "cursor is not one of this catalog: begin again without it"},
+		{1, "\n", ErrCursor, "cursor is not one of this catalog: begin again without it"},
 		{1, strings.Repeat("x", 500), ErrCursor, "cursor is not one of this catalog: begin again without it"},
 	} {
 		if _, err := c.Search("", tt.limit, tt.cursor); !errors.Is(err, tt.want) || err.Error() != tt.text {

@@ -32,6 +32,7 @@ func TestLimitsAreThoseOfTheDescription(t *testing.T) {
 		"DashboardInput.tags.maxItems": maxTags, "DashboardInput.tags.items.maxLength": maxTag,
 		"DashboardInput.variables.maxItems": maxVariables, "DashboardInput.widgets.maxItems": maxWidgets,
 		"Variable.name.maxLength":            maxName,
+		"WidgetInput.metric_name.maxLength":  metric.MaxName,
 		"WidgetInput.window_seconds.minimum": 1,
 		"WidgetInput.window_seconds.maximum": metric.MaxWindowSeconds,
 		"WidgetInput.delay_seconds.minimum":  0,

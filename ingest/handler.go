@@ -129,6 +129,7 @@ func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(fault
 	// Whole milliseconds, as in the record: the pipeline judges by what it reads there.
 	arrival := s.now().UnixMilli()
 	records, n := p.pack(batch, s.config.Limits, arrival, v.reject), batch.N
+	counts.cut.Add(float64(batch.Cut))
 	packed(len(v.faults) > 0)
 	if len(records) > 0 {
 		var done sync.WaitGroup

@@ -72,6 +72,7 @@ type influxRequest struct {
 
 func (r *influxRequest) decode(text []byte) (*wire.Batch, *refusal) {
 	r.decoder = r.decoders.take(r.s.texts)
+	r.decoder.cut = r.s.config.CutTags
 	batch, err := r.decoder.read(text, r.s.config.MaxEvents, r.perMs, r.ms)
 	if err != nil {
 		return nil, r.s.tooMany()
@@ -163,6 +164,7 @@ type influxDecoder struct {
 	batch wire.Batch
 	names []string // Of the values, by index; "" for a line that is none.
 	timed bool     // Every line has a time.
+	cut   bool     // Tags beyond the limits are cut to fit.
 	line  int64    // Of the first syntax error, 0 = there is none.
 
 	known wire.Memory[judgedName]
@@ -184,6 +186,7 @@ func (n judgedName) Bytes() int { return len(n.value) + faultBytes(n.fault) }
 // judgedTags are tags, or what is wrong with them.
 type judgedTags struct {
 	value metric.Tags
+	cut   bool
 	fault *metric.Fault
 }
 
@@ -218,7 +221,7 @@ func (d *influxDecoder) read(text []byte, limit int, perMs, ms int64) (*wire.Bat
 	d.begin()
 	lines := lineprotocol.NewDecoderWithBytes(text)
 	for lines.Next() {
-		events, faults, n := len(d.batch.Events), len(d.batch.Faults), d.batch.N
+		events, faults, n, cut := len(d.batch.Events), len(d.batch.Faults), d.batch.N, d.batch.Cut
 		err := d.point(lines, limit, perMs, ms)
 		if errors.Is(err, wire.ErrTooMany) {
 			return nil, err
@@ -226,7 +229,7 @@ func (d *influxDecoder) read(text []byte, limit int, perMs, ms int64) (*wire.Bat
 		if err != nil {
 			// Nothing of a broken line counts: it stands for one value.
 			d.batch.Events, d.batch.Index, d.batch.Faults = d.batch.Events[:events], d.batch.Index[:events], d.batch.Faults[:faults]
-			d.batch.N, d.names = n, d.names[:n]
+			d.batch.N, d.batch.Cut, d.names = n, cut, d.names[:n]
 			d.broken(err)
 		}
 		if d.batch.N > limit {
@@ -335,6 +338,9 @@ func (d *influxDecoder) field(key []byte, kind lineprotocol.ValueKind, text []by
 	case tags.fault != nil:
 		d.fault(name.value, tags.fault)
 	default:
+		if tags.cut {
+			d.batch.Cut++
+		}
 		d.batch.Events = append(d.batch.Events, metric.Event{Metric: name.value, Value: number(v), Tags: tags.value})
 		d.batch.Index = append(d.batch.Index, d.batch.N)
 		d.names = append(d.names, name.value)
@@ -394,7 +400,7 @@ func (d *influxDecoder) readTags(lines *lineprotocol.Decoder) (t judgedTags, err
 		return known.Value, nil
 	}
 	text := string(d.pairs)
-	return d.tags.Add(text, makeTags(text)).Value, nil
+	return d.tags.Add(text, d.makeTags(text)).Value, nil
 }
 
 // appendPair appends one half of a tag: its length, then its text.
@@ -403,8 +409,8 @@ func appendPair(dst, text []byte) []byte {
 	return append(dst, text...)
 }
 
-// makeTags reads what appendPair wrote. Keys and values are parts of it.
-func makeTags(pairs string) judgedTags {
+// makeTags makes tags of what appendPair wrote. Keys and values are parts of it.
+func (d *influxDecoder) makeTags(pairs string) (judged judgedTags) {
 	var tags metric.Tags
 	cut := func() string {
 		length, rest, _ := strings.Cut(pairs, " ")
@@ -417,5 +423,9 @@ func makeTags(pairs string) judgedTags {
 		tags = append(tags, metric.Tag{Key: key, Value: cut()})
 	}
 	slices.SortStableFunc(tags, func(a, b metric.Tag) int { return strings.Compare(a.Key, b.Key) })
-	return judgedTags{slices.Clip(tags), metric.CheckTags(tags)}
+	if d.cut {
+		tags, judged.cut = tags.Fit()
+	}
+	judged.value, judged.fault = slices.Clip(tags), metric.CheckTags(tags)
+	return judged
 }

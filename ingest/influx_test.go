@@ -73,7 +73,7 @@ func TestLines(t *testing.T) {
 		{"microseconds of InfluxDB 1", "?precision=u", `m value=1 ` + at(time.Microsecond), `m{} 1 0`},
 		{"milliseconds", "?precision=ms", `m value=1 ` + at(time.Millisecond), `m{} 1 0`},
 		{"seconds", "?precision=s", `m value=1 ` + at(time.Second), `m{} 1 0`},
-		{"escapes", "", `disk\ io,path=/a\ b,x=c\,d\=e value=1` + "\n" + `disk,path=/a\ b,x=c\,d\=e value=1`, `disk{"path":"/a b","x":"c,d=e"} 1 on arrival`},
+		{"escapes", "", `disk\ io,path=/a\ b,x=c\,d\=e value=1` + "\n" + `disk,path=/a\ b,x=c\,d\=e value=1`, `disk io{"path":"/a b","x":"c,d=e"} 1 on arrival; disk{"path":"/a b","x":"c,d=e"} 1 on arrival`},
 		{"tags are sorted", "", `m,b=2,a=1 value=1`, `m{"a":"1","b":"2"} 1 on arrival`},
 		{"comments, empty lines, CR LF", "", "# x\r\n\r\nm value=1\r\n", `m{} 1 on arrival`},
 	} {

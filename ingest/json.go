@@ -60,6 +60,7 @@ func jsonLines(c *gin.Context) (lines bool, no *refusal) {
 
 func (r *jsonRequest) decode(text []byte) (batch *wire.Batch, no *refusal) {
 	r.decoder = r.decoders.take(r.s.texts)
+	r.decoder.Cut = r.s.config.CutTags
 	var err error
 	if r.lines {
 		batch, err = r.decoder.Lines(text, r.s.config.MaxEvents)

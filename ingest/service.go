@@ -42,6 +42,8 @@ type Config struct {
 	MaxEvents     int           // In a request; 0 = 50,000.
 	// MaxPending bounds the bodies of all requests under way, in bytes; 0 = 256 MiB.
 	MaxPending int64
+	// CutTags has tags beyond the limits cut to fit, where they are refused else.
+	CutTags bool
 	// DeliveryTimeout is how long a request waits for Kafka's acknowledgement; 0 = 10 s.
 	DeliveryTimeout time.Duration
 }

@@ -219,7 +219,7 @@ func TestVerdicts(t *testing.T) {
 			"some bad", `[{"metric_name":"m","value":1},{"value":1},{"metric_name":"m"},7,{"metric_name":"m","value":1},{"metric_name":"m","value":1e999}]`,
 			"1:metric_name_missing 2:value_missing 3:malformed 5:value_not_finite", 200, 2, "[[1 3] [5 5]]",
 		},
-		{"all bad", `{"metric_name":"1m","value":1}`, "0:metric_name_invalid", 400, 0, "[[0 0]]"},
+		{"all bad", `{"metric_name":"m\u0001","value":1}`, "0:metric_name_invalid", 400, 0, "[[0 0]]"},
 		{
 			"times", `[{"metric_name":"m","value":1,"event_time":` + at(-time.Hour) + `},{"metric_name":"m","value":1,"event_time":` + at(time.Hour) + `},` +
 				`{"metric_name":"m","value":1,"event_time":` + at(-30*time.Second) + `},{"metric_name":"m","value":1,"event_time":"x"}]`,

@@ -147,15 +147,15 @@ func (f Filter) Match(tags Tags) bool {
 func (t Term) text() string {
 	switch t.Op {
 	case Exists, NotExists:
-		return string(t.Op) + " " + t.Tag
+		return string(t.Op) + " " + keyText(t.Tag)
 	case In, NotIn:
 		quoted := make([]string, len(t.Values))
 		for i, v := range t.Values {
 			quoted[i] = quote(v)
 		}
-		return t.Tag + " " + string(t.Op) + " (" + strings.Join(quoted, ",") + ")"
+		return keyText(t.Tag) + " " + string(t.Op) + " (" + strings.Join(quoted, ",") + ")"
 	default:
-		return t.Tag + string(t.Op) + quote(t.Values[0])
+		return keyText(t.Tag) + string(t.Op) + quote(t.Values[0])
 	}
 }
 

@@ -113,14 +113,14 @@ func (q Query) Key() string {
 	if q.First != "" {
 		first = " first " + q.First
 	}
-	return fmt.Sprintf("%s:%s:%ds%s%s%s", q.Metric, q.Aggregation, q.WindowSeconds, delay, first, q.selection())
+	return fmt.Sprintf("%s:%s:%ds%s%s%s", nameText(q.Metric), q.Aggregation, q.WindowSeconds, delay, first, q.selection())
 }
 
 // Selector is the canonical text of metric, filter and group_by: queries that
 // share it read the same series.
 func (q Query) Selector() string {
 	q = q.Normal()
-	return q.Metric + q.selection()
+	return nameText(q.Metric) + q.selection()
 }
 
 func (q Query) selection() (text string) {
@@ -132,7 +132,11 @@ func (q Query) selection() (text string) {
 		text = " {" + strings.Join(terms, ", ") + "}"
 	}
 	if len(q.GroupBy) > 0 {
-		text += " by (" + strings.Join(q.GroupBy, ", ") + ")"
+		keys := make([]string, len(q.GroupBy))
+		for i, key := range q.GroupBy {
+			keys[i] = keyText(key)
+		}
+		text += " by (" + strings.Join(keys, ", ") + ")"
 	}
 	return text
 }
@@ -157,6 +161,12 @@ func ParseKey(key string) (Query, error) {
 }
 
 func parseKey(key string) (q Query, ok bool) {
+	name, quoted := "", strings.HasPrefix(key, `"`)
+	if quoted {
+		if name, key, ok = cutString(key); !ok {
+			return q, false
+		}
+	}
 	head, rest, spaced := strings.Cut(key, " ")
 	if spaced {
 		rest = " " + rest
@@ -166,10 +176,13 @@ func parseKey(key string) (q Query, ok bool) {
 		return q, false
 	}
 	i := strings.LastIndexByte(head[:j], ':')
-	if i < 0 {
+	if i < 0 || quoted && i > 0 {
 		return q, false
 	}
-	q.Metric, q.Aggregation = head[:i], Aggregation(head[i+1:j])
+	if !quoted {
+		name = head[:i]
+	}
+	q.Metric, q.Aggregation = name, Aggregation(head[i+1:j])
 	if q.WindowSeconds, ok = parseSeconds(head[j+1:]); !ok {
 		return q, false
 	}
@@ -192,11 +205,9 @@ func parseKey(key string) (q Query, ok bool) {
 		}
 	}
 	if s, found := strings.CutPrefix(rest, " by ("); found {
-		s, found = strings.CutSuffix(s, ")")
-		if !found {
+		if q.GroupBy, rest, ok = parseKeys(s); !ok {
 			return q, false
 		}
-		q.GroupBy, rest = strings.Split(s, ", "), ""
 	}
 	return q, rest == ""
 }
@@ -228,10 +239,30 @@ func parseFilter(s string) (f Filter, rest string, ok bool) {
 	}
 }
 
+// parseKeys reads the keys of tags up to and with the closing parenthesis.
+func parseKeys(s string) (keys []string, rest string, ok bool) {
+	for {
+		var key string
+		if key, _, s, ok = cutKey(s); !ok {
+			return nil, s, false
+		}
+		keys = append(keys, key)
+		if r, found := strings.CutPrefix(s, ", "); found {
+			s = r
+			continue
+		}
+		s, ok = strings.CutPrefix(s, ")")
+		return keys, s, ok
+	}
+}
+
 // parseKeyTerm decides by what follows the first word, since "in", "not" and
 // "exists" may be tags too.
 func parseKeyTerm(s string) (t Term, rest string, ok bool) {
-	word, s := cutWord(s)
+	word, bare, s, ok := cutKey(s)
+	if !ok {
+		return t, s, false
+	}
 	for _, op := range []Op{Equal, NotEqual, Prefix} {
 		if r, found := strings.CutPrefix(s, string(op)); found {
 			v, r, ok := cutString(r)
@@ -245,26 +276,30 @@ func parseKeyTerm(s string) (t Term, rest string, ok bool) {
 		}
 	}
 	op := Exists
-	if word == "not" {
+	if word == "not" && bare {
 		r, found := strings.CutPrefix(s, " exists")
 		if !found {
 			return t, s, false
 		}
 		op, s = NotExists, r
-	} else if word != "exists" {
+	} else if word != "exists" || !bare {
 		return t, s, false
 	}
-	s, ok = strings.CutPrefix(s, " ")
-	word, s = cutWord(s)
-	return Term{Tag: word, Op: op}, s, ok && word != ""
+	if s, ok = strings.CutPrefix(s, " "); !ok {
+		return t, s, false
+	}
+	word, _, s, ok = cutKey(s)
+	return Term{Tag: word, Op: op}, s, ok
 }
 
-func cutWord(s string) (word, rest string) {
-	n := 0
-	for n < len(s) && ValidTagKey(s[n:n+1]) {
-		n++
+// cutKey reads the key of a tag, bare or as a JSON string.
+func cutKey(s string) (key string, bare bool, rest string, ok bool) {
+	if strings.HasPrefix(s, `"`) {
+		key, rest, ok = cutString(s)
+		return key, false, rest, ok
 	}
-	return s[:n], s[n:]
+	n := bareKeyBytes(s)
+	return s[:n], true, s[n:], n > 0
 }
 
 func cutString(s string) (value, rest string, ok bool) {

@@ -51,6 +51,12 @@ func TestKeyIsCanonical(t *testing.T) {
 			metric.Query{Metric: "m", Aggregation: "sum", WindowSeconds: 2, GroupBy: []string{"by"}},
 			`{"in":["a","b"],"not":["c","d"],"exists":{"not":["e","f"]}}`, `m:sum:2s {exists not in ("e","f"), in in ("a","b"), not in ("c","d")} by (by)`,
 		},
+		{
+			"names and keys in UTF-8", metric.Query{Metric: `°C "x":sum:5s`, Aggregation: "sum", WindowSeconds: 2, GroupBy: []string{"app.kubernetes.io/name", "a, b", "z"}},
+			`{"m³/h":"x","not exists":{"exists":false},"in":["a","b"],"a\"b":{"prefix":"y"}}`,
+			`"°C \"x\":sum:5s":sum:2s {"a\"b"^="y", in in ("a","b"), "m³/h"="x", not exists "not exists"} by ("a, b", "app.kubernetes.io/name", z)`,
+		},
+		{"a name that begins with a digit", metric.Query{Metric: "5xx", Aggregation: "sum", WindowSeconds: 2}, `{}`, `"5xx":sum:2s`},
 		{"existence of tags named so", metric.Query{Metric: "m", Aggregation: "sum", WindowSeconds: 2}, `{"in":{"exists":true},"not":{"exists":false}}`, `m:sum:2s {exists in, not exists not}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -168,7 +174,7 @@ func TestFilterErrorsNameTheFix(t *testing.T) {
 		`{"a":{"prefix":["x"]}}`:   "",
 		`{"a":{"prefix":[1]}}`:     `member "prefix" has a value of the wrong type`,
 		`{"a":""}`:                 `use {"exists":false}`,
-		`{"a b":"x"}`:              "tag key",
+		`{"a\tb":"x"}`:             "tag key",
 		`{"a":{"not":["x",null]}}`: `member "not" has a value of the wrong type`,
 	} {
 		var f metric.Filter

@@ -19,6 +19,7 @@ type Batch struct {
 	Events []metric.Event // The good ones. Events may share their Tags: never change them.
 	Index  []int          // Position in the input of each of Events; of a record there is none.
 	Faults []IndexedFault // The bad ones.
+	Cut    int            // How many of Events have tags that were cut to fit.
 
 	texts []texts // Of the first of Events.
 }
@@ -45,11 +46,12 @@ func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 		if d.batch.N == d.limit {
 			return nil, ErrTooMany
 		}
+		cut := d.batch.Cut
 		if i := d.quickEvent(line, skipSpace(line, 0)); i >= 0 {
 			if skipSpace(line, i) == len(line) {
 				continue
 			}
-			d.takeBack()
+			d.takeBack(cut)
 		}
 		if value, err := d.check(line); err != nil {
 			d.add(metric.Event{}, malformed("the line is not JSON: "+err.Error()))
@@ -73,6 +75,9 @@ type Decoder struct {
 	record   Batch          // That of the last Record.
 	free     []metric.Event // Memory for events of records, which share allocations.
 	lastName string         // That quickName has read.
+
+	// Cut has tags beyond the limits cut to fit, and counted, where they are refused else.
+	Cut bool
 
 	json *jsontext.Decoder // Checks syntax.
 
@@ -309,6 +314,9 @@ func (d *Decoder) event(f *fields) (e metric.Event, fault *metric.Fault) {
 		return e, tags.fault
 	}
 	e.Tags = tags.tags
+	if tags.cut {
+		d.batch.Cut++
+	}
 	if f.time != nil {
 		if e.Time, fault = d.time("event_time", f.time, metric.CodeEventTimeInvalid); fault != nil {
 			return e, fault
@@ -431,6 +439,7 @@ type tagsVerdict struct {
 	tags  metric.Tags
 	json  string // Their canonical form, as in records; "" = the text is it, or there are none.
 	fault *metric.Fault
+	cut   bool // They did not fit.
 }
 
 // Bytes implements Sized.
@@ -483,7 +492,7 @@ func (d *Decoder) readTags(object []byte, valid bool) *Known[tagsVerdict] {
 	}
 	var v tagsVerdict
 	sorted := slices.IsSortedFunc(d.members, compareKeys)
-	if v.tags, v.fault = d.judgeTags(); len(v.tags) > 0 && (!plain || !sorted || jsonBytes(v.tags) != len(text)) {
+	if v.tags, v.cut, v.fault = d.judgeTags(); len(v.tags) > 0 && (!plain || !sorted || jsonBytes(v.tags) != len(text)) {
 		d.unquoted = v.tags.AppendJSON(d.unquoted[:0])
 		if string(d.unquoted) != text {
 			v.json = string(d.unquoted)
@@ -512,7 +521,7 @@ func (d *Decoder) unquoteText(quoted string) (string, error) {
 	return string(text), err
 }
 
-func (d *Decoder) judgeTags() (tags metric.Tags, fault *metric.Fault) {
+func (d *Decoder) judgeTags() (tags metric.Tags, cut bool, fault *metric.Fault) {
 	slices.SortStableFunc(d.members, compareKeys)
 	tags = make(metric.Tags, 0, len(d.members))
 	for i, m := range d.members {
@@ -524,7 +533,7 @@ func (d *Decoder) judgeTags() (tags metric.Tags, fault *metric.Fault) {
 		case 'n':
 			continue // null is the same as absent.
 		default:
-			return nil, malformed(fmt.Sprintf("the value of tag %.80q must be a string", m.key))
+			return nil, false, malformed(fmt.Sprintf("the value of tag %.80q must be a string", m.key))
 		}
 		text, err := d.unquoteText(m.value)
 		switch {
@@ -532,21 +541,17 @@ func (d *Decoder) judgeTags() (tags metric.Tags, fault *metric.Fault) {
 			// Only a member of the wrong type comes before another fault.
 		case err != nil:
 			fault = newFault(metric.CodeTagsInvalid, fmt.Sprintf("the value of tag %.80q is not valid UTF-8", m.key))
-		case len(text) > metric.MaxTagValue:
-			fault = newFault(metric.CodeTagsInvalid, fmt.Sprintf("the value of tag %.80q has %d bytes; at most %d are allowed", m.key, len(text), metric.MaxTagValue))
-		case !metric.ValidTagKey(m.key):
-			fault = newFault(metric.CodeTagsInvalid, metric.ValidateTagKey(m.key).Error())
 		default:
 			tags = append(tags, metric.Tag{Key: m.key, Value: text})
 		}
 	}
-	if fault == nil && len(tags) > metric.MaxTags {
-		fault = newFault(metric.CodeTooManyTags, fmt.Sprintf("%d tags; at most %d are allowed", len(tags), metric.MaxTags))
-	}
 	if fault != nil || len(tags) == 0 {
-		return nil, fault
+		return nil, false, fault
 	}
-	return tags, nil
+	if d.Cut {
+		tags, cut = tags.Fit()
+	}
+	return tags, cut, metric.CheckTags(tags)
 }
 
 func malformed(detail string) *metric.Fault { return newFault(metric.CodeMalformed, detail) }

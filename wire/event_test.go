@@ -18,7 +18,7 @@ import (
 
 func TestDecodeRequestVerdicts(t *testing.T) {
 	const good = `{"metric_name":"m","value":1}`
-	long := strings.Repeat("x", 257)
+	long := strings.Repeat("x", 1025)
 	for _, c := range []struct{ event, code string }{
 		{good, ""},
 		{`{"metric_name":"m","value":-0.5e3,"tags":{"host":"a"},"event_time":"2026-11-23T10:00:00.1239Z","other":[1,{"a":2}]}`, ""},
@@ -31,7 +31,7 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 		{`{"metric_name":"m","value":1,"value":null}`, metric.CodeValueMissing},
 		{`{"metric_name":"m","value":1,"tags":{"a":1,"a":"x"}}`, ""},
 		{`{"metric_name":"m","value":1,"tags":{"a":1},"tags":null}`, ""},
-		{`{"metric_name":"m","value":1,"tags":{"a b":"x","a b":""}}`, ""},
+		{`{"metric_name":"m","value":1,"tags":{"a\tb":"x","a\tb":""}}`, ""},
 		{`{"metric_name":"m","value":1,"events":[{}]}`, ""}, // With a name it is one event.
 		{`{"metric_name":"m","value":1,"event_time":"2026-11-23t10:00:00z"}`, ""},
 		{`{"value":1,"metric_name":"x","metric_name":"m"}`, ""},
@@ -50,19 +50,19 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 		{`{}`, metric.CodeNameMissing},
 		{`{"metric_name":null,"value":1}`, metric.CodeNameMissing},
 		{`{"metric_name":"","value":1}`, metric.CodeNameMissing},
-		{`{"metric_name":"1m","value":1}`, metric.CodeNameInvalid},
-		{`{"metric_name":"a b"}`, metric.CodeNameInvalid},
+		{`{"metric_name":"m\u0001","value":1}`, metric.CodeNameInvalid},
+		{`{"metric_name":"a\u007fb"}`, metric.CodeNameInvalid},
 		{`{"metric_name":"` + long + `","value":1}`, metric.CodeNameInvalid},
 		{`{"metric_name":"m"}`, metric.CodeValueMissing},
-		{`{"metric_name":"m","value":null,"tags":{"a b":"x"}}`, metric.CodeValueMissing},
+		{`{"metric_name":"m","value":null,"tags":{"a\tb":"x"}}`, metric.CodeValueMissing},
 		{`{"metric_name":"m","value":1e999}`, metric.CodeValueNotFinite},
-		{`{"metric_name":"m","value":1,"tags":{"a b":"x"}}`, metric.CodeTagsInvalid},
+		{`{"metric_name":"m","value":1,"tags":{"a\tb":"x"}}`, metric.CodeTagsInvalid},
 		{`{"metric_name":"m","value":1,"tags":{"":"x"}}`, metric.CodeTagsInvalid},
 		{`{"metric_name":"m","value":1,"tags":{"a":"` + long + `"}}`, metric.CodeTagsInvalid},
 		{"{\"metric_name\":\"m\",\"value\":1,\"tags\":{\"a\":\"\xff\"},\"event_time\":\"x\"}", metric.CodeTagsInvalid},
-		{`{"metric_name":"m","value":1,"tags":` + manyTags(17) + `}`, metric.CodeTooManyTags},
+		{`{"metric_name":"m","value":1,"tags":` + manyTags(65) + `}`, metric.CodeTooManyTags},
 		{`{"metric_name":"m","value":1,"tags":` + manyTags(16) + `}`, ""},
-		{`{"metric_name":"m","value":1,"tags":{"a b":"x","b":1}}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"tags":{"a\tb":"x","b":1}}`, metric.CodeMalformed},
 		{`{"metric_name":"m","value":1,"tags":{"a":"\ud800"}}`, metric.CodeTagsInvalid},
 		{"{\"metric_name\":\"m\xff\",\"value\":1}", metric.CodeNameInvalid},
 		{"{\"metric_name\":\"m\",\"value\":1,\"\xff\":\"\xff\"}", ""}, // Nobody reads it.
@@ -207,8 +207,8 @@ func TestDecodeRecord(t *testing.T) {
 		{`{"metric_name":"m","value":1}`, "", 1, 0},
 		{`{"metric_name":"m","events":[{"value":1},{"value":"x"},{"value":3,"tags":{"a":"b"}}]}`, "", 2, 1},
 		{`{"events":[{"value":1}],"metric_name":"m"}`, "", 1, 0},
-		{`{"events":[{"value":1}],"metric_name":"1"}`, "", 0, 1},
-		{`{"metric_name":"1","events":[{"value":1}]}`, "", 0, 1},
+		{`{"events":[{"value":1}],"metric_name":"\n"}`, "", 0, 1},
+		{`{"metric_name":"\n","events":[{"value":1}]}`, "", 0, 1},
 		{`{"events":[{"value":1}]}`, "", 0, 1},
 		{`not json`, metric.CodeNotJSON, 0, 0},
 		{``, metric.CodeNotJSON, 0, 0},

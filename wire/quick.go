@@ -124,11 +124,11 @@ func (d *Decoder) one(body []byte, i int) int {
 // it is not in the plain form; then the batch is as before.
 func (d *Decoder) quickEvent(body []byte, i int) int {
 	b := d.batch
-	n := len(b.Events)
+	n, cut := len(b.Events), b.Cut
 	b.Events = append(b.Events, metric.Event{})
 	t := texts{}
 	if i = d.quickMembers(body, i, &b.Events[n], &t); i < 0 {
-		b.Events = b.Events[:n]
+		b.Events, b.Cut = b.Events[:n], cut
 		return -1
 	}
 	if d.textual {
@@ -144,10 +144,10 @@ func (d *Decoder) quickEvent(body []byte, i int) int {
 	return i
 }
 
-// takeBack takes the event of quickEvent out of the batch.
-func (d *Decoder) takeBack() {
+// takeBack takes the event of quickEvent out of the batch, in which so many had been cut before.
+func (d *Decoder) takeBack(cut int) {
 	b := d.batch
-	b.N--
+	b.N, b.Cut = b.N-1, cut
 	b.Events, b.Index, b.texts = b.Events[:len(b.Events)-1], b.Index[:len(b.Index)-1], b.texts[:len(b.texts)-1]
 }
 
@@ -302,16 +302,19 @@ func colon(body []byte, i int) int {
 
 func (d *Decoder) quickName(body []byte, i int) (string, int) {
 	end, plain := stringEnd(body, i)
-	if !plain {
+	if end < 0 {
 		return "", -1
 	}
 	text := body[i+1 : end-1]
+	if !plain && bytes.IndexByte(text, '\\') >= 0 {
+		return "", -1 // It stands for another text.
+	}
 	if string(text) == d.lastName && end > i+2 {
 		return d.lastName, end
 	}
 	known := d.names.Find(text)
 	if known == nil {
-		if !metric.ValidName(text) {
+		if !plain || !metric.ValidName(text) {
 			return "", -1
 		}
 		known = d.names.Add(string(text), name{})
@@ -410,6 +413,9 @@ func (d *Decoder) quickTags(body []byte, i int, e *metric.Event, t *texts) int {
 		return -1
 	}
 	e.Tags = known.Value.tags
+	if known.Value.cut {
+		d.batch.Cut++
+	}
 	if t.tags = known.Value.json; t.tags == "" && len(e.Tags) > 0 {
 		t.tags = known.Text
 	}

@@ -53,7 +53,7 @@ func checkQuick(t *testing.T, d *Decoder, body []byte) {
 	}
 	// What goes into records reads back the same.
 	for i, e := range got.Events {
-		text := append(got.AppendEvent([]byte(`{"metric_name":"`+e.Metric+`","events":[`), i), "]}"...)
+		text := EndRecord(got.AppendEvent(BeginRecord(nil, e.Metric), i))
 		back, err := new(Decoder).strictRecord(text)
 		if err != nil || len(back.Events) != 1 {
 			t.Fatalf("%q: the record %s: %v, %+v", body, text, err, back)
@@ -120,7 +120,7 @@ func TestQuickIsStrict(t *testing.T) {
 	}
 	tags := []string{
 		`{}`, `{ }`, `{"a":"b"}`, `{"b":"x","a":"y"}`, `{"a":"b"`, `{"a":"}"}`, `{"a":""}`, `{"a":null}`, `{"a":"b","a":"c"}`, `{"a":"é"}`, `{"a":"\u0041"}`, `{"a":"b",}`,
-		`{"a" : "b" , "c":"d"}`, `{"a b":"x"}`, `{"a":1}`, `null`, `[]`, `{"a":"` + strings.Repeat("x", 257) + `"}`, "{\"a\":\"\x7f\"}", "{\"a\":\"\xff\"}", `{"a":{"b":"c"}}`, `{"<":">"}`, `{"a":"<&>"}`,
+		`{"a" : "b" , "c":"d"}`, `{"a b":"x"}`, `{"°/a":"}"}`, `{"a\tb":"x"}`, `{"a":1}`, `null`, `[]`, `{"a":"` + strings.Repeat("x", 1025) + `"}`, "{\"a\":\"\x7f\"}", "{\"a\":\"\xff\"}", `{"a":{"b":"c"}}`, `{"<":">"}`, `{"a":"<&>"}`,
 	}
 	times := []string{
 		"1763892000000", "946684799999", "946684800000", "253402300799999", "253402300800000", "1763892000000.9", "1.7e12", "-1", "01763892000000", "null",
@@ -161,7 +161,7 @@ func TestQuickIsStrict(t *testing.T) {
 		events = append(events, `{"metric_name":"m","event_time":`+v+`,"value":1}`)
 	}
 	events = append(
-		events, `{"value":1,"metric_name":"m"}`, `{"value":1}`, `{"metric_name":"m"}`, `{}`, `{"metric_name":"1","value":1}`, `{"metric_name":"","value":1}`, `{"metric_name":"m\u0061","value":1}`,
+		events, `{"value":1,"metric_name":"m"}`, `{"value":1}`, `{"metric_name":"m"}`, `{}`, `{"metric_name":"1","value":1}`, `{"metric_name":"\u0001","value":1}`, `{"metric_name":"°C","value":1}`, `{"metric_name":"°\"C","value":1}`, `{"metric_name":"","value":1}`, `{"metric_name":"m\u0061","value":1}`,
 		`{"metric_name":"m","value":1,"value":2}`, `{"metric_name":"m","value":1,"other":2}`, `{"metric_name":"m","value":1,}`, `{"metric_name":"m" "value":1}`, `{"metric_name":"m","value":1`, `7`, `null`, `[]`,
 		"\t{ \"metric_name\" :\r\n\"m\" , \"value\": 1 }\n", `{"events":1,"metric_name":"m","value":1}`, `{"metric_name":"m","value":1,"events":[]}`,
 	)

@@ -199,7 +199,7 @@ func RecordEventBytes(e *metric.Event) int {
 	const time = 15
 	n := len(`{"value":,"tags":{},"event_time":},`) + MaxValueText + time
 	for i := range e.Tags {
-		n += len(`"":"",`) + len(e.Tags[i].Key) + 6*len(e.Tags[i].Value) // A control character takes six.
+		n += len(`"":"",`) + 2*len(e.Tags[i].Key) + 6*len(e.Tags[i].Value) // A control character takes six, a quote two.
 	}
 	if e.Kind != metric.Plain {
 		n += len(`,"kind":"cumulative"`)

@@ -62,7 +62,7 @@ func TestFaultsOfFiles(t *testing.T) {
 		"all faults, in the order of the file": {"a.yaml", `title: Web
 tag: [x]
 widgets:
-  - metric_name: 7up
+  - metric_name: "7\tup"
     aggregation: mean
   - metric_name: m
     aggregation: avg
@@ -74,7 +74,7 @@ widgets:
 `, []string{
 			`a.yaml:2:1: /tag: unknown field "tag": correct its name or remove it`,
 			`a.yaml:4:5: /widgets/0/window_seconds: window_seconds is missing: how many seconds the aggregation covers, 1 to 3600`,
-			`a.yaml:4:18: /widgets/0/metric_name: metric_name "7up" must have 1 to 200 characters of A-Z a-z 0-9 _ . : / - and begin with a letter or _`,
+			`a.yaml:4:18: /widgets/0/metric_name: metric_name "7\tup" must have 1 to 200 characters of UTF-8, none of them a control character`,
 			`a.yaml:5:18: /widgets/0/aggregation: unknown aggregation "mean": use one of sum, avg, max, min, count, stddev, histogram, increase, rate, last, last_sum, last_avg, last_min, last_max, or a percentile such as p95`,
 			`a.yaml:10:17: /widgets/1/display_config/position: position has only one of x and y: give both, or none for the next free place`,
 			`a.yaml:12:26: /widgets/1/display_config/thresholds/0/level: level is "red": use one of ok, warn, crit`,

@@ -97,7 +97,7 @@ func (c *Config) Validate() error {
 	case c.Warmup < 0:
 		return fmt.Errorf("--warmup is %v: it must not be below 0", c.Warmup)
 	case c.Run == "" || len(c.Run) > 40 || metric.ValidateName("load."+c.Run) != nil:
-		return fmt.Errorf("--run is %q: it must be 1 to 40 characters that may stand in a metric's name: letters, digits, _ . : / -", c.Run)
+		return fmt.Errorf("--run is %q: it must be 1 to 40 bytes of UTF-8, none of them a control character, as it stands in metrics' names", c.Run)
 	case c.Metrics < 1 || c.Series < 1 || c.Metrics*c.Series > maxSeries:
 		return fmt.Errorf("--metrics is %d and --series %d: both must be at least 1, and their product at most %d", c.Metrics, c.Series, maxSeries)
 	}

@@ -60,6 +60,7 @@ func parse(env service.Env) (options, error) {
 	f.DurationVar(&o.config.Limits.Ahead, "skew", 2*time.Second, "newest event time that is taken, a `duration` after arrival; the same as the pipeline's")
 	f.Int64Var(&o.config.MaxPending, "max-pending", 256<<20, "most `bytes` of request bodies at a time, of which no address or token may hold all; more are answered 429")
 	f.DurationVar(&o.config.DeliveryTimeout, "delivery-timeout", ingest.DefaultDeliveryTimeout, "how long a request waits for Kafka, a `duration`, until it is answered 503; on SIGTERM those under way are waited for as long")
+	ingest.Flags(f, &o.config)
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return o, err
 	}

@@ -79,6 +79,7 @@ type runOptions struct {
 	database configsvc.Database
 	runner   pipeline.OneMachine
 	memory   int64
+	ingest   ingest.Config
 }
 
 func parseRun(env service.Env) (*runOptions, error) {
@@ -99,6 +100,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	for _, r := range here {
 		f.Group("With --runner "+r.Name(), r.MachineFlags)
 	}
+	f.Group("Events", func(f *conf.Flags) { ingest.Flags(f, &o.ingest) })
 	f.Int64Var(&o.memory, "memory", 0, "`bytes` that all of it may use together, shared out among its processes; 0 = what its memory group has, else half of the machine")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, err
@@ -384,7 +386,8 @@ func (a *app) startGateway(ctx context.Context) error {
 }
 
 func (a *app) startIngest(ctx context.Context) error {
-	s, err := ingest.Open(ctx, a.Host, ingest.Config{Kafka: a.kafka})
+	a.options.ingest.Kafka = a.kafka
+	s, err := ingest.Open(ctx, a.Host, a.options.ingest)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,9 @@ func TestKeysAreSpreadEvenly(t *testing.T) {
 taskmanager.memory.network.min: 128m
 taskmanager.memory.network.max: 128m
 taskmanager.memory.managed.size: 4096m
-`}) // Between 16 subtasks of one process there are 256 channels for each shuffle; and RocksDB needs 256m in each.
+heartbeat.timeout: 60000
+`}) // Between 16 subtasks of one process there are 256 channels for each shuffle; and RocksDB needs 256m in each. While they begin
+	// on processors that others use too, a heartbeat can take longer than 5 s: the job would begin again, as slowly, for ever.
 	logs := filepath.Join(t.TempDir(), "log")
 	log := new(testenv.Buffer)
 	o := &operator{t: t, path: testenv.Build(t, "pipeline"), rest: cluster.REST(), log: log}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"pulseboard/pipeline/runners/flink/flinkapi"
 )
@@ -107,8 +108,29 @@ high-availability.zookeeper.client.session-timeout: 3000
 		f.JobServer = start("jobserver", "jobserver", "--flink-master="+address(rpc(0)+1), "--job-host=127.0.0.1", fmt.Sprintf("--job-port=%d", p),
 			fmt.Sprintf("--artifact-port=%d", p+1), fmt.Sprintf("--expansion-port=%d", p+2), "--artifacts-dir="+filepath.Join(dir, "artifacts"))
 	}
+	f.showFailures(t)
 	f.Ready()
 	return f
+}
+
+// showFailures shows why the jobs of a test that failed did: the ends of Flink's logs are full of what followed.
+func (f *FlinkCluster) showFailures(t *testing.T) {
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		client := flinkapi.NewClient(f.REST(), "")
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // That of the test has ended.
+		defer cancel()
+		jobs, err := client.Jobs(ctx)
+		if err != nil {
+			t.Logf("Flink does not say why its jobs failed: %v", err)
+		}
+		for _, j := range jobs {
+			why, err := client.Failure(ctx, j.ID)
+			t.Logf("job %s is %s, its last failure is: %.3000s (%v)", j.Name, j.State, why, err)
+		}
+	})
 }
 
 // configure writes the configuration that is deployed, with its folders below

@@ -85,9 +85,10 @@ state.checkpoints.dir: file://%[3]s/checkpoints
 state.savepoints.dir: file://%[3]s/savepoints
 blob.storage.directory: %[3]s/blob
 io.tmp.dirs: %[3]s/tmp
-# A process that does not answer for this long is lost: the default of 50 s is that much of silence.
+# A process that does not answer for this long is lost: the default of 50 s is that much of silence. Less, and a machine that is busy for some seconds
+# has everything begin again, which makes it busier. One that was killed is known at once, by its connections.
 heartbeat.interval: 1000
-heartbeat.timeout: 5000
+heartbeat.timeout: 20000
 taskmanager.memory.network.min: 32m
 taskmanager.memory.network.max: 32m
 # State is on disk, and a checkpoint writes what is new; this is RocksDB's memory, of all slots.

@@ -1,0 +1,18 @@
+package ingest
+
+import (
+	"fmt"
+
+	"pulseboard/internal/conf"
+)
+
+// Flags defines what senders and their formats need, for every command that takes events.
+func Flags(f *conf.Flags, c *Config) {
+	f.Func("tags-over-limits", "what becomes of events with more or longer tags than the limits: `refuse` or cut, to tags that fit and end in a hash of what is missing", func(s string) error {
+		if s != "refuse" && s != "cut" {
+			return fmt.Errorf("it must be refuse or cut")
+		}
+		c.CutTags = s == "cut"
+		return nil
+	})
+}
