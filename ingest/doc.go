@@ -14,4 +14,6 @@
 //	    requests are answered with 429.
 //	  - A record is stamped once, on arrival. Retries send the same bytes with the
 //	    same header id, by which the pipeline drops a second copy.
+//
+// StatsD, which has no answers, is taken by package statsd and goes the same way.
 package ingest

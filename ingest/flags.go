@@ -15,4 +15,5 @@ func Flags(f *conf.Flags, c *Config) {
 		c.CutTags = s == "cut"
 		return nil
 	})
+	c.StatsD.Flags(f)
 }

@@ -118,9 +118,18 @@ func (s *Service) unreadable(err error, what string) *refusal {
 	return refuse(http.StatusBadRequest, what+err.Error())
 }
 
-// store brings the good events of batch to Kafka, and calls packed when they are in records.
+// store brings the good events of a request to Kafka, and calls packed when they are in records.
 func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(faults bool), batch *wire.Batch, id string) (*outcome, *refusal) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), s.config.DeliveryTimeout)
+	o, r := s.write(c.Request.Context(), traceparent(c), counts, packed, batch, id)
+	if r == nil && o.unknown > 0 {
+		setRetryAfter(c, unavailableRetryAfter)
+	}
+	return o, r
+}
+
+// write is store of a batch that came in any way. trace is the header traceparent, "" = none.
+func (s *Service) write(ctx context.Context, trace string, counts *formatMetrics, packed func(faults bool), batch *wire.Batch, id string) (*outcome, *refusal) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.DeliveryTimeout)
 	defer cancel()
 	v := &verdicts{faults: batch.Faults}
 	p := s.packers.Get().(*packer)
@@ -134,7 +143,6 @@ func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(fault
 	if len(records) > 0 {
 		var done sync.WaitGroup
 		done.Add(len(records))
-		trace := traceparent(c)
 		for _, r := range records {
 			r.ctx, r.id, r.traceparent, r.stamp, r.done = ctx, id, trace, arrival, &done //nolint:fatcontext // Each record has the request's.
 		}
@@ -158,9 +166,6 @@ func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(fault
 	o := &outcome{answer: v.answer(n), n: n, unknown: len(v.unknown)}
 	counts.accepted.Add(float64(o.Accepted))
 	counts.notAcknowledged.Add(float64(o.unknown))
-	if o.unknown > 0 {
-		setRetryAfter(c, unavailableRetryAfter)
-	}
 	return o, nil
 }
 

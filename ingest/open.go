@@ -24,5 +24,13 @@ func Open(ctx context.Context, h *host.Host, cfg Config) (*Service, error) {
 	cfg.Log.Info("events go to Kafka", "kafka", cfg.Kafka, "topic", s.config.Topic)
 	h.Start(ctx, "ingest", s.Run)
 	h.Ready.Add(s.Checks()...)
+	if cfg.StatsD.Addr != "" {
+		l, err := s.ListenStatsD(ctx, cfg.StatsD)
+		if err != nil {
+			return nil, err
+		}
+		s.statsd = l.Addr()
+		h.Start(ctx, "statsd", l.Run) // It ends before what takes its events.
+	}
 	return s, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"pulseboard/ingest/statsd"
 	"pulseboard/internal/bodies"
 	"pulseboard/internal/health"
 	"pulseboard/internal/host"
@@ -46,6 +48,8 @@ type Config struct {
 	CutTags bool
 	// DeliveryTimeout is how long a request waits for Kafka's acknowledgement; 0 = 10 s.
 	DeliveryTimeout time.Duration
+	// StatsD is where Open listens for it.
+	StatsD statsd.Options
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -81,6 +85,8 @@ type Service struct {
 	zstds    sync.Pool // Of *zstd.Decoder.
 	handler  http.Handler
 	now      func() time.Time
+
+	statsd net.Addr // Where Open listens for StatsD, nil = nowhere.
 }
 
 // New returns a service that does nothing before Run and Handler are used.
@@ -107,6 +113,9 @@ func New(cfg Config) (*Service, error) {
 	s.handler = s.routes()
 	return s, nil
 }
+
+// StatsD returns where Open listens for StatsD, nil = nowhere.
+func (s *Service) StatsD() net.Addr { return s.statsd }
 
 // Handler serves Paths and /openapi.yaml.
 func (s *Service) Handler() http.Handler { return s.handler }

@@ -32,6 +32,8 @@ It serves
   /healthz               200 while it serves
   /readyz                200 while Kafka takes events, else 503 with what is wrong
 
+With --statsd it takes StatsD and DogStatsD too, over UDP and TCP.
+
 Nodes keep nothing: any number may run behind a load balancer. 200 means stored
 by all in-sync replicas; 503 says which events are not acknowledged, 429 that
 this node has as much waiting as it may hold.

@@ -156,8 +156,12 @@ func (a *app) printAddress() {
 	if a.Tokens != "" {
 		who = "asks for a token of " + a.Tokens
 	}
-	_, _ = fmt.Fprintf(a.Env.Stdout, "Pulseboard is running: %s/\n  Listens on %s, %s\n  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
-		a.Edge.URL(a.addr), a.Listener.Addr(), who, a.kafka, a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
+	statsd := ""
+	if at := a.ingest.StatsD(); at != nil {
+		statsd = fmt.Sprintf("  StatsD %s, UDP and TCP\n", at)
+	}
+	_, _ = fmt.Fprintf(a.Env.Stdout, "Pulseboard is running: %s/\n  Listens on %s, %s\n%s  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
+		a.Edge.URL(a.addr), a.Listener.Addr(), who, statsd, a.kafka, a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
 	if _, built := web.Dist(); !built {
 		_, _ = fmt.Fprintln(a.Env.Stdout, "The page is not built into this program: install Node and run make build. The API works.")
 	}
@@ -206,6 +210,7 @@ type app struct {
 	kafkaKind string
 	redisKind string
 	pipeline  *scrape.Scraper
+	ingest    *ingest.Service
 	mux       *http.ServeMux
 }
 
@@ -391,6 +396,7 @@ func (a *app) startIngest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.ingest = s
 	for _, path := range ingest.Paths() {
 		a.mux.Handle(path, s.Handler())
 	}

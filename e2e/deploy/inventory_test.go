@@ -22,6 +22,7 @@ import (
 	"pulseboard/e2e/testenv"
 	"pulseboard/gateway"
 	"pulseboard/ingest"
+	"pulseboard/ingest/statsd"
 	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
 	"pulseboard/internal/embedded"
@@ -226,8 +227,17 @@ func services(t *testing.T) map[string]collectors {
 		if err := guarded(c); err != nil {
 			return err
 		}
-		_, err := ingest.New(ingest.Config{Kafka: kafkaconn.At("127.0.0.1:1"), Shared: host.Shared{Metrics: c, Log: log}})
-		return err
+		s, err := ingest.New(ingest.Config{Kafka: kafkaconn.At("127.0.0.1:1"), Shared: host.Shared{Metrics: c, Log: log}})
+		if err != nil {
+			return err
+		}
+		l, err := s.ListenStatsD(t.Context(), statsd.Options{Addr: "127.0.0.1:0"})
+		if err != nil {
+			return err
+		}
+		ended, end := context.WithCancel(t.Context())
+		end()
+		return l.Run(ended)
 	})
 	make1("pipeline", func(c *collectors) error {
 		if err := errors.Join(checked(c), served(c)); err != nil {
