@@ -96,10 +96,9 @@ func open(ctx context.Context, addr string) (*net.UDPConn, *net.TCPListener, err
 			return nil, nil, listenError("TCP", addr, err)
 		}
 		tcp := ln.(*net.TCPListener)
-		host, _, _ := net.SplitHostPort(addr) // Listen has read it.
-		pc, err := lc.ListenPacket(ctx, "udp", net.JoinHostPort(host, fmt.Sprint(tcp.Addr().(*net.TCPAddr).Port)))
+		udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(tcp.Addr().(*net.TCPAddr).AddrPort()))
 		if err == nil {
-			return pc.(*net.UDPConn), tcp, nil
+			return udp, tcp, nil
 		}
 		_ = tcp.Close()
 		if _, port, _ := net.SplitHostPort(addr); port != "0" || tries == 10 || !errors.Is(err, syscall.EADDRINUSE) {
