@@ -18,7 +18,8 @@ type answer struct {
 	Errors         []wire.IndexedFault `json:"errors"`
 	RejectedRanges [][2]int            `json:"rejected_ranges"`
 	// The part of RejectedRanges that may be stored or not.
-	NotAcknowledgedRanges [][2]int `json:"not_acknowledged_ranges,omitempty"`
+	NotAcknowledgedRanges [][2]int  `json:"not_acknowledged_ranges,omitempty"`
+	Warnings              []warning `json:"warnings,omitempty"`
 }
 
 // problem is a problem document with the answer's members added.

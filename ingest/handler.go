@@ -43,7 +43,7 @@ func (s *Service) routes() http.Handler {
 		}
 	}
 	httpapi.Document(e, openAPI)
-	return e
+	return shared(&s.config.Origins, Paths(), e)
 }
 
 func setRetryAfter(c *gin.Context, seconds int) { c.Header("Retry-After", strconv.Itoa(seconds)) }
@@ -68,7 +68,7 @@ func (s *Service) read(c *gin.Context, hint, token string) (*bodies.Body, *refus
 	none := new(bodies.Body)
 	switch encoding := strings.ToLower(c.GetHeader("Content-Encoding")); encoding {
 	case "", "identity":
-	case "gzip":
+	case "gzip", "x-gzip": // The same, of RFC 9110, 8.4.1.3.
 		z := s.gzips.Get().(*gzip.Reader)
 		defer s.gzips.Put(z)
 		if err := z.Reset(r); err != nil {

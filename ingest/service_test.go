@@ -37,6 +37,7 @@ type node struct {
 	url     string
 	kafka   *kfake.Cluster
 	metrics *prometheus.Registry
+	service *ingest.Service
 }
 
 func start(t *testing.T, change func(*ingest.Config)) *node {
@@ -75,7 +76,7 @@ func start(t *testing.T, change func(*ingest.Config)) *node {
 			t.Error(err)
 		}
 	})
-	return &node{t, server.URL + "/ingest", cluster, reg}
+	return &node{t, server.URL + "/ingest", cluster, reg, s}
 }
 
 type reply struct {
@@ -255,8 +256,8 @@ func TestRequestsThatAreRefusedWhole(t *testing.T) {
 		{"not JSON", `[{"metric_name":"m","value":NaN}]`, nil, 400, "not JSON"},
 		{"empty", ``, nil, 400, "empty"},
 		{"empty lines", ``, []string{"Content-Type", "application/x-ndjson"}, 400, "empty"},
-		{"no type", `{}`, []string{"Content-Type", ""}, 415, "application/json"},
-		{"other type", `{}`, []string{"Content-Type", "text/plain"}, 415, "text/plain"},
+		{"no type", `x`, []string{"Content-Type", ""}, 415, "application/json"},
+		{"other type", `{}`, []string{"Content-Type", "text/html"}, 415, "text/html"},
 		{"other encoding", `{}`, []string{"Content-Encoding", "br"}, 415, "br"},
 		{"not gzip", `{}`, []string{"Content-Encoding", "gzip"}, 400, "gzip"},
 		{"too long", long, nil, 413, "65536 bytes"},

@@ -20,6 +20,8 @@ type Batch struct {
 	Index  []int          // Position in the input of each of Events; of a record there is none.
 	Faults []IndexedFault // The bad ones.
 	Cut    int            // How many of Events have tags that were cut to fit.
+	// Unknown are the members that are none of an event's, in the order in which they came; of a record there are none.
+	Unknown []UnknownMember
 
 	texts []texts // Of the first of Events.
 }
@@ -33,33 +35,53 @@ type IndexedFault struct {
 // ErrTooMany is returned when there are more events than allowed.
 var ErrTooMany = errors.New("too many events")
 
-// Lines reads the NDJSON body of POST /ingest, one event a line. A line that is not
-// JSON is a fault of that event alone; empty lines do not count; more than limit
-// events are ErrTooMany. What it returns is valid as long as that of Request.
+var errMore = errors.New("more after the JSON value")
+
+// Lines reads the NDJSON body of POST /ingest: one event a line, or several objects one after the other. A line that is
+// not JSON is one fault, and no other line's; empty lines do not count; more than limit events are ErrTooMany. What it
+// returns is valid as long as that of Request.
 func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 	d.begin(limit)
 	d.again()
 	for line := range bytes.SplitSeq(body, []byte{'\n'}) {
-		if len(bytes.TrimLeft(line, " \t\r")) == 0 {
-			continue
-		}
-		if d.batch.N == d.limit {
-			return nil, ErrTooMany
-		}
-		cut := d.batch.Cut
-		if i := d.quickEvent(line, skipSpace(line, 0)); i >= 0 {
-			if skipSpace(line, i) == len(line) {
-				continue
+		if i := skipSpace(line, 0); i < len(line) {
+			if err := d.line(line, i); err != nil {
+				return nil, err
 			}
-			d.takeBack(cut)
-		}
-		if value, err := d.check(line); err != nil {
-			d.add(metric.Event{}, malformed("the line is not JSON: "+err.Error()))
-		} else {
-			d.add(d.element(&scanner[[]byte]{text: value}))
 		}
 	}
 	return d.batch, nil
+}
+
+// line reads a line whose first value is at i.
+func (d *Decoder) line(line []byte, i int) error {
+	b := d.batch
+	events, texts, faults, n, cut := len(b.Events), len(b.texts), len(b.Faults), b.N, b.Cut
+	for first := i; ; {
+		if b.N == d.limit {
+			return ErrTooMany
+		}
+		end := d.one(line, i)
+		if end >= 0 {
+			if end = skipSpace(line, end); end == len(line) {
+				return nil
+			}
+			if line[first] == '{' && line[end] == '{' {
+				i = end
+				continue
+			}
+		}
+		// Nothing of a broken line counts: it stands for one event.
+		why := "the line is not JSON: "
+		_, err := d.check(line)
+		if i > first {
+			why = fmt.Sprintf("the line is not JSON behind its byte %d: ", i)
+			_, err = d.check(line[i:])
+		}
+		b.Events, b.Index, b.texts, b.Faults, b.N, b.Cut = b.Events[:events], b.Index[:events], b.texts[:texts], b.Faults[:faults], n, cut
+		d.add(metric.Event{}, malformed(why+err.Error()))
+		return nil
+	}
 }
 
 // Decoder reads events in one pass over their JSON. It remembers the names and
@@ -104,7 +126,11 @@ func (d *Decoder) Forget() {
 }
 
 // fields are the members of an event as JSON text, nil where absent, and events, the list of several.
-type fields struct{ name, value, histogram, tags, time, kind, start, stale, point, events []byte }
+type fields struct {
+	name, value, histogram, tags, time, kind, start, stale, point, events []byte
+
+	likeName, likeValue string // Members of other names that stand for those of an event; "" = there is none.
+}
 
 func (f *fields) isList() bool { return f.events != nil && f.events[0] == '[' }
 
@@ -122,6 +148,18 @@ func (d *Decoder) Request(body []byte, limit int) (*Batch, error) {
 	return d.strict(body, limit)
 }
 
+// Guess reads a body that nobody calls JSON or NDJSON: one value is JSON, several are NDJSON. It is as these otherwise.
+func (d *Decoder) Guess(body []byte, limit int) (*Batch, error) {
+	b, err := d.Request(body, limit)
+	if err == nil || errors.Is(err, ErrTooMany) {
+		return b, err
+	}
+	if _, end, broken := d.first(body); broken == nil && skipSpace(body, end) < len(body) {
+		return d.Lines(body, limit)
+	}
+	return nil, err
+}
+
 // strict is Request without the quick reader.
 func (d *Decoder) strict(body []byte, limit int) (*Batch, error) {
 	d.begin(limit)
@@ -132,10 +170,15 @@ func (d *Decoder) strict(body []byte, limit int) (*Batch, error) {
 	if value[0] == '[' {
 		return d.whole(d.list(value))
 	}
-	if f := d.fields(&scanner[[]byte]{text: value}); f.isList() && f.name == nil {
+	if value[0] != '{' {
+		d.add(d.element(&scanner[[]byte]{text: value}))
+		return d.batch, nil
+	}
+	f := d.fields(&scanner[[]byte]{text: value})
+	if f.isList() && f.name == nil {
 		return d.whole(d.list(f.events))
 	}
-	d.add(d.element(&scanner[[]byte]{text: value}))
+	d.add(d.lone(&f))
 	return d.batch, nil
 }
 
@@ -143,6 +186,8 @@ func (d *Decoder) whole(err error) (*Batch, error) {
 	switch {
 	case errors.Is(err, ErrTooMany):
 		return nil, err
+	case errors.Is(err, errMore):
+		return nil, malformed(err.Error() + ": send several events as an array, or as NDJSON with the Content-Type application/x-ndjson")
 	case err != nil:
 		return nil, malformed(err.Error())
 	}
@@ -194,7 +239,7 @@ func (d *Decoder) check(text []byte) ([]byte, error) {
 	}
 	switch _, err := d.json.ReadToken(); {
 	case err == nil:
-		return nil, fmt.Errorf("more after the JSON value, at byte %d", d.json.InputOffset())
+		return nil, fmt.Errorf("%w, at byte %d", errMore, d.json.InputOffset())
 	case errors.Is(err, io.EOF):
 		return value, nil
 	default:
@@ -236,7 +281,15 @@ func (d *Decoder) element(s *scanner[[]byte]) (metric.Event, *metric.Fault) {
 		return metric.Event{}, malformed("an event must be a JSON object")
 	}
 	f := d.fields(s)
-	return d.event(&f)
+	return d.lone(&f)
+}
+
+// lone turns fields into an event that holds no others.
+func (d *Decoder) lone(f *fields) (metric.Event, *metric.Fault) {
+	if f.events != nil {
+		d.passOver([]byte("events"), f)
+	}
+	return d.event(f)
 }
 
 // fields reads the members of an object, of valid JSON; a value of another kind has none. Of equal members the last one counts.
@@ -275,6 +328,8 @@ func (d *Decoder) fields(s *scanner[[]byte]) (f fields) {
 			f.point = v
 		case "events":
 			f.events = v
+		default:
+			d.passOver(name, &f)
 		}
 	}
 	return f
@@ -304,6 +359,9 @@ func (d *Decoder) event(f *fields) (e metric.Event, fault *metric.Fault) {
 	}
 	if !d.inRecord {
 		if e.Metric, fault = d.name(f.name); fault != nil {
+			if f.name == nil && f.likeName != "" {
+				fault.Detail += fmt.Sprintf("; you sent `%s`: did you mean `metric_name`?", f.likeName)
+			}
 			return e, fault
 		}
 	}
@@ -336,7 +394,9 @@ func measured(e *metric.Event, f *fields) (fault *metric.Fault) {
 		return newFault(metric.CodeStaleInvalid, "stale ends a series, and the event has a value as well: leave out one of both")
 	case e.Stale:
 	case f.histogram == nil:
-		e.Value, fault = number(f.value)
+		if e.Value, fault = number(f.value); f.value == nil && f.likeValue != "" {
+			fault.Detail += fmt.Sprintf("; you sent `%s`: did you mean `value`?", f.likeValue)
+		}
 	case f.value != nil:
 		return newFault(metric.CodeHistogramInvalid, "the event has a value beside its histogram: leave out one of both")
 	default:
@@ -351,11 +411,11 @@ func (f *fields) types() *metric.Fault {
 	case f.name != nil && f.name[0] != '"':
 		return malformed("metric_name must be a string")
 	case f.value != nil && !isNumber(f.value):
-		return malformed("value must be a number")
+		return malformed("value must be a number" + quotesHint(f.value))
 	case f.histogram != nil && f.histogram[0] != '{':
 		return malformed("histogram must be an object")
 	case f.tags != nil && f.tags[0] != '{':
-		return malformed("tags must be an object of strings")
+		return malformed("tags must be an object")
 	case f.time != nil && f.time[0] != '"' && !isNumber(f.time):
 		return malformed("event_time must be a string or a number")
 	case f.start != nil && f.start[0] != '"' && !isNumber(f.start):
@@ -528,14 +588,20 @@ func (d *Decoder) judgeTags() (tags metric.Tags, cut bool, fault *metric.Fault) 
 		if i+1 < len(d.members) && d.members[i+1].key == m.key {
 			continue // Of equal members the last one counts.
 		}
+		text, err := m.value, error(nil) // That of true and false.
 		switch m.value[0] {
 		case '"':
+			text, err = d.unquoteText(m.value)
 		case 'n':
 			continue // null is the same as absent.
+		case 't', 'f':
+		case '[', '{':
+			return nil, false, malformed(fmt.Sprintf("the value of tag %.80q must be a string, a number, true or false", m.key))
 		default:
-			return nil, false, malformed(fmt.Sprintf("the value of tag %.80q must be a string", m.key))
+			if text = numberText(m.value); text == "" && fault == nil {
+				fault = newFault(metric.CodeTagsInvalid, fmt.Sprintf("the value %.40s of tag %.80q is beyond the numbers that 64 bits hold: make it a string", m.value, m.key))
+			}
 		}
-		text, err := d.unquoteText(m.value)
 		switch {
 		case len(text) == 0 || fault != nil:
 			// Only a member of the wrong type comes before another fault.

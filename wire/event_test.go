@@ -43,7 +43,9 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 		{`{"metric_name":"m","value":"1"}`, metric.CodeMalformed},
 		{`{"metric_name":"m","value":true}`, metric.CodeMalformed},
 		{`{"metric_name":"m","value":1,"tags":[]}`, metric.CodeMalformed},
-		{`{"metric_name":"m","value":1,"tags":{"a":1}}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"tags":{"a":1,"b":-1.5e3,"c":true,"d":false}}`, ""},
+		{`{"metric_name":"m","value":1,"tags":{"a":[1]}}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"tags":{"a":1e999}}`, metric.CodeTagsInvalid},
 		{`{"metric_name":"m","value":1,"event_time":{}}`, metric.CodeMalformed},
 		{`{"value":true}`, metric.CodeMalformed}, // The wrong type comes before the missing name.
 		{`{"value":1}`, metric.CodeNameMissing},
@@ -62,7 +64,7 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 		{"{\"metric_name\":\"m\",\"value\":1,\"tags\":{\"a\":\"\xff\"},\"event_time\":\"x\"}", metric.CodeTagsInvalid},
 		{`{"metric_name":"m","value":1,"tags":` + manyTags(65) + `}`, metric.CodeTooManyTags},
 		{`{"metric_name":"m","value":1,"tags":` + manyTags(16) + `}`, ""},
-		{`{"metric_name":"m","value":1,"tags":{"a\tb":"x","b":1}}`, metric.CodeMalformed},
+		{`{"metric_name":"m","value":1,"tags":{"a\tb":"x","b":{}}}`, metric.CodeMalformed},
 		{`{"metric_name":"m","value":1,"tags":{"a":"\ud800"}}`, metric.CodeTagsInvalid},
 		{"{\"metric_name\":\"m\xff\",\"value\":1}", metric.CodeNameInvalid},
 		{"{\"metric_name\":\"m\",\"value\":1,\"\xff\":\"\xff\"}", ""}, // Nobody reads it.
@@ -364,4 +366,136 @@ func BenchmarkDecodeRecord(b *testing.B) {
 		n += len(batch.Events)
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+}
+
+// Times as people write them: what RFC 3339 allows is taken, and of the rest the fault names the mistake.
+func TestTimesOfPeople(t *testing.T) {
+	for text, want := range map[string]string{
+		`"2026-11-23 10:00:00.5Z"`:     "1795428000500",
+		`"2026-11-23t11:00:00+01:00"`:  "1795428000000",
+		`"2026-12-31T23:59:60Z"`:       "1798761600000",
+		`"2026-12-31 23:59:60.25Z"`:    "1798761600250",
+		`"2026-12-31T15:59:60-08:00"`:  "1798761600000",
+		`"2026-11-23T10:00:60Z"`:       ": a second 60 there is only at the end of a day of UTC, 23:59:60Z",
+		`"2026-11-23T23:59:60+01:00"`:  ": a second 60 there is only at the end of a day of UTC, 23:59:60Z",
+		`"2026-11-23T23:59:61Z"`:       "is neither RFC 3339 nor milliseconds since 1970",
+		`"9999-12-31T23:59:60Z"`:       ": a second 60 there is only at the end of a day of UTC, 23:59:60Z",
+		`"2026-11-23T10:00:00"`:        ": it has no offset from UTC, such as Z or +01:00",
+		`"2026-11-23 10:00:00.123456"`: ": it has no offset from UTC, such as Z or +01:00",
+		`"2026-11-23T10:00:00+0000"`:   ": its offset from UTC must have hours and minutes with a colon, such as +01:00",
+		`"2026-11-23T10:00:00-08"`:     ": its offset from UTC must have hours and minutes with a colon, such as +01:00",
+		`"2026-11-23T10:00Z"`:          ": it has no seconds",
+		`"2026-11-23"`:                 ": it has no time of day, such as T10:00:00Z",
+		`"1795428000000"`:              ": leave out its quotes",
+		`"1795428000"`:                 ": it looks like seconds, multiply by 1,000",
+		`"Mon Nov 23 10:00:00 2026"`:   "is neither RFC 3339 nor milliseconds since 1970",
+		`1795428000`:                   "is before the year 2000: it looks like seconds, multiply by 1,000",
+		`1795428000.25`:                "is before the year 2000: it looks like seconds, multiply by 1,000",
+		`1795428000000000`:             ": it looks like microseconds, divide by 1,000",
+		`1795428000000000000`:          ": it looks like nanoseconds, divide by 1,000,000",
+		`1795428000000000000000000`:    "is neither RFC 3339 nor milliseconds since 1970",
+		`17`:                           "is before the year 2000",
+	} {
+		b, err := new(wire.Decoder).Request([]byte(`{"metric_name":"m","value":1,"event_time":`+text+`}`), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if len(b.Events) == 1 {
+			got = fmt.Sprint(b.Events[0].Time)
+		} else {
+			got = b.Faults[0].Detail
+		}
+		if !strings.HasSuffix(got, want) {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// A number has one text as the value of a tag, however it is written, and ids keep all their digits.
+func TestTagsThatAreNoStrings(t *testing.T) {
+	for text, want := range map[string]string{
+		"true": "true", "false": "false", "0": "0", "-0": "0", "-0.0": "0", "1": "1", "1.0": "1", "10e-1": "1", "1e3": "1000", "-2.50": "-2.5", "0.1": "0.1",
+		"12345678901234567890123": "12345678901234567890123", "1e21": "1e+21", "1.5E-7": "1.5e-7", "0.000001": "0.000001", "123456789012345680000.0": "123456789012345680000",
+	} {
+		d := new(wire.Decoder)
+		for range 2 { // The second time from memory.
+			b, err := d.Request([]byte(`{"metric_name":"m","value":1,"tags":{"a":`+text+`,"b":"x"}}`), 1)
+			if err != nil || len(b.Events) != 1 || b.Events[0].Tags.Get("a") != want {
+				t.Errorf("%s: %+v, %v, want %s", text, b, err, want)
+				continue
+			}
+			record := string(b.AppendEvent(nil, 0))
+			if !strings.Contains(record, `"tags":{"a":"`+want+`","b":"x"}`) {
+				t.Errorf("%s: the record has %s", text, record)
+			}
+		}
+	}
+}
+
+// Members that are none of an event's are told, and nothing is taken from them.
+func TestUnknownMembers(t *testing.T) {
+	unknown := func(read func(*wire.Decoder, []byte, int) (*wire.Batch, error), body string) string {
+		t.Helper()
+		b, err := read(new(wire.Decoder), []byte(body), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := make([]string, 0, len(b.Unknown))
+		for _, u := range b.Unknown {
+			out = append(out, fmt.Sprintf("%s×%d at %d: %s", u.Name, u.Count, u.Index, u.Meant))
+		}
+		return strings.Join(out, "; ")
+	}
+	for _, c := range []struct{ body, want string }{
+		{`{"metric_name":"m","value":1}`, ""},
+		{`[{"metric_name":"m","value":1},{"metric_name":"m","value":1,"timestamp":5,"x":{}},{"metric_name":"m","value":1,"timestamp":5,"labels":{}}]`, "timestamp×2 at 1: event_time; x×1 at 1: ; labels×1 at 2: tags"},
+		{`{"events":[{"metric_name":"m","value":1,"ts":7}],"source":"s"}`, "source×1 at 0: ; ts×1 at 0: event_time"},
+		{`{"metric_name":"m","value":1,"events":[{}]}`, "events×1 at 0: events"},
+		{`{"metricName":"m","Val":1}`, "metricName×1 at 0: metric_name; Val×1 at 0: value"},
+		{`{"metric_name":"m","value":1,"time":1,"` + strings.Repeat("n", 99) + `":1}`, "time×1 at 0: event_time; " + strings.Repeat("n", 64) + "×1 at 0: "},
+	} {
+		for form, read := range map[string]func(*wire.Decoder, []byte, int) (*wire.Batch, error){"request": (*wire.Decoder).Request, "guess": (*wire.Decoder).Guess} {
+			if got := unknown(read, c.body); got != c.want {
+				t.Errorf("%s %s:\n%s, want\n%s", form, c.body, got, c.want)
+			}
+		}
+	}
+	var many strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&many, `{"metric_name":"m","value":1,"n%d":0,"n%d":0}`, i, i)
+	}
+	if got := unknown((*wire.Decoder).Lines, many.String()); strings.Count(got, ";") != 16 || !strings.HasSuffix(got, "n15×2 at 15: ; ×48 at 16: ") {
+		t.Errorf("40 names: %s", got)
+	}
+	for body, want := range map[string]string{
+		`{"name":"m","value":1}`:          "metric_name is missing; you sent `name`: did you mean `metric_name`?",
+		`{"Metric":"m","value":1}`:        "metric_name is missing; you sent `Metric`: did you mean `metric_name`?",
+		`{"metric_name":"m","val":1}`:     "value is missing; you sent `val`: did you mean `value`?",
+		`{"metric_name":"","name":"m"}`:   "metric_name is empty",
+		`{"metric_name":"m","value":"1"}`: "value must be a number: leave out its quotes",
+	} {
+		b, err := new(wire.Decoder).Request([]byte(body), 1)
+		if err != nil || len(b.Faults) != 1 || b.Faults[0].Detail != want {
+			t.Errorf("%s: %+v, %v", body, b, err)
+		}
+	}
+}
+
+// What nobody calls JSON or NDJSON is what it holds.
+func TestGuess(t *testing.T) {
+	const one = `{"metric_name":"m","value":1}`
+	for body, n := range map[string]int{
+		one: 1, " " + one + "\n": 1, "[" + one + "," + one + "]": 2, one + "\n" + one: 2, one + one + "\n" + one: 3, "{\n\"events\":[\n" + one + "\n]}": 1,
+		one + "\nx\n" + one: 3, `{"metric_name":"m","value":1,"x":1}` + "\n" + one: 2,
+	} {
+		if b, err := new(wire.Decoder).Guess([]byte(body), 10); err != nil || b.N != n {
+			t.Errorf("%q: %+v, %v", body, b, err)
+		}
+	}
+	for _, body := range []string{"{", "{x}\n" + one, "[" + one} {
+		if _, err := new(wire.Decoder).Guess([]byte(body), 10); err == nil {
+			t.Errorf("%q is taken", body)
+		}
+	}
 }

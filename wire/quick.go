@@ -144,13 +144,6 @@ func (d *Decoder) quickEvent(body []byte, i int) int {
 	return i
 }
 
-// takeBack takes the event of quickEvent out of the batch, in which so many had been cut before.
-func (d *Decoder) takeBack(cut int) {
-	b := d.batch
-	b.N, b.Cut = b.N-1, cut
-	b.Events, b.Index, b.texts = b.Events[:len(b.Events)-1], b.Index[:len(b.Index)-1], b.texts[:len(b.texts)-1]
-}
-
 func (d *Decoder) quickMembers(body []byte, i int, e *metric.Event, t *texts) int {
 	if i >= len(body) || body[i] != '{' {
 		return -1

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"reflect"
 	"strconv"
@@ -16,11 +17,11 @@ import (
 
 // sameBatch says how two batches differ, "" = not at all.
 func sameBatch(a, b *Batch) string {
-	if len(a.Events) == 0 && len(b.Events) == 0 && len(a.Faults) == 0 && len(b.Faults) == 0 && a.N == b.N {
-		return ""
-	}
 	if a.N != b.N || !reflect.DeepEqual(a.Index, b.Index) && len(a.Index)+len(b.Index) > 0 || len(a.Events) != len(b.Events) || len(a.Faults) != len(b.Faults) {
 		return fmt.Sprintf("%+v and %+v", a, b)
+	}
+	if !reflect.DeepEqual(a.Unknown, b.Unknown) {
+		return fmt.Sprintf("unknown %+v and %+v", a.Unknown, b.Unknown)
 	}
 	for i := range a.Events {
 		x, y := a.Events[i], b.Events[i]
@@ -234,34 +235,38 @@ func FuzzQuickIsStrict(f *testing.F) {
 }
 
 func FuzzLines(f *testing.F) {
-	f.Add([]byte("{\"metric_name\":\"m\",\"value\":1,\"tags\":{\"a\":\"b\"}}\r\n\n{}\nx\n{\"metric_name\":\"m\",\"value\":2} 3"))
+	f.Add([]byte("{\"metric_name\":\"m\",\"value\":1,\"tags\":{\"a\":\"b\"}}\r\n\n{}\nx\n{\"metric_name\":\"m\",\"value\":2} 3\n{\"metric_name\":\"m\",\"value\":2}{}\t{\"value\":1}"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := new(Decoder).Lines(body, 100)
 		if errors.Is(err, ErrTooMany) {
 			return
 		}
-		// A line is a request of one event, except that an array or a list of events is none.
+		// A line is a request of one event, except that an array or a list of events is none, or of several objects.
 		n := 0
 		want := new(Batch)
 		for line := range strings.SplitSeq(string(body), "\n") {
 			if strings.Trim(line, " \t\r") == "" {
 				continue
 			}
-			one, err := new(Decoder).strict([]byte("["+line+"]"), 100)
-			switch {
-			case json.Valid([]byte(line)) != (err == nil && one.N == 1) && !strings.Contains(fmt.Sprint(err), "depth"):
-				t.Fatalf("%q", line)
-			case !json.Valid([]byte(line)):
+			values, ok := valuesOfLine(line)
+			if !ok {
 				want.Faults = append(want.Faults, IndexedFault{n, metric.Fault{Code: metric.CodeMalformed}})
-			case err != nil:
-				return // Deeper than allowed, by one.
-			case len(one.Events) == 1:
-				want.Events, want.Index = append(want.Events, one.Events[0]), append(want.Index, n)
-			default:
-				want.Faults = append(want.Faults, IndexedFault{n, one.Faults[0].Fault})
+				n++
 			}
-			n++
+			for _, value := range values {
+				one, err := new(Decoder).strict([]byte("["+value+"]"), 100)
+				switch {
+				case err != nil:
+					return // Deeper than allowed, by one.
+				case len(one.Events) == 1:
+					want.Events, want.Index = append(want.Events, one.Events[0]), append(want.Index, n)
+				default:
+					want.Faults = append(want.Faults, IndexedFault{n, one.Faults[0].Fault})
+				}
+				n++
+			}
 		}
+		got.Unknown = nil // Those of broken lines count too.
 		want.N = n
 		for i := range want.Faults {
 			if want.Faults[i].Detail == "" && i < len(got.Faults) {
@@ -272,6 +277,23 @@ func FuzzLines(f *testing.F) {
 			t.Fatalf("%q: %s", body, diff)
 		}
 	})
+}
+
+// valuesOfLine returns the JSON values of a line, of which several must be objects.
+func valuesOfLine(line string) (values []string, ok bool) {
+	d := json.NewDecoder(strings.NewReader(line))
+	for {
+		var v json.RawMessage
+		switch err := d.Decode(&v); {
+		case errors.Is(err, io.EOF):
+			return values, true
+		case err != nil:
+			return nil, false
+		case len(values) > 0 && (v[0] != '{' || values[0][0] != '{'):
+			return nil, false
+		}
+		values = append(values, string(v))
+	}
 }
 
 func FuzzRecord(f *testing.F) {

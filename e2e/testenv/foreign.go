@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,9 @@ func servesBeam(ctx context.Context, conn net.Conn) error {
 		"org.apache.beam.model.fn_execution.v1.BeamFnControl/GetProcessBundleDescriptor",
 	} {
 		err := client.Invoke(ctx, "/"+method, &emptypb.Empty{}, &emptypb.Empty{})
+		if err != nil && strings.Contains(err.Error(), "unexpected content-type") {
+			return nil // HTTP/2, and not gRPC.
+		}
 		switch code := status.Code(err); code {
 		case codes.Unavailable, codes.DeadlineExceeded: // No server of gRPC.
 			return nil

@@ -149,6 +149,12 @@ func (o *Origins) Foreign(r *http.Request) bool {
 	return false
 }
 
+// Named reports whether an origin, as browsers write it, is one of those that are let in by name.
+func (o *Origins) Named(origin string) bool {
+	scheme, host, port, ok := splitOrigin(origin)
+	return o.any && origin != "" || ok && o.origins[scheme+"://"+net.JoinHostPort(host, port)]
+}
+
 func isOwn(r *http.Request, scheme, host, port string) bool {
 	if r.TLS != nil && scheme != "https" {
 		return false // Whoever is on the way may have made that page.

@@ -54,6 +54,9 @@ const (
 	drainTime    = 5 * time.Second
 )
 
+// mostAtATime is how many requests of HTTP/2 a connection may have under way.
+const mostAtATime = 100
+
 // NewServer returns a server that does nothing before Serve.
 func NewServer(c ServerConfig) (*Server, error) {
 	c.Log = cmp.Or(c.Log, slog.Default())
@@ -78,7 +81,10 @@ func NewServer(c ServerConfig) (*Server, error) {
 func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 	at := ln.Addr()
 	srv := &http.Server{
-		Handler:           s.Guard(h),
+		Handler:   s.Guard(h),
+		Protocols: protocols(),
+		// What a connection may have sent that nobody has read yet counts in no budget.
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: mostAtATime, MaxReceiveBufferPerConnection: 128 << 10, MaxReceiveBufferPerStream: 64 << 10},
 		ReadHeaderTimeout: headTimeout,
 		ReadTimeout:       bodyGrace, // pacedBody moves it on.
 		WriteTimeout:      writeTimeout,
@@ -113,6 +119,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) err
 	}
 	<-ended //nolint:errcheck // Always ErrServerClosed here.
 	return nil
+}
+
+// protocols are HTTP/1.1 and, without TLS, HTTP/2 for proxies that speak only that to what is behind them. Over TLS
+// nothing else than HTTP/1.1 is offered: WebSockets need it.
+func protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
 }
 
 // Guard returns h behind what stands before every handler: Host, Origin, the pace
