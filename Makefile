@@ -120,11 +120,17 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find
 	$(@D)/bin/pip install -q confluent-kafka==2.16.1
 	@touch $@
 
+# Send as programs do that know StatsD.
+.real/statsd/.complete: Makefile
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install -q statsd==4.0.1 datadog==0.56.0
+	@touch $@
+
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
 # needs a JDK, Maven, Python, redis-server, PostgreSQL and nginx.
 REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/clock ./e2e/deploy ./e2e/testenv
 REAL_TIME  ?= 45m
-test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete
+test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete .real/statsd/.complete
 	$(MAKE) flink flink-s3 DATA=.real
 	PULSEBOARD_PROGRAMS=$(abspath bin) PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout $(REAL_TIME) $(REAL_FLAGS) $(REAL_TESTS)
 

@@ -5,6 +5,7 @@
 //	kafka/lib       Kafka 4.1
 //	flink/lib       Flink 1.19 with Beam's runner and the class of deploy/flink
 //	librdkafka/bin  Python with confluent-kafka
+//	statsd/bin      Python with statsd and datadog
 //
 // Real servers are killed with the test, and when its process is. The ends of
 // their logs are shown when it fails; PULSEBOARD_LOGS names a folder that keeps them.
@@ -44,6 +45,9 @@ func FlinkJars() string { return filepath.Join(folder(), "flink", "lib") }
 
 // Librdkafka returns the path of a Python that has confluent-kafka.
 func Librdkafka() string { return filepath.Join(folder(), "librdkafka", "bin", "python") }
+
+// StatsD returns the path of a Python that has clients of StatsD and of Datadog.
+func StatsD() string { return filepath.Join(folder(), "statsd", "bin", "python") }
 
 // KafkaJars returns the class path of Kafka, its own client included.
 func KafkaJars() string { return filepath.Join(folder(), "kafka", "lib", "*") }
