@@ -21,6 +21,7 @@ const usage = `Usage: pulseboard <command> [flags]
 Commands:
   run        start everything on this machine: Kafka, Redis, pipeline, API and page
   pipeline   run the Beam pipeline alone (run starts this as a process of its own)
+  send       send events from scripts: one, a file, or standard input
   dashboards check, compare, apply and export dashboards as files; import those of Grafana
   load       put a running Pulseboard under load, and say whether it held
   canary     send an event a second through everything, and tell what becomes of it
@@ -38,6 +39,7 @@ func command(ctx context.Context, env service.Env) error {
 	return dispatch(ctx, env, "pulseboard", usage, []subcommand{
 		{"run", run},
 		{"pipeline", pipeline.Main},
+		{"send", sendCommand},
 		{"dashboards", dashboards},
 		{"load", loadCommand},
 		{"canary", runCanary},
