@@ -28,7 +28,7 @@ type format struct {
 	refuse func(*gin.Context, *refusal)
 }
 
-func formats() []*format { return []*format{jsonFormat(), influxFormat()} }
+func formats() []*format { return []*format{jsonFormat(), influxFormat(), remoteWriteFormat()} }
 
 // Paths are those that events are sent to, of all formats.
 func Paths() []string {

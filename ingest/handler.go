@@ -13,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -65,7 +66,7 @@ func idempotencyKey(c *gin.Context) (string, *refusal) {
 func (s *Service) read(c *gin.Context, hint, token string) (*bodies.Body, *refusal) {
 	limit := s.config.MaxBody
 	r, length := io.Reader(c.Request.Body), c.Request.ContentLength
-	none := new(bodies.Body)
+	none, packed := new(bodies.Body), false
 	switch encoding := strings.ToLower(c.GetHeader("Content-Encoding")); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip": // The same, of RFC 9110, 8.4.1.3.
@@ -84,11 +85,16 @@ func (s *Service) read(c *gin.Context, hint, token string) (*bodies.Body, *refus
 		// The body is not to be held by a spare decoder.
 		defer func() { _ = z.Reset(nil) }()
 		r, length = z, -1
+	case "snappy":
+		packed = true
 	default:
-		return none, refuse(http.StatusUnsupportedMediaType, fmt.Sprintf("the Content-Encoding is %.80q: it must be gzip, zstd or absent", encoding))
+		return none, refuse(http.StatusUnsupportedMediaType, fmt.Sprintf("the Content-Encoding is %.80q: it must be gzip, zstd, snappy or absent", encoding))
 	}
 	client := s.config.Proxies.Client(c.Request)
 	b, err := s.budget.Read(r, length, limit, bodies.Sender{Address: client, Token: token, Near: s.config.Proxies.Near(client)})
+	if err == nil && packed && len(b.Text) > 0 {
+		err = unpack(b, limit)
+	}
 	switch {
 	case errors.Is(err, bodies.ErrTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return b, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes: send the events in several requests", limit))
@@ -104,6 +110,22 @@ func (s *Service) read(c *gin.Context, hint, token string) (*bodies.Body, *refus
 		return b, refuse(http.StatusBadRequest, "the body is empty: "+hint)
 	}
 	return b, nil
+}
+
+// unpack replaces a body that is a block of Snappy, which says first how long it is unpacked.
+func unpack(b *bodies.Body, limit int64) error {
+	size, err := s2.DecodedLen(b.Text)
+	switch {
+	case err != nil:
+		return fmt.Errorf("it is not a block of Snappy: %w", err)
+	case int64(size) > limit:
+		return bodies.ErrTooLarge
+	}
+	err = b.Unpack(int64(size), s2.Decode)
+	if errors.Is(err, s2.ErrCorrupt) || errors.Is(err, s2.ErrUnsupported) {
+		return fmt.Errorf("it is not a block of Snappy: %w", err)
+	}
+	return err
 }
 
 func (s *Service) busy(count prometheus.Counter, why string) *refusal {

@@ -116,13 +116,13 @@ func (r *influxRequest) answer(c *gin.Context, o *outcome) {
 	}
 }
 
-// How many faults an answer of InfluxDB's form names: clients log them as one line.
-const influxFaults = 5
+// namedFaults is how many faults an answer names that clients log as one line.
+const namedFaults = 5
 
 func (r *influxRequest) faults(o *outcome) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d values are refused: ", o.Rejected, o.n)
-	for i, e := range o.Errors[:min(influxFaults, len(o.Errors))] {
+	for i, e := range o.Errors[:min(namedFaults, len(o.Errors))] {
 		if i > 0 {
 			b.WriteString("; ")
 		}
@@ -131,7 +131,7 @@ func (r *influxRequest) faults(o *outcome) string {
 		}
 		b.WriteString(e.Code + ": " + e.Detail)
 	}
-	if more := o.Rejected - influxFaults; more > 0 {
+	if more := o.Rejected - namedFaults; more > 0 {
 		fmt.Fprintf(&b, "; and %d more", more)
 	}
 	fmt.Fprintf(&b, " dropped=%d", o.Rejected)

@@ -50,7 +50,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		rejected:        vec("events_rejected_total", "Events refused, by their format and the code of their fault (docs/protocol.md). Normal: 0; a producer is wrong else.", "format", "code"),
 		notAcknowledged: vec("events_not_acknowledged_total", "Events that Kafka did not acknowledge in time: they may be stored or not, and the producer is told. Normal: 0.", "format"),
 		cut:             vec("events_cut_total", "Events whose tags were beyond the limits and were cut to fit (--tags-over-limits cut), by the format they came in; most were acknowledged then. Normal: 0.", "format"),
-		leftOut:         vec("left_out_total", "What senders sent beside values and was passed over, by their format: unknown_member, a member that no event has (the answer names it). Normal: as producers send.", "format", "reason"),
+		leftOut:         vec("left_out_total", "What senders sent and a chart has no place for, by their format: unknown_member, a member that no event has (the answer names it); not_a_number, a sample of NaN or infinity; exemplar. Normal: as producers send.", "format", "reason"),
 		busyAll:         busy.WithLabelValues("all"), busyAddress: busy.WithLabelValues("address"), busyToken: busy.WithLabelValues("token"),
 		retries:      counter("produce_retries_total", "Produce requests to Kafka that failed and were tried again. Normal: 0, some while a broker is replaced."),
 		pending:      prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "pending_bytes", Help: "Bytes of the bodies of requests under way. Normal: far below pending_limit_bytes."}),

@@ -26,6 +26,29 @@ type Batch struct {
 	texts []texts // Of the first of Events.
 }
 
+// Add adds a good event, for decoders of other formats than JSON. tags is the JSON of its tags, as AppendJSON has it, where that is
+// known, else "".
+func (b *Batch) Add(e metric.Event, tags string) {
+	for len(b.texts) < len(b.Events) {
+		b.texts = append(b.texts, texts{})
+	}
+	b.Events = append(b.Events, e)
+	b.texts = append(b.texts, texts{tags: tags})
+	b.Index = append(b.Index, b.N)
+	b.N++
+}
+
+// Refuse adds the fault of an event.
+func (b *Batch) Refuse(f metric.Fault) {
+	b.Faults = append(b.Faults, IndexedFault{b.N, f})
+	b.N++
+}
+
+// Clear takes everything out, and keeps the memory for what comes.
+func (b *Batch) Clear() {
+	*b = Batch{Events: b.Events[:0], Index: b.Index[:0], texts: b.texts[:0]}
+}
+
 // IndexedFault is the fault of the event at position Index of the input.
 type IndexedFault struct {
 	Index int `json:"index"`
@@ -197,7 +220,7 @@ func (d *Decoder) whole(err error) (*Batch, error) {
 // again lets the batch use the memory of the last one.
 func (d *Decoder) again() {
 	if b := d.spare; b != nil {
-		*b = Batch{Events: b.Events[:0], Index: b.Index[:0], texts: b.texts[:0]}
+		b.Clear()
 		d.batch = b
 	}
 	d.spare, d.textual = d.batch, true

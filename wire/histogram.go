@@ -10,9 +10,9 @@ import (
 	"pulseboard/metric"
 )
 
-// maxBins is how many bins, of both signs and with the empty ones between them, a histogram of an event may have:
+// MaxSampleBins is how many bins, of both signs and with the empty ones between them, a histogram of an event may have:
 // eight times the 160 that SDKs of OpenTelemetry have of one sign.
-const maxBins = 1280
+const MaxSampleBins = 1280
 
 // histogram reads the histogram of an event, of valid JSON.
 func histogram(object []byte) (*aggregate.Histogram, *metric.Fault) {
@@ -56,8 +56,8 @@ func histogram(object []byte) (*aggregate.Histogram, *metric.Fault) {
 		return nil, newFault(metric.CodeHistogramInvalid, "a histogram has scale, count and sum, and both of min and max or neither")
 	}
 	h.HasExtremes = has.min
-	if n := len(h.Positive.Counts) + len(h.Negative.Counts); n > maxBins {
-		return nil, newFault(metric.CodeHistogramInvalid, fmt.Sprintf("the histogram has %d bins; at most %d are allowed: send a lower scale", n, maxBins))
+	if n := len(h.Positive.Counts) + len(h.Negative.Counts); n > MaxSampleBins {
+		return nil, newFault(metric.CodeHistogramInvalid, fmt.Sprintf("the histogram has %d bins; at most %d are allowed: send a lower scale", n, MaxSampleBins))
 	}
 	if err := h.Validate(); err != nil {
 		return nil, newFault(metric.CodeHistogramInvalid, err.Error())
@@ -90,8 +90,8 @@ func bins(s *scanner[[]byte]) (b aggregate.Bins) {
 func counts(s *scanner[[]byte]) (all []uint64) {
 	s.take('[')
 	for n := 0; s.more(n, ']'); n++ {
-		if n == maxBins {
-			s.fail(fmt.Errorf("more than %d bins: send a lower scale", maxBins))
+		if n == MaxSampleBins {
+			s.fail(fmt.Errorf("more than %d bins: send a lower scale", MaxSampleBins))
 			break
 		}
 		all = append(all, uint64(s.within(0, math.MaxInt64)))

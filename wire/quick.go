@@ -29,12 +29,18 @@ const MaxValueText = 24
 // body that was decoded must still be as it was.
 func (b *Batch) AppendEvent(dst []byte, i int) []byte {
 	e := &b.Events[i]
-	if i >= len(b.texts) || b.texts[i].value == nil {
+	if i >= len(b.texts) {
 		return AppendRecordEvent(dst, e)
 	}
 	t := &b.texts[i]
-	dst = append(append(dst, `{"value":`...), t.value...)
-	if t.tags != "" {
+	if t.value == nil {
+		dst = appendMeasured(dst, e)
+	} else {
+		dst = append(append(dst, `{"value":`...), t.value...)
+	}
+	if t.value == nil && t.tags == "" {
+		dst = appendTags(dst, e)
+	} else if t.tags != "" {
 		dst = append(append(dst, `,"tags":`...), t.tags...)
 	}
 	return appendRest(dst, e)

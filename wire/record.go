@@ -160,6 +160,11 @@ func EndRecord(dst []byte) []byte { return append(dst, "]}"...) }
 
 // AppendRecordEvent appends one of the events of AppendRecord.
 func AppendRecordEvent(dst []byte, e *metric.Event) []byte {
+	return appendRest(appendTags(appendMeasured(dst, e), e), e)
+}
+
+// appendMeasured appends what an event has measured, its first member.
+func appendMeasured(dst []byte, e *metric.Event) []byte {
 	switch {
 	case e.Stale:
 		dst = append(dst, `{"stale":true`...)
@@ -168,11 +173,14 @@ func AppendRecordEvent(dst []byte, e *metric.Event) []byte {
 	default:
 		dst = appendFloat(append(dst, `{"value":`...), e.Value)
 	}
-	if len(e.Tags) > 0 {
-		dst = append(dst, `,"tags":`...)
-		dst = e.Tags.AppendJSON(dst)
+	return dst
+}
+
+func appendTags(dst []byte, e *metric.Event) []byte {
+	if len(e.Tags) == 0 {
+		return dst
 	}
-	return appendRest(dst, e)
+	return e.Tags.AppendJSON(append(dst, `,"tags":`...))
 }
 
 // appendRest appends what stands behind the tags of an event.

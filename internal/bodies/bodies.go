@@ -149,6 +149,25 @@ func (b *Body) Free() {
 	b.Text = nil
 }
 
+// Unpack replaces the text by what unpack makes of it, which has size bytes at most; dst has so many.
+func (b *Body) Unpack(size int64, unpack func(dst, text []byte) ([]byte, error)) error {
+	piece := pieceOf(max(size, 1), size)
+	if err := b.take(piece); err != nil {
+		return err
+	}
+	packed := b.Text
+	text, err := unpack(b.budget.memory(piece)[:size], packed)
+	if err != nil {
+		return err
+	}
+	b.Text = text
+	b.budget.mu.Lock()
+	b.budget.add(b, -int64(cap(packed)))
+	b.budget.mu.Unlock()
+	b.budget.keep(packed)
+	return nil
+}
+
 // Memory is used again in sizes of powers of two, 512 bytes to 1 MiB: so a small
 // body never holds a large piece. Larger bodies are few, and theirs is better free.
 const (
