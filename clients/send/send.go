@@ -44,9 +44,9 @@ type Config struct {
 	Key string
 	// Retry is how long a request is repeated that is not answered, at most MaxRetry.
 	Retry time.Duration
-	// Progress is told after each request; nil = nobody is.
+	// Progress is named after each request; nil = nobody is.
 	Progress func(Sum)
-	// Say is where faults of events are told, by line; not nil.
+	// Say is where faults of events are named, by line; not nil.
 	Say io.Writer
 }
 
@@ -231,14 +231,14 @@ func (s *sender) answered(a rest.Answer) error {
 	}
 	s.sum.Stored += v.Accepted
 	s.sum.Refused += v.Rejected
-	told := 0
+	named := 0
 	for _, e := range v.Errors {
 		if e.Index != nil && *e.Index < len(s.lines) {
 			s.fault(s.lines[*e.Index:][:1], e.Code+": "+e.Detail)
-			told++
+			named++
 		}
 	}
-	s.faults += v.Rejected - told
+	s.faults += v.Rejected - named
 	for _, w := range v.Warnings {
 		if s.warned == nil {
 			s.warned = make(map[string]bool)
