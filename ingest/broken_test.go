@@ -36,6 +36,10 @@ func TestBrokenRequests(t *testing.T) {
 			t.Helper()
 			return serveBroken(t, newKafka(t).ListenAddrs(), clock, nil)
 		},
+		"strings": func(t *testing.T) string {
+			t.Helper()
+			return serveBroken(t, newKafka(t).ListenAddrs(), clock, func(c *ingest.Config) { c.RefuseStrings = true })
+		},
 		"tokens": func(t *testing.T) string {
 			t.Helper()
 			return serveBroken(t, newKafka(t).ListenAddrs(), clock, func(c *ingest.Config) { c.Guard = testenv.Guard(t, "ingest", "view") })

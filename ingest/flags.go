@@ -15,5 +15,12 @@ func Flags(f *conf.Flags, c *Config) {
 		c.CutTags = s == "cut"
 		return nil
 	})
+	f.Func("influx-strings", "what becomes of the fields of InfluxDB's lines that are strings: `drop` passes them over, as most senders cannot leave them out, refuse is a fault", func(s string) error {
+		if s != "drop" && s != "refuse" {
+			return fmt.Errorf("it must be drop or refuse")
+		}
+		c.RefuseStrings = s == "refuse"
+		return nil
+	})
 	c.StatsD.Flags(f)
 }

@@ -39,6 +39,15 @@ func Paths() []string {
 	return all
 }
 
+// Routes are all paths of the service but that of its description: Paths, and what clients of InfluxDB ask.
+func Routes() []string {
+	all := Paths()
+	for _, p := range probes() {
+		all = append(all, p.path)
+	}
+	return all
+}
+
 // Usage lists the paths and what they take, a line for each format, for the help of commands.
 func Usage() string {
 	var b strings.Builder

@@ -43,6 +43,7 @@ func (s *Service) routes() http.Handler {
 			e.POST(path, s.serve(f))
 		}
 	}
+	s.answerProbes(e)
 	httpapi.Document(e, openAPI)
 	return shared(&s.config.Origins, Paths(), e)
 }

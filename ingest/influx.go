@@ -1,18 +1,13 @@
 package ingest
 
 import (
-	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
-	"github.com/influxdata/line-protocol/v2/lineprotocol"
 
-	"pulseboard/metric"
 	"pulseboard/wire"
 )
 
@@ -65,19 +60,25 @@ type influxRequest struct {
 	perMs, ms int64
 	decoder   *influxDecoder
 
-	timed bool
-	line  int64
-	names []string // When there are faults.
+	byBody bool // The body makes the ids of its records.
+	line   int
+	names  []string // When there are faults.
 }
 
 func (r *influxRequest) decode(text []byte) (*wire.Batch, *refusal) {
-	r.decoder = r.decoders.take(r.s.texts)
-	r.decoder.cut = r.s.config.CutTags
-	batch, err := r.decoder.read(text, r.s.config.MaxEvents, r.perMs, r.ms)
+	d := r.decoders.take(r.s.texts)
+	r.decoder = d
+	d.cut, d.refuseStrings = r.s.config.CutTags, r.s.config.RefuseStrings
+	batch, err := d.read(withoutMark(text), r.s.config.MaxEvents, r.perMs, r.ms)
 	if err != nil {
 		return nil, r.s.tooMany()
 	}
-	r.timed, r.line = r.decoder.timed, r.decoder.line
+	r.byBody, r.line = d.timed && !d.points, d.line
+	for reason, n := range map[string]int{"string": d.strings, "twice": d.twice} {
+		if n > 0 {
+			r.s.metrics.leftOut.WithLabelValues("influx", reason).Add(float64(n))
+		}
+	}
 	return batch, nil
 }
 
@@ -89,11 +90,10 @@ func (r *influxRequest) release(faults bool) {
 	r.decoder = nil
 }
 
-// id is that of the body even without a key when all its lines have a time:
-// InfluxDB knows a point by its series and its time, so its clients repeat what was
-// not answered, without an Idempotency-Key, and expect that it counts once.
+// id is that of the body even without a key when all its lines have a time, but not all are points: the clients of InfluxDB
+// repeat what was not answered, without an Idempotency-Key, and expect that it counts once. Points do that by themselves.
 func (r *influxRequest) id(key string, text []byte) string {
-	if key == "" && r.timed {
+	if key == "" && r.byBody {
 		key = "lines with times"
 	}
 	return requestID(key, text)
@@ -140,292 +140,21 @@ func (r *influxRequest) faults(o *outcome) string {
 
 func refuseInflux(c *gin.Context, r *refusal) { influxAnswer(c, r.status, r.detail, 0) }
 
-func influxAnswer(c *gin.Context, status int, message string, line int64) {
+func influxAnswer(c *gin.Context, status int, message string, line int) {
 	codes := map[int]string{
 		http.StatusBadRequest: "invalid", http.StatusUnauthorized: "unauthorized", http.StatusForbidden: "forbidden",
 		http.StatusRequestEntityTooLarge: "request too large", http.StatusUnsupportedMediaType: "unsupported media type",
 		http.StatusTooManyRequests: "too many requests", http.StatusServiceUnavailable: "unavailable",
+		http.StatusNotImplemented: "not implemented", http.StatusUnprocessableEntity: "conflict",
 	}
 	a := struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
-		Line    int64  `json:"line,omitempty"`
+		Line    int    `json:"line,omitempty"`
 		Error   string `json:"error,omitempty"`
 	}{codes[status], message, line, ""}
-	if c.FullPath() == influxV1 {
+	if c.FullPath() == influxV1 || c.FullPath() == "/query" {
 		a.Error = message
 	}
 	c.JSON(status, a)
-}
-
-// influxDecoder reads lines. Like wire.Decoder it remembers names and tags from one
-// request to the next, since events have most of them in common.
-type influxDecoder struct {
-	batch wire.Batch
-	names []string // Of the values, by index; "" for a line that is none.
-	timed bool     // Every line has a time.
-	cut   bool     // Tags beyond the limits are cut to fit.
-	line  int64    // Of the first syntax error, 0 = there is none.
-
-	known wire.Memory[judgedName]
-	tags  wire.Memory[judgedTags] // By the text of appendPair.
-
-	// Scratch space.
-	measurement, name, pairs []byte
-}
-
-// judgedName is a name, or what is wrong with it.
-type judgedName struct {
-	value string
-	fault *metric.Fault
-}
-
-// Bytes implements wire.Sized.
-func (n judgedName) Bytes() int { return len(n.value) + faultBytes(n.fault) }
-
-// judgedTags are tags, or what is wrong with them.
-type judgedTags struct {
-	value metric.Tags
-	cut   bool
-	fault *metric.Fault
-}
-
-// Bytes implements wire.Sized.
-func (t judgedTags) Bytes() int { return 32*len(t.value) + faultBytes(t.fault) }
-
-func faultBytes(f *metric.Fault) int {
-	if f == nil {
-		return 0
-	}
-	return 48 + len(f.Detail)
-}
-
-// newInfluxDecoder returns a decoder that remembers as much as there is room for.
-func newInfluxDecoder(r *wire.Room) *influxDecoder {
-	return &influxDecoder{known: wire.Memory[judgedName]{Room: r}, tags: wire.Memory[judgedTags]{Room: r}}
-}
-
-// Forget gives back what d remembers.
-func (d *influxDecoder) Forget() {
-	d.known.Forget()
-	d.tags.Forget()
-}
-
-func (d *influxDecoder) begin() {
-	d.batch = wire.Batch{Events: d.batch.Events[:0], Index: d.batch.Index[:0]}
-	d.names, d.timed, d.line = d.names[:0], true, 0
-}
-
-// read turns each field of each line into an event. What it returns is valid until the next call.
-func (d *influxDecoder) read(text []byte, limit int, perMs, ms int64) (*wire.Batch, error) {
-	d.begin()
-	lines := lineprotocol.NewDecoderWithBytes(text)
-	for lines.Next() {
-		events, faults, n, cut := len(d.batch.Events), len(d.batch.Faults), d.batch.N, d.batch.Cut
-		err := d.point(lines, limit, perMs, ms)
-		if errors.Is(err, wire.ErrTooMany) {
-			return nil, err
-		}
-		if err != nil {
-			// Nothing of a broken line counts: it stands for one value.
-			d.batch.Events, d.batch.Index, d.batch.Faults = d.batch.Events[:events], d.batch.Index[:events], d.batch.Faults[:faults]
-			d.batch.N, d.batch.Cut, d.names = n, cut, d.names[:n]
-			d.broken(err)
-		}
-		if d.batch.N > limit {
-			return nil, wire.ErrTooMany
-		}
-	}
-	return &d.batch, nil
-}
-
-func (d *influxDecoder) broken(err error) {
-	detail := err.Error()
-	var at *lineprotocol.DecodeError
-	if errors.As(err, &at) {
-		detail = fmt.Sprintf("line %d, byte %d: %v", at.Line, at.Column, at.Err)
-		if d.line == 0 {
-			d.line = at.Line
-		}
-	}
-	d.fault("", &metric.Fault{Code: metric.CodeMalformed, Detail: detail})
-}
-
-func (d *influxDecoder) fault(name string, f *metric.Fault) {
-	d.batch.Faults = append(d.batch.Faults, wire.IndexedFault{Index: d.batch.N, Fault: *f})
-	d.names = append(d.names, name)
-	d.batch.N++
-}
-
-// point reads a line; an error is one of its syntax, or wire.ErrTooMany.
-func (d *influxDecoder) point(lines *lineprotocol.Decoder, limit int, perMs, ms int64) error {
-	measurement, err := lines.Measurement()
-	if err != nil {
-		return err
-	}
-	d.measurement = append(d.measurement[:0], measurement...)
-	tags, err := d.readTags(lines)
-	if err != nil {
-		return err
-	}
-	events, faults := len(d.batch.Events), len(d.batch.Faults)
-	for {
-		key, kind, value, err := lines.NextFieldBytes()
-		if err != nil {
-			return err
-		}
-		if key == nil {
-			break
-		}
-		if err := d.field(key, kind, value, tags); err != nil {
-			return err
-		}
-		if d.batch.N > limit {
-			return wire.ErrTooMany // A single line may have millions.
-		}
-	}
-	stamp, err := lines.TimeBytes()
-	if err != nil {
-		return err
-	}
-	if stamp == nil {
-		d.timed = false
-		return nil
-	}
-	t, fault := influxTime(stamp, perMs, ms)
-	if fault == nil {
-		for i := range d.batch.Events[events:] {
-			d.batch.Events[events+i].Time = t
-		}
-		return nil
-	}
-	// Faults come by index: those of this line's events go between those of its other values.
-	for _, i := range d.batch.Index[events:] {
-		d.batch.Faults = append(d.batch.Faults, wire.IndexedFault{Index: i, Fault: *fault})
-	}
-	slices.SortFunc(d.batch.Faults[faults:], func(a, b wire.IndexedFault) int { return a.Index - b.Index })
-	d.batch.Events, d.batch.Index = d.batch.Events[:events], d.batch.Index[:events]
-	return nil
-}
-
-func influxTime(stamp []byte, perMs, ms int64) (int64, *metric.Fault) {
-	t, err := strconv.ParseInt(string(stamp), 10, 64)
-	if err != nil || t > math.MaxInt64/ms || t < math.MinInt64/ms {
-		return 0, &metric.Fault{Code: metric.CodeEventTimeInvalid, Detail: fmt.Sprintf("the time %.30s is beyond what 64 bits hold", stamp)}
-	}
-	t = t * ms / perMs
-	return t, metric.TimeFault(t)
-}
-
-// field adds one value of a line; an error is one of its syntax.
-func (d *influxDecoder) field(key []byte, kind lineprotocol.ValueKind, text []byte, tags judgedTags) error {
-	name := d.metric(key)
-	if kind == lineprotocol.String {
-		d.fault(name.value, &metric.Fault{Code: metric.CodeMalformed, Detail: "a string has no place on a chart: leave the field out where it is sent, or make it a tag"})
-		return nil
-	}
-	v, err := lineprotocol.NewValueFromBytes(kind, text)
-	switch {
-	case errors.Is(err, lineprotocol.ErrValueOutOfRange):
-		d.fault(name.value, &metric.Fault{Code: metric.CodeValueNotFinite, Detail: fmt.Sprintf("the value %.40s is beyond the numbers that 64 bits hold", text)})
-		return nil
-	case err != nil:
-		return fmt.Errorf("the value %.40q of field %.80q: %w", text, key, err)
-	}
-	switch {
-	case name.fault != nil:
-		d.fault(name.value, name.fault)
-	case tags.fault != nil:
-		d.fault(name.value, tags.fault)
-	default:
-		if tags.cut {
-			d.batch.Cut++
-		}
-		d.batch.Events = append(d.batch.Events, metric.Event{Metric: name.value, Value: number(v), Tags: tags.value})
-		d.batch.Index = append(d.batch.Index, d.batch.N)
-		d.names = append(d.names, name.value)
-		d.batch.N++
-	}
-	return nil
-}
-
-func number(v lineprotocol.Value) float64 {
-	switch v.Kind() {
-	case lineprotocol.Int:
-		return float64(v.IntV())
-	case lineprotocol.Uint:
-		return float64(v.UintV())
-	case lineprotocol.Bool:
-		if v.BoolV() {
-			return 1
-		}
-		return 0
-	default:
-		return v.FloatV()
-	}
-}
-
-// metric is measurement.field, or the measurement alone when the field is value.
-func (d *influxDecoder) metric(field []byte) judgedName {
-	d.name = append(d.name[:0], d.measurement...)
-	if string(field) != "value" {
-		d.name = append(append(d.name, '.'), field...)
-	}
-	if n := d.known.Find(d.name); n != nil {
-		return n.Value
-	}
-	n := judgedName{value: string(d.name)}
-	if err := metric.ValidateName(n.value); err != nil {
-		n = judgedName{fmt.Sprintf("%.220q", n.value), &metric.Fault{Code: metric.CodeNameInvalid, Detail: err.Error()}}
-	}
-	return d.known.Add(string(d.name), n).Value
-}
-
-func (d *influxDecoder) readTags(lines *lineprotocol.Decoder) (t judgedTags, err error) {
-	d.pairs = d.pairs[:0]
-	for {
-		key, value, err := lines.NextTag()
-		if err != nil {
-			return t, err
-		}
-		if key == nil {
-			break
-		}
-		d.pairs = appendPair(appendPair(d.pairs, key), value)
-	}
-	if len(d.pairs) == 0 {
-		return t, nil
-	}
-	if known := d.tags.Find(d.pairs); known != nil {
-		return known.Value, nil
-	}
-	text := string(d.pairs)
-	return d.tags.Add(text, d.makeTags(text)).Value, nil
-}
-
-// appendPair appends one half of a tag: its length, then its text.
-func appendPair(dst, text []byte) []byte {
-	dst = append(strconv.AppendInt(dst, int64(len(text)), 10), ' ')
-	return append(dst, text...)
-}
-
-// makeTags makes tags of what appendPair wrote. Keys and values are parts of it.
-func (d *influxDecoder) makeTags(pairs string) (judged judgedTags) {
-	var tags metric.Tags
-	cut := func() string {
-		length, rest, _ := strings.Cut(pairs, " ")
-		n, _ := strconv.Atoi(length) // appendPair wrote it.
-		pairs = rest[n:]
-		return rest[:n]
-	}
-	for len(pairs) > 0 {
-		key := cut()
-		tags = append(tags, metric.Tag{Key: key, Value: cut()})
-	}
-	slices.SortStableFunc(tags, func(a, b metric.Tag) int { return strings.Compare(a.Key, b.Key) })
-	if d.cut {
-		tags, judged.cut = tags.Fit()
-	}
-	judged.value, judged.fault = slices.Clip(tags), metric.CheckTags(tags)
-	return judged
 }

@@ -52,6 +52,9 @@ func (n *node) values(base time.Time) []string {
 			if e.Time != 0 {
 				at = fmt.Sprint(e.Time - base.UnixMilli())
 			}
+			if e.Point {
+				at += " point"
+			}
 			out = append(out, fmt.Sprintf("%s%v %v %s", e.Metric, e.Tags, e.Value, at))
 		}
 	}
@@ -64,15 +67,26 @@ func TestLines(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	at := func(unit time.Duration) string { return fmt.Sprint(now.UnixNano() / int64(unit)) }
 	for _, c := range []struct{ name, query, lines, want string }{
-		{"each field is a metric", "", `cpu,host=a,region=eu usage_idle=93.5,usage_user=2 ` + at(1), `cpu.usage_idle{"host":"a","region":"eu"} 93.5 0; cpu.usage_user{"host":"a","region":"eu"} 2 0`},
-		{"that of the field value has the name of the measurement", "", `queue.length value=7i ` + at(1), `queue.length{} 7 0`},
-		{"integers, unsigned, booleans", "", `m i=-3i,u=4u,t=true,f=F ` + at(1), `m.f{} 0 0; m.i{} -3 0; m.t{} 1 0; m.u{} 4 0`},
+		{"each field is a metric", "", `cpu,host=a,region=eu usage_idle=93.5,usage_user=2 ` + at(1), `cpu.usage_idle{"host":"a","region":"eu"} 93.5 0 point; cpu.usage_user{"host":"a","region":"eu"} 2 0 point`},
+		{"that of the field value has the name of the measurement", "", `queue.length value=7i ` + at(1), `queue.length{} 7 0 point`},
+		{"integers, unsigned, booleans", "", `m i=-3i,u=4u,t=true,f=F ` + at(1), `m.f{} 0 0 point; m.i{} -3 0 point; m.t{} 1 0 point; m.u{} 4 0 point`},
 		{"no time is the time of arrival", "", `m value=1`, `m{} 1 on arrival`},
+		{"an own time for each millisecond is a point", "?precision=ms", "m value=1 " + at(time.Millisecond) + "\nm value=2 " + fmt.Sprint(now.UnixMilli()+1), `m{} 1 0 point; m{} 2 1 point`},
+		{"strings are passed over", "", `m s="a b,c=1",value=1,t="\"" ` + at(1), `m{} 1 0 point`},
+		{"of a field twice the last counts", "", `m value=1,value=2,x=3,value=4i ` + at(1), `m.x{} 3 0 point; m{} 4 0 point`},
+		{"a bad field costs none beside it", "", `case13,host=a good=1,bad=NaN,pos=+Inf,neg=-inf,last=2` + "\n" + `case13,host=b good=4`, `case13.good{"host":"a"} 1 on arrival; case13.good{"host":"b"} 4 on arrival; case13.last{"host":"a"} 2 on arrival`},
+		{
+			"names of Home Assistant", "", `°C,domain=sensor,entity_id=bedroom value=21.5,friendly_name_str="Bedroom"` + "\n" + `%,domain=sensor,entity_id=humidity value=48` + "\n" + `m³/h,domain=sensor,entity_id=water value=0.3` + "\n" + `kWh,domain=sensor,entity_id=energy value=0.5,device_class_str="energy"` + "\n" + `cpu\ load,host=a Used%=12`,
+			`%{"domain":"sensor","entity_id":"humidity"} 48 on arrival; cpu load.Used%{"host":"a"} 12 on arrival; kWh{"domain":"sensor","entity_id":"energy"} 0.5 on arrival; m³/h{"domain":"sensor","entity_id":"water"} 0.3 on arrival; °C{"domain":"sensor","entity_id":"bedroom"} 21.5 on arrival`,
+		},
+		{"tags of Kubernetes, buckets of Telegraf", "", `case21,app.kubernetes.io/name=web,pod=p1 value=1` + "\n" + `case21,le=a 0.1=3i,+Inf=4i`, `case21.+Inf{"le":"a"} 4 on arrival; case21.0.1{"le":"a"} 3 on arrival; case21{"app.kubernetes.io/name":"web","pod":"p1"} 1 on arrival`},
+		{"an empty tag is as absent", "", `m,a=,b=c value=1`, `m{"b":"c"} 1 on arrival`},
+		{"a byte order mark", "", "\xef\xbb\xbfm value=1", `m{} 1 on arrival`},
 		{"nanoseconds are cut off", "", `m value=1 ` + fmt.Sprint(now.Add(1_999_999).UnixNano()), `m{} 1 1`},
-		{"microseconds", "?precision=us", `m value=1 ` + at(time.Microsecond), `m{} 1 0`},
-		{"microseconds of InfluxDB 1", "?precision=u", `m value=1 ` + at(time.Microsecond), `m{} 1 0`},
-		{"milliseconds", "?precision=ms", `m value=1 ` + at(time.Millisecond), `m{} 1 0`},
-		{"seconds", "?precision=s", `m value=1 ` + at(time.Second), `m{} 1 0`},
+		{"microseconds", "?precision=us", `m value=1 ` + at(time.Microsecond), `m{} 1 0 point`},
+		{"microseconds of InfluxDB 1", "?precision=u", `m value=1 ` + at(time.Microsecond), `m{} 1 0 point`},
+		{"milliseconds", "?precision=ms", `m value=1 ` + at(time.Millisecond), `m{} 1 0 point`},
+		{"seconds", "?precision=s", `m value=1 ` + at(time.Second), `m{} 1 0 point`},
 		{"escapes", "", `disk\ io,path=/a\ b,x=c\,d\=e value=1` + "\n" + `disk,path=/a\ b,x=c\,d\=e value=1`, `disk io{"path":"/a b","x":"c,d=e"} 1 on arrival; disk{"path":"/a b","x":"c,d=e"} 1 on arrival`},
 		{"tags are sorted", "", `m,b=2,a=1 value=1`, `m{"a":"1","b":"2"} 1 on arrival`},
 		{"comments, empty lines, CR LF", "", "# x\r\n\r\nm value=1\r\n", `m{} 1 on arrival`},
@@ -91,7 +105,8 @@ func TestLines(t *testing.T) {
 // a point of InfluxDB does; without times nobody can tell a repetition from more of the same.
 func TestRepeatedLines(t *testing.T) {
 	n := start(t, nil)
-	timed := fmt.Sprintf("m,host=a value=1 %d\nm,host=b value=1 %d", time.Now().UnixNano(), time.Now().UnixNano())
+	now := time.Now().Truncate(time.Millisecond).UnixNano()
+	timed := fmt.Sprintf("m,host=a value=1 %d\nm,host=b value=1 %d", now+1, now)
 	for _, lines := range []string{timed, timed, timed + "\nm value=2", timed + "\nm value=2"} {
 		if status, text := n.write("/write", lines); status != http.StatusNoContent || text != "" {
 			t.Fatal(status, text)
@@ -103,16 +118,25 @@ func TestRepeatedLines(t *testing.T) {
 	if status, text := n.write("/write", "m value=2", "Idempotency-Key", "k"); status != http.StatusNoContent {
 		t.Fatal(status, text)
 	}
+	// Points need no id: they are known by series and time.
+	for range 2 {
+		if status, text := n.write("/write", fmt.Sprintf("p,host=a value=1 %d", now)); status != http.StatusNoContent {
+			t.Fatal(status, text)
+		}
+	}
 	count := map[string]int{}
 	for _, s := range n.stored() {
+		if s.key == "p" && !s.events[0].Point {
+			t.Errorf("no point: %+v", s.events)
+		}
 		count[s.id]++
 	}
 	var times []int
 	for _, c := range count {
 		times = append(times, c)
 	}
-	if slices.Sort(times); fmt.Sprint(times) != "[1 1 2 2]" {
-		t.Errorf("ids %v: want those of the timed lines and of the key twice, of the others once", count)
+	if slices.Sort(times); fmt.Sprint(times) != "[1 1 1 1 2 2]" {
+		t.Errorf("ids %v: want those of the timed lines and of the key twice, of the others and of points once", count)
 	}
 }
 
@@ -143,15 +167,15 @@ func TestInfluxClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		`cpu.cores{"cpu":"0","host":"a b"} 4 0`, `cpu.up{"cpu":"0","host":"a b"} 1 0`, `cpu.usage_idle{"cpu":"0","host":"a b"} 93.5 0`, `requests{"host":"a"} 12 -1000`,
+		`cpu.cores{"cpu":"0","host":"a b"} 4 0 point`, `cpu.up{"cpu":"0","host":"a b"} 1 0 point`, `cpu.usage_idle{"cpu":"0","host":"a b"} 93.5 0 point`, `requests{"host":"a"} 12 -1000 point`,
 	}
 	if got := n.values(now); !slices.Equal(got, want) {
 		t.Errorf("stored %q, want %q", got, want)
 	}
 
 	t.Run("a partial write is an error that names the value", func(t *testing.T) {
-		err := blocking.WriteRecord(t.Context(), `system uptime=1i,uptime_format="0:01"`)
-		if err == nil || !strings.Contains(err.Error(), "invalid") || !strings.Contains(err.Error(), "partial write: 1 of 2 values are refused: system.uptime_format: malformed") {
+		err := blocking.WriteRecord(t.Context(), `system uptime=1i,load=NaN`)
+		if err == nil || !strings.Contains(err.Error(), "invalid") || !strings.Contains(err.Error(), "partial write: 1 of 2 values are refused: system.load: value_not_finite") {
 			t.Errorf("%v", err)
 		}
 	})

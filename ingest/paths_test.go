@@ -15,7 +15,7 @@ import (
 // Where paths of formats stand besides the formats, they are the same: the API's
 // description, the load balancer, and the page of the documentation.
 func TestPathsOfFormatsAreKnown(t *testing.T) {
-	paths := slices.Sorted(slices.Values(ingest.Paths()))
+	paths, routes := slices.Sorted(slices.Values(ingest.Paths())), slices.Sorted(slices.Values(ingest.Routes()))
 	read := func(file string) string {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -23,10 +23,10 @@ func TestPathsOfFormatsAreKnown(t *testing.T) {
 		}
 		return string(text)
 	}
-	compare := func(where string, found []string) {
+	compare := func(where string, found, paths []string) {
 		slices.Sort(found)
-		if !slices.Equal(found, paths) {
-			t.Errorf("%s has the paths %q, and the formats %q", where, found, paths)
+		if found = slices.Compact(found); !slices.Equal(found, paths) {
+			t.Errorf("%s has the paths %q, and the service %q", where, found, paths)
 		}
 	}
 
@@ -42,7 +42,7 @@ func TestPathsOfFormatsAreKnown(t *testing.T) {
 			found = append(found, path)
 		}
 	}
-	compare("openapi.yaml", found)
+	compare("openapi.yaml", found, routes)
 
 	location := regexp.MustCompile(`location ~ \^/\(([^)]*)\)\$ \{\s*proxy_pass http://ingest;`).FindStringSubmatch(read("../deploy/nginx/nginx.conf"))
 	if location == nil {
@@ -52,12 +52,17 @@ func TestPathsOfFormatsAreKnown(t *testing.T) {
 	for path := range strings.SplitSeq(location[1], "|") {
 		found = append(found, "/"+strings.ReplaceAll(path, `\.`, "."))
 	}
-	compare("nginx.conf", found)
+	compare("nginx.conf", found, routes)
 
 	found = nil
 	for _, m := range regexp.MustCompile("(?m)^\\| `POST ([^`]*)` \\|").FindAllStringSubmatch(read("../docs/ingest.md"), -1) {
 		found = append(found, m[1])
 	}
-	slices.Sort(found)
-	compare("docs/ingest.md", slices.Compact(found))
+	compare("docs/ingest.md", found, paths)
+
+	found = slices.Clone(paths)
+	for _, m := range regexp.MustCompile("(?m)^\\| `(/[^`]*)` \\([A-Z, ]*\\) \\|").FindAllStringSubmatch(read("../docs/ingest.md"), -1) {
+		found = append(found, m[1])
+	}
+	compare("docs/ingest.md, with what clients ask,", found, routes)
 }

@@ -46,6 +46,8 @@ type Config struct {
 	MaxPending int64
 	// CutTags has tags beyond the limits cut to fit, where they are refused else.
 	CutTags bool
+	// RefuseStrings has fields of InfluxDB that are strings refused, where they are passed over else.
+	RefuseStrings bool
 	// DeliveryTimeout is how long a request waits for Kafka's acknowledgement; 0 = 10 s.
 	DeliveryTimeout time.Duration
 	// StatsD is where Open listens for it.
@@ -85,6 +87,7 @@ type Service struct {
 	zstds    sync.Pool // Of *zstd.Decoder.
 	handler  http.Handler
 	now      func() time.Time
+	started  time.Time
 
 	statsd net.Addr // Where Open listens for StatsD, nil = nowhere.
 }
@@ -100,7 +103,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("cannot register the metrics of ingest: %w", err)
 	}
 	s := &Service{
-		config: cfg, producer: newProducer(cfg, m), budget: bodies.New(cfg.MaxPending, m.pending), texts: wire.NewRoom(cfg.MaxPending / textsShare), metrics: m, now: time.Now,
+		config: cfg, producer: newProducer(cfg, m), budget: bodies.New(cfg.MaxPending, m.pending), texts: wire.NewRoom(cfg.MaxPending / textsShare), metrics: m, now: time.Now, started: time.Now(),
 	}
 	m.pendingLimit.Set(float64(cfg.MaxPending))
 	s.packers.New = newPacker
@@ -117,7 +120,7 @@ func New(cfg Config) (*Service, error) {
 // StatsD returns where Open listens for StatsD, nil = nowhere.
 func (s *Service) StatsD() net.Addr { return s.statsd }
 
-// Handler serves Paths and /openapi.yaml.
+// Handler serves Routes and /openapi.yaml.
 func (s *Service) Handler() http.Handler { return s.handler }
 
 // Run keeps the number of partitions up to date until ctx ends, then waits for

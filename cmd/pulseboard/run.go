@@ -397,7 +397,7 @@ func (a *app) startIngest(ctx context.Context) error {
 		return err
 	}
 	a.ingest = s
-	for _, path := range ingest.Paths() {
+	for _, path := range ingest.Routes() {
 		a.mux.Handle(path, s.Handler())
 	}
 	return nil

@@ -22,7 +22,7 @@ func methods() []string {
 // near to ours, and what is not tidy.
 func nowhere() []string {
 	return []string{
-		"/foo", "/foo/bar.html", "/api/v1/writes", "/api/v1/query", "/api/v2/write/", "/api/v2", "/api", "/ping", "/ingest/", "/ingest/x", "/INGEST", "/write/", "/ingest%2F",
+		"/foo", "/foo/bar.html", "/api/v1/writes", "/api/v1/query", "/api/v2/write/", "/api/v2", "/api", "/api/v2/nonsense", "/ingest/", "/ingest/x", "/INGEST", "/write/", "/ingest%2F",
 		"/dashboards/", "/dashboards/x/y", "/dashboards/x/widgets/y", "/dashboards/x/widgets/y/z", "/dashboards/x/widgets/y/snapshot/", "/dashboards/x/versions/1/2", "/dashboardsx",
 		"//", "//foo", "//dashboards", "//ingest", "///metrics", "/./metrics", "/x/../ingest", "/dashboards//x", "/%2e%2e/etc/passwd", "/..%2fetc", "/%00",
 		"/healthz/", "/healthz/x", "/readyz/", "/metrics/", "/metrics/x", "/Metrics", "/debug/pprof/", "/openapi.yaml/", "/openapi.json", "/swagger/", "/docs/", "/limits/",
