@@ -45,11 +45,14 @@ func Aggregations() []Aggregation {
 		{Name: "histogram", Extract: sketched, Needs: NeedSketch, Bins: histogram},
 		{Name: "increase", Extract: increase, FromZero: increaseFromZero, Needs: NeedGrowth},
 		{Name: "rate", Extract: increase, FromZero: increaseFromZero, Needs: NeedGrowth, PerSecond: true},
+		{Name: "increase_avg", Extract: increaseAvg, FromZero: increaseAvgFromZero, Needs: NeedGrowth | NeedLast},
+		{Name: "rate_avg", Extract: increaseAvg, FromZero: increaseAvgFromZero, Needs: NeedGrowth | NeedLast, PerSecond: true},
 		{Name: "last", Extract: last, Needs: NeedLast},
 		{Name: "last_sum", Extract: lastSum, Needs: NeedLast},
 		{Name: "last_avg", Extract: lastAvg, Needs: NeedLast},
 		{Name: "last_min", Extract: lastMin, Needs: NeedLast},
 		{Name: "last_max", Extract: lastMax, Needs: NeedLast},
+		{Name: "last_count", Extract: lastCount, Needs: NeedLast},
 	}
 }
 
@@ -123,6 +126,18 @@ func increaseFromZero(a *Acc) (float64, bool) {
 	return v + a.growth().First, ok
 }
 
+// increaseAvg is increase by how many series have a last value, absent when none has.
+func increaseAvg(a *Acc) (float64, bool) {
+	v, _ := increase(a)
+	return v / float64(max(a.standing().Series, 1)), a.standing().Series > 0
+}
+
+// increaseAvgFromZero is increaseAvg where samples that nothing precedes count whole.
+func increaseAvgFromZero(a *Acc) (float64, bool) {
+	v, _ := increaseFromZero(a)
+	return v / float64(max(a.standing().Series, 1)), a.standing().Series > 0
+}
+
 // last is the value of the newest event, the greatest of those of one time; absent when no series has a value.
 func last(a *Acc) (float64, bool) { return a.standing().Newest.Value, a.standing().Series > 0 }
 
@@ -137,6 +152,9 @@ func lastAvg(a *Acc) (float64, bool) {
 func lastMin(a *Acc) (float64, bool) { return a.standing().Min, a.standing().Series > 0 }
 
 func lastMax(a *Acc) (float64, bool) { return a.standing().Max, a.standing().Series > 0 }
+
+// lastCount is how many series have a last value, absent when none has.
+func lastCount(a *Acc) (float64, bool) { return float64(a.standing().Series), a.standing().Series > 0 }
 
 // Percentile is the aggregation that extracts the value at rank
 // floor(of/outOf × (n−1)) of the sorted values, within SketchError; of 999 in

@@ -155,6 +155,7 @@ func (h *heard) compare(a *aggregate.Acc) error {
 	}
 	for name, want := range map[string]float64{
 		"increase": h.increase, "last": h.newestValue, "last_sum": sumOf(h.lasts), "last_avg": sumOf(h.lasts) / float64(max(len(h.lasts), 1)),
+		"last_count": float64(len(h.lasts)), "increase_avg": h.increase / float64(max(len(h.lasts), 1)),
 		"last_min": slices.Min(append(slices.Clone(h.lasts), 1e18)), "last_max": slices.Max(append(slices.Clone(h.lasts), -1e18)),
 	} {
 		there := len(h.lasts) > 0

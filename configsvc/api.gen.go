@@ -140,7 +140,7 @@ type DisplayInput struct {
 
 // Filter What must hold of each named tag. `not` also holds when the tag is absent.
 //
-// Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"region":"eu","zone":{"exists":true}}
+// Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"pod":{"regex":"web-[0-9]+"},"region":"eu","zone":{"exists":true}}
 type Filter = metric.Filter
 
 // LimitCut defines model for LimitCut.
@@ -344,7 +344,7 @@ type Widget struct {
 	DashboardID string `json:"dashboard_id"`
 	Metric      string `json:"metric_name"`
 
-	// Aggregation sum, avg, max, min, count, stddev, histogram, increase, rate, last, last_sum, last_avg, last_min, last_max, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
+	// Aggregation sum, avg, max, min, count, stddev, histogram, increase, rate, increase_avg, rate_avg, last, last_sum, last_avg, last_min, last_max, last_count, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
 	//
 	// Examples: avg, p95
 	Aggregation metric.Aggregation `json:"aggregation"`
@@ -361,7 +361,7 @@ type Widget struct {
 
 	// Filter What must hold of each named tag. `not` also holds when the tag is absent.
 	//
-	// Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"region":"eu","zone":{"exists":true}}
+	// Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"pod":{"regex":"web-[0-9]+"},"region":"eu","zone":{"exists":true}}
 	Filter  Filter   `json:"filter"`
 	GroupBy []TagKey `json:"group_by"`
 
@@ -398,7 +398,7 @@ type WidgetInput struct {
 	DashboardID *string `json:"dashboard_id,omitempty"`
 	Metric      string  `json:"metric_name"`
 
-	// Aggregation sum, avg, max, min, count, stddev, histogram, increase, rate, last, last_sum, last_avg, last_min, last_max, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
+	// Aggregation sum, avg, max, min, count, stddev, histogram, increase, rate, increase_avg, rate_avg, last, last_sum, last_avg, last_min, last_max, last_count, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
 	//
 	// Examples: avg, p95
 	Aggregation metric.Aggregation `json:"aggregation"`
@@ -415,7 +415,7 @@ type WidgetInput struct {
 
 	// Filter What must hold of each named tag. `not` also holds when the tag is absent.
 	//
-	// Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"region":"eu","zone":{"exists":true}}
+	// Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"pod":{"regex":"web-[0-9]+"},"region":"eu","zone":{"exists":true}}
 	Filter  *Filter       `json:"filter,omitempty"`
 	GroupBy *[]TagKey     `json:"group_by,omitempty"`
 	Display *DisplayInput `json:"display_config,omitempty"`

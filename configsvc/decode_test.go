@@ -131,7 +131,7 @@ func TestRules(t *testing.T) {
 		{"filter terms", withWidget(`"filter":{"a":1,"b/c\t":"x","ok":"x","e":{"exists":"yes"},"f":[],"g":""}`), []string{"/widgets/0/filter/a invalid", "/widgets/0/filter/b~1c\t invalid", "/widgets/0/filter/e invalid", "/widgets/0/filter/f invalid", "/widgets/0/filter/g invalid"}},
 		{"filter values", withWidget(`"filter":{"a":` + values + `,"b":{"not":` + values + `}}`), []string{"/widgets/0/filter/a too_many", "/widgets/0/filter/b too_many"}},
 		{"group_by", withWidget(`"group_by":["a","b\tc","a"]`), []string{"/widgets/0/group_by/1 invalid", "/widgets/0/group_by/2 duplicate"}},
-		{"group_by many", withWidget(`"group_by":["a","b","c","d","e"]`), []string{"/widgets/0/group_by too_many"}},
+		{"group_by many", withWidget(`"group_by":["a","b","c","d","e","f","g","h","i"]`), []string{"/widgets/0/group_by too_many"}},
 		{"display type", withWidget(`"display_config":[]`), []string{"/widgets/0/display_config wrong_type"}},
 		{"display", withWidget(`"display_config":{"chart":"pie","title":1,"unit":"` + strings.Repeat("x", 33) + `","color_scheme":"Red!","x_axis":1,"limit":0}`), []string{
 			"/widgets/0/display_config/chart invalid", "/widgets/0/display_config/title wrong_type", "/widgets/0/display_config/unit out_of_range",

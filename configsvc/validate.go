@@ -32,12 +32,12 @@ func (a api) advise(d Dashboard) (warnings []Warning) {
 		warn := func(member, format string, args ...any) {
 			warnings = append(warnings, Warning{Pointer: under(underIndex("/widgets", i), member), Detail: fmt.Sprintf(format, args...)})
 		}
-		switch q.Aggregation {
-		case "last":
+		switch {
+		case q.Aggregation == "last":
 			if n := groups(q, m); len(q.Filter) == 0 && m.Series > n {
 				warn("aggregation", "%s has %d series, and last is the value of the one that had an event last, of %d groups: use last_sum, last_avg, last_min or last_max, or group by more tags", q.Metric, m.Series, n)
 			}
-		case "increase", "rate":
+		case q.Aggregation.Grows():
 			if every := 60 * int64(m.Series) / max(1, m.LastMinute); m.LastMinute > 0 && int64(q.WindowSeconds) < 2*every {
 				warn("window_seconds", "a series of %s has an event about every %d s: in a window of %d s the value will jump; use %d s or more", q.Metric, every, q.WindowSeconds, 2*every)
 			}

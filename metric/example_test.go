@@ -16,5 +16,5 @@ func ExampleParseKey() {
 	// Output:
 	// http.latency p95 60 [region] <nil>
 	// http.latency:p95:60s by (region)
-	// not a metric key: "http.latency:median:60s": unknown aggregation "median": use one of sum, avg, max, min, count, stddev, histogram, increase, rate, last, last_sum, last_avg, last_min, last_max, or a percentile such as p95
+	// not a metric key: "http.latency:median:60s": unknown aggregation "median": use one of sum, avg, max, min, count, stddev, histogram, increase, rate, increase_avg, rate_avg, last, last_sum, last_avg, last_min, last_max, last_count, or a percentile such as p95
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -24,14 +26,21 @@ const (
 	Exists    Op = "exists"
 	NotExists Op = "not exists"
 	Prefix    Op = "^="
+	Regex     Op = "=~"
+	NotRegex  Op = "!~"
 )
 
-// Term is one condition on one tag. Values has one element for =, != and ^=,
-// two or more, sorted, for in and not in, and none for exists.
+// maxRegexSteps is how many instructions a regular expression may have, since each reads a value once: so many times the
+// bytes of a value is what one comparison costs at most.
+const maxRegexSteps = 1000
+
+// Term is one condition on one tag. Values has one element for =, !=, ^=, =~
+// and !~, two or more, sorted, for in and not in, and none for exists.
 type Term struct {
 	Tag    string
 	Op     Op
 	Values []string
+	regex  *regexp.Regexp // Of =~ and !~, in the terms of a Filter.
 }
 
 // Match reports whether t holds for a series with these tags.
@@ -48,6 +57,10 @@ func (t Term) Match(tags Tags) bool {
 		return v == ""
 	case Prefix:
 		return v != "" && strings.HasPrefix(v, t.Values[0])
+	case Regex:
+		return t.regex.MatchString(v)
+	case NotRegex:
+		return !t.regex.MatchString(v)
 	}
 	return false
 }
@@ -91,6 +104,7 @@ func (f Filter) checkMembers() error {
 func (o Op) member() string {
 	return map[Op]string{
 		Equal: "is", In: "is", NotEqual: "not", NotIn: "not", Exists: "exists", NotExists: "exists", Prefix: "prefix",
+		Regex: "regex", NotRegex: "not_regex",
 	}[o]
 }
 
@@ -118,7 +132,7 @@ func (t Term) normal() (Term, error) {
 	}
 	var fits bool
 	switch t.Op {
-	case Equal, NotEqual, Prefix:
+	case Equal, NotEqual, Prefix, Regex, NotRegex:
 		fits = n == 1
 	case In, NotIn:
 		fits = n > 1
@@ -130,7 +144,25 @@ func (t Term) normal() (Term, error) {
 	if !fits {
 		return t, fmt.Errorf("tag %q: operator %q has %d values", t.Tag, string(t.Op), n)
 	}
-	return t, nil
+	return t, t.compile()
+}
+
+// compile compiles a regular expression. As in Prometheus it must match the whole value, and a dot matches all characters.
+func (t *Term) compile() error {
+	if t.Op != Regex && t.Op != NotRegex {
+		return nil
+	}
+	text := t.Values[0]
+	parsed, err := syntax.Parse(text, syntax.Perl|syntax.DotNL)
+	if err != nil {
+		return fmt.Errorf("tag %q: the regular expression %.100q cannot be read: %w", t.Tag, text, err)
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil || len(program.Inst) > maxRegexSteps {
+		return fmt.Errorf("tag %q: the regular expression %.100q is too long once repetitions are written out: at most %d steps", t.Tag, text, maxRegexSteps)
+	}
+	t.regex, err = regexp.Compile("^(?s:" + text + ")$")
+	return err
 }
 
 // Match reports whether every term holds.
@@ -216,11 +248,11 @@ func (f *Filter) UnmarshalJSON(b []byte) error {
 
 func parseTerms(tag string, raw json.RawMessage) ([]Term, error) {
 	if vs, ok := stringOrList(raw); ok {
-		return []Term{{tag, In, vs}}, nil
+		return []Term{{Tag: tag, Op: In, Values: vs}}, nil
 	}
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &m); err != nil || len(m) == 0 {
-		return nil, fmt.Errorf(`filter of tag %q must be a string, a list of strings, or an object with "not", "exists" or "prefix"`, tag)
+		return nil, fmt.Errorf(`filter of tag %q must be a string, a list of strings, or an object with "not", "exists", "prefix" or "regex"`, tag)
 	}
 	terms := make([]Term, 0, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -237,17 +269,21 @@ func parseTerm(tag, name string, raw json.RawMessage) (Term, error) {
 	vs, isText := stringOrList(raw)
 	switch {
 	case name == "is" && isText:
-		return Term{tag, In, vs}, nil
+		return Term{Tag: tag, Op: In, Values: vs}, nil
 	case name == "not" && isText:
-		return Term{tag, NotIn, vs}, nil
+		return Term{Tag: tag, Op: NotIn, Values: vs}, nil
 	case name == "prefix" && isText && len(vs) == 1:
-		return Term{tag, Prefix, vs}, nil
+		return Term{Tag: tag, Op: Prefix, Values: vs}, nil
+	case name == "regex" && isText && len(vs) == 1:
+		return Term{Tag: tag, Op: Regex, Values: vs}, nil
+	case name == "not_regex" && isText && len(vs) == 1:
+		return Term{Tag: tag, Op: NotRegex, Values: vs}, nil
 	case name == "exists" && string(raw) == "true":
 		return Term{Tag: tag, Op: Exists}, nil
 	case name == "exists" && string(raw) == "false":
 		return Term{Tag: tag, Op: NotExists}, nil
-	case !slices.Contains([]string{"is", "not", "prefix", "exists"}, name):
-		return Term{}, fmt.Errorf(`filter of tag %q has unknown member %q: use "is", "not", "exists" or "prefix"`, tag, name)
+	case !slices.Contains([]string{"is", "not", "prefix", "exists", "regex", "not_regex"}, name):
+		return Term{}, fmt.Errorf(`filter of tag %q has unknown member %q: use "is", "not", "exists", "prefix", "regex" or "not_regex"`, tag, name)
 	}
 	return Term{}, fmt.Errorf("filter of tag %q: member %q has a value of the wrong type", tag, name)
 }

@@ -17,7 +17,7 @@ import (
 const (
 	MaxWindowSeconds = 86_400
 	MaxDelaySeconds  = 300
-	MaxGroupBy       = 4
+	MaxGroupBy       = 8
 )
 
 // Query is what a widget asks for: one aggregation of one metric over a
@@ -263,16 +263,16 @@ func parseKeyTerm(s string) (t Term, rest string, ok bool) {
 	if !ok {
 		return t, s, false
 	}
-	for _, op := range []Op{Equal, NotEqual, Prefix} {
+	for _, op := range []Op{Regex, NotRegex, Equal, NotEqual, Prefix} {
 		if r, found := strings.CutPrefix(s, string(op)); found {
 			v, r, ok := cutString(r)
-			return Term{word, op, []string{v}}, r, ok
+			return Term{Tag: word, Op: op, Values: []string{v}}, r, ok
 		}
 	}
 	for _, op := range []Op{In, NotIn} {
 		if r, found := strings.CutPrefix(s, " "+string(op)+" ("); found {
 			vs, r, ok := cutStrings(r)
-			return Term{word, op, vs}, r, ok
+			return Term{Tag: word, Op: op, Values: vs}, r, ok
 		}
 	}
 	op := Exists

@@ -44,6 +44,12 @@ func TestKeyIsCanonical(t *testing.T) {
 			`{"a":{"not":"x"},"b":{"not":["y","x","y"]},"c":{"exists":true},"d":{"exists":false},"e":{"prefix":"/api"},"f":["one"]}`,
 			`m:min:2s {a!="x", b not in ("x","y"), exists c, not exists d, e^="/api", f="one"}`,
 		},
+		{
+			"regular expressions",
+			metric.Query{Metric: "m", Aggregation: "min", WindowSeconds: 2},
+			`{"a":{"regex":"\"x|y.+"},"b":{"not_regex":".*z","regex":"q"},"c":{"is":"d","regex":".*"}}`,
+			`m:min:2s {a=~"\"x|y.+", b!~".*z", b=~"q", c="d", c=~".*"}`,
+		},
 		{"several terms of a tag", metric.Query{Metric: "m", Aggregation: "min", WindowSeconds: 2}, `{"a":{"prefix":"x","not":"xy"}}`, `m:min:2s {a!="xy", a^="x"}`},
 		{"quoted text", metric.Query{Metric: "m", Aggregation: "sum", WindowSeconds: 2}, `{"a":"say \"hi\", } by (x)\n"}`, `m:sum:2s {a="say \"hi\", } by (x)\n"}`},
 		{
@@ -146,6 +152,10 @@ func TestFilterMatch(t *testing.T) {
 		{`{"a":{"exists":true}}`, []string{"a=x"}, []string{"", "a="}, "an empty value is absent"},
 		{`{"a":{"exists":false}}`, []string{"", "a=", "b=x"}, []string{"a=x"}, ""},
 		{`{"a":{"prefix":"ab"}}`, []string{"a=ab", "a=abc"}, []string{"", "a=a", "a=b"}, ""},
+		{`{"a":{"regex":"a|b.c"}}`, []string{"a=a", "a=bxc"}, []string{"", "a=ab", "a=xa"}, "the whole value must match"},
+		{`{"a":{"regex":"(?i)get|"}}`, []string{"", "a=GeT"}, []string{"a=gets"}, "an absent tag is the empty value"},
+		{`{"a":{"not_regex":"x.*"}}`, []string{"", "a=yx"}, []string{"a=x", "a=xy"}, "also true when absent"},
+		{`{"a":{"not_regex":".*"}}`, nil, []string{"", "a=x"}, ""},
 		{`{"a":"x","b":"y"}`, []string{"a=x b=y"}, []string{"a=x", "b=y"}, "all terms must hold"},
 		{`{}`, []string{"", "a=x"}, nil, ""},
 	} {
@@ -163,20 +173,34 @@ func TestFilterMatch(t *testing.T) {
 	}
 }
 
+// As in Prometheus, a dot of a regular expression matches all characters.
+func TestRegexOfLines(t *testing.T) {
+	if !filter(t, `{"a":{"regex":"b.c"}}`).Match(metric.NewTags(map[string]string{"a": "b\nc"})) {
+		t.Error("a dot does not match the end of a line")
+	}
+}
+
 func TestFilterErrorsNameTheFix(t *testing.T) {
 	for doc, want := range map[string]string{
-		`[]`:                       "must be an object",
-		`{"a":1}`:                  `filter of tag "a" must be a string`,
-		`{"a":[]}`:                 `filter of tag "a" must be a string`,
-		`{"a":[null]}`:             `filter of tag "a" must be a string`,
-		`{"a":{}}`:                 `filter of tag "a" must be a string`,
-		`{"a":{"like":"x"}}`:       `unknown member "like"`,
-		`{"a":{"exists":1}}`:       `member "exists" has a value of the wrong type`,
-		`{"a":{"prefix":["x"]}}`:   "",
-		`{"a":{"prefix":[1]}}`:     `member "prefix" has a value of the wrong type`,
-		`{"a":""}`:                 `use {"exists":false}`,
-		`{"a\tb":"x"}`:             "tag key",
-		`{"a":{"not":["x",null]}}`: `member "not" has a value of the wrong type`,
+		`[]`:                                    "must be an object",
+		`{"a":1}`:                               `filter of tag "a" must be a string`,
+		`{"a":[]}`:                              `filter of tag "a" must be a string`,
+		`{"a":[null]}`:                          `filter of tag "a" must be a string`,
+		`{"a":{}}`:                              `filter of tag "a" must be a string`,
+		`{"a":{"like":"x"}}`:                    `unknown member "like"`,
+		`{"a":{"exists":1}}`:                    `member "exists" has a value of the wrong type`,
+		`{"a":{"prefix":["x"]}}`:                "",
+		`{"a":{"prefix":[1]}}`:                  `member "prefix" has a value of the wrong type`,
+		`{"a":{"regex":["x","y"]}}`:             `member "regex" has a value of the wrong type`,
+		`{"a":{"regex":""}}`:                    `use {"exists":false}`,
+		`{"a":{"regex":"("}}`:                   "cannot be read: error parsing regexp: missing closing )",
+		`{"a":{"not_regex":"x{1000}"}}`:         "at most 1000 steps",
+		`{"a":{"regex":"((x{10}){10}){10}y+"}}`: "at most 1000 steps",
+		`{"a":{"regex":"x)|(y"}}`:               "cannot be read",
+		`{"a":{"regex":"\\pN\\C"}}`:             "cannot be read",
+		`{"a":""}`:                              `use {"exists":false}`,
+		`{"a\tb":"x"}`:                          "tag key",
+		`{"a":{"not":["x",null]}}`:              `member "not" has a value of the wrong type`,
 	} {
 		var f metric.Filter
 		err := json.Unmarshal([]byte(doc), &f)

@@ -53,7 +53,7 @@ func counterCase(t *testing.T) (*exactCase, []metric.Query) {
 		}
 	}
 	names := []string{"scraped", "counted", "mixed", "gauges"}
-	for i, a := range []metric.Aggregation{"increase", "rate", "increase", "last", "last_sum", "last_avg", "last_min", "last_max", "rate", "sum", "count"} {
+	for i, a := range []metric.Aggregation{"increase", "rate", "increase", "last", "last_sum", "last_avg", "last_min", "last_max", "rate", "sum", "count", "increase_avg", "rate_avg", "last_count"} {
 		for j := range 2 { // The textbook form makes a hundred and more windows of each event and query.
 			name := names[(2*i+j)%4]
 			q := metric.Query{Metric: name, Aggregation: a, WindowSeconds: []int{1, 5, 13, 30}[(i+j)%4], DelaySeconds: 45}

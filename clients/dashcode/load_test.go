@@ -75,7 +75,7 @@ widgets:
 			`a.yaml:2:1: /tag: unknown field "tag": correct its name or remove it`,
 			`a.yaml:4:5: /widgets/0/window_seconds: window_seconds is missing: how many seconds the aggregation covers, 1 to 3600`,
 			`a.yaml:4:18: /widgets/0/metric_name: metric_name "7\tup" must have 1 to 200 characters of UTF-8, none of them a control character`,
-			`a.yaml:5:18: /widgets/0/aggregation: unknown aggregation "mean": use one of sum, avg, max, min, count, stddev, histogram, increase, rate, last, last_sum, last_avg, last_min, last_max, or a percentile such as p95`,
+			`a.yaml:5:18: /widgets/0/aggregation: unknown aggregation "mean": use one of sum, avg, max, min, count, stddev, histogram, increase, rate, increase_avg, rate_avg, last, last_sum, last_avg, last_min, last_max, last_count, or a percentile such as p95`,
 			`a.yaml:10:17: /widgets/1/display_config/position: position has only one of x and y: give both, or none for the next free place`,
 			`a.yaml:12:26: /widgets/1/display_config/thresholds/0/level: level is "red": use one of ok, warn, crit`,
 		}},
@@ -83,7 +83,7 @@ widgets:
 			`a.yaml:1:8: /title: title must be a string, but is a number; write it in quotes: "404"`,
 			`a.yaml:2:8: /tags/0: must be a string, but is true or false; write it in quotes: "true"`,
 			`a.yaml:3:62: /widgets/0/window_seconds: window_seconds must be a number, but is a string; leave out the quotes`,
-			`a.yaml:3:82: /widgets/0/filter/env: filter of tag "env" must be a string, a list of strings, or an object with "not", "exists" or "prefix"`,
+			`a.yaml:3:82: /widgets/0/filter/env: filter of tag "env" must be a string, a list of strings, or an object with "not", "exists", "prefix" or "regex"`,
 		}},
 		"numbers that only YAML has": {"a.yaml", "widgets: [{metric_name: m, aggregation: avg, window_seconds: 0x3c, delay_seconds: 010, display_config: {y_axis: {max: .inf}, limit: 1_0}}]\n", []string{
 			`a.yaml:1:62: /widgets/0/window_seconds: number 0x3c is not in the form of JSON: write it in decimal digits, or in quotes if it is a text`,

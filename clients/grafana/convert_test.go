@@ -17,7 +17,7 @@ import (
 // The dashboards that are made, and what is told of them. What is made is
 // without fault, and as small as a file of export.
 func TestConvertGolden(t *testing.T) {
-	for _, name := range []string{"shop", "old"} {
+	for _, name := range []string{"shop", "old", "rows", "pods", "v1", "v2", "layouts", "nodes"} {
 		input, err := os.ReadFile(filepath.Join("testdata", name+".json"))
 		if err != nil {
 			t.Fatal(err)
@@ -36,8 +36,8 @@ func TestConvertGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		testenv.Golden(t, name+".golden.txt", b.Bytes())
-		if report.Complete() {
-			t.Errorf("%s: said to be complete", name)
+		if whole := name == "rows" || name == "v1" || name == "v2"; report.Complete() != whole {
+			t.Errorf("%s: said to be complete: %v", name, !whole)
 		}
 		path := filepath.Join(t.TempDir(), name+".yaml")
 		if err := os.WriteFile(path, text, 0o600); err != nil {
@@ -73,7 +73,9 @@ func TestWhatIsNoDashboard(t *testing.T) {
 		`{"title":"x"}`:                     "it has no panels",
 		`{"schemaVersion":14,"rows":[]}`:    "its schema version is 14: at least 16 (Grafana 5); open and save it in a newer Grafana",
 		`{"dashboard":{"schemaVersion":6}}`: "its schema version is 6",
-		`{"apiVersion":"v2","kind":"x","spec":{}}`:   "a Kubernetes-style resource",
+		`{"apiVersion":"v1","kind":"x","spec":{}}`:   "it has no panels",
+		`{"rows":[],"title":"x"}`:                    "it has no panels",
+		`{"schemaVersion":30,"rows":[{}]}`:           "its schema version is 30",
 		`{"dashboard":null,"meta":{"slug":"hello"}}`: "it has no panels",
 	} {
 		if _, _, err := Convert("a.json", []byte(input), testOptions()); err == nil || !strings.Contains(err.Error(), "cannot import a.json: ") || !strings.Contains(err.Error(), want) {
@@ -113,13 +115,13 @@ func TestLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := report.Count()
-	if len(d.Widgets) != 200 || len(d.Tags) != 20 || len(d.Variables) != 16 || n[NotMapped] != 10 || d.Widgets[0].RefreshSeconds != 3600 {
+	n := report.Verdict.Panels
+	if len(d.Widgets) != 200 || len(d.Tags) != 20 || len(d.Variables) != 16 || n[Lost] != 10 || d.Widgets[0].RefreshSeconds != 3600 {
 		t.Errorf("%d widgets, %d tags, %d variables, %v", len(d.Widgets), len(d.Tags), len(d.Variables), n)
 	}
 	lost := 0
 	for _, i := range report.Other {
-		if i.Outcome == NotMapped {
+		if i.Outcome == Lost {
 			lost++
 		}
 	}
@@ -165,7 +167,7 @@ func TestArrange(t *testing.T) {
 // Whatever a file holds: no panic, and if it is a dashboard, one by all rules
 // and a report of each panel.
 func FuzzConvert(f *testing.F) {
-	for _, name := range []string{"shop", "old"} {
+	for _, name := range []string{"shop", "old", "v1", "layouts"} {
 		b, err := os.ReadFile(filepath.Join("testdata", name+".json"))
 		if err != nil {
 			f.Fatal(err)
@@ -185,7 +187,7 @@ func FuzzConvert(f *testing.F) {
 			t.Errorf("%d widgets, and %d are told of", len(d.Widgets), report.Widgets)
 		}
 		for _, p := range report.Panels {
-			if p.Outcome == "" || p.Outcome == NotMapped && p.Reason == "" {
+			if p.Outcome == "" || p.Outcome == Lost && p.Reason == "" {
 				t.Errorf("panel %q: %q %q", p.Title, p.Outcome, p.Reason)
 			}
 		}

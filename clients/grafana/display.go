@@ -1,9 +1,9 @@
 package grafana
 
 import (
+	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -102,9 +102,7 @@ func (d *display) fields(panel object) {
 	if n := len(panel.object("fieldConfig").list("overrides")); n > 0 {
 		d.note("%d overrides of single fields are left out", n)
 	}
-	// A time series has thresholds even where it does not show them.
-	style := custom.object("thresholdsStyle").text("mode")
-	if d.chart == "heatmap" || d.chart == "line" && (style == "" || style == "off") {
+	if !d.showsThresholds(panel) {
 		return
 	}
 	t := defaults.object("thresholds")
@@ -113,6 +111,29 @@ func (d *display) fields(panel object) {
 		return
 	}
 	d.steps(t.objects("steps"))
+}
+
+// showsThresholds reports whether a newer panel shows its thresholds: each has some, if only those that Grafana gives it.
+func (d *display) showsThresholds(panel object) bool {
+	defaults, options := panel.object("fieldConfig").object("defaults"), panel.object("options")
+	custom, mode := defaults.object("custom"), defaults.object("color").text("mode")
+	coloured := mode == "" || mode == "thresholds"
+	switch panel.text("type") {
+	case "stat":
+		return coloured && options.text("colorMode") != "none"
+	case "gauge":
+		markers := options["showThresholdMarkers"] == nil || options.yes("showThresholdMarkers")
+		return coloured || markers || options.yes("showThresholdLabels")
+	case "bargauge":
+		return coloured
+	case "table":
+		cell := cmp.Or(custom.object("cellOptions").text("type"), custom.text("displayMode"))
+		return coloured && cell != "" && cell != "auto" && cell != "json-view" && cell != "image"
+	case "timeseries":
+		style := custom.object("thresholdsStyle").text("mode")
+		return style != "" && style != "off"
+	}
+	return false
 }
 
 // ofDistribution is how a heat map shows buckets: what holds of its values is said of the axis, and not of the cells.
@@ -278,111 +299,4 @@ func levelOfHue(r, g, b float64) (string, bool) {
 		return "ok", true
 	}
 	return "", false
-}
-
-// unitTexts has a line for each text that Grafana's units are shown with, and
-// the ids of those units.
-const unitTexts = `
-% percent
-B bytes decbytes
-KiB kbytes deckbytes
-MiB mbytes decmbytes
-GiB gbytes decgbytes
-bit bits decbits
-B/s Bps binBps decBps
-bit/s bps binbps
-packets/s pps
-s s dtdurations dthms clocks
-ms ms dtdurationms clockms
-µs µs
-ns ns
-min m
-h h
-d d
-req/s reqps
-reads/s rps
-writes/s wps
-ops/s ops
-IO/s iops
-1/s cps
-messages/s mps
-events/s eps
-records/s recps
-req/min reqpm
-ops/min opm
-reads/min rpm
-writes/min wpm
-1/min cpm
-Hz hertz rothz
-°C celsius
-°F fahrenheit
-V volt
-A amp
-W watt
-J joule
-Wh watth
-$ currencyUSD
-€ currencyEUR
-£ currencyGBP
-¥ currencyJPY
-`
-
-// unitText is the text of one of Grafana's units, cut to maxUnit.
-func unitText(id string) (text string, known bool) {
-	switch id {
-	case "", "none", "short", "string", "locale", "sishort", "percentunit", "bool", "number":
-		return "", true
-	}
-	for line := range strings.Lines(unitTexts) {
-		if fields := strings.Fields(line); len(fields) > 1 && slices.Contains(fields[1:], id) {
-			return fields[0], true
-		}
-	}
-	for _, custom := range []string{"suffix:", "si:", "count:"} {
-		if s, ok := strings.CutPrefix(id, custom); ok {
-			return clean(s, maxUnit), true
-		}
-	}
-	return clean(id, maxUnit), false
-}
-
-const maxUnit = 32
-
-// unitOf is the unit of a query's values, which differ from Grafana's by a
-// factor, or by being per window in place of per second.
-func (d *display) unitOf(q translated) (unit, note string) {
-	text, known := unitText(d.unit)
-	switch {
-	case q.factor != 1:
-		return "", "" // The note of the factor has it.
-	case d.unit == "percentunit" && q.per == 0:
-		return "", "a value of 0.5 is 50 %"
-	case !known:
-		note = fmt.Sprintf("the unit %s of Grafana is shown as it is written", d.unit)
-	}
-	if q.per == 0 {
-		return text, note
-	}
-	if text == "%" || d.unit == "percentunit" {
-		return "/" + span(q.per), fmt.Sprintf("the unit %s of Grafana does not fit values per %s", d.unit, span(q.per))
-	}
-	text, _ = strings.CutSuffix(text, "/s")
-	if text == "1" {
-		text = ""
-	}
-	return clean(text+"/"+span(q.per), maxUnit), note
-}
-
-// scale makes a number of Grafana's scale one of the query's.
-func scale(x float64, q translated) float64 {
-	y := x / q.factor
-	if q.per > 0 {
-		y *= float64(q.per)
-	}
-	// Twelve digits, so that 80/0.1 does not read 800.0000000000001.
-	y, err := strconv.ParseFloat(strconv.FormatFloat(y, 'g', 12, 64), 64)
-	if err != nil {
-		return math.NaN()
-	}
-	return y
 }

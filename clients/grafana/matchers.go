@@ -3,6 +3,7 @@ package grafana
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -12,11 +13,13 @@ import (
 
 // conditions collects what the matchers of a query say of one label.
 type conditions struct {
-	in     []string // One of these, unless nil.
-	notIn  []string
-	exists bool
-	absent bool
-	prefix string
+	in       []string // One of these, unless nil.
+	notIn    []string
+	exists   bool
+	absent   bool
+	prefix   string
+	regex    string // No list and no prefix.
+	notRegex string
 }
 
 // matcher is label op value, such as host=~"a|b".
@@ -33,42 +36,39 @@ func (m matcher) String() string {
 const maxAlternatives = 100
 
 var (
-	errRegexp   = errors.New("a regular expression that is neither a list of texts nor a prefix")
-	errSeveral  = errors.New("several conditions on one label that no filter can hold together")
-	errNothing  = errors.New("it can never hold")
-	errEmptyOut = errors.New("it lets empty values pass beside others")
+	errSeveral = errors.New("several conditions on one label that no filter can hold together")
+	errNothing = errors.New("it can never hold")
 )
 
 // add takes a matcher in. Prometheus anchors regular expressions at both ends,
 // and an empty value is an absent label, as with us.
-func (c *conditions) add(m matcher) (note string, err error) {
+func (c *conditions) add(m matcher) error {
 	l := pattern{values: []string{m.value}}
 	if m.regexp {
+		var err error
 		if l, err = language(m.value); err != nil {
-			return "", err
+			return err
 		}
 	}
 	switch {
-	case l.tail == noTail && m.negative:
+	case l.values != nil && m.negative:
 		c.exclude(l.values)
-		return "", nil
-	case l.tail == noTail:
-		return "", c.include(l.values)
-	case l.prefix == "": // .* matches all, .+ all that is there.
-		return "", c.any(m.negative, l.tail == plus)
+	case l.values != nil && (len(l.values) == 1 || !slices.Contains(l.values, "")):
+		return c.include(l.values)
+	case l.everything: // .* matches all, .+ all that is there.
+		return c.any(m.negative, l.atLeastOne)
+	case m.negative && c.notRegex != "":
+		c.notRegex = "(?:" + c.notRegex + ")|(?:" + m.value + ")"
 	case m.negative:
-		return "", errRegexp
-	case c.prefix != "" && c.prefix != l.prefix:
-		return "", errSeveral
+		c.notRegex = m.value
+	case l.prefix != "" && c.prefix == "":
+		c.prefix = l.prefix
+	case c.regex != "":
+		return errSeveral
+	default:
+		c.regex = m.value
 	}
-	c.prefix = l.prefix
-	switch l.tail {
-	case dots:
-		note = fmt.Sprintf("%s takes all values that begin with %q: right while those have the length of %q", m.label, l.prefix, m.value)
-	case plus:
-		note = fmt.Sprintf("%s also takes the value %q itself, which the + leaves out", m.label, l.prefix)
-	}
-	return note, nil
+	return nil
 }
 
 func (c *conditions) any(negative, atLeastOne bool) error {
@@ -84,10 +84,8 @@ func (c *conditions) any(negative, atLeastOne bool) error {
 }
 
 func (c *conditions) include(values []string) error {
-	switch empty := slices.Contains(values, ""); {
-	case empty && len(values) > 1:
-		return errEmptyOut
-	case empty:
+	switch {
+	case slices.Contains(values, ""):
 		c.absent = true
 	case c.in == nil:
 		c.in = values
@@ -115,47 +113,53 @@ func (c *conditions) terms(label string) ([]metric.Term, error) {
 	if c.absent && (c.exists || c.in != nil || c.prefix != "") {
 		return nil, errNothing
 	}
-	var terms []metric.Term
 	if c.in != nil {
-		kept := slices.DeleteFunc(slices.Clone(c.in), func(v string) bool {
-			return slices.Contains(c.notIn, v) || !strings.HasPrefix(v, c.prefix)
-		})
-		if len(kept) == 0 {
-			return nil, errNothing
+		return c.list(label)
+	}
+	var terms []metric.Term
+	add := func(has bool, op metric.Op, values ...string) {
+		if has {
+			terms = append(terms, metric.Term{Tag: label, Op: op, Values: values})
 		}
-		return []metric.Term{{Tag: label, Op: metric.In, Values: kept}}, nil
 	}
-	if len(c.notIn) > 0 {
-		terms = append(terms, metric.Term{Tag: label, Op: metric.NotIn, Values: c.notIn})
-	}
-	if c.prefix != "" {
-		terms = append(terms, metric.Term{Tag: label, Op: metric.Prefix, Values: []string{c.prefix}})
-	}
-	if c.exists && c.prefix == "" {
-		terms = append(terms, metric.Term{Tag: label, Op: metric.Exists})
-	}
-	if c.absent {
-		terms = append(terms, metric.Term{Tag: label, Op: metric.NotExists})
-	}
+	add(len(c.notIn) > 0, metric.NotIn, c.notIn...)
+	add(c.prefix != "", metric.Prefix, c.prefix)
+	add(c.exists && c.prefix == "", metric.Exists)
+	add(c.absent, metric.NotExists)
+	add(c.regex != "", metric.Regex, c.regex)
+	add(c.notRegex != "", metric.NotRegex, c.notRegex)
 	return terms, nil
 }
 
-// pattern is what a regular expression matches: some texts, or a prefix and
-// anything after it.
-type pattern struct {
-	values []string
-	prefix string
-	tail   tail
+// list are the values of the list that all other conditions leave.
+func (c *conditions) list(label string) ([]metric.Term, error) {
+	is, err := anchored(c.regex)
+	if err != nil {
+		return nil, err
+	}
+	isNot, err := anchored(c.notRegex)
+	if err != nil {
+		return nil, err
+	}
+	kept := slices.DeleteFunc(slices.Clone(c.in), func(v string) bool {
+		return slices.Contains(c.notIn, v) || !strings.HasPrefix(v, c.prefix) || c.regex != "" && !is.MatchString(v) || c.notRegex != "" && isNot.MatchString(v)
+	})
+	if len(kept) == 0 {
+		return nil, errNothing
+	}
+	return []metric.Term{{Tag: label, Op: metric.In, Values: kept}}, nil
 }
 
-type tail int
+func anchored(text string) (*regexp.Regexp, error) { return regexp.Compile("^(?s:" + text + ")$") }
 
-const (
-	noTail tail = iota
-	star        // .*
-	plus        // .+
-	dots        // One dot or several, such as 5.. for the codes of errors.
-)
+// pattern is what a regular expression matches, where a filter has simpler words for it: some texts, a prefix and
+// anything after it, or everything.
+type pattern struct {
+	values     []string
+	prefix     string
+	everything bool
+	atLeastOne bool // Of everything: not the empty text.
+}
 
 func language(expr string) (pattern, error) {
 	re, err := syntax.Parse(expr, syntax.Perl)
@@ -173,34 +177,32 @@ func language(expr string) (pattern, error) {
 	if re.Op == syntax.OpConcat {
 		parts = re.Sub
 	}
+	if isBegin(parts[0]) {
+		parts = parts[1:]
+	}
 	if n := len(parts); n > 1 && isEnd(parts[n-1]) {
 		parts = parts[:n-1]
 	}
 	p := pattern{}
-	switch last := parts[len(parts)-1]; {
-	case isDot(last) && len(parts) > 1 && !isDot(parts[0]):
-		p.tail = dots
-		for isDot(parts[len(parts)-2]) {
-			parts = parts[:len(parts)-1]
-		}
-	case !isAnything(last):
-		return pattern{}, errRegexp
-	case last.Op == syntax.OpPlus, last.Op == syntax.OpCapture && last.Sub[0].Op == syntax.OpPlus:
-		p.tail = plus
-	default:
-		p.tail = star
+	end := len(parts)
+	for end > 0 && isAnything(parts[end-1]) {
+		end--
+		p.atLeastOne = p.atLeastOne || isSome(parts[end])
 	}
-	if len(parts) > 1 {
-		head, ok := texts(&syntax.Regexp{Op: syntax.OpConcat, Sub: parts[:len(parts)-1]}, true, false)
-		if !ok || len(head) != 1 {
-			return pattern{}, errRegexp
-		}
-		p.prefix = head[0]
+	switch {
+	case end == len(parts):
+		return pattern{}, nil
+	case end == 0:
+		p.everything = true
+		return p, nil
+	case p.atLeastOne: // The prefix alone does not match.
+		return pattern{}, nil
 	}
-	if p.prefix == "" && p.tail == dots {
-		return pattern{}, errRegexp
+	head, ok := texts(&syntax.Regexp{Op: syntax.OpConcat, Sub: parts[:end]}, true, false)
+	if !ok || len(head) != 1 {
+		return pattern{}, nil
 	}
-	return p, nil
+	return pattern{prefix: head[0]}, nil
 }
 
 func isBegin(re *syntax.Regexp) bool {
@@ -213,11 +215,15 @@ func isAnything(re *syntax.Regexp) bool {
 	if re.Op == syntax.OpCapture {
 		re = re.Sub[0]
 	}
-	return (re.Op == syntax.OpStar || re.Op == syntax.OpPlus) && isDot(re.Sub[0])
+	return (re.Op == syntax.OpStar || re.Op == syntax.OpPlus) && (re.Sub[0].Op == syntax.OpAnyChar || re.Sub[0].Op == syntax.OpAnyCharNotNL)
 }
 
-func isDot(re *syntax.Regexp) bool {
-	return re.Op == syntax.OpAnyChar || re.Op == syntax.OpAnyCharNotNL
+// isSome reports whether re, which is .* or .+, is .+.
+func isSome(re *syntax.Regexp) bool {
+	if re.Op == syntax.OpCapture {
+		re = re.Sub[0]
+	}
+	return re.Op == syntax.OpPlus
 }
 
 // texts lists all texts that re matches, if they are few. first and last say

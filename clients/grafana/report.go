@@ -1,21 +1,17 @@
 package grafana
 
-import (
-	"fmt"
-	"io"
-	"slices"
-	"strings"
-)
+import "slices"
 
-// Outcome is what became of something.
+// Outcome is what became of something, of a panel or query whether its values are those of Grafana.
 type Outcome string
 
-// The outcomes.
+// The outcomes, the worst first.
 const (
-	Mapped    Outcome = "mapped"
-	WithNotes Outcome = "mapped with notes"
-	NotMapped Outcome = "not mapped"
-	// Left is for what Grafana itself does not show, such as a hidden query.
+	Lost    Outcome = "lost"
+	Partly  Outcome = "lost in part" // A panel of which some queries are.
+	RightIf Outcome = "right if"     // Under conditions, which are told.
+	Right   Outcome = "right"
+	// Left is for what Grafana itself does not show, such as a hidden query, and for what has no values.
 	Left Outcome = "left out"
 )
 
@@ -24,9 +20,25 @@ type Report struct {
 	File        string   `json:"file"`
 	Title       string   `json:"title"`
 	DashboardID string   `json:"dashboard_id"`
+	Verdict     Verdict  `json:"verdict"`
 	Widgets     int      `json:"widgets"`
+	Remarks     []Remark `json:"remarks"` // Reasons, conditions and notes, each once, the worst first.
 	Panels      []*Panel `json:"panels"`
 	Other       []Item   `json:"other"` // All that is no panel.
+}
+
+// Verdict counts panels and queries by their outcome.
+type Verdict struct {
+	Panels  map[Outcome]int `json:"panels"`
+	Queries map[Outcome]int `json:"queries"`
+}
+
+// Remark is a text that is told of panels and queries, and of how many.
+type Remark struct {
+	Number  int     `json:"number"` // By which panels and queries name it in the report for people.
+	Outcome Outcome `json:"outcome"`
+	Text    string  `json:"text"`
+	Count   int     `json:"count"`
 }
 
 // Panel is what became of one panel.
@@ -46,7 +58,9 @@ type Target struct {
 	Expr      string   `json:"expr"`
 	Outcome   Outcome  `json:"outcome"`
 	MetricKey string   `json:"metric_key,omitempty"`
+	Factor    float64  `json:"factor,omitempty"` // Grafana's values are this many times those of the metric key; absent = once.
 	Reason    string   `json:"reason,omitempty"`
+	RightIf   []string `json:"right_if,omitempty"` // All must hold.
 	Notes     []string `json:"notes,omitempty"`
 }
 
@@ -60,31 +74,25 @@ type Item struct {
 
 // settle derives the outcome of a panel from those of its targets.
 func (p *Panel) settle() {
-	good, bad, noted := 0, 0, len(p.Notes) > 0
+	n := make(map[Outcome]int)
 	for _, t := range p.Targets {
-		switch t.Outcome {
-		case Mapped:
-			good++
-		case WithNotes:
-			good, noted = good+1, true
-		case NotMapped:
-			bad++
-		case Left:
-		}
+		n[t.Outcome]++
 	}
-	switch {
+	switch good := n[Right] + n[RightIf]; {
 	case p.Reason != "":
-		p.Outcome = NotMapped
+		p.Outcome = Lost
 	case len(p.Targets) == 0:
-		p.Outcome, p.Reason = NotMapped, "it has no queries"
-	case good+bad == 0:
+		p.Outcome, p.Reason = Lost, "it has no queries"
+	case good+n[Lost] == 0:
 		p.Outcome, p.Reason = Left, "all its queries are hidden in Grafana"
 	case good == 0:
-		p.Outcome, p.Reason = NotMapped, "none of its queries could be mapped"
-	case bad > 0 || noted:
-		p.Outcome = WithNotes
+		p.Outcome, p.Reason = Lost, "none of its queries could be mapped"
+	case n[Lost] > 0:
+		p.Outcome = Partly
+	case n[RightIf] > 0:
+		p.Outcome = RightIf
 	default:
-		p.Outcome = Mapped
+		p.Outcome = Right
 	}
 }
 
@@ -98,54 +106,72 @@ func (p *Panel) shown() string {
 	return ""
 }
 
-// Complete reports whether everything was mapped, with notes or without.
+// Complete reports whether nothing was lost.
 func (r Report) Complete() bool {
-	lost := func(p *Panel) bool {
-		return p.Outcome == NotMapped || slices.ContainsFunc(p.Targets, func(t Target) bool { return t.Outcome == NotMapped })
-	}
-	return !slices.ContainsFunc(r.Panels, lost) && !slices.ContainsFunc(r.Other, func(i Item) bool { return i.Outcome == NotMapped })
+	return r.Verdict.Panels[Lost]+r.Verdict.Panels[Partly] == 0 && !slices.ContainsFunc(r.Other, func(i Item) bool { return i.Outcome == Lost })
 }
 
-// Count returns the number of panels of each outcome.
-func (r Report) Count() map[Outcome]int {
-	n := make(map[Outcome]int)
-	for _, p := range r.Panels {
-		n[p.Outcome]++
+// Worse orders reports: the one of which a greater part is lost comes first, then the one with more conditions.
+func Worse(a, b Report) int {
+	share := func(r Report, o Outcome) float64 {
+		all := r.Verdict.Panels
+		return float64(all[o]) / float64(max(len(r.Panels), 1))
 	}
-	return n
+	for _, o := range []Outcome{Lost, Partly, RightIf} {
+		switch x, y := share(a, o), share(b, o); {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+	}
+	return 0
 }
 
-// Print writes the report for people.
-func (r Report) Print(w io.Writer) error {
-	var b strings.Builder
-	n := r.Count()
-	fmt.Fprintf(&b, "%s: %q: of %d panels %d mapped, %d mapped with notes, %d not mapped, %d left out; %d widgets\n",
-		r.File, r.Title, len(r.Panels), n[Mapped], n[WithNotes], n[NotMapped], n[Left], r.Widgets)
+// judge counts what was found, and collects what is told of it.
+func (r *Report) judge() {
+	r.Verdict = Verdict{Panels: make(map[Outcome]int), Queries: make(map[Outcome]int)}
+	r.Remarks = []Remark{}
+	at := make(map[Remark]int)
+	add := func(o Outcome, texts ...string) {
+		for _, text := range texts {
+			key := Remark{Outcome: o, Text: text}
+			i, known := at[key]
+			if !known {
+				i = len(r.Remarks)
+				at[key] = i
+				r.Remarks = append(r.Remarks, key)
+			}
+			r.Remarks[i].Count++
+		}
+	}
 	for _, p := range r.Panels {
-		fmt.Fprintf(&b, "  %s: %s %q", p.Outcome, p.Type, p.Title)
-		if p.Reason != "" {
-			fmt.Fprintf(&b, ": %s", p.Reason)
+		r.Verdict.Panels[p.Outcome]++
+		if p.Reason != "" && len(p.Targets) == 0 {
+			add(Lost, p.Reason)
 		}
-		b.WriteByte('\n')
-		for _, note := range p.Notes {
-			fmt.Fprintf(&b, "      note: %s\n", note)
-		}
+		add(Right, p.Notes...)
 		for _, t := range p.Targets {
-			fmt.Fprintf(&b, "    %s: %s: %s\n", t.RefID, t.Outcome, strings.Join(strings.Fields(t.Expr), " "))
-			if t.Reason != "" {
-				fmt.Fprintf(&b, "      because %s\n", t.Reason)
+			r.Verdict.Queries[t.Outcome]++
+			if t.Outcome == Lost {
+				add(Lost, t.Reason)
 			}
-			if t.MetricKey != "" {
-				fmt.Fprintf(&b, "      as %s\n", t.MetricKey)
-			}
-			for _, note := range t.Notes {
-				fmt.Fprintf(&b, "      note: %s\n", note)
-			}
+			add(RightIf, t.RightIf...)
+			add(Right, t.Notes...)
 		}
 	}
-	for _, i := range r.Other {
-		fmt.Fprintf(&b, "  %s: %s %q: %s\n", i.Outcome, i.Kind, i.Name, i.Detail)
+	slices.SortStableFunc(r.Remarks, func(a, b Remark) int {
+		if a.Outcome != b.Outcome {
+			return a.Outcome.rank() - b.Outcome.rank()
+		}
+		return b.Count - a.Count
+	})
+	for i := range r.Remarks {
+		r.Remarks[i].Number = i + 1
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
+
+// outcomes are all, the worst first.
+func outcomes() []Outcome { return []Outcome{Lost, Partly, RightIf, Right, Left} }
+
+func (o Outcome) rank() int { return slices.Index(outcomes(), o) }

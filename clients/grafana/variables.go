@@ -17,12 +17,13 @@ type variable struct {
 	value      string // What it stands for, if that is one thing.
 	tag        string // The label that its matchers name.
 	listed     bool   // Whether it chooses among series.
+	several    bool   // Several values can be chosen at once.
 }
 
 func readVariables(templating object) map[string]*variable {
 	out := make(map[string]*variable)
 	for _, v := range templating.objects("list") {
-		x := &variable{name: v.text("name"), kind: v.text("type")}
+		x := &variable{name: v.text("name"), kind: v.text("type"), several: v.yes("multi") || v.yes("includeAll")}
 		if x.name == "" || out[x.name] != nil {
 			continue
 		}
@@ -46,7 +47,8 @@ func readVariables(templating object) map[string]*variable {
 		case "constant":
 			x.value = query
 		case "textbox", "interval":
-			if x.value = current; x.value == "" || strings.HasPrefix(x.value, "$") {
+			// Where Grafana chooses the interval, the window is chosen here.
+			if x.value = current; x.value == "" && x.kind == "textbox" {
 				x.value = strings.TrimSpace(strings.Split(query, ",")[0])
 			}
 		}
@@ -116,6 +118,8 @@ func (t *translation) reference(name string, inText, inRange bool) (string, erro
 	}
 	v := t.variables[name]
 	switch {
+	case v == nil && inText && name[0] >= '0' && name[0] <= '9': // What label_replace() takes out of a text, such as $1.
+		return "$" + name, nil
 	case v == nil:
 		return "", fmt.Errorf("the variable $%s is not defined", name)
 	case inRange && isDuration(v.value):
@@ -148,9 +152,13 @@ var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.:]+$`)
 func (t *translation) builtin(name string, inRange bool) (string, error) {
 	seconds := t.options.Window
 	switch name {
-	case "__rate_interval", "__interval", "__interval_ms", "__rate_interval_ms":
+	case "__interval", "__interval_ms":
 		if t.minInterval > 0 {
 			seconds = t.minInterval
+		}
+	case "__rate_interval", "__rate_interval_ms": // Four times what the panel or the source of data says of the interval of scrapes.
+		if t.minInterval > 0 {
+			seconds = min(4*t.minInterval, t.options.MaxWindow)
 		}
 	case "__range", "__range_s", "__range_ms":
 		if seconds = t.timeRange; seconds == 0 {

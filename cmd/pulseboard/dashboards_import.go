@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 
 	"pulseboard/clients/grafana"
 	"pulseboard/configsvc"
@@ -15,8 +18,10 @@ import (
 
 const aboutImport = `
 pulseboard dashboards import-grafana makes dashboard files of dashboards that
-Grafana exported (classic JSON, Grafana 5 or later), and reports on standard
-error what became of every panel and every query: nothing is left out silently.
+Grafana exported (classic JSON, Grafana 5 or later, or a resource file, v1 and
+v2), and reports on standard error what became of every panel and every query,
+the worst first: lost, right if something holds, right as it is. Nothing is left
+out silently.
 It reads panels of type timeseries, graph, gauge, bargauge, stat, singlestat,
 table and heatmap with simple queries of Prometheus; docs/grafana.md says what
 becomes of which query, and when that is right.
@@ -33,8 +38,8 @@ func importGrafana(_ context.Context, env service.Env) error {
 	out.flags(f.Flags)
 	var o grafana.Options
 	f.IntVar(&o.Window, "window", 60, "window in `seconds` of queries that leave it to Grafana, such as [$__rate_interval]")
-	f.IntVar(&o.SendInterval, "send-interval", 15, "`seconds` between two events of one series: irate() is over two, and the windows of counts of gauges are one")
-	f.IntVar(&o.Delay, "delay", 0, "`seconds` that windows wait for late events, such as those of senders that send in batches")
+	f.IntVar(&o.SendInterval, "send-interval", 15, "`seconds` between two events of one series: irate() is over two")
+	f.IntVar(&o.Delay, "delay", 0, "`seconds` that windows wait for late events: 5 or more for Prometheus' remote write and others that send in batches")
 	form := f.String("report", "text", "`form` of the report on standard error: text or json")
 	allow := f.Bool("allow-unmapped", false, "exit with 0 also when something was not mapped")
 	files, err := f.parse(env, true)
@@ -65,23 +70,19 @@ func importGrafana(_ context.Context, env service.Env) error {
 		if err != nil {
 			return fmt.Errorf("cannot read %s: %w", file, errors.Unwrap(err))
 		}
-		d, r, err := grafana.Convert(file, input, o)
+		d, r, err := convertOnce(file, input, o, fileOf)
 		if err != nil {
 			return err
-		}
-		if other, twice := fileOf[d.ID]; twice {
-			return fmt.Errorf("%s and %s are the same dashboard of Grafana (uid, or title without one): name one of them", other, file)
 		}
 		fileOf[d.ID] = file
 		found, reports = append(found, d), append(reports, r)
 		complete = complete && r.Complete()
 	}
+	slices.SortStableFunc(reports, grafana.Worse)
 	if *form == "json" {
 		err = printJSON(env.Stderr, reports)
 	} else {
-		for _, r := range reports {
-			err = errors.Join(err, r.Print(env.Stderr))
-		}
+		err = printReports(env.Stderr, reports)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write the report: %w", err)
@@ -95,4 +96,38 @@ func importGrafana(_ context.Context, env service.Env) error {
 		return &service.Exit{Code: exitDiffers}
 	}
 	return nil
+}
+
+// convertOnce gives a dashboard another id where another file has it, as its forms of different versions of Grafana have.
+func convertOnce(file string, input []byte, o grafana.Options, fileOf map[string]string) (configsvc.Dashboard, grafana.Report, error) {
+	d, r, err := grafana.Convert(file, input, o)
+	other, twice := fileOf[d.ID]
+	if err != nil || !twice {
+		return d, r, err
+	}
+	o.IDOfFile = true
+	if d, r, err = grafana.Convert(file, input, o); err != nil {
+		return d, r, err
+	}
+	if again, still := fileOf[d.ID]; still || other == file {
+		return d, r, fmt.Errorf("%s and %s are the same dashboard of Grafana (uid, or title without one): name one of them", cmp.Or(again, other), file)
+	}
+	r.Other = append(r.Other, grafana.Item{Kind: "setting", Name: "uid", Outcome: grafana.Right, Detail: "that of " + other + " too: this one has an id of its own, which its file's name is part of"})
+	return d, r, nil
+}
+
+// printReports writes the verdicts of several dashboards first, one a line.
+func printReports(w io.Writer, reports []grafana.Report) (err error) {
+	if len(reports) > 1 {
+		for _, r := range reports {
+			_, e := fmt.Fprintln(w, r.Line())
+			err = errors.Join(err, e)
+		}
+		_, e := fmt.Fprintln(w)
+		err = errors.Join(err, e)
+	}
+	for _, r := range reports {
+		err = errors.Join(err, r.Print(w))
+	}
+	return err
 }

@@ -497,10 +497,10 @@ func TestExitCodes(t *testing.T) {
 		{"export --server " + server + " " + good, 2, "unexpected argument"},
 		{"export --server " + server + " --id a --tag b", 2, "--id and --tag were both given"},
 		{"export --server " + server, 0, ""},
-		{"import-grafana " + whole, 0, "1 mapped, 0 mapped with notes, 0 not mapped"},
-		{"import-grafana " + grafana, 1, "not mapped: text"},
-		{"import-grafana --allow-unmapped " + grafana, 0, "not mapped: text"},
-		{"import-grafana --report json " + grafana, 1, `"outcome": "not mapped"`},
+		{"import-grafana " + whole, 0, "of 1 panels 1 right as they are; of 1 queries"},
+		{"import-grafana " + grafana, 1, "lost: text"},
+		{"import-grafana --allow-unmapped " + grafana, 0, "lost: text"},
+		{"import-grafana --report json " + grafana, 1, `"outcome": "lost"`},
 		{"import-grafana " + good, 2, "it is no JSON object"},
 		{"import-grafana none.json", 2, "cannot read none.json: no such file or directory"},
 		{"import-grafana " + whole + " " + whole, 2, "are the same dashboard of Grafana"},
@@ -525,4 +525,12 @@ func TestImportedDashboardsCanBeApplied(t *testing.T) {
 	say(t, []string{"apply", "--server", server, dir}).want(t, 0, "2 created")
 	say(t, append([]string{"import-grafana", "--dir", dir}, fixtures...)).want(t, 1, "unchanged "+filepath.Join(dir, "shop.yaml"))
 	say(t, []string{"diff", "--server", server, dir}).want(t, 0, "2 unchanged")
+}
+
+// The forms of two versions of Grafana may name one dashboard: each is a file of its own.
+func TestResourcesOfGrafanaAreImported(t *testing.T) {
+	dir, from := t.TempDir(), "../../clients/grafana/testdata/"
+	got := say(t, []string{"import-grafana", "--dir", dir, from + "v1.json", from + "v2.json", from + "nodes.json"})
+	got.want(t, 1, `nodes.json: "Nodes and databases": of 14 panels 1 lost`, `v2.json: "Shop": of 1 panels 1 right as they are`, "an id of its own")
+	say(t, []string{"validate", dir}).want(t, 0, "3 good dashboards")
 }

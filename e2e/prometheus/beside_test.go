@@ -3,6 +3,7 @@ package prometheus
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ type beside struct {
 	names  *aggregate.Names
 	db     *teststorage.TestStorage
 	engine *promql.Engine
+	needs  aggregate.Needs // What slices hold.
 }
 
 func newBeside(t *testing.T) *beside {
@@ -45,17 +47,39 @@ func newBeside(t *testing.T) *beside {
 	return &beside{
 		store: aggregate.NewStore(aggregate.Options{Retain: keptSlices, SliceMs: sliceMs}), names: aggregate.NewNames(),
 		db: db, engine: promqltest.NewTestEngine(t, false, aggregate.Lookback*time.Millisecond, 10_000_000),
+		needs: allNeeds,
 	}
 }
 
 // tell tells both of events. It returns what Prometheus refuses.
 func (b *beside) tell(t *testing.T, events ...metric.Event) (refused []error) {
 	t.Helper()
+	b.tellUs(events)
+	return b.tellThem(t, events)
+}
+
+// must tells each of its own, and fails where Prometheus refuses something.
+func (b *beside) must(t *testing.T, ours, theirs []metric.Event) {
+	t.Helper()
+	b.tellUs(ours)
+	for _, err := range b.tellThem(t, theirs) {
+		t.Fatal(err)
+	}
+}
+
+func (b *beside) tellUs(events []metric.Event) {
 	table := make(aggregate.Table)
-	app := b.db.AppenderV2(t.Context())
 	for _, e := range events {
 		name := b.names.Of(e.Metric, e.Tags.AppendKey(nil), 0)
-		e.AddTo(table.Row(aggregate.Div(e.Time, sliceMs)).Acc(name), allNeeds, e.Time)
+		e.AddTo(table.Row(aggregate.Div(e.Time, sliceMs)).Acc(name), b.needs, e.Time)
+	}
+	b.store.Merge(table)
+}
+
+func (b *beside) tellThem(t *testing.T, events []metric.Event) (refused []error) {
+	t.Helper()
+	app := b.db.AppenderV2(t.Context())
+	for _, e := range events {
 		ls := []string{"__name__", e.Metric}
 		for _, tag := range e.Tags {
 			ls = append(ls, tag.Key, tag.Value)
@@ -71,7 +95,6 @@ func (b *beside) tell(t *testing.T, events ...metric.Event) (refused []error) {
 	if err := app.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	b.store.Merge(table)
 	return refused
 }
 
@@ -85,14 +108,17 @@ type answer struct {
 func (b *beside) ours(t *testing.T, q metric.Query, end int64) map[string]answer {
 	t.Helper()
 	named, ok := aggregate.Named(string(q.Aggregation))
+	if of, outOf, is := q.Aggregation.Percentile(); is {
+		named, ok = aggregate.Aggregation{Extract: aggregate.Percentile(of, outOf), Needs: aggregate.NeedSketch}, true
+	}
 	if !ok {
 		t.Fatalf("there is no %s", q.Aggregation)
 	}
 	id := q.Selector()
 	if b.store.Selector(q.Metric, id) == nil { // From now on its trees are fed.
-		build := b.store.Build(q.Metric, id, keptSlices, keptSlices, allNeeds, func(key string) (string, bool) {
+		build := b.store.Build(q.Metric, id, keptSlices, keptSlices, b.needs, func(key string) (string, bool) {
 			tags, err := metric.ParseTagsKey(key)
-			return string(tags.Pick(q.GroupBy).AppendKey(nil)), err == nil
+			return string(tags.Pick(q.GroupBy).AppendKey(nil)), err == nil && q.Filter.Match(tags)
 		})
 		build.Run(nil, nil)
 		b.store.Adopt(build)
@@ -112,28 +138,48 @@ func (b *beside) ours(t *testing.T, q metric.Query, end int64) map[string]answer
 // may be that is asked for without a range.
 func (b *beside) theirs(t *testing.T, by []string, expr string, at int64, lookback time.Duration) map[string]float64 {
 	t.Helper()
-	q, err := b.engine.NewInstantQuery(t.Context(), b.db, promql.NewPrometheusQueryOpts(false, lookback, nil), expr, time.UnixMilli(at))
-	if err != nil {
-		t.Fatalf("%s: %v", expr, err)
-	}
-	defer q.Close()
-	vector, err := q.Exec(t.Context()).Vector()
+	vector, err := b.vector(t, expr, at, lookback)
 	if err != nil {
 		t.Fatalf("%s: %v", expr, err)
 	}
 	got := make(map[string]float64)
 	for _, s := range vector {
-		got[groupOf(by, s.Metric.Get)] = s.F
+		got[groupOf(by, s.labels.Get)] = s.value
 	}
 	return got
 }
+
+// labelled is a value of theirs.
+type labelled struct {
+	labels labels.Labels
+	value  float64
+	beside [2]float64 // The values of somewhat lower and higher quantiles.
+}
+
+func (b *beside) vector(t *testing.T, expr string, at int64, lookback time.Duration) (all []labelled, err error) {
+	t.Helper()
+	q, err := b.engine.NewInstantQuery(t.Context(), b.db, promql.NewPrometheusQueryOpts(false, lookback, nil), expr, time.UnixMilli(at))
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	vector, err := q.Exec(t.Context()).Vector()
+	for _, s := range vector {
+		all = append(all, labelled{labels: s.Metric, value: s.F})
+	}
+	slices.SortFunc(all, func(a, b labelled) int { return labels.Compare(a.labels, b.labels) })
+	return all, err
+}
+
+// separator stands in no value of a tag here.
+const separator = "|"
 
 func groupOf(by []string, get func(string) string) string {
 	values := make([]string, len(by))
 	for i, tag := range by {
 		values[i] = get(tag)
 	}
-	return strings.Join(values, "/")
+	return strings.Join(values, separator)
 }
 
 // promQL is the query in PromQL.
@@ -146,7 +192,7 @@ func promQL(q metric.Query) string {
 		return each // Of each series: nothing else says what ours is of several.
 	case "min", "max":
 		sum = name
-	case "last_sum", "last_avg", "last_min", "last_max":
+	case "last_sum", "last_avg", "last_min", "last_max", "last_count":
 		sum, each = strings.TrimPrefix(name, "last_"), q.Metric // With the window as lookback.
 	}
 	return fmt.Sprintf("%s by (%s) (%s)", sum, strings.Join(q.GroupBy, ", "), each)

@@ -159,7 +159,7 @@ func TestBesidePrometheus(t *testing.T) {
 
 // compared are the aggregations of which the definitions agree.
 func compared() []metric.Aggregation {
-	return []metric.Aggregation{"increase", "rate", "last", "last_sum", "last_avg", "last_min", "last_max", "sum", "count", "min", "max"}
+	return []metric.Aggregation{"increase", "rate", "last", "last_sum", "last_avg", "last_min", "last_max", "last_count", "sum", "count", "min", "max"}
 }
 
 // compareWindows compares the windows of one length, of all aggregations, that end at end, and counts the values in seen.

@@ -91,6 +91,10 @@ func differences() []difference {
 			name: "ended", events: []metric.Event{gauge(10, 5), stale(20)}, query: over("last", 60),
 			expr: `last_over_time(x[1m])`, at: -1, theirs: new(5.),
 		},
+		{
+			name: "ended", events: []metric.Event{reading(10, 5), reading(25, 9), stale(40)}, query: over("increase_avg", 60),
+			expr: `avg(increase(x[1m] anchored))`, at: -1, theirs: new(4.),
+		},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,7 +18,12 @@ const lookbackMs = 300_000
 
 // reaches reports whether a query hangs on more than the events of its windows.
 func (q *query) reaches() bool {
-	return q.aggregation == "increase" || q.aggregation == "rate" || q.metric == histograms
+	return grows(q.aggregation) || q.metric == histograms
+}
+
+// grows reports whether an aggregation is of by how much counters grew.
+func grows(aggregation string) bool {
+	return strings.HasPrefix(aggregation, "increase") || strings.HasPrefix(aggregation, "rate")
 }
 
 // counterNames are the metrics of counters, gauges and cumulative histograms.
@@ -325,8 +331,11 @@ func checkTold(aggregation string, got *float64, c *content) error {
 	newest, values, alive := c.lasts()
 	want, there := 0.0, len(values) > 0
 	switch aggregation {
-	case "increase", "rate":
-		there = alive || len(c.values) > 0
+	case "increase", "rate", "increase_avg", "rate_avg":
+		ofEach := strings.HasSuffix(aggregation, "_avg")
+		if !ofEach {
+			there = alive || len(c.values) > 0
+		}
 		want = c.growth
 		for _, told := range c.bySeries() {
 			all := samples(told)
@@ -340,9 +349,14 @@ func checkTold(aggregation string, got *float64, c *content) error {
 				}
 			}
 		}
-		if aggregation == "rate" {
+		if strings.HasPrefix(aggregation, "rate") {
 			want /= float64(c.end-c.start) / 1000
 		}
+		if ofEach {
+			want /= float64(max(len(values), 1))
+		}
+	case "last_count":
+		want = float64(len(values))
 	case "last":
 		want = newest.value
 	case "last_min":

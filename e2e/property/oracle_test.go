@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,6 +50,10 @@ func (q *query) matches(tags map[string]string) bool {
 					holds = (v != "") == x.(bool)
 				case "prefix":
 					holds = v != "" && strings.HasPrefix(v, x.(string))
+				case "regex":
+					holds = regexp.MustCompile(`\A(?s:` + x.(string) + `)\z`).MatchString(v)
+				case "not_regex":
+					holds = !regexp.MustCompile(`\A(?s:` + x.(string) + `)\z`).MatchString(v)
 				}
 				if !holds {
 					return false
@@ -161,7 +166,7 @@ func (v *value) UnmarshalJSON(b []byte) error {
 
 // check compares a value with its definition. A nil got is an absent value.
 func check(aggregation string, got *value, c *content) error {
-	if aggregation == "increase" || aggregation == "rate" || strings.HasPrefix(aggregation, "last") {
+	if grows(aggregation) || strings.HasPrefix(aggregation, "last") {
 		var number *float64
 		if got != nil {
 			number = &got.number

@@ -184,7 +184,7 @@ func (w *world) past(length time.Duration) {
 var aggregations = []string{"sum", "avg", "min", "max", "count", "stddev", "p50", "p95", "p99", "histogram"}
 
 // ofCounters are asked for of counters and gauges mostly.
-var ofCounters = []string{"increase", "rate", "increase", "last", "last_sum", "last_avg", "last_min", "last_max", "sum", "count"}
+var ofCounters = []string{"increase", "rate", "increase", "last", "last_sum", "last_avg", "last_min", "last_max", "last_count", "increase_avg", "rate_avg", "sum", "count"}
 
 var filters = []map[string]any{
 	nil, nil, nil,
@@ -195,6 +195,7 @@ var filters = []map[string]any{
 	{"region": map[string]any{"exists": true}},
 	{"region": map[string]any{"exists": false}, "host": map[string]any{"prefix": "h"}},
 	{"region": map[string]any{"prefix": "eu"}},
+	{"host": map[string]any{"regex": "h[02]|x.*"}, "region": map[string]any{"not_regex": "e.+"}},
 }
 
 // demand is a random query, the oracle's form and that of the registry.
@@ -223,7 +224,7 @@ func (w *world) demand() *demand {
 	if n := len(w.wanted); n > 0 {
 		d.metric, d.aggregation, d.fromZero = w.wanted[0].metric, w.wanted[0].aggregation, w.wanted[0].fromZero
 		w.wanted = w.wanted[1:]
-	} else if d.aggregation == "increase" || d.aggregation == "rate" {
+	} else if grows(d.aggregation) {
 		d.fromZero = w.rand.IntN(3) == 0
 	}
 	if d.reaches() {

@@ -72,7 +72,7 @@ export interface Widget {
   readonly dashboard_id: string;
   readonly metric_name: string;
   /**
-   * sum, avg, max, min, count, stddev, histogram, increase, rate, last, last_sum, last_avg, last_min, last_max, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
+   * sum, avg, max, min, count, stddev, histogram, increase, rate, increase_avg, rate_avg, last, last_sum, last_avg, last_min, last_max, last_count, or a percentile p0 to p100 such as p95 or p99.9, with a relative error of 0.55 %.
    * 
    * Examples: avg, p95
    */
@@ -87,7 +87,7 @@ export interface Widget {
   /**
    * What must hold of each named tag. `not` also holds when the tag is absent.
    * 
-   * Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"region":"eu","zone":{"exists":true}}
+   * Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"pod":{"regex":"web-[0-9]+"},"region":"eu","zone":{"exists":true}}
    */
   readonly filter: Filter;
   readonly group_by: readonly TagKey[];
@@ -170,7 +170,7 @@ export type TagKey = string;
 /**
  * What must hold of each named tag. `not` also holds when the tag is absent.
  * 
- * Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"region":"eu","zone":{"exists":true}}
+ * Examples: {"env":{"not":"test"},"host":["a","b"],"path":{"prefix":"/api"},"pod":{"regex":"web-[0-9]+"},"region":"eu","zone":{"exists":true}}
  */
 export type Filter = Readonly<Record<string, unknown>>;
 

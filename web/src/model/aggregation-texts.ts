@@ -1,8 +1,8 @@
 /** All but percentiles; written by `go generate ./aggregate`. */
-export const AGGREGATIONS = ["sum", "avg", "max", "min", "count", "stddev", "histogram", "increase", "rate", "last", "last_sum", "last_avg", "last_min", "last_max"];
+export const AGGREGATIONS = ["sum", "avg", "max", "min", "count", "stddev", "histogram", "increase", "rate", "increase_avg", "rate_avg", "last", "last_sum", "last_avg", "last_min", "last_max", "last_count"];
 
 /** Those of counters: by how much they grew. Of these a query may say what a first sample counts. */
-const GROWING = ["increase", "rate"];
+const GROWING = ["increase", "rate", "increase_avg", "rate_avg"];
 
 export function isGrowth(aggregation: string): boolean {
   return GROWING.includes(aggregation);
@@ -19,11 +19,14 @@ const TEXTS: Readonly<Record<string, readonly [label: string, meaning: string]>>
   histogram: ["Distribution", "How many values lie in each range: a heat map shows them."],
   increase: ["Increase", "By how much a counter grew, or all events added up; right across restarts."],
   rate: ["Rate", "The increase in each second of the window: its unit is the counter's per second, such as B/s."],
+  increase_avg: ["Average increase", "The increase by how many series had an event in the window."],
+  rate_avg: ["Average rate", "The rate by how many series had an event in the window."],
   last: ["Last value", "The newest value, of one series: a gauge as it stands."],
   last_sum: ["Sum of last values", "The newest value of each series, added up."],
   last_avg: ["Average of last values", "The mean of the newest value of each series."],
   last_min: ["Minimum of last values", "The smallest of the newest values of all series."],
   last_max: ["Maximum of last values", "The largest of the newest values of all series."],
+  last_count: ["Series", "How many series have a newest value."],
   percentile: ["Percentile", "The value that so many per cent of all values do not exceed."],
 };
 

@@ -155,6 +155,7 @@ test("filters are read into lines and written back", () => {
     [{ host: ["a", "b"] }, [{ tag: "host", op: "is", values: ["a", "b"] }]],
     [{ env: { not: "test" } }, [{ tag: "env", op: "not", values: ["test"] }]],
     [{ path: { prefix: "/api", not: ["/api/1", "/api/2"] } }, [{ tag: "path", op: "prefix", values: ["/api"] }, { tag: "path", op: "not", values: ["/api/1", "/api/2"] }]],
+    [{ pod: { regex: "web-.*", not_regex: ".*-canary" } }, [{ tag: "pod", op: "regex", values: ["web-.*"] }, { tag: "pod", op: "not_regex", values: [".*-canary"] }]],
     [{ zone: { exists: true }, tier: { exists: false } }, [{ tag: "zone", op: "exists", values: [] }, { tag: "tier", op: "absent", values: [] }]],
     [{ a: { is: "x", exists: true } }, [{ tag: "a", op: "is", values: ["x"] }, { tag: "a", op: "exists", values: [] }]],
   ];

@@ -88,13 +88,22 @@ export const OPERATORS = [
   ["is", "is one of"],
   ["not", "is none of"],
   ["prefix", "begins with"],
+  ["regex", "matches the regular expression"],
+  ["not_regex", "does not match the regular expression"],
   ["exists", "is present"],
   ["absent", "is absent"],
 ] as const;
 
 export type Operator = (typeof OPERATORS)[number][0];
 
-/** A line of the filter's form. prefix takes one value, exists and absent none. */
+/** Those that take one value. */
+const OF_ONE: readonly string[] = ["prefix", "regex", "not_regex"];
+
+export function takesOne(op: Operator): boolean {
+  return OF_ONE.includes(op);
+}
+
+/** A line of the filter's form. Some take one value, exists and absent none. */
 export interface FilterRow {
   readonly tag: string;
   readonly op: Operator;
@@ -111,7 +120,8 @@ export function rowsOf(filter: JsonObject): FilterRow[] {
     if (!isObject(term)) return [{ tag, op: "is", values: listOf(term) }];
     return Object.entries(term).flatMap(([name, value]): FilterRow[] => {
       if (name === "exists") return [{ tag, op: value === false ? "absent" : "exists", values: [] }];
-      return name === "is" || name === "not" || name === "prefix" ? [{ tag, op: name, values: listOf(value) }] : [];
+      const op = OPERATORS.find(([known]) => known === name)?.[0];
+      return op === undefined || op === "absent" ? [] : [{ tag, op, values: listOf(value) }];
     });
   });
 }
@@ -124,7 +134,7 @@ export function filterOf(rows: readonly FilterRow[]): JsonObject {
     const term = terms.get(tag) ?? {};
     if (op === "exists" || op === "absent") term["exists"] = op === "exists";
     else if (values.length === 0) continue;
-    else if (op === "prefix") term["prefix"] = values[0];
+    else if (takesOne(op)) term[op] = values[0];
     else {
       const all = [...new Set([...listOf(term[op]), ...values])];
       term[op] = all.length === 1 ? all[0] : all;

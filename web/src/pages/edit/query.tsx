@@ -4,7 +4,7 @@ import type { Metric } from "../../api/types";
 import { AGGREGATIONS, aggregationLabel, aggregationMeaning, isGrowth } from "../../model/aggregation-texts";
 import { isObject } from "../../model/merge-patch";
 import { formatOne } from "../../model/number";
-import { filterOf, OPERATORS, rowsOf, type Operator } from "../../model/widget-form";
+import { filterOf, OPERATORS, rowsOf, takesOne, type Operator } from "../../model/widget-form";
 import { NumberField, SelectField } from "../../ui/field";
 import type { FormField } from "../../widgets/fields";
 import { Combo, Multi, Rows, type Choice } from "./fields";
@@ -151,8 +151,8 @@ function Filter({ metric, tags, form }: FilterProps) {
             {row.op === "is" || row.op === "not" ? (
               <Multi class="full" label="Values" values={row.values} choices={values} onValues={(next) => set({ values: next })} />
             ) : null}
-            {row.op === "prefix" ? (
-              <Combo class="full" label="Beginning" value={row.values[0] ?? ""} choices={values} onValue={(text) => set({ values: text === "" ? [] : [text] })} />
+            {takesOne(row.op) ? (
+              <Combo class="full" label={row.op === "prefix" ? "Beginning" : "Regular expression"} value={row.values[0] ?? ""} choices={values} onValue={(text) => set({ values: text === "" ? [] : [text] })} />
             ) : null}
           </>
         );
