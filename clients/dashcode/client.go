@@ -143,6 +143,27 @@ func (c *Client) remove(ctx context.Context, id, etag string) error {
 	return meant(meant(err, http.StatusPreconditionFailed, errStale), http.StatusNotFound, errNotFound)
 }
 
+// Metrics returns all metrics that arrive, ordered by name.
+func (c *Client) Metrics(ctx context.Context) ([]configsvc.Metric, error) {
+	var out []configsvc.Metric
+	query := url.Values{"limit": {"200"}}
+	for {
+		a, err := c.do(ctx, http.MethodGet, "/metrics/catalog", query, nil)
+		if err != nil {
+			return nil, err
+		}
+		var page configsvc.MetricPage
+		if err := json.Unmarshal(a, &page); err != nil || page.Metrics == nil {
+			return nil, errors.New("the answer to GET /metrics/catalog is no list of metrics: is --server the config service?")
+		}
+		out = append(out, page.Metrics...)
+		if page.Next == nil || *page.Next == "" {
+			return out, nil
+		}
+		query.Set("cursor", *page.Next)
+	}
+}
+
 // List returns all dashboards that have all the tags, without widgets, ordered by title and id.
 func (c *Client) List(ctx context.Context, tags ...string) ([]configsvc.Summary, error) {
 	var out []configsvc.Summary

@@ -75,8 +75,9 @@ func (t *translation) groupsOf(s *series, m metricsql.ModifierExpr) ([]string, e
 	if strings.ToLower(m.Op) == "without" {
 		by = s.by
 		if !s.grouped {
-			by = t.parting(s)
-			t.needs("no further labels part the series: without (…) names those that do not part lines, a widget those that do")
+			if by = t.parting(s); !t.partedByAll(s, by) {
+				t.needs("no further labels part the series: without (…) names those that do not part lines, a widget those that do")
+			}
 		}
 		by = slices.DeleteFunc(slices.Clone(by), func(l string) bool { return slices.Contains(m.Args, l) })
 	}
@@ -161,7 +162,9 @@ func (t *translation) single(s *series, by []string, what string) error {
 	if len(others) > 0 {
 		return fmt.Errorf("%s: a widget has one aggregation, and %s has several series for each line, by %s", what, s.metric, strings.Join(others, ", "))
 	}
-	t.needs("each line is one series: of several, %s is another", what)
+	if !t.partedByAll(s, slices.Concat(by, s.chosen)) {
+		t.needs("each line is one series: of several, %s is another", what)
+	}
 	return nil
 }
 

@@ -97,6 +97,34 @@ func TestDelay(t *testing.T) {
 	}
 }
 
+// Of metrics that arrive all tags are known: lines are parted by them, and that is right as it is. Where they are too many
+// for a widget, or make several series of one line, a condition says so.
+func TestTagsOfMetricsThatArrive(t *testing.T) {
+	o := testOptions()
+	o.Tags = map[string][]string{"x_total": {"host", "code"}, "wide": {"a", "b", "c", "d", "e", "f", "g", "h", "i"}, "none": nil}
+	for expr, want := range map[string]string{
+		`rate(x_total{code="200"}[1m])`: `right x_total:rate:60s {code="200"} by (host)`,
+		`rate(x_total[1m])`:             `right x_total:rate:60s by (code, host)`,
+		`rate(y_total[1m])`:             `right if y_total:rate:60s`,
+		`none`:                          `right none:last:300s`,
+		`sum without (host) (x_total)`:  `right x_total:last_sum:300s by (code)`,
+		`avg by (code, host) (max_over_time(x_total[1m]))`: `right x_total:max:60s by (code, host)`,
+		`avg by (code) (max_over_time(x_total[1m]))`:       `right if x_total:max:60s by (code)`,
+		`wide`:                                `right if wide:last:300s by (a, b, c, d, e, f, g, h)`,
+		`sum(rate(x_total[1m])) or vector(0)`: `right x_total:rate:60s`,
+		`sum(rate(x_total[1m])) or sum(y)`:    `right x_total:rate:60s`,
+	} {
+		board := fmt.Sprintf(`{"schemaVersion":39,"panels":[{"type":"stat","targets":[{"refId":"A","expr":%q}]}]}`, expr)
+		_, report, err := Convert("a.json", []byte(board), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := report.Panels[0].Targets[0]; string(got.Outcome)+" "+got.MetricKey != want {
+			t.Errorf("%s: %s %s %v %s, want %s", expr, got.Outcome, got.MetricKey, got.RightIf, got.Reason, want)
+		}
+	}
+}
+
 // More of everything than a dashboard may have: what is beyond is told.
 func TestLimits(t *testing.T) {
 	var panels, tags, vars []string

@@ -131,14 +131,20 @@ func legendLabels(legend string) (names []string) {
 }
 
 // parting are the labels that part the lines of what is not aggregated: those that the legend names, those that
-// variables choose by, and what else is known of the metric.
+// variables choose by, and what else is known of the metric: of one that arrives all its tags.
 func (t *translation) parting(s *series) (all []string) {
-	for _, l := range slices.Concat(legendLabels(t.legend), s.chosen, t.labels.of(s)) {
+	for _, l := range slices.Concat(legendLabels(t.legend), s.chosen, t.labels.of(s), t.options.Tags[s.metric]) {
 		if !slices.Contains(all, l) && !slices.Contains(s.fixed, l) && l != "le" && metric.ValidTagKey(l) {
 			all = append(all, l)
 		}
 	}
 	return all
+}
+
+// partedByAll reports whether each line is one series for sure.
+func (t *translation) partedByAll(s *series, groups []string) bool {
+	tags, known := t.options.Tags[s.metric]
+	return known && !slices.ContainsFunc(tags, func(l string) bool { return !slices.Contains(groups, l) && !slices.Contains(s.fixed, l) })
 }
 
 // groups are the labels that part the lines: those of by and those that variables choose by.
@@ -149,7 +155,9 @@ func (t *translation) groups(s *series) []string {
 			t.needs("the lines are not parted by %s: at most %d tags", strings.Join(groups[metric.MaxGroupBy:], ", "), metric.MaxGroupBy)
 			groups = groups[:metric.MaxGroupBy]
 		}
-		t.needs("no further labels part the series: Prometheus shows a line for each combination of all labels, here those of one line are taken together")
+		if !t.partedByAll(s, groups) {
+			t.needs("no further labels part the series: Prometheus shows a line for each combination of all labels, here those of one line are taken together")
+		}
 		return groups
 	}
 	groups := slices.Clone(s.by)

@@ -76,6 +76,11 @@ func (t *translation) fallback(e *metricsql.BinaryOpExpr) (series, error) {
 	if err != nil {
 		return s, err
 	}
+	_, sent := t.options.Tags[s.metric]
+	if isZero(e.Right) && sent {
+		t.note("or vector(0) is left out: where no series lives there is no value in place of 0")
+		return s, nil
+	}
 	if isZero(e.Right) {
 		t.needs("%s is sent: where no series of it lives there is no value in place of 0", s.metric)
 		return s, nil
@@ -92,7 +97,11 @@ func (t *translation) fallback(e *metricsql.BinaryOpExpr) (series, error) {
 		t.note("or … of the same metric is left out: there is a value as long as series live")
 		return s, nil
 	}
-	t.needs("%s is sent: where it is not, the other side of or is not shown", s.metric)
+	if sent {
+		t.note("%s is sent: the other side of or is left out", s.metric)
+	} else {
+		t.needs("%s is sent: where it is not, the other side of or is not shown", s.metric)
+	}
 	return s, nil
 }
 

@@ -19,7 +19,9 @@ type Options struct {
 	Delay        int // Seconds that windows wait for events that come late.
 	MaxWindow    int // Longest window of the pipeline in seconds.
 	SliceMs      int64
-	IDOfFile     bool // The id is made of the file's name too, where another file has the uid.
+	// Tags are all tags of metrics that are known to arrive, those with the most values first; nil = nothing is known.
+	Tags     map[string][]string
+	IDOfFile bool // The id is made of the file's name too, where another file has the uid.
 }
 
 // lookback is how many seconds old the sample may be that Prometheus takes for the value of a series.

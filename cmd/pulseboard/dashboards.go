@@ -79,6 +79,7 @@ type dashboardFlags struct {
 	maxWindow int
 	output    string
 	server    string
+	alone     bool // It works without a server.
 	token     conf.Secret
 }
 
@@ -112,7 +113,7 @@ func (f *dashboardFlags) parse(env service.Env, withFiles bool) ([]string, error
 		return nil, fmt.Errorf("--max-window is %d: it must be at least 1", f.maxWindow)
 	case f.Lookup("output") != nil && f.output != "text" && f.output != "json":
 		return nil, fmt.Errorf("--output is %q: it must be text or json", f.output)
-	case f.Lookup("server") != nil && f.server == "":
+	case f.Lookup("server") != nil && f.server == "" && !f.alone:
 		return nil, fmt.Errorf("no config service given: pass its URL with --server, or in PULSEBOARD_SERVER (see %s --help)", f.Name())
 	}
 	return files, nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 
+	"pulseboard/clients/dashcode"
 	"pulseboard/clients/grafana"
 	"pulseboard/configsvc"
 	"pulseboard/internal/conf"
@@ -26,14 +27,19 @@ It reads panels of type timeseries, graph, gauge, bargauge, stat, singlestat,
 table and heatmap with simple queries of Prometheus; docs/grafana.md says what
 becomes of which query, and when that is right.
 
+With --server it asks the config service which tags the metrics have that
+arrive: then lines are parted by all of them, and need no condition.
+
   pulseboard dashboards import-grafana --dir dashboards node.json redis.json
+  pulseboard dashboards import-grafana --server http://127.0.0.1:8080 --dir dashboards node.json
   pulseboard dashboards import-grafana --report json node.json > node.yaml 2> report.json
 
 Exit codes: 0 all mapped, 1 something was not, 2 not done. --allow-unmapped makes 1 a 0.`
 
-func importGrafana(_ context.Context, env service.Env) error {
-	f := dashboardFlags{Flags: conf.New("pulseboard dashboards import-grafana", aboutImport)}
+func importGrafana(ctx context.Context, env service.Env) error {
+	f := dashboardFlags{Flags: conf.New("pulseboard dashboards import-grafana", aboutImport), alone: true}
 	f.rulesFlags()
+	f.serverFlags()
 	out := writing{env: env}
 	out.flags(f.Flags)
 	var o grafana.Options
@@ -60,6 +66,11 @@ func importGrafana(_ context.Context, env service.Env) error {
 	}
 	if err := out.check(); err != nil {
 		return err
+	}
+	if f.server != "" {
+		if o.Tags, err = f.tagsOfMetrics(ctx); err != nil {
+			return err
+		}
 	}
 	var found []configsvc.Dashboard
 	reports := []grafana.Report{}
@@ -96,6 +107,31 @@ func importGrafana(_ context.Context, env service.Env) error {
 		return &service.Exit{Code: exitDiffers}
 	}
 	return nil
+}
+
+// tagsOfMetrics are the tags of all metrics that arrive, those with the most values first. One of which there are too many is left out.
+func (f *dashboardFlags) tagsOfMetrics(ctx context.Context) (map[string][]string, error) {
+	client, err := dashcode.NewClient(f.server, f.token.Text.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := client.Metrics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tags := make(map[string][]string, len(metrics))
+	for _, m := range metrics {
+		if m.MoreTags > 0 || m.Overflow {
+			continue
+		}
+		slices.SortStableFunc(m.Tags, func(a, b configsvc.MetricTag) int { return len(b.Values) + b.More - len(a.Values) - a.More })
+		keys := make([]string, 0, len(m.Tags))
+		for _, t := range m.Tags {
+			keys = append(keys, t.Key)
+		}
+		tags[m.Name] = keys
+	}
+	return tags, nil
 }
 
 // convertOnce gives a dashboard another id where another file has it, as its forms of different versions of Grafana have.

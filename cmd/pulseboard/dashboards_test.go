@@ -527,10 +527,32 @@ func TestImportedDashboardsCanBeApplied(t *testing.T) {
 	say(t, []string{"diff", "--server", server, dir}).want(t, 0, "2 unchanged")
 }
 
+// With --server the importer knows the tags of the metrics that arrive.
+func TestImportAsksForTags(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next := "null"
+		tags := `{"key":"host","values":["a"],"more":0},{"key":"code","values":["a","b"],"more":0}`
+		if r.FormValue("cursor") == "" {
+			next, tags = `"2"`, `{"key":"q","values":["a"],"more":0}`
+		}
+		name := map[string]string{"": "first", "2": "x"}[r.FormValue("cursor")]
+		if _, err := fmt.Fprintf(w, `{"metrics":[{"metric_name":%q,"tags":[%s],"more_tags":0}],"total":2,"next":%s}`, name, tags, next); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "g.json")
+	writeFile(t, file, `{"title":"G","schemaVersion":39,"panels":[{"type":"stat","title":"S","targets":[{"refId":"A","expr":"rate(x[1m])"}]}]}`)
+	say(t, []string{"import-grafana", file}).want(t, 0, "of 1 panels 1 right if", "as x:rate:60s\n")
+	say(t, []string{"import-grafana", "--server", server.URL, file}).want(t, 0, "of 1 panels 1 right as they are", "as x:rate:60s by (code, host)")
+	server.Close()
+	say(t, []string{"import-grafana", "--server", server.URL, file}).want(t, 2, "cannot reach the config service", "check --server")
+}
+
 // The forms of two versions of Grafana may name one dashboard: each is a file of its own.
 func TestResourcesOfGrafanaAreImported(t *testing.T) {
 	dir, from := t.TempDir(), "../../clients/grafana/testdata/"
 	got := say(t, []string{"import-grafana", "--dir", dir, from + "v1.json", from + "v2.json", from + "nodes.json"})
-	got.want(t, 1, `nodes.json: "Nodes and databases": of 14 panels 1 lost`, `v2.json: "Shop": of 1 panels 1 right as they are`, "an id of its own")
+	got.want(t, 1, `nodes.json: "Nodes and databases": of 15 panels 1 lost`, `v2.json: "Shop": of 1 panels 1 right as they are`, "an id of its own")
 	say(t, []string{"validate", dir}).want(t, 0, "3 good dashboards")
 }

@@ -34,7 +34,25 @@ type pool struct {
 
 var bounds = []float64{0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 100}
 
-// samples makes series for all queries that are mapped.
+// tags are those of all metrics, as the catalogue of what arrives has them.
+func (s *samples) tags() map[string][]string {
+	all := make(map[string][]string)
+	for name, series := range s.series {
+		keys := make(map[string]bool)
+		for _, ls := range series {
+			ls.Range(func(l labels.Label) { keys[l.Name] = true })
+		}
+		all[name] = sortedKeys(keys)
+		for _, suffix := range []string{"_sum", "_count"} {
+			if s.observed[name] {
+				all[name+suffix] = all[name]
+			}
+		}
+	}
+	return all
+}
+
+// samples makes series for all queries that are mapped, of which further gives each a twin with another label.
 func (b *board) samples(r *rand.Rand, further bool) *samples {
 	s := &samples{
 		rand: r, series: make(map[string][]labels.Labels), counters: make(map[string]bool), seconds: make(map[string]int),
@@ -208,7 +226,8 @@ func valuesOf(m *labels.Matcher) (values []string) {
 	}
 	r := rand.New(rand.NewPCG(uint64(len(m.Value)), 3))
 	for range 12 {
-		values = append(values, textOf(re, r))
+		text := textOf(re, r)
+		values = append(values, text, text+"0", "0"+text) // The latter mostly do not match.
 	}
 	slices.Sort(values)
 	return slices.Compact(values)
