@@ -23,4 +23,5 @@ func Flags(f *conf.Flags, c *Config) {
 		return nil
 	})
 	c.StatsD.Flags(f)
+	f.Var((*conf.List)(&c.OTLPAttributes), "otlp-attributes", "attributes of OpenTelemetry's resources and scopes that become tags besides those of docs/ingest.md: `names`, separated by commas")
 }

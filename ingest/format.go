@@ -20,7 +20,7 @@ type format struct {
 	name    string   // Label of the metrics.
 	paths   []string // Each takes POST.
 	about   string   // What the paths take, for the help of the command.
-	hint    string   // What a body holds, for the answer to an empty one.
+	hint    string   // What a body holds, for the answer to an empty one; "" = that is a request of nothing.
 	schemes []string // Of the header Authorization, in which a token may come.
 	// open checks the head of a request. What it returns handles the body.
 	open func(*Service, *gin.Context) (incoming, *refusal)
@@ -28,7 +28,9 @@ type format struct {
 	refuse func(*gin.Context, *refusal)
 }
 
-func formats() []*format { return []*format{jsonFormat(), influxFormat(), remoteWriteFormat()} }
+func formats() []*format {
+	return []*format{jsonFormat(), influxFormat(), remoteWriteFormat(), otlpFormat()}
+}
 
 // Paths are those that events are sent to, of all formats.
 func Paths() []string {

@@ -107,7 +107,7 @@ func (s *Service) read(c *gin.Context, hint, token string) (*bodies.Body, *refus
 		return b, s.busy(s.metrics.busyToken, fmt.Sprintf("requests with the token %q hold as much of this node's memory as those of one token may while others want some", token))
 	case err != nil:
 		return b, s.unreadable(err, "the body cannot be read: ")
-	case len(b.Text) == 0:
+	case len(b.Text) == 0 && hint != "":
 		return b, refuse(http.StatusBadRequest, "the body is empty: "+hint)
 	}
 	return b, nil

@@ -60,8 +60,9 @@ type remoteWrite struct {
 	second   bool
 	decoder  *prometheus.Decoder
 
-	sent  prometheus.Sent
-	names []string // When there are faults.
+	sent       prometheus.Sent
+	notNumbers int
+	names      []string // When there are faults.
 }
 
 func (r *remoteWrite) decode(text []byte) (*wire.Batch, *refusal) {
@@ -78,8 +79,8 @@ func (r *remoteWrite) decode(text []byte) (*wire.Batch, *refusal) {
 	case err != nil:
 		return nil, &refusal{status: http.StatusBadRequest, detail: err.Error(), fault: &metric.Fault{Code: metric.CodeMalformed, Detail: err.Error()}}
 	}
-	r.sent = request.Sent
-	return &request.Batch, nil
+	r.sent, r.notNumbers = request.Sent, request.NotNumbers
+	return &request.Batch.Batch, nil
 }
 
 func (r *remoteWrite) release(faults bool) {
@@ -95,7 +96,7 @@ func (*remoteWrite) id(key string, text []byte) string { return requestID(key, t
 
 func (r *remoteWrite) answer(c *gin.Context, o *outcome) {
 	left := r.s.metrics.leftOut
-	left.WithLabelValues("remote_write", "not_a_number").Add(float64(r.sent.NotNumbers))
+	left.WithLabelValues("remote_write", "not_a_number").Add(float64(r.notNumbers))
 	left.WithLabelValues("remote_write", "exemplar").Add(float64(r.sent.Exemplars))
 	if r.second {
 		r.told(c, o)

@@ -48,6 +48,8 @@ type Config struct {
 	CutTags bool
 	// RefuseStrings has fields of InfluxDB that are strings refused, where they are passed over else.
 	RefuseStrings bool
+	// OTLPAttributes are those of resources and scopes of OpenTelemetry that become tags besides otlp.DefaultAttributes.
+	OTLPAttributes []string
 	// DeliveryTimeout is how long a request waits for Kafka's acknowledgement; 0 = 10 s.
 	DeliveryTimeout time.Duration
 	// StatsD is where Open listens for it.

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"pulseboard/aggregate"
+	"pulseboard/ingest/internal/points"
+	"pulseboard/ingest/internal/protofields"
 	"pulseboard/metric"
 	"pulseboard/wire"
 )
@@ -21,7 +23,6 @@ type Decoder struct {
 	Cut bool
 
 	known wire.Memory[series]
-	names []string // Of the metrics of the batch, by index.
 	out   Request
 	limit int
 
@@ -44,14 +45,14 @@ type Decoder struct {
 func NewDecoder(r *wire.Room) *Decoder { return &Decoder{known: wire.Memory[series]{Room: r}} }
 
 // Names are those of the metrics of the last request, by the index of the batch.
-func (d *Decoder) Names() []string { return d.names }
+func (d *Decoder) Names() []string { return d.out.Names }
 
 // Forget gives back what d remembers.
 func (d *Decoder) Forget() { d.known.Forget() }
 
 // Request is what a body holds. It is valid until the next call of its decoder.
 type Request struct {
-	wire.Batch
+	points.Batch
 
 	Sent
 }
@@ -59,7 +60,6 @@ type Request struct {
 // Sent is what came.
 type Sent struct {
 	Samples, Histograms int
-	NotNumbers          int   // Samples without a number, which a chart shows as nothing: they are left out.
 	Exemplars           int   // They are left out.
 	histograms          []int // Indexes of the batch that are histograms; of one with bounds of its own, which becomes several, the first.
 }
@@ -76,12 +76,12 @@ var errFields = errors.New("the body is not a protocol buffer of remote write")
 // one of syntax, after which nothing counts.
 func (d *Decoder) Write1(body []byte, limit int) (*Request, error) {
 	d.begin(limit)
-	for f := (fields{text: body}); ; {
-		if !f.next() {
-			return d.end(f.err)
+	for f := (protofields.Fields{Text: body}); ; {
+		if !f.Next() {
+			return d.end(f.Err)
 		}
-		if f.number == 1 {
-			if err := d.timeSeries1(f.bytes); err != nil {
+		if f.Number == 1 {
+			if err := d.timeSeries1(f.Bytes); err != nil {
 				return d.end(err)
 			}
 		}
@@ -92,17 +92,17 @@ func (d *Decoder) Write1(body []byte, limit int) (*Request, error) {
 func (d *Decoder) Write2(body []byte, limit int) (*Request, error) {
 	d.begin(limit)
 	d.symbols = d.symbols[:0]
-	for f := (fields{text: body}); f.next(); { // Symbols may come after the series that name them.
-		if f.number == 4 {
-			d.symbols = append(d.symbols, f.bytes)
+	for f := (protofields.Fields{Text: body}); f.Next(); { // Symbols may come after the series that name them.
+		if f.Number == 4 {
+			d.symbols = append(d.symbols, f.Bytes)
 		}
 	}
-	for f := (fields{text: body}); ; {
-		if !f.next() {
-			return d.end(f.err)
+	for f := (protofields.Fields{Text: body}); ; {
+		if !f.Next() {
+			return d.end(f.Err)
 		}
-		if f.number == 5 {
-			if err := d.timeSeries2(f.bytes); err != nil {
+		if f.Number == 5 {
+			if err := d.timeSeries2(f.Bytes); err != nil {
 				return d.end(err)
 			}
 		}
@@ -111,7 +111,7 @@ func (d *Decoder) Write2(body []byte, limit int) (*Request, error) {
 
 func (d *Decoder) begin(limit int) {
 	d.out.Clear()
-	d.out, d.names = Request{Batch: d.out.Batch}, d.names[:0]
+	d.out = Request{Batch: d.out.Batch}
 	d.limit, d.histograms, d.counts = limit, d.histograms[:0], d.counts[:0]
 }
 
@@ -129,44 +129,44 @@ func (d *Decoder) end(err error) (*Request, error) {
 // timeSeries1 reads a series of 1.0: labels, then samples, exemplars and histograms.
 func (d *Decoder) timeSeries1(text []byte) error {
 	d.labels, d.kind, d.start = d.labels[:0], metric.Cumulative, 0
-	f := fields{text: text}
-	for f.next() {
-		if f.number == 1 {
-			name, value, err := label(f.bytes)
+	f := protofields.Fields{Text: text}
+	for f.Next() {
+		if f.Number == 1 {
+			name, value, err := label(f.Bytes)
 			if err != nil {
 				return err
 			}
 			d.labels = appendText(appendText(d.labels, name), value)
 		}
 	}
-	if f.err != nil {
-		return f.err
+	if f.Err != nil {
+		return f.Err
 	}
 	d.series = d.lookUp(d.labels)
 	return d.samples(text, 2, 3, 4)
 }
 
 func label(text []byte) (name, value []byte, err error) {
-	f := fields{text: text}
-	for f.next() {
-		switch f.number {
+	f := protofields.Fields{Text: text}
+	for f.Next() {
+		switch f.Number {
 		case 1:
-			name = f.bytes
+			name = f.Bytes
 		case 2:
-			value = f.bytes
+			value = f.Bytes
 		}
 	}
-	return name, value, f.err
+	return name, value, f.Err
 }
 
 // timeSeries2 reads a series of 2.0.
 func (d *Decoder) timeSeries2(text []byte) error {
 	d.labels, d.kind, d.start = d.labels[:0], metric.Cumulative, 0
-	f, count, missing := fields{text: text}, 0, false
-	for f.next() {
-		switch f.number {
+	f, count, missing := protofields.Fields{Text: text}, 0, false
+	for f.Next() {
+		switch f.Number {
 		case 1:
-			f.varints(func(ref uint64) {
+			f.Varints(func(ref uint64) {
 				if count++; ref < uint64(len(d.symbols)) {
 					d.labels = appendText(d.labels, d.symbols[ref])
 				} else {
@@ -174,14 +174,14 @@ func (d *Decoder) timeSeries2(text []byte) error {
 				}
 			})
 		case 5:
-			d.kind = kindOf(f.bytes)
+			d.kind = kindOf(f.Bytes)
 		case 6:
-			d.start = int64(f.bits)
+			d.start = int64(f.Bits)
 		}
 	}
 	switch {
-	case f.err != nil:
-		return f.err
+	case f.Err != nil:
+		return f.Err
 	case missing:
 		return errors.New("a label refers to a symbol that is not there")
 	case count%2 != 0:
@@ -199,8 +199,8 @@ const (
 )
 
 func kindOf(metadata []byte) metric.Kind {
-	for f := (fields{text: metadata}); f.next(); {
-		if f.number == 1 && (f.bits == typeGauge || f.bits == typeInfo || f.bits == typeStateSet) {
+	for f := (protofields.Fields{Text: metadata}); f.Next(); {
+		if f.Number == 1 && (f.Bits == typeGauge || f.Bits == typeInfo || f.Bits == typeStateSet) {
 			return metric.Gauge
 		}
 	}
@@ -218,14 +218,14 @@ func (d *Decoder) lookUp(labels []byte) series {
 
 // samples reads what a series has, besides its labels, in fields of these numbers.
 func (d *Decoder) samples(text []byte, sample, exemplar, histogram uint32) error {
-	f := fields{text: text}
-	for f.next() {
+	f := protofields.Fields{Text: text}
+	for f.Next() {
 		var err error
-		switch uint32(f.number) {
+		switch uint32(f.Number) {
 		case sample:
-			err = d.sample(f.bytes)
+			err = d.sample(f.Bytes)
 		case histogram:
-			err = d.histogram(f.bytes)
+			err = d.histogram(f.Bytes)
 		case exemplar:
 			d.out.Exemplars++
 		}
@@ -236,62 +236,34 @@ func (d *Decoder) samples(text []byte, sample, exemplar, histogram uint32) error
 			return wire.ErrTooMany
 		}
 	}
-	return f.err
+	return f.Err
 }
 
 func (d *Decoder) sample(text []byte) error {
 	var value float64
 	var at int64
 	start := d.start
-	f := fields{text: text}
-	for f.next() {
-		switch f.number {
+	f := protofields.Fields{Text: text}
+	for f.Next() {
+		switch f.Number {
 		case 1:
-			value = f.double()
+			value = f.Double()
 		case 2:
-			at = int64(f.bits)
+			at = int64(f.Bits)
 		case 3:
-			start = int64(f.bits)
+			start = int64(f.Bits)
 		}
 	}
 	d.out.Samples++
 	d.number(&d.series, value, d.kind, at, start)
-	return f.err
+	return f.Err
 }
 
 // number adds a sample of a number.
 func (d *Decoder) number(s *series, value float64, kind metric.Kind, at, start int64) {
-	e := metric.Event{Value: value, Kind: kind, Start: start}
-	if math.IsNaN(value) || math.IsInf(value, 0) {
-		if math.Float64bits(value) != staleMarker {
-			d.out.NotNumbers++
-			return
-		}
-		e = metric.Event{Stale: true}
-	}
-	d.add(s, e, at)
-}
-
-// add adds an event of a series, or its fault.
-func (d *Decoder) add(s *series, e metric.Event, at int64) {
-	e.Metric, e.Tags, e.Time, e.Point = s.metric, s.tags, at, true
-	d.names = append(d.names, s.metric)
-	if e.Start < metric.EarliestTime || e.Start > at || e.Kind == metric.Gauge {
-		e.Start = 0 // It says nothing.
-	}
-	fault := s.fault
-	if fault == nil {
-		fault = metric.TimeFault(at)
-	}
-	if fault == nil {
-		fault = e.Check()
-	}
-	if fault != nil {
-		d.out.Refuse(*fault)
+	if math.Float64bits(value) == staleMarker {
+		d.out.Add(&s.Series, metric.Event{Stale: true}, at)
 		return
 	}
-	if s.cut {
-		d.out.Cut++
-	}
-	d.out.Add(e, s.json)
+	d.out.Number(&s.Series, value, kind, at, start)
 }

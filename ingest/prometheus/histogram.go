@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"pulseboard/aggregate"
+	"pulseboard/ingest/internal/points"
+	"pulseboard/ingest/internal/protofields"
 	"pulseboard/metric"
 	"pulseboard/wire"
 )
@@ -52,12 +52,12 @@ func (d *Decoder) histogram(text []byte) error {
 	d.out.Histograms++
 	h := &d.native
 	*h = native{start: d.start, negative: h.negative.clear(), positive: h.positive.clear(), customBounds: h.customBounds[:0]}
-	f := fields{text: text}
-	for f.next() {
+	f := protofields.Fields{Text: text}
+	for f.Next() {
 		h.field(&f)
 	}
-	if f.err != nil {
-		return f.err
+	if f.Err != nil {
+		return f.Err
 	}
 	before := d.out.N
 	defer func() {
@@ -67,7 +67,7 @@ func (d *Decoder) histogram(text []byte) error {
 	}()
 	switch {
 	case math.Float64bits(h.sum) == staleMarker:
-		d.add(&d.series, metric.Event{Stale: true}, h.at)
+		d.out.Add(&d.series.Series, metric.Event{Stale: true}, h.at)
 	case math.IsNaN(h.sum) || math.IsInf(h.sum, 0):
 		d.out.NotNumbers++
 	case h.fractions:
@@ -86,47 +86,46 @@ func (b buckets) clear() buckets { return buckets{b.spans[:0], b.counts[:0]} }
 
 // refuse adds a histogram with a fault of its own.
 func (d *Decoder) refuse(detail string) {
-	d.names = append(d.names, d.series.metric)
-	d.out.Refuse(metric.Fault{Code: metric.CodeHistogramInvalid, Detail: detail})
+	d.out.Refuse(d.series.Metric, metric.Fault{Code: metric.CodeHistogramInvalid, Detail: detail})
 }
 
 // field reads one field of a histogram, whose numbers are the same in 1.0 and 2.0.
-func (h *native) field(f *fields) {
-	switch f.number {
+func (h *native) field(f *protofields.Fields) {
+	switch f.Number {
 	case 1:
-		h.count = f.bits
+		h.count = f.Bits
 	case 2:
-		h.count = h.whole(f.double())
+		h.count = h.whole(f.Double())
 	case 3:
-		h.sum = f.double()
+		h.sum = f.Double()
 	case 4:
-		h.schema = int32(protowire.DecodeZigZag(f.bits))
+		h.schema = int32(protowire.DecodeZigZag(f.Bits))
 	case 5:
-		h.threshold = f.double()
+		h.threshold = f.Double()
 	case 6:
-		h.zero = f.bits
+		h.zero = f.Bits
 	case 7:
-		h.zero = h.whole(f.double())
+		h.zero = h.whole(f.Double())
 	case 8:
 		h.negative.span(f)
 	case 9:
 		h.negative.deltas(f)
 	case 10:
-		f.doubles(func(v float64) { h.negative.counts = append(h.negative.counts, h.whole(v)) })
+		f.Doubles(func(v float64) { h.negative.counts = append(h.negative.counts, h.whole(v)) })
 	case 11:
 		h.positive.span(f)
 	case 12:
 		h.positive.deltas(f)
 	case 13:
-		f.doubles(func(v float64) { h.positive.counts = append(h.positive.counts, h.whole(v)) })
+		f.Doubles(func(v float64) { h.positive.counts = append(h.positive.counts, h.whole(v)) })
 	case 14:
-		h.hint = f.bits
+		h.hint = f.Bits
 	case 15:
-		h.at = int64(f.bits)
+		h.at = int64(f.Bits)
 	case 16:
-		f.doubles(func(v float64) { h.customBounds = append(h.customBounds, v) })
+		f.Doubles(func(v float64) { h.customBounds = append(h.customBounds, v) })
 	case 17:
-		h.start = int64(f.bits)
+		h.start = int64(f.Bits)
 	}
 }
 
@@ -138,30 +137,30 @@ func (h *native) whole(v float64) uint64 {
 	return uint64(v)
 }
 
-func (b *buckets) span(f *fields) {
+func (b *buckets) span(f *protofields.Fields) {
 	var s span
-	inner := fields{text: f.bytes}
-	for inner.next() {
-		switch inner.number {
+	inner := protofields.Fields{Text: f.Bytes}
+	for inner.Next() {
+		switch inner.Number {
 		case 1:
-			s.offset = protowire.DecodeZigZag(inner.bits)
+			s.offset = protowire.DecodeZigZag(inner.Bits)
 		case 2:
-			s.length = inner.bits
+			s.length = inner.Bits
 		}
 	}
-	if inner.err != nil {
-		f.err = inner.err
+	if inner.Err != nil {
+		f.Err = inner.Err
 	}
 	b.spans = append(b.spans, s)
 }
 
 // deltas reads counts that are told as differences to the one before.
-func (b *buckets) deltas(f *fields) {
+func (b *buckets) deltas(f *protofields.Fields) {
 	var last int64
 	if n := len(b.counts); n > 0 {
 		last = int64(b.counts[n-1])
 	}
-	f.varints(func(v uint64) {
+	f.Varints(func(v uint64) {
 		last += protowire.DecodeZigZag(v)
 		b.counts = append(b.counts, uint64(last)) // One below zero is too large then.
 	})
@@ -218,7 +217,7 @@ func (d *Decoder) exponential(h *native) {
 		d.refuse(err.Error())
 		return
 	}
-	d.add(&d.series, metric.Event{Histogram: sample, Kind: metric.Cumulative, Start: h.start}, h.at)
+	d.out.Add(&d.series.Series, metric.Event{Histogram: sample, Kind: metric.Cumulative, Start: h.start}, h.at)
 }
 
 // reach returns the lowest and the highest bucket of both signs.
@@ -257,8 +256,8 @@ func (d *Decoder) bins(b *buckets, shift int) aggregate.Bins {
 // classic adds a histogram with bounds of its own as the series of a classic one.
 func (d *Decoder) classic(h *native) {
 	n := len(h.customBounds) + 1
-	if n > maxBounds || !slices.IsSorted(h.customBounds) {
-		d.refuse(fmt.Sprintf("it has %d bounds: at most %d are allowed, each above the one before", n-1, maxBounds-1))
+	if n > points.MaxBounds || !slices.IsSorted(h.customBounds) {
+		d.refuse(fmt.Sprintf("it has %d bounds: at most %d are allowed, each above the one before", n-1, points.MaxBounds-1))
 		return
 	}
 	d.cumulative = append(d.cumulative[:0], make([]uint64, n)...)
@@ -276,7 +275,7 @@ func (d *Decoder) classic(h *native) {
 		total += count
 		bound := "+Inf"
 		if i < n-1 {
-			bound = boundText(h.customBounds[i])
+			bound = points.BoundText(h.customBounds[i])
 		}
 		d.number(d.part("_bucket", bound), float64(total), metric.Cumulative, h.at, h.start)
 	}
@@ -284,22 +283,10 @@ func (d *Decoder) classic(h *native) {
 	d.number(d.part("_sum", ""), h.sum, metric.Cumulative, h.at, h.start)
 }
 
-// maxBounds is how many buckets a histogram with bounds of its own may have, each of which is a series.
-const maxBounds = 200
-
-// boundText is a bound as Prometheus and OpenMetrics write it.
-func boundText(v float64) string {
-	text := strconv.FormatFloat(v, 'g', -1, 64)
-	if strings.ContainsAny(text, ".eIN") {
-		return text
-	}
-	return text + ".0"
-}
-
 // part returns the series of a classic histogram that has this ending of the name, and of a bucket its bound.
 func (d *Decoder) part(ending, bound string) *series {
-	d.partLabels = appendText(appendText(d.partLabels[:0], []byte(nameLabel)), append([]byte(d.series.metric), ending...))
-	for _, t := range d.series.tags {
+	d.partLabels = appendText(appendText(d.partLabels[:0], []byte(nameLabel)), append([]byte(d.series.Metric), ending...))
+	for _, t := range d.series.Tags {
 		d.partLabels = appendText(appendText(d.partLabels, []byte(t.Key)), []byte(t.Value))
 	}
 	if bound != "" {
