@@ -120,6 +120,10 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find
 	$(@D)/bin/pip install -q confluent-kafka==2.16.1
 	@touch $@
 
+# Scrapes and sends remote write 2.0, which Debian's Prometheus does not know.
+.real/prometheus/agent: $(wildcard e2e/prometheus/agent/*.go) e2e/prometheus/go.mod
+	cd e2e/prometheus && $(GO) build -o $(abspath $@) ./agent
+
 # Send as programs do that know StatsD.
 .real/statsd/.complete: Makefile
 	python3 -m venv $(@D)
@@ -130,7 +134,7 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find
 # needs a JDK, Maven, Python, redis-server, PostgreSQL and nginx.
 REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/clock ./e2e/deploy ./e2e/testenv
 REAL_TIME  ?= 45m
-test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete .real/statsd/.complete
+test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete .real/statsd/.complete .real/prometheus/agent
 	$(MAKE) flink flink-s3 DATA=.real
 	PULSEBOARD_PROGRAMS=$(abspath bin) PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout $(REAL_TIME) $(REAL_FLAGS) $(REAL_TESTS)
 

@@ -3,6 +3,7 @@ package metric
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,10 +88,37 @@ func (q Query) ValidateFirst() error {
 	return nil
 }
 
+// bucketTag is the tag that holds the bound of a bucket of a classic histogram, whose metric ends in bucketEnding.
+const (
+	bucketTag    = "le"
+	bucketEnding = "_bucket"
+)
+
+// OfBuckets reports whether q asks for the distribution of a classic histogram: of its buckets, which are counters by the tag le, it is
+// computed from by how much they grew. Inner is the query for these then.
+func (q Query) OfBuckets() (inner Query, ok bool) {
+	_, _, percentile := q.Aggregation.Percentile()
+	if !percentile && !q.Aggregation.IsDistribution() || !strings.HasSuffix(q.Metric, bucketEnding) || slices.Contains(q.GroupBy, bucketTag) {
+		return q, false
+	}
+	q.GroupBy = append(slices.Clone(q.GroupBy), bucketTag)
+	return q.Normal(), true
+}
+
+// CutBound takes the bound of a bucket out of the tags of a group of an inner query; false when it has none.
+func (t Tags) CutBound() (outer Tags, bound float64, ok bool) {
+	i := slices.IndexFunc(t, func(x Tag) bool { return x.Key == bucketTag })
+	if i < 0 {
+		return t, 0, false
+	}
+	bound, err := strconv.ParseFloat(t[i].Value, 64)
+	return slices.Delete(slices.Clone(t), i, i+1), bound, err == nil && !math.IsNaN(bound)
+}
+
 // Reach is how far before the end of a window the events lie that it depends on: those of counters also as far before its
 // beginning as samples are compared. Of a metric of cumulative histograms it is JoinReach, whatever the aggregation.
 func (q Query) Reach() time.Duration {
-	if q.Aggregation.Grows() {
+	if _, buckets := q.OfBuckets(); buckets || q.Aggregation.Grows() {
 		return q.JoinReach()
 	}
 	return time.Duration(q.WindowSeconds) * time.Second

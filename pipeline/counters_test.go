@@ -52,6 +52,13 @@ func counterCase(t *testing.T) (*exactCase, []metric.Query) {
 			queries = append(queries, q)
 		}
 	}
+	for i, a := range []metric.Aggregation{"p50", "histogram", "p99"} { // Of classic histograms; of plain values that are only named so; and as it says, by the bound.
+		queries = append(
+			queries,
+			metric.Query{Metric: "seconds_bucket", Aggregation: a, WindowSeconds: []int{5, 13, 30}[i], DelaySeconds: 45, GroupBy: [][]string{{"host"}, nil, {"id"}}[i]},
+			metric.Query{Metric: "odd_bucket", Aggregation: a, WindowSeconds: []int{5, 13, 30}[i], DelaySeconds: 45, GroupBy: [][]string{nil, {"host"}, {"le"}}[i]},
+		)
+	}
 	names := []string{"scraped", "counted", "mixed", "gauges"}
 	for i, a := range []metric.Aggregation{"increase", "rate", "increase", "last", "last_sum", "last_avg", "last_min", "last_max", "rate", "sum", "count", "increase_avg", "rate_avg", "last_count"} {
 		for j := range 2 { // The textbook form makes a hundred and more windows of each event and query.
@@ -75,6 +82,7 @@ func counterCase(t *testing.T) (*exactCase, []metric.Query) {
 // sender is one series.
 type sender struct {
 	metric, host string
+	le           string // The bound of a bucket.
 	kind         metric.Kind
 	point, says  bool // It marks points, and says since when it counts.
 	every        int  // About how many seconds lie between two events.
@@ -95,6 +103,15 @@ func newCounters(r *rand.Rand) (all []sender) {
 				begun: exactBegin - r.Int64N(600_000), value: float64(r.IntN(100)),
 			})
 		}
+	}
+	for i := range 12 {
+		all = append(all, sender{
+			metric: "seconds_bucket", host: strconv.Itoa(i / 4), le: []string{"0.1", "1.0", "10", "+Inf"}[i%4], kind: metric.Cumulative, point: true, says: i%2 == 0, every: 2,
+			begun: exactBegin - r.Int64N(600_000), value: float64(r.IntN(100)),
+		})
+	}
+	for i := range 3 {
+		all = append(all, sender{metric: "odd_bucket", host: strconv.Itoa(i), le: []string{"", "1", "much"}[i], every: 2})
 	}
 	for i := range 6 { // Cumulative histograms, and points of deltas.
 		name, kind := "latency", metric.Cumulative
@@ -130,7 +147,7 @@ func (s *sender) observe(r *rand.Rand, anew bool) *aggregate.Histogram {
 
 // send returns the events of one record.
 func (s *sender) send(r *rand.Rand, now int64) (events []metric.Event) {
-	e := metric.Event{Metric: s.metric, Tags: metric.NewTags(map[string]string{"host": strconv.Itoa(int(s.host[0]) % 3), "id": s.host}), Time: now - r.Int64N(90), Kind: s.kind}
+	e := metric.Event{Metric: s.metric, Tags: metric.NewTags(map[string]string{"host": strconv.Itoa(int(s.host[0]) % 3), "id": s.host, "le": s.le}), Time: now - r.Int64N(90), Kind: s.kind}
 	anew := false
 	switch r.IntN(30) {
 	case 0:

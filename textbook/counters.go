@@ -80,8 +80,16 @@ func addSeries(acc *aggregate.Acc, samples []Sample, needs aggregate.Needs, star
 		acc.More.Growth.First += g.First
 		acc.More.Growth.Unknown += g.Unknown
 	}
-	if last.Time >= start && stale <= last.Time {
-		acc.More.Stand.Add(last.Value, last.Time)
+	if stale <= last.Time {
+		stand(acc.More.Stand, &last, start, end)
+	}
+}
+
+// stand notes a series whose newest sample is last, and which has not ended.
+func stand(s *aggregate.Standing, last *Sample, start, end int64) {
+	s.Alive = s.Alive || last.Time < end && last.Time >= end-aggregate.Lookback
+	if last.Time >= start {
+		s.Add(last.Value, last.Time)
 	}
 }
 

@@ -99,6 +99,7 @@ func (f *selectFn) Setup() error {
 			return err
 		}
 		needs := aggregation(q).Needs
+		q, _ = q.OfBuckets()
 		f.queries[q.Metric] = append(f.queries[q.Metric], selection{key, q, needs})
 	}
 	return nil
@@ -233,6 +234,7 @@ func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) b
 	}
 	start := end - int64(m.WindowSeconds)*1000
 	needs := aggregation(m).Needs
+	_, buckets := m.OfBuckets()
 	var values windowValues
 	var p Part
 	reach := m.Reach()
@@ -240,7 +242,8 @@ func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) b
 		if slices.ContainsFunc(p.Acc.Kept, func(v Sample) bool { return v.reachesOn() }) {
 			reach = m.JoinReach()
 		}
-		if acc, ok := p.Acc.whole(needs, start, end); ok {
+		// A bucket that did not grow is one all the same.
+		if acc, ok := p.Acc.whole(needs, start, end); ok || buckets && acc.More.Stand.Alive {
 			values.add(p.Group, acc)
 		}
 	}
@@ -255,5 +258,6 @@ func (f *resultFn) ProcessElement(w beam.Window, key string, parts func(*Part) b
 		r.UnknownStarts = 0
 	}
 	r.Series, r.Truncated, r.SeriesVersion = values.series(m)
+	r.Error = values.error
 	emit(r)
 }

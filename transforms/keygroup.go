@@ -236,7 +236,7 @@ func (k *keyGroup) evaluate(q *query, p *progress, end int64, out *[]results.Pub
 	}
 	var w windowValues
 	in := q.slices(end)
-	sel.Window(in, q.needs, func(group string, a *aggregate.Acc) { w.add(q, group, a) })
+	sel.Window(in, q.needs, func(group string, a *aggregate.Acc) { w.take(q, group, a) })
 	r := k.result(q, p, end, due, &w, sel.Matched())
 	reaches := k.store.Reaches(sel, in.From)
 	r.Complete = r.Complete && reaches
@@ -267,6 +267,7 @@ func (k *keyGroup) joinReachMs(q *query) int64 {
 }
 
 func (k *keyGroup) result(q *query, p *progress, end int64, due []int64, w *windowValues, matched int) *wire.Result {
+	w.merge(q)
 	start := end - q.windowMs
 	r := &wire.Result{
 		Key: q.key, WindowStart: start, WindowEnd: end, PrevEnd: p.last, Due: due,

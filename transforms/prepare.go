@@ -118,7 +118,7 @@ func runBuild(ctx context.Context, b *aggregate.Build, pasts []past) {
 		}
 		for _, p := range pasts {
 			for i := range p.windows {
-				p.windows[i].add(p.query, group, &accs[i])
+				p.windows[i].take(p.query, group, &accs[i])
 			}
 			accs = accs[len(p.windows):]
 		}

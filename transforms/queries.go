@@ -33,6 +33,8 @@ type query struct {
 	refreshMs []int64 // Rising.
 	spanMs    int64   // How far back the selector must reach, over all queries that share it.
 	match     aggregate.Match
+	buckets   bool // Of a classic histogram, see metric.Query.OfBuckets; rank is the percentile.
+	rank      [2]uint64
 	extract   aggregate.Extract
 	bins      func(*aggregate.Acc) []aggregate.Bin // Nil = the values are numbers.
 	fromZero  bool                                 // No start is unknown.
@@ -60,6 +62,10 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 			key: q.Key(), metric: q.Metric, selector: q.Selector(), grouped: len(q.GroupBy) > 0,
 			sliceMs: sliceMs, windowMs: int64(q.WindowSeconds) * 1000, reachMs: q.Reach().Milliseconds(), joinMs: q.JoinReach().Milliseconds(), delayMs: int64(q.DelaySeconds) * 1000,
 			match: matcher(q), fromZero: q.First == metric.FirstCounts,
+		}
+		if inner, ok := q.OfBuckets(); ok {
+			c.buckets, c.selector, c.match = true, inner.Selector(), matcher(inner)
+			c.rank[0], c.rank[1], _ = q.Aggregation.Percentile()
 		}
 		a := aggregation(q)
 		c.extract, c.needs, c.bins = a.Extract, a.Needs, a.Bins
@@ -89,6 +95,14 @@ func Compile(demands []Demand, sliceMs int64, keyGroups int) (qs *Queries, bad [
 
 // aggregation returns what computes that of a valid query.
 func aggregation(q metric.Query) aggregate.Aggregation {
+	a := ofValues(q)
+	if _, ok := q.OfBuckets(); ok {
+		a.Needs |= aggregate.NeedGrowth
+	}
+	return a
+}
+
+func ofValues(q metric.Query) aggregate.Aggregation {
 	if of, outOf, ok := q.Aggregation.Percentile(); ok {
 		return aggregate.Aggregation{Name: string(q.Aggregation), Extract: aggregate.Percentile(of, outOf), Needs: aggregate.NeedSketch}
 	}

@@ -46,6 +46,9 @@ func FlinkJars() string { return filepath.Join(folder(), "flink", "lib") }
 // Librdkafka returns the path of a Python that has confluent-kafka.
 func Librdkafka() string { return filepath.Join(folder(), "librdkafka", "bin", "python") }
 
+// PrometheusAgent returns the path of the agent of e2e/prometheus.
+func PrometheusAgent() string { return filepath.Join(folder(), "prometheus", "agent") }
+
 // StatsD returns the path of a Python that has clients of StatsD and of Datadog.
 func StatsD() string { return filepath.Join(folder(), "statsd", "bin", "python") }
 
