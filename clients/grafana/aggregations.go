@@ -81,8 +81,8 @@ func (t *translation) groupsOf(s *series, m metricsql.ModifierExpr) ([]string, e
 		}
 		by = slices.DeleteFunc(slices.Clone(by), func(l string) bool { return slices.Contains(m.Args, l) })
 	}
-	if slices.Contains(by, "le") {
-		return nil, errors.New("by (le): there are no buckets, since events have the values themselves")
+	if t.heatmap && slices.Contains(by, "le") {
+		return nil, errors.New("by (le): a heat map shows the distribution of sum by (le) (…), not parted by other labels")
 	}
 	for _, l := range by {
 		if err := metric.ValidateTagKey(l); err != nil {

@@ -125,8 +125,8 @@ func observed(name, suffix string) (base string, ok bool) {
 	return base, ok && base != ""
 }
 
-// distribution is sum by (…) (rate(x[w])), or without the sum, of a native histogram x, which we have under its name,
-// or by (le, …) of a classic one's x_bucket, in place of which we have the observations as events of x.
+// distribution is sum by (…) (rate(x[w])), or without the sum, of a native histogram x, or by (le, …) of a classic one's
+// x_bucket: percentiles and distributions of these counters are those of the histogram.
 func (t *translation) distribution(e metricsql.Expr) (series, error) {
 	var by []string
 	sum, summed := e.(*metricsql.AggrFuncExpr)
@@ -140,7 +140,7 @@ func (t *translation) distribution(e metricsql.Expr) (series, error) {
 	if err != nil {
 		return s, err
 	}
-	base, classic := observed(s.metric, bucketSuffix)
+	_, classic := observed(s.metric, bucketSuffix)
 	_, isSum := observed(s.metric, sumSuffix)
 	_, isCount := observed(s.metric, countSuffix)
 	parted := slices.Contains(by, "le")
@@ -151,18 +151,10 @@ func (t *translation) distribution(e metricsql.Expr) (series, error) {
 		return s, fmt.Errorf("%s by (le), which is no x_bucket", s.metric)
 	case classic && summed && !parted:
 		return s, errors.New("a sum of x_bucket without le")
-	case classic:
-		t.observations(base, "buckets")
-		s.metric = base
 	}
 	s.grouped = summed
 	s.by = slices.DeleteFunc(slices.Clone(by), func(l string) bool { return l == "le" })
 	return s, nil
-}
-
-// observations tells that what a histogram counts must be there by itself.
-func (t *translation) observations(name, instead string) {
-	t.needs("%s comes as a native histogram, or each observation as an event of it, in place of %s", name, instead)
 }
 
 // heatMap is the distribution that a heat map shows of a histogram's rate, not parted by other labels. False when
@@ -174,7 +166,7 @@ func (t *translation) heatMap(e metricsql.Expr) (series, bool) {
 		t.notes, t.rightIf = notes, rightIf
 		return s, false
 	}
-	if len(t.rightIf) == len(rightIf) {
+	if _, classic := observed(s.metric, bucketSuffix); !classic {
 		t.needs("%s comes as a native histogram", s.metric)
 	}
 	if len(s.chosen) > 0 {

@@ -1,7 +1,6 @@
 package grafana
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -98,9 +97,6 @@ func (t *translation) finish(s series) (translated, error) {
 		t.lastValue(&s)
 		s.over = "last"
 	case increase:
-		if _, buckets := observed(s.metric, bucketSuffix); buckets {
-			return out, errors.New("buckets of a histogram: events have the values themselves; use histogram_quantile() for a percentile")
-		}
 		of := map[bool]metric.Aggregation{false: "increase", true: "rate"}[s.perSec]
 		if s.over == metric.Avg {
 			of += "_avg"
@@ -138,13 +134,17 @@ func (t *translation) parting(s *series) (all []string) {
 			all = append(all, l)
 		}
 	}
+	_, buckets := observed(s.metric, bucketSuffix)
+	if distribution := s.kind == percentile || s.over == metric.Histogram; buckets && !distribution && !slices.Contains(s.fixed, "le") {
+		all = append([]string{"le"}, all...)
+	}
 	return all
 }
 
 // partedByAll reports whether each line is one series for sure.
 func (t *translation) partedByAll(s *series, groups []string) bool {
 	tags, known := t.options.Tags[s.metric]
-	return known && !slices.ContainsFunc(tags, func(l string) bool { return !slices.Contains(groups, l) && !slices.Contains(s.fixed, l) })
+	return known && !slices.ContainsFunc(tags, func(l string) bool { return l != "le" && !slices.Contains(groups, l) && !slices.Contains(s.fixed, l) })
 }
 
 // groups are the labels that part the lines: those of by and those that variables choose by.

@@ -141,7 +141,7 @@ func (t *translation) quotient(e *metricsql.BinaryOpExpr) (series, error) {
 		t.notes, t.rightIf = notes, rightIf
 		return sum, failed
 	}
-	t.observations(base, "its sum and count")
+	t.needs("%s comes as a native histogram, or each observation as an event of it, in place of its sum and count", base)
 	sum.kind, sum.over, sum.perSec = overTime, metric.Avg, false
 	return sum, nil
 }

@@ -107,6 +107,9 @@ type answer struct {
 // ours are the values of a query for the window that ends at end, epoch ms, by group.
 func (b *beside) ours(t *testing.T, q metric.Query, end int64) map[string]answer {
 	t.Helper()
+	if inner, ok := q.OfBuckets(); ok {
+		return b.ofBuckets(t, q, inner, end)
+	}
 	named, ok := aggregate.Named(string(q.Aggregation))
 	if of, outOf, is := q.Aggregation.Percentile(); is {
 		named, ok = aggregate.Aggregation{Extract: aggregate.Percentile(of, outOf), Needs: aggregate.NeedSketch}, true
@@ -114,6 +117,45 @@ func (b *beside) ours(t *testing.T, q metric.Query, end int64) map[string]answer
 	if !ok {
 		t.Fatalf("there is no %s", q.Aggregation)
 	}
+	got := make(map[string]answer)
+	b.window(q, named.Needs, end, func(tags metric.Tags, a *aggregate.Acc) {
+		if v, ok := named.Over(q.WindowSeconds, q.First == metric.FirstCounts)(a); ok {
+			got[groupOf(q.GroupBy, tags.Get)] = answer{v, a.Count}
+		}
+	})
+	return got
+}
+
+// ofBuckets are the values of a query of the distribution of a classic histogram, of which a heat map's is how many there are.
+func (b *beside) ofBuckets(t *testing.T, q, inner metric.Query, end int64) map[string]answer {
+	t.Helper()
+	histograms := make(map[string]*aggregate.Buckets)
+	b.window(inner, aggregate.NeedGrowth, end, func(tags metric.Tags, a *aggregate.Acc) {
+		outer, bound, ok := tags.CutBound()
+		key := groupOf(q.GroupBy, outer.Get)
+		if histograms[key] == nil {
+			histograms[key] = new(aggregate.Buckets)
+		}
+		if !ok || !histograms[key].Counted(bound, a) {
+			t.Errorf("%s: %v is no bucket", q.Key(), tags)
+		}
+	})
+	got := make(map[string]answer)
+	for key, h := range histograms {
+		total, _ := h.Total()
+		v, ok := total, total > 0
+		if of, outOf, is := q.Aggregation.Percentile(); is {
+			v, _, ok = h.Percentile(of, outOf)
+		}
+		if ok {
+			got[key] = answer{v, int64(total)}
+		}
+	}
+	return got
+}
+
+// window visits the groups of a query's window.
+func (b *beside) window(q metric.Query, needs aggregate.Needs, end int64, visit func(metric.Tags, *aggregate.Acc)) {
 	id := q.Selector()
 	if b.store.Selector(q.Metric, id) == nil { // From now on its trees are fed.
 		build := b.store.Build(q.Metric, id, keptSlices, keptSlices, b.needs, func(key string) (string, bool) {
@@ -123,15 +165,11 @@ func (b *beside) ours(t *testing.T, q metric.Query, end int64) map[string]answer
 		build.Run(nil, nil)
 		b.store.Adopt(build)
 	}
-	got := make(map[string]answer)
 	w := aggregate.Range{From: end/sliceMs - int64(q.WindowSeconds), To: end / sliceMs}
-	b.store.Selector(q.Metric, id).Window(w, named.Needs, func(group string, a *aggregate.Acc) {
-		if v, ok := named.Over(q.WindowSeconds, q.First == metric.FirstCounts)(a); ok {
-			tags, _ := metric.ParseTagsKey(group) // AppendKey has written it.
-			got[groupOf(q.GroupBy, tags.Get)] = answer{v, a.Count}
-		}
+	b.store.Selector(q.Metric, id).Window(w, needs, func(group string, a *aggregate.Acc) {
+		tags, _ := metric.ParseTagsKey(group) // AppendKey has written it.
+		visit(tags, a)
 	})
-	return got
 }
 
 // theirs are the values of a query in PromQL at a time, epoch ms, by group. lookback is how old the value of a series
@@ -153,7 +191,6 @@ func (b *beside) theirs(t *testing.T, by []string, expr string, at int64, lookba
 type labelled struct {
 	labels labels.Labels
 	value  float64
-	beside [2]float64 // The values of somewhat lower and higher quantiles.
 }
 
 func (b *beside) vector(t *testing.T, expr string, at int64, lookback time.Duration) (all []labelled, err error) {

@@ -21,7 +21,7 @@ type samples struct {
 	series   map[string][]labels.Labels // By metric.
 	counters map[string]bool
 	seconds  map[string]int  // How long back windows of a metric reach.
-	observed map[string]bool // Of which the observations are told us, and the buckets Prometheus.
+	observed map[string]bool // Histograms of classic buckets, of which we are told the observations too.
 	queried  map[string][][]*labels.Matcher
 	labels   map[string]map[string]*pool // By metric and label.
 }
@@ -43,7 +43,7 @@ func (s *samples) tags() map[string][]string {
 			ls.Range(func(l labels.Label) { keys[l.Name] = true })
 		}
 		all[name] = sortedKeys(keys)
-		for _, suffix := range []string{"_sum", "_count"} {
+		for _, suffix := range []string{"_sum", "_count", "_bucket"} {
 			if s.observed[name] {
 				all[name+suffix] = all[name]
 			}
@@ -102,8 +102,10 @@ func (s *samples) of(name string) []labels.Labels {
 func (s *samples) learn(b *board, q *asked) {
 	var names []string
 	grouped := false
-	if slices.ContainsFunc(q.target.RightIf, func(c string) bool { return strings.Contains(c, "native histogram") }) && !strings.Contains(q.expr.String(), q.query.Metric+"{") {
-		s.observed[q.query.Metric] = true
+	base, buckets := strings.CutSuffix(q.query.Metric, "_bucket")
+	native := slices.ContainsFunc(q.target.RightIf, func(c string) bool { return strings.Contains(c, "native histogram") })
+	if buckets || native && !strings.Contains(q.expr.String(), q.query.Metric+"{") {
+		s.observed[base] = true
 	}
 	parser.Inspect(q.expr, func(n parser.Node, path []parser.Node) error {
 		if a, ok := n.(*parser.AggregateExpr); ok {
@@ -307,10 +309,10 @@ func (s *samples) tell(t *testing.T, side *beside) {
 	}
 }
 
-// histogram tells Prometheus of the buckets, the sum and the count of observations, and us of these, and of the sum and the count.
+// histogram tells both of the buckets, the sum and the count of observations, and us of these too.
 func (s *samples) histogram(t *testing.T, side *beside, name string, ls labels.Labels, at int64) {
 	t.Helper()
-	var ours, theirs []metric.Event
+	var ours, both []metric.Event
 	counts, sum, count := make([]float64, len(bounds)+1), 0.0, 0.0
 	for ; at < ends; at += sendInterval * 1000 {
 		for range 20 + s.rand.IntN(20) {
@@ -323,8 +325,7 @@ func (s *samples) histogram(t *testing.T, side *beside, name string, ls labels.L
 		cumulative := func(suffix string, tags metric.Tags, v float64) metric.Event {
 			return metric.Event{Metric: name + suffix, Tags: tags, Time: at, Kind: metric.Cumulative, Value: v, Point: true}
 		}
-		both := []metric.Event{cumulative("_sum", tagsOf(ls), sum), cumulative("_count", tagsOf(ls), count)}
-		ours, theirs = append(ours, both...), append(theirs, both...)
+		both = append(both, cumulative("_sum", tagsOf(ls), sum), cumulative("_count", tagsOf(ls), count))
 		below := 0.0
 		for i, n := range counts {
 			below += n
@@ -332,10 +333,10 @@ func (s *samples) histogram(t *testing.T, side *beside, name string, ls labels.L
 			if i < len(bounds) {
 				le = strconv.FormatFloat(bounds[i], 'g', -1, 64)
 			}
-			theirs = append(theirs, cumulative("_bucket", tagsOf(labels.NewBuilder(ls).Set("le", le).Labels()), below))
+			both = append(both, cumulative("_bucket", tagsOf(labels.NewBuilder(ls).Set("le", le).Labels()), below))
 		}
 	}
-	side.must(t, ours, theirs)
+	side.must(t, slices.Concat(ours, both), both)
 }
 
 func tagsOf(ls labels.Labels) metric.Tags {
