@@ -115,7 +115,7 @@ func (s *Store) restore(m *metricSeries, tags string, b block, r *Reader, u *unp
 			s.mergeRow(slice, &Row{names: []*Name{NewName(m.name, tags)}, accs: []Acc{*a}})
 		} else {
 			histograms = histograms || a.More != nil && a.More.Marked.Samples.has(Flags.grows)
-			m.observer.Add(slice, s.joiner.form.whole(a, s.joiner.joins, &observed))
+			m.observer.Add(slice, a.kinds(), s.joiner.form.whole(a, s.joiner.joins, &observed))
 		}
 	}
 	if u.Bad || len(u.Rest) > 0 {

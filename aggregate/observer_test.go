@@ -29,7 +29,7 @@ func (r recorder) Observe(metric string) aggregate.MetricObserver {
 	return m
 }
 
-func (m *recorded) Add(_ int64, a *aggregate.Acc) { m.events += a.Count }
+func (m *recorded) Add(_ int64, _ aggregate.Kinds, a *aggregate.Acc) { m.events += a.Count }
 
 func (m *recorded) AddSeries(tags string) {
 	if m.series[tags] {

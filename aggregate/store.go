@@ -234,7 +234,7 @@ func (s *Store) addPlaced(m *metricSeries, slice int64) {
 
 // addTo adds to a series, and to the sums of its groups; their trees get these once all series of the metric are in.
 func (s *Store) addTo(sr *series, slice int64, a *Acc) (grown int64) {
-	before := sr.size()
+	before, kinds := sr.size(), a.kinds()
 	if a.More != nil && !a.More.Marked.isEmpty() {
 		a = s.joiner.add(sr, slice, a, s.restored, &s.scratch)
 		grown = s.joiner.correct(sr.feeds)
@@ -243,7 +243,7 @@ func (s *Store) addTo(sr *series, slice int64, a *Acc) (grown int64) {
 		sr.add(slice, a, &s.scratch)
 	}
 	grown += sr.size() - before
-	sr.metric.observer.Add(slice, a)
+	sr.metric.observer.Add(slice, kinds, a)
 	for _, f := range sr.feeds {
 		if g := f.group; !g.summed {
 			g.summed = true

@@ -26,6 +26,10 @@ type Entry struct {
 	Overflow bool  `json:"overflow"`
 	Tags     []Tag `json:"tags"`      // Rising by key.
 	MoreTags int   `json:"more_tags"` // Keys that are not among them.
+	// Kinds are those of the events so far: event, cumulative, gauge, histogram.
+	Kinds []string `json:"kinds"`
+	// Arrival is how many seconds after their time 99 of 100 events came, lately.
+	Arrival int `json:"arrival_seconds"`
 	// LastEvent is the newest event time.
 	LastEvent int64 `json:"last_event"`
 	// LastMean is the mean of all events, of all series, in the newest slice of
@@ -99,6 +103,9 @@ func decode(metric, text string, now time.Time) (e Entry, ok bool) {
 	e.Stale = now.Sub(time.UnixMilli(e.Updated)) > StaleAfter
 	if e.Tags == nil {
 		e.Tags = []Tag{}
+	}
+	if e.Kinds == nil {
+		e.Kinds = []string{}
 	}
 	for i := range e.Tags {
 		if e.Tags[i].Values == nil {

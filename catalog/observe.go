@@ -36,6 +36,40 @@ type traffic struct {
 	sum         float64
 	step        int64 // The newest step with events; the others lie around it, by their index modulo their number.
 	steps       [minuteSteps + 4]int64
+
+	kinds aggregate.Kinds // Of all events so far.
+	// arrived counts events by how many seconds after their time they came: up to each of arrivals. All are halved with each minute.
+	arrived     [len(arrivals)]uint32
+	arrivedStep int64
+}
+
+// arrivals are bounds of how many seconds after their time events come.
+var arrivals = [...]int{0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60} //nolint:gochecknoglobals // It is a table.
+
+// arrive counts events that came so many seconds after their time.
+func (t *traffic) arrive(seconds int, events, step int64) {
+	if step-t.arrivedStep >= minuteSteps {
+		for i := range t.arrived {
+			t.arrived[i] /= 2
+		}
+		t.arrivedStep = step
+	}
+	i, _ := slices.BinarySearch(arrivals[:len(arrivals)-1], seconds)
+	t.arrived[i] += uint32(min(events, 1<<24))
+}
+
+// arrival is how many seconds after their time 99 of 100 events have come.
+func (t *traffic) arrival() int {
+	total, up := uint64(0), uint64(0)
+	for _, n := range t.arrived {
+		total += uint64(n)
+	}
+	for i, n := range t.arrived {
+		if up += uint64(n); up*100 >= total*99 {
+			return arrivals[i]
+		}
+	}
+	return 0
 }
 
 const minuteSteps = 12
@@ -78,10 +112,12 @@ func (t *traffic) minute(step int64) (events int64) {
 //
 // It is not safe for concurrent use: its calls belong under the lock of the store.
 type Observer struct {
-	sample int   // Keys of a metric, and values of a key, that are shown.
-	length int64 // Slices in a step of traffic.
-	slice  int64 // Of the last event, and its step.
-	step   int64
+	sample  int // Keys of a metric, and values of a key, that are shown.
+	sliceMs int64
+	length  int64 // Slices in a step of traffic.
+	now     int64 // The slice of pipeline time in which what is added came; -1 = it was there.
+	slice   int64 // Of the last event, and its step.
+	step    int64
 
 	metrics map[string]*observed
 	listed  int         // With series.
@@ -92,7 +128,7 @@ type Observer struct {
 
 // NewObserver returns one that shows so many keys of a metric and values of a key. Slices are sliceMs long.
 func NewObserver(sample int, sliceMs int64) *Observer {
-	return &Observer{sample: sample, length: max(1, time.Minute.Milliseconds()/sliceMs/minuteSteps), metrics: make(map[string]*observed)}
+	return &Observer{sample: sample, sliceMs: sliceMs, now: -1, length: max(1, time.Minute.Milliseconds()/sliceMs/minuteSteps), metrics: make(map[string]*observed)}
 }
 
 // observed is one metric.
@@ -118,6 +154,9 @@ func (o *Observer) Observe(metric string) aggregate.MetricObserver {
 	return m
 }
 
+// Arrive says in which slice of pipeline time what is added from now on came; -1 = it was there before.
+func (o *Observer) Arrive(slice int64) { o.now = slice }
+
 // stepOf returns the step that a slice belongs to.
 func (o *Observer) stepOf(slice int64) int64 {
 	return (slice - aggregate.Mod(slice, o.length)) / o.length
@@ -131,11 +170,15 @@ func (o *Observer) change(m *observed) {
 }
 
 // Add implements aggregate.MetricObserver, like the methods below.
-func (m *observed) Add(slice int64, a *aggregate.Acc) {
+func (m *observed) Add(slice int64, kinds aggregate.Kinds, a *aggregate.Acc) {
 	if o := m.Observer; slice != o.slice { // Mostly it is that of the accumulator before.
 		o.slice, o.step = slice, o.stepOf(slice)
 	}
 	m.traffic.add(slice, m.step, a)
+	m.traffic.kinds |= kinds
+	if m.now >= 0 {
+		m.traffic.arrive(int((max(0, m.now-slice)*m.sliceMs+999)/1000), a.Count, m.stepOf(m.now))
+	}
 	m.change(m)
 }
 
@@ -245,12 +288,24 @@ func (o *Observer) Survey(dst []Entry, before int64, limit int) []Entry {
 	return dst
 }
 
+// kindNames are the kinds as the catalog has them.
+func kindNames(k aggregate.Kinds) []string {
+	names := []string{}
+	for i, name := range []string{"event", "cumulative", "gauge", "histogram"} {
+		if k&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func (m *observed) entry(step int64) Entry {
 	if m.series+m.other == 0 {
 		return Entry{Metric: m.name}
 	}
 	e := Entry{
 		Metric: m.name, Series: m.series, Overflow: m.other > 0,
+		Kinds: kindNames(m.traffic.kinds), Arrival: m.traffic.arrival(),
 		LastEvent: m.traffic.newestEvent, LastMinute: m.traffic.minute(step),
 	}
 	if m.index != nil {

@@ -354,3 +354,44 @@ func BenchmarkMerge(b *testing.B) {
 		})
 	}
 }
+
+// How long after their time events come is told by nearly all of them, of late; what was there before tells nothing.
+func TestArrivalIsTold(t *testing.T) {
+	o := NewObserver(MaxTags, 1000)
+	s := aggregate.NewStore(aggregate.Options{Retain: 600, SliceMs: 1000, Observer: o})
+	now := int64(1000)
+	send := func(age, events int64) {
+		now++
+		table := aggregate.Table{}
+		for range events {
+			table.Add(now-age, key("m", "host=a"), 1, (now-age)*1000)
+		}
+		o.Arrive(now)
+		s.Merge(table)
+		o.Arrive(-1)
+	}
+	arrival := func() int { return o.Survey(nil, now, 1)[0].Arrival }
+	before := aggregate.Table{}
+	before.Add(now-50, key("m", "host=a"), 1, (now-50)*1000)
+	s.Merge(before)
+	for range 50 {
+		send(0, 10)
+	}
+	if got := arrival(); got != 0 {
+		t.Errorf("%d s of events that come at once", got)
+	}
+	for range 100 {
+		send(4, 10)
+		send(6, 10)
+	}
+	send(45, 2)
+	if got := arrival(); got != 6 {
+		t.Errorf("%d s of a sender in batches", got)
+	}
+	for range 900 { // It has another way by now.
+		send(1, 10)
+	}
+	if got := arrival(); got != 1 {
+		t.Errorf("%d s of one that sends each second by now", got)
+	}
+}

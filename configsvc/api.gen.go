@@ -21,6 +21,14 @@ const (
 	BearerScopes bearerContextKey = "bearer.Scopes"
 )
 
+// Defines values for MetricKinds.
+const (
+	Cumulative MetricKinds = "cumulative"
+	Event      MetricKinds = "event"
+	Gauge      MetricKinds = "gauge"
+	Histogram  MetricKinds = "histogram"
+)
+
 // BudgetCost defines model for BudgetCost.
 type BudgetCost struct {
 	Resource string `json:"resource"`
@@ -206,12 +214,21 @@ type Metric struct {
 	LastValue *float64 `json:"last_value"`
 
 	// LastEvent event_time of the newest event.
-	LastEvent        time.Time `json:"last_event"`
-	EventsLastMinute int64     `json:"events_last_minute"`
+	LastEvent time.Time `json:"last_event"`
+
+	// ArrivalSeconds How many seconds after their time 99 of 100 events come: a window is whole with a delay_seconds of as much.
+	ArrivalSeconds   int   `json:"arrival_seconds"`
+	EventsLastMinute int64 `json:"events_last_minute"`
+
+	// Kinds Of what kinds the events are; of several no aggregation tells all.
+	Kinds []MetricKinds `json:"kinds"`
 
 	// Stale Nobody has told of it for three minutes: the pipeline does not run, or lost it in a restart.
 	Stale bool `json:"stale"`
 }
+
+// MetricKinds defines model for Metric.Kinds.
+type MetricKinds string
 
 // MetricPage defines model for MetricPage.
 type MetricPage struct {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -31,6 +32,12 @@ func (a api) advise(d Dashboard) (warnings []Warning) {
 		}
 		warn := func(member, format string, args ...any) {
 			warnings = append(warnings, Warning{Pointer: under(underIndex("/widgets", i), member), Detail: fmt.Sprintf(format, args...)})
+		}
+		if q.DelaySeconds < m.Arrival && m.Arrival > 1 { // A second is what the border of a slice makes of any age.
+			warn("delay_seconds", "events of %s come up to %d s after their time: with a delay of %d s each window lacks its newest when it is published; use %d", q.Metric, m.Arrival, q.DelaySeconds, m.Arrival)
+		}
+		if len(m.Kinds) > 1 {
+			warn("metric_name", "events of %s are of several kinds, %s: no aggregation is right for all of them", q.Metric, strings.Join(m.Kinds, ", "))
 		}
 		switch {
 		case q.Aggregation == "last":

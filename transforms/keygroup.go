@@ -125,7 +125,9 @@ func (k *keyGroup) advance(to int64) Evaluation {
 	for k.end < to {
 		k.end += k.options.SliceMs
 		if t, ok := k.pending[k.end]; ok {
+			k.observer.Arrive(k.end/k.options.SliceMs - 1)
 			k.take(t)
+			k.observer.Arrive(-1)
 			delete(k.pending, k.end)
 		}
 		k.arrived(k.end)

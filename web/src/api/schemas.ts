@@ -113,7 +113,11 @@ export interface Metric {
   readonly last_value: number | null;
   /** event_time of the newest event. */
   readonly last_event: string;
+  /** How many seconds after their time 99 of 100 events come: a window is whole with a delay_seconds of as much. */
+  readonly arrival_seconds: number;
   readonly events_last_minute: number;
+  /** Of what kinds the events are; of several no aggregation tells all. */
+  readonly kinds: readonly MetricKinds[];
   /** Nobody has told of it for three minutes: the pipeline does not run, or lost it in a restart. */
   readonly stale: boolean;
 }
@@ -198,6 +202,8 @@ export interface MetricTag {
   /** How many more values there are. */
   readonly more: number;
 }
+
+export type MetricKinds = "cumulative" | "event" | "gauge" | "histogram";
 
 export interface BudgetCost {
   readonly resource: string;

@@ -4,6 +4,7 @@ import type { Metric } from "../../api/types";
 import { AGGREGATIONS, aggregationLabel, aggregationMeaning, isGrowth } from "../../model/aggregation-texts";
 import { isObject } from "../../model/merge-patch";
 import { formatOne } from "../../model/number";
+import { proposed } from "../../model/proposal";
 import { filterOf, OPERATORS, rowsOf, takesOne, type Operator } from "../../model/widget-form";
 import { NumberField, SelectField } from "../../ui/field";
 import type { FormField } from "../../widgets/fields";
@@ -73,7 +74,11 @@ export function Query({ form }: { readonly form: Form }) {
         error={error}
         hint={hint ?? (problem || (metric === undefined ? "" : metricNote(metric)))}
         choices={metrics.map((one) => ({ value: one.metric_name, note: metricNote(one) }))}
-        onValue={(value) => form.set("metric_name", value.trim())}
+        onValue={(value) => {
+          form.set("metric_name", value.trim());
+          const chosen = metrics.find((one) => one.metric_name === value.trim());
+          if (chosen !== undefined && isNew(form)) for (const [path, best] of Object.entries(proposed(chosen))) form.set(path, best);
+        }}
       />
       <SelectField
         label="Aggregation"
@@ -106,6 +111,11 @@ export function Query({ form }: { readonly form: Form }) {
       />
     </>
   );
+}
+
+/** Whether nobody has chosen what the widget computes. */
+function isNew(form: Form): boolean {
+  return textOf(form.get("aggregation")) === "avg" && (form.get("delay_seconds") ?? 0) === 0;
 }
 
 const FIRST = [
