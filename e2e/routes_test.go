@@ -11,7 +11,7 @@ import (
 func TestEveryPathAnswersPrograms(t *testing.T) {
 	p := start(t, t.TempDir(), "--no-demo")
 	testenv.WalkRoutes(t, http.DefaultClient, p.url, testenv.Routes{
-		"/": "GET HEAD", "/status": "GET HEAD", "/d/x": "GET HEAD", "/d/x/": "GET HEAD", "/d/x/edit": "GET HEAD", "/d/x/w/y": "GET HEAD",
+		"/": "GET HEAD", "/status": "GET HEAD", "/send": "GET HEAD", "/ingest/recent": "GET HEAD", "/d/x": "GET HEAD", "/d/x/": "GET HEAD", "/d/x/edit": "GET HEAD", "/d/x/w/y": "GET HEAD",
 		"/ingest": "POST", "/write": "POST", "/api/v2/write": "POST",
 		"/ping": "GET HEAD", "/health": "GET HEAD", "/ready": "GET HEAD", "/query": "GET POST", "/api/v2/query": "POST", "/api/v2/buckets": "GET POST", "/api/v2/orgs": "GET",
 		"/stream/x": "GET", "/stream/x/events": "GET",

@@ -41,9 +41,9 @@ func Paths() []string {
 	return all
 }
 
-// Routes are all paths of the service but that of its description: Paths, and what clients of InfluxDB ask.
+// Routes are all paths of the service but that of its description: Paths, RecentPath, and what clients of InfluxDB ask.
 func Routes() []string {
-	all := Paths()
+	all := append(Paths(), RecentPath)
 	for _, p := range probes() {
 		all = append(all, p.path)
 	}
@@ -107,6 +107,7 @@ func (s *Service) serve(f *format) gin.HandlerFunc {
 			if r.status == http.StatusTooManyRequests {
 				s.config.Audit.RefuseRequest(c.Request, "rate")
 			}
+			s.recent.refuse(s.now().UnixMilli(), f.name, httpCode(r.status), r.detail)
 			if r.after > 0 {
 				setRetryAfter(c, r.after)
 			}

@@ -44,6 +44,8 @@ func (s *Service) routes() http.Handler {
 		}
 	}
 	s.answerProbes(e)
+	e.GET(RecentPath, s.showRecent)
+	e.HEAD(RecentPath, s.showRecent)
 	httpapi.Document(e, openAPI)
 	return shared(&s.config.Origins, Paths(), e)
 }
@@ -162,6 +164,11 @@ func (s *Service) write(ctx context.Context, trace string, counts *formatMetrics
 	arrival := s.now().UnixMilli()
 	records, n := p.pack(batch, s.config.Limits, arrival, v.reject), batch.N
 	counts.cut.Add(float64(batch.Cut))
+	var show *seen
+	if len(batch.Events) > 0 && s.recent.taken.wants(arrival) {
+		e := s.recent.event(arrival, counts.format, &batch.Events[0])
+		show = &e
+	}
 	packed(len(v.faults) > 0)
 	if len(records) > 0 {
 		var done sync.WaitGroup
@@ -189,6 +196,13 @@ func (s *Service) write(ctx context.Context, trace string, counts *formatMetrics
 	o := &outcome{answer: v.answer(n), n: n, unknown: len(v.unknown)}
 	counts.accepted.Add(float64(o.Accepted))
 	counts.notAcknowledged.Add(float64(o.unknown))
+	if show != nil && o.Accepted > 0 {
+		show.Events = o.Accepted
+		s.recent.taken.add(*show)
+	}
+	if len(o.Errors) > 0 {
+		s.recent.refuse(arrival, counts.format, o.Errors[0].Code, o.Errors[0].Detail)
+	}
 	return o, nil
 }
 

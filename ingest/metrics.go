@@ -76,12 +76,15 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 
 // formatMetrics are those of one format.
 type formatMetrics struct {
+	format string // Its name.
+
 	accepted, notAcknowledged, cut prometheus.Counter
 	rejected                       *prometheus.CounterVec // By code.
 }
 
 func (m *metrics) of(format string) *formatMetrics {
 	return &formatMetrics{
+		format:   format,
 		accepted: m.accepted.WithLabelValues(format), notAcknowledged: m.notAcknowledged.WithLabelValues(format), cut: m.cut.WithLabelValues(format),
 		rejected: m.rejected.MustCurryWith(prometheus.Labels{"format": format}),
 	}

@@ -23,7 +23,7 @@ func TestEveryPathAnswersPrograms(t *testing.T) {
 	testenv.WalkRoutes(t, srv.Client(), srv.URL, testenv.Routes{
 		"/ingest": "POST", "/write": "POST", "/api/v2/write": "POST", "/api/v1/write": "POST", "/v1/metrics": "POST",
 		"/ping": "GET HEAD", "/health": "GET HEAD", "/ready": "GET HEAD", "/query": "GET POST", "/api/v2/query": "POST", "/api/v2/buckets": "GET POST", "/api/v2/orgs": "GET",
-		"/openapi.yaml": "GET HEAD",
-		"/metrics":      "GET HEAD", "/healthz": "GET HEAD", "/readyz": "GET HEAD",
+		ingest.RecentPath: "GET HEAD", "/openapi.yaml": "GET HEAD",
+		"/metrics": "GET HEAD", "/healthz": "GET HEAD", "/readyz": "GET HEAD",
 	})
 }

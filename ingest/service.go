@@ -91,6 +91,7 @@ type Service struct {
 	now      func() time.Time
 	started  time.Time
 
+	recent recent
 	statsd net.Addr // Where Open listens for StatsD, nil = nowhere.
 }
 

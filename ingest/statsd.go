@@ -35,6 +35,9 @@ func (s *Service) ListenStatsD(ctx context.Context, o statsd.Options) (*statsd.L
 				codes[f.Code] = counts.rejected.WithLabelValues(f.Code)
 			}
 			codes[f.Code].Inc()
+			if now := s.now().UnixMilli(); s.recent.refused.wants(now) {
+				s.recent.refused.add(seen{Time: now, Format: "statsd", Code: f.Code, Detail: shown(f.Detail()), Times: 1})
+			}
 			refused.say(1, func(n int) {
 				log.Warn("lines of StatsD are refused; this is the last one", "lines", n, "line", string(line[:min(len(line), 200)]), "code", f.Code, "fault", f.Detail())
 			})

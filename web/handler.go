@@ -50,7 +50,7 @@ func HandlerFor(files fs.FS) http.Handler {
 // isPage reports whether the page shows something at an escaped path; it is what
 // parseRoute of src/ui/router.ts knows.
 func isPage(path string) bool {
-	if path == "/" || path == "/status" {
+	if path == "/" || path == "/status" || path == "/send" {
 		return true
 	}
 	rest, ok := strings.CutPrefix(path, "/d/")

@@ -71,6 +71,7 @@ test("axe finds nothing", { timeout: 240_000 }, async (t) => {
       await page.getByRole("region", { name: "Points" }).getByRole("row").nth(2).waitFor();
     } },
     { name: "status", at: "/status", ready: (page) => page.getByRole("rowheader").first().waitFor() },
+    { name: "send", at: "/send", ready: (page) => page.getByRole("region", { name: "Arrived last" }).getByRole("row").nth(1).waitFor() },
     { name: "edit-query", at: `${path}/edit`, ready: edit("Query") },
     { name: "edit-display", at: `${path}/edit`, ready: edit("Display") },
     { name: "edit-thresholds", at: `${path}/edit`, ready: edit("Thresholds") },

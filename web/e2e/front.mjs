@@ -68,7 +68,7 @@ class Front {
       return;
     }
     const [host, port] = this.server.split(":");
-    const isPage = /^\/(d\/|status)/.test(request.url);
+    const isPage = /^\/(d\/|status|send)/.test(request.url);
     if (isPage) delete request.headers["if-none-match"];
     const onward = http.request({ host, port, method: request.method, path: request.url, headers: request.headers }, (answer) => {
       if (isPage) {

@@ -9,6 +9,7 @@ import { Toast } from "./ui/toast";
 import { TokenDialog } from "./ui/token-dialog";
 
 const StatusPage = lazy(async () => (await import("./pages/status")).StatusPage);
+const SendPage = lazy(async () => (await import("./pages/send")).SendPage);
 
 export function App() {
   const asking = keeper.asking.value;
@@ -29,6 +30,8 @@ function Page() {
       return <ListPage />;
     case "status":
       return <StatusPage />;
+    case "send":
+      return <SendPage />;
     case "dashboard":
       // A key, so that another dashboard starts with a session of its own.
       return <DashboardPage key={at.id} id={at.id} widget={at.widget} edit={at.edit} />;

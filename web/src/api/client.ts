@@ -1,5 +1,5 @@
 import { keeper } from "./token";
-import type { Dashboard, DashboardList, MetricList, Problem, ProblemDetail, Validation, VersionEntry } from "./types";
+import type { Dashboard, DashboardList, MetricList, RecentEvents, Problem, ProblemDetail, Validation, VersionEntry } from "./types";
 
 const NOT_MODIFIED = 304;
 
@@ -160,6 +160,11 @@ export async function undelete(id: string, version: number): Promise<void> {
 /** The metrics that arrive and have all words of query in their name. */
 export function listMetrics(query: string, limit: number, signal?: AbortSignal): Promise<MetricList> {
   return read(`/metrics/catalog?${new URLSearchParams({ query, limit: String(limit) }).toString()}`, { signal });
+}
+
+/** Some of what ingest took and refused last. */
+export function recentEvents(signal: AbortSignal): Promise<RecentEvents> {
+  return read("/ingest/recent", { signal });
 }
 
 export function validateDashboard(document: object, signal: AbortSignal): Promise<Validation> {

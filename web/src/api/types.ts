@@ -33,3 +33,28 @@ export interface DashboardList {
   readonly dashboards: readonly DashboardSummary[];
   readonly next?: string | null;
 }
+
+/** An event that ingest took, or a refusal; texts are cut where they are long. */
+export interface SeenEvent {
+  readonly time: number;
+  readonly format: string;
+  readonly metric_name?: string;
+  readonly kind?: string;
+  /** Absent of histograms, and of the end of a series. */
+  readonly value?: number;
+  readonly tags?: Readonly<Record<string, string>>;
+  /** How many of its request were accepted. */
+  readonly events?: number;
+  readonly code?: string;
+  readonly detail?: string;
+  readonly times?: number;
+}
+
+export interface RecentEvents {
+  readonly now: number;
+  readonly formats: readonly string[];
+  /** host:port. */
+  readonly statsd?: string;
+  readonly accepted: readonly SeenEvent[];
+  readonly refused: readonly SeenEvent[];
+}

@@ -36,6 +36,9 @@ export function ListPage() {
   return (
     <>
       <TopBar title={null}>
+        <a class="button button-quiet" href="/send">
+          Send data
+        </a>
         <a class="button button-quiet" href="/status">
           Status
         </a>
@@ -197,6 +200,9 @@ function FirstSteps({ children }: { readonly children: ComponentChildren }) {
       <pre tabIndex={0} aria-label="Example of sending an event">
         {example}
       </pre>
+      <p>
+        <a href="/send">Send your data</a> has lines for other programs, and shows what arrives.
+      </p>
       {children}
     </div>
   );

@@ -1,5 +1,5 @@
-import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, listDashboards, listMetrics } from "../api/client";
+import { useEffect, useState } from "preact/hooks";
+import { listDashboards, listMetrics } from "../api/client";
 import type { MetricList } from "../api/types";
 import type { Pulse } from "../live/pulse";
 import { dashboardSession, type LiveSession } from "../live/session";
@@ -9,14 +9,10 @@ import { pipelineByCatalog, partsOf, isOutdated, type Checks, type Part } from "
 import { formatOne } from "../model/number";
 import { Notice } from "../ui/notice";
 import { LivePill } from "../ui/pill";
+import { usePolled, type Polled } from "../ui/polled";
 import { useTitle } from "../ui/router";
 import { TopBar } from "../ui/topbar";
 
-const LOOK_MS = 2000;
-/** Requests that take longer are given up. */
-const ANSWER_MS = 5000;
-/** A state that is older counts as unknown. */
-const OLD_MS = 3 * LOOK_MS + ANSWER_MS;
 const SKEW_MS = 2000;
 const MOST_METRICS = 200;
 
@@ -38,47 +34,6 @@ async function pagePart(signal: AbortSignal): Promise<Part> {
   const page = await (await fetch("/", { cache: "no-cache", signal })).text();
   pageBuild.serverHas(/<meta name="pulseboard-build" content="([^"]*)">/.exec(page)?.[1] ?? "");
   return { name: "This page", ok: page.includes(script), text: page.includes(script) ? script : `${script} is old, the server has a newer one: reload` };
-}
-
-interface Polled<T> {
-  readonly value: T | null;
-  /** It is too old to be true now. */
-  readonly old: boolean;
-  readonly problem: string;
-}
-
-/** Loads every few seconds while the page is visible; starts anew when key changes. */
-function usePolled<T>(load: (signal: AbortSignal) => Promise<T>, key: string): Polled<T> {
-  const [polled, setPolled] = useState<Polled<T>>({ value: null, old: true, problem: "" });
-  const at = useRef(Number.NEGATIVE_INFINITY);
-  useEffect(() => {
-    const abort = new AbortController();
-    let asking = false;
-    const ask = async (): Promise<void> => {
-      // A request may take long, as while a token is asked for.
-      if (performance.now() - at.current > OLD_MS) setPolled((was) => (was.old ? was : { ...was, old: true }));
-      if (asking || document.visibilityState === "hidden") return;
-      asking = true;
-      try {
-        const value = await load(AbortSignal.any([abort.signal, AbortSignal.timeout(ANSWER_MS)]));
-        at.current = performance.now();
-        if (!abort.signal.aborted) setPolled({ value, old: false, problem: "" });
-      } catch (error) {
-        const problem = error instanceof ApiError && error.status !== 0 ? error.message : "The server does not answer: nothing is known of it now.";
-        if (!abort.signal.aborted) setPolled(({ value }) => ({ value, old: true, problem }));
-      }
-      asking = false;
-    };
-    const again = (): void => void ask();
-    again();
-    const timer = setInterval(again, LOOK_MS);
-    document.addEventListener("visibilitychange", again, { signal: abort.signal });
-    return () => {
-      abort.abort();
-      clearInterval(timer);
-    };
-  }, [key]);
-  return polled;
 }
 
 /** The server's checks, and whether its page is the one that runs here. */

@@ -2,13 +2,14 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 export type Route =
-  | { readonly page: "list" | "status" | "unknown" }
+  | { readonly page: "list" | "status" | "send" | "unknown" }
   /** widget: the one that is inspected. */
   | { readonly page: "dashboard"; readonly id: string; readonly widget?: string; readonly edit?: boolean };
 
 export function parseRoute(path: string): Route {
   if (path === "/" || path === "") return { page: "list" };
   if (path === "/status") return { page: "status" };
+  if (path === "/send") return { page: "send" };
   const [, id, edit, widget] = /^\/d\/([^/]+)(?:(\/edit)|\/w\/([^/]+))?\/?$/.exec(path) ?? [];
   if (id === undefined) return { page: "unknown" };
   try {
