@@ -130,11 +130,26 @@ $(DATA)/flink/lib/pulseboard-flink.jar: $(DATA)/flink/lib/.complete $(shell find
 	$(@D)/bin/pip install -q statsd==4.0.1 datadog==0.56.0
 	@touch $@
 
+# Write as programs do that know InfluxDB.
+.real/influx/.complete: Makefile
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install -q influxdb==5.3.2 influxdb-client==1.50.0
+	npm install --silent --no-audit --no-save --prefix $(@D) influx@5.12.0 @influxdata/influxdb-client@1.35.0 @influxdata/influxdb-client-apis@1.35.0
+	@touch $@
+
+# Telegraf as it is, of its module, cut to a few plugins.
+TELEGRAF := github.com/influxdata/telegraf@v1.36.4
+.real/telegraf/.complete: Makefile
+	mkdir -p $(@D)
+	cd "$$($(GO) mod download -json $(TELEGRAF) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && $(GO) build -o $(abspath $(@D))/telegraf \
+	  -tags custom,inputs.mock,outputs.influxdb,outputs.influxdb_v2,outputs.http,outputs.file,serializers.json,serializers.influx ./cmd/telegraf
+	@touch $@
+
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
-# needs a JDK, Maven, Python, redis-server, PostgreSQL and nginx.
+# needs a JDK, Maven, Python, Node, redis-server, PostgreSQL and nginx.
 REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/clock ./e2e/deploy ./e2e/testenv
 REAL_TIME  ?= 45m
-test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete .real/statsd/.complete .real/prometheus/agent
+test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete .real/statsd/.complete .real/prometheus/agent .real/influx/.complete .real/telegraf/.complete
 	$(MAKE) flink flink-s3 DATA=.real
 	PULSEBOARD_PROGRAMS=$(abspath bin) PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout $(REAL_TIME) $(REAL_FLAGS) $(REAL_TESTS)
 

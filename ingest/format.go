@@ -29,7 +29,7 @@ type format struct {
 }
 
 func formats() []*format {
-	return []*format{jsonFormat(), influxFormat(), remoteWriteFormat(), otlpFormat()}
+	return []*format{jsonFormat(), influxFormat(), remoteWriteFormat(), otlpFormat(), telegrafFormat(), collectdFormat(), vectorFormat(), fluentBitFormat()}
 }
 
 // Paths are those that events are sent to, of all formats.

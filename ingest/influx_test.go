@@ -18,6 +18,7 @@ import (
 
 	"pulseboard/e2e/testenv"
 	"pulseboard/ingest"
+	"pulseboard/metric"
 )
 
 // write sends lines and returns the status and the body of the answer.
@@ -51,6 +52,9 @@ func (n *node) values(base time.Time) []string {
 			at := "on arrival"
 			if e.Time != 0 {
 				at = fmt.Sprint(e.Time - base.UnixMilli())
+			}
+			if e.Kind != metric.Plain {
+				at += " " + e.Kind.String()
 			}
 			if e.Point {
 				at += " point"

@@ -22,6 +22,7 @@ func TestEveryPathAnswersPrograms(t *testing.T) {
 	t.Cleanup(srv.Close)
 	testenv.WalkRoutes(t, srv.Client(), srv.URL, testenv.Routes{
 		"/ingest": "POST", "/write": "POST", "/api/v2/write": "POST", "/api/v1/write": "POST", "/v1/metrics": "POST",
+		"/ingest/telegraf": "POST", "/ingest/collectd": "POST", "/ingest/vector": "POST", "/ingest/fluent-bit": "POST",
 		"/ping": "GET HEAD", "/health": "GET HEAD", "/ready": "GET HEAD", "/query": "GET POST", "/api/v2/query": "POST", "/api/v2/buckets": "GET POST", "/api/v2/orgs": "GET",
 		ingest.RecentPath: "GET HEAD", "/openapi.yaml": "GET HEAD",
 		"/metrics": "GET HEAD", "/healthz": "GET HEAD", "/readyz": "GET HEAD",

@@ -52,6 +52,14 @@ func PrometheusAgent() string { return filepath.Join(folder(), "prometheus", "ag
 // StatsD returns the path of a Python that has clients of StatsD and of Datadog.
 func StatsD() string { return filepath.Join(folder(), "statsd", "bin", "python") }
 
+// Influx returns the path of a Python that has clients of InfluxDB, and the folder of those for Node.
+func Influx() (python, node string) {
+	return filepath.Join(folder(), "influx", "bin", "python"), filepath.Join(folder(), "influx", "node_modules")
+}
+
+// Telegraf returns the path of Telegraf, with few of its plugins.
+func Telegraf() string { return filepath.Join(folder(), "telegraf", "telegraf") }
+
 // KafkaJars returns the class path of Kafka, its own client included.
 func KafkaJars() string { return filepath.Join(folder(), "kafka", "lib", "*") }
 
