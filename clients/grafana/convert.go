@@ -199,7 +199,7 @@ func (c *conversion) chosenVariables() []configsvc.Variable {
 
 // others reports what a dashboard has besides panels.
 func (c *conversion) others(root object) {
-	if c.options.Delay == 0 && len(c.widgets) > 0 {
+	if c.options.Delay == 0 && c.options.Arrival == nil && len(c.widgets) > 0 {
 		c.other("setting", "delay 0", Right, "windows do not wait for late events: of senders in batches, as Prometheus' remote write is one (5 s), each lacks the newest; --delay says how long")
 	}
 	if root.text("description") != "" {

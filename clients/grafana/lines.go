@@ -105,6 +105,10 @@ func (t *translation) finish(s series) (translated, error) {
 	case overTime, percentile:
 	}
 	q := metric.Query{Metric: s.metric, Aggregation: s.over, WindowSeconds: s.window, DelaySeconds: t.options.Delay}
+	if late := min(t.options.Arrival[s.metric], metric.MaxDelaySeconds); late > q.DelaySeconds {
+		q.DelaySeconds = late
+		t.note("windows wait %d s: the events come so long after their time", late)
+	}
 	q.GroupBy = t.groups(&s)
 	if len(q.GroupBy) > metric.MaxGroupBy {
 		return out, fmt.Errorf("it is grouped by %d labels (%s): at most %d", len(q.GroupBy), strings.Join(q.GroupBy, ", "), metric.MaxGroupBy)

@@ -20,7 +20,9 @@ type Options struct {
 	MaxWindow    int // Longest window of the pipeline in seconds.
 	SliceMs      int64
 	// Tags are all tags of metrics that are known to arrive, those with the most values first; nil = nothing is known.
-	Tags     map[string][]string
+	Tags map[string][]string
+	// Arrival is how many seconds after their time the events of such metrics come: their windows wait as long, if not longer.
+	Arrival  map[string]int
 	IDOfFile bool // The id is made of the file's name too, where another file has the uid.
 }
 

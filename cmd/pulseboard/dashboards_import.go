@@ -28,7 +28,8 @@ table and heatmap with simple queries of Prometheus; docs/grafana.md says what
 becomes of which query, and when that is right.
 
 With --server it asks the config service which tags the metrics have that
-arrive: then lines are parted by all of them, and need no condition.
+arrive, by which lines are parted then without a condition, and how late they
+come, which is how long windows wait.
 
   pulseboard dashboards import-grafana --dir dashboards node.json redis.json
   pulseboard dashboards import-grafana --server http://127.0.0.1:8080 --dir dashboards node.json
@@ -68,7 +69,7 @@ func importGrafana(ctx context.Context, env service.Env) error {
 		return err
 	}
 	if f.server != "" {
-		if o.Tags, err = f.tagsOfMetrics(ctx); err != nil {
+		if err := f.askForMetrics(ctx, &o); err != nil {
 			return err
 		}
 	}
@@ -109,29 +110,30 @@ func importGrafana(ctx context.Context, env service.Env) error {
 	return nil
 }
 
-// tagsOfMetrics are the tags of all metrics that arrive, those with the most values first. One of which there are too many is left out.
-func (f *dashboardFlags) tagsOfMetrics(ctx context.Context) (map[string][]string, error) {
+// askForMetrics asks which tags the metrics have that arrive, and how late they come.
+func (f *dashboardFlags) askForMetrics(ctx context.Context, o *grafana.Options) error {
 	client, err := dashcode.NewClient(f.server, f.token.Text.Reveal())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	metrics, err := client.Metrics(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	tags := make(map[string][]string, len(metrics))
+	o.Tags, o.Arrival = make(map[string][]string, len(metrics)), make(map[string]int, len(metrics))
 	for _, m := range metrics {
+		o.Arrival[m.Name] = m.ArrivalSeconds
 		if m.MoreTags > 0 || m.Overflow {
-			continue
+			continue // Not all tags are known.
 		}
 		slices.SortStableFunc(m.Tags, func(a, b configsvc.MetricTag) int { return len(b.Values) + b.More - len(a.Values) - a.More })
 		keys := make([]string, 0, len(m.Tags))
 		for _, t := range m.Tags {
 			keys = append(keys, t.Key)
 		}
-		tags[m.Name] = keys
+		o.Tags[m.Name] = keys
 	}
-	return tags, nil
+	return nil
 }
 
 // convertOnce gives a dashboard another id where another file has it, as its forms of different versions of Grafana have.

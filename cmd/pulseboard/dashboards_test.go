@@ -527,7 +527,7 @@ func TestImportedDashboardsCanBeApplied(t *testing.T) {
 	say(t, []string{"diff", "--server", server, dir}).want(t, 0, "2 unchanged")
 }
 
-// With --server the importer knows the tags of the metrics that arrive.
+// With --server the importer knows the tags of the metrics that arrive, and how late they come.
 func TestImportAsksForTags(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next := "null"
@@ -536,7 +536,7 @@ func TestImportAsksForTags(t *testing.T) {
 			next, tags = `"2"`, `{"key":"q","values":["a"],"more":0}`
 		}
 		name := map[string]string{"": "first", "2": "x"}[r.FormValue("cursor")]
-		if _, err := fmt.Fprintf(w, `{"metrics":[{"metric_name":%q,"tags":[%s],"more_tags":0}],"total":2,"next":%s}`, name, tags, next); err != nil {
+		if _, err := fmt.Fprintf(w, `{"metrics":[{"metric_name":%q,"tags":[%s],"more_tags":0,"arrival_seconds":6}],"total":2,"next":%s}`, name, tags, next); err != nil {
 			t.Error(err)
 		}
 	}))
@@ -544,7 +544,8 @@ func TestImportAsksForTags(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "g.json")
 	writeFile(t, file, `{"title":"G","schemaVersion":39,"panels":[{"type":"stat","title":"S","targets":[{"refId":"A","expr":"rate(x[1m])"}]}]}`)
 	say(t, []string{"import-grafana", file}).want(t, 0, "of 1 panels 1 right if", "as x:rate:60s\n")
-	say(t, []string{"import-grafana", "--server", server.URL, file}).want(t, 0, "of 1 panels 1 right as they are", "as x:rate:60s by (code, host)")
+	say(t, []string{"import-grafana", "--server", server.URL, file}).want(t, 0, "of 1 panels 1 right as they are", "as x:rate:60s delay 6s by (code, host)")
+	say(t, []string{"import-grafana", "--server", server.URL, "--delay", "9", file}).want(t, 0, "as x:rate:60s delay 9s by (code, host)")
 	server.Close()
 	say(t, []string{"import-grafana", "--server", server.URL, file}).want(t, 2, "cannot reach the config service", "check --server")
 }
