@@ -5,6 +5,7 @@
 //
 //	go run ./bench/ingest
 //	go run ./bench/ingest --against OLD    # An ingest binary of another commit.
+//	go run ./bench/ingest --format remote-write --vmagent VMAGENT
 package main
 
 import (
@@ -30,7 +31,7 @@ import (
 const about = `
 ingest starts an embedded broker and ingest nodes, sends them events one node
 after the other, and prints how many a node took for a second of its CPU time.
---against adds nodes of other commits.`
+--against adds nodes of other commits, --vmagent one that takes the same bodies.`
 
 func main() { os.Exit(service.Main("ingest", run)) } //nolint:forbidigo // It is main.
 
@@ -42,6 +43,7 @@ type bench struct {
 	length  time.Duration
 	format  string
 	profile string
+	vmagent string
 	out     io.Writer
 	dir     string
 	self    string
@@ -51,7 +53,7 @@ func run(ctx context.Context, env service.Env) error {
 	if len(env.Args) > 0 {
 		switch env.Args[0] {
 		case "broker":
-			return broker(ctx, env)
+			return runBroker(ctx, env)
 		case "node":
 			return node(ctx, env)
 		}
@@ -63,13 +65,17 @@ func run(ctx context.Context, env service.Env) error {
 	f.IntVar(&b.senders, "senders", 32, "`number` of requests at a time; 8 at most when they hold 1,000 events")
 	f.IntVar(&b.rounds, "rounds", 3, "`number` of turns of each node")
 	f.DurationVar(&b.length, "for", 4*time.Second, "`duration` of a turn")
-	f.StringVar(&b.format, "format", "json", "`form` of the requests: json, ndjson or influx")
+	f.StringVar(&b.format, "format", "json", "`form` of the requests: json, ndjson, influx, remote-write, remote-write2 or otlp")
+	f.StringVar(&b.vmagent, "vmagent", "", "`path` of a vmagent, which takes turns (bench/README.md)")
 	f.StringVar(&b.profile, "profile", "", "`folder` for CPU profiles of the node of this commit; \"\" = none")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return err
 	}
 	if _, err := body(b.format, 1, 0, time.Now()); err != nil {
 		return err
+	}
+	if b.vmagent != "" && forms()[b.format].peer == "" {
+		return fmt.Errorf("--vmagent: it does not take %s", b.format)
 	}
 	var err error
 	if b.dir, err = os.MkdirTemp("", "bench-ingest-"); err != nil {
@@ -82,8 +88,8 @@ func run(ctx context.Context, env service.Env) error {
 	return b.measure(ctx)
 }
 
-// broker is the embedded Kafka, until it is killed.
-func broker(ctx context.Context, env service.Env) error {
+// runBroker is the embedded Kafka, until it is killed.
+func runBroker(ctx context.Context, env service.Env) error {
 	k, err := embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: env.Args[1], Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
@@ -99,6 +105,7 @@ type variant struct {
 	name string
 	path string
 	args []string
+	peer bool // It is a vmagent.
 }
 
 func (b *bench) variants(ctx context.Context) ([]variant, error) {
@@ -113,6 +120,9 @@ func (b *bench) variants(ctx context.Context) ([]variant, error) {
 	}
 	for _, path := range b.against {
 		all = append(all, variant{name: filepath.Base(path), path: path})
+	}
+	if b.vmagent != "" {
+		all = append(all, variant{name: "vmagent", path: b.vmagent, peer: true})
 	}
 	return all, nil
 }
@@ -187,6 +197,18 @@ func (t turn) perCPU() float64 { return float64(t.events) / (t.user + t.system) 
 func (b *bench) turn(ctx context.Context, v variant, size int) (turn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	senders := b.senders
+	if size >= 1000 {
+		senders = min(senders, 8)
+	}
+	if v.peer {
+		n, end, err := b.startVmagent(ctx, v.path)
+		if err != nil {
+			return turn{}, err
+		}
+		defer end()
+		return b.send(ctx, v, n, size, senders)
+	}
 	folder, err := os.MkdirTemp(b.dir, "kafka-")
 	if err != nil {
 		return turn{}, err
@@ -203,11 +225,7 @@ func (b *bench) turn(ctx context.Context, v variant, size int) (turn, error) {
 		return turn{}, err
 	}
 	defer n.end()
-	senders := b.senders
-	if size >= 1000 {
-		senders = min(senders, 8)
-	}
-	return b.send(ctx, n, size, senders)
+	return b.send(ctx, v, n, size, senders)
 }
 
 // child is a process that has said where it listens.

@@ -15,54 +15,16 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 )
 
-// body is one of the requests of a size: 20 metrics, 100 hosts, three tags, 130 bytes an event.
-func body(format string, size, number int, now time.Time) (string, error) {
-	var b strings.Builder
-	for i := range size {
-		i += number * size
-		name, host, value := fmt.Sprintf("api.request.latency.m%02d", i%20), fmt.Sprintf("web-%02d", i%100), float64(i%977)*1.25+0.1
-		switch format {
-		case "json", "ndjson":
-			fmt.Fprintf(&b, `{"metric_name":%q,"value":%g,"tags":{"host":%q,"region":"eu","path":"/api/v1/items"},"event_time":%d}`, name, value, host, now.UnixMilli())
-			if format == "ndjson" {
-				b.WriteByte('\n')
-			} else if i < number*size+size-1 {
-				b.WriteByte(',')
-			}
-		case "influx":
-			fmt.Fprintf(&b, "%s,host=%s,region=eu,path=/api/v1/items value=%g %d\n", name, host, value, now.UnixNano())
-		default:
-			return "", fmt.Errorf("--format is %q: it must be json, ndjson or influx", format)
-		}
-	}
-	text := b.String()
-	if format == "json" && size > 1 {
-		text = "[" + text + "]"
-	}
-	return text, nil
-}
-
-func request(format, text string) string {
-	path, kind := "/ingest", "application/json"
-	switch format {
-	case "ndjson":
-		kind = "application/x-ndjson"
-	case "influx":
-		path, kind = "/api/v2/write", "text/plain; charset=utf-8"
-	}
-	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", path, kind, len(text), text)
-}
-
 // send has requests under way all the time and measures the node meanwhile.
 // The sender does little for a request, since it has the same cores.
-func (b *bench) send(ctx context.Context, n *child, size, senders int) (turn, error) {
+func (b *bench) send(ctx context.Context, v variant, n *child, size, senders int) (turn, error) {
 	requests := make([]string, 50)
 	for i := range requests {
 		text, err := body(b.format, size, i, time.Now())
 		if err != nil {
 			return turn{}, err
 		}
-		requests[i] = request(b.format, text)
+		requests[i] = request(b.format, v.peer, text)
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.length)
 	defer cancel()

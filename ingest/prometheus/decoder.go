@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"pulseboard/aggregate"
 	"pulseboard/ingest/internal/points"
 	"pulseboard/ingest/internal/protofields"
@@ -22,15 +24,16 @@ type Decoder struct {
 	// Cut has tags beyond the limits cut to fit, where they are refused else.
 	Cut bool
 
-	known wire.Memory[series]
-	out   Request
-	limit int
+	known  wire.Memory[series]
+	blocks wire.Memory[series] // By the labels as 1.0 has them.
+	out    Request
+	limit  int
 
 	// Of the time series that is being read.
-	series     series
-	partSeries series
-	kind       metric.Kind
-	start      int64 // Of 2.0 until rc.3, which has one for all samples.
+	series *series
+	whole  series // That of a histogram which becomes others.
+	kind   metric.Kind
+	start  int64 // Of 2.0 until rc.3, which has one for all samples.
 
 	// Scratch space.
 	labels, partLabels []byte
@@ -42,13 +45,18 @@ type Decoder struct {
 }
 
 // NewDecoder returns a decoder that remembers as much as there is room for.
-func NewDecoder(r *wire.Room) *Decoder { return &Decoder{known: wire.Memory[series]{Room: r}} }
+func NewDecoder(r *wire.Room) *Decoder {
+	return &Decoder{known: wire.Memory[series]{Room: r}, blocks: wire.Memory[series]{Room: r}}
+}
 
 // Names are those of the metrics of the last request, by the index of the batch.
 func (d *Decoder) Names() []string { return d.out.Names }
 
 // Forget gives back what d remembers.
-func (d *Decoder) Forget() { d.known.Forget() }
+func (d *Decoder) Forget() {
+	d.known.Forget()
+	d.blocks.Forget()
+}
 
 // Request is what a body holds. It is valid until the next call of its decoder.
 type Request struct {
@@ -126,9 +134,56 @@ func (d *Decoder) end(err error) (*Request, error) {
 	return &d.out, nil
 }
 
-// timeSeries1 reads a series of 1.0: labels, then samples, exemplars and histograms.
+// timeSeries1 reads a series of 1.0: labels, then samples, exemplars and histograms. Labels that are known are not looked into.
 func (d *Decoder) timeSeries1(text []byte) error {
-	d.labels, d.kind, d.start = d.labels[:0], metric.Cumulative, 0
+	d.kind, d.start = metric.Cumulative, 0
+	if n := leadingLabels(text); n > 0 && !hasLabels(text[n:]) {
+		known := d.blocks.Next(text[:n])
+		if known == nil || len(known.Text) < n {
+			known = d.blocks.Find(text[:n])
+		}
+		if known == nil {
+			if err := d.readLabels(text[:n]); err != nil {
+				return err
+			}
+			known = d.blocks.Add(string(text[:n]), makeSeries(string(d.labels), d.Cut))
+		}
+		d.series = &known.Value
+		return d.samples(text[n:], 2, 3, 4)
+	}
+	if err := d.readLabels(text); err != nil {
+		return err
+	}
+	d.series = d.lookUp(d.labels)
+	return d.samples(text, 2, 3, 4)
+}
+
+// leadingLabels is how many bytes of a series are fields of labels, from its beginning.
+func leadingLabels(text []byte) (n int) {
+	const labels = 1<<3 | byte(protowire.BytesType)
+	for n < len(text) && text[n] == labels {
+		size, m := protowire.ConsumeVarint(text[n+1:])
+		if m < 0 || size > uint64(len(text)-n-1-m) {
+			return 0 // Who reads them says what is wrong.
+		}
+		n += 1 + m + int(size)
+	}
+	return n
+}
+
+// hasLabels reports whether there are further ones, which no known sender writes behind others.
+func hasLabels(text []byte) bool {
+	for f := (protofields.Fields{Text: text}); f.Next(); {
+		if f.Number == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// readLabels reads the labels among the fields of a series.
+func (d *Decoder) readLabels(text []byte) error {
+	d.labels = d.labels[:0]
 	f := protofields.Fields{Text: text}
 	for f.Next() {
 		if f.Number == 1 {
@@ -139,11 +194,7 @@ func (d *Decoder) timeSeries1(text []byte) error {
 			d.labels = appendText(appendText(d.labels, name), value)
 		}
 	}
-	if f.Err != nil {
-		return f.Err
-	}
-	d.series = d.lookUp(d.labels)
-	return d.samples(text, 2, 3, 4)
+	return f.Err
 }
 
 func label(text []byte) (name, value []byte, err error) {
@@ -207,13 +258,14 @@ func kindOf(metadata []byte) metric.Kind {
 	return metric.Cumulative
 }
 
-// lookUp returns what labels stand for.
-func (d *Decoder) lookUp(labels []byte) series {
-	if known := d.known.Find(labels); known != nil {
-		return known.Value
+// lookUp returns what labels stand for, until others are looked up.
+func (d *Decoder) lookUp(labels []byte) *series {
+	known := d.known.Find(labels)
+	if known == nil {
+		text := string(labels)
+		known = d.known.Add(text, makeSeries(text, d.Cut))
 	}
-	text := string(labels)
-	return d.known.Add(text, makeSeries(text, d.Cut)).Value
+	return &known.Value
 }
 
 // samples reads what a series has, besides its labels, in fields of these numbers.
@@ -255,7 +307,7 @@ func (d *Decoder) sample(text []byte) error {
 		}
 	}
 	d.out.Samples++
-	d.number(&d.series, value, d.kind, at, start)
+	d.number(d.series, value, d.kind, at, start)
 	return f.Err
 }
 

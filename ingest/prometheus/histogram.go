@@ -270,6 +270,8 @@ func (d *Decoder) classic(h *native) {
 		d.refuse(err.Error())
 		return
 	}
+	d.whole = *d.series // Its parts are looked up, after which another may be in its place.
+	d.series = &d.whole
 	total := uint64(0)
 	for i, count := range d.cumulative {
 		total += count
@@ -292,6 +294,5 @@ func (d *Decoder) part(ending, bound string) *series {
 	if bound != "" {
 		d.partLabels = appendText(appendText(d.partLabels, []byte("le")), []byte(bound))
 	}
-	d.partSeries = d.lookUp(d.partLabels)
-	return &d.partSeries
+	return d.lookUp(d.partLabels)
 }
