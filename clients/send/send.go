@@ -44,9 +44,9 @@ type Config struct {
 	Key string
 	// Retry is how long a request is repeated that is not answered, at most MaxRetry.
 	Retry time.Duration
-	// Progress is named after each request; nil = nobody is.
+	// Progress is called after each request; nil = nobody is.
 	Progress func(Sum)
-	// Say is where faults of events are named, by line; not nil.
+	// Say is where faults of events are written, by line; not nil.
 	Say io.Writer
 }
 
