@@ -140,20 +140,20 @@ func partialSuccess(rejected int, text string) []byte {
 func (r *otlpRequest) faults(o *outcome) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d data points are refused: ", r.sent.DataPoints(o.RejectedRanges), len(r.sent.Points))
-	told := make(map[string]struct{})
+	named := make(map[string]struct{})
 	for _, e := range o.Errors {
 		text := fmt.Sprintf("%.200q: %s: %s", r.names[e.Index], e.Code, e.Detail)
-		if _, again := told[text]; again {
+		if _, again := named[text]; again {
 			continue
 		}
-		if len(told) == namedFaults {
+		if len(named) == namedFaults {
 			b.WriteString("; and more")
 			break
 		}
-		if len(told) > 0 {
+		if len(named) > 0 {
 			b.WriteString("; ")
 		}
-		told[text] = struct{}{}
+		named[text] = struct{}{}
 		b.WriteString(text)
 	}
 	return b.String()

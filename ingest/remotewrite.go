@@ -99,7 +99,7 @@ func (r *remoteWrite) answer(c *gin.Context, o *outcome) {
 	left.WithLabelValues("remote_write", "not_a_number").Add(float64(r.notNumbers))
 	left.WithLabelValues("remote_write", "exemplar").Add(float64(r.sent.Exemplars))
 	if r.second {
-		r.told(c, o)
+		r.writeCounts(c, o)
 	}
 	switch o.status() {
 	case http.StatusServiceUnavailable:
@@ -115,9 +115,9 @@ func (r *remoteWrite) answer(c *gin.Context, o *outcome) {
 	}
 }
 
-// told says what was written, by which senders of 2.0 judge whether the receiver speaks it. A sample that is left out by what it is, as
+// writeCounts says what was written, by which senders of 2.0 judge whether the receiver speaks it. A sample that is left out by what it is, as
 // one that is no number, needs no repetition: it counts as written.
-func (r *remoteWrite) told(c *gin.Context, o *outcome) {
+func (r *remoteWrite) writeCounts(c *gin.Context, o *outcome) {
 	samples, histograms := r.sent.Samples, r.sent.Histograms
 	for _, from := range o.RejectedRanges {
 		for i := from[0]; i <= from[1]; i++ {

@@ -115,6 +115,7 @@ high-availability.zookeeper.client.session-timeout: 3000
 
 // showFailures shows why the jobs of a test that failed did: the ends of Flink's logs are full of what followed.
 func (f *FlinkCluster) showFailures(t *testing.T) {
+	t.Helper()
 	t.Cleanup(func() {
 		if !t.Failed() {
 			return
