@@ -145,11 +145,17 @@ TELEGRAF := github.com/influxdata/telegraf@v1.36.4
 	  -tags custom,inputs.mock,outputs.influxdb,outputs.influxdb_v2,outputs.http,outputs.file,serializers.json,serializers.influx ./cmd/telegraf
 	@touch $@
 
+# Sends as programs do that OpenTelemetry instruments.
+.real/opentelemetry/.complete: Makefile
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install -q opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-http==1.45.2
+	@touch $@
+
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
 # needs a JDK, Maven, Python, Node, redis-server, PostgreSQL and nginx.
 REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/clock ./e2e/deploy ./e2e/testenv
 REAL_TIME  ?= 45m
-test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete .real/statsd/.complete .real/prometheus/agent .real/influx/.complete .real/telegraf/.complete
+test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete .real/statsd/.complete .real/prometheus/agent .real/influx/.complete .real/telegraf/.complete .real/opentelemetry/.complete
 	$(MAKE) flink flink-s3 DATA=.real
 	PULSEBOARD_PROGRAMS=$(abspath bin) PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout $(REAL_TIME) $(REAL_FLAGS) $(REAL_TESTS)
 

@@ -6,6 +6,7 @@
 //	flink/lib       Flink 1.19 with Beam's runner and the class of deploy/flink
 //	librdkafka/bin  Python with confluent-kafka
 //	statsd/bin      Python with statsd and datadog
+//	opentelemetry/bin  Python with the SDK of OpenTelemetry
 //
 // Real servers are killed with the test, and when its process is. The ends of
 // their logs are shown when it fails; PULSEBOARD_LOGS names a folder that keeps them.
@@ -48,6 +49,9 @@ func Librdkafka() string { return filepath.Join(folder(), "librdkafka", "bin", "
 
 // PrometheusAgent returns the path of the agent of e2e/prometheus.
 func PrometheusAgent() string { return filepath.Join(folder(), "prometheus", "agent") }
+
+// OpenTelemetry returns the path of a Python that has its SDK.
+func OpenTelemetry() string { return filepath.Join(folder(), "opentelemetry", "bin", "python") }
 
 // StatsD returns the path of a Python that has clients of StatsD and of Datadog.
 func StatsD() string { return filepath.Join(folder(), "statsd", "bin", "python") }

@@ -174,6 +174,9 @@ func expect(t *testing.T, got []string, want ...string) {
 func TestKinds(t *testing.T) {
 	unknown := number(5)
 	unknown.StartTimeUnixNano = unknown.TimeUnixNano
+	soon := number(6)
+	soon.StartTimeUnixNano = soon.TimeUnixNano
+	soon.TimeUnixNano += milli / 2
 	whole := number(0)
 	whole.Value = &metrics.NumberDataPoint_AsInt{AsInt: -7}
 	ended := number(0)
@@ -183,6 +186,7 @@ func TestKinds(t *testing.T) {
 	got := read(t, otlp.NewDecoder(nil), of(nil,
 		sum("requests.total", cumulative, true, number(10)),
 		sum("unknown", cumulative, true, unknown),
+		sum("soon", cumulative, true, soon),
 		sum("deltas", delta, true, number(3)),
 		sum("in_flight", cumulative, false, whole),
 		sum("changes", delta, false, number(-2)),
@@ -196,6 +200,7 @@ func TestKinds(t *testing.T) {
 	expect(t, got,
 		"requests.total{} 10 cumulative @0 since -60000",
 		"unknown{} 5 cumulative @0",
+		"soon{} 6 cumulative @0 since -1",
 		"deltas{} 3 delta @0 since -60000",
 		"in_flight{} -7 gauge @0",
 		"changes{} -2 delta @0 since -60000",

@@ -45,8 +45,15 @@ type quantile struct{ quantile, value float64 }
 // noRecordedValue is the flag of a data point that says that its series has ended.
 const noRecordedValue = 1
 
-// milliseconds is a time of OTLP as ours.
-func milliseconds(nanoseconds uint64) int64 { return int64(nanoseconds / 1_000_000) }
+// times are those of a data point as ours. A start that is before its time is so in milliseconds too, or it would not be known.
+func times(startNano, timeNano uint64) (start, at int64) {
+	const milli = 1_000_000
+	start, at = int64(startNano/milli), int64(timeNano/milli)
+	if start == at && startNano < timeNano {
+		start--
+	}
+	return start, at
+}
 
 // dataPoint adds the events of a data point.
 func (d *Decoder) dataPoint(text []byte, shape int32, kind metric.Kind) error {
@@ -56,13 +63,14 @@ func (d *Decoder) dataPoint(text []byte, shape int32, kind metric.Kind) error {
 		positive: buckets{counts: p.positive.counts[:0]}, negative: buckets{counts: p.negative.counts[:0]},
 	}
 	d.pairs = d.pairs[:0]
+	var startNano, timeNano uint64
 	f := protofields.Fields{Text: text}
 	for f.Next() && f.Err == nil {
 		switch {
 		case f.Number == 2:
-			p.start = milliseconds(f.Bits)
+			startNano = f.Bits
 		case f.Number == 3:
-			p.at = milliseconds(f.Bits)
+			timeNano = f.Bits
 		case shape == gaugePoints || shape == sumPoints:
 			f.Err = d.numberField(&f)
 		case shape == histogramPoints:
@@ -76,6 +84,7 @@ func (d *Decoder) dataPoint(text []byte, shape int32, kind metric.Kind) error {
 	if f.Err != nil {
 		return f.Err
 	}
+	p.start, p.at = times(startNano, timeNano)
 	switch shape {
 	case histogramPoints:
 		d.histogram(p)
