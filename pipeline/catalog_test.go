@@ -95,10 +95,11 @@ func TestCatalogOfARun(t *testing.T) {
 	e := until(t, s, "both metrics", both, there)[passing]
 	mean := 2.0
 	want := catalog.Entry{
+		Kinds: []string{"event"}, Arrival: e.Arrival,
 		Metric: passing, Series: 3, LastMean: &mean, LastMinute: e.LastMinute, LastEvent: e.LastEvent, Updated: e.Updated,
 		Tags: []catalog.Tag{{Key: "host", Values: []string{"a", "b"}}, {Key: "region", Values: []string{"r0", "r1", "r2"}}},
 	}
-	if !reflect.DeepEqual(e, want) || e.LastMinute%3 != 0 || e.LastEvent > sent[passing] || e.Updated < e.LastEvent {
+	if !reflect.DeepEqual(e, want) || e.LastMinute%3 != 0 || e.Arrival > 5 || e.LastEvent > sent[passing] || e.Updated < e.LastEvent {
 		t.Errorf("the entry is %+v, want %+v", e, want)
 	}
 	redis.FlushAll()
