@@ -68,8 +68,9 @@ type Query struct {
 func NewQuery(q metric.Query, refreshMs []int64, owners []wire.Owner, size Size, sliceMs int64) Query {
 	_, _, percentile := q.Aggregation.Percentile()
 	bins := q.Aggregation.IsDistribution()
+	inner, _ := q.OfBuckets() // Its trees are those of the buckets.
 	return Query{
-		Key: q.Key(), Metric: q.Metric, Selector: q.Selector(), Sketch: percentile || bins, Bins: bins,
+		Key: q.Key(), Metric: q.Metric, Selector: inner.Selector(), Sketch: percentile || bins, Bins: bins,
 		SpanSlices: int64(q.WindowSeconds+q.DelaySeconds)*1000/sliceMs + spareSlices, RefreshMs: refreshMs, Owners: owners, Size: size,
 	}
 }

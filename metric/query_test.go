@@ -3,6 +3,7 @@ package metric_test
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -240,6 +241,38 @@ func TestTagsKeyKeepsDifferentTagsApart(t *testing.T) {
 			if back, err := metric.ParseTagsKey(key[:n]); err == nil && slices.Equal(back, tags) {
 				t.Errorf("%d of %d bytes of %v read as the whole", n, len(key), tags)
 			}
+		}
+	}
+}
+
+// The distribution of a classic histogram is read from its buckets, in the trees of whoever groups by their bound.
+func TestOfBuckets(t *testing.T) {
+	for key, want := range map[string]string{
+		`x_bucket:p95:60s`:                         `x_bucket by (le)`,
+		`x_bucket:histogram:60s {a="b"} by (host)`: `x_bucket {a="b"} by (host, le)`,
+		`x_bucket:p95:60s by (le)`:                 "",
+		`x_bucket:rate:60s`:                        "",
+		`x:p95:60s`:                                "",
+	} {
+		q, err := metric.ParseKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inner, ok := q.OfBuckets()
+		if ok != (want != "") || ok && inner.Selector() != want || !ok && inner.Key() != key || q.Key() != key {
+			t.Errorf("%s: %v, %s", key, ok, inner.Selector())
+		}
+		if reach := q.Reach() == q.JoinReach(); reach != (ok || q.Aggregation.Grows()) {
+			t.Errorf("%s reaches %v back", key, q.Reach())
+		}
+	}
+	tags, bound, ok := metric.NewTags(map[string]string{"a": "b", "le": "+Inf"}).CutBound()
+	if !ok || !math.IsInf(bound, 1) || tags.String() != `{"a":"b"}` {
+		t.Errorf("%v, %v, %v", tags, bound, ok)
+	}
+	for _, none := range []string{"", "much", "NaN"} {
+		if _, bound, ok := metric.NewTags(map[string]string{"le": none}).CutBound(); ok {
+			t.Errorf("the bound %q is %v", none, bound)
 		}
 	}
 }

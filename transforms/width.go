@@ -32,7 +32,8 @@ func (g *Groups) Widths(queries []metric.Query, of int) []Width {
 			q := &queries[i]
 			w := &out[i]
 			w.Series = k.store.SeriesOf(q.Metric)
-			w.Size.Groups, w.Size.KeyBytes, w.Known = k.store.Width(q.Metric, q.Selector())
+			inner, _ := q.OfBuckets() // Its trees are those of the buckets.
+			w.Size.Groups, w.Size.KeyBytes, w.Known = k.store.Width(q.Metric, inner.Selector())
 			w.Known = w.Known || w.Series == 0
 		}
 		k.mu.Unlock()
@@ -51,6 +52,7 @@ func (g *Groups) CountWidth(q metric.Query, of int) Width {
 	tags := k.store.Tags(q.Metric)
 	k.mu.Unlock()
 	w.Series = len(tags)
+	q, _ = q.OfBuckets()
 	match := matcher(q.Normal())
 	groups := make(map[string]struct{})
 	bytes := 0
