@@ -26,11 +26,11 @@ type mutant struct {
 var mutants = []mutant{
 	{
 		"a slice is dropped", "transforms/keygroup.go",
-		"\t\t\tk.take(t)\n\t\t\tdelete(k.pending, k.end)", "\t\t\tif k.end/k.options.SliceMs%7 != 0 {\n\t\t\t\tk.take(t)\n\t\t\t}\n\t\t\tdelete(k.pending, k.end)",
+		"\t\t\tk.take(t)\n\t\t\tk.observer.Arrive(-1)\n", "\t\t\tif k.end/k.options.SliceMs%7 != 0 {\n\t\t\t\tk.take(t)\n\t\t\t}\n\t\t\tk.observer.Arrive(-1)\n",
 	},
 	{
 		"a table is merged twice", "transforms/keygroup.go",
-		"\t\t\tk.take(t)\n\t\t\tdelete(k.pending, k.end)", "\t\t\tk.take(t)\n\t\t\tif k.end/k.options.SliceMs%7 == 0 {\n\t\t\t\tk.store.Merge(t)\n\t\t\t}\n\t\t\tdelete(k.pending, k.end)",
+		"\t\t\tk.take(t)\n\t\t\tk.observer.Arrive(-1)\n", "\t\t\tk.take(t)\n\t\t\tif k.end/k.options.SliceMs%7 == 0 {\n\t\t\t\tk.store.Merge(t)\n\t\t\t}\n\t\t\tk.observer.Arrive(-1)\n",
 	},
 	{
 		"windows begin a slice late", "transforms/queries.go",
