@@ -74,6 +74,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, errors.Join(errs...)
 }
 
+// leaveOut counts what a request of samples had that has no place on a chart.
+func (m *metrics) leaveOut(format string, notNumbers, exemplars int) {
+	m.leftOut.WithLabelValues(format, "not_a_number").Add(float64(notNumbers))
+	m.leftOut.WithLabelValues(format, "exemplar").Add(float64(exemplars))
+}
+
 // formatMetrics are those of one format.
 type formatMetrics struct {
 	format string // Its name.

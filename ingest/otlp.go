@@ -89,9 +89,7 @@ func (r *otlpRequest) release(faults bool) {
 func (*otlpRequest) id(key string, text []byte) string { return requestID(key, text) }
 
 func (r *otlpRequest) answer(c *gin.Context, o *outcome) {
-	left := r.s.metrics.leftOut
-	left.WithLabelValues("otlp", "not_a_number").Add(float64(r.notNumbers))
-	left.WithLabelValues("otlp", "exemplar").Add(float64(r.sent.Exemplars))
+	r.s.metrics.leaveOut("otlp", r.notNumbers, r.sent.Exemplars)
 	switch o.status() {
 	case http.StatusServiceUnavailable:
 		otlpStatus(c, http.StatusServiceUnavailable, fmt.Sprintf("Kafka did not acknowledge %d of %d events: send the request again", o.unknown, o.n))

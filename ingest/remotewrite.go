@@ -95,9 +95,7 @@ func (r *remoteWrite) release(faults bool) {
 func (*remoteWrite) id(key string, text []byte) string { return requestID(key, text) }
 
 func (r *remoteWrite) answer(c *gin.Context, o *outcome) {
-	left := r.s.metrics.leftOut
-	left.WithLabelValues("remote_write", "not_a_number").Add(float64(r.notNumbers))
-	left.WithLabelValues("remote_write", "exemplar").Add(float64(r.sent.Exemplars))
+	r.s.metrics.leaveOut("remote_write", r.notNumbers, r.sent.Exemplars)
 	if r.second {
 		r.writeCounts(c, o)
 	}

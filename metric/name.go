@@ -13,9 +13,6 @@ const (
 	MaxTagValue = 1024
 )
 
-// MaxNameBytes is what a name of MaxName characters may take.
-const MaxNameBytes = MaxName * utf8.UTFMax
-
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 

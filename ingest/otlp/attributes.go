@@ -82,7 +82,7 @@ func (d *Decoder) outerText(key string, value []byte) {
 
 // outer appends an attribute that stands above the data points, if it is to become a tag.
 func (d *Decoder) outer(dst *[]byte, prefix string, text []byte) error {
-	key, value, err := keyValue(text)
+	key, value, err := protofields.Pair(text)
 	if err != nil {
 		return err
 	}
@@ -95,22 +95,9 @@ func (d *Decoder) outer(dst *[]byte, prefix string, text []byte) error {
 	return err
 }
 
-func keyValue(text []byte) (key, value []byte, err error) {
-	f := protofields.Fields{Text: text}
-	for f.Next() {
-		switch f.Number {
-		case 1:
-			key = f.Bytes
-		case 2:
-			value = f.Bytes
-		}
-	}
-	return key, value, f.Err
-}
-
 // attribute appends one of a data point to its pairs.
 func (d *Decoder) attribute(text []byte) error {
-	key, value, err := keyValue(text)
+	key, value, err := protofields.Pair(text)
 	if err != nil {
 		return err
 	}
@@ -211,7 +198,7 @@ func appendMap(dst, text []byte, depth int) (_ []byte, err error) {
 			dst = append(dst, ',')
 		}
 		n++
-		key, value, err := keyValue(f.Bytes)
+		key, value, err := protofields.Pair(f.Bytes)
 		if err != nil {
 			return dst, err
 		}

@@ -24,14 +24,14 @@ type Decoder struct {
 	// Cut has tags beyond the limits cut to fit, where they are refused else.
 	Cut bool
 
-	known  wire.Memory[series]
-	blocks wire.Memory[series] // By the labels as 1.0 has them.
+	known  wire.Memory[points.Series]
+	blocks wire.Memory[points.Series] // By the labels as 1.0 has them.
 	out    Request
 	limit  int
 
 	// Of the time series that is being read.
-	series *series
-	whole  series // That of a histogram which becomes others.
+	series *points.Series
+	whole  points.Series // That of a histogram which becomes others.
 	kind   metric.Kind
 	start  int64 // Of 2.0 until rc.3, which has one for all samples.
 
@@ -46,7 +46,7 @@ type Decoder struct {
 
 // NewDecoder returns a decoder that remembers as much as there is room for.
 func NewDecoder(r *wire.Room) *Decoder {
-	return &Decoder{known: wire.Memory[series]{Room: r}, blocks: wire.Memory[series]{Room: r}}
+	return &Decoder{known: wire.Memory[points.Series]{Room: r}, blocks: wire.Memory[points.Series]{Room: r}}
 }
 
 // Names are those of the metrics of the last request, by the index of the batch.
@@ -187,7 +187,7 @@ func (d *Decoder) readLabels(text []byte) error {
 	f := protofields.Fields{Text: text}
 	for f.Next() {
 		if f.Number == 1 {
-			name, value, err := label(f.Bytes)
+			name, value, err := protofields.Pair(f.Bytes)
 			if err != nil {
 				return err
 			}
@@ -195,19 +195,6 @@ func (d *Decoder) readLabels(text []byte) error {
 		}
 	}
 	return f.Err
-}
-
-func label(text []byte) (name, value []byte, err error) {
-	f := protofields.Fields{Text: text}
-	for f.Next() {
-		switch f.Number {
-		case 1:
-			name = f.Bytes
-		case 2:
-			value = f.Bytes
-		}
-	}
-	return name, value, f.Err
 }
 
 // timeSeries2 reads a series of 2.0.
@@ -259,7 +246,7 @@ func kindOf(metadata []byte) metric.Kind {
 }
 
 // lookUp returns what labels stand for, until others are looked up.
-func (d *Decoder) lookUp(labels []byte) *series {
+func (d *Decoder) lookUp(labels []byte) *points.Series {
 	known := d.known.Find(labels)
 	if known == nil {
 		text := string(labels)
@@ -312,10 +299,10 @@ func (d *Decoder) sample(text []byte) error {
 }
 
 // number adds a sample of a number.
-func (d *Decoder) number(s *series, value float64, kind metric.Kind, at, start int64) {
+func (d *Decoder) number(s *points.Series, value float64, kind metric.Kind, at, start int64) {
 	if math.Float64bits(value) == staleMarker {
-		d.out.Add(&s.Series, metric.Event{Stale: true}, at)
+		d.out.Add(s, metric.Event{Stale: true}, at)
 		return
 	}
-	d.out.Number(&s.Series, value, kind, at, start)
+	d.out.Number(s, value, kind, at, start)
 }

@@ -67,7 +67,7 @@ func (d *Decoder) histogram(text []byte) error {
 	}()
 	switch {
 	case math.Float64bits(h.sum) == staleMarker:
-		d.out.Add(&d.series.Series, metric.Event{Stale: true}, h.at)
+		d.out.Add(d.series, metric.Event{Stale: true}, h.at)
 	case math.IsNaN(h.sum) || math.IsInf(h.sum, 0):
 		d.out.NotNumbers++
 	case h.fractions:
@@ -217,7 +217,7 @@ func (d *Decoder) exponential(h *native) {
 		d.refuse(err.Error())
 		return
 	}
-	d.out.Add(&d.series.Series, metric.Event{Histogram: sample, Kind: metric.Cumulative, Start: h.start}, h.at)
+	d.out.Add(d.series, metric.Event{Histogram: sample, Kind: metric.Cumulative, Start: h.start}, h.at)
 }
 
 // reach returns the lowest and the highest bucket of both signs.
@@ -286,7 +286,7 @@ func (d *Decoder) classic(h *native) {
 }
 
 // part returns the series of a classic histogram that has this ending of the name, and of a bucket its bound.
-func (d *Decoder) part(ending, bound string) *series {
+func (d *Decoder) part(ending, bound string) *points.Series {
 	d.partLabels = appendText(appendText(d.partLabels[:0], []byte(nameLabel)), append([]byte(d.series.Metric), ending...))
 	for _, t := range d.series.Tags {
 		d.partLabels = appendText(appendText(d.partLabels, []byte(t.Key)), []byte(t.Value))

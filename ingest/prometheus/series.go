@@ -10,19 +10,13 @@ import (
 // nameLabel is the label that holds the name of a metric.
 const nameLabel = "__name__"
 
-// series is what the labels of a time series stand for.
-type series struct{ points.Series }
-
-// Bytes implements wire.Sized.
-func (s series) Bytes() int { return s.Series.Bytes() }
-
 // appendText appends one half of a label: its length, then its text.
 func appendText(dst, text []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(text))), text...)
 }
 
 // makeSeries reads what appendText wrote. Names and values are parts of it.
-func makeSeries(labels string, cut bool) series {
+func makeSeries(labels string, cut bool) points.Series {
 	next := func() string {
 		size, n := binary.Uvarint([]byte(labels[:min(len(labels), binary.MaxVarintLen64)]))
 		text := labels[n : n+int(size)]
@@ -40,7 +34,7 @@ func makeSeries(labels string, cut bool) series {
 			tags = append(tags, metric.Tag{Key: name, Value: value})
 		}
 	}
-	s := series{points.NewSeries(metricName, tags, cut)}
+	s := points.NewSeries(metricName, tags, cut)
 	if metricName == "" {
 		s.Fault.Detail = "the series has no label " + nameLabel
 	}

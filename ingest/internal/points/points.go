@@ -43,7 +43,7 @@ func NewSeries(name string, tags metric.Tags, cut bool) Series {
 }
 
 // Bytes implements wire.Sized, of a series whose names and values are parts of another text.
-func (s *Series) Bytes() int {
+func (s Series) Bytes() int {
 	const tag, fault = 32, 100
 	n := tag*len(s.Tags) + len(s.JSON)
 	if s.Fault != nil {

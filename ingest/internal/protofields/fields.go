@@ -99,3 +99,17 @@ func (f *Fields) Fixed64s(each func(uint64)) {
 func (f *Fields) Doubles(each func(float64)) {
 	f.Fixed64s(func(bits uint64) { each(math.Float64frombits(bits)) })
 }
+
+// Pair reads a message of two fields: a name and a value, or a key and a value.
+func Pair(text []byte) (first, second []byte, err error) {
+	f := Fields{Text: text}
+	for f.Next() {
+		switch f.Number {
+		case 1:
+			first = f.Bytes
+		case 2:
+			second = f.Bytes
+		}
+	}
+	return first, second, f.Err
+}
