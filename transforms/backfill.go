@@ -109,6 +109,10 @@ func (k *keyGroup) backfill(ctx context.Context, key string, to BackfillSink) er
 		runBuild(ctx, build, []past{missing})
 		k.mu.Lock()
 		matched := k.store.Adopt(build).Matched()
+		if matched == 0 && begun(tips, refresh, missing.at-q.delayMs) {
+			k.mu.Unlock()
+			continue
+		}
 		pubs, groups := k.results(&missing, names, tips, matched)
 		k.mu.Unlock()
 		if len(pubs) > 0 {
@@ -126,6 +130,17 @@ func (k *keyGroup) backfill(ctx context.Context, key string, to BackfillSink) er
 	return ctx.Err()
 }
 
+// begun says that histories that do not exist yet begin at a time: while no series matches, they have no past.
+// It reports whether there was one.
+func begun(tips map[int64]int64, refreshMs []int64, at int64) (changed bool) {
+	for _, r := range refreshMs {
+		if tips[r] == 0 {
+			tips[r], changed = at, true
+		}
+	}
+	return changed
+}
+
 // first keeps the first n windows.
 func (p *past) first(n int) {
 	n = min(n, len(p.ends))
@@ -135,9 +150,6 @@ func (p *past) first(n int) {
 // results makes the results of windows that were computed; names is kept from
 // round to round. groups is the most that one of them has.
 func (k *keyGroup) results(p *past, names *progress, tips map[int64]int64, matched int) (pubs []results.Publication, groups int) {
-	if matched == 0 {
-		return nil, 0
-	}
 	for i, end := range p.ends {
 		if names.last == 0 {
 			names.last = before(p.query, end, tips)

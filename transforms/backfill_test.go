@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 
 	"pulseboard/metric"
@@ -103,6 +104,26 @@ func TestBackfillCatchesUp(t *testing.T) {
 	h.want("2(1) 2; 3(2) 2; 4(3) 2")
 	if r.tips[1000] != 4000 || r.tips[2000] != 4000 {
 		t.Errorf("tips %v", r.tips)
+	}
+}
+
+// Of a query that no series matches a backfill writes what follows the history that Redis has; where there is none, none begins.
+func TestBackfillWithNothingThatMatches(t *testing.T) {
+	d := demand(metric.Count, 2, 1000, 2000)
+	d.Query.Filter = metric.Filter{{Tag: "host", Op: metric.Equal, Values: []string{"b"}}}
+	h := newHost(t, d)
+	for i := range int64(5) {
+		h.slice(fmt.Sprintf("%d=1 a", i))
+	}
+	r := &redis{tips: map[int64]int64{1000: 3000}, left: 10}
+	if err := h.backfill(r, d); err != nil || r.done != 1 {
+		t.Fatalf("%v, done %d", err, r.done)
+	}
+	h.want("4(3); 5(4)")
+	for _, p := range h.pubs {
+		if !slices.Equal(p.Result.Due, []int64{1000}) {
+			t.Errorf("the end %d is due for %v", p.Result.WindowEnd, p.Result.Due)
+		}
 	}
 }
 

@@ -465,6 +465,28 @@ func TestResume(t *testing.T) {
 	h.want("104(103)! 4; 104(103)! 7")
 }
 
+// A restored key group prepares its queries while the time goes on. One that no series matches has no past, but what
+// readers have of it gets no gap.
+func TestResumeWithNothingThatMatches(t *testing.T) {
+	h := newHost(t)
+	for i := range int64(5) {
+		h.slice(fmt.Sprintf("%d=1 a", i))
+	}
+	d := demand(metric.Count, 2, 1000)
+	d.Query.Filter = metric.Filter{{Tag: "host", Op: metric.Equal, Values: []string{"b"}}}
+	h.groups.resume = resumeOf(110_000, d.Query.Normal().Key(), 3000, map[int64]Tip{1000: {3000, true}})
+	h.demand(d)
+	h.slice("5=1 a")
+	h.want("4(3); 5(4); 6(5)!")
+	h.slice("6=1 a")
+	h.want("7(6)!")
+	// Its refresh intervals change, which prepares it again.
+	h.demand(Demand{d.Query, []int64{1000, 2000}})
+	h.hold("7=1 a")
+	h.slice("8=1 a")
+	h.want("8(7); 9(8)!")
+}
+
 // A refresh interval that was added has a history of its own, which knows no whole window
 // yet: half ones that come while the past is read again leave no gap in it.
 func TestResumeOfANewRefreshInterval(t *testing.T) {

@@ -137,13 +137,10 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 	var out []results.Publication
 	ps := make([]*progress, len(pasts))
 	for i := range pasts {
-		ps[i] = new(progress)
-		if sel.Matched() == 0 {
-			continue
-		}
-		for j := range pasts[i].windows {
-			r := k.result(pasts[i].query, ps[i], pasts[i].ends[j], pasts[i].due[j], &pasts[i].windows[j], sel.Matched())
-			ps[i].last = r.WindowEnd
+		ps[i] = k.begin(&pasts[i], sel.Matched())
+		for j, end := range pasts[i].ends {
+			r := k.result(pasts[i].query, ps[i], end, pasts[i].due[j], &pasts[i].windows[j], sel.Matched())
+			ps[i].last = end
 			out = append(out, results.Publication{Result: r})
 		}
 	}
@@ -175,6 +172,22 @@ func (k *keyGroup) introduce(b *aggregate.Build, pasts []past) {
 	if q := first; !slices.ContainsFunc(k.queries.byGroup[k.id], func(o *query) bool { return o.selector == q.selector }) {
 		k.store.Drop(q.metric, q.selector)
 	}
+}
+
+// begin returns where the query of p goes on from what readers have of it: after a restart, or since it was given
+// another refresh interval. Where no series matches, there is no history but what has begun, and that has no gap.
+func (k *keyGroup) begin(p *past, matched int) *progress {
+	last := max(k.announced[p.query.key], k.groups.resume.Keys[p.query.key].From)
+	if matched == 0 {
+		n := len(p.ends)
+		if last > 0 {
+			n, _ = slices.BinarySearch(p.ends, last+1)
+		}
+		p.ends, p.due, p.windows = p.ends[n:], p.due[n:], p.windows[n:]
+	} else if len(p.ends) > 0 && p.ends[0] <= last {
+		return new(progress) // It is written from its beginning on.
+	}
+	return &progress{last: last}
 }
 
 // wanted leaves out the queries that were removed or changed meanwhile.
