@@ -41,8 +41,8 @@ type agentRequest struct {
 	byBody bool // The body makes the ids of its records.
 }
 
-func (r *agentRequest) decode(text []byte) (*wire.Batch, *refusal) {
-	b := &agentBatch{cut: r.s.config.CutTags, limit: r.s.config.MaxEvents, timed: true, points: true, left: map[string]int{}}
+func (r *agentRequest) decode(text []byte, most int) (*wire.Batch, *refusal) {
+	b := &agentBatch{cut: r.s.config.CutTags, limit: most, timed: true, points: true, left: map[string]int{}}
 	err := eachObject(withoutMark(text), func(object []byte) error {
 		r.read(b, object)
 		if b.N > b.limit {
@@ -52,7 +52,7 @@ func (r *agentRequest) decode(text []byte) (*wire.Batch, *refusal) {
 	})
 	switch {
 	case errors.Is(err, wire.ErrTooMany):
-		return nil, r.s.tooMany()
+		return nil, tooMany(most)
 	case err != nil:
 		f := &metric.Fault{Code: metric.CodeMalformed, Detail: err.Error()}
 		return nil, &refusal{status: http.StatusBadRequest, detail: "the body is not JSON: " + f.Detail, fault: f}

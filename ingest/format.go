@@ -61,8 +61,8 @@ func Usage() string {
 
 // incoming is a request of one format.
 type incoming interface {
-	// decode reads a body that is not empty. What it returns is valid until release.
-	decode(text []byte) (*wire.Batch, *refusal)
+	// decode reads a body that is not empty and may hold so many events. What it returns is valid until release.
+	decode(text []byte, most int) (*wire.Batch, *refusal)
 	// id is what the ids of the records begin with.
 	id(key string, text []byte) string
 	// release gives back what decode has used, before Kafka is waited for: requests
@@ -134,7 +134,7 @@ func (s *Service) handle(f *format, counts *formatMetrics, c *gin.Context) *refu
 	if r != nil {
 		return r
 	}
-	batch, r := in.decode(text.Text)
+	batch, r := in.decode(text.Text, s.config.MaxEvents)
 	if r != nil {
 		in.release(false)
 		return r

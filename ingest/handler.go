@@ -53,8 +53,8 @@ func (s *Service) routes() http.Handler {
 func setRetryAfter(c *gin.Context, seconds int) { c.Header("Retry-After", strconv.Itoa(seconds)) }
 
 // tooMany is the answer to more events than a request may hold.
-func (s *Service) tooMany() *refusal {
-	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("more than %d events: send them in several requests", s.config.MaxEvents))
+func tooMany(most int) *refusal {
+	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("more than %d events: send them in several requests", most))
 }
 
 func idempotencyKey(c *gin.Context) (string, *refusal) {
@@ -145,7 +145,7 @@ func (s *Service) unreadable(err error, what string) *refusal {
 
 // store brings the good events of a request to Kafka, and calls packed when they are in records.
 func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(faults bool), batch *wire.Batch, id string) (*outcome, *refusal) {
-	o, r := s.write(c.Request.Context(), traceparent(c), counts, packed, batch, id)
+	o, r := s.write(c.Request.Context(), traceparent(c.GetHeader(traceHeader)), counts, packed, batch, id)
 	if r == nil && o.unknown > 0 {
 		setRetryAfter(c, unavailableRetryAfter)
 	}
@@ -156,34 +156,65 @@ func (s *Service) store(c *gin.Context, counts *formatMetrics, packed func(fault
 func (s *Service) write(ctx context.Context, trace string, counts *formatMetrics, packed func(faults bool), batch *wire.Batch, id string) (*outcome, *refusal) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.DeliveryTimeout)
 	defer cancel()
-	v := &verdicts{faults: batch.Faults}
-	p := s.packers.Get().(*packer)
-	// Once all records are decided, nobody else looks at them.
-	defer func() { p.trim(); s.packers.Put(p) }()
-	// Whole milliseconds, as in the record: the pipeline judges by what it reads there.
-	arrival := s.now().UnixMilli()
-	records, n := p.pack(batch, s.config.Limits, arrival, v.reject), batch.N
-	counts.cut.Add(float64(batch.Cut))
-	var show *seen
-	if len(batch.Events) > 0 && s.recent.taken.wants(arrival) {
-		e := s.recent.event(arrival, counts.format, &batch.Events[0])
-		show = &e
+	w, r := s.begin(ctx, trace, counts, packed, batch, id)
+	if r != nil {
+		return nil, r
 	}
-	packed(len(v.faults) > 0)
-	if len(records) > 0 {
-		var done sync.WaitGroup
-		done.Add(len(records))
-		for _, r := range records {
-			r.ctx, r.id, r.traceparent, r.stamp, r.done = ctx, id, trace, arrival, &done //nolint:fatcontext // Each record has the request's.
+	return w.end(), nil
+}
+
+// writing is a batch on its way to Kafka.
+type writing struct {
+	s       *Service
+	counts  *formatMetrics
+	v       verdicts
+	packer  *packer
+	records []*record
+	done    sync.WaitGroup // Of records.
+	n       int            // Events of the batch.
+	arrival int64
+	show    *seen
+}
+
+// begin starts to write a batch, which is wanted until ctx ends, and calls packed when its good events are in records. Batches of one
+// goroutine are written in their order. What it returns must be ended.
+func (s *Service) begin(ctx context.Context, trace string, counts *formatMetrics, packed func(faults bool), batch *wire.Batch, id string) (*writing, *refusal) {
+	// Whole milliseconds, as in the record: the pipeline judges by what it reads there.
+	w := &writing{s: s, counts: counts, v: verdicts{faults: batch.Faults}, packer: s.packers.Get().(*packer), n: batch.N, arrival: s.now().UnixMilli()}
+	w.records = w.packer.pack(batch, s.config.Limits, w.arrival, w.v.reject)
+	counts.cut.Add(float64(batch.Cut))
+	if len(batch.Events) > 0 && s.recent.taken.wants(w.arrival) {
+		e := s.recent.event(w.arrival, counts.format, &batch.Events[0])
+		w.show = &e
+	}
+	packed(len(w.v.faults) > 0)
+	if len(w.records) > 0 {
+		w.done.Add(len(w.records))
+		for _, r := range w.records {
+			r.ctx, r.id, r.traceparent, r.stamp, r.done = ctx, id, trace, w.arrival, &w.done //nolint:fatcontext // Each record has the request's.
 		}
-		if err := s.producer.enqueue(ctx, records); err != nil {
+		if err := s.producer.enqueue(ctx, w.records); err != nil {
 			// Nothing was sent.
-			counts.notAcknowledged.Add(float64(n - len(v.faults)))
+			counts.notAcknowledged.Add(float64(w.n - len(w.v.faults)))
+			w.giveBack()
 			return nil, &refusal{status: http.StatusServiceUnavailable, after: unavailableRetryAfter, detail: "nothing was stored: " + err.Error()}
 		}
-		done.Wait()
 	}
-	for _, r := range records {
+	return w, nil
+}
+
+// giveBack is called once all records are decided: nobody else looks at them then.
+func (w *writing) giveBack() {
+	w.packer.trim()
+	w.s.packers.Put(w.packer)
+}
+
+// end waits until Kafka has acknowledged everything or ctx has ended.
+func (w *writing) end() *outcome {
+	w.done.Wait()
+	defer w.giveBack()
+	s, v, counts := w.s, &w.v, w.counts
+	for _, r := range w.records {
 		if r.err != nil {
 			v.miss(r)
 		}
@@ -193,23 +224,22 @@ func (s *Service) write(ctx context.Context, trace string, counts *formatMetrics
 			counts.rejected.WithLabelValues(f.Code).Inc()
 		}
 	}
-	o := &outcome{answer: v.answer(n), n: n, unknown: len(v.unknown)}
+	o := &outcome{answer: v.answer(w.n), n: w.n, unknown: len(v.unknown)}
 	counts.accepted.Add(float64(o.Accepted))
 	counts.notAcknowledged.Add(float64(o.unknown))
-	if show != nil && o.Accepted > 0 {
-		show.Events = o.Accepted
-		s.recent.taken.add(*show)
+	if w.show != nil && o.Accepted > 0 {
+		w.show.Events = o.Accepted
+		s.recent.taken.add(*w.show)
 	}
 	if len(o.Errors) > 0 {
-		s.recent.refuse(arrival, counts.format, o.Errors[0].Code, o.Errors[0].Detail)
+		s.recent.refuse(w.arrival, counts.format, o.Errors[0].Code, o.Errors[0].Detail)
 	}
-	return o, nil
+	return o
 }
 
-// traceparent returns the header of that name if it has the form of W3C Trace
-// Context, version 00.
-func traceparent(c *gin.Context) string {
-	t := c.GetHeader("traceparent")
+// traceparent returns a header of that name if it has the form of W3C Trace
+// Context, version 00, else "".
+func traceparent(t string) string {
 	const form = "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx"
 	if len(t) != len(form) {
 		return ""

@@ -65,13 +65,13 @@ type influxRequest struct {
 	names  []string // When there are faults.
 }
 
-func (r *influxRequest) decode(text []byte) (*wire.Batch, *refusal) {
+func (r *influxRequest) decode(text []byte, most int) (*wire.Batch, *refusal) {
 	d := r.decoders.take(r.s.texts)
 	r.decoder = d
 	d.cut, d.refuseStrings = r.s.config.CutTags, r.s.config.RefuseStrings
-	batch, err := d.read(withoutMark(text), r.s.config.MaxEvents, r.perMs, r.ms)
+	batch, err := d.read(withoutMark(text), most, r.perMs, r.ms)
 	if err != nil {
-		return nil, r.s.tooMany()
+		return nil, tooMany(most)
 	}
 	r.byBody, r.line = d.timed && !d.points, d.line
 	for reason, n := range map[string]int{"string": d.strings, "twice": d.twice} {

@@ -90,7 +90,7 @@ func unknownType(given string) *refusal {
 // withoutMark is a text without the byte order mark that some programs begin it with.
 func withoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) }
 
-func (r *jsonRequest) decode(text []byte) (batch *wire.Batch, no *refusal) {
+func (r *jsonRequest) decode(text []byte, most int) (batch *wire.Batch, no *refusal) {
 	text = withoutMark(text)
 	if begin := bytes.TrimLeft(text, " \t\r\n"); r.form == guessed && (len(begin) == 0 || begin[0] != '{' && begin[0] != '[') {
 		return nil, unknownType(r.kind)
@@ -100,16 +100,16 @@ func (r *jsonRequest) decode(text []byte) (batch *wire.Batch, no *refusal) {
 	var err error
 	switch r.form {
 	case oneValue:
-		batch, err = r.decoder.Request(text, r.s.config.MaxEvents)
+		batch, err = r.decoder.Request(text, most)
 	case oneALine:
-		batch, err = r.decoder.Lines(text, r.s.config.MaxEvents)
+		batch, err = r.decoder.Lines(text, most)
 	case guessed:
-		batch, err = r.decoder.Guess(text, r.s.config.MaxEvents)
+		batch, err = r.decoder.Guess(text, most)
 	}
 	var fault *metric.Fault
 	switch {
 	case errors.Is(err, wire.ErrTooMany):
-		return nil, r.s.tooMany()
+		return nil, tooMany(most)
 	case errors.As(err, &fault):
 		return nil, &refusal{status: http.StatusBadRequest, detail: "the body is not JSON: " + fault.Detail, fault: fault}
 	case err != nil:

@@ -49,30 +49,30 @@ type otlpRequest struct {
 	json     bool
 	decoder  *otlp.Decoder
 
-	sent       otlp.Sent
-	notNumbers int
-	names      []string // When there are faults.
+	sent  otlp.Sent
+	names []string // When there are faults.
 }
 
-func (r *otlpRequest) decode(text []byte) (*wire.Batch, *refusal) {
+func (r *otlpRequest) decode(text []byte, most int) (*wire.Batch, *refusal) {
 	c := &r.s.config
 	r.decoder = r.decoders.take(r.s.texts)
 	r.decoder.Cut, r.decoder.Attributes = c.CutTags, c.OTLPAttributes
 	var request *otlp.Request
 	var err error
 	if r.json {
-		request, err = r.decoder.JSON(text, c.MaxEvents, c.MaxBody)
+		request, err = r.decoder.JSON(text, most, c.MaxBody)
 	} else {
-		request, err = r.decoder.Protobuf(text, c.MaxEvents)
+		request, err = r.decoder.Protobuf(text, most)
 	}
 	switch {
 	case errors.Is(err, wire.ErrTooMany):
 		return nil, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf(
-			"more than %d data points, or of histograms more than %d buckets: send them in several requests", c.MaxEvents, otlp.EventsOfPoint*c.MaxEvents))
+			"more than %d data points, or of histograms more than %d buckets: send them in several requests", most, otlp.EventsOfPoint*most))
 	case err != nil:
 		return nil, refuse(http.StatusBadRequest, err.Error())
 	}
-	r.sent, r.notNumbers = request.Sent, request.NotNumbers
+	r.sent = request.Sent
+	r.s.metrics.leaveOut("otlp", request.NotNumbers, request.Sent.Exemplars)
 	return &request.Batch.Batch, nil
 }
 
@@ -89,7 +89,6 @@ func (r *otlpRequest) release(faults bool) {
 func (*otlpRequest) id(key string, text []byte) string { return requestID(key, text) }
 
 func (r *otlpRequest) answer(c *gin.Context, o *outcome) {
-	r.s.metrics.leaveOut("otlp", r.notNumbers, r.sent.Exemplars)
 	switch o.status() {
 	case http.StatusServiceUnavailable:
 		otlpStatus(c, http.StatusServiceUnavailable, fmt.Sprintf("Kafka did not acknowledge %d of %d events: send the request again", o.unknown, o.n))

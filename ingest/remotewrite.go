@@ -60,26 +60,26 @@ type remoteWrite struct {
 	second   bool
 	decoder  *prometheus.Decoder
 
-	sent       prometheus.Sent
-	notNumbers int
-	names      []string // When there are faults.
+	sent  prometheus.Sent
+	names []string // When there are faults.
 }
 
-func (r *remoteWrite) decode(text []byte) (*wire.Batch, *refusal) {
+func (r *remoteWrite) decode(text []byte, most int) (*wire.Batch, *refusal) {
 	r.decoder = r.decoders.take(r.s.texts)
 	r.decoder.Cut = r.s.config.CutTags
 	read := r.decoder.Write1
 	if r.second {
 		read = r.decoder.Write2
 	}
-	request, err := read(text, r.s.config.MaxEvents)
+	request, err := read(text, most)
 	switch {
 	case errors.Is(err, wire.ErrTooMany):
-		return nil, r.s.tooMany()
+		return nil, tooMany(most)
 	case err != nil:
 		return nil, &refusal{status: http.StatusBadRequest, detail: err.Error(), fault: &metric.Fault{Code: metric.CodeMalformed, Detail: err.Error()}}
 	}
-	r.sent, r.notNumbers = request.Sent, request.NotNumbers
+	r.sent = request.Sent
+	r.s.metrics.leaveOut("remote_write", request.NotNumbers, request.Sent.Exemplars)
 	return &request.Batch.Batch, nil
 }
 
@@ -95,7 +95,6 @@ func (r *remoteWrite) release(faults bool) {
 func (*remoteWrite) id(key string, text []byte) string { return requestID(key, text) }
 
 func (r *remoteWrite) answer(c *gin.Context, o *outcome) {
-	r.s.metrics.leaveOut("remote_write", r.notNumbers, r.sent.Exemplars)
 	if r.second {
 		r.writeCounts(c, o)
 	}

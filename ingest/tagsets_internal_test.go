@@ -54,7 +54,7 @@ func tagSets(b *testing.B, n int, lines bool) float64 {
 	}
 	p := newPacker().(*packer)
 	request := func(text []byte) {
-		batch, no := in.decode(text)
+		batch, no := in.decode(text, 1<<20)
 		if no != nil || len(batch.Events) != each {
 			b.Fatal(no, batch)
 		}
