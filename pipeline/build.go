@@ -82,7 +82,7 @@ func Build(s beam.Scope, c Config, t Traits, run string, start time.Time) {
 		Run: run, Topic: c.Topic, Shards: t.Shards, Keys: shardKeys, Hold: t.Hold && !c.ToEnd,
 		StartMs: max(0, start.UnixMilli()), ToEnd: c.ToEnd,
 		SliceMs: slice, OutOfOrderMs: c.Bound.Milliseconds(), MaxFutureMs: c.Skew.Milliseconds(), LatenessMs: c.Lateness.Milliseconds(), ClockMs: c.clockMs, MaxDriftMs: c.Align.Milliseconds(),
-		MaxLeadMs: leadMs, DedupeMs: c.Dedupe.Milliseconds(),
+		MaxLeadMs: leadMs, DedupeMs: c.Dedupe.Milliseconds(), ReplicaTag: c.ReplicaTag,
 		PartialBytes: partialBytes - partialBytes/shareOfNames, ReadBytes: c.StateBytes / shareOfReading, MaxIDs: c.maxIDs(),
 	})
 

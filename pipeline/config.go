@@ -30,12 +30,13 @@ type Config struct {
 
 // Source is what is read, and how far apart and ahead. Durations are of record time, see docs/semantics.md.
 type Source struct {
-	Kafka  kafkaconn.Endpoint
-	Topic  string        // Of events.
-	Bound  time.Duration // Pipeline time is the newest record timestamp less this (max out-of-orderness); each result is at least this late.
-	Dedupe time.Duration // A record is a duplicate when its id was there in this much record time before; 0 = none is.
-	Align  time.Duration // Partitions are read at most this far apart.
-	Lead   time.Duration // Most that the source is ahead of the slowest key group; 0 = twice what one timer passes when it catches up.
+	Kafka      kafkaconn.Endpoint
+	Topic      string        // Of events.
+	Bound      time.Duration // Pipeline time is the newest record timestamp less this (max out-of-orderness); each result is at least this late.
+	ReplicaTag string        // It tells apart agents that scrape the same targets, so that each sample counts once; "" = there are none.
+	Dedupe     time.Duration // A record is a duplicate when its id was there in this much record time before; 0 = none is.
+	Align      time.Duration // Partitions are read at most this far apart.
+	Lead       time.Duration // Most that the source is ahead of the slowest key group; 0 = twice what one timer passes when it catches up.
 
 	// Of bounded runs and tests.
 	Start time.Time // Records are read from this timestamp on. Zero: as far back as the queries' windows reach.
@@ -106,6 +107,7 @@ func (c *Config) Validate() error {
 	errs = append(errs, CheckSlice(c.Slice))
 	bad(c.Bound < 0 || c.Lateness < 0 || c.Skew < 0, "--bound, --lateness and --skew must not be negative")
 	bad(c.Dedupe < 0 || c.Dedupe > sources.MaxDedupe, "--dedupe is %v: it must be 0 to 24 days (576h)", c.Dedupe)
+	errs = append(errs, CheckReplicaTag(c.ReplicaTag))
 	bad(c.Align < c.Slice, "--align is %v: it must be at least a slice", c.Align)
 	bad(c.MaxWindow < time.Second || c.MaxWindow > metric.MaxWindowSeconds*time.Second,
 		"--max-window is %v: it must be 1s to 24h", c.MaxWindow)
@@ -114,6 +116,17 @@ func (c *Config) Validate() error {
 	bad(c.BudgetShare <= 0 || c.BudgetShare > 1, "--budget-share is %g: it must be above 0 and at most 1", c.BudgetShare)
 	bad(c.KeyGroups < 1 || c.KeyGroups > 4096, "--key-groups is %d: it must be 1 to 4096", c.KeyGroups)
 	return errors.Join(errs...)
+}
+
+// CheckReplicaTag says what is wrong with the key of the tag that tells replicas apart; there need be none.
+func CheckReplicaTag(tag string) error {
+	if tag == "" {
+		return nil
+	}
+	if err := metric.ValidateTagKey(tag); err != nil {
+		return fmt.Errorf("--ha-tag: %w", err)
+	}
+	return nil
 }
 
 // CheckSlice says what is wrong with the length of slices: windows end at whole seconds, and shorter slices cost more

@@ -18,6 +18,11 @@ func (j *Job) Flags(f *conf.Flags) {
 	f.TextVar(&j.Level, "log-level", slog.LevelInfo, "`level` of the logs: DEBUG, INFO, WARN or ERROR")
 }
 
+// ReplicaFlag adds --ha-tag.
+func ReplicaFlag(f *conf.Flags, tag *string) {
+	f.StringVar(tag, "ha-tag", *tag, "`key` of the tag by which agents differ that scrape the same targets, such as replica:\nit leaves their series, of which the samples of one agent count; empty = there are none")
+}
+
 func (c *Config) flags(f *conf.Flags) {
 	kafkaconn.Flags(f, &c.Kafka, "`addresses` of Kafka brokers, host:port, separated by commas", "127.0.0.1:9092")
 	redisconn.Flags(f, &c.Redis, "127.0.0.1:6379", "Redis that has the queries and gets the results")
@@ -28,6 +33,7 @@ func (c *Config) flags(f *conf.Flags) {
 	f.DurationVar(&c.Lateness, "lateness", c.Lateness, "`age` beyond which an event is too late and dropped, counted from its record's timestamp")
 	f.DurationVar(&c.Skew, "skew", c.Skew, "`time` that an event may be ahead of its record's timestamp")
 	f.DurationVar(&c.Dedupe, "dedupe", c.Dedupe, "`time` in which a record with the same header id is a duplicate and left out; 0 = never")
+	ReplicaFlag(f, &c.ReplicaTag)
 	f.DurationVar(&c.Align, "align", c.Align, "`time` that partitions may be read ahead of one another")
 	f.DurationVar(&c.MaxWindow, "max-window", c.MaxWindow, "`length` of the longest window; slices are kept this long")
 	f.IntVar(&c.KeyGroups, "key-groups", c.KeyGroups, "`number` of keys that metrics are hashed to; 0 = what suits the runner")

@@ -66,11 +66,13 @@ type Machine struct {
 	Socket  string // The path of the Unix socket on which metrics are expected.
 	Holder  string // See Sink.Holder.
 
-	Kafka  kafkaconn.Endpoint
-	Redis  redisconn.Endpoint
-	Slice  time.Duration
-	Bound  time.Duration
-	Memory int64 // Bytes that processes of the job may use; 0 = it is not known.
+	Kafka kafkaconn.Endpoint
+	Redis redisconn.Endpoint
+	Slice time.Duration
+	Bound time.Duration
+	// ReplicaTag is that of Source.
+	ReplicaTag string
+	Memory     int64 // Bytes that processes of the job may use; 0 = it is not known.
 
 	Level  slog.Level
 	Pprof  string    // See Job.Pprof.

@@ -69,13 +69,13 @@ func (f *ReadExtentFn) ProcessElement(ctx context.Context, e Extent, emit func(*
 	defer b.close()
 	say := slog.With("topic", o.Topic)
 	s := newScanner(b.log(e.Partition), o, Offset{Partition: e.Partition, Next: e.Start, From: -1}, newRoom(o.ReadBytes), say, readers.setBack)
-	var seen *seenIDs
-	if o.DedupeMs > 0 && e.Start < e.End {
-		seen = remember(ctx, s.log, o, e.Start, s.say)
+	var known *recall
+	if e.Start < e.End {
+		known = remember(ctx, s, o, e.Start)
 	}
 	send := func(a *response) bool {
-		if seen != nil {
-			seen.dropDuplicates(a.records)
+		if known != nil {
+			known.leaveOut(a.records)
 		}
 		b := &Batch{Records: a.records}
 		for n := len(b.Records); n > 0 && b.Records[n-1].place() >= e.End; n-- {

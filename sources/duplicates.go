@@ -3,7 +3,6 @@ package sources
 import (
 	"context"
 	"hash/maphash"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -49,43 +48,100 @@ func (s *seenIDs) dropDuplicates(records []Record) {
 	}
 }
 
-// remember returns the ids of the records before an offset that are within the horizon, so that a duplicate
-// of one of them is known. It tries until they could be read, or ctx ended.
-func remember(ctx context.Context, log partitionLog, o *Options, offset int64, say *slog.Logger) *seenIDs {
+// recall is what is known of the records before, by which those are left out that count already.
+type recall struct {
+	ids      *seenIDs  // nil: none is looked for.
+	replicas *replicas // nil: none are told apart.
+}
+
+// newRecall returns nil where nothing need be known.
+func newRecall(o *Options) *recall {
+	k := recall{replicas: newReplicas(o)}
+	if o.DedupeMs > 0 {
+		k.ids = newSeenIDs(o.DedupeMs, o.MaxIDs)
+	}
+	if k == (recall{}) {
+		return nil
+	}
+	return &k
+}
+
+// leaveOut takes out of records what counts already.
+func (k *recall) leaveOut(records []Record) {
+	if k.ids != nil {
+		k.ids.dropDuplicates(records)
+	}
+	if k.replicas != nil {
+		for i := range records {
+			k.replicas.leaveOut(&records[i])
+		}
+	}
+}
+
+func (k *recall) size() (bytes int64) {
+	if k.ids != nil {
+		bytes = k.ids.size()
+	}
+	if k.replicas != nil {
+		bytes += k.replicas.size()
+	}
+	return bytes
+}
+
+// horizonMs is for how long, in record time, something is known.
+func (k *recall) horizonMs() (ms int64) {
+	if k.ids != nil {
+		ms = k.ids.horizonMs
+	}
+	if k.replicas != nil {
+		ms = max(ms, replicaHorizon)
+	}
+	return ms
+}
+
+// remember returns what is to be known of the records before an offset, nil where that is nothing. It tries until they could be
+// read, or ctx ended.
+func remember(ctx context.Context, s *scanner, o *Options, offset int64) *recall {
 	for delay := 20 * time.Millisecond; ; delay = min(2*delay, time.Second) {
-		seen := newSeenIDs(o.DedupeMs, o.MaxIDs)
-		err := seen.readBack(ctx, log, o, offset)
+		known := newRecall(o)
+		if known == nil {
+			return nil
+		}
+		err := known.readBack(ctx, s, o, offset)
 		if err == nil || ctx.Err() != nil {
-			return seen
+			return known
 		}
 		readErrors.WithLabelValues("pre-read").Inc()
-		say.Warn("cannot read back the ids of records; trying again", "before_offset", offset, "error", err)
-		log.forgetLeaders()
+		s.say.Warn("cannot read back the ids of records; trying again", "before_offset", offset, "error", err)
+		s.log.forgetLeaders()
 		clock.Sleep(ctx, delay)
 	}
 }
 
-// readBack sees the ids of the records before an offset that are within the horizon.
-func (s *seenIDs) readBack(ctx context.Context, log partitionLog, o *Options, offset int64) error {
-	first, err := log.offsetAt(ctx, fromStart)
+// readBack sees the records before an offset that are within the horizon.
+func (k *recall) readBack(ctx context.Context, s *scanner, o *Options, offset int64) error {
+	first, err := s.log.offsetAt(ctx, fromStart)
 	if err != nil || first >= offset {
 		return err
 	}
-	newest, ok, err := timeBefore(ctx, log, o, first, offset)
+	newest, ok, err := timeBefore(ctx, s.log, o, first, offset)
 	if err != nil || !ok {
 		return err
 	}
 	// Records before this one are older than the horizon whatever their order.
-	from, err := log.offsetAt(ctx, max(0, newest-s.horizonMs))
+	from, err := s.log.offsetAt(ctx, max(0, newest-k.horizonMs()))
 	if err != nil || from < 0 {
 		return err
 	}
 	var time logClock
-	return each(ctx, log, max(from, first), offset, func(rec logged) {
+	return each(ctx, s.log, max(from, first), offset, func(rec logged) {
 		rec.wrong = !rec.isTime(o.isOldAhead(rec))
 		time.follow(rec)
-		if id, ok := idOf(rec.Record); ok {
-			s.see(id, time.newest)
+		if id, ok := idOf(rec.Record); ok && k.ids != nil && k.ids.see(id, time.newest) {
+			return
+		}
+		if k.replicas != nil && !rec.wrong && !rec.Attrs.IsControl() {
+			k.replicas.recall(rec, time.newest, s.decoder)
 		}
 	})
 }

@@ -26,7 +26,7 @@ func (l *idLog) write(records ...string) {
 		if _, err := fmt.Sscanf(when, "%d.%d", &m, &s); err != nil {
 			l.t.Fatal(err)
 		}
-		rs = append(rs, fakeRecord{"m", idLogBegin + m*minute + s*1000, id})
+		rs = append(rs, fakeRecord{name: "m", at: idLogBegin + m*minute + s*1000, id: id})
 	}
 	l.append(plain, -1, rs...)
 }

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -41,11 +42,12 @@ type fakeBatch struct {
 	text        []byte
 }
 
-// fakeRecord is one of a metric with the value 1.
+// fakeRecord is one of a metric.
 type fakeRecord struct {
-	name string
-	at   int64  // Epoch ms.
-	id   string // Header id; "" = none.
+	name  string
+	at    int64  // Epoch ms.
+	id    string // Header id; "" = none.
+	value string // "" = one event with the value 1.
 }
 
 // Attributes of batches.
@@ -63,7 +65,8 @@ func newFakeLog() *fakeLog { return &fakeLog{id: [16]byte{1}, appended: make(cha
 func (l *fakeLog) append(attributes int16, producer int64, records ...fakeRecord) int64 {
 	raw := make([]kmsg.Record, len(records))
 	for i, r := range records {
-		raw[i] = kmsg.Record{Key: []byte(r.name), Value: fmt.Appendf(nil, `{"metric_name":%q,"value":1}`, r.name)}
+		value := cmp.Or(r.value, fmt.Sprintf(`{"metric_name":%q,"value":1}`, r.name))
+		raw[i] = kmsg.Record{Key: []byte(r.name), Value: []byte(value)}
 		if r.id != "" {
 			raw[i].Headers = []kmsg.Header{{Key: "traceparent", Value: []byte("x")}, {Key: "id", Value: []byte(r.id)}}
 		}

@@ -17,7 +17,7 @@ type fetcher struct {
 	options *Options
 	scanner *scanner
 	idle    idleness
-	seen    *seenIDs // nil: duplicates are not looked for.
+	known   *recall // nil: nothing is left out.
 	share   *share
 	lag     *lag
 	queue   chan<- response
@@ -35,9 +35,7 @@ const (
 func (f *fetcher) run(ctx context.Context) {
 	defer f.lag.openSince.Store(notRead)
 	s := f.scanner
-	if f.options.DedupeMs > 0 {
-		f.seen = remember(ctx, s.log, f.options, s.offset, s.say)
-	}
+	f.known = remember(ctx, s, f.options, s.offset)
 	pause := shortestPause
 	deliver := func(a *response) bool { return f.deliver(ctx, a) }
 	for ctx.Err() == nil && f.share.awaitRoom(ctx) {
@@ -70,9 +68,9 @@ func (f *fetcher) deliver(ctx context.Context, a *response) bool {
 	}
 	f.idle.judge(ctx, a)
 	ids := int64(0)
-	if f.seen != nil {
-		f.seen.dropDuplicates(a.records) // Only now: what an error made the scanner read again is no duplicate.
-		ids = f.seen.size()
+	if f.known != nil {
+		f.known.leaveOut(a.records) // Only now: what an error made the scanner read again is no duplicate.
+		ids = f.known.size()
 	}
 	f.lag.openSince.Store(f.scanner.transactions.openSince())
 	f.share.put(a.bytes, ids)

@@ -26,6 +26,14 @@ var (
 		Name: "pulseboard_source_ids_forgotten_total",
 		Help: "Ids of records that were forgotten before --dedupe was over, because their partition had more of them than memory is for. Normal: 0; a repeated request may count twice.",
 	})
+	replicaEvents = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_source_replica_events_total",
+		Help: "Samples that were left out because another replica's count, with --ha-tag. Normal: of two agents as many as count.",
+	})
+	replicasForgotten = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pulseboard_source_replicas_forgotten_total",
+		Help: "Series with --ha-tag of which it was forgotten which replica's samples count, because a partition had more than memory is for. Normal: 0; a sample of each may count twice.",
+	})
 	duplicates = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulseboard_source_duplicates_total", Help: "Records that were left out because their id was there before: repeated requests. Normal: few.",
 	})
@@ -33,5 +41,5 @@ var (
 
 // Collectors returns the metrics of the source.
 func Collectors() []prometheus.Collector {
-	return []prometheus.Collector{readErrors, lostRecords, remade, abortedRecords, wrongClock, forgottenIDs, duplicates, lagCollector{}}
+	return []prometheus.Collector{readErrors, lostRecords, remade, abortedRecords, wrongClock, forgottenIDs, duplicates, replicaEvents, replicasForgotten, lagCollector{}}
 }

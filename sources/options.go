@@ -24,7 +24,8 @@ type Options struct {
 	ReadBytes    int64 // With more than this fetched and not emitted, only partitions without anything fetch. 0 = no limit.
 	MaxIDs       int   // Most ids remembered of a partition; 0 = no limit.
 
-	DedupeMs int64 // A record whose id was there in this much record time before is a duplicate; 0 = none is.
+	DedupeMs   int64  // A record whose id was there in this much record time before is a duplicate; 0 = none is.
+	ReplicaTag string // It tells apart agents that scrape the same targets, see replicas; "" = there are none.
 }
 
 // sliceOf is the beginning of the slice that a time is in, epoch ms.

@@ -134,7 +134,7 @@ func (c *Config) build(ctx context.Context, run string, keys []string) (*beam.Pi
 	source := sources.Options{
 		Run: run, Topic: c.Topic, Shards: 1,
 		SliceMs: c.Slice.Milliseconds(), MaxFutureMs: c.Skew.Milliseconds(), LatenessMs: c.Lateness.Milliseconds(), MaxDriftMs: c.Align.Milliseconds(), MaxLeadMs: 1 << 50,
-		DedupeMs: c.Dedupe.Milliseconds(),
+		DedupeMs: c.Dedupe.Milliseconds(), ReplicaTag: c.ReplicaTag,
 		// The watermark stays behind by the lateness: nothing that counts is late for
 		// Beam, and each window is published once, whole.
 		OutOfOrderMs: (c.Bound + c.Lateness).Milliseconds(),

@@ -74,6 +74,7 @@ type runOptions struct {
 	noCanary bool
 	slice    time.Duration
 	bound    time.Duration
+	replicas string
 	kafka    kafkaconn.Endpoint
 	redis    redisconn.Endpoint
 	database configsvc.Database
@@ -92,6 +93,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	f.BoolVar(&o.noCanary, "no-canary", false, "do not send an event a second through everything to see that all is well, see pulseboard canary --help")
 	f.DurationVar(&o.slice, "slice", time.Second, "`length` of the slices that windows are made of, the shortest refresh interval: 1s, 500ms or 250ms")
 	f.DurationVar(&o.bound, "bound", 200*time.Millisecond, "`delay` of pipeline time behind the newest record, see pipeline --help")
+	pipeline.ReplicaFlag(f, &o.replicas)
 	kafkaconn.Flags(f, &o.kafka, "`addresses` of Kafka brokers, host:port, separated by commas; empty = an embedded one in the data folder")
 	redisconn.Flags(f, &o.redis, "", "Redis; empty = redis-server when it is on PATH, else an embedded one")
 	configsvc.DatabaseFlags(f, &o.database, "", "`database` of dashboards; empty = a file in the data folder")
@@ -105,7 +107,7 @@ func parseRun(env service.Env) (*runOptions, error) {
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, err
 	}
-	if err := pipeline.CheckSlice(o.slice); err != nil {
+	if err := errors.Join(pipeline.CheckSlice(o.slice), pipeline.CheckReplicaTag(o.replicas)); err != nil {
 		return nil, err
 	}
 	i, err := runners.Choose(here, *runner)
@@ -358,7 +360,7 @@ func (a *app) startPipeline(ctx context.Context) error {
 	a.pipeline = scrape.New(socket)
 	m := pipeline.Machine{
 		Dir: a.options.dir, Program: program, Socket: socket, Holder: rand.Text(),
-		Kafka: a.kafka, Redis: a.redis, Slice: a.options.slice, Bound: a.options.bound, Memory: a.memory.Pipeline,
+		Kafka: a.kafka, Redis: a.redis, Slice: a.options.slice, Bound: a.options.bound, ReplicaTag: a.options.replicas, Memory: a.memory.Pipeline,
 		Level: a.Level, Pprof: a.Pprof, Output: a.Env.Stderr, Log: a.Log("pipeline"),
 	}
 	s := supervisor.New(a.Log("supervisor"), func(ctx context.Context, starved int) (supervisor.Process, error) {

@@ -42,7 +42,7 @@ func readAgain(t *testing.T, binary, addr string, l *topicLog) (unaccounted int,
 	}
 	listens := fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1))
 	log := new(testenv.Buffer)
-	pipeline := testenv.Start(t, log, binary, "--kafka", addr, "--redis", redis, "--bound", fmt.Sprintf("%dms", boundMs),
+	pipeline := testenv.Start(t, log, binary, "--kafka", addr, "--redis", redis, "--bound", fmt.Sprintf("%dms", boundMs), "--ha-tag", agentTag,
 		"--dead-letter-topic", againLetters, "--metrics-addr", listens)
 	defer pipeline.Kill()
 
@@ -52,6 +52,7 @@ func readAgain(t *testing.T, binary, addr string, l *topicLog) (unaccounted int,
 		"pulseboard_pipeline_dead_letters_total":  float64(l.future + l.bad + l.ahead),
 		"pulseboard_source_duplicates_total":      float64(l.duplicate),
 		"pulseboard_source_aborted_records_total": float64(l.aborted),
+		"pulseboard_source_replica_events_total":  float64(l.leftOut),
 		// And in no other way.
 		"pulseboard_source_lag_records": 0, "pulseboard_source_lost_records_total": 0, "pulseboard_source_logs_replaced_total": 0, "pulseboard_source_ids_forgotten_total": 0,
 		"pulseboard_pipeline_late_partials_total": 0, "pulseboard_pipeline_dead_letters_lost_total": 0, "pulseboard_pipeline_other_events_total": 0,

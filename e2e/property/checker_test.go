@@ -110,7 +110,7 @@ func (c *checker) entry(d *demand, r *result, live bool) error {
 	// Nothing else can have changed what the window holds: records that were overtaken are
 	// not in it, and when it was filled in later, others are that had come by then.
 	least := passedBy(in, end-overtakenMs)
-	if d.reaches() || slices.Contains(counterNames(), d.metric) {
+	if d.reaches() || slices.Contains(counterNames(), d.metric) || d.metric == paired {
 		return c.anyPrefix(d, r, in, least, passed, live, err)
 	}
 	for n, held := range heldBy(in, int(r.events())) {

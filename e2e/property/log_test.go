@@ -44,6 +44,7 @@ type series struct{ tags map[string]string }
 type topicLog struct {
 	events                                map[string][]logged
 	sent, duplicate, tooLate, future, bad int
+	leftOut                               int // Samples that another agent has sent too.
 	records, committed, aborted           int
 	ahead, slow                           int // Records.
 	letters                               map[place]int
@@ -106,7 +107,7 @@ func readLog(t *testing.T, addr string) *topicLog {
 	t.Helper()
 	l := newLog()
 	for p := range partitions {
-		d := decider{log: l, ids: map[string]int64{}, open: map[int64][]*kgo.Record{}}
+		d := decider{log: l, ids: map[string]int64{}, pairs: map[*series]*pair{}, open: map[int64][]*kgo.Record{}}
 		eachRecord(t, addr, topic, p, d.record)
 	}
 	for _, events := range l.events {
@@ -120,6 +121,7 @@ type decider struct {
 	log    *topicLog
 	newest int64
 	ids    map[string]int64
+	pairs  map[*series]*pair
 	open   map[int64][]*kgo.Record // Of transactions, by their producer.
 }
 
@@ -180,6 +182,13 @@ func (d *decider) record(rec *kgo.Record) {
 		}
 	}
 	d.add(rec, at)
+}
+
+func number(v *float64) float64 {
+	if v == nil {
+		return 0
+	}
+	return *v
 }
 
 func header(rec *kgo.Record, key string) string {
@@ -244,9 +253,13 @@ func (d *decider) add(rec *kgo.Record, at int64) {
 			l.letters[here]++
 		case eventTime < d.newest-latenessMs:
 			l.tooLate++
+		case e.Tags[agentTag] != "" && !d.counts(withoutAgent(e.Tags), reading{
+			agent: e.Tags[agentTag], at: eventTime, came: d.newest, value: number(e.Value), counter: e.Kind == "cumulative",
+		}):
+			l.leftOut++
 		default:
 			one := logged{
-				at: eventTime, passes: d.newest - boundMs, late: d.newest - eventTime, partition: rec.Partition, series: l.seriesOf(e.Tags),
+				at: eventTime, passes: d.newest - boundMs, late: d.newest - eventTime, partition: rec.Partition, series: l.seriesOf(withoutAgent(e.Tags)),
 				kind: e.Kind, start: e.Start, point: e.Point, stale: e.Stale, histogram: e.Histogram,
 			}
 			if e.Value != nil {
@@ -258,6 +271,15 @@ func (d *decider) add(rec *kgo.Record, at int64) {
 			}
 		}
 	}
+}
+
+// counts decides about a sample of a series that two agents send.
+func (d *decider) counts(tags map[string]string, s reading) bool {
+	of := d.log.seriesOf(tags)
+	if d.pairs[of] == nil {
+		d.pairs[of] = new(pair)
+	}
+	return d.pairs[of].counts(s)
 }
 
 func (l *topicLog) seriesOf(tags map[string]string) *series {

@@ -121,6 +121,14 @@ var mutants = []mutant{
 		"named.Over(q.WindowSeconds, q.First == metric.FirstCounts)", "named.Over(q.WindowSeconds, false)",
 	},
 	{
+		"samples of both agents count", "sources/replicas.go",
+		"case r.name > s.holder.name && s.counted > before:", "case false:",
+	},
+	{
+		"agents are forgotten at a restart", "sources/duplicates.go",
+		"if k.replicas != nil && !rec.wrong", "if false && !rec.wrong",
+	},
+	{
 		"increase does not reach back", "metric/query.go",
 		"\t\treturn q.JoinReach()", "\t\t_ = q.JoinReach()",
 	},

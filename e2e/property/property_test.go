@@ -25,7 +25,7 @@ func onFlink() bool { return testenv.Real() && os.Getenv("PROPERTY_RUNNER") != "
 // start starts the pipeline; dir is what it finds again after its end.
 func start(t *testing.T, path, dir, kafka, redis string, log *testenv.Buffer) *testenv.Program {
 	t.Helper()
-	args := []string{"--kafka", kafka, "--redis", redis, "--bound", fmt.Sprintf("%dms", boundMs)}
+	args := []string{"--kafka", kafka, "--redis", redis, "--bound", fmt.Sprintf("%dms", boundMs), "--ha-tag", agentTag}
 	if onFlink() {
 		args = append([]string{"flink-local", "--flink-jars", testenv.FlinkJars(), "--dir", dir, "--checkpoint-interval", "2s", "--worker-logs", filepath.Join(dir, "log")}, args...)
 	}
@@ -54,11 +54,11 @@ func play(t *testing.T, binary string, p plan) (*checker, error) {
 	t.Helper()
 	t.Logf("seed %d, %v of traffic, pipeline killed for %v", p.seed, p.traffic, p.kills)
 	w := newWorld(t, &p)
-	w.past(480 * time.Second) // More than is read back, so that windows of the past are incomplete.
+	w.past()
 	redis := testenv.Redis(t)
 	state := t.TempDir()
 	queries := newQueries(t, w, redis)
-	for range 14 {
+	for range 17 {
 		queries.add()
 	}
 	queries.publish()
@@ -260,6 +260,8 @@ func TestEveryResultIsAFunctionOfTheLog(t *testing.T) {
 		t.Error("too little was compared")
 	case 20*late < l.sent || c.lateCounted == 0:
 		t.Error("less than 5 % of the events were late, or none was counted")
+	case l.leftOut == 0 || l.leftOut*5 < len(l.events[paired]):
+		t.Errorf("%d samples of a second agent beside %d that count", l.leftOut, len(l.events[paired]))
 	case l.duplicate == 0 || l.tooLate == 0 || l.future == 0 || l.bad == 0 || c.incomplete == 0:
 		t.Error("a kind of event was missing")
 	case 10*c.overtaken > c.entries:

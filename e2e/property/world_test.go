@@ -36,8 +36,14 @@ type world struct {
 	again  []resend
 	ids    int
 
-	counters []*counters
-	wanted   []query // What is asked for in every case, before anything by chance.
+	senders []sender // Of counters and what stands somewhere.
+	wanted  []query  // What is asked for in every case, before anything by chance.
+}
+
+// sender says what a record of a metric is, nil where there is none now.
+type sender struct {
+	metric string
+	batch  func(now time.Time) []byte
 }
 
 // resend is a record to be written a second time.
@@ -63,11 +69,15 @@ func newWorld(t *testing.T, p *plan) *world {
 			{metric: "counted", aggregation: "increase"},
 			{metric: histograms, aggregation: "p50"},
 			{metric: histograms, aggregation: "sum"},
+			{metric: paired, aggregation: "increase"},
+			{metric: paired, aggregation: "count"},
+			{metric: paired, aggregation: "last_sum"},
 		},
 	}
 	for _, name := range counterNames() {
-		w.counters = append(w.counters, newCounters(name, w.rand, w.begun.UnixMilli()))
+		w.senders = append(w.senders, sender{name, newCounters(name, w.rand, w.begun.UnixMilli()).batch})
 	}
+	w.senders = append(w.senders, sender{paired, newAgents(w.rand, w.begun.Add(-pastLength)).batch})
 	return w
 }
 
@@ -135,7 +145,7 @@ func (w *world) round(now time.Time) {
 	}
 	w.again = slices.DeleteFunc(w.again, func(r resend) bool { return !r.at.After(now) })
 	silent := int(now.Sub(w.begun).Seconds())%11 > 6
-	for m := range metrics + len(w.counters) {
+	for m := range metrics + len(w.senders) {
 		p := m % partitions
 		if p == silentPartition && silent || w.rand.IntN(5) == 0 || w.long && w.rand.IntN(2) == 0 {
 			continue
@@ -144,7 +154,10 @@ func (w *world) round(now time.Time) {
 		if m < metrics {
 			value = w.batch(name, now)
 		} else {
-			name, value = w.counters[m-metrics].name, w.counters[m-metrics].batch(now)
+			name, value = w.senders[m-metrics].metric, w.senders[m-metrics].batch(now)
+		}
+		if value == nil {
+			continue
 		}
 		w.ids++
 		id := fmt.Sprintf("%d", w.ids)
@@ -173,10 +186,13 @@ func (w *world) round(now time.Time) {
 	}
 }
 
+// pastLength is more than is read back, so that windows of the past are incomplete.
+const pastLength = 480 * time.Second
+
 // past fills the topic with what was sent before the pipeline's first start.
-func (w *world) past(length time.Duration) {
+func (w *world) past() {
 	now := w.begun
-	for at := now.Add(-length); at.Before(now); at = at.Add(500 * time.Millisecond) {
+	for at := now.Add(-pastLength); at.Before(now); at = at.Add(500 * time.Millisecond) {
 		w.round(at)
 	}
 }
@@ -216,7 +232,7 @@ func (w *world) demand() *demand {
 	if w.rand.IntN(3) == 0 {
 		d.aggregation = ofCounters[w.rand.IntN(len(ofCounters))]
 		if w.rand.IntN(5) > 0 {
-			d.metric = counterNames()[w.rand.IntN(3)]
+			d.metric = []string{"scraped", "counted", "gauge", paired}[w.rand.IntN(4)]
 		}
 	} else if w.rand.IntN(6) == 0 {
 		d.metric, d.aggregation = histograms, []string{"p50", "p99", "histogram", "count", "sum", "avg"}[w.rand.IntN(6)]

@@ -213,7 +213,7 @@ func (r *Runner) Start(ctx context.Context, m pipeline.Machine, _ int) (supervis
 	c.Config = pipeline.Default()
 	c.KeyGroups = LocalKeyGroups
 	c.Kafka, c.Redis, c.Worker = m.Kafka, m.Redis, m.Program
-	c.Slice, c.Bound = m.Slice, m.Bound
+	c.Slice, c.Bound, c.ReplicaTag = m.Slice, m.Bound, m.ReplicaTag
 	c.WorkerMetrics, c.WorkerLogs, c.WorkerPprof = "unix:"+m.Socket, filepath.Join(java.Dir, "log"), m.Pprof
 	c.LogLevel, c.Log = m.Level.String(), m.Log
 	if m.Memory > 0 {

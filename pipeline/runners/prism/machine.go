@@ -28,7 +28,7 @@ func (*Runner) Start(_ context.Context, m pipeline.Machine, starved int) (superv
 		Name: "pipeline", Path: m.Program, Output: m.Output, Expendable: expendable, Env: environ(m, starved),
 		Args: slices.Concat([]string{"pipeline", "--runner", Name}, m.Kafka.Arguments(), m.Redis.Arguments(), []string{
 			"--metrics-addr", "unix:" + m.Socket,
-			"--slice", m.Slice.String(), "--bound", m.Bound.String(), "--log-level", m.Level.String(), "--pprof", m.Pprof,
+			"--slice", m.Slice.String(), "--bound", m.Bound.String(), "--ha-tag", m.ReplicaTag, "--log-level", m.Level.String(), "--pprof", m.Pprof,
 		}),
 	})
 }
