@@ -15,5 +15,7 @@
 //	  - A record is stamped once, on arrival. Retries send the same bytes with the
 //	    same header id, by which the pipeline drops a second copy.
 //
+// Records of topics of others are read by package bridge: each is to it what a
+// request is to HTTP, and its place its Idempotency-Key.
 // StatsD, which has no answers, is taken by package statsd and goes the same way.
 package ingest

@@ -23,5 +23,8 @@ func Flags(f *conf.Flags, c *Config) {
 		return nil
 	})
 	c.StatsD.Flags(f)
+	topics := &conf.Repeated{Spaces: true}
+	f.Var(topics, "topic-format", "a topic of others in the same Kafka whose records become events, and what is written to it: `TOPIC=FORMAT`, such as telegraf=influx; may be given several times, or be several of them with spaces between. "+topicFormatsUsage())
+	f.Check(func() error { return c.readTopicFormats(topics.List) })
 	f.Var((*conf.List)(&c.OTLPAttributes), "otlp-attributes", "attributes of OpenTelemetry's resources and scopes that become tags besides those of docs/ingest.md: `names`, separated by commas")
 }

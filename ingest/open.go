@@ -24,6 +24,13 @@ func Open(ctx context.Context, h *host.Host, cfg Config) (*Service, error) {
 	cfg.Log.Info("events go to Kafka", "kafka", cfg.Kafka, "topic", s.config.Topic)
 	h.Start(ctx, "ingest", s.Run)
 	h.Ready.Add(s.Checks()...)
+	if len(cfg.OtherTopics) > 0 {
+		b, err := s.OpenTopics(ctx)
+		if err != nil {
+			return nil, err
+		}
+		h.Start(ctx, "topics", b.Run) // It ends before what takes its events.
+	}
 	if cfg.StatsD.Addr != "" {
 		l, err := s.ListenStatsD(ctx, cfg.StatsD)
 		if err != nil {

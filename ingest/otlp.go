@@ -72,7 +72,7 @@ func (r *otlpRequest) decode(text []byte, most int) (*wire.Batch, *refusal) {
 		return nil, refuse(http.StatusBadRequest, err.Error())
 	}
 	r.sent = request.Sent
-	r.s.metrics.leaveOut("otlp", request.NotNumbers, request.Sent.Exemplars)
+	r.s.metrics.leaveOut("otlp", request.NotNumbers, request.Exemplars)
 	return &request.Batch.Batch, nil
 }
 

@@ -79,7 +79,7 @@ func (r *remoteWrite) decode(text []byte, most int) (*wire.Batch, *refusal) {
 		return nil, &refusal{status: http.StatusBadRequest, detail: err.Error(), fault: &metric.Fault{Code: metric.CodeMalformed, Detail: err.Error()}}
 	}
 	r.sent = request.Sent
-	r.s.metrics.leaveOut("remote_write", request.NotNumbers, request.Sent.Exemplars)
+	r.s.metrics.leaveOut("remote_write", request.NotNumbers, request.Exemplars)
 	return &request.Batch.Batch, nil
 }
 

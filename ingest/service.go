@@ -52,6 +52,8 @@ type Config struct {
 	OTLPAttributes []string
 	// DeliveryTimeout is how long a request waits for Kafka's acknowledgement; 0 = 10 s.
 	DeliveryTimeout time.Duration
+	// OtherTopics are those of others that Open begins to read, whose records become events.
+	OtherTopics []TopicFormat
 	// StatsD is where Open listens for it.
 	StatsD statsd.Options
 }

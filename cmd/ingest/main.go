@@ -32,7 +32,11 @@ It serves
   /healthz               200 while it serves
   /readyz                200 while Kafka takes events, else 503 with what is wrong
 
-With --statsd it takes StatsD and DogStatsD too, over UDP and TCP.
+With --statsd it takes StatsD and DogStatsD too, over UDP and TCP. With
+--topic-format it reads what Telegraf, Kafka Connect or OpenTelemetry's Kafka
+exporter have written to topics of their own in the same Kafka:
+
+  ingest --kafka k1:9092 --topic-format telegraf=influx --topic-format otlp_metrics=otlp_proto
 
 Nodes keep nothing: any number may run behind a load balancer. 200 means stored
 by all in-sync replicas; 503 says which events are not acknowledged, 429 that

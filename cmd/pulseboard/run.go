@@ -107,6 +107,9 @@ func parseRun(env service.Env) (*runOptions, error) {
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
 		return nil, err
 	}
+	if o.kafka.IsZero() && len(o.ingest.OtherTopics) > 0 {
+		return nil, errors.New("--topic-format needs --kafka: nobody writes topics of their own to the embedded Kafka, whose address is another at each start")
+	}
 	if err := errors.Join(pipeline.CheckSlice(o.slice), pipeline.CheckReplicaTag(o.replicas)); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"pulseboard/e2e/testenv"
 	"pulseboard/gateway"
 	"pulseboard/ingest"
+	"pulseboard/ingest/bridge"
 	"pulseboard/ingest/statsd"
 	"pulseboard/internal/audit"
 	"pulseboard/internal/auth"
@@ -231,6 +232,11 @@ func services(t *testing.T) map[string]collectors {
 		if err != nil {
 			return err
 		}
+		b, err := bridge.New(bridge.Config{Kafka: kafkaconn.At("127.0.0.1:1"), Group: "g", Topics: []string{"t"}, Metrics: c, Log: log})
+		if err != nil {
+			return err
+		}
+		b.Close()
 		l, err := s.ListenStatsD(t.Context(), statsd.Options{Addr: "127.0.0.1:0"})
 		if err != nil {
 			return err

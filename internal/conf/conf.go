@@ -214,13 +214,18 @@ func (l *List) Set(s string) error {
 type Repeated struct {
 	List
 
-	fresh bool
+	Spaces bool // Items have white space between them, and may hold commas.
+	fresh  bool
 }
 
 // Set adds items.
 func (r *Repeated) Set(s string) error {
 	if r.fresh {
 		r.List, r.fresh = nil, false
+	}
+	if r.Spaces {
+		r.List = append(r.List, strings.Fields(s)...)
+		return nil
 	}
 	var l List
 	err := l.Set(s)
