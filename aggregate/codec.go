@@ -3,7 +3,7 @@ package aggregate
 import "errors"
 
 // accVersion is the first byte of an encoded accumulator. Another form gets another number.
-const accVersion = 7
+const accVersion = 8
 
 // AppendAcc appends the wire form of an accumulator: a version, then the columns of one.
 func AppendAcc(dst []byte, a *Acc) []byte {

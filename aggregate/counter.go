@@ -17,7 +17,7 @@ type Flags uint8
 const (
 	Cumulative Flags = 1 << iota // What a counter stands at.
 	Gauge                        // What something stands at: it does not grow.
-	Point                        // It is known by its series and time: sent again it is the same.
+	Point                        // It is known by its series and time, to the nanosecond: sent again it is the same.
 	Binned                       // Its value is a histogram.
 )
 
@@ -41,6 +41,7 @@ type Sample struct {
 	Value float64
 	Flags Flags
 	Needs Needs // What was needed when it came.
+	Nanos int32 // Of its time, after Time, less than a million.
 
 	Histogram *Histogram // Of one that is Binned, in place of Value. It is never changed.
 }
@@ -56,10 +57,13 @@ type Samples []Sample
 const (
 	maxSamples    = 128
 	maxHistograms = 8
+
+	// So many more of the oldest go when some must, or each of those that follow would cost a look at all.
+	lostTogether = maxSamples / 4
 )
 
 func (s Sample) compare(o Sample) int {
-	return cmp.Or(cmp.Compare(s.Time, o.Time), cmp.Compare(s.Flags.kind(), o.Flags.kind()))
+	return cmp.Or(cmp.Compare(s.Time, o.Time), cmp.Compare(s.Nanos, o.Nanos), cmp.Compare(s.Flags.kind(), o.Flags.kind()))
 }
 
 // find returns where a sample of that time and kind is, or belongs.
@@ -116,8 +120,10 @@ func (s *Samples) bound() (lost Samples) {
 		lost = s.drop(func(i int, kept Samples) bool {
 			return i%2 == 1 && i+1 < len(*s) && (*s)[i].within(&kept[len(kept)-1], &(*s)[i+1])
 		})
-		over := len(*s) - maxSamples
-		lost = append(lost, s.drop(func(i int, _ Samples) bool { return i < over })...)
+		if over := len(*s) - maxSamples; over > 0 {
+			over += lostTogether
+			lost = append(lost, s.drop(func(i int, _ Samples) bool { return i < over })...)
+		}
 	}
 	if histograms > 0 {
 		seen := 0

@@ -1,6 +1,7 @@
 package aggregate_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -65,21 +66,32 @@ func TestRulesOfGrowth(t *testing.T) {
 	}
 }
 
+// nanosecond is the time that samples are known by.
+type nanosecond struct {
+	ms    int64
+	nanos int32
+}
+
+func (t nanosecond) compare(o nanosecond) int {
+	return cmp.Or(cmp.Compare(t.ms, o.ms), cmp.Compare(t.nanos, o.nanos))
+}
+
 // defined is the growth of [from, to) by the text, of samples as they came.
 func defined(came []aggregate.Sample, from, to int64) (g aggregate.Growth) {
-	at := map[int64]aggregate.Sample{}
+	at := map[nanosecond]aggregate.Sample{}
 	for _, s := range came {
-		if o, ok := at[s.Time]; !ok || s.Value > o.Value || s.Value == o.Value && s.Start > o.Start {
-			at[s.Time] = s
+		when := nanosecond{s.Time, s.Nanos}
+		if o, ok := at[when]; !ok || s.Value > o.Value || s.Value == o.Value && s.Start > o.Start {
+			at[when] = s
 		}
 	}
-	times := slices.Sorted(maps.Keys(at))
+	times := slices.SortedFunc(maps.Keys(at), nanosecond.compare)
 	for i, when := range times {
 		n := at[when]
 		if n.Time < from || n.Time >= to {
 			continue
 		}
-		if i == 0 || n.Time-times[i-1] > aggregate.Lookback {
+		if i == 0 || n.Time-times[i-1].ms > aggregate.Lookback {
 			if n.Start > 0 && n.Time-n.Start <= aggregate.Lookback {
 				g.Sum += n.Value
 			} else {
@@ -94,7 +106,7 @@ func defined(came []aggregate.Sample, from, to int64) (g aggregate.Growth) {
 			g.Sum += n.Value
 		case n.Start != 0 && n.Start == p.Start:
 			greatest := p.Value
-			for k := i - 1; k >= 0 && n.Time-times[k] <= aggregate.Lookback; k-- {
+			for k := i - 1; k >= 0 && n.Time-times[k].ms <= aggregate.Lookback; k-- {
 				if at[times[k]].Start == n.Start {
 					greatest = max(greatest, at[times[k]].Value)
 				}
@@ -224,6 +236,7 @@ func TestSamplesAreSets(t *testing.T) {
 		for i := range came {
 			came[i].Flags |= []aggregate.Flags{0, aggregate.Point}[r.IntN(2)]
 			came[i].Needs = aggregate.Needs(r.IntN(4))
+			came[i].Nanos = []int32{0, 0, 1, 999_999}[r.IntN(4)]
 			if r.IntN(9) == 0 {
 				came[i].Flags ^= aggregate.Cumulative | aggregate.Gauge
 			}
@@ -244,7 +257,9 @@ func TestSamplesAreSets(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("seed %d: %v, want %v", seed, got, want)
 		}
-		if !slices.IsSortedFunc(got, func(a, b aggregate.Sample) int { return int(a.Time - b.Time) }) {
+		if !slices.IsSortedFunc(got, func(a, b aggregate.Sample) int {
+			return nanosecond{a.Time, a.Nanos}.compare(nanosecond{b.Time, b.Nanos})
+		}) {
 			t.Fatalf("seed %d: not in the order of time: %v", seed, got)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // historyVersion is the first byte of an encoded history; see tableVersion.
-const historyVersion = 11
+const historyVersion = 12
 
 // IsHistory reports whether AppendHistory wrote b, and not AppendTable.
 func IsHistory(b []byte) bool { return len(b) > 0 && b[0] == historyVersion }

@@ -39,10 +39,13 @@ func tell(r *rand.Rand) (all []told) {
 		tags := string([]byte{'a' + byte(i%2), 'w' + byte(i)})
 		at, value := 600_000+r.Int64N(30_000), float64(r.IntN(100))
 		start := at - r.Int64N(400_000)
-		says, punctual := r.IntN(3) > 0, r.IntN(2) == 0
+		says, punctual, finer := r.IntN(3) > 0, r.IntN(2) == 0, kind&aggregate.Point != 0 && r.IntN(2) == 0
 		every := []int64{300, 3000, 30_000}[r.IntN(3)]
 		for at < 1_500_000 {
 			at += 1 + r.Int64N(every)
+			if finer {
+				at -= at % 1000 // So that many are of one millisecond.
+			}
 			switch r.IntN(60) {
 			case 0:
 				at += r.Int64N(500_000)
@@ -60,6 +63,9 @@ func tell(r *rand.Rand) (all []told) {
 			s := aggregate.Sample{Time: at, Value: value, Flags: kind, Needs: aggregate.NeedLast}
 			if says && kind&aggregate.Cumulative != 0 {
 				s.Start = start
+			}
+			if finer {
+				s.Nanos = []int32{0, 1, 500_000, 999_999}[r.IntN(4)]
 			}
 			if r.IntN(15) == 0 { // Of a clock that is behind: a value above those that follow.
 				s.Time -= r.Int64N(40_000)
@@ -89,15 +95,15 @@ type heard struct {
 	growth                aggregate.Growth
 	alive                 bool
 	lasts                 []float64
-	newest                int64
+	newest                nanosecond
 	newestValue, increase float64
 }
 
 func hear(all []told, tags string, w aggregate.Range, h *heard) {
 	from, to := w.From*1000, w.To*1000
 	var samples []aggregate.Sample
-	points := map[int64]float64{}
-	last, stale, value, some := int64(-1), int64(-1), 0.0, false
+	points := map[nanosecond]float64{}
+	last, stale, value, some := nanosecond{ms: -1}, int64(-1), 0.0, false
 	for _, e := range all {
 		s := e.sample
 		if e.tags != tags || s.Time >= to {
@@ -107,8 +113,9 @@ func hear(all []told, tags string, w aggregate.Range, h *heard) {
 			stale = max(stale, s.Time)
 			continue
 		}
-		if s.Time > last || s.Time == last && s.Value > value {
-			last, value, some = s.Time, s.Value, true
+		when := nanosecond{s.Time, s.Nanos}
+		if newer := when.compare(last); newer > 0 || newer == 0 && s.Value > value {
+			last, value, some = when, s.Value, true
 		}
 		if s.Flags&aggregate.Cumulative != 0 {
 			if s.Start >= s.Time {
@@ -120,13 +127,13 @@ func hear(all []told, tags string, w aggregate.Range, h *heard) {
 			continue
 		}
 		counts := s.Value
-		if known, again := points[s.Time]; s.Flags&aggregate.Point != 0 && again {
+		if known, again := points[when]; s.Flags&aggregate.Point != 0 && again {
 			counts = max(0, s.Value-known)
 		} else {
 			h.count++
 		}
 		if s.Flags&aggregate.Point != 0 {
-			points[s.Time] += counts
+			points[when] += counts
 		}
 		h.sum += counts
 		if s.Flags&(aggregate.Cumulative|aggregate.Gauge) == 0 {
@@ -137,11 +144,11 @@ func hear(all []told, tags string, w aggregate.Range, h *heard) {
 	h.growth.Sum += g.Sum
 	h.growth.Unknown += g.Unknown
 	h.increase += g.Sum
-	if some && stale <= last {
-		h.alive = h.alive || last >= to-aggregate.Lookback
-		if last >= from {
+	if some && stale <= last.ms {
+		h.alive = h.alive || last.ms >= to-aggregate.Lookback
+		if last.ms >= from {
 			h.lasts = append(h.lasts, value)
-			if last > h.newest || last == h.newest && value > h.newestValue {
+			if newer := last.compare(h.newest); newer > 0 || newer == 0 && value > h.newestValue {
 				h.newest, h.newestValue = last, value
 			}
 		}

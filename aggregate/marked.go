@@ -140,6 +140,9 @@ const (
 	marksNoStill              // none is; else their count and sum follow.
 )
 
+// finer in the packed flags of a sample says that its nanoseconds follow; those of most are none.
+const finer = 0x80
+
 // append packs what an accumulator is marked with, which is as columns.shown gives it.
 func (m *Marked) append(dst []byte, a *Acc, after *packedAfter) []byte {
 	form := byte(0)
@@ -177,7 +180,11 @@ func (m *Marked) append(dst []byte, a *Acc, after *packedAfter) []byte {
 			dst = appendFloat(binary.AppendVarint(dst, s.Time-before), s.Value)
 			before = s.Time
 		}
-		dst = append(dst, byte(s.Flags), byte(s.Needs))
+		if s.Nanos == 0 {
+			dst = append(dst, byte(s.Flags), byte(s.Needs))
+		} else {
+			dst = binary.AppendUvarint(append(dst, byte(s.Flags)|finer, byte(s.Needs)), uint64(s.Nanos))
+		}
 		dst = binary.AppendVarint(dst, s.Start-after.start)
 		after.start = s.Start
 		if s.Histogram != nil {
@@ -218,7 +225,13 @@ func (r *Reader) marked(m *Marked, a *Acc, after *packedAfter) {
 			s.Time, s.Value = before+r.Varint(), r.packedFloat()
 			before = s.Time
 		}
-		s.Flags, s.Needs = Flags(r.byte()), Needs(r.byte())
+		flags := r.byte()
+		s.Flags, s.Needs = Flags(flags&^finer), Needs(r.byte())
+		if flags&finer != 0 {
+			nanos := r.Uvarint()
+			r.Bad = r.Bad || nanos == 0 || nanos >= 1_000_000
+			s.Nanos = int32(nanos)
+		}
 		s.Start = after.start + r.Varint()
 		after.start = s.Start
 		if s.Flags.isBinned() {

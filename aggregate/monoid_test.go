@@ -29,7 +29,7 @@ func someAcc(r *rand.Rand, needs aggregate.Needs, value func(*rand.Rand) float64
 			h := counted(r.IntN(12)-4, []float64{0, 0x1p-128, 0.5, 3}[r.IntN(4)], values[:r.IntN(len(values)+1)])
 			a.AddHistogram(n, &h, at)
 		case 2, 3: // Few times, so that some are of the same.
-			s := aggregate.Sample{Time: at % 5, Start: -r.Int64N(3), Value: value(r), Flags: aggregate.Flags(1 + r.IntN(7)), Needs: n}
+			s := aggregate.Sample{Time: at % 5, Nanos: []int32{0, 0, 7, 999_999}[r.IntN(4)], Start: -r.Int64N(3), Value: value(r), Flags: aggregate.Flags(1 + r.IntN(7)), Needs: n}
 			if r.IntN(3) == 0 {
 				h := counted(r.IntN(12)-4, []float64{0, 0.5}[r.IntN(2)], sentValues(r, r.IntN(4)))
 				s.Histogram, s.Flags = &h, s.Flags&^aggregate.Gauge|aggregate.Point

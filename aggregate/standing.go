@@ -1,6 +1,9 @@
 package aggregate
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // Standing is how the series of a group stand at the end of a window.
 type Standing struct {
@@ -8,19 +11,22 @@ type Standing struct {
 	Sum      float64
 	Min, Max float64
 	Newest   Last
-	Alive    bool // Some have had an event no longer than the lookback ago, and did not end.
-	Lacking  bool // Of some the value was not kept.
+	nanos    int32 // Of the time of Newest.
+	Alive    bool  // Some have had an event no longer than the lookback ago, and did not end.
+	Lacking  bool  // Of some the value was not kept.
 }
 
-// Add adds a series that has a value, of an event at that time, epoch ms.
-func (s *Standing) Add(value float64, at int64) {
+// Add adds a series that has a value, of an event at that time, epoch ms and nanoseconds after it.
+func (s *Standing) Add(value float64, at int64, nanos int32) {
 	if s.Series == 0 {
 		s.Min, s.Max = value, value
+	}
+	if s.Series == 0 || cmp.Or(cmp.Compare(at, s.Newest.Time), cmp.Compare(nanos, s.nanos), cmp.Compare(value, s.Newest.Value)) > 0 {
+		s.Newest, s.nanos = Last{1, at, value}, nanos
 	}
 	s.Series++
 	s.Sum += value
 	s.Min, s.Max = min(s.Min, value), max(s.Max, value)
-	s.Newest.add(value, at)
 }
 
 // needsStanding reports whether a window needs to know how its series stand: those of counters only where nothing came.
@@ -31,8 +37,9 @@ func (a *Acc) needsStanding(n Needs) bool {
 // standingCell is a slice of a series, as far as its value in later slices hangs on it.
 type standingCell struct {
 	slice, newest int64
-	value         float64
+	nanos         int32 // Of the newest.
 	ended, known  bool
+	value         float64
 }
 
 func (a *Acc) standingCell(slice int64) standingCell {
@@ -54,9 +61,9 @@ func (a *Acc) standingCell(slice int64) standingCell {
 func (c *standingCell) take(s *Sample) {
 	switch {
 	case !s.Flags.isPoint() && !s.Flags.grows():
-	case s.Time > c.newest:
-		c.newest, c.value, c.known = s.Time, s.Value, s.Histogram == nil
-	case s.Time == c.newest:
+	case s.Time > c.newest, s.Time == c.newest && s.Nanos > c.nanos:
+		c.newest, c.nanos, c.value, c.known = s.Time, s.Nanos, s.Value, s.Histogram == nil
+	case s.Time == c.newest && s.Nanos == c.nanos:
 		c.known = c.known && s.Histogram == nil
 		c.value = max(c.value, s.Value)
 	}
@@ -80,7 +87,7 @@ func (j *joiner) stand(s *Standing, c standingCell, w Range) {
 		return
 	case c.slice < w.From:
 	case c.known:
-		s.Add(c.value, c.newest)
+		s.Add(c.value, c.newest, c.nanos)
 	default:
 		s.Lacking = true
 	}

@@ -131,8 +131,8 @@ func (t Table) Bytes() (n int64) {
 
 const rowSize = 72 + mapSlot
 
-// tableVersion is the first byte of an encoded table. Another form gets another number.
-const tableVersion = 10
+// tableVersion is the first byte of an encoded table. Another form gets another number, which no history has had either.
+const tableVersion = 13
 
 // maxName is the longest name of a metric that is read, in bytes.
 const maxName = 1<<14 - 1

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -147,7 +148,7 @@ func (b *agentBatch) add(e metric.Event) {
 	case e.Time != 0:
 		f = metric.TimeFault(e.Time)
 	default:
-		e.Point = false // It would be known by its time.
+		e.Point, e.Nanos = false, 0 // It would be known by its time.
 	}
 	if f == nil {
 		f = e.Check()
@@ -190,30 +191,35 @@ func joined(parts ...string) string {
 	return strings.Join(slices.Compact(slices.DeleteFunc(parts, func(s string) bool { return s == "" })), ".")
 }
 
-// epoch reads a time in seconds, milli-, micro- or nanoseconds since 1970: those of 2000 and later are apart. whole says that
-// nothing was cut off of milliseconds.
-func epoch(v json.Number) (ms int64, whole bool, ok bool) {
+// epoch reads a time in seconds, milli-, micro- or nanoseconds since 1970: those of 2000 and later are apart.
+func epoch(v json.Number) (ms int64, nanos int32, ok bool) {
 	if v == "" {
-		return 0, false, true
+		return 0, 0, true
 	}
 	f, err := v.Float64()
 	if err != nil {
-		return 0, false, false
+		return 0, 0, false
 	}
-	for _, perMs := range []float64{1e-3, 1, 1e3, 1e6} {
-		if ms := f / perMs; ms >= metric.EarliestTime && ms < metric.LatestTime {
-			n, err := v.Int64()
-			switch {
-			case err != nil: // Seconds with decimals: nearer than that no double is.
-				ms = math.Round(ms*1000) / 1000
-				return int64(ms), ms == math.Trunc(ms), true
-			case perMs < 1:
-				return n * 1000, true, true
-			}
-			return n / int64(perMs), n%int64(perMs) == 0, true
+	text := string(v)
+	if strings.ContainsAny(text, "eE") {
+		text = strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	whole, decimals, _ := strings.Cut(text, ".")
+	n, _ := strconv.ParseInt(whole, 10, 64) // In the bounds below it is one.
+	const milli = 1_000_000
+	for _, unit := range []int64{1000 * milli, milli, 1000, 1} { // In nanoseconds.
+		if ms := f * float64(unit) / milli; ms < metric.EarliestTime || ms >= metric.LatestTime {
+			continue
 		}
+		perMs, most := max(1, milli/unit), max(1, unit/milli)
+		rest := n % perMs * unit
+		for _, c := range decimals {
+			unit /= 10
+			rest += int64(c-'0') * unit
+		}
+		return n/perMs*most + rest/milli, int32(rest % milli), true
 	}
-	return 0, false, false
+	return 0, 0, false
 }
 
 // decoded reads a JSON object, or adds what is wrong with it.

@@ -14,7 +14,7 @@ func TestAgents(t *testing.T) {
 	seconds, clock := fmt.Sprint(now.Unix()), now.UTC().Format(time.RFC3339)
 	for _, c := range []struct{ name, path, body, want string }{
 		{"a batch of Telegraf", "telegraf", `{"metrics":[{"name":"cpu","tags":{"host":"a"},"fields":{"usage_idle":93.5,"value":7,"up":true,"s":"x"},"timestamp":` + seconds + `},{"name":"m","tags":{},"fields":{"v":1},"timestamp":` + seconds + `}]}`, `cpu.up{"host":"a"} 1 0 point; cpu.usage_idle{"host":"a"} 93.5 0 point; cpu{"host":"a"} 7 0 point; m.v{} 1 0 point`},
-		{"one metric of Telegraf after the other, in milliseconds and nanoseconds", "telegraf", `{"name":"m","fields":{"v":1},"timestamp":` + seconds + "125}\n" + `{"name":"m","fields":{"v":2},"timestamp":` + seconds + `000000001}`, `m.v{} 1 125 point; m.v{} 2 0`},
+		{"one metric of Telegraf after the other, in milliseconds and nanoseconds", "telegraf", `{"name":"m","fields":{"v":1},"timestamp":` + seconds + "125}\n" + `{"name":"m","fields":{"v":2},"timestamp":` + seconds + `000000001}`, `m.v{} 1 125 point; m.v{} 2 0 point 1`},
 		{
 			"collectd", "collectd", `[{"values":[1901474177],"dstypes":["derive"],"dsnames":["value"],"time":` + seconds + `.250,"interval":10.000,"host":"leeloo","plugin":"cpu","plugin_instance":"0","type":"cpu","type_instance":"idle"},
 			{"values":[0.5,0.25,null],"dstypes":["gauge","gauge","gauge"],"dsnames":["shortterm","midterm","longterm"],"time":` + seconds + `.000,"interval":10.000,"host":"leeloo","plugin":"load","plugin_instance":"","type":"load","type_instance":""},

@@ -31,7 +31,7 @@ func readCollectd(b *agentBatch, object []byte) {
 	if !b.decoded(object, &v) {
 		return
 	}
-	t, whole, ok := epoch(v.Time)
+	t, nanos, ok := epoch(v.Time)
 	switch {
 	case v.Plugin == "":
 		b.fault(metric.CodeNameMissing, "the values have no plugin")
@@ -65,6 +65,6 @@ func readCollectd(b *agentBatch, object []byte) {
 		if name == "value" {
 			name = ""
 		}
-		b.add(metric.Event{Metric: joined(v.Plugin, v.Type, name), Value: *value, Kind: kind, Tags: tags, Time: t, Point: whole})
+		b.add(metric.Event{Metric: joined(v.Plugin, v.Type, name), Value: *value, Kind: kind, Tags: tags, Time: t, Nanos: nanos, Point: true})
 	}
 }

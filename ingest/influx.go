@@ -73,7 +73,7 @@ func (r *influxRequest) decode(text []byte, most int) (*wire.Batch, *refusal) {
 	if err != nil {
 		return nil, tooMany(most)
 	}
-	r.byBody, r.line = d.timed && !d.points, d.line
+	r.byBody, r.line = d.timed && d.finer, d.line
 	for reason, n := range map[string]int{"string": d.strings, "twice": d.twice} {
 		if n > 0 {
 			r.s.metrics.leftOut.WithLabelValues("influx", reason).Add(float64(n))
@@ -90,8 +90,9 @@ func (r *influxRequest) release(faults bool) {
 	r.decoder = nil
 }
 
-// id is that of the body even without a key when all its lines have a time, but not all are points: the clients of InfluxDB
-// repeat what was not answered, without an Idempotency-Key, and expect that it counts once. Points do that by themselves.
+// id is that of the body even without a key when all its lines have a time, and one is finer than a millisecond. The clients of
+// InfluxDB repeat what was not answered, without an Idempotency-Key, and expect that it counts once. Points do that by
+// themselves, but of a series whose every request is a line there may be more in a slice than are known.
 func (r *influxRequest) id(key string, text []byte) string {
 	if key == "" && r.byBody {
 		key = "lines with times"

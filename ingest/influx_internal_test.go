@@ -70,7 +70,7 @@ func byLibrary(text []byte) (values []metric.Event, ok bool) {
 				return nil, false
 			}
 			for i := range values[first:] {
-				values[first+i].Time, values[first+i].Point = ns/1_000_000, ns%1_000_000 == 0
+				values[first+i].Time, values[first+i].Nanos, values[first+i].Point = ns/1_000_000, int32(ns%1_000_000), true
 			}
 		}
 	}

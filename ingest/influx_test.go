@@ -59,6 +59,9 @@ func (n *node) values(base time.Time) []string {
 			if e.Point {
 				at += " point"
 			}
+			if e.Nanos != 0 {
+				at += fmt.Sprint(" ", e.Nanos)
+			}
 			out = append(out, fmt.Sprintf("%s%v %v %s", e.Metric, e.Tags, e.Value, at))
 		}
 	}
@@ -86,7 +89,8 @@ func TestLines(t *testing.T) {
 		{"tags of Kubernetes, buckets of Telegraf", "", `case21,app.kubernetes.io/name=web,pod=p1 value=1` + "\n" + `case21,le=a 0.1=3i,+Inf=4i`, `case21.+Inf{"le":"a"} 4 on arrival; case21.0.1{"le":"a"} 3 on arrival; case21{"app.kubernetes.io/name":"web","pod":"p1"} 1 on arrival`},
 		{"an empty tag is as absent", "", `m,a=,b=c value=1`, `m{"b":"c"} 1 on arrival`},
 		{"a byte order mark", "", "\xef\xbb\xbfm value=1", `m{} 1 on arrival`},
-		{"nanoseconds are cut off", "", `m value=1 ` + fmt.Sprint(now.Add(1_999_999).UnixNano()), `m{} 1 1`},
+		{"nanoseconds", "", `m value=1 ` + fmt.Sprint(now.Add(1_999_999).UnixNano()), `m{} 1 1 point 999999`},
+		{"microseconds tell points apart", "?precision=us", "m value=1 " + fmt.Sprint(now.UnixMicro()+1) + "\nm value=1 " + fmt.Sprint(now.UnixMicro()+2), `m{} 1 0 point 1000; m{} 1 0 point 2000`},
 		{"microseconds", "?precision=us", `m value=1 ` + at(time.Microsecond), `m{} 1 0 point`},
 		{"microseconds of InfluxDB 1", "?precision=u", `m value=1 ` + at(time.Microsecond), `m{} 1 0 point`},
 		{"milliseconds", "?precision=ms", `m value=1 ` + at(time.Millisecond), `m{} 1 0 point`},

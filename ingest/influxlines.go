@@ -27,8 +27,7 @@ type influxDecoder struct {
 	batch wire.Batch
 	names []string // Of the values, by index; "" for a line that is none.
 
-	timed          bool // Every line has a time,
-	points         bool // which are whole milliseconds.
+	timed, finer   bool // Every line has a time; some have one that is no whole millisecond.
 	line           int  // Of the first line that is broken, 0 = there is none.
 	strings, twice int  // Fields that were passed over: strings, and those that their line has again.
 
@@ -87,7 +86,7 @@ func (d *influxDecoder) Forget() {
 
 func (d *influxDecoder) begin(text []byte) {
 	d.batch = wire.Batch{Events: d.batch.Events[:0], Index: d.batch.Index[:0]}
-	d.names, d.timed, d.points, d.line, d.strings, d.twice = d.names[:0], true, true, 0, 0, 0
+	d.names, d.timed, d.finer, d.line, d.strings, d.twice = d.names[:0], true, false, 0, 0, 0
 	d.text, d.at, d.counted, d.row = text, 0, 0, 1
 }
 
@@ -191,16 +190,15 @@ func (d *influxDecoder) point(limit int, perMs, ms int64) error {
 	return nil
 }
 
-// stamp gives the events of the line their time. Those whose time is whole milliseconds are points; of others there may be
-// several in one millisecond, which are not the same.
+// stamp gives the events of the line their time: that makes them points.
 func (d *influxDecoder) stamp(text []byte, perMs, ms int64, faults int) {
 	b := &d.batch
-	t, whole, fault := influxTime(text, perMs, ms)
+	t, nanos, fault := influxTime(text, perMs, ms)
 	if fault == nil {
-		d.points = d.points && whole
+		d.finer = d.finer || nanos != 0
 		for i := range b.Events[d.first:] {
 			e := &b.Events[d.first+i]
-			e.Time, e.Point = t, whole
+			e.Time, e.Nanos, e.Point = t, nanos, true
 		}
 		return
 	}
@@ -215,15 +213,16 @@ func (d *influxDecoder) stamp(text []byte, perMs, ms int64, faults int) {
 	b.Events, b.Index = b.Events[:d.first], b.Index[:d.first]
 }
 
-// influxTime is a line's time in epoch milliseconds, cut off; whole says that nothing was.
-func influxTime(stamp []byte, perMs, ms int64) (t int64, whole bool, fault *metric.Fault) {
+// influxTime is a line's time in epoch milliseconds, and the nanoseconds after that.
+func influxTime(stamp []byte, perMs, ms int64) (t int64, nanos int32, fault *metric.Fault) {
 	t, err := strconv.ParseInt(string(stamp), 10, 64)
 	if err != nil || t > math.MaxInt64/ms || t < math.MinInt64/ms {
-		return 0, false, &metric.Fault{Code: metric.CodeEventTimeInvalid, Detail: fmt.Sprintf("the time %.30s is beyond what 64 bits hold", stamp)}
+		return 0, 0, &metric.Fault{Code: metric.CodeEventTimeInvalid, Detail: fmt.Sprintf("the time %.30s is beyond what 64 bits hold", stamp)}
 	}
-	whole = t%perMs == 0
+	const milli = 1_000_000
+	nanos = int32(t % perMs * (milli / perMs))
 	t = t * ms / perMs
-	return t, whole, metric.TimeFault(t)
+	return t, nanos, metric.TimeFault(t)
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' }

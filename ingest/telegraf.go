@@ -47,7 +47,7 @@ func readTelegraf(b *agentBatch, object []byte) {
 }
 
 func (m *telegrafMetric) add(b *agentBatch) {
-	t, whole, ok := epoch(m.Timestamp)
+	t, nanos, ok := epoch(m.Timestamp)
 	switch {
 	case m.Name == "":
 		b.fault(metric.CodeNameMissing, "the metric has no name")
@@ -69,6 +69,6 @@ func (m *telegrafMetric) add(b *agentBatch) {
 		if key != "value" {
 			name += "." + key
 		}
-		b.add(metric.Event{Metric: name, Value: v, Tags: tags, Time: t, Point: whole})
+		b.add(metric.Event{Metric: name, Value: v, Tags: tags, Time: t, Nanos: nanos, Point: true})
 	}
 }

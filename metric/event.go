@@ -21,7 +21,9 @@ type Event struct {
 
 	Kind  Kind
 	Stale bool // The series ends here: there is no value, and nothing counts.
-	Point bool // It is known by its series and Time: sent again it is the same, and counts once.
+	Point bool // It is known by its series, Time and Nanos: sent again it is the same, and counts once.
+	// Nanos are those of a Point that its time is after Time, less than a million: so those of one millisecond are told apart. Else it is 0.
+	Nanos int32
 }
 
 // The codes of faults, in docs/protocol.md, "POST /ingest" and "Kafka".

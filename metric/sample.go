@@ -15,7 +15,7 @@ func (e *Event) AddTo(a *aggregate.Acc, needs aggregate.Needs, at int64) {
 	case e.IsValue():
 		a.AddFor(needs, e.Value, at)
 	default:
-		a.AddSample(aggregate.Sample{Time: at, Start: e.Start, Value: e.Value, Flags: e.Flags(), Needs: needs, Histogram: e.Histogram})
+		a.AddSample(aggregate.Sample{Time: at, Nanos: e.Nanos, Start: e.Start, Value: e.Value, Flags: e.Flags(), Needs: needs, Histogram: e.Histogram})
 	}
 }
 

@@ -161,7 +161,9 @@ func (s *sender) send(r *rand.Rand, now int64) (events []metric.Event) {
 		s.value -= float64(r.IntN(5))
 	}
 	s.value += float64(r.IntN(10))
-	e.Point = s.point
+	if e.Point = s.point; e.Point {
+		e.Nanos = []int32{0, 0, 1, 999_999}[r.IntN(4)]
+	}
 	if s.histogram != nil {
 		e.Histogram = s.observe(r, anew)
 	} else {

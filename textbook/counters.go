@@ -1,6 +1,7 @@
 package textbook
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 
@@ -32,8 +33,9 @@ func (a *Accumulator) whole(needs aggregate.Needs, start, end int64) (acc aggreg
 // addSeries adds one series.
 func addSeries(acc *aggregate.Acc, samples []Sample, needs aggregate.Needs, start, end int64) {
 	type point struct {
-		time int64
-		kind aggregate.Flags
+		time  int64
+		nanos int32
+		kind  aggregate.Flags
 	}
 	points := make(map[point]Sample) // Of those of one time the greatest.
 	var counter aggregate.Samples
@@ -44,19 +46,19 @@ func addSeries(acc *aggregate.Acc, samples []Sample, needs aggregate.Needs, star
 			stale = max(stale, v.Time)
 			continue
 		}
-		if v.Time > last.Time || v.Time == last.Time && v.Value > last.Value {
+		if cmp.Or(cmp.Compare(v.Time, last.Time), cmp.Compare(v.Nanos, last.Nanos), cmp.Compare(v.Value, last.Value)) > 0 {
 			last = v
 		}
 		if v.Flags&aggregate.Cumulative != 0 {
-			counter.Add(aggregate.Sample{Time: v.Time, Start: v.Start, Value: v.Value, Flags: v.Flags, Histogram: v.histogram()})
+			counter.Add(aggregate.Sample{Time: v.Time, Nanos: v.Nanos, Start: v.Start, Value: v.Value, Flags: v.Flags, Histogram: v.histogram()})
 			if v.Histogram != nil {
 				continue // Only by how much it grew counts.
 			}
 		}
 		if v.Flags&aggregate.Point == 0 {
 			counted = append(counted, v)
-		} else if p, known := points[point{v.Time, v.Flags}]; !known || v.isAbove(&p) {
-			points[point{v.Time, v.Flags}] = v
+		} else if p, known := points[point{v.Time, v.Nanos, v.Flags}]; !known || v.isAbove(&p) {
+			points[point{v.Time, v.Nanos, v.Flags}] = v
 		}
 	}
 	for _, v := range points {
@@ -89,7 +91,7 @@ func addSeries(acc *aggregate.Acc, samples []Sample, needs aggregate.Needs, star
 func stand(s *aggregate.Standing, last *Sample, start, end int64) {
 	s.Alive = s.Alive || last.Time < end && last.Time >= end-aggregate.Lookback
 	if last.Time >= start {
-		s.Add(last.Value, last.Time)
+		s.Add(last.Value, last.Time, last.Nanos)
 	}
 }
 
@@ -123,7 +125,7 @@ func (v *Sample) addTo(acc *aggregate.Acc, needs aggregate.Needs) {
 func (v *Sample) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(v.Series)))
 	b = append(b, v.Series...)
-	for _, n := range [...]int64{v.Time, v.Start, int64(math.Float64bits(v.Value)), int64(v.Needs), int64(v.Flags), int64(v.Window)} {
+	for _, n := range [...]int64{v.Time, int64(v.Nanos), v.Start, int64(math.Float64bits(v.Value)), int64(v.Needs), int64(v.Flags), int64(v.Window)} {
 		b = binary.AppendVarint(b, n)
 	}
 	stale := byte(0)
@@ -136,7 +138,7 @@ func (v *Sample) append(b []byte) []byte {
 
 func readSample(r *aggregate.Reader) (v Sample) {
 	v.Series = r.Text()
-	v.Time, v.Start, v.Value = r.Varint(), r.Varint(), math.Float64frombits(uint64(r.Varint()))
+	v.Time, v.Nanos, v.Start, v.Value = r.Varint(), int32(r.Varint()), r.Varint(), math.Float64frombits(uint64(r.Varint()))
 	v.Needs, v.Flags, v.Window = aggregate.Needs(r.Varint()), aggregate.Flags(r.Varint()), int(r.Varint())
 	v.Stale = r.Uvarint() == 1
 	if h := r.Text(); h != "" {

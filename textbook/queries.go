@@ -124,7 +124,7 @@ func (f *selectFn) ProcessElement(b *sources.Batch, emit func(string, Sample)) {
 					key := s.key + separator + string(e.Tags.Pick(s.query.GroupBy).AppendKey(nil))
 					emit(key, Sample{
 						Value: e.Value, Time: at, Needs: s.needs, Window: s.query.WindowSeconds,
-						Series: string(e.Tags.AppendKey(nil)), Start: e.Start, Flags: e.Flags(), Stale: e.Stale, Histogram: histogram,
+						Series: string(e.Tags.AppendKey(nil)), Nanos: e.Nanos, Start: e.Start, Flags: e.Flags(), Stale: e.Stale, Histogram: histogram,
 					})
 				}
 			}

@@ -66,6 +66,7 @@ type Sample struct {
 
 	// Of events that say more of themselves than a value.
 	Series    string // The key of its tags.
+	Nanos     int32
 	Start     int64
 	Flags     aggregate.Flags
 	Stale     bool

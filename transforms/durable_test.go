@@ -116,6 +116,9 @@ func counterCourse() course {
 				n := aggregate.NewName("m", string(metric.NewTags(map[string]string{"host": fmt.Sprint("h", host)}).AppendKey(nil)))
 				add := func(at int64) {
 					e := metric.Event{Kind: kind, Point: host != 1, Value: float64(at*7%100 + at), Stale: host == 2 && at%17 == 0}
+					if e.Point && at%3 == 0 {
+						e.Nanos = int32(at % 1_000_000)
+					}
 					e.AddTo(p.Table.Row(at).Acc(n), aggregate.NeedLast, at*1000+300)
 				}
 				add(second)
@@ -424,11 +427,11 @@ func TestStateGolden(t *testing.T) {
 	table := aggregate.Table{}
 	table.AddFor(aggregate.NeedSketch, 3, aggregate.NewName("m", ""), 1, 900)
 	store.Merge(table)
-	const partial = "\xd0\x0f\n\x0a\x01m\x01\x00\x00\x01\x06\x01" + "\x80\x00\x02\x80\x02\x80\x88\x0e\x00\x80\x02\x80B"
+	const partial = "\xd0\x0f\n\x0d\x01m\x01\x00\x00\x01\x06\x01" + "\x80\x00\x02\x80\x02\x80\x88\x0e\x00\x80\x02\x80B"
 	if got := string(logged{1000, 5, aggregate.AppendTable(nil, table)}.encode()); got != partial {
 		t.Errorf("a partial is %q, was %q", got, partial)
 	}
-	const history = "\xd0\x0f\n\x0b\x01m\x01\x00\x01\x16" + "\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xd8\x04\x02\x80\x02\x80\x00\x00\x80\x02\x80B" + "\x00"
+	const history = "\xd0\x0f\n\x0c\x01m\x01\x00\x01\x16" + "\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xd8\x04\x02\x80\x02\x80\x00\x00\x80\x02\x80B" + "\x00"
 	text, cells := store.AppendHistory(nil, nothingPacked, 3)
 	if got := string(logged{1000, 5, text}.encode()); got != history || cells != 1 {
 		t.Errorf("a history is %q of %d slices, was %q", got, cells, history)
@@ -442,6 +445,12 @@ func TestStateGolden(t *testing.T) {
 		k.end = 2000
 		if err := k.restore(l, true); err != nil || k.store.Series() != 1 {
 			t.Errorf("%q restores %d series, %v", golden, k.store.Series(), err)
+		}
+		for _, before := range []byte{7, 10, 11} {
+			l := logged{l.end, l.since, append([]byte{before}, l.table[1:]...)}
+			if err := newGroups().of(0, o).restore(l, true); !errors.Is(err, ErrState) {
+				t.Errorf("an entry of version %d: %v", before, err)
+			}
 		}
 		l.table = l.table[:len(l.table)-1]
 		if err := newGroups().of(0, o).restore(l, true); !errors.Is(err, ErrState) {

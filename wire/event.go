@@ -399,11 +399,12 @@ func (d *Decoder) event(f *fields) (e metric.Event, fault *metric.Fault) {
 		d.batch.Cut++
 	}
 	if f.time != nil {
-		if e.Time, fault = d.time("event_time", f.time, metric.CodeEventTimeInvalid); fault != nil {
+		if e.Time, e.Nanos, fault = d.time("event_time", f.time, metric.CodeEventTimeInvalid); fault != nil {
 			return e, fault
 		}
 	}
 	if f.kind == nil && f.start == nil && f.point == nil {
+		e.Nanos = 0
 		return e, nil
 	}
 	return e, d.marks(&e, f)
@@ -445,8 +446,8 @@ func (f *fields) types() *metric.Fault {
 		return malformed("start must be a string or a number")
 	case f.stale != nil && !isBoolean(f.stale):
 		return malformed("stale must be true or false")
-	case f.point != nil && !isBoolean(f.point):
-		return malformed("point must be true or false")
+	case f.point != nil && !isBoolean(f.point) && !isNumber(f.point):
+		return malformed("point must be true, false or a number of nanoseconds")
 	}
 	return nil
 }
@@ -460,11 +461,21 @@ func (d *Decoder) marks(e *metric.Event, f *fields) (fault *metric.Fault) {
 		}
 	}
 	if f.start != nil {
-		if e.Start, fault = d.time("start", f.start, metric.CodeStartInvalid); fault != nil {
+		if e.Start, _, fault = d.time("start", f.start, metric.CodeStartInvalid); fault != nil {
 			return fault
 		}
 	}
-	e.Point = isTrue(f.point)
+	switch {
+	case f.point == nil || !isNumber(f.point):
+		e.Point = isTrue(f.point)
+	default:
+		if e.Nanos, e.Point = nanosOf(f.point); !e.Point {
+			return newFault(metric.CodePointInvalid, fmt.Sprintf("the point is said to be %.40s ns after the millisecond of event_time: that must be a whole number from 0 to 999999", f.point))
+		}
+	}
+	if !e.Point {
+		e.Nanos = 0
+	}
 	return e.Check()
 }
 

@@ -95,6 +95,11 @@ func TestDecodeRequestVerdicts(t *testing.T) {
 		{`{"metric_name":"m","value":1,"kind":"delta","start":"soon"}`, metric.CodeStartInvalid},
 		{`{"metric_name":"m","value":1,"kind":"delta","start":1763892000001,"event_time":1763892000000}`, metric.CodeStartInvalid},
 		{`{"metric_name":"m","value":1,"point":true}`, metric.CodePointInvalid},
+		{`{"metric_name":"m","value":1,"point":7}`, metric.CodePointInvalid},
+		{`{"metric_name":"m","value":1,"event_time":1763892000000,"point":999999}`, ""},
+		{`{"metric_name":"m","value":1,"event_time":1763892000000,"point":1000000}`, metric.CodePointInvalid},
+		{`{"metric_name":"m","value":1,"event_time":1763892000000,"point":0.5}`, metric.CodePointInvalid},
+		{`{"metric_name":"m","value":1,"event_time":1763892000000,"point":-1}`, metric.CodePointInvalid},
 		{`{"metric_name":"m","histogram":{"scale":3,"count":3,"sum":4.5,"positive":{"offset":-2,"counts":[1,2]}}}`, ""},
 		{`{"metric_name":"m","kind":"cumulative","start":1763892000000,"histogram":{"scale":-4,"count":1,"sum":0,"zero":1,"min":0,"max":0}}`, ""},
 		{`{"metric_name":"m","histogram":[]}`, metric.CodeMalformed},
@@ -255,7 +260,9 @@ func TestRecordRoundTrip(t *testing.T) {
 			if e.Kind.Grows() && e.Time != 0 && r.IntN(2) == 0 {
 				e.Start = e.Time - min(r.Int64N(1000), e.Time-metric.EarliestTime)
 			}
-			e.Point = e.Time != 0 && r.IntN(2) == 0
+			if e.Point = e.Time != 0 && r.IntN(2) == 0; e.Point {
+				e.Nanos = r.Int32N(2) * r.Int32N(1_000_000)
+			}
 			switch r.IntN(6) {
 			case 0:
 				e.Stale, e.Value = true, 0

@@ -66,13 +66,13 @@ func numberText(json string) string {
 
 // time reads the time that a member has, RFC 3339 or a number of milliseconds since the
 // epoch. Fractions of a millisecond are cut off.
-func (d *Decoder) time(member string, json []byte, code string) (int64, *metric.Fault) {
-	ms, ok := int64(0), false
+func (d *Decoder) time(member string, json []byte, code string) (ms int64, nanos int32, fault *metric.Fault) {
+	ok := false
 	var text []byte
 	if json[0] == '"' {
 		var err error
 		if text, err = d.unquote(json); err == nil {
-			ms, ok = clockTime(text)
+			ms, nanos, ok = clockTime(text)
 		}
 	} else {
 		ms, ok = epochTime(json)
@@ -84,7 +84,7 @@ func (d *Decoder) time(member string, json []byte, code string) (int64, *metric.
 	case ms < metric.EarliestTime:
 		wrong = "is before the year 2000"
 	default:
-		return ms, nil
+		return ms, nanos, nil
 	}
 	if text != nil {
 		text, _ = d.unquote(json) // clockTime has changed it.
@@ -92,15 +92,15 @@ func (d *Decoder) time(member string, json []byte, code string) (int64, *metric.
 	} else {
 		why = epochHint(string(json))
 	}
-	return 0, newFault(code, fmt.Sprintf("%s %.*s %s%s", member, maxTimeText, json, wrong, why))
+	return 0, 0, newFault(code, fmt.Sprintf("%s %.*s %s%s", member, maxTimeText, json, wrong, why))
 }
 
 // clockTime reads RFC 3339, which allows small letters and, for T, a space. It changes text. The second 60, which is added
 // to some days, is the one that comes after it, as clocks of computers have it.
-func clockTime(text []byte) (int64, bool) {
+func clockTime(text []byte) (ms int64, nanos int32, ok bool) {
 	const day, second = len("2006-01-02"), len("2006-01-02T15:04:")
 	if len(text) > maxTimeText {
-		return 0, false
+		return 0, 0, false
 	}
 	for i, c := range text {
 		if c == 't' || c == 'z' {
@@ -116,15 +116,15 @@ func clockTime(text []byte) (int64, bool) {
 	}
 	var t time.Time
 	if err := t.UnmarshalText(text); err != nil {
-		return 0, false
+		return 0, 0, false
 	}
-	ms := t.UnixMilli()
+	ms, nanos = t.UnixMilli(), int32(t.Nanosecond()%1_000_000)
 	if leap {
 		const dayMs, lastSecond = 86_400_000, 86_399_000
 		ms += 1000
-		return ms, ms-1000-(ms-1000)/dayMs*dayMs >= lastSecond && ms < metric.LatestTime
+		return ms, nanos, ms-1000-(ms-1000)/dayMs*dayMs >= lastSecond && ms < metric.LatestTime
 	}
-	return ms, true
+	return ms, nanos, true
 }
 
 // clockHint says what is likely to be wrong with a text that clockTime has not taken. It changes text.

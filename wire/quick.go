@@ -174,6 +174,9 @@ func (d *Decoder) quickMembers(body []byte, i int, e *metric.Event, t *texts) in
 	if !has.oneOf(e.Stale) || (has&hasName == 0) != d.inRecord || has&marks != 0 && e.Check() != nil {
 		return -1
 	}
+	if !e.Point {
+		e.Nanos = 0
+	}
 	return i + 1
 }
 
@@ -196,11 +199,11 @@ func (d *Decoder) written(body []byte, i int, e *metric.Event, t *texts) (has ev
 		has, i = has|hasTags, end
 	}
 	if bytes.HasPrefix(body[i:], []byte(time)) {
-		ms, end := quickTime(body, i+len(time))
+		ms, nanos, end := quickTime(body, i+len(time))
 		if !memberEnds(body, end) {
 			return has, i
 		}
-		e.Time, has, i = ms, has|hasTime, end
+		e.Time, e.Nanos, has, i = ms, nanos, has|hasTime, end
 	}
 	return has, i
 }
@@ -218,17 +221,17 @@ func (d *Decoder) quickPart(m eventMembers, body []byte, i int, e *metric.Event,
 	case hasTags:
 		i = d.quickTags(body, i, e, t)
 	case hasTime:
-		e.Time, i = quickTime(body, i)
+		i = quickEventTime(body, i, e)
 	case hasName:
 		e.Metric, i = d.quickName(body, i)
 	case hasKind:
 		e.Kind, i = quickKind(body, i)
 	case hasStart:
-		e.Start, i = quickTime(body, i)
+		e.Start, _, i = quickTime(body, i)
 	case hasStale:
 		e.Stale, i = quickBoolean(body, i)
 	case hasPoint:
-		e.Point, i = quickBoolean(body, i)
+		i = quickPoint(body, i, e)
 	case hasHistogram:
 		e.Histogram, i = d.quickHistogram(body, i)
 	}
@@ -456,23 +459,65 @@ func quickBoolean(body []byte, i int) (bool, int) {
 	return false, -1
 }
 
+// quickEventTime reads event_time. Where point has said nanoseconds before, it has none of its own.
+func quickEventTime(body []byte, i int, e *metric.Event) int {
+	ms, nanos, end := quickTime(body, i)
+	if nanos != 0 && e.Nanos != 0 {
+		return -1
+	}
+	e.Time, e.Nanos = ms, e.Nanos+nanos
+	return end
+}
+
+// quickPoint reads point: a boolean, or nanoseconds besides an event_time that has none.
+func quickPoint(body []byte, i int, e *metric.Event) int {
+	if i == len(body) || !isDigit(body[i]) {
+		e.Point, i = quickBoolean(body, i)
+		return i
+	}
+	end := i
+	for end < len(body) && isDigit(body[end]) {
+		end++
+	}
+	nanos, ok := nanosOf(body[i:end])
+	if !ok || nanos == 0 || e.Nanos != 0 || end < len(body) && goesOn(body[end]) {
+		return -1
+	}
+	e.Nanos, e.Point = nanos, true
+	return end
+}
+
+// nanosOf reads the nanoseconds of a point, which are less than a million.
+func nanosOf(text []byte) (nanos int32, ok bool) {
+	if len(text) == 0 || len(text) > len("999999") || text[0] == '0' && len(text) > 1 {
+		return 0, false
+	}
+	for _, c := range text {
+		if !isDigit(c) {
+			return 0, false
+		}
+		nanos = nanos*10 + int32(c-'0')
+	}
+	return nanos, true
+}
+
 // quickTime reads whole milliseconds, or RFC 3339 in UTC with a capital T and Z.
-func quickTime(body []byte, i int) (int64, int) {
+func quickTime(body []byte, i int) (ms int64, nanos int32, end int) {
 	if i == len(body) {
-		return 0, -1
+		return 0, 0, -1
 	}
 	if body[i] == '"' {
 		end, plain := stringEnd(body, i)
 		if !plain {
-			return 0, -1
+			return 0, 0, -1
 		}
-		ms, ok := plainClock(body[i+1 : end-1])
+		ms, nanos, ok := plainClock(body[i+1 : end-1])
 		if !ok {
-			return 0, -1
+			return 0, 0, -1
 		}
-		return ms, end
+		return ms, nanos, end
 	}
-	begin, ms := i, int64(0)
+	begin := i
 	if len(body)-i >= 8 {
 		if v, ok := eightDigits(binary.LittleEndian.Uint64(body[i:])); ok {
 			i, ms = i+8, v
@@ -483,9 +528,9 @@ func quickTime(body []byte, i int) (int64, int) {
 	}
 	if i == begin || body[begin] == '0' || i < len(body) && goesOn(body[i]) ||
 		ms < metric.EarliestTime || ms >= metric.LatestTime {
-		return 0, -1
+		return 0, 0, -1
 	}
-	return ms, i
+	return ms, 0, i
 }
 
 // eightDigits reads eight digits at once, of which the first is the lowest byte; ok when there is nothing else.
@@ -502,14 +547,14 @@ func eightDigits(text uint64) (v int64, ok bool) {
 }
 
 // plainClock reads 2026-11-23T10:00:00.123Z, with or without decimals.
-func plainClock(t []byte) (ms int64, ok bool) {
+func plainClock(t []byte) (ms int64, nanos int32, ok bool) {
 	const form = "2000-00-00T00:00:00"
 	if len(t) < len(form)+1 || len(t) > maxTimeText || t[len(t)-1] != 'Z' {
-		return 0, false
+		return 0, 0, false
 	}
 	for i := range len(form) {
 		if isDigit(form[i]) != isDigit(t[i]) || !isDigit(form[i]) && t[i] != form[i] {
-			return 0, false
+			return 0, 0, false
 		}
 	}
 	two := func(i int) int { return int(t[i]-'0')*10 + int(t[i+1]-'0') }
@@ -517,23 +562,24 @@ func plainClock(t []byte) (ms int64, ok bool) {
 	at := time.Date(year, time.Month(two(5)), day, two(11), two(14), two(17), 0, time.UTC)
 	// A day, hour, minute or second beyond its bounds would have been carried over.
 	if year < 2000 || at.Month() != time.Month(two(5)) || at.Day() != day || two(11) > 23 || two(14) > 59 || two(17) > 59 {
-		return 0, false
+		return 0, 0, false
 	}
 	ms = at.UnixMilli()
 	decimals := t[len(form) : len(t)-1]
 	if len(decimals) == 0 {
-		return ms, true
+		return ms, 0, true
 	}
 	if decimals[0] != '.' || len(decimals) == 1 || len(decimals) > 10 {
-		return 0, false
+		return 0, 0, false
 	}
-	unit := int64(100)
+	unit := int32(100_000_000)
 	for _, c := range decimals[1:] {
 		if !isDigit(c) {
-			return 0, false
+			return 0, 0, false
 		}
-		ms += int64(c-'0') * unit
+		nanos += int32(c-'0') * unit
 		unit /= 10
 	}
-	return ms, true
+	const milli = 1_000_000
+	return ms + int64(nanos/milli), nanos % milli, true
 }

@@ -26,7 +26,7 @@ func sameBatch(a, b *Batch) string {
 	for i := range a.Events {
 		x, y := a.Events[i], b.Events[i]
 		if math.Float64bits(x.Value) != math.Float64bits(y.Value) || x.Metric != y.Metric || x.Time != y.Time || x.Tags.Compare(y.Tags) != 0 ||
-			x.Kind != y.Kind || x.Start != y.Start || x.Stale != y.Stale || x.Point != y.Point || !reflect.DeepEqual(x.Histogram, y.Histogram) {
+			x.Kind != y.Kind || x.Start != y.Start || x.Stale != y.Stale || x.Point != y.Point || x.Nanos != y.Nanos || !reflect.DeepEqual(x.Histogram, y.Histogram) {
 			return fmt.Sprintf("event %d: %+v and %+v", i, x, y)
 		}
 	}
@@ -134,7 +134,11 @@ func TestQuickIsStrict(t *testing.T) {
 		`"kind":"delta","start":1763892000000`, `"kind":"cumulative","start":"2025-11-23T10:00:00Z"`, `"start":1763892000000`, `"kind":"gauge","start":1763892000000`, `"kind":"event","start":1763892000000`,
 		`"kind":"cumulative","start":1763892000000,"event_time":1763892000000`, `"kind":"cumulative","start":1763892000001,"event_time":1763892000000`, `"kind":"delta","start":1`, `"kind":"delta","start":"x"`,
 		`"kind":"delta","start":{}`, `"kind":"delta","start":null`, `"kind":"cumulative","kind":"delta"`, `"stale":true`, `"stale":false`, `"stale":null`, `"stale":"true"`, `"stale":truex`, `"stale":tru`,
-		`"point":true`, `"point":true,"event_time":1763892000000`, `"point":false`, `"point":null`, `"point":1`, `"point":true,"kind":"gauge","event_time":1763892000000`, `"point":true,"point":false`,
+		`"point":true`, `"point":true,"event_time":1763892000000`, `"point":false`, `"point":null`, `"point":1`, `"point":0,"event_time":1763892000000`, `"event_time":1763892000000,"point":999999`, `"point":42,"event_time":1763892000000,"kind":"gauge"`, `"point":1000000,"event_time":1763892000000`,
+		`"point":-1,"event_time":1763892000000`, `"point":1.5,"event_time":1763892000000`, `"point":1e3,"event_time":1763892000000`, `"point":007,"event_time":1763892000000`, `"point":"7","event_time":1763892000000`,
+		`"event_time":"2026-11-23T10:00:00.123456789Z","point":true`, `"point":true,"event_time":"2026-11-23T10:00:00.123456Z"`, `"event_time":"2026-11-23T10:00:00.123456789Z","point":false`,
+		`"event_time":"2026-11-23T10:00:00.123456789Z","point":7`, `"point":7,"event_time":"2026-11-23T10:00:00.123456789Z"`, `"point":7,"event_time":"2026-11-23T10:00:00.123Z"`,
+		`"event_time":"2026-11-23T10:00:00.123456789+01:00","point":true`, `"event_time":"2026-11-23T10:00:00.123456789Z","point":0`, `"point":true,"kin":"gauge","event_time":1763892000000`, `"point":true,"point":false`,
 	}
 	histograms := []string{
 		`{"scale":3,"count":3,"sum":4.5,"min":1,"max":2,"zero":0,"zero_threshold":0,"positive":{"offset":-2,"counts":[1,2]},"negative":{}}`, `{"scale":0,"count":0,"sum":0}`, `{}`, `null`, `[]`, `7`,

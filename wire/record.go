@@ -196,8 +196,12 @@ func appendRest(dst []byte, e *metric.Event) []byte {
 		dst = append(dst, `,"start":`...)
 		dst = strconv.AppendInt(dst, e.Start, 10)
 	}
-	if e.Point {
+	switch {
+	case !e.Point:
+	case e.Nanos == 0:
 		dst = append(dst, `,"point":true`...)
+	default:
+		dst = strconv.AppendInt(append(dst, `,"point":`...), int64(e.Nanos), 10)
 	}
 	return append(dst, '}')
 }
@@ -216,7 +220,7 @@ func RecordEventBytes(e *metric.Event) int {
 		n += len(`,"start":`) + time
 	}
 	if e.Point {
-		n += len(`,"point":true`)
+		n += len(`,"point":999999`)
 	}
 	if e.Histogram != nil {
 		n += len(`"histogram":`) + histogramBytes(e.Histogram)

@@ -89,6 +89,7 @@ func TestRecordGolden(t *testing.T) {
 		{Metric: "api.request.latency", Value: 0.1, Tags: metric.NewTags(map[string]string{"host": "b"})},
 		{Metric: "api.request.latency", Value: -3},
 		{Metric: "api.request.latency", Value: 1024, Time: 1763892059871, Kind: metric.Cumulative, Start: 1763888400000, Point: true},
+		{Metric: "api.request.latency", Value: 7, Time: 1763892059871, Kind: metric.Gauge, Point: true, Nanos: 123456},
 		{Metric: "api.request.latency", Tags: metric.NewTags(map[string]string{"host": "a"}), Time: 1763892060000, Kind: metric.Gauge, Stale: true},
 		{Metric: "api.request.latency", Kind: metric.Delta, Histogram: &aggregate.Histogram{
 			Scale: 3, Count: 6, Sum: 4.5, Max: 2, HasExtremes: true, Zero: 1, ZeroThreshold: 1e-9, Positive: aggregate.Bins{Offset: -2, Counts: []uint64{1, 4}},

@@ -22,14 +22,14 @@ type noted struct {
 }
 
 // pointsShown says from the journal of a sender alone what widgets of its measurement show: each point counts once. Of one host and one
-// millisecond there is one.
+// time there is one.
 func pointsShown(t *testing.T, journal, measurement string) []*shown {
 	t.Helper()
 	text, err := os.ReadFile(journal)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum, n, up, last := map[string]float64{}, map[string]float64{}, map[string]float64{}, map[string]float64{}
+	sum, n, up, last, newest := map[string]float64{}, map[string]float64{}, map[string]float64{}, map[string]float64{}, map[string]int64{}
 	seen := map[string]bool{}
 	for line := range bytes.Lines(text) {
 		var p noted
@@ -44,7 +44,9 @@ func pointsShown(t *testing.T, journal, measurement string) []*shown {
 		sum[p.Host] += p.Load
 		n[p.Host] += p.N
 		up[p.Host]++
-		last[p.Host] = p.Load
+		if p.Time > newest[p.Host] {
+			newest[p.Host], last[p.Host] = p.Time, p.Load
+		}
 	}
 	return []*shown{
 		{measurement + ".load", "sum", sum},

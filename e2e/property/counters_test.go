@@ -91,6 +91,7 @@ func (c *counters) batch(now time.Time) []byte {
 	}
 	e["event_time"] = at
 	s.value += float64(r.IntN(12))
+	nanos := []any{true, true, 1, 999_999}[r.IntN(4)]
 	if e["stale"] == nil {
 		e["value"] = s.value
 		switch c.name {
@@ -99,11 +100,11 @@ func (c *counters) batch(now time.Time) []byte {
 			s.bins = s.bins.counted(r)
 			e["kind"], e["histogram"] = "cumulative", s.bins
 		case "scraped":
-			e["kind"], e["point"] = "cumulative", true
+			e["kind"], e["point"] = "cumulative", nanos
 		case "counted":
 			e["kind"] = "cumulative"
 		default:
-			e["kind"], e["point"] = "gauge", true
+			e["kind"], e["point"] = "gauge", nanos
 		}
 		if s.says && c.name != "gauge" && s.begun < at {
 			e["start"] = s.begun
@@ -235,29 +236,49 @@ func observed(all []*logged, i int) (values []float64) {
 // sample is what an event says of its counter at one time.
 type sample struct {
 	at, start int64
+	nanos     int32 // After at.
 	value     float64
+}
+
+// time is when it was, by what points are known.
+func (s sample) time() instant { return instant{s.at, s.nanos} }
+
+// isAfter reports whether it is newer, or of the same time and greater.
+func (s sample) isAfter(o sample) bool {
+	newer := s.time().compare(o.time())
+	return newer > 0 || newer == 0 && s.value > o.value
+}
+
+// instant is milliseconds since 1970, and nanoseconds after these.
+type instant struct {
+	ms    int64
+	nanos int32
+}
+
+func (t instant) compare(o instant) int {
+	return cmp.Or(cmp.Compare(t.ms, o.ms), cmp.Compare(t.nanos, o.nanos))
 }
 
 // samples are those of the counters among events of one series, in their order, of each time one.
 func samples(told []*logged) []sample {
-	at := map[int64]sample{}
+	at := map[instant]sample{}
 	for _, e := range told {
 		if e.kind != "cumulative" || e.stale || e.histogram != nil {
 			continue
 		}
-		s := sample{e.at, e.start, e.value}
+		s := sample{e.at, e.start, e.nanos, e.value}
 		if s.start >= s.at {
 			s.start = 0
 		}
-		if o, ok := at[s.at]; !ok || s.value > o.value || s.value == o.value && s.start > o.start {
-			at[s.at] = s
+		if o, ok := at[s.time()]; !ok || s.value > o.value || s.value == o.value && s.start > o.start {
+			at[s.time()] = s
 		}
 	}
 	all := make([]sample, 0, len(at))
 	for _, s := range at {
 		all = append(all, s)
 	}
-	slices.SortFunc(all, func(a, b sample) int { return cmp.Compare(a.at, b.at) })
+	slices.SortFunc(all, func(a, b sample) int { return a.time().compare(b.time()) })
 	return all
 }
 
@@ -301,11 +322,10 @@ func (c *content) lasts() (newest sample, values []float64, alive bool) {
 	for _, told := range c.bySeries() {
 		last, stale := sample{at: math.MinInt64}, int64(math.MinInt64)
 		for _, e := range told {
-			switch {
-			case e.stale:
+			if s := (sample{at: e.at, nanos: e.nanos, value: e.value}); e.stale {
 				stale = max(stale, e.at)
-			case e.at > last.at || e.at == last.at && e.value > last.value:
-				last = sample{at: e.at, value: e.value}
+			} else if s.isAfter(last) {
+				last = s
 			}
 		}
 		if last.at == math.MinInt64 || stale > last.at {
@@ -316,7 +336,7 @@ func (c *content) lasts() (newest sample, values []float64, alive bool) {
 			continue
 		}
 		values = append(values, last.value)
-		if newest.at == 0 || last.at > newest.at || last.at == newest.at && last.value > newest.value {
+		if newest.at == 0 || last.isAfter(newest) {
 			newest = last
 		}
 	}

@@ -32,6 +32,7 @@ type logged struct {
 	kind         string // Absent = an event.
 	start        int64
 	point, stale bool
+	nanos        int32 // Of a point, after at.
 	histogram    *histogram
 }
 
@@ -227,7 +228,7 @@ func (d *decider) add(rec *kgo.Record, at int64) {
 			EventTime *int64            `json:"event_time"`
 			Kind      string            `json:"kind"`
 			Start     int64             `json:"start"`
-			Point     bool              `json:"point"`
+			Point     json.RawMessage   `json:"point"` // true, or nanoseconds.
 			Stale     bool              `json:"stale"`
 			Histogram *histogram        `json:"histogram"`
 		} `json:"events"`
@@ -260,7 +261,7 @@ func (d *decider) add(rec *kgo.Record, at int64) {
 		default:
 			one := logged{
 				at: eventTime, passes: d.newest - boundMs, late: d.newest - eventTime, partition: rec.Partition, series: l.seriesOf(withoutAgent(e.Tags)),
-				kind: e.Kind, start: e.Start, point: e.Point, stale: e.Stale, histogram: e.Histogram,
+				kind: e.Kind, start: e.Start, point: e.Point != nil, nanos: nanosOf(e.Point), stale: e.Stale, histogram: e.Histogram,
 			}
 			if e.Value != nil {
 				one.value = *e.Value
@@ -280,6 +281,12 @@ func (d *decider) counts(tags map[string]string, s reading) bool {
 		d.pairs[of] = new(pair)
 	}
 	return d.pairs[of].counts(s)
+}
+
+// nanosOf is what a point says that its time is after the millisecond.
+func nanosOf(point json.RawMessage) (nanos int32) {
+	_ = json.Unmarshal(point, &nanos) // true is none.
+	return nanos
 }
 
 func (l *topicLog) seriesOf(tags map[string]string) *series {

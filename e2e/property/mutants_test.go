@@ -97,6 +97,10 @@ var mutants = []mutant{
 		"changed = changed || x.compareValue(before) != 0 || x.Needs != before.Needs", "changed = false",
 	},
 	{
+		"points of one millisecond are one", "aggregate/counter.go",
+		"cmp.Compare(s.Nanos, o.Nanos), ", "",
+	},
+	{
 		"the greatest since the start is lost", "aggregate/counter.go",
 		"return &c[i]", "return &c[max(i, len(c)-1)]",
 	},

@@ -112,6 +112,7 @@ func (q *query) groups(in []*logged, start, end int64) map[string]*content {
 	type point struct {
 		series *series
 		at     int64
+		nanos  int32
 	}
 	points := map[point]int{} // Where their values are.
 	for _, e := range in {
@@ -126,7 +127,7 @@ func (q *query) groups(in []*logged, start, end int64) map[string]*content {
 			continue
 		}
 		if e.point {
-			id := point{e.series, e.at}
+			id := point{e.series, e.at, e.nanos}
 			if i, again := points[id]; again { // The greatest one counts.
 				c.values[i] = max(c.values[i], e.value)
 				continue

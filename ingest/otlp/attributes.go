@@ -216,6 +216,7 @@ type entry struct {
 
 	metric uint64 // The number of the metric that it was in.
 	at     int64
+	nanos  int32
 }
 
 // Bytes implements wire.Sized.

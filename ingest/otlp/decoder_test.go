@@ -144,7 +144,11 @@ func say(e *metric.Event) string {
 			value += fmt.Sprintf(" %v to %v", h.Min, h.Max)
 		}
 	}
-	return sayParts(e.Metric, e.Tags, value, e.Kind, e.Time, e.Start)
+	said := sayParts(e.Metric, e.Tags, value, e.Kind, e.Time, e.Start)
+	if e.Nanos != 0 {
+		said += fmt.Sprintf(" and %d ns", e.Nanos)
+	}
+	return said
 }
 
 func sayParts(name string, tags metric.Tags, value string, kind metric.Kind, at, start int64) string {
@@ -200,7 +204,7 @@ func TestKinds(t *testing.T) {
 	expect(t, got,
 		"requests.total{} 10 cumulative @0 since -60000",
 		"unknown{} 5 cumulative @0",
-		"soon{} 6 cumulative @0 since -1",
+		"soon{} 6 cumulative @0 since -1 and 500000 ns",
 		"deltas{} 3 delta @0 since -60000",
 		"in_flight{} -7 gauge @0",
 		"changes{} -2 delta @0 since -60000",
@@ -314,7 +318,7 @@ func TestAttributes(t *testing.T) {
 }
 
 // Where resources or scopes differ in nothing that is a tag, only one of two points of a time could count: the other is refused, and says
-// why. Those of other times count.
+// why. Those of other times count, be it by a nanosecond.
 func TestOneSeriesOfTwo(t *testing.T) {
 	two := func(further ...string) []string {
 		d := otlp.NewDecoder(nil)
@@ -324,11 +328,15 @@ func TestOneSeriesOfTwo(t *testing.T) {
 		later := number(3)
 		later.TimeUnixNano += 5 * milli
 		r.ResourceMetrics = append(r.ResourceMetrics, of(attributes("host.name=a", "process.pid=2"), gauge("m", later)).ResourceMetrics...)
+		later = number(4)
+		later.TimeUnixNano++
+		r.ResourceMetrics = append(r.ResourceMetrics, of(attributes("host.name=a", "process.pid=2"), gauge("m", later)).ResourceMetrics...)
 		return read(t, d, r)
 	}
-	expect(t, two(), `m{"host.name":"a"} 1 gauge @0`, "m point_invalid", `m{"host.name":"a"} 3 gauge @5`)
+	expect(t, two(), `m{"host.name":"a"} 1 gauge @0`, "m point_invalid", `m{"host.name":"a"} 3 gauge @5`, `m{"host.name":"a"} 4 gauge @0 and 1 ns`)
 	expect(t, two("process.pid"),
-		`m{"host.name":"a","process.pid":"1"} 1 gauge @0`, `m{"host.name":"a","process.pid":"2"} 2 gauge @0`, `m{"host.name":"a","process.pid":"2"} 3 gauge @5`)
+		`m{"host.name":"a","process.pid":"1"} 1 gauge @0`, `m{"host.name":"a","process.pid":"2"} 2 gauge @0`, `m{"host.name":"a","process.pid":"2"} 3 gauge @5`,
+		`m{"host.name":"a","process.pid":"2"} 4 gauge @0 and 1 ns`)
 }
 
 func TestDataPointsAreCounted(t *testing.T) {

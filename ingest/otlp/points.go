@@ -16,7 +16,8 @@ import (
 
 // dataPoint is one of any shape.
 type dataPoint struct {
-	at, start          int64 // Milliseconds.
+	at, start          int64 // Milliseconds,
+	nanos              int32 // and nanoseconds after at.
 	kind               metric.Kind
 	value              float64
 	hasValue, stale    bool
@@ -45,14 +46,15 @@ type quantile struct{ quantile, value float64 }
 // noRecordedValue is the flag of a data point that says that its series has ended.
 const noRecordedValue = 1
 
-// times are those of a data point as ours. A start that is before its time is so in milliseconds too, or it would not be known.
-func times(startNano, timeNano uint64) (start, at int64) {
+// times are those of a data point as ours, at with the nanoseconds after it. A start that is before its time is so in milliseconds
+// too, or it would not be known.
+func times(startNano, timeNano uint64) (start, at int64, nanos int32) {
 	const milli = 1_000_000
 	start, at = int64(startNano/milli), int64(timeNano/milli)
 	if start == at && startNano < timeNano {
 		start--
 	}
-	return start, at
+	return start, at, int32(timeNano % milli)
 }
 
 // dataPoint adds the events of a data point.
@@ -84,7 +86,7 @@ func (d *Decoder) dataPoint(text []byte, shape int32, kind metric.Kind) error {
 	if f.Err != nil {
 		return f.Err
 	}
-	p.start, p.at = times(startNano, timeNano)
+	p.start, p.at, p.nanos = times(startNano, timeNano)
 	switch shape {
 	case histogramPoints:
 		d.histogram(p)
@@ -241,7 +243,7 @@ func (d *Decoder) add(p *dataPoint, kind metric.Kind, ending, key string, tag []
 
 // event adds an event of a series, unless another metric of the request has one of the same time: only one of both would count.
 func (d *Decoder) event(p *dataPoint, s *entry, e metric.Event) {
-	if s.metric >= d.first && s.metric != d.number && s.at == p.at {
+	if s.metric >= d.first && s.metric != d.number && s.at == p.at && s.nanos == p.nanos {
 		d.out.Refuse(s.Metric, metric.Fault{
 			Code: metric.CodePointInvalid,
 			Detail: "another metric of the request has the same name, tags and time: if their resources or scopes differ in an attribute, such as " +
@@ -249,7 +251,7 @@ func (d *Decoder) event(p *dataPoint, s *entry, e metric.Event) {
 		})
 		return
 	}
-	s.metric, s.at = d.number, p.at
+	s.metric, s.at, s.nanos, e.Nanos = d.number, p.at, p.nanos, p.nanos
 	d.out.Add(&s.Series, e, p.at)
 }
 

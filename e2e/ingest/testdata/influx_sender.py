@@ -4,7 +4,8 @@ Usage: influx_sender.py v1|v2 url journal batches
 
 It asks what such clients ask before they write. A journal that is there already is of a sender before this one: its last
 points are written again, as nobody knows whether they arrived. Each batch has the points of the one before it too. What is
-not answered well is written again. At the end it says done.
+not answered well is written again. At the end it says done. v2 writes in the precision that it has by itself, nanoseconds,
+and two points of each millisecond.
 """
 
 import json
@@ -47,7 +48,7 @@ def v1():
 
 
 def v2():
-    from influxdb_client import InfluxDBClient, Point, WritePrecision
+    from influxdb_client import InfluxDBClient, Point
     from influxdb_client.client.write_api import SYNCHRONOUS
 
     client = InfluxDBClient(url=URL, token="none", org="o", enable_gzip=True)
@@ -62,11 +63,11 @@ def v2():
     def write(points):
         record = []
         for p in points:
-            point = Point("influx.v2").tag("host", p["host"]).time(p["time"], WritePrecision.MS)
+            point = Point("influx.v2").tag("host", p["host"]).time(p["time"])
             for key, value in fields(p).items():
                 point = point.field(key, value)
             record.append(point)
-        api.write(bucket="shop", record=record, write_precision=WritePrecision.MS)
+        api.write(bucket="shop", record=record)
 
     return write
 
@@ -81,9 +82,11 @@ if os.path.exists(JOURNAL):
     noted = [json.loads(line) for line in open(JOURNAL)]
     patient(lambda: write(noted[-20:]))
 journal = open(JOURNAL, "a")
-before = noted[-2:]
+before = noted[-4:]
 for i in range(BATCHES):
-    batch = [{"host": h, "time": time.time_ns() // 1_000_000, "load": (len(noted) + i) * 0.25 + 0.125, "n": i} for h in HOSTS]
+    now = time.time_ns() // 1_000_000
+    times = [now] if CLIENT == "v1" else [now * 1_000_000 + 999_998, now * 1_000_000 + 999_999]
+    batch = [{"host": h, "time": t, "load": (len(noted) + i) * 0.25 + j + 0.125, "n": i} for h in HOSTS for j, t in enumerate(reversed(times))]
     for p in batch:
         journal.write(json.dumps(p) + "\n")
     journal.flush()

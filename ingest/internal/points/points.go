@@ -75,7 +75,7 @@ func (b *Batch) Number(s *Series, value float64, kind metric.Kind, at, start int
 	b.Add(s, metric.Event{Value: value, Kind: kind, Start: start}, at)
 }
 
-// Add adds an event of a series as a point, or its fault.
+// Add adds an event of a series as a point of that time, epoch ms, and its own Nanos, or its fault.
 func (b *Batch) Add(s *Series, e metric.Event, at int64) {
 	e.Metric, e.Tags, e.Time, e.Point = s.Metric, s.Tags, at, true
 	if e.Start < metric.EarliestTime || e.Start >= at || !e.Kind.Grows() {
