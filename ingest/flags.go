@@ -23,6 +23,7 @@ func Flags(f *conf.Flags, c *Config) {
 		return nil
 	})
 	c.StatsD.Flags(f)
+	f.StringVar(&c.OTLPAddr, "otlp-grpc", "", "`host:port` to take OpenTelemetry's metrics on over gRPC, such as 127.0.0.1:4317, with the tokens and the certificate of --addr; empty = none (they are taken over HTTP)")
 	topics := &conf.Repeated{Spaces: true}
 	f.Var(topics, "topic-format", "a topic of others in the same Kafka whose records become events, and what is written to it: `TOPIC=FORMAT`, such as telegraf=influx; may be given several times, or be several of them with spaces between. "+topicFormatsUsage())
 	f.Check(func() error { return c.readTopicFormats(topics.List) })

@@ -21,7 +21,7 @@ func serveGuarded(t *testing.T, origins ...string) (*node, string) {
 		t.Fatal(err)
 	}
 	n := start(t, func(c *ingest.Config) { c.Origins = server.Origins })
-	ln, err := service.Listen(t.Context(), "127.0.0.1:0")
+	ln, err := service.Listen(t.Context(), "--addr", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,18 +89,23 @@ func (r *otlpRequest) release(faults bool) {
 func (*otlpRequest) id(key string, text []byte) string { return requestID(key, text) }
 
 func (r *otlpRequest) answer(c *gin.Context, o *outcome) {
-	switch o.status() {
-	case http.StatusServiceUnavailable:
-		otlpStatus(c, http.StatusServiceUnavailable, fmt.Sprintf("Kafka did not acknowledge %d of %d events: send the request again", o.unknown, o.n))
-	case http.StatusBadRequest:
-		otlpStatus(c, http.StatusBadRequest, r.faults(o))
-	default:
-		rejected, text := 0, ""
-		if o.Rejected > 0 {
-			rejected, text = r.sent.DataPoints(o.RejectedRanges), r.faults(o)
-		}
-		r.stored(c, rejected, text)
+	status, rejected, text := r.verdict(o)
+	if status != http.StatusOK {
+		otlpStatus(c, status, text)
+		return
 	}
+	r.stored(c, rejected, text)
+}
+
+// verdict is the status of HTTP for a request, how many data points are refused, and what is to be said.
+func (r *otlpRequest) verdict(o *outcome) (status, rejected int, text string) {
+	switch status = o.status(); {
+	case status == http.StatusServiceUnavailable:
+		text = fmt.Sprintf("Kafka did not acknowledge %d of %d events: send the request again", o.unknown, o.n)
+	case o.Rejected > 0:
+		rejected, text = r.sent.DataPoints(o.RejectedRanges), r.faults(o)
+	}
+	return status, rejected, text
 }
 
 // stored answers with an ExportMetricsServiceResponse.

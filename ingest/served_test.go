@@ -50,7 +50,7 @@ func startServed(t *testing.T, change func(*ingest.Config)) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := service.Listen(t.Context(), "127.0.0.1:0")
+	ln, err := service.Listen(t.Context(), "--addr", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

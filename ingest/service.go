@@ -56,6 +56,8 @@ type Config struct {
 	OtherTopics []TopicFormat
 	// StatsD is where Open listens for it.
 	StatsD statsd.Options
+	// OTLPAddr is where Open listens for OTLP over gRPC, host:port; "" = nowhere.
+	OTLPAddr string
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -94,7 +96,8 @@ type Service struct {
 	started  time.Time
 
 	recent recent
-	statsd net.Addr // Where Open listens for StatsD, nil = nowhere.
+	statsd net.Addr // Where Open listens for StatsD, nil = nowhere,
+	otlp   net.Addr // and for OTLP over gRPC.
 }
 
 // New returns a service that does nothing before Run and Handler are used.
@@ -124,6 +127,9 @@ func New(cfg Config) (*Service, error) {
 
 // StatsD returns where Open listens for StatsD, nil = nowhere.
 func (s *Service) StatsD() net.Addr { return s.statsd }
+
+// OTLP returns where Open listens for OTLP over gRPC, nil = nowhere.
+func (s *Service) OTLP() net.Addr { return s.otlp }
 
 // Handler serves Routes and /openapi.yaml.
 func (s *Service) Handler() http.Handler { return s.handler }

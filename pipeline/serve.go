@@ -27,7 +27,7 @@ func OfServing(addr string, metrics prometheus.Registerer) prometheus.Registerer
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(addr, "unix:")
 	if !isUnix {
-		return service.Listen(ctx, addr)
+		return service.Listen(ctx, "--addr", addr)
 	}
 	// A socket that a killed process left behind is in the way.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

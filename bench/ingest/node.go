@@ -42,7 +42,7 @@ func node(ctx context.Context, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	ln, err := service.Listen(ctx, addr)
+	ln, err := service.Listen(ctx, "--addr", addr)
 	if err != nil {
 		return err
 	}

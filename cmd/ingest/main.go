@@ -32,7 +32,8 @@ It serves
   /healthz               200 while it serves
   /readyz                200 while Kafka takes events, else 503 with what is wrong
 
-With --statsd it takes StatsD and DogStatsD too, over UDP and TCP. With
+With --statsd it takes StatsD and DogStatsD too, over UDP and TCP, and with
+--otlp-grpc OpenTelemetry's metrics over gRPC. With
 --topic-format it reads what Telegraf, Kafka Connect or OpenTelemetry's Kafka
 exporter have written to topics of their own in the same Kafka:
 

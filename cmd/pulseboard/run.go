@@ -161,12 +161,15 @@ func (a *app) printAddress() {
 	if a.Tokens != "" {
 		who = "asks for a token of " + a.Tokens
 	}
-	statsd := ""
+	further := ""
 	if at := a.ingest.StatsD(); at != nil {
-		statsd = fmt.Sprintf("  StatsD %s, UDP and TCP\n", at)
+		further += fmt.Sprintf("  StatsD %s, UDP and TCP\n", at)
+	}
+	if at := a.ingest.OTLP(); at != nil {
+		further += fmt.Sprintf("  OTLP over gRPC %s\n", at)
 	}
 	_, _ = fmt.Fprintf(a.Env.Stdout, "Pulseboard is running: %s/\n  Listens on %s, %s\n%s  Kafka %s (%s)\n  Redis %s (%s)\n  Memory %s\n  Ctrl-C ends it.\n",
-		a.Edge.URL(a.addr), a.Listener.Addr(), who, statsd, a.kafka, a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
+		a.Edge.URL(a.addr), a.Listener.Addr(), who, further, a.kafka, a.kafkaKind, a.redis, a.redisKind, a.tellMemory())
 	if _, built := web.Dist(); !built {
 		_, _ = fmt.Fprintln(a.Env.Stdout, "The page is not built into this program: install Node and run make build. The API works.")
 	}

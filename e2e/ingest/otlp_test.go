@@ -15,11 +15,13 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	api "go.opentelemetry.io/otel/metric"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
+	"google.golang.org/grpc"
 
 	"pulseboard/e2e/testenv"
 )
@@ -85,6 +87,16 @@ func (d twice) RoundTrip(req *http.Request) (*http.Response, error) {
 	return d.next.RoundTrip(again)
 }
 
+// thrice is twice of calls over gRPC.
+func thrice(ctx context.Context, method string, req, reply any, c *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	for range 2 {
+		if err := call(ctx, method, req, reply, c, opts...); err != nil {
+			return err
+		}
+	}
+	return call(ctx, method, req, reply, c, opts...)
+}
+
 // recorder is a program with OpenTelemetry's SDK.
 type recorder struct {
 	t        *testing.T
@@ -93,7 +105,7 @@ type recorder struct {
 	rnd      *rand.Rand
 
 	prefix       string
-	delta        bool
+	delta, grpc  bool
 	requests     api.Int64Counter
 	bytes        api.Float64Counter
 	inFlight     api.Int64UpDownCounter
@@ -108,10 +120,18 @@ func (r *recorder) start(endpoint, instance string) {
 	if r.delta {
 		temporality = metricdata.DeltaTemporality
 	}
-	exporter, err := otlpmetrichttp.New(r.t.Context(), otlpmetrichttp.WithEndpoint(endpoint), otlpmetrichttp.WithInsecure(),
-		otlpmetrichttp.WithCompression(otlpmetrichttp.GzipCompression), otlpmetrichttp.WithTimeout(5*time.Second),
-		otlpmetrichttp.WithHTTPClient(&http.Client{Transport: twice{&http.Transport{DisableKeepAlives: true}}}),
-		otlpmetrichttp.WithTemporalitySelector(func(sdk.InstrumentKind) metricdata.Temporality { return temporality }))
+	always := func(sdk.InstrumentKind) metricdata.Temporality { return temporality }
+	var exporter sdk.Exporter
+	var err error
+	if r.grpc {
+		exporter, err = otlpmetricgrpc.New(r.t.Context(), otlpmetricgrpc.WithEndpoint(endpoint), otlpmetricgrpc.WithInsecure(),
+			otlpmetricgrpc.WithCompressor("gzip"), otlpmetricgrpc.WithTimeout(5*time.Second), otlpmetricgrpc.WithTemporalitySelector(always),
+			otlpmetricgrpc.WithDialOption(grpc.WithUnaryInterceptor(thrice)))
+	} else {
+		exporter, err = otlpmetrichttp.New(r.t.Context(), otlpmetrichttp.WithEndpoint(endpoint), otlpmetrichttp.WithInsecure(),
+			otlpmetrichttp.WithCompression(otlpmetrichttp.GzipCompression), otlpmetrichttp.WithTimeout(5*time.Second), otlpmetrichttp.WithTemporalitySelector(always),
+			otlpmetrichttp.WithHTTPClient(&http.Client{Transport: twice{&http.Transport{DisableKeepAlives: true}}}))
+	}
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -173,7 +193,6 @@ func (r *recorder) run(times int) (err error) {
 			r.record()
 		}
 		err = r.flush()
-		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // Data points of one millisecond would be one.
 	}
 	return err
 }
@@ -193,12 +212,24 @@ func (r *recorder) delivered() {
 // What OpenTelemetry's SDK for Go sends, each request three times, is shown as an oracle says that knows only what was recorded: while the
 // program starts again, as itself and as another instance, the receiver is killed -9, and the network is cut.
 func TestOpenTelemetryForGo(t *testing.T) {
+	t.Run("HTTP", func(t *testing.T) { testSDK(t, false) })
+	t.Run("gRPC", func(t *testing.T) { testSDK(t, true) })
+}
+
+func testSDK(t *testing.T, overGRPC bool) {
+	t.Helper()
 	dir := t.TempDir()
 	b := startBoard(t, dir)
-	line := testenv.NewSwitch(t, strings.TrimPrefix(b.url, "http://"))
+	address := func(b *board) string {
+		if overGRPC {
+			return b.otlp
+		}
+		return strings.TrimPrefix(b.url, "http://")
+	}
+	line := testenv.NewSwitch(t, address(b))
 	var want []*shown
 	for _, delta := range []bool{false, true} {
-		r := &recorder{t: t, prefix: "cumulative", delta: delta, rnd: rand.New(rand.NewPCG(3, 4))}
+		r := &recorder{t: t, prefix: "cumulative", delta: delta, grpc: overGRPC, rnd: rand.New(rand.NewPCG(3, 4))}
 		if delta {
 			r.prefix = "delta"
 		}
@@ -210,8 +241,8 @@ func TestOpenTelemetryForGo(t *testing.T) {
 			b.program.Kill()
 			_ = r.run(3)
 			again := startBoard(t, dir)
-			line.To(strings.TrimPrefix(again.url, "http://"))
-			b.program, b.url, b.log = again.program, again.url, again.log
+			line.To(address(again))
+			b.program, b.url, b.otlp, b.log = again.program, again.url, again.otlp, again.log
 			r.delivered()
 			// The same instance again, whose counters begin at zero.
 			r.inFlightStarts()
@@ -228,7 +259,7 @@ func TestOpenTelemetryForGo(t *testing.T) {
 			for end := time.Now().Add(cut); time.Now().Before(end); {
 				_ = r.run(1)
 			}
-			line.To(strings.TrimPrefix(b.url, "http://"))
+			line.To(address(b))
 			r.delivered()
 		}
 		want = append(want, otlpOracle(r.calls)...)

@@ -85,16 +85,17 @@ type board struct {
 	log         *testenv.Buffer
 	program     *testenv.Program
 	url, statsd string
+	otlp        string // Over gRPC.
 	dashboard   string
 	widgets     []string
 }
 
-var atStart = regexp.MustCompile(`running: (http://\S+)/\n(?:.*\n)*?  StatsD (\S+), `)
+var atStart = regexp.MustCompile(`running: (http://\S+)/\n(?:.*\n)*?  StatsD (\S+), .*\n  OTLP over gRPC (\S+)\n`)
 
 func startBoard(t *testing.T, dir string, args ...string) *board {
 	t.Helper()
 	b := &board{t: t, log: new(testenv.Buffer)}
-	b.program = testenv.Start(t, b.log, testenv.Build(t, "pulseboard"), append([]string{"run", "--addr", "127.0.0.1:0", "--statsd", "127.0.0.1:0", "--data-dir", dir, "--no-demo", "--no-canary"}, args...)...)
+	b.program = testenv.Start(t, b.log, testenv.Build(t, "pulseboard"), append([]string{"run", "--addr", "127.0.0.1:0", "--statsd", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0", "--data-dir", dir, "--no-demo", "--no-canary"}, args...)...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(testenv.Page(b.log.String()))
@@ -105,7 +106,7 @@ func startBoard(t *testing.T, dir string, args ...string) *board {
 		if m == nil {
 			return fmt.Errorf("it says %s", b.log)
 		}
-		b.url, b.statsd = m[1], m[2]
+		b.url, b.statsd, b.otlp = m[1], m[2], m[3]
 		return nil
 	})
 	return b

@@ -114,7 +114,7 @@ func open(ctx context.Context, env service.Env, name string, o Options) (*Host, 
 		return nil, err
 	}
 	h.Ready = health.New(h.Metrics, h.log)
-	h.Listener, err = service.Listen(ctx, o.Addr)
+	h.Listener, err = service.Listen(ctx, "--addr", o.Addr)
 	return h, err
 }
 

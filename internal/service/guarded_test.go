@@ -30,7 +30,7 @@ func newServer(t *testing.T, c ServerConfig) *Server {
 // serve runs a server until the test ends, and returns its address.
 func serve(t *testing.T, s *Server, h http.Handler) string {
 	t.Helper()
-	ln, err := Listen(t.Context(), "127.0.0.1:0")
+	ln, err := Listen(t.Context(), "--addr", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

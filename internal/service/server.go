@@ -79,10 +79,33 @@ func NewServer(c ServerConfig) (*Server, error) {
 // Serve answers requests on ln until ctx ends, then lets those under way end
 // and returns nil. Upgraded connections are their handler's to close.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+	looking, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { s.certificate.run(looking) })
+	return s.serve(ctx, ln, s.Guard(h), protocols(), "http/1.1")
+}
+
+// ServeRPC is Serve of a handler for programs, by HTTP/2 alone; Serve must run beside it. Pages of browsers reach none of it: they
+// speak no HTTP/2 in clear text, and to send the Content-Type of gRPC they must ask first.
+func (s *Server) ServeRPC(ctx context.Context, ln net.Listener, h http.Handler) error {
+	only := new(http.Protocols)
+	only.SetHTTP2(true)
+	only.SetUnencryptedHTTP2(true)
+	paced := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = &pacedBody{ReadCloser: r.Body, w: w, metrics: s.metrics}
+		h.ServeHTTP(w, r)
+	})
+	return s.serve(ctx, ln, paced, only, "h2")
+}
+
+// serve answers requests until ctx ends. offered is the protocol over TLS.
+func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, p *http.Protocols, offered string) error {
 	at := ln.Addr()
 	srv := &http.Server{
-		Handler:   s.Guard(h),
-		Protocols: protocols(),
+		Handler:   h,
+		Protocols: p,
 		// What a connection may have sent that nobody has read yet counts in no budget.
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: mostAtATime, MaxReceiveBufferPerConnection: 128 << 10, MaxReceiveBufferPerStream: 64 << 10},
 		ReadHeaderTimeout: headTimeout,
@@ -97,13 +120,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, h http.Handler) err
 	}
 	ln = listener{ln, s.connections}
 	if s.certificate != nil && at.Network() != "unix" {
-		ln = tls.NewListener(ln, s.certificate.config())
+		ln = tls.NewListener(ln, s.certificate.config(offered))
 	}
-	looking, stop := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer stop()
-	running.Go(func() { s.certificate.run(looking) })
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(ln) }()
 	select {

@@ -85,13 +85,13 @@ func scrub(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// Listen opens a TCP listener; its errors name the address and the way out.
-func Listen(ctx context.Context, addr string) (net.Listener, error) {
+// Listen opens a TCP listener; its errors name the address and the way out, which is the flag.
+func Listen(ctx context.Context, flag, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("cannot listen on %s: the port is in use; end the other process or choose another with --addr", addr)
+		return nil, fmt.Errorf("cannot listen on %s: the port is in use; end the other process or choose another with %s", addr, flag)
 	case err != nil:
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
 	}

@@ -111,11 +111,11 @@ func (c *certificate) look() {
 	c.log.Info("the certificate was read again", "file", c.edge.Cert, "expires", pair.Leaf.NotAfter)
 }
 
-// config is that of the listener. HTTP/2 is not offered: streams of the gateway,
+// config is that of a listener. HTTP/2 is not offered to pages: streams of the gateway,
 // WebSocket and Server-Sent Events, take the connection over, which is HTTP/1.1's.
-func (c *certificate) config() *tls.Config {
+func (c *certificate) config(offered string) *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		MinVersion: tls.VersionTLS12, NextProtos: []string{offered},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.now.Load(), nil },
 	}
 }
