@@ -142,7 +142,7 @@ TELEGRAF := github.com/influxdata/telegraf@v1.36.4
 .real/telegraf/.complete: Makefile
 	mkdir -p $(@D)
 	cd "$$($(GO) mod download -json $(TELEGRAF) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && $(GO) build -o $(abspath $(@D))/telegraf \
-	  -tags custom,inputs.mock,outputs.influxdb,outputs.influxdb_v2,outputs.http,outputs.file,serializers.json,serializers.influx ./cmd/telegraf
+	  -tags custom,inputs.mock,outputs.influxdb,outputs.influxdb_v2,outputs.http,outputs.file,outputs.kafka,serializers.json,serializers.influx,serializers.prometheusremotewrite ./cmd/telegraf
 	@touch $@
 
 # Sends as programs do that OpenTelemetry instruments.
@@ -151,11 +151,19 @@ TELEGRAF := github.com/influxdata/telegraf@v1.36.4
 	$(@D)/bin/pip install -q opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-http==1.45.2
 	@touch $@
 
+# Write to Kafka what others are to read.
+.real/otelkafka/otelkafka: e2e/otelkafka/main.go e2e/otelkafka/go.mod
+	cd e2e/otelkafka && $(GO) build -o $(abspath $@) .
+
+.real/connect/lib/.complete: e2e/testenv/connect/pom.xml
+	$(JARS) -f $< -DoutputDirectory=$(abspath $(@D))
+	@touch $@
+
 # The ordinary tests that have servers, on real ones, the faults, and compose.yaml as local processes:
 # needs a JDK, Maven, Python, Node, redis-server, PostgreSQL and nginx.
 REAL_TESTS ?= ./sources ./e2e/property ./e2e/config ./e2e/faults ./e2e/ingest ./e2e/clock ./e2e/deploy ./e2e/testenv
 REAL_TIME  ?= 45m
-test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete .real/statsd/.complete .real/prometheus/agent .real/influx/.complete .real/telegraf/.complete .real/opentelemetry/.complete
+test-real: build .real/kafka/lib/.complete .real/schemathesis/.complete .real/librdkafka/.complete .real/statsd/.complete .real/prometheus/agent .real/influx/.complete .real/telegraf/.complete .real/opentelemetry/.complete .real/otelkafka/otelkafka .real/connect/lib/.complete
 	$(MAKE) flink flink-s3 DATA=.real
 	PULSEBOARD_PROGRAMS=$(abspath bin) PULSEBOARD_REAL=$(abspath .real) PULSEBOARD_SCHEMATHESIS=$(abspath .real/schemathesis/bin/schemathesis) $(GO) test -count=1 -p 1 -timeout $(REAL_TIME) $(REAL_FLAGS) $(REAL_TESTS)
 

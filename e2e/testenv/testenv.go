@@ -7,6 +7,8 @@
 //	librdkafka/bin  Python with confluent-kafka
 //	statsd/bin      Python with statsd and datadog
 //	opentelemetry/bin  Python with the SDK of OpenTelemetry
+//	connect/lib     Kafka Connect 4.1
+//	otelkafka       the program of e2e/otelkafka
 //
 // Real servers are killed with the test, and when its process is. The ends of
 // their logs are shown when it fails; PULSEBOARD_LOGS names a folder that keeps them.
@@ -63,6 +65,12 @@ func Influx() (python, node string) {
 
 // Telegraf returns the path of Telegraf, with few of its plugins.
 func Telegraf() string { return filepath.Join(folder(), "telegraf", "telegraf") }
+
+// KafkaExporter returns the path of the program of e2e/otelkafka.
+func KafkaExporter() string { return filepath.Join(folder(), "otelkafka", "otelkafka") }
+
+// ConnectJars returns the class path of Kafka Connect.
+func ConnectJars() string { return filepath.Join(folder(), "connect", "lib", "*") }
 
 // KafkaJars returns the class path of Kafka, its own client included.
 func KafkaJars() string { return filepath.Join(folder(), "kafka", "lib", "*") }
