@@ -26,6 +26,8 @@ func forms() map[string]struct{ path, peer, head string } {
 		"influx":        {"/api/v2/write", "/write", "Content-Type: text/plain; charset=utf-8\r\n"},
 		"remote-write":  {"/api/v1/write", "/api/v1/write", protobuf + "\r\nContent-Encoding: snappy\r\n"},
 		"remote-write2": {"/api/v1/write", "", protobuf + ";proto=io.prometheus.write.v2.Request\r\nContent-Encoding: snappy\r\n"},
+		"statsd-udp":    {},
+		"statsd-tcp":    {},
 		"otlp":          {"/v1/metrics", "/opentelemetry/v1/metrics", "Content-Type: application/x-protobuf\r\n"},
 	}
 }
@@ -58,11 +60,17 @@ func body(format string, size, number int, now time.Time) (string, error) {
 		return string(s2.EncodeSnappy(nil, remoteWrite1(samples, now))), nil
 	case "remote-write2":
 		return string(s2.EncodeSnappy(nil, remoteWrite2(samples, now))), nil
+	case "statsd-udp", "statsd-tcp":
+		var b strings.Builder
+		for _, s := range samples {
+			fmt.Fprintf(&b, "%s:%g|c|#host:%s,region:%s,path:%s\n", s.metric, s.value, s.host, region, path)
+		}
+		return b.String(), nil
 	case "otlp":
 		text, err := otlpBody(samples, now)
 		return string(text), err
 	}
-	return "", fmt.Errorf("--format is %q: it must be json, ndjson, influx, remote-write, remote-write2 or otlp", format)
+	return "", fmt.Errorf("--format is %q: it must be json, ndjson, influx, remote-write, remote-write2, otlp, statsd-udp or statsd-tcp", format)
 }
 
 func jsonBody(format string, samples []sample, now time.Time) string {

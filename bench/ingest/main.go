@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"pulseboard/internal/conf"
@@ -65,7 +66,7 @@ func run(ctx context.Context, env service.Env) error {
 	f.IntVar(&b.senders, "senders", 32, "`number` of requests at a time; 8 at most when they hold 1,000 events")
 	f.IntVar(&b.rounds, "rounds", 3, "`number` of turns of each node")
 	f.DurationVar(&b.length, "for", 4*time.Second, "`duration` of a turn")
-	f.StringVar(&b.format, "format", "json", "`form` of the requests: json, ndjson, influx, remote-write, remote-write2 or otlp")
+	f.StringVar(&b.format, "format", "json", "`form` of the requests: json, ndjson, influx, remote-write, remote-write2, otlp, statsd-udp or statsd-tcp (lines in a datagram or a write)")
 	f.StringVar(&b.vmagent, "vmagent", "", "`path` of a vmagent, which takes turns (bench/README.md)")
 	f.StringVar(&b.profile, "profile", "", "`folder` for CPU profiles of the node of this commit; \"\" = none")
 	if err := f.Parse(env.Args, env.Getenv, env.Stdout); err != nil {
@@ -220,11 +221,17 @@ func (b *bench) turn(ctx context.Context, v variant, size int) (turn, error) {
 	}
 	defer kafka.end()
 	args := slices.Concat(v.args, []string{"--addr", "127.0.0.1:0", "--kafka", kafka.addr})
-	n, err := start(ctx, v.path, args, "addr=")
+	if statsdNetwork(b.format) != "" {
+		args = append(args, "--statsd", "127.0.0.1:0")
+	}
+	n, err := start(ctx, v.path, args, listening)
 	if err != nil {
 		return turn{}, err
 	}
 	defer n.end()
+	if statsdNetwork(b.format) != "" {
+		return b.sendStatsD(ctx, n, size)
+	}
 	return b.send(ctx, v, n, size, senders)
 }
 
@@ -233,7 +240,24 @@ type child struct {
 	cmd  *exec.Cmd
 	addr string
 	ends chan struct{}
+
+	mu   sync.Mutex
+	text strings.Builder // What it has said.
 }
+
+// after is the word that follows a text in what the child has said, "" = it has not said it whole.
+func (c *child) after(text string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, after, ok := strings.Cut(c.text.String(), text)
+	if end := strings.IndexAny(after, " \n"); ok && end >= 0 {
+		return after[:end]
+	}
+	return ""
+}
+
+// listening is what a node says before its address over HTTP.
+const listening = "msg=listening service=ingest addr="
 
 func start(ctx context.Context, path string, args []string, word string) (*child, error) {
 	c := &child{cmd: exec.CommandContext(ctx, path, args...), ends: make(chan struct{})}
@@ -250,14 +274,15 @@ func start(ctx context.Context, path string, args []string, word string) (*child
 	said := make(chan string, 1)
 	go func() {
 		defer close(c.ends)
-		var text strings.Builder
 		buf := make([]byte, 4096)
 		for {
 			n, err := r.Read(buf)
-			text.Write(buf[:n])
-			if _, after, ok := strings.Cut(text.String(), word); ok && strings.ContainsAny(after, " \n") {
+			c.mu.Lock()
+			c.text.Write(buf[:n])
+			c.mu.Unlock()
+			if addr := c.after(word); addr != "" {
 				select {
-				case said <- after[:strings.IndexAny(after, " \n")]:
+				case said <- addr:
 				default:
 				}
 			}

@@ -55,7 +55,7 @@ func node(ctx context.Context, env service.Env) error {
 		return err
 	}
 	defer pprof.StopCPUProfile()
-	_, _ = fmt.Fprintln(env.Stdout, "addr="+ln.Addr().String())
+	_, _ = fmt.Fprintln(env.Stdout, listening+ln.Addr().String())
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
