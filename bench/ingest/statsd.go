@@ -63,7 +63,7 @@ func (b *bench) sendStatsD(ctx context.Context, n *child, size int) (turn, error
 			break
 		}
 		all.events = now
-		time.Sleep(500 * time.Millisecond) // More than a batch waits.
+		<-time.After(500 * time.Millisecond) // More than a batch waits.
 	}
 	after, err := p.Times()
 	if err != nil {
@@ -99,7 +99,7 @@ func (b *bench) flood(ctx context.Context, addr string, datagrams [][]byte, size
 					due = int(time.Since(begin).Seconds() * min(statsdDatagrams, statsdLines/float64(size)))
 				}
 				if sent > due {
-					time.Sleep(time.Millisecond)
+					<-time.After(time.Millisecond)
 					sent--
 					continue
 				}
