@@ -7,13 +7,13 @@ import (
 )
 
 // historyVersion is the first byte of an encoded history; see tableVersion.
-const historyVersion = 12
+const historyVersion = 14
 
 // IsHistory reports whether AppendHistory wrote b, and not AppendTable.
 func IsHistory(b []byte) bool { return len(b) > 0 && b[0] == historyVersion }
 
 // AppendHistory appends the slices above after and up to to of every series, and
-// returns how many there are: a version, then per metric its name and how many
+// returns how many there are: a version, then per metric its name, what its observer keeps and how many
 // series it has, then per series its tags, how many blocks, and these, each behind its
 // length. A name stands once for all its slices, and what is packed in memory is packed alike here.
 func (s *Store) AppendHistory(dst []byte, after, to int64) (b []byte, cells int) {
@@ -37,7 +37,7 @@ func (s *Store) AppendHistory(dst []byte, after, to int64) (b []byte, cells int)
 			}
 		}
 		if count > 0 {
-			dst = binary.AppendUvarint(appendText(dst, m.name), uint64(count))
+			dst = binary.AppendUvarint(appendText(appendText(dst, m.name), string(m.observer.State())), uint64(count))
 			dst = append(dst, body...)
 		}
 	}
@@ -78,6 +78,9 @@ func (s *Store) RestoreHistory(b []byte, newest int64) error {
 	var u unpack
 	for name := r.Text(); name != ""; name = r.Text() {
 		m := s.metric(name)
+		if state := r.bytes(); len(state) > 0 {
+			s.observe(m, func() { m.observer.Restore(state) })
+		}
 		for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
 			tags := r.Text()
 			for blocks := r.Uvarint(); blocks > 0 && !r.Bad; blocks-- {

@@ -15,6 +15,11 @@ type MetricObserver interface {
 	// AddSeries and RemoveSeries report series by their tags, which may be Other.
 	AddSeries(tags string)
 	RemoveSeries(tags string)
+	// Say reports what a sender says of the metric in a slice of pipeline time: the unit of its values, and what it is; "" = nothing.
+	Say(unit, help string, slice int64)
+	// State and Restore are what has been said, to be kept in a history.
+	State() []byte
+	Restore(state []byte)
 	// Swept is called after each sweep; held is false when the store does not hold the metric any more.
 	Swept(held bool)
 	// Bytes is what the observer takes for the metric. It counts as the store's.
@@ -68,5 +73,8 @@ func (unobserved) Observe(string) MetricObserver { return unobserved{} }
 func (unobserved) Add(int64, Kinds, *Acc)        {}
 func (unobserved) AddSeries(string)              {}
 func (unobserved) RemoveSeries(string)           {}
+func (unobserved) Say(string, string, int64)     {}
+func (unobserved) State() []byte                 { return nil }
+func (unobserved) Restore([]byte)                {}
 func (unobserved) Swept(bool)                    {}
 func (unobserved) Bytes() int64                  { return 0 }

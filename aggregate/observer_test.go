@@ -17,6 +17,7 @@ type recorded struct {
 	series map[string]bool
 	events int64
 	held   bool
+	said   string
 	t      *testing.T
 }
 
@@ -45,8 +46,14 @@ func (m *recorded) RemoveSeries(tags string) {
 	delete(m.series, tags)
 }
 
-func (m *recorded) Swept(held bool) { m.held = held }
-func (m *recorded) Bytes() int64    { return 1000 * int64(len(m.series)) }
+func (m *recorded) Say(unit, help string, slice int64) {
+	m.said = fmt.Sprint(m.said, unit, help, slice)
+}
+
+func (m *recorded) State() []byte        { return []byte(m.said) }
+func (m *recorded) Restore(state []byte) { m.said += string(state) }
+func (m *recorded) Swept(held bool)      { m.held = held }
+func (m *recorded) Bytes() int64         { return 1000*int64(len(m.series)) + int64(len(m.said)) }
 
 // An observer knows the series and events of each metric, also after a restore, and what it takes counts as the store's.
 func TestObserverKnowsWhatIsHeld(t *testing.T) {

@@ -302,6 +302,20 @@ func (s *Store) addSeries(m *metricSeries, tags string) *series {
 	return sr
 }
 
+// Say tells the observer what a sender says of a metric in a slice of pipeline time, if the store holds it.
+func (s *Store) Say(metric, unit, help string, slice int64) {
+	if m := s.metrics[metric]; m != nil {
+		s.observe(m, func() { m.observer.Say(unit, help, slice) })
+	}
+}
+
+// observe lets the observer of a metric take more memory or less.
+func (s *Store) observe(m *metricSeries, call func()) {
+	before := m.observer.Bytes()
+	call()
+	s.charge(m.observer.Bytes() - before)
+}
+
 func (s *Store) metric(name string) *metricSeries {
 	m := s.metrics[name]
 	if m == nil {

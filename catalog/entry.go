@@ -28,6 +28,10 @@ type Entry struct {
 	MoreTags int   `json:"more_tags"` // Keys that are not among them.
 	// Kinds are those of the events so far: event, cumulative, gauge, histogram.
 	Kinds []string `json:"kinds"`
+	// Units are those of its values that senders name, as widgets have them, and Help what they say of it, both rising and at most MaxSaid:
+	// several where senders disagree.
+	Units []string `json:"units"`
+	Help  []string `json:"help"`
 	// Arrival is how many seconds after their time 99 of 100 events came, lately.
 	Arrival int `json:"arrival_seconds"`
 	// LastEvent is the newest event time.
@@ -104,8 +108,10 @@ func decode(metric, text string, now time.Time) (e Entry, ok bool) {
 	if e.Tags == nil {
 		e.Tags = []Tag{}
 	}
-	if e.Kinds == nil {
-		e.Kinds = []string{}
+	for _, list := range []*[]string{&e.Kinds, &e.Units, &e.Help} {
+		if *list == nil {
+			*list = []string{}
+		}
 	}
 	for i := range e.Tags {
 		if e.Tags[i].Values == nil {

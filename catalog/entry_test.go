@@ -22,7 +22,7 @@ func goldenEntry() Entry {
 			{Key: "host", Values: []string{"a", "b"}, More: 101},
 			{Key: "region", Values: []string{"eu", "us <1>"}},
 		},
-		Kinds: []string{"cumulative"}, Arrival: 6, LastEvent: 1763892059871, LastMean: &mean, LastMinute: 21013, Updated: 1763892060000,
+		Kinds: []string{"cumulative"}, Units: []string{"ms"}, Help: []string{"How long a request takes."}, Arrival: 6, LastEvent: 1763892059871, LastMean: &mean, LastMinute: 21013, Updated: 1763892060000,
 	}
 }
 

@@ -138,6 +138,7 @@ type observed struct {
 	series    int // Without aggregate.Other,
 	other     int // which is 1 when there is that.
 	traffic   traffic
+	said      *said     // nil = nothing has been said.
 	index     *tagIndex // nil = no series has come yet.
 	isChanged bool      // It is in one of the two lists.
 	announced bool      // A survey had it, with series.
@@ -240,7 +241,7 @@ func (m *observed) Swept(held bool) {
 }
 
 // Bytes is what it takes.
-func (m *observed) Bytes() int64 { return observedSize + m.index.bytes() }
+func (m *observed) Bytes() int64 { return observedSize + m.index.bytes() + m.said.bytes() }
 
 func eachTag(key string, yield func(key, value string)) {
 	tags, err := metric.ParseTagsKey(key)
@@ -304,9 +305,12 @@ func (m *observed) entry(step int64) Entry {
 		return Entry{Metric: m.name}
 	}
 	e := Entry{
-		Metric: m.name, Series: m.series, Overflow: m.other > 0,
+		Metric: m.name, Series: m.series, Overflow: m.other > 0, Units: []string{}, Help: []string{},
 		Kinds: kindNames(m.traffic.kinds), Arrival: m.traffic.arrival(),
 		LastEvent: m.traffic.newestEvent, LastMinute: m.traffic.minute(step),
+	}
+	if m.said != nil {
+		e.Units, e.Help = show(m.said.units), show(m.said.help)
 	}
 	if m.index != nil {
 		e.Tags, e.MoreTags = m.index.list()

@@ -220,11 +220,17 @@ type Metric struct {
 	ArrivalSeconds   int   `json:"arrival_seconds"`
 	EventsLastMinute int64 `json:"events_last_minute"`
 
+	// Help What senders say the metric is, at most 4 texts, cut to 256 bytes each.
+	Help []string `json:"help"`
+
 	// Kinds Of what kinds the events are; of several no aggregation tells all.
 	Kinds []MetricKinds `json:"kinds"`
 
 	// Stale Nobody has told of it for three minutes: the pipeline does not run, or lost it in a restart.
 	Stale bool `json:"stale"`
+
+	// Units The unit of its values, as widgets have it, or several where senders disagree, at most 4; 1 = none. Empty: no sender names one.
+	Units []string `json:"units"`
 }
 
 // MetricKinds defines model for Metric.Kinds.

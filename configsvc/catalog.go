@@ -60,7 +60,7 @@ func (a api) ListMetrics(c *gin.Context, params ListMetricsParams) {
 func newMetric(e catalog.Entry) Metric {
 	m := Metric{
 		Name: e.Metric, Series: e.Series, Overflow: e.Overflow, Tags: make([]MetricTag, 0, len(e.Tags)), MoreTags: e.MoreTags,
-		Kinds: make([]MetricKinds, 0, len(e.Kinds)), ArrivalSeconds: e.Arrival,
+		Kinds: make([]MetricKinds, 0, len(e.Kinds)), Units: append([]string{}, e.Units...), Help: append([]string{}, e.Help...), ArrivalSeconds: e.Arrival,
 		LastValue: e.LastMean, LastEvent: time.UnixMilli(e.LastEvent).UTC(), EventsLastMinute: e.LastMinute, Stale: e.Stale,
 	}
 	for _, kind := range e.Kinds {

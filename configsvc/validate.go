@@ -39,6 +39,9 @@ func (a api) advise(d Dashboard) (warnings []Warning) {
 		if len(m.Kinds) > 1 {
 			warn("metric_name", "events of %s are of several kinds, %s: no aggregation is right for all of them", q.Metric, strings.Join(m.Kinds, ", "))
 		}
+		if len(m.Units) > 1 {
+			warn("metric_name", "senders name several units for %s, %s: their values do not belong together", q.Metric, strings.Join(m.Units, ", "))
+		}
 		switch {
 		case q.Aggregation == "last":
 			if n := groups(q, m); len(q.Filter) == 0 && m.Series > n {

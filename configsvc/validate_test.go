@@ -146,6 +146,7 @@ func TestValidateAdvises(t *testing.T) {
 		{Metric: "batched", Series: 1, Arrival: 6, Kinds: []string{"cumulative"}},
 		{Metric: "near", Series: 1, Arrival: 1},
 		{Metric: "both", Series: 1, Kinds: []string{"cumulative", "gauge"}},
+		{Metric: "units", Series: 1, Units: []string{"ms", "s"}},
 	})
 	for _, c := range []struct{ widget, want string }{
 		{`"metric_name":"scraped","aggregation":"last","window_seconds":60`, "/widgets/0/aggregation"},
@@ -158,6 +159,7 @@ func TestValidateAdvises(t *testing.T) {
 		{`"metric_name":"batched","aggregation":"rate","window_seconds":60,"delay_seconds":6`, ""},
 		{`"metric_name":"near","aggregation":"sum","window_seconds":60`, ""},
 		{`"metric_name":"both","aggregation":"sum","window_seconds":60`, "/widgets/0/metric_name"},
+		{`"metric_name":"units","aggregation":"sum","window_seconds":60`, "/widgets/0/metric_name"},
 		{`"metric_name":"gone","aggregation":"increase","window_seconds":1`, ""},
 		{`"metric_name":"none","aggregation":"last","window_seconds":1`, ""},
 	} {
@@ -179,13 +181,13 @@ func TestValidateAdvises(t *testing.T) {
 func TestCatalog(t *testing.T) {
 	x := 1.5
 	srv := catalogd(t, known{
-		{Metric: "api.latency", Series: 2, Tags: []catalog.Tag{{Key: "host", Values: []string{"a"}, More: 1}}, Kinds: []string{"gauge"}, Arrival: 5, LastMean: &x, LastEvent: 1764000000123, LastMinute: 120},
+		{Metric: "api.latency", Series: 2, Tags: []catalog.Tag{{Key: "host", Values: []string{"a"}, More: 1}}, Kinds: []string{"gauge"}, Units: []string{"ms"}, Help: []string{"How long a request takes."}, Arrival: 5, LastMean: &x, LastEvent: 1764000000123, LastMinute: 120},
 		{Metric: "api.requests", Series: 1},
 		{Metric: "db.size", Series: 1, Overflow: true, Stale: true},
 	})
 	r := do(t, srv, "GET", "/metrics/catalog?query=LATENCY", "")
 	const want = `{"metrics":[{"metric_name":"api.latency","series":2,"overflow":false,"tags":[{"key":"host","values":["a"],"more":1}],"more_tags":0,` +
-		`"last_value":1.5,"last_event":"2025-11-24T16:00:00.123Z","arrival_seconds":5,"events_last_minute":120,"kinds":["gauge"],"stale":false}],"total":1,"next":null}`
+		`"last_value":1.5,"last_event":"2025-11-24T16:00:00.123Z","arrival_seconds":5,"events_last_minute":120,"help":["How long a request takes."],"kinds":["gauge"],"stale":false,"units":["ms"]}],"total":1,"next":null}`
 	if r.status != 200 || string(r.body) != want {
 		t.Errorf("%d %s, want %s", r.status, r.body, want)
 	}

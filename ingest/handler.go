@@ -181,6 +181,7 @@ type writing struct {
 func (s *Service) begin(ctx context.Context, trace string, counts *formatMetrics, packed func(faults bool), batch *wire.Batch, id string) (*writing, *refusal) {
 	// Whole milliseconds, as in the record: the pipeline judges by what it reads there.
 	w := &writing{s: s, counts: counts, v: verdicts{faults: batch.Faults}, packer: s.packers.Get().(*packer), n: batch.N, arrival: s.now().UnixMilli()}
+	w.packer.due = s.sayings.due(w.arrival, batch.Said, w.packer.due)
 	w.records = w.packer.pack(batch, s.config.Limits, w.arrival, w.v.reject)
 	counts.cut.Add(float64(batch.Cut))
 	if len(batch.Events) > 0 && s.recent.taken.wants(w.arrival) {

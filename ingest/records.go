@@ -30,6 +30,7 @@ type record struct {
 	traceparent string
 	stamp       int64 // Arrival, epoch ms.
 	events      []int // Their indexes in the request.
+	says        bool  // The value ends in what is said of the metric.
 
 	// Upper bounds of its events and encoded bytes, events whose time is out of bounds
 	// included: see pack.
@@ -45,6 +46,7 @@ type packer struct {
 	records []*record // Of this request, then spare ones.
 	n       int
 	open    map[string]*record // The newest of each metric.
+	due     []bool             // Of what is said of metrics.
 }
 
 func newPacker() any { return &packer{open: make(map[string]*record)} }
@@ -54,6 +56,9 @@ func newPacker() any { return &packer{open: make(map[string]*record)} }
 // record is that of the request and the number of its chunk, and a retry must have the
 // same ids. So which chunk an event is in depends on the body alone: events that are too
 // late by now, and were not before, count for the bounds of their chunk all the same.
+//
+// What is said of a metric, and is due, ends the last record of it, or stands in a record without events, which is a
+// chunk behind all others: it changes the id of none.
 func (p *packer) pack(batch *wire.Batch, l metric.Limits, arrival int64, reject func(int, metric.Fault)) []*record {
 	clear(p.open)
 	p.n = 0
@@ -81,14 +86,39 @@ func (p *packer) pack(batch *wire.Batch, l metric.Limits, arrival int64, reject 
 		r.value = batch.AppendEvent(r.value, i)
 		r.events = append(r.events, batch.Index[i])
 	}
+	p.say(batch.Said)
 	full := make([]*record, 0, p.n)
 	for _, r := range p.records[:p.n] {
-		if len(r.events) > 0 {
+		if !r.says && len(r.events) > 0 {
 			r.value = wire.EndRecord(r.value)
+		}
+		if r.says || len(r.events) > 0 {
 			full = append(full, r)
 		}
 	}
 	return full
+}
+
+// say writes what is due of what is said, and lets go of it, as it may be a part of a body.
+func (p *packer) say(said []wire.Said) {
+	chunks := p.n
+	for i, due := range p.due {
+		if !due {
+			continue
+		}
+		s := &said[i]
+		about := metric.MakeAbout(s.Unit, s.Help)
+		if about == (metric.About{}) {
+			continue
+		}
+		r := p.open[s.Metric]
+		if r == nil || r.says || len(r.events) == 0 {
+			r = p.begin(s.Metric)
+			r.chunk = chunks + i
+		}
+		r.value, r.says = wire.EndRecordSaying(r.value, about.Unit, about.Help), true
+	}
+	clear(said)
 }
 
 func (p *packer) begin(name string) *record {
@@ -98,7 +128,7 @@ func (p *packer) begin(name string) *record {
 	r := p.records[p.n]
 	*r = record{
 		metric: name, chunk: p.n, value: wire.BeginRecord(r.value[:0], name), events: r.events[:0],
-		bytes: len(`{"metric_name":"","events":[]}`) + len(name),
+		bytes: len(`{"metric_name":"","events":[]}`) + len(name) + wire.SaidBytes,
 	}
 	p.n++
 	p.open[name] = r
@@ -116,6 +146,9 @@ func (p *packer) trim() {
 	if len(p.records) > spareRecords {
 		p.records = slices.Clip(p.records[:spareRecords])
 		p.open = make(map[string]*record)
+	}
+	if cap(p.due) > spareRecords {
+		p.due = nil
 	}
 	for _, r := range p.records {
 		*r = record{value: r.value[:0], events: r.events[:0]}

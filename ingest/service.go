@@ -88,6 +88,7 @@ type Service struct {
 	budget   *bodies.Budget
 	texts    *wire.Room // For what decoders remember of requests.
 	metrics  *metrics
+	sayings  *sayings
 	packers  sync.Pool // Of *packer.
 	gzips    sync.Pool // Of *gzip.Reader.
 	zstds    sync.Pool // Of *zstd.Decoder.
@@ -111,7 +112,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("cannot register the metrics of ingest: %w", err)
 	}
 	s := &Service{
-		config: cfg, producer: newProducer(cfg, m), budget: bodies.New(cfg.MaxPending, m.pending), texts: wire.NewRoom(cfg.MaxPending / textsShare), metrics: m, now: time.Now, started: time.Now(),
+		config: cfg, producer: newProducer(cfg, m), budget: bodies.New(cfg.MaxPending, m.pending), texts: wire.NewRoom(cfg.MaxPending / textsShare), metrics: m, sayings: newSayings(), now: time.Now, started: time.Now(),
 	}
 	m.pendingLimit.Set(float64(cfg.MaxPending))
 	s.packers.New = newPacker

@@ -159,6 +159,7 @@ type stored struct {
 	traceparent string
 	time        time.Time
 	events      []metric.Event
+	said        string
 }
 
 // stored reads the whole topic.
@@ -199,6 +200,9 @@ func (n *node) read(partition int, rec *kafka.Record) stored {
 		n.t.Errorf("a record of %d bytes and %d events", len(value), len(batch.Events))
 	}
 	s.events = batch.Events
+	for _, said := range batch.Said {
+		s.said += fmt.Sprintf("%s %s: %s", said.Metric, said.Unit, said.Help)
+	}
 	return s
 }
 

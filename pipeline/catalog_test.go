@@ -70,8 +70,15 @@ func TestCatalogOfARun(t *testing.T) {
 			tags := metric.NewTags(map[string]string{"host": host, "region": fmt.Sprint("r", i)})
 			events = append(events, metric.Event{Metric: name, Value: float64(2 * i), Tags: tags, Time: now})
 		}
+		record := wire.BeginRecord(nil, name)
+		for i := range events {
+			if i > 0 {
+				record = append(record, ',')
+			}
+			record = wire.AppendRecordEvent(record, &events[i])
+		}
 		log.waiting[0] = append(log.waiting[0], kafka.Record{
-			Time: time.UnixMilli(now), Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(wire.AppendRecord(nil, name, events)),
+			Time: time.UnixMilli(now), Key: kafka.NewBytes([]byte(name)), Value: kafka.NewBytes(wire.EndRecordSaying(record, "seconds", "How long "+name+" takes.")),
 		})
 		log.write()
 	}
@@ -95,7 +102,7 @@ func TestCatalogOfARun(t *testing.T) {
 	e := until(t, s, "both metrics", both, there)[passing]
 	mean := 2.0
 	want := catalog.Entry{
-		Kinds: []string{"event"}, Arrival: e.Arrival,
+		Kinds: []string{"event"}, Units: []string{"s"}, Help: []string{"How long api.latency takes."}, Arrival: e.Arrival,
 		Metric: passing, Series: 3, LastMean: &mean, LastMinute: e.LastMinute, LastEvent: e.LastEvent, Updated: e.Updated,
 		Tags: []catalog.Tag{{Key: "host", Values: []string{"a", "b"}}, {Key: "region", Values: []string{"r0", "r1", "r2"}}},
 	}

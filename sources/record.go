@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 
@@ -24,6 +25,7 @@ type Record struct {
 	Value        []byte // Kept only where a fault needs it.
 	Events       []metric.Event
 	Faults       []wire.IndexedFault
+	Said         []wire.Said  // What the record says of its metric.
 	Unreadable   metric.Fault // Why the whole value could not be read; no Code when it could. Beam registers no type that holds an interface.
 
 	id     recordID
@@ -63,7 +65,10 @@ func (r *Record) decode(d *wire.Decoder, rec *kgo.Record) {
 		r.Unreadable, r.Value = faultOf(err), rec.Value
 		return
 	}
-	r.Events, r.Faults = b.Events, b.Faults
+	r.Events, r.Faults, r.Said = b.Events, b.Faults, b.Said
+	for i := range r.Said { // The record stays no longer than its events need it.
+		r.Said[i].Unit, r.Said[i].Help = bytes.Clone(r.Said[i].Unit), bytes.Clone(r.Said[i].Help)
+	}
 	if len(r.Faults) > 0 {
 		r.Value = rec.Value
 	}

@@ -431,7 +431,7 @@ func TestStateGolden(t *testing.T) {
 	if got := string(logged{1000, 5, aggregate.AppendTable(nil, table)}.encode()); got != partial {
 		t.Errorf("a partial is %q, was %q", got, partial)
 	}
-	const history = "\xd0\x0f\n\x0c\x01m\x01\x00\x01\x16" + "\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xd8\x04\x02\x80\x02\x80\x00\x00\x80\x02\x80B" + "\x00"
+	const history = "\xd0\x0f\n\x0e\x01m\x00\x01\x00\x01\x16" + "\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xd8\x04\x02\x80\x02\x80\x00\x00\x80\x02\x80B" + "\x00"
 	text, cells := store.AppendHistory(nil, nothingPacked, 3)
 	if got := string(logged{1000, 5, text}.encode()); got != history || cells != 1 {
 		t.Errorf("a history is %q of %d slices, was %q", got, cells, history)

@@ -34,6 +34,7 @@ type keyGroup struct {
 	store     *aggregate.Store
 	observer  *catalog.Observer         // Of the store.
 	pending   map[int64]aggregate.Table // By the end of their slice of pipeline time.
+	said      map[int64]said            // Of metrics, the same way.
 	end       int64                     // Evaluated up to here, epoch ms.
 	fresh     bool                      // No timer has fired yet: end is only where the first partial lies.
 	since     int64                     // Covered since, epoch ms.
@@ -66,7 +67,7 @@ func newKeyGroup(id int, o SlideOptions, g *Groups, budget *aggregate.Budget) *k
 		store: aggregate.NewStore(aggregate.Options{
 			Retain: o.RetainMs / o.SliceMs, SliceMs: o.SliceMs, SeriesPerMetric: o.SeriesPerMetric, Budget: budget, Observer: observer,
 		}),
-		pending: make(map[int64]aggregate.Table), progress: make(map[string]*progress),
+		pending: make(map[int64]aggregate.Table), said: make(map[int64]said), progress: make(map[string]*progress),
 		announced: make(map[string]int64), queries: new(Queries), head: head{packed: nothingPacked},
 	}
 }
@@ -84,14 +85,28 @@ func (k *keyGroup) add(end int64, p Partial) {
 		// Cannot happen while the timer's instant is right; if it does, nothing is lost.
 		latePartials.Inc()
 		k.take(p.Table)
+		k.tell(end, p.Said)
 		k.arrived(end)
 		return
+	}
+	if len(p.Said) > 0 {
+		k.said[end] = k.said[end].merge(p.Said)
 	}
 	if t := k.pending[end]; t != nil {
 		t.Merge(p.Table)
 		return
 	}
 	k.pending[end] = p.Table
+}
+
+// tell tells the store what was said of metrics in the slice that ends at end, once it has the events of that.
+func (k *keyGroup) tell(end int64, s said) {
+	for name, abouts := range s {
+		for _, a := range abouts {
+			k.store.Say(name, a.Unit, a.Help, end/k.options.SliceMs)
+		}
+	}
+	delete(k.said, end)
 }
 
 // take adds a table to the store, which must not be used any more then.
@@ -130,6 +145,7 @@ func (k *keyGroup) advance(to int64) Evaluation {
 			k.observer.Arrive(-1)
 			delete(k.pending, k.end)
 		}
+		k.tell(k.end, k.said[k.end])
 		k.arrived(k.end)
 		k.store.Pass(aggregate.Div(k.end, k.options.SliceMs) - 1)
 		for _, q := range k.queries.byGroup[k.id] {

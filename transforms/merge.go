@@ -29,6 +29,7 @@ func (f *MergeFn) AddInput(acc, p Partial) Partial { return f.MergeAccumulators(
 func (*MergeFn) MergeAccumulators(a, b Partial) Partial {
 	a.CoveredSince = max(a.CoveredSince, b.CoveredSince)
 	a.Table.Merge(b.Table)
+	a.Said = a.Said.merge(b.Said)
 	a.run, a.encoded = b.run, nil
 	return a
 }

@@ -2,7 +2,6 @@ package transforms
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -20,6 +19,7 @@ import (
 type Partial struct {
 	CoveredSince int64 // Epoch ms; see sources.Position. The highest of several counts.
 	Table        aggregate.Table
+	Said         said // What the records of the slice say of metrics; it is in the observer, not in the log.
 
 	run     string // All key groups of this run are in this process, so the partial stays here; "" = not so.
 	encoded []byte // Table as it came, to be logged; nil = it did not come from elsewhere, or has changed.
@@ -33,13 +33,13 @@ func init() {
 
 // The first byte of an encoded partial.
 const (
-	wholePartial  = 0 // What follows is the partial.
+	wholePartial  = 2 // What follows is the partial. 0 was one without what is said.
 	parcelPartial = 1 // What follows is where it lies in this process: the run, and a number.
 )
 
 func encodePartial(p Partial) ([]byte, error) {
 	if p.run == "" {
-		return aggregate.AppendTable(binary.AppendVarint([]byte{wholePartial}, p.CoveredSince), p.Table), nil
+		return aggregate.AppendTable(p.Said.encode(binary.AppendVarint([]byte{wholePartial}, p.CoveredSince)), p.Table), nil
 	}
 	groups, err := job.Of[*Groups](p.run)
 	if err != nil {
@@ -56,7 +56,11 @@ func decodePartial(b []byte) (p Partial, err error) {
 	r := aggregate.Reader{Rest: b[1:]}
 	switch b[0] {
 	case wholePartial:
-		p.CoveredSince, p.encoded = r.Varint(), r.Rest
+		p.CoveredSince = r.Varint()
+		if p.Said, err = decodeSaid(&r); err != nil {
+			return Partial{}, fmt.Errorf("cannot read a partial: %w", err)
+		}
+		p.encoded = r.Rest
 		if p.Table, err = aggregate.DecodeTable(r.Rest); err != nil {
 			return Partial{}, fmt.Errorf("cannot read a partial: %w", err)
 		}
@@ -72,7 +76,7 @@ func decodePartial(b []byte) (p Partial, err error) {
 	return p, errPartial
 }
 
-var errPartial = errors.New("not an encoded partial")
+var errPartial = fmt.Errorf("not an encoded partial of this version: %w", ErrState)
 
 // parcels are the partials of a run that are on their way within this process. A runner that keeps everything in one
 // process is given a number in the place of each: it would copy their bytes several times, and nobody else reads them.
@@ -147,3 +151,6 @@ func KeyGroup(metricName string, n int) int64 {
 	}
 	return int64((h ^ h>>32) % uint64(n))
 }
+
+// bytes is about what it takes in memory.
+func (p *Partial) bytes() int64 { return p.Table.Bytes() + p.Said.bytes() }

@@ -233,7 +233,7 @@ func (f *PreAggregateFn) emit(until int64, emit func(beam.EventTime, int64, Part
 		delete(f.held.partials, id)
 		f.held.groups[id.group].usual = p.Table.Widest()
 		if f.Counted {
-			f.groups.progress.Emitted(int(id.group), (id.slice+1)*f.SliceMs, p.Table.Bytes())
+			f.groups.progress.Emitted(int(id.group), (id.slice+1)*f.SliceMs, p.bytes())
 		}
 		emit(mtime.FromMilliseconds((id.slice+1)*f.SliceMs-1), f.Keys.of(id.group), *p)
 	}
@@ -259,6 +259,9 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 	for _, fault := range rec.Faults {
 		letter.Code, letter.Detail = fault.Code, fault.Detail
 		f.deadLetter(rec, letter)
+	}
+	for i := range rec.Said {
+		f.say(rec, &rec.Said[i], since)
 	}
 	if len(rec.Events) == 0 {
 		return
@@ -287,6 +290,15 @@ func (f *PreAggregateFn) addRecord(rec *sources.Record, since int64) {
 	counted.Add(float64(len(found)))
 	clear(found)
 	f.held.found = found[:0]
+}
+
+// say adds what a record says of its metric to the slice in which it came.
+func (f *PreAggregateFn) say(rec *sources.Record, s *wire.Said, since int64) {
+	if len(rec.Key) > 0 && string(rec.Key) != s.Metric {
+		return
+	}
+	p := f.partial(rec.PipelineTime, KeyGroup(s.Metric, f.KeyGroups), since)
+	p.Said = p.Said.add(s.Metric, metric.MakeAbout(s.Unit, s.Help))
 }
 
 // row returns the row of a slice in a partial of a key group.

@@ -30,6 +30,9 @@ func told(s catalog.Survey) string {
 		if m.LastMean != nil {
 			mean = *m.LastMean
 		}
+		if len(m.Units)+len(m.Help) > 0 {
+			line += fmt.Sprint(" ", m.Units, m.Help)
+		}
 		lines = append(lines, fmt.Sprintf("%s %d %v %d", line, m.LastEvent, mean, m.LastMinute))
 	}
 	slices.Sort(lines)

@@ -22,6 +22,8 @@ type Batch struct {
 	Cut    int            // How many of Events have tags that were cut to fit.
 	// Unknown are the members that are none of an event's, in the order in which they came; of a record there are none.
 	Unknown []UnknownMember
+	// Said is what senders say of the metrics. Its texts may be parts of what was decoded.
+	Said []Said
 
 	texts []texts // Of the first of Events.
 }
@@ -46,7 +48,8 @@ func (b *Batch) Refuse(f metric.Fault) {
 
 // Clear takes everything out, and keeps the memory for what comes.
 func (b *Batch) Clear() {
-	*b = Batch{Events: b.Events[:0], Index: b.Index[:0], texts: b.texts[:0]}
+	clear(b.Said) // They keep bodies in memory.
+	*b = Batch{Events: b.Events[:0], Index: b.Index[:0], Said: b.Said[:0], texts: b.texts[:0]}
 }
 
 // IndexedFault is the fault of the event at position Index of the input.
@@ -79,7 +82,7 @@ func (d *Decoder) Lines(body []byte, limit int) (*Batch, error) {
 // line reads a line whose first value is at i.
 func (d *Decoder) line(line []byte, i int) error {
 	b := d.batch
-	events, texts, faults, n, cut := len(b.Events), len(b.texts), len(b.Faults), b.N, b.Cut
+	events, texts, said, faults, n, cut := len(b.Events), len(b.texts), len(b.Said), len(b.Faults), b.N, b.Cut
 	for first := i; ; {
 		if b.N == d.limit {
 			return ErrTooMany
@@ -101,7 +104,7 @@ func (d *Decoder) line(line []byte, i int) error {
 			why = fmt.Sprintf("the line is not JSON behind its byte %d: ", i)
 			_, err = d.check(line[i:])
 		}
-		b.Events, b.Index, b.texts, b.Faults, b.N, b.Cut = b.Events[:events], b.Index[:events], b.texts[:texts], b.Faults[:faults], n, cut
+		b.Events, b.Index, b.texts, b.Said, b.Faults, b.N, b.Cut = b.Events[:events], b.Index[:events], b.texts[:texts], b.Said[:said], b.Faults[:faults], n, cut
 		d.add(metric.Event{}, malformed(why+err.Error()))
 		return nil
 	}
@@ -151,6 +154,7 @@ func (d *Decoder) Forget() {
 // fields are the members of an event as JSON text, nil where absent, and events, the list of several.
 type fields struct {
 	name, value, histogram, tags, time, kind, start, stale, point, events []byte
+	unit, help                                                            []byte // Strings.
 
 	likeName, likeValue string // Members of other names that stand for those of an event; "" = there is none.
 }
@@ -351,6 +355,10 @@ func (d *Decoder) fields(s *scanner[[]byte]) (f fields) {
 			f.point = v
 		case "events":
 			f.events = v
+		case "unit", "help":
+			if !f.says(string(name) == "unit", v) {
+				d.passOver(name, &f)
+			}
 		default:
 			d.passOver(name, &f)
 		}
@@ -405,9 +413,13 @@ func (d *Decoder) event(f *fields) (e metric.Event, fault *metric.Fault) {
 	}
 	if f.kind == nil && f.start == nil && f.point == nil {
 		e.Nanos = 0
-		return e, nil
+	} else if fault = d.marks(&e, f); fault != nil {
+		return e, fault
 	}
-	return e, d.marks(&e, f)
+	if !d.inRecord { // Of a record's events the record says it.
+		d.say(e.Metric, f)
+	}
+	return e, nil
 }
 
 // measured reads what an event has measured: a value, a histogram, or nothing any more.

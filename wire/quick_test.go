@@ -23,6 +23,9 @@ func sameBatch(a, b *Batch) string {
 	if !reflect.DeepEqual(a.Unknown, b.Unknown) {
 		return fmt.Sprintf("unknown %+v and %+v", a.Unknown, b.Unknown)
 	}
+	if !reflect.DeepEqual(a.Said, b.Said) && len(a.Said)+len(b.Said) > 0 {
+		return fmt.Sprintf("said %q and %q", a.Said, b.Said)
+	}
 	for i := range a.Events {
 		x, y := a.Events[i], b.Events[i]
 		if math.Float64bits(x.Value) != math.Float64bits(y.Value) || x.Metric != y.Metric || x.Time != y.Time || x.Tags.Compare(y.Tags) != 0 ||

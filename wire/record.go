@@ -25,7 +25,7 @@ const Partitions = 16
 const IDHeader = "id"
 
 // Record reads the value of a Kafka record: one event, or events of one
-// metric as {"metric_name":"…","events":[{"value":…,"tags":{…},"event_time":…},…]}.
+// metric as {"metric_name":"…","events":[{"value":…,"tags":{…},"event_time":…},…]}, which may have a unit and help besides.
 // An error is a *metric.Fault of the whole; all else is a fault of one event. The batch
 // is valid until the next call; its events and faults stay.
 func (d *Decoder) Record(value []byte) (*Batch, error) {
@@ -80,7 +80,7 @@ func (d *Decoder) quickRecord(value []byte) bool {
 	}
 	d.inRecord = true
 	i, err := d.quickList(value, i+len(middle)-1)
-	if err != nil || i < 0 || string(value[i:]) != "}" {
+	if err != nil || i < 0 || !d.quickSaid(name, value[i:]) {
 		return false
 	}
 	for i := range d.batch.Events {
@@ -105,15 +105,15 @@ func (d *Decoder) strictRecord(value []byte) (*Batch, error) {
 	}
 	d.inRecord = true
 	_ = d.list(f.events) // There is no limit.
-	d.nameAll(f.name)
+	if name, fault := d.nameAll(f.name); fault == nil {
+		d.say(name, &f)
+	}
 	return d.batch, nil
 }
 
 // nameAll gives the events of a record their common metric_name. A fault of
 // the name is that of each event which has no earlier one.
-func (d *Decoder) nameAll(quoted []byte) {
-	var name string
-	var fault *metric.Fault
+func (d *Decoder) nameAll(quoted []byte) (name string, fault *metric.Fault) {
 	if quoted != nil && quoted[0] != '"' {
 		fault = malformed("metric_name must be a string")
 	} else {
@@ -123,7 +123,7 @@ func (d *Decoder) nameAll(quoted []byte) {
 		for i := range d.batch.Events {
 			d.batch.Events[i].Metric = name
 		}
-		return
+		return name, nil
 	}
 	faults := make([]IndexedFault, d.batch.N)
 	for i := range faults {
@@ -135,6 +135,7 @@ func (d *Decoder) nameAll(quoted []byte) {
 		}
 	}
 	d.batch.Events, d.batch.Faults = nil, faults
+	return "", fault
 }
 
 // AppendRecord appends the value of a Kafka record that holds events of one

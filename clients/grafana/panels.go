@@ -243,6 +243,9 @@ func (c *conversion) interval(p, t object) int {
 
 func (c *conversion) widget(q translated, d *display, t *translation) configsvc.WidgetInput {
 	unit, note := d.unitOf(q)
+	if d.unit == "" && q.factor == 1 {
+		unit = q.query.UnitOf(c.options.Units[q.query.Metric])
+	}
 	switch {
 	case note != "":
 		t.note("%s", note)

@@ -22,7 +22,9 @@ type Options struct {
 	// Tags are all tags of metrics that are known to arrive, those with the most values first; nil = nothing is known.
 	Tags map[string][]string
 	// Arrival is how many seconds after their time the events of such metrics come: their windows wait as long, if not longer.
-	Arrival  map[string]int
+	Arrival map[string]int
+	// Units are those that senders name for such metrics: widgets have them where their panels have none.
+	Units    map[string]string
 	IDOfFile bool // The id is made of the file's name too, where another file has the uid.
 }
 

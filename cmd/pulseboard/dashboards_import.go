@@ -110,7 +110,7 @@ func importGrafana(ctx context.Context, env service.Env) error {
 	return nil
 }
 
-// askForMetrics asks which tags the metrics have that arrive, and how late they come.
+// askForMetrics asks which tags and units the metrics have that arrive, and how late they come.
 func (f *dashboardFlags) askForMetrics(ctx context.Context, o *grafana.Options) error {
 	client, err := dashcode.NewClient(f.server, f.token.Text.Reveal())
 	if err != nil {
@@ -120,9 +120,12 @@ func (f *dashboardFlags) askForMetrics(ctx context.Context, o *grafana.Options) 
 	if err != nil {
 		return err
 	}
-	o.Tags, o.Arrival = make(map[string][]string, len(metrics)), make(map[string]int, len(metrics))
+	o.Tags, o.Arrival, o.Units = make(map[string][]string, len(metrics)), make(map[string]int, len(metrics)), make(map[string]string)
 	for _, m := range metrics {
 		o.Arrival[m.Name] = m.ArrivalSeconds
+		if len(m.Units) == 1 { // Of several nobody knows which is right.
+			o.Units[m.Name] = m.Units[0]
+		}
 		if m.MoreTags > 0 || m.Overflow {
 			continue // Not all tags are known.
 		}

@@ -527,7 +527,7 @@ func TestImportedDashboardsCanBeApplied(t *testing.T) {
 	say(t, []string{"diff", "--server", server, dir}).want(t, 0, "2 unchanged")
 }
 
-// With --server the importer knows the tags of the metrics that arrive, and how late they come.
+// With --server the importer knows the tags and units of the metrics that arrive, and how late they come.
 func TestImportAsksForTags(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next := "null"
@@ -536,7 +536,7 @@ func TestImportAsksForTags(t *testing.T) {
 			next, tags = `"2"`, `{"key":"q","values":["a"],"more":0}`
 		}
 		name := map[string]string{"": "first", "2": "x"}[r.FormValue("cursor")]
-		if _, err := fmt.Fprintf(w, `{"metrics":[{"metric_name":%q,"tags":[%s],"more_tags":0,"arrival_seconds":6}],"total":2,"next":%s}`, name, tags, next); err != nil {
+		if _, err := fmt.Fprintf(w, `{"metrics":[{"metric_name":%q,"tags":[%s],"more_tags":0,"units":["B"],"arrival_seconds":6}],"total":2,"next":%s}`, name, tags, next); err != nil {
 			t.Error(err)
 		}
 	}))
@@ -545,6 +545,14 @@ func TestImportAsksForTags(t *testing.T) {
 	writeFile(t, file, `{"title":"G","schemaVersion":39,"panels":[{"type":"stat","title":"S","targets":[{"refId":"A","expr":"rate(x[1m])"}]}]}`)
 	say(t, []string{"import-grafana", file}).want(t, 0, "of 1 panels 1 right if", "as x:rate:60s\n")
 	say(t, []string{"import-grafana", "--server", server.URL, file}).want(t, 0, "of 1 panels 1 right as they are", "as x:rate:60s delay 6s by (code, host)")
+	for panel, want := range map[string]string{``: "unit: B/s", `"fieldConfig":{"defaults":{"unit":"s"}},`: "unit: s"} {
+		dir := t.TempDir()
+		writeFile(t, filepath.Join(dir, "p.json"), `{"title":"P","schemaVersion":39,"panels":[{"type":"stat","title":"S",`+panel+`"targets":[{"refId":"A","expr":"rate(x[1m])"}]}]}`)
+		say(t, []string{"import-grafana", "--server", server.URL, "--dir", dir, filepath.Join(dir, "p.json")}).want(t, 0, "wrote")
+		if text, err := os.ReadFile(filepath.Join(dir, "p.yaml")); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%v; %s lacks %s", err, text, want)
+		}
+	}
 	say(t, []string{"import-grafana", "--server", server.URL, "--delay", "9", file}).want(t, 0, "as x:rate:60s delay 9s by (code, host)")
 	server.Close()
 	say(t, []string{"import-grafana", "--server", server.URL, file}).want(t, 2, "cannot reach the config service", "check --server")

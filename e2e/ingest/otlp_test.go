@@ -144,7 +144,7 @@ func (r *recorder) start(endpoint, instance string) {
 			r.t.Fatal(err)
 		}
 	}
-	r.requests, err = m.Int64Counter(r.prefix+".requests", api.WithUnit("{request}"))
+	r.requests, err = m.Int64Counter(r.prefix+".requests", api.WithUnit("{request}"), api.WithDescription("Requests that came."))
 	must(err)
 	r.bytes, err = m.Float64Counter(r.prefix + ".bytes")
 	must(err)
@@ -152,7 +152,7 @@ func (r *recorder) start(endpoint, instance string) {
 	must(err)
 	r.temperature, err = m.Float64Gauge(r.prefix + ".temperature")
 	must(err)
-	r.latency, err = m.Float64Histogram(r.prefix+".latency", api.WithExplicitBucketBoundaries(otlpBounds()...))
+	r.latency, err = m.Float64Histogram(r.prefix+".latency", api.WithUnit("ms"), api.WithExplicitBucketBoundaries(otlpBounds()...))
 	must(err)
 	r.lag, err = m.Float64Histogram(r.prefix + ".lag")
 	must(err)
@@ -266,6 +266,9 @@ func testSDK(t *testing.T, overGRPC bool) {
 	}
 	b.show(want)
 	b.untilShown(want)
+	b.untilKnown("cumulative.requests", []string{"req"}, []string{"Requests that came."})
+	b.untilKnown("delta.latency_bucket", []string{"ms"}, []string{})
+	b.untilKnown("delta.latency_count", []string{"1"}, []string{})
 	var metrics string
 	if err := b.ask(http.MethodGet, "/metrics", nil, &metrics); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ type page struct {
 	mu     sync.Mutex
 	served int
 	until  int // It is not there after so many times.
+	unit   string
 }
 
 func (p *page) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
@@ -38,7 +39,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(&b, "# TYPE page_bytes_total counter\n# TYPE page_bytes unknown\npage_bytes{host=\"a\"} %d\npage_bytes{host=\"b\"} %d\n", 1000+7*n, 500*n)
 	// One that begins anew each ten times.
 	fmt.Fprintf(&b, "# TYPE page_reset unknown\npage_reset{host=\"a\"} %d\n", 3*(n%10))
-	b.WriteString("# TYPE page_seconds histogram\n")
+	b.WriteString("# TYPE page_seconds histogram\n# HELP page_seconds How long it takes.\n" + p.unit)
 	for i, le := range []string{"0.1", "1.0", "+Inf"} {
 		fmt.Fprintf(&b, "page_seconds_bucket{host=\"a\",le=%q} %d\n", le, n*(i+1))
 	}
@@ -128,13 +129,16 @@ func TestPrometheusSends(t *testing.T) {
 			dir, data := t.TempDir(), t.TempDir()
 			config := filepath.Join(t.TempDir(), "prometheus.yml")
 			path, args, message := senders(t, dir, config)[version]()
-			target := new(page)
+			target, units := new(page), []string{}
+			if version == "2.0" { // Debian's Prometheus cannot read such a line.
+				target.unit, units = "# UNIT page_seconds seconds\n", []string{"s"}
+			}
 			server := httptest.NewServer(target)
 			t.Cleanup(server.Close)
 			b := startBoard(t, data)
 			way := testenv.NewSwitch(t, hostOf(t, b.url))
 			text := fmt.Sprintf("global: { scrape_interval: 1s }\nscrape_configs: [{ job_name: page, static_configs: [{ targets: [%q] }] }]\n"+
-				"remote_write: [{ url: \"http://%s/api/v1/write\", %squeue_config: { batch_send_deadline: 500ms, max_backoff: 1s } }]\n", hostOf(t, server.URL), way.Addr(), message)
+				"remote_write: [{ url: \"http://%s/api/v1/write\", %squeue_config: { batch_send_deadline: 500ms, max_backoff: 1s }, metadata_config: { send_interval: 1s } }]\n", hostOf(t, server.URL), way.Addr(), message)
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -173,6 +177,9 @@ func TestPrometheusSends(t *testing.T) {
 			readMore(5)
 			n := target.end()
 			again.untilShown(read(n))
+			again.untilKnown("page_seconds_bucket", units, []string{"How long it takes."})
+			again.untilKnown("page_seconds_count", []string{"1"}, []string{"How long it takes."})
+			again.untilKnown("page_served", []string{}, []string{})
 			if err := s.program.Stop(); err != nil {
 				t.Error(err)
 			}

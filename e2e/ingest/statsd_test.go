@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +111,29 @@ func startBoard(t *testing.T, dir string, args ...string) *board {
 		return nil
 	})
 	return b
+}
+
+// untilKnown waits until the catalog has the unit and help of a metric.
+func (b *board) untilKnown(name string, units, help []string) {
+	b.t.Helper()
+	testenv.Until(b.t, "the catalog has the unit of "+name, func(context.Context) error {
+		var page struct {
+			Metrics []struct {
+				Name  string   `json:"metric_name"`
+				Units []string `json:"units"`
+				Help  []string `json:"help"`
+			} `json:"metrics"`
+		}
+		if err := b.ask(http.MethodGet, "/metrics/catalog?query=%5E"+name, nil, &page); err != nil {
+			return err
+		}
+		for _, m := range page.Metrics {
+			if m.Name == name && slices.Equal(m.Units, units) && slices.Equal(m.Help, help) {
+				return nil
+			}
+		}
+		return fmt.Errorf("it has %+v", page.Metrics)
+	})
 }
 
 // ask sends a request and reads the answer, of any status below 300.

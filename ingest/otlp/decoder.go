@@ -29,6 +29,7 @@ type Decoder struct {
 
 	// Of the metric that is being read. Every one of all requests has a number.
 	name         []byte
+	unit, help   []byte
 	number       uint64
 	first        uint64 // Of the request.
 	points       []int  // The first event of each data point.
@@ -120,7 +121,10 @@ func (d *Decoder) begin(limit int) {
 }
 
 func (d *Decoder) end(err error) (*Request, error) {
-	d.name = nil // It is a part of the body.
+	d.name, d.unit, d.help = nil, nil, nil // They are parts of the body.
+	if err != nil {
+		d.out.Clear() // So is what was said.
+	}
 	switch {
 	case errors.Is(err, wire.ErrTooMany):
 		return nil, err
@@ -200,7 +204,7 @@ const (
 
 func (d *Decoder) metric(text []byte) error {
 	d.number++
-	d.name = nil
+	d.name, d.unit, d.help = nil, nil, nil
 	var data []byte
 	shape := int32(0)
 	f := protofields.Fields{Text: text}
@@ -208,6 +212,10 @@ func (d *Decoder) metric(text []byte) error {
 		switch f.Number {
 		case 1:
 			d.name = f.Bytes
+		case 2:
+			d.help = f.Bytes
+		case 3:
+			d.unit = f.Bytes
 		case gaugePoints, sumPoints, histogramPoints, exponentialPoints, summaryPoints:
 			data, shape = f.Bytes, int32(f.Number)
 		}
@@ -229,6 +237,7 @@ func (d *Decoder) metric(text []byte) error {
 		return f.Err
 	}
 	kind, known := kindOf(shape, temporality, monotonic)
+	told := false
 	for f = (protofields.Fields{Text: data}); f.Next(); {
 		if f.Number != 1 {
 			continue
@@ -241,8 +250,13 @@ func (d *Decoder) metric(text []byte) error {
 			d.refuse(metric.CodeKindInvalid, fmt.Sprintf("its aggregation temporality is %d: it must be 1, delta, or 2, cumulative", temporality))
 			continue
 		}
+		before := len(d.out.Events)
 		if err := d.dataPoint(f.Bytes, shape, kind); err != nil {
 			return err
+		}
+		if !told && len(d.out.Events) > before { // All data points have the same.
+			told = true
+			d.out.Say(before, d.unit, d.help, shape == histogramPoints || shape == summaryPoints)
 		}
 	}
 	return nil

@@ -88,7 +88,8 @@ func requestSchema() message {
 		return message{"dataPoints": list(1, point), "aggregationTemporality": one(2, varint), "isMonotonic": one(3, boolean)}
 	}
 	metric := message{
-		"name": one(1, text), "gauge": inner(gaugePoints, data(number)), "sum": inner(sumPoints, data(number)), "histogram": inner(histogramPoints, data(histogram)),
+		"name": one(1, text), "description": one(2, text), "unit": one(3, text),
+		"gauge": inner(gaugePoints, data(number)), "sum": inner(sumPoints, data(number)), "histogram": inner(histogramPoints, data(histogram)),
 		"exponentialHistogram": inner(exponentialPoints, data(exponential)), "summary": inner(summaryPoints, data(summary)),
 	}
 	scope := message{"name": one(1, text), "version": one(2, text), "attributes": list(3, keyValue)}

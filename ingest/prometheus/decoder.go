@@ -88,8 +88,13 @@ func (d *Decoder) Write1(body []byte, limit int) (*Request, error) {
 		if !f.Next() {
 			return d.end(f.Err)
 		}
-		if f.Number == 1 {
+		switch f.Number {
+		case 1:
 			if err := d.timeSeries1(f.Bytes); err != nil {
+				return d.end(err)
+			}
+		case 3:
+			if err := d.metadata1(f.Bytes); err != nil {
 				return d.end(err)
 			}
 		}
@@ -125,6 +130,9 @@ func (d *Decoder) begin(limit int) {
 
 func (d *Decoder) end(err error) (*Request, error) {
 	clear(d.symbols) // They are parts of the body.
+	if err != nil {
+		d.out.Clear() // So is what was said.
+	}
 	switch {
 	case errors.Is(err, wire.ErrTooMany):
 		return nil, err
@@ -201,6 +209,7 @@ func (d *Decoder) readLabels(text []byte) error {
 func (d *Decoder) timeSeries2(text []byte) error {
 	d.labels, d.kind, d.start = d.labels[:0], metric.Cumulative, 0
 	f, count, missing := protofields.Fields{Text: text}, 0, false
+	var about metadata2
 	for f.Next() {
 		switch f.Number {
 		case 1:
@@ -212,7 +221,7 @@ func (d *Decoder) timeSeries2(text []byte) error {
 				}
 			})
 		case 5:
-			d.kind = kindOf(f.Bytes)
+			about = readMetadata2(f.Bytes)
 		case 6:
 			d.start = int64(f.Bits)
 		}
@@ -225,24 +234,21 @@ func (d *Decoder) timeSeries2(text []byte) error {
 	case count%2 != 0:
 		return errors.New("a label has no value")
 	}
-	d.series = d.lookUp(d.labels)
-	return d.samples(text, 2, 4, 3)
+	d.series, d.kind = d.lookUp(d.labels), about.kind()
+	before := len(d.out.Events)
+	err := d.samples(text, 2, 4, 3)
+	if about.unit != 0 || about.help != 0 {
+		d.out.Say(before, d.symbol(about.unit), d.symbol(about.help), isOfValues(about.kindOf))
+	}
+	return err
 }
 
-// The types of 2.0 whose samples are what something stands at.
-const (
-	typeGauge    = 2
-	typeInfo     = 6
-	typeStateSet = 7
-)
-
-func kindOf(metadata []byte) metric.Kind {
-	for f := (protofields.Fields{Text: metadata}); f.Next(); {
-		if f.Number == 1 && (f.Bits == typeGauge || f.Bits == typeInfo || f.Bits == typeStateSet) {
-			return metric.Gauge
-		}
+// symbol is what a reference of metadata stands for. One that leads nowhere says nothing.
+func (d *Decoder) symbol(ref uint64) []byte {
+	if ref >= uint64(len(d.symbols)) {
+		return nil
 	}
-	return metric.Cumulative
+	return d.symbols[ref]
 }
 
 // lookUp returns what labels stand for, until others are looked up.

@@ -105,6 +105,27 @@ func (b *Batch) Refuse(name string, f metric.Fault) {
 	b.Batch.Refuse(f)
 }
 
+// Say takes note of what a sender says of the metrics of the events from one on. ofValues says that these are parts of a histogram or
+// summary: the unit is that of the values that it has counted, and how many they are has none.
+func (b *Batch) Say(from int, unit, help []byte, ofValues bool) {
+	if len(unit) == 0 && len(help) == 0 {
+		return
+	}
+	for i := from; i < len(b.Events); i++ {
+		name := b.Events[i].Metric
+		if i > from && name == b.Events[i-1].Metric {
+			continue
+		}
+		s := wire.Said{Metric: name, Unit: unit, Help: help}
+		if ofValues && strings.HasSuffix(name, "_count") {
+			s.Unit = noUnit
+		}
+		b.Batch.Say(s)
+	}
+}
+
+var noUnit = []byte("1") //nolint:gochecknoglobals // It is a constant.
+
 // MaxBounds is how many buckets a classic histogram may have, each of which is a series.
 const MaxBounds = 200
 

@@ -116,10 +116,14 @@ export interface Metric {
   /** How many seconds after their time 99 of 100 events come: a window is whole with a delay_seconds of as much. */
   readonly arrival_seconds: number;
   readonly events_last_minute: number;
+  /** What senders say the metric is, at most 4 texts, cut to 256 bytes each. */
+  readonly help: readonly string[];
   /** Of what kinds the events are; of several no aggregation tells all. */
   readonly kinds: readonly MetricKinds[];
   /** Nobody has told of it for three minutes: the pipeline does not run, or lost it in a restart. */
   readonly stale: boolean;
+  /** The unit of its values, as widgets have it, or several where senders disagree, at most 4; 1 = none. Empty: no sender names one. */
+  readonly units: readonly string[];
 }
 
 /** What the pipeline does for a dashboard. Equal queries are computed once, whoever asks. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Metric } from "../api/types";
-import { proposed } from "./proposal";
+import { proposed, unitOf } from "./proposal";
 
 const metric: Metric = {
   metric_name: "m",
@@ -10,6 +11,8 @@ const metric: Metric = {
   tags: [],
   more_tags: 0,
   kinds: [],
+  units: [],
+  help: [],
   arrival_seconds: 0,
   last_value: null,
   last_event: "2026-11-30T00:00:00Z",
@@ -29,4 +32,13 @@ test("a new widget shows what its metric is", () => {
   ] as const) {
     assert.deepEqual(proposed({ ...metric, ...given, kinds: [...("kinds" in given ? given.kinds : [])] }), want);
   }
+});
+
+test("the unit of what a widget computes is that of Go", () => {
+  const cases = JSON.parse(readFileSync("../metric/testdata/units.json", "utf8")) as { metric_name: string; aggregation: string; unit: string; want: string }[];
+  assert.ok(cases.length > 10);
+  for (const { metric_name, aggregation, unit, want } of cases) {
+    assert.equal(unitOf({ metric_name, units: unit === "" ? [] : [unit] }, aggregation), want, `${aggregation} of ${metric_name} in ${unit}`);
+  }
+  assert.equal(unitOf({ metric_name: "m", units: ["ms", "s"] }, "avg"), "");
 });

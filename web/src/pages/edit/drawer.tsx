@@ -24,10 +24,13 @@ interface WidgetDrawerProps {
 export function WidgetDrawer({ widget, faults, warnings, cost, onChange, onClose }: WidgetDrawerProps) {
   const [tab, setTab] = useState<Tab>("Query");
   const id = useId();
-  const document: JsonObject = { ...widget };
+  let document: JsonObject = { ...widget };
   const form: Form = {
     get: (path) => getAt(document, path),
-    set: (path, value) => onChange(setMember(document, path, value, OF_DISTRIBUTIONS) as unknown as Widget, path),
+    set: (path, value) => {
+      document = setMember(document, path, value, OF_DISTRIBUTIONS); // One event may set several.
+      onChange(document as unknown as Widget, path);
+    },
     at: (path) => ({ error: textAt(faults, path), hint: textAt(warnings, path) }),
   };
   return (

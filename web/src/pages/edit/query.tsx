@@ -4,7 +4,7 @@ import type { Metric } from "../../api/types";
 import { AGGREGATIONS, aggregationLabel, aggregationMeaning, isGrowth } from "../../model/aggregation-texts";
 import { isObject } from "../../model/merge-patch";
 import { formatOne } from "../../model/number";
-import { proposed } from "../../model/proposal";
+import { proposed, unitOf } from "../../model/proposal";
 import { filterOf, OPERATORS, rowsOf, takesOne, type Operator } from "../../model/widget-form";
 import { NumberField, SelectField } from "../../ui/field";
 import type { FormField } from "../../widgets/fields";
@@ -16,6 +16,8 @@ const CATALOG_WAIT_MS = 150;
 const CATALOG_EVERY_MS = 5000;
 /** Metrics asked for at once. */
 const CATALOG_PAGE = 200;
+
+const UNIT = "display_config/unit";
 
 const TIMES: readonly FormField[] = [
   { path: "window_seconds", label: "Window, seconds", width: "third", kind: "number", hint: "that each value covers" },
@@ -62,6 +64,15 @@ export function Query({ form }: { readonly form: Form }) {
   const tags = (metric?.tags ?? []).map(({ key, values }): Choice => ({ value: key, note: `${values.length} values` }));
   const { error, hint } = form.at("metric_name");
   const chosen = percentile === undefined ? aggregation : "percentile";
+  /** The unit goes with what is computed, unless somebody has written another one. */
+  const follow = (before: string, after: string): void => {
+    if (textOf(form.get(UNIT)) === before && after !== before) form.set(UNIT, after);
+  };
+  const unit = metric === undefined ? "" : unitOf(metric, aggregation);
+  const compute = (next: string): void => {
+    form.set("aggregation", next);
+    if (metric !== undefined) follow(unit, unitOf(metric, next));
+  };
   const said = percentile === undefined ? form.at("aggregation") : { error: undefined, hint: undefined };
   return (
     <>
@@ -72,19 +83,22 @@ export function Query({ form }: { readonly form: Form }) {
         autoFocus={name === ""}
         value={name}
         error={error}
-        hint={hint ?? (problem || (metric === undefined ? "" : metricNote(metric)))}
+        hint={hint ?? (problem || (metric === undefined ? "" : metricHint(metric)))}
         choices={metrics.map((one) => ({ value: one.metric_name, note: metricNote(one) }))}
         onValue={(value) => {
           form.set("metric_name", value.trim());
           const chosen = metrics.find((one) => one.metric_name === value.trim());
-          if (chosen !== undefined && isNew(form)) for (const [path, best] of Object.entries(proposed(chosen))) form.set(path, best);
+          if (chosen === undefined) return;
+          const best = isNew(form) ? proposed(chosen) : {};
+          for (const [path, one] of Object.entries(best)) form.set(path, one);
+          follow(unit, unitOf(chosen, textOf(form.get("aggregation"))));
         }}
       />
       <SelectField
         label="Aggregation"
         value={chosen}
         options={[...AGGREGATIONS, "percentile"].map((one) => [one, aggregationLabel(one)])}
-        onValue={(value) => form.set("aggregation", value === "percentile" ? "p95" : value)}
+        onValue={(value) => compute(value === "percentile" ? "p95" : value)}
         error={said.error}
         hint={said.hint ?? aggregationMeaning(chosen)}
       />
@@ -92,7 +106,7 @@ export function Query({ form }: { readonly form: Form }) {
         <NumberField
           label="Percentile"
           value={percentile === "" ? null : Number(percentile)}
-          onValue={(value) => form.set("aggregation", `p${value ?? ""}`)}
+          onValue={(value) => compute(`p${value ?? ""}`)}
           {...form.at("aggregation")}
         />
       )}
@@ -138,8 +152,15 @@ function FirstSample({ form }: { readonly form: Form }) {
   );
 }
 
-function metricNote({ series, last_value, stale }: Metric): string {
-  return `${series.toLocaleString("en")} series, ${stale ? "no events now" : `mean now ${formatOne(last_value, "")}`}`;
+function metricNote(metric: Metric): string {
+  const { series, last_value, stale } = metric;
+  return `${series.toLocaleString("en")} series, ${stale ? "no events now" : `mean now ${formatOne(last_value, unitOf(metric, "avg"))}`}`;
+}
+
+/** What is known of the metric that is chosen. Of senders that disagree it has what each says. */
+function metricHint(metric: Metric): string {
+  const units = metric.units.length > 1 ? `; senders name several units: ${metric.units.join(", ")}` : "";
+  return `${metricNote(metric)}${units}${metric.help.length === 0 ? "" : `. ${metric.help.join(" / ")}`}`;
 }
 
 interface FilterProps {
