@@ -140,8 +140,11 @@ const (
 	marksNoStill              // none is; else their count and sum follow.
 )
 
-// finer in the packed flags of a sample says that its nanoseconds follow; those of most are none.
-const finer = 0x80
+// Bits of the packed flags of a sample.
+const (
+	finer = 0x80 // Its nanoseconds follow; those of most are none.
+	alike = 0x40 // Flags, needs and start are those of the sample before, and do not follow.
+)
 
 // append packs what an accumulator is marked with, which is as columns.shown gives it.
 func (m *Marked) append(dst []byte, a *Acc, after *packedAfter) []byte {
@@ -175,23 +178,36 @@ func (m *Marked) append(dst []byte, a *Acc, after *packedAfter) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(m.Samples)))
 	}
 	before := a.Newest
-	for _, s := range m.Samples {
+	for i, s := range m.Samples {
 		if form&marksOneValue == 0 {
 			dst = appendFloat(binary.AppendVarint(dst, s.Time-before), s.Value)
 			before = s.Time
 		}
-		if s.Nanos == 0 {
-			dst = append(dst, byte(s.Flags), byte(s.Needs))
-		} else {
-			dst = binary.AppendUvarint(append(dst, byte(s.Flags)|finer, byte(s.Needs)), uint64(s.Nanos))
-		}
-		dst = binary.AppendVarint(dst, s.Start-after.start)
-		after.start = s.Start
+		dst = m.appendFlags(dst, i, after)
 		if s.Histogram != nil {
 			dst = s.Histogram.appendAfter(dst, after.histogram)
 			after.histogram = s.Histogram
 		}
 	}
+	return dst
+}
+
+// appendFlags packs what a sample is: its flags, nanoseconds, needs and start.
+func (m *Marked) appendFlags(dst []byte, i int, after *packedAfter) []byte {
+	s, head := &m.Samples[i], byte(m.Samples[i].Flags)
+	if i > 0 && s.Flags == m.Samples[i-1].Flags && s.Needs == m.Samples[i-1].Needs && s.Start == after.start {
+		head = alike
+	}
+	if s.Nanos == 0 {
+		dst = append(dst, head)
+	} else {
+		dst = binary.AppendUvarint(append(dst, head|finer), uint64(s.Nanos))
+	}
+	if head == alike {
+		return dst
+	}
+	dst = binary.AppendVarint(append(dst, byte(s.Needs)), s.Start-after.start)
+	after.start = s.Start
 	return dst
 }
 
@@ -219,21 +235,29 @@ func (r *Reader) marked(m *Marked, a *Acc, after *packedAfter) {
 		return
 	}
 	before := a.Newest
-	for range n {
+	for i := range n {
 		s := Sample{Time: a.Newest, Value: a.Sum}
 		if form&marksOneValue == 0 {
 			s.Time, s.Value = before+r.Varint(), r.packedFloat()
 			before = s.Time
 		}
-		flags := r.byte()
-		s.Flags, s.Needs = Flags(flags&^finer), Needs(r.byte())
-		if flags&finer != 0 {
+		head := r.byte()
+		if head&finer != 0 {
 			nanos := r.Uvarint()
 			r.Bad = r.Bad || nanos == 0 || nanos >= 1_000_000
 			s.Nanos = int32(nanos)
 		}
-		s.Start = after.start + r.Varint()
-		after.start = s.Start
+		switch {
+		case head&alike == 0:
+			s.Flags, s.Needs = Flags(head&^finer), Needs(r.byte())
+			after.start += r.Varint()
+		case i == 0:
+			r.Bad = true
+			return
+		default:
+			s.Flags, s.Needs = m.Samples[i-1].Flags, m.Samples[i-1].Needs
+		}
+		s.Start = after.start
 		if s.Flags.isBinned() {
 			s.Histogram = r.histogramAfter(after.histogram)
 			after.histogram = s.Histogram
