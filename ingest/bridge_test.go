@@ -188,6 +188,7 @@ func (w *world) texts() []string {
 
 // Each format is decoded as its writers write it, and an event without a time has that of its record.
 func TestTopicFormats(t *testing.T) {
+	t.Parallel() // It waits for most of its time.
 	at := time.Now().Truncate(time.Millisecond).Add(-5 * time.Second)
 	ms := at.UnixMilli()
 	sum := &collector.ExportMetricsServiceRequest{ResourceMetrics: []*otlp.ResourceMetrics{{ScopeMetrics: []*otlp.ScopeMetrics{{Metrics: []*otlp.Metric{{
@@ -346,12 +347,13 @@ func TestTopicsAreShared(t *testing.T) {
 		return nil
 	})
 	w.eachOnce(n)
-	if got := readers[1].counted("pulseboard_ingest_topic_partitions"); fmt.Sprint(got) != "map[a:2 b:2]" {
-		t.Errorf("the last one has %v", got)
-	}
-	if got := readers[1].counted("pulseboard_ingest_topic_lag_records"); len(got) > 0 {
-		t.Errorf("it lags by %v", got)
-	}
+	testenv.Until(t, "the last one has all partitions, and nothing is left", func(context.Context) error {
+		has, lag := readers[1].counted("pulseboard_ingest_topic_partitions"), readers[1].counted("pulseboard_ingest_topic_lag_records")
+		if fmt.Sprint(has) != "map[a:2 b:2]" || len(lag) > 0 {
+			return fmt.Errorf("it has %v and lags by %v", has, lag)
+		}
+		return nil
+	})
 }
 
 // Of each record it is told what became of it; what is refused is a dead letter, unless it is too late.
@@ -539,6 +541,7 @@ func TestTopicsLose(t *testing.T) {
 
 // A topic that is deleted is told of, and read when it is there again: its records have other ids than those of the same offsets before.
 func TestTopicsAreMadeAnew(t *testing.T) {
+	t.Parallel() // It waits for most of its time.
 	w := newWorld(t, "a=influx")
 	w.write("a", 0, time.Now(), lines(0, 10)...)
 	r := w.read(nil)
