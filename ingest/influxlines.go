@@ -35,14 +35,30 @@ type influxDecoder struct {
 	at           int // What is read next.
 	counted, row int // Where lines are counted up to, and the number of the line there.
 
-	measurement, name []byte
-	tagsOf            judgedTags // Of the line.
-	first             int        // The first event of the line,
-	serial            uint64     // and its number, in this and all requests before.
-	large             map[string]int
+	name   []byte
+	of     head   // The line's.
+	first  int    // The first event of the line,
+	serial uint64 // and its number, in this and all requests before.
+	large  map[string]int
+	last   stamped
 
 	known wire.Memory[judgedName]
-	tags  wire.Memory[judgedTags] // By their text.
+	heads wire.Memory[head] // By their text.
+}
+
+// head is what stands before the fields of a line: the measurement and the tags.
+type head struct {
+	judgedTags
+
+	measurement string
+	tagsAt      int // Where the tags begin in it.
+}
+
+// stamped is a time as a line has it, and what it says.
+type stamped struct {
+	text  []byte
+	time  int64
+	nanos int32
 }
 
 // judgedName is a name, or what is wrong with it.
@@ -58,13 +74,14 @@ func (n judgedName) Bytes() int { return len(n.value) + faultBytes(n.fault) }
 // judgedTags are tags, or what is wrong with them.
 type judgedTags struct {
 	value  metric.Tags
+	json   string // As they stand in records.
 	cut    bool
 	fault  *metric.Fault
 	broken error // The line cannot be read.
 }
 
 // Bytes implements wire.Sized.
-func (t judgedTags) Bytes() int { return 32*len(t.value) + faultBytes(t.fault) }
+func (t judgedTags) Bytes() int { return 32*len(t.value) + len(t.json) + faultBytes(t.fault) }
 
 func faultBytes(f *metric.Fault) int {
 	if f == nil {
@@ -75,17 +92,17 @@ func faultBytes(f *metric.Fault) int {
 
 // newInfluxDecoder returns a decoder that remembers as much as there is room for.
 func newInfluxDecoder(r *wire.Room) *influxDecoder {
-	return &influxDecoder{known: wire.Memory[judgedName]{Room: r}, tags: wire.Memory[judgedTags]{Room: r}}
+	return &influxDecoder{known: wire.Memory[judgedName]{Room: r}, heads: wire.Memory[head]{Room: r}}
 }
 
 // Forget gives back what d remembers.
 func (d *influxDecoder) Forget() {
 	d.known.Forget()
-	d.tags.Forget()
+	d.heads.Forget()
 }
 
 func (d *influxDecoder) begin(text []byte) {
-	d.batch = wire.Batch{Events: d.batch.Events[:0], Index: d.batch.Index[:0]}
+	d.batch.Clear()
 	d.names, d.timed, d.finer, d.line, d.strings, d.twice = d.names[:0], true, false, 0, 0, 0
 	d.text, d.at, d.counted, d.row = text, 0, 0, 1
 }
@@ -93,7 +110,7 @@ func (d *influxDecoder) begin(text []byte) {
 // read turns each field of each line into an event. What it returns is valid until the next call.
 func (d *influxDecoder) read(text []byte, limit int, perMs, ms int64) (*wire.Batch, error) {
 	d.begin(text)
-	defer func() { d.text, d.large = nil, nil }()
+	defer func() { d.text, d.large, d.last = nil, nil, stamped{} }()
 	for d.nextLine() {
 		b := &d.batch
 		events, faults, n, cut, passed, twice := len(b.Events), len(b.Faults), b.N, b.Cut, d.strings, d.twice
@@ -102,7 +119,8 @@ func (d *influxDecoder) read(text []byte, limit int, perMs, ms int64) (*wire.Bat
 			return nil, err
 		case err != nil:
 			// Nothing of a broken line counts: it stands for one value.
-			b.Events, b.Index, b.Faults, b.N, b.Cut = b.Events[:events], b.Index[:events], b.Faults[:faults], n, cut
+			b.Keep(events)
+			b.Faults, b.N, b.Cut = b.Faults[:faults], n, cut
 			d.names, d.strings, d.twice = d.names[:n], passed, twice
 			d.broken(err)
 			d.skipLine()
@@ -193,12 +211,18 @@ func (d *influxDecoder) point(limit int, perMs, ms int64) error {
 // stamp gives the events of the line their time: that makes them points.
 func (d *influxDecoder) stamp(text []byte, perMs, ms int64, faults int) {
 	b := &d.batch
-	t, nanos, fault := influxTime(text, perMs, ms)
+	var fault *metric.Fault
+	if !bytes.Equal(text, d.last.text) { // Lines of a request mostly have the same.
+		d.last.text = text
+		if d.last.time, d.last.nanos, fault = influxTime(text, perMs, ms); fault != nil {
+			d.last.text = nil
+		}
+	}
 	if fault == nil {
-		d.finer = d.finer || nanos != 0
+		d.finer = d.finer || d.last.nanos != 0
 		for i := range b.Events[d.first:] {
 			e := &b.Events[d.first+i]
-			e.Time, e.Nanos, e.Point = t, nanos, true
+			e.Time, e.Nanos, e.Point = d.last.time, d.last.nanos, true
 		}
 		return
 	}
@@ -207,10 +231,10 @@ func (d *influxDecoder) stamp(text []byte, perMs, ms int64, faults int) {
 		b.Faults = append(b.Faults, wire.IndexedFault{Index: i, Fault: *fault})
 	}
 	slices.SortFunc(b.Faults[faults:], func(a, b wire.IndexedFault) int { return a.Index - b.Index })
-	if d.tagsOf.cut {
+	if d.of.cut {
 		b.Cut -= len(b.Events) - d.first
 	}
-	b.Events, b.Index = b.Events[:d.first], b.Index[:d.first]
+	b.Keep(d.first)
 }
 
 // influxTime is a line's time in epoch milliseconds, and the nanoseconds after that.
@@ -250,51 +274,68 @@ func (d *influxDecoder) lineEnds() bool {
 
 var errNoField = errors.New("the line has no field")
 
-// head reads what is before the fields: the measurement and the tags.
+// head reads what is before the fields.
 func (d *influxDecoder) head() error {
 	begin := d.at
-	d.measurement = d.measurement[:0]
-	for ; d.at < len(d.text) && d.text[d.at] != ' ' && d.text[d.at] != ',' && d.text[d.at] != '\n'; d.at++ {
-		if next := d.at + 1; d.text[d.at] == '\\' && next < len(d.text) && (d.text[next] == ' ' || d.text[next] == ',') {
-			d.at = next
+	known := d.heads.Next(d.text[begin:])
+	if known == nil || begin+len(known.Text) == len(d.text) || d.text[begin+len(known.Text)] != ' ' {
+		end, tags, err := d.headEnds()
+		if err != nil {
+			return err
 		}
-		d.measurement = append(d.measurement, d.text[d.at])
-	}
-	if d.at == begin {
-		return errors.New("the line has no measurement")
-	}
-	tags := d.at
-	for ; d.at < len(d.text) && d.text[d.at] != ' '; d.at++ {
-		switch {
-		case d.text[d.at] == '\n':
-			return errNoField
-		case d.text[d.at] == '\\' && d.at+1 < len(d.text) && d.text[d.at+1] == ' ':
-			d.at++
+		text := d.text[begin:end]
+		if known = d.heads.Find(text); known == nil {
+			own := string(text)
+			known = d.heads.Add(own, d.makeHead(own, tags-begin))
 		}
 	}
-	end := d.at
+	d.of = known.Value
+	d.at = begin + len(known.Text)
 	if d.skipSpaces(); d.lineEnds() {
 		return errNoField
 	}
-	if d.readTags(d.text[tags:end]); d.tagsOf.broken != nil {
-		d.at = tags
-		return d.tagsOf.broken
+	if d.of.broken != nil {
+		d.at = begin + d.of.tagsAt
+		return d.of.broken
 	}
 	return nil
 }
 
-// readTags reads the text of tags, each after a comma.
-func (d *influxDecoder) readTags(text []byte) {
-	if len(text) == 0 {
-		d.tagsOf = judgedTags{}
-		return
+// headEnds finds where the head at d.at ends, and where its tags begin.
+func (d *influxDecoder) headEnds() (end, tags int, err error) {
+	i := d.at
+	for ; i < len(d.text) && d.text[i] != ' ' && d.text[i] != ',' && d.text[i] != '\n'; i++ {
+		if d.isEscape(i, ',') {
+			i++
+		}
 	}
-	known := d.tags.Find(text)
-	if known == nil {
-		own := string(text)
-		known = d.tags.Add(own, d.makeTags(own))
+	if i == d.at {
+		return 0, 0, errors.New("the line has no measurement")
 	}
-	d.tagsOf = known.Value
+	for tags = i; i < len(d.text) && d.text[i] != ' '; i++ {
+		switch {
+		case d.text[i] == '\n':
+			d.at = i
+			return 0, 0, errNoField
+		case d.isEscape(i, ' '):
+			i++
+		}
+	}
+	return i, tags, nil
+}
+
+// isEscape reports whether there is a backslash that takes from a space, or from other, what it means.
+func (d *influxDecoder) isEscape(i int, other byte) bool {
+	return d.text[i] == '\\' && i+1 < len(d.text) && (d.text[i+1] == ' ' || d.text[i+1] == other)
+}
+
+// makeHead reads the text of a head. Names are parts of it, unless they have escapes.
+func (d *influxDecoder) makeHead(text string, tagsAt int) head {
+	measurement := text[:tagsAt]
+	if strings.IndexByte(measurement, '\\') >= 0 {
+		measurement = strings.NewReplacer(`\ `, " ", `\,`, ",").Replace(measurement)
+	}
+	return head{d.makeTags(text[tagsAt:]), measurement, tagsAt}
 }
 
 // makeTags reads a text of tags. Keys and values are parts of it, unless they have escapes.
@@ -321,7 +362,9 @@ func (d *influxDecoder) makeTags(text string) (judged judgedTags) {
 			tags, judged.cut, judged.fault = fitting, true, metric.CheckTags(fitting)
 		}
 	}
-	judged.value = slices.Clip(tags)
+	if judged.value = slices.Clip(tags); judged.fault == nil && len(tags) > 0 {
+		judged.json = judged.value.String()
+	}
 	return judged
 }
 
@@ -371,7 +414,7 @@ func (d *influxDecoder) field() {
 		}
 	}
 	key := d.text[begin:d.at]
-	d.name = append(d.name[:0], d.measurement...)
+	d.name = append(d.name[:0], d.of.measurement...)
 	if string(key) != "value" {
 		d.name = append(d.name, '.')
 		if escaped {
@@ -392,7 +435,7 @@ func (d *influxDecoder) field() {
 	}
 	begin = d.at
 	d.at = d.piece()
-	v, fault := influxValue(d.text[begin:d.at])
+	v, written, fault := influxValue(d.text[begin:d.at])
 	if fault != nil {
 		d.fault(shortName(d.name), fault)
 		return
@@ -401,19 +444,19 @@ func (d *influxDecoder) field() {
 	switch {
 	case name.fault != nil:
 		d.fault(name.value, name.fault)
-	case d.tagsOf.fault != nil:
-		d.fault(name.value, d.tagsOf.fault)
+	case d.of.fault != nil:
+		d.fault(name.value, d.of.fault)
 	default:
-		d.add(name.value, v, again)
+		d.add(name.value, v, written, again)
 	}
 }
 
 // add adds an event, or gives the one of the same field of this line its value: as in InfluxDB, the last one counts.
-func (d *influxDecoder) add(name string, v float64, again bool) {
+func (d *influxDecoder) add(name string, v float64, written []byte, again bool) {
 	b := &d.batch
 	if again {
 		if i := d.find(name); i >= 0 {
-			b.Events[i].Value = v
+			b.SetValue(i, v, written)
 			d.twice++
 			return
 		}
@@ -421,13 +464,11 @@ func (d *influxDecoder) add(name string, v float64, again bool) {
 	if d.large != nil {
 		d.large[name] = len(b.Events)
 	}
-	b.Events = append(b.Events, metric.Event{Metric: name, Value: v, Tags: d.tagsOf.value})
-	b.Index = append(b.Index, b.N)
-	if d.tagsOf.cut {
+	b.Add(metric.Event{Metric: name, Value: v, Tags: d.of.value}, d.of.json, written)
+	if d.of.cut {
 		b.Cut++
 	}
 	d.names = append(d.names, name)
-	b.N++
 }
 
 // manyFields is how many fields of a line are searched one by one.
@@ -482,8 +523,18 @@ func (d *influxDecoder) quoted() {
 	}
 }
 
-// influxValue reads the value of a field that is no string.
-func influxValue(text []byte) (float64, *metric.Fault) {
+// influxValue reads the value of a field that is no string. written is its text in JSON, nil where it has another one.
+func influxValue(text []byte) (v float64, written []byte, fault *metric.Fault) {
+	digits, whole := bytes.CutSuffix(text, []byte{'i'})
+	if v, ok := wire.PlainNumber(digits); ok && (!whole || bytes.IndexByte(digits, '.') < 0 && digits[0] != '-') {
+		return v, digits, nil
+	}
+	v, fault = seldomValue(text)
+	return v, nil, fault
+}
+
+// seldomValue reads any value of a field that is no string.
+func seldomValue(text []byte) (float64, *metric.Fault) {
 	kind, digits := lineprotocol.Float, text
 	switch {
 	case len(text) == 0:
@@ -550,7 +601,10 @@ func shortName(name []byte) string {
 // metric is the name of the field at hand: measurement.field, or the measurement alone when the field is value. again says that
 // the line may have had it before.
 func (d *influxDecoder) metric() (name judgedName, again bool) {
-	n := d.known.Find(d.name)
+	n := d.known.Next(d.name)
+	if n == nil || len(n.Text) < len(d.name) {
+		n = d.known.Find(d.name)
+	}
 	if again = n == nil; again {
 		judged := judgedName{value: string(d.name)}
 		if err := metric.ValidateName(judged.value); err != nil {

@@ -26,19 +26,34 @@ type Batch struct {
 	Said []Said
 
 	texts []texts // Of the first of Events.
+	written
+}
+
+// written is the text of a time, since events that come together mostly have the same.
+type written struct {
+	time int64
+	text []byte
 }
 
 // Add adds a good event, for decoders of other formats than JSON. tags is the JSON of its tags, as AppendJSON has it, where that is
-// known, else "".
-func (b *Batch) Add(e metric.Event, tags string) {
+// known, else ""; value that of its value, of at most MaxValueText bytes, where it stands in what was decoded, else nil.
+func (b *Batch) Add(e metric.Event, tags string, value []byte) {
 	for len(b.texts) < len(b.Events) {
 		b.texts = append(b.texts, texts{})
 	}
 	b.Events = append(b.Events, e)
-	b.texts = append(b.texts, texts{tags: tags})
+	b.texts = append(b.texts, texts{value, tags})
 	b.Index = append(b.Index, b.N)
 	b.N++
 }
+
+// SetValue gives event i of Events another value, which was added.
+func (b *Batch) SetValue(i int, v float64, text []byte) {
+	b.Events[i].Value, b.texts[i].value = v, text
+}
+
+// Keep takes out all events but the first n, which were added.
+func (b *Batch) Keep(n int) { b.Events, b.Index, b.texts = b.Events[:n], b.Index[:n], b.texts[:n] }
 
 // Refuse adds the fault of an event.
 func (b *Batch) Refuse(f metric.Fault) {
@@ -49,7 +64,7 @@ func (b *Batch) Refuse(f metric.Fault) {
 // Clear takes everything out, and keeps the memory for what comes.
 func (b *Batch) Clear() {
 	clear(b.Said) // They keep bodies in memory.
-	*b = Batch{Events: b.Events[:0], Index: b.Index[:0], Said: b.Said[:0], texts: b.texts[:0]}
+	*b = Batch{Events: b.Events[:0], Index: b.Index[:0], Said: b.Said[:0], texts: b.texts[:0], written: b.written}
 }
 
 // IndexedFault is the fault of the event at position Index of the input.

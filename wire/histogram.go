@@ -145,8 +145,14 @@ func appendCounts(dst []byte, member string, b aggregate.Bins) []byte {
 	return append(dst, "]}"...)
 }
 
-// appendFloat appends the shortest text that reads back as the same bits, -0 included.
-func appendFloat(dst []byte, v float64) []byte { return strconv.AppendFloat(dst, v, 'g', -1, 64) }
+// appendFloat appends a text that reads back as the same bits, -0 included: the digits of a whole number, else the shortest one.
+func appendFloat(dst []byte, v float64) []byte {
+	const exact = 1 << 53
+	if n := int64(v); v > -exact && v < exact && float64(n) == v && (n != 0 || !math.Signbit(v)) {
+		return strconv.AppendInt(dst, n, 10)
+	}
+	return strconv.AppendFloat(dst, v, 'g', -1, 64)
+}
 
 // histogramBytes is at least what appendHistogram appends.
 func histogramBytes(h *aggregate.Histogram) int {

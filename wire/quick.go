@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"strconv"
 	"time"
 
 	"pulseboard/aggregate"
@@ -43,7 +44,20 @@ func (b *Batch) AppendEvent(dst []byte, i int) []byte {
 	} else if t.tags != "" {
 		dst = append(append(dst, `,"tags":`...), t.tags...)
 	}
-	return appendRest(dst, e)
+	if e.Time != b.time {
+		b.time, b.text = e.Time, strconv.AppendInt(b.text[:0], e.Time, 10)
+	}
+	return appendRest(dst, e, b.text)
+}
+
+// PlainNumber reads a text that is a JSON number of at most 15 digits without an exponent; ok is false for any other.
+func PlainNumber(text []byte) (v float64, ok bool) {
+	if len(text) > len("-0.")+15 {
+		return 0, false
+	}
+	var t texts
+	v, end := quickValue(text, 0, &t)
+	return v, end == len(text)
 }
 
 // quickRequest reads a body into the batch, and reports whether it could.

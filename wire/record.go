@@ -161,7 +161,7 @@ func EndRecord(dst []byte) []byte { return append(dst, "]}"...) }
 
 // AppendRecordEvent appends one of the events of AppendRecord.
 func AppendRecordEvent(dst []byte, e *metric.Event) []byte {
-	return appendRest(appendTags(appendMeasured(dst, e), e), e)
+	return appendRest(appendTags(appendMeasured(dst, e), e), e, nil)
 }
 
 // appendMeasured appends what an event has measured, its first member.
@@ -184,11 +184,14 @@ func appendTags(dst []byte, e *metric.Event) []byte {
 	return e.Tags.AppendJSON(append(dst, `,"tags":`...))
 }
 
-// appendRest appends what stands behind the tags of an event.
-func appendRest(dst []byte, e *metric.Event) []byte {
-	if e.Time != 0 {
-		dst = append(dst, `,"event_time":`...)
-		dst = strconv.AppendInt(dst, e.Time, 10)
+// appendRest appends what stands behind the tags of an event; time is the text of its time, nil where that is not known.
+func appendRest(dst []byte, e *metric.Event, time []byte) []byte {
+	switch {
+	case e.Time == 0:
+	case time == nil:
+		dst = strconv.AppendInt(append(dst, `,"event_time":`...), e.Time, 10)
+	default:
+		dst = append(append(dst, `,"event_time":`...), time...)
 	}
 	if e.Kind != metric.Plain {
 		dst = append(append(append(dst, `,"kind":"`...), e.Kind.String()...), '"')

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -95,15 +96,21 @@ func (d *Decoder) outer(dst *[]byte, prefix string, text []byte) error {
 	return err
 }
 
-// attribute appends one of a data point to its pairs.
-func (d *Decoder) attribute(text []byte) error {
-	key, value, err := protofields.Pair(text)
-	if err != nil {
-		return err
+// readAttributes reads those of the data point into pairs.
+func (d *Decoder) readAttributes() error {
+	d.pairs = d.pairs[:0]
+	f := protofields.Fields{Text: d.attributes}
+	for f.Next() {
+		key, value, err := protofields.Pair(f.Bytes)
+		if err != nil {
+			return err
+		}
+		d.pairs = appendText(d.pairs, key)
+		if d.pairs, err = d.appendValue(d.pairs, value); err != nil {
+			return err
+		}
 	}
-	d.pairs = appendText(d.pairs, key)
-	d.pairs, err = d.appendValue(d.pairs, value)
-	return err
+	return f.Err
 }
 
 // appendValue appends the text of an AnyValue after its length.
@@ -217,29 +224,39 @@ type entry struct {
 	metric uint64 // The number of the metric that it was in.
 	at     int64
 	nanos  int32
+	names  int // How many bytes its name and tags take.
 }
 
 // Bytes implements wire.Sized.
-func (e entry) Bytes() int { return e.Series.Bytes() }
+func (e entry) Bytes() int { return e.Series.Bytes() + e.names }
 
 // series returns that of a part of the data point: the metric's name and an ending, and where key is not empty one tag more.
 func (d *Decoder) series(ending, key string, value []byte) *entry {
-	k := appendText(d.key[:0], d.outerTags)
-	k = appendText(k, d.pairs)
-	k = binary.AppendUvarint(k, uint64(len(d.name)+len(ending)))
-	k = append(append(k, d.name...), ending...)
-	if key != "" {
-		k = appendText(appendText(k, key), value)
+	write := func(k, own []byte) []byte {
+		k = appendText(appendText(k, d.outerTags), own)
+		k = binary.AppendUvarint(k, uint64(len(d.name)+len(ending)))
+		k = append(append(k, d.name...), ending...)
+		if key != "" {
+			k = appendText(appendText(k, key), value)
+		}
+		return k
 	}
-	d.key = k
-	if known := d.known.Find(k); known != nil {
+	d.key = write(d.key[:0], d.attributes)
+	known := d.known.Next(d.key)
+	if known == nil || len(known.Text) < len(d.key) {
+		known = d.known.Find(d.key)
+	}
+	if known != nil {
 		return &known.Value
 	}
-	text := string(k)
-	return &d.known.Add(text, entry{Series: makeSeries(text, d.Cut)}).Value
+	if d.broken = cmp.Or(d.broken, d.readAttributes()); d.broken != nil {
+		return new(entry)
+	}
+	text := string(write(nil, d.pairs))
+	return &d.known.Add(string(d.key), entry{Series: makeSeries(text, d.Cut), names: len(text)}).Value
 }
 
-// makeSeries reads what series wrote. Names and values are parts of it.
+// makeSeries reads what series wrote of pairs. Names and values are parts of it.
 func makeSeries(text string, cut bool) points.Series {
 	outer, own := pairs(next(&text)), pairs(next(&text))
 	name := next(&text)

@@ -36,11 +36,13 @@ type Decoder struct {
 	resourceTags []byte // Pairs of texts, of the resource alone
 	outerTags    []byte // and of the scope as well.
 	point        dataPoint
+	attributes   []byte // The fields of those of the data point, as it has them: what is known is not looked into.
+	broken       error  // They cannot be read.
 
 	// Scratch space.
-	pairs, key, value, bound []byte
-	histograms               []aggregate.Histogram
-	counts                   []uint64 // Of their bins.
+	joined, pairs, key, value, bound []byte
+	histograms                       []aggregate.Histogram
+	counts                           []uint64 // Of their bins.
 }
 
 // NewDecoder returns a decoder that remembers as much as there is room for.
@@ -121,7 +123,7 @@ func (d *Decoder) begin(limit int) {
 }
 
 func (d *Decoder) end(err error) (*Request, error) {
-	d.name, d.unit, d.help = nil, nil, nil // They are parts of the body.
+	d.name, d.attributes, d.unit, d.help = nil, nil, nil, nil // They are parts of the body.
 	if err != nil {
 		d.out.Clear() // So is what was said.
 	}

@@ -64,17 +64,18 @@ func (d *Decoder) dataPoint(text []byte, shape int32, kind metric.Kind) error {
 		kind: kind, counts: p.counts[:0], bounds: p.bounds[:0], quantiles: p.quantiles[:0],
 		positive: buckets{counts: p.positive.counts[:0]}, negative: buckets{counts: p.negative.counts[:0]},
 	}
-	d.pairs = d.pairs[:0]
+	d.attributes, d.broken = nil, nil
+	number := attributesOf(shape)
 	var startNano, timeNano uint64
 	f := protofields.Fields{Text: text}
-	for f.Next() && f.Err == nil {
+	for d.takeAttributes(&f, number) && f.Err == nil {
 		switch {
 		case f.Number == 2:
 			startNano = f.Bits
 		case f.Number == 3:
 			timeNano = f.Bits
 		case shape == gaugePoints || shape == sumPoints:
-			f.Err = d.numberField(&f)
+			d.numberField(&f)
 		case shape == histogramPoints:
 			f.Err = d.histogramField(&f)
 		case shape == exponentialPoints:
@@ -97,10 +98,45 @@ func (d *Decoder) dataPoint(text []byte, shape int32, kind metric.Kind) error {
 	default:
 		d.numberPoint(p)
 	}
-	return nil
+	return d.broken
 }
 
-func (d *Decoder) numberField(f *protofields.Fields) error {
+// attributesOf is the number of the field of attributes that data points of a shape have.
+func attributesOf(shape int32) protowire.Number {
+	switch shape {
+	case histogramPoints:
+		return 9
+	case exponentialPoints:
+		return 1
+	}
+	return 7
+}
+
+// takeAttributes takes the attributes that stand before the next field of another kind, and reads that one, if there is one.
+func (d *Decoder) takeAttributes(f *protofields.Fields, number protowire.Number) bool {
+	for {
+		if n := protofields.Leading(f.Text, number); n > 0 {
+			if len(d.attributes) == 0 {
+				d.attributes = f.Text[:n]
+			} else { // They stand in several places, which no known sender does.
+				d.joined = append(append(d.joined[:0], d.attributes...), f.Text[:n]...)
+				d.attributes = d.joined
+			}
+			f.Text = f.Text[n:]
+		}
+		if !f.Next() {
+			return false
+		}
+		if f.Number != number {
+			return true
+		}
+		// Its tag is written in more bytes than it needs.
+		d.joined = append(append(d.joined[:0], d.attributes...), protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), f.Bytes)...)
+		d.attributes = d.joined
+	}
+}
+
+func (d *Decoder) numberField(f *protofields.Fields) {
 	p := &d.point
 	switch f.Number {
 	case 4:
@@ -109,12 +145,9 @@ func (d *Decoder) numberField(f *protofields.Fields) error {
 		d.out.Exemplars++
 	case 6:
 		p.value, p.hasValue = float64(int64(f.Bits)), true
-	case 7:
-		return d.attribute(f.Bytes)
 	case 8:
 		p.stale = f.Bits&noRecordedValue != 0
 	}
-	return nil
 }
 
 func (d *Decoder) histogramField(f *protofields.Fields) error {
@@ -132,8 +165,6 @@ func (d *Decoder) histogramField(f *protofields.Fields) error {
 		return f.Err
 	case 8:
 		d.out.Exemplars++
-	case 9:
-		return d.attribute(f.Bytes)
 	case 10:
 		p.stale = f.Bits&noRecordedValue != 0
 	case 11:
@@ -147,8 +178,6 @@ func (d *Decoder) histogramField(f *protofields.Fields) error {
 func (d *Decoder) exponentialField(f *protofields.Fields) error {
 	p := &d.point
 	switch f.Number {
-	case 1:
-		return d.attribute(f.Bytes)
 	case 4:
 		p.count = f.Bits
 	case 5:
@@ -212,8 +241,6 @@ func (d *Decoder) summaryField(f *protofields.Fields) error {
 		}
 		p.quantiles = append(p.quantiles, q)
 		return inner.Err
-	case 7:
-		return d.attribute(f.Bytes)
 	case 8:
 		p.stale = f.Bits&noRecordedValue != 0
 	}

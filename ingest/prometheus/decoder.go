@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -145,7 +146,7 @@ func (d *Decoder) end(err error) (*Request, error) {
 // timeSeries1 reads a series of 1.0: labels, then samples, exemplars and histograms. Labels that are known are not looked into.
 func (d *Decoder) timeSeries1(text []byte) error {
 	d.kind, d.start = metric.Cumulative, 0
-	if n := leadingLabels(text); n > 0 && !hasLabels(text[n:]) {
+	if n := protofields.Leading(text, 1); n > 0 && !hasLabels(text[n:]) {
 		known := d.blocks.Next(text[:n])
 		if known == nil || len(known.Text) < n {
 			known = d.blocks.Find(text[:n])
@@ -166,21 +167,11 @@ func (d *Decoder) timeSeries1(text []byte) error {
 	return d.samples(text, 2, 3, 4)
 }
 
-// leadingLabels is how many bytes of a series are fields of labels, from its beginning.
-func leadingLabels(text []byte) (n int) {
-	const labels = 1<<3 | byte(protowire.BytesType)
-	for n < len(text) && text[n] == labels {
-		size, m := protowire.ConsumeVarint(text[n+1:])
-		if m < 0 || size > uint64(len(text)-n-1-m) {
-			return 0 // Who reads them says what is wrong.
-		}
-		n += 1 + m + int(size)
-	}
-	return n
-}
-
 // hasLabels reports whether there are further ones, which no known sender writes behind others.
 func hasLabels(text []byte) bool {
+	if n := protofields.Leading(text, 2); n == len(text) {
+		return false // They are samples.
+	}
 	for f := (protofields.Fields{Text: text}); f.Next(); {
 		if f.Number == 1 {
 			return true
@@ -289,6 +280,11 @@ func (d *Decoder) sample(text []byte) error {
 	var at int64
 	start := d.start
 	f := protofields.Fields{Text: text}
+	if value, at, ok := plainSample(text); ok {
+		d.out.Samples++
+		d.number(d.series, value, d.kind, at, start)
+		return nil
+	}
 	for f.Next() {
 		switch f.Number {
 		case 1:
@@ -302,6 +298,16 @@ func (d *Decoder) sample(text []byte) error {
 	d.out.Samples++
 	d.number(d.series, value, d.kind, at, start)
 	return f.Err
+}
+
+// plainSample reads a sample that is a value and a time, as most are.
+func plainSample(text []byte) (value float64, at int64, ok bool) {
+	const double, varint = 1<<3 | byte(protowire.Fixed64Type), 2<<3 | byte(protowire.VarintType)
+	if len(text) < 11 || text[0] != double || text[9] != varint {
+		return 0, 0, false
+	}
+	t, n := protowire.ConsumeVarint(text[10:])
+	return math.Float64frombits(binary.LittleEndian.Uint64(text[1:])), int64(t), n == len(text)-10
 }
 
 // number adds a sample of a number.

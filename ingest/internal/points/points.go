@@ -96,7 +96,7 @@ func (b *Batch) Add(s *Series, e metric.Event, at int64) {
 		b.Cut++
 	}
 	b.Names = append(b.Names, s.Metric)
-	b.Batch.Add(e, s.JSON)
+	b.Batch.Add(e, s.JSON, nil)
 }
 
 // Refuse adds the fault of what was sent of a metric.

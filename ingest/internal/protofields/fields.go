@@ -53,6 +53,19 @@ func (f *Fields) Next() bool {
 	return true
 }
 
+// Leading is how many bytes of a text are fields of a number up to 15, with a length, from its beginning.
+func Leading(text []byte, number protowire.Number) (n int) {
+	tag := byte(number)<<3 | byte(protowire.BytesType)
+	for n < len(text) && text[n] == tag {
+		size, m := protowire.ConsumeVarint(text[n+1:])
+		if m < 0 || size > uint64(len(text)-n-1-m) {
+			return n // Who reads it says what is wrong.
+		}
+		n += 1 + m + int(size)
+	}
+	return n
+}
+
 func (f *Fields) fail(err error) bool {
 	f.Err = err
 	return false
