@@ -136,6 +136,18 @@ var mutants = []mutant{
 		"increase does not reach back", "metric/query.go",
 		"\t\treturn q.JoinReach()", "\t\t_ = q.JoinReach()",
 	},
+	{
+		"a regular expression matches a part of the value", "metric/filter.go",
+		"regexp.Compile(\"^(?s:\" + text + \")$\")", "regexp.Compile(\"(?s:\" + text + \")\")",
+	},
+	{
+		"rate_avg is of all series together", "aggregate/aggregation.go",
+		"v, _ := increase(a)\n\treturn v / float64(max(a.standing().Series, 1))", "v, _ := increase(a)\n\treturn v",
+	},
+	{
+		"last_count counts events", "aggregate/aggregation.go",
+		"return float64(a.standing().Series), a.standing().Series > 0", "return float64(a.Count), a.standing().Series > 0",
+	},
 }
 
 // The check of the property test sees each of these mistakes.

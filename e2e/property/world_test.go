@@ -72,6 +72,9 @@ func newWorld(t *testing.T, p *plan) *world {
 			{metric: paired, aggregation: "increase"},
 			{metric: paired, aggregation: "count"},
 			{metric: paired, aggregation: "last_sum"},
+			{metric: "gauge", aggregation: "last_count"},
+			{metric: "scraped", aggregation: "rate_avg"},
+			{metric: "counted", aggregation: "increase_avg"},
 		},
 	}
 	for _, name := range counterNames() {
@@ -211,7 +214,7 @@ var filters = []map[string]any{
 	{"region": map[string]any{"exists": true}},
 	{"region": map[string]any{"exists": false}, "host": map[string]any{"prefix": "h"}},
 	{"region": map[string]any{"prefix": "eu"}},
-	{"host": map[string]any{"regex": "h[02]|x.*"}, "region": map[string]any{"not_regex": "e.+"}},
+	{"host": map[string]any{"regex": "h[02]|[35]|h"}, "region": map[string]any{"not_regex": "e.+"}},
 }
 
 // demand is a random query, the oracle's form and that of the registry.
