@@ -239,7 +239,7 @@ func (d *Decoder) metric(text []byte) error {
 		return f.Err
 	}
 	kind, known := kindOf(shape, temporality, monotonic)
-	told := false
+	said := false
 	for f = (protofields.Fields{Text: data}); f.Next(); {
 		if f.Number != 1 {
 			continue
@@ -256,8 +256,8 @@ func (d *Decoder) metric(text []byte) error {
 		if err := d.dataPoint(f.Bytes, shape, kind); err != nil {
 			return err
 		}
-		if !told && len(d.out.Events) > before { // All data points have the same.
-			told = true
+		if !said && len(d.out.Events) > before { // All data points have the same.
+			said = true
 			d.out.Say(before, d.unit, d.help, shape == histogramPoints || shape == summaryPoints)
 		}
 	}
