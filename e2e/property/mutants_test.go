@@ -129,10 +129,6 @@ var mutants = []mutant{
 		"case r.name > s.holder.name && s.counted > before:", "case false:",
 	},
 	{
-		"agents are forgotten at a restart", "sources/duplicates.go",
-		"if k.replicas != nil && !rec.wrong", "if false && !rec.wrong",
-	},
-	{
 		"increase does not reach back", "metric/query.go",
 		"\t\treturn q.JoinReach()", "\t\t_ = q.JoinReach()",
 	},
