@@ -26,6 +26,7 @@ type replicas struct {
 	limits  metric.Limits
 	most    int                                 // Series that are remembered; 0 = any number.
 	byTags  map[string]map[*metric.Tag]*replica // By metric and the address of tags, since a decoder gives equal tags the same.
+	tags    int                                 // How many there are in these.
 	series  map[string]*replicated              // By metric and tags without that of the replica.
 	key     []byte
 	sweepAt int64 // In the time of the log.
@@ -58,7 +59,7 @@ func newReplicas(o *Options) *replicas {
 		return nil
 	}
 	limits := metric.Limits{Late: time.Duration(o.LatenessMs) * time.Millisecond, Ahead: time.Duration(o.MaxFutureMs) * time.Millisecond}
-	r := &replicas{tag: o.ReplicaTag, limits: limits, series: make(map[string]*replicated)}
+	r := &replicas{tag: o.ReplicaTag, limits: limits, byTags: make(map[string]map[*metric.Tag]*replica), series: make(map[string]*replicated)}
 	if o.MaxIDs > 0 {
 		r.most = max(1, int(int64(o.MaxIDs)*IDBytes/replicatedSize))
 	}
@@ -110,20 +111,29 @@ func (r *replicas) sender(e *metric.Event) *replica {
 	known := r.byTags[e.Metric]
 	sender := known[&e.Tags[0]]
 	if sender == nil {
+		if r.tags == mostTags {
+			r.forgetTags()
+		}
 		sender = r.find(e)
-		if known == nil {
+		if known = r.byTags[e.Metric]; known == nil {
 			known = make(map[*metric.Tag]*replica)
-			if r.byTags == nil {
-				r.byTags = make(map[string]map[*metric.Tag]*replica)
-			}
 			r.byTags[e.Metric] = known
 		}
 		known[&e.Tags[0]] = sender
+		r.tags++
 	}
 	if sender.of == nil {
 		return nil
 	}
 	return sender
+}
+
+// mostTags bounds how many tags are remembered by their address: it only saves finding them again.
+const mostTags = 50_000
+
+func (r *replicas) forgetTags() {
+	clear(r.byTags)
+	r.tags = 0
 }
 
 // find returns the replica that sent an event by its tags.
@@ -138,7 +148,7 @@ func (r *replicas) find(e *metric.Event) *replica {
 	if s == nil {
 		if r.most > 0 && len(r.series) >= r.most {
 			replicasForgotten.Add(float64(len(r.series)))
-			r.byTags = nil
+			r.forgetTags()
 			clear(r.series)
 		}
 		s = &replicated{tags: tags}
@@ -197,7 +207,7 @@ func (r *replicas) sweep(now int64) {
 		return
 	}
 	r.sweepAt = now + replicaHorizon
-	r.byTags = nil
+	r.forgetTags()
 	for key, s := range r.series {
 		s.replicas = slices.DeleteFunc(s.replicas, func(o *replica) bool { return now-o.at > replicaHorizon })
 		if len(s.replicas) == 0 {
@@ -209,4 +219,9 @@ func (r *replicas) sweep(now int64) {
 // replicatedSize is about what a series of two replicas takes in memory.
 const replicatedSize = int64(unsafe.Sizeof(replicated{})+2*unsafe.Sizeof(replica{})) + 512
 
-func (r *replicas) size() int64 { return int64(len(r.series)) * replicatedSize }
+// addressSize is what an address takes in a map, and the list of tags that it keeps.
+const addressSize = 200
+
+func (r *replicas) size() int64 {
+	return int64(len(r.series))*replicatedSize + int64(r.tags)*addressSize
+}

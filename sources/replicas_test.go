@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pulseboard/metric"
 )
 
 // replicaLog is written as "second replica value" per sample of a counter, in the order of the log, and read back as those that count.
@@ -120,6 +122,30 @@ func TestReplicasAreForgotten(t *testing.T) {
 			}
 		}
 	})
+}
+
+// However many series there are, what is remembered of them is bounded; of those that are forgotten both replicas may count once.
+func TestReplicasAreBounded(t *testing.T) {
+	o := testOptions()
+	o.ReplicaTag, o.MaxIDs = "replica", 100*int(replicatedSize)/IDBytes
+	r := newReplicas(o)
+	forgotten := counted(t, replicasForgotten)
+	for i := range 2 * mostTags {
+		tags := metric.NewTags(map[string]string{"host": fmt.Sprint(i)})
+		if i%2 == 0 {
+			tags = metric.NewTags(map[string]string{"host": fmt.Sprint(i), "replica": "a"})
+		}
+		rec := Record{Time: base, Newest: base, Latest: base, Events: []metric.Event{{Metric: "m", Kind: metric.Gauge, Tags: tags}}}
+		if r.leaveOut(&rec); len(rec.Events) != 1 || rec.Events[0].Tags.Get("replica") != "" {
+			t.Fatalf("%v becomes %v", tags, rec.Events)
+		}
+		if len(r.series) > 100 || r.tags > mostTags || r.size() > 100*replicatedSize+mostTags*addressSize {
+			t.Fatalf("%d series, %d tags, %d bytes", len(r.series), r.tags, r.size())
+		}
+	}
+	if n := counted(t, replicasForgotten) - forgotten; n < mostTags-200 || n > mostTags {
+		t.Errorf("%v of %d series are counted as forgotten", n, mostTags)
+	}
 }
 
 // What is counted, and not what stands somewhere, happened once: no replica has sent it too. What is too late or from the future
