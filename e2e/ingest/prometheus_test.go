@@ -62,6 +62,13 @@ func (p *page) end() int {
 	return p.served
 }
 
+// resume lets it be read again.
+func (p *page) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.until = 0
+}
+
 // read is what widgets show of a page that was read so often from its first time on.
 func read(n int) []*shown {
 	sum := func(f func(n int) float64) (total float64) {
@@ -170,10 +177,13 @@ func TestPrometheusSends(t *testing.T) {
 			again.dashboard, again.widgets = b.dashboard, b.widgets
 			way.To(hostOf(t, again.url))
 			readMore(5)
+			// A sender that ends drops the page that it is reading, which it then has not read.
+			again.untilShown(read(target.end()))
 			if err := s.program.Stop(); err != nil {
 				t.Error(err)
 			}
 			s.start()
+			target.resume()
 			readMore(5)
 			n := target.end()
 			again.untilShown(read(n))

@@ -29,25 +29,26 @@ test("the editor proposes what senders say", { timeout: 120_000 }, async (t) => 
     await tab(page, "Query");
     return text;
   };
+  const unitIs = (want, why) => until(`the unit ${why} is "${want}"`, async () => (await unit()) === want);
   const compute = (name) => drawer(page).getByLabel("Aggregation", { exact: true }).selectOption(name);
 
   await pickMetric(page, bytes);
   await drawer(page).getByText("What the network card has received since it was started.").waitFor();
   assert.equal(await drawer(page).getByLabel("Aggregation", { exact: true }).inputValue(), "rate");
   await picture(page, "units-editor");
-  assert.equal(await unit(), "B/s", "of a rate");
+  await unitIs("B/s", "of a rate");
   await compute("increase");
-  assert.equal(await unit(), "B", "of an increase");
+  await unitIs("B", "of an increase");
   await compute("count");
-  assert.equal(await unit(), "", "of a count");
+  await unitIs("", "of a count");
   await compute("rate");
 
   // Another metric brings its own. Where senders disagree there is none, and both are shown.
   await pickMetric(page, torn);
   await drawer(page).getByText("senders name several units: ms, s").waitFor();
-  assert.equal(await unit(), "", "of senders that disagree");
+  await unitIs("", "of senders that disagree");
   await pickMetric(page, bytes);
-  assert.equal(await unit(), "B/s", "of the first again");
+  await unitIs("B/s", "of the first again");
 
   // What somebody has written stays.
   await tab(page, "Display");
@@ -55,5 +56,5 @@ test("the editor proposes what senders say", { timeout: 120_000 }, async (t) => 
   await tab(page, "Query");
   await compute("increase");
   await pickMetric(page, none);
-  assert.equal(await unit(), "octets", "as written");
+  await unitIs("octets", "as written");
 });

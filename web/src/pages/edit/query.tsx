@@ -66,7 +66,8 @@ export function Query({ form }: { readonly form: Form }) {
   const chosen = percentile === undefined ? aggregation : "percentile";
   /** The unit goes with what is computed, unless somebody has written another one. */
   const follow = (before: string, after: string): void => {
-    if (textOf(form.get(UNIT)) === before && after !== before) form.set(UNIT, after);
+    const now = textOf(form.get(UNIT)); // None yet also where a name was typed before the list of metrics was read.
+    if ((now === before || now === "") && after !== now) form.set(UNIT, after);
   };
   const unit = metric === undefined ? "" : unitOf(metric, aggregation);
   const compute = (next: string): void => {
