@@ -30,7 +30,10 @@ test("the editor proposes what senders say", { timeout: 120_000 }, async (t) => 
     return text;
   };
   const unitIs = (want, why) => until(`the unit ${why} is "${want}"`, async () => (await unit()) === want);
-  const compute = (name) => drawer(page).getByLabel("Aggregation", { exact: true }).selectOption(name);
+  const compute = async (name) => {
+    await drawer(page).getByText("What the network card has received since it was started.").waitFor(); // The tab has read the metrics anew.
+    await drawer(page).getByLabel("Aggregation", { exact: true }).selectOption(name);
+  };
 
   await pickMetric(page, bytes);
   await drawer(page).getByText("What the network card has received since it was started.").waitFor();
