@@ -21,10 +21,9 @@ func influxFormat() *format {
 		about: "lines of InfluxDB, as Telegraf and the clients of InfluxDB send them",
 		hint:  "send lines such as cpu,host=a usage_idle=93.5 1763892000000000000",
 		open: func(s *Service, c *gin.Context) (incoming, *refusal) {
-			unit := c.Query("precision")
-			perMs, ms, ok := precision(unit)
-			if !ok {
-				return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the precision %.20q is not known: it must be ns, us, ms, s, m or h", unit))
+			perMs, ms, err := precision(c.Query("precision"))
+			if err != nil {
+				return nil, refuse(http.StatusBadRequest, err.Error())
 			}
 			return &influxRequest{s: s, decoders: decoders, perMs: perMs, ms: ms}, nil
 		},
@@ -36,22 +35,22 @@ const influxV1 = "/write"
 
 // precisions are the units of a line's time: how many of them are a millisecond, or
 // how many milliseconds one of them is.
-func precision(name string) (perMs, ms int64, ok bool) {
+func precision(name string) (perMs, ms int64, err error) {
 	switch name {
 	case "", "ns", "n":
-		return 1_000_000, 1, true
+		return 1_000_000, 1, nil
 	case "us", "u", "µ", "µs":
-		return 1000, 1, true
+		return 1000, 1, nil
 	case "ms":
-		return 1, 1, true
+		return 1, 1, nil
 	case "s":
-		return 1, 1000, true
+		return 1, 1000, nil
 	case "m":
-		return 1, 60_000, true
+		return 1, 60_000, nil
 	case "h":
-		return 1, 3_600_000, true
+		return 1, 3_600_000, nil
 	}
-	return 0, 0, false
+	return 0, 0, fmt.Errorf("the precision %.20q is not known: it must be ns, us, ms, s, m or h", name)
 }
 
 type influxRequest struct {

@@ -601,10 +601,7 @@ func shortName(name []byte) string {
 // metric is the name of the field at hand: measurement.field, or the measurement alone when the field is value. again says that
 // the line may have had it before.
 func (d *influxDecoder) metric() (name judgedName, again bool) {
-	n := d.known.Next(d.name)
-	if n == nil || len(n.Text) < len(d.name) {
-		n = d.known.Find(d.name)
-	}
+	n := d.known.Find(d.name)
 	if again = n == nil; again {
 		judged := judgedName{value: string(d.name)}
 		if err := metric.ValidateName(judged.value); err != nil {

@@ -62,9 +62,9 @@ func topicKinds() []*topicKind {
 }
 
 func openInfluxTopic(s *Service, _ string, o url.Values) (func() incoming, error) {
-	perMs, ms, ok := precision(o.Get("precision"))
-	if !ok {
-		return nil, fmt.Errorf("the precision %.20q is not known: it must be ns, us, ms, s, m or h", o.Get("precision"))
+	perMs, ms, err := precision(o.Get("precision"))
+	if err != nil {
+		return nil, err
 	}
 	decoders := newSpare(newInfluxDecoder)
 	return func() incoming { return &influxRequest{s: s, decoders: decoders, perMs: perMs, ms: ms} }, nil

@@ -73,7 +73,7 @@ func (k *recall) leaveOut(records []Record) {
 	}
 	if k.replicas != nil {
 		for i := range records {
-			k.replicas.leaveOut(&records[i])
+			replicaEvents.Add(float64(k.replicas.leaveOut(&records[i])))
 		}
 	}
 }

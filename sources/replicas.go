@@ -66,9 +66,9 @@ func newReplicas(o *Options) *replicas {
 	return r
 }
 
-// leaveOut takes the tag out of the samples of replicas, and those out of a record that another replica has sent too. What does
-// not count for another reason stays as it is.
-func (r *replicas) leaveOut(rec *Record) {
+// leaveOut takes the tag out of the samples of replicas, and those out of a record that another replica has sent too, and returns how
+// many these are. What does not count for another reason stays as it is.
+func (r *replicas) leaveOut(rec *Record) (left int) {
 	kept := rec.Events[:0]
 	for i := range rec.Events {
 		e := rec.Events[i]
@@ -82,24 +82,17 @@ func (r *replicas) leaveOut(rec *Record) {
 		}
 		kept = append(kept, e)
 	}
-	replicaEvents.Add(float64(len(rec.Events) - len(kept)))
+	left = len(rec.Events) - len(kept)
 	rec.Events = kept
 	r.sweep(rec.Newest)
+	return left
 }
 
 // recall remembers a record that was read before; newest is the time of the log there.
 func (r *replicas) recall(rec logged, newest int64, d *wire.Decoder) {
 	before := Record{Time: max(rec.Timestamp.UnixMilli(), 0), Newest: newest, Latest: newest}
 	before.decode(d, rec.Record)
-	for i := range before.Events {
-		e := &before.Events[i]
-		if sender := r.sender(e); sender != nil {
-			if at, code := before.Verdict(e, r.limits); code == "" {
-				sender.counts(e, at, newest)
-			}
-		}
-	}
-	r.sweep(newest)
+	r.leaveOut(&before)
 }
 
 // sender returns the replica that sent an event, nil where it is of none. What is no sample of something that stands somewhere

@@ -87,6 +87,10 @@ func (m *Memory[V]) Find(text []byte) *Known[V] {
 	if len(m.entries) == 0 {
 		return nil
 	}
+	if m.inTurn && m.next < len(m.entries) && m.entries[m.next].Text == string(text) {
+		m.next++
+		return &m.entries[m.next-1]
+	}
 	hash := uint32(maphash.Bytes(m.seed, text))
 	mask := uint32(len(m.slots) - 1)
 	for i := hash & mask; m.slots[i].entry != 0; i = (i + 1) & mask {

@@ -70,6 +70,40 @@ func untilLines(t *testing.T, file string, n int) {
 	})
 }
 
+func startTelegraf(t *testing.T, config string) *testenv.Program {
+	t.Helper()
+	log := new(testenv.Buffer)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(testenv.Page(log.String()))
+		}
+	})
+	return testenv.Start(t, log, testenv.Telegraf(), "--config", config)
+}
+
+// written is the field total in the lines that a Telegraf has written to a file, as readings of a metric.
+func written(t *testing.T, file, metric string) (r readings) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = readings{}
+	for line := range strings.Lines(string(text)) {
+		_, value, ok := strings.Cut(line, "total=")
+		value, _, _ = strings.Cut(value, " ")
+		value, _, _ = strings.Cut(value, ",")
+		fields := strings.Fields(line)
+		v, err := strconv.ParseFloat(value, 64)
+		ns, err2 := strconv.ParseInt(fields[len(fields)-1], 10, 64)
+		if !ok || err != nil || err2 != nil {
+			t.Fatalf("%q: %v, %v", line, err, err2)
+		}
+		r.add(metric, "box a", ns/1_000_000, v)
+	}
+	return r
+}
+
 // A real Telegraf writes the same metrics as lines of both versions, as JSON, and to a file: what is shown is what the file has, though the
 // receiver was killed (-9) and came back, so that it wrote them in other batches.
 func TestTelegraf(t *testing.T) {
@@ -116,13 +150,7 @@ func TestTelegraf(t *testing.T) {
 `, b.url, lines), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := new(testenv.Buffer)
-	p := testenv.Start(t, log, testenv.Telegraf(), "--config", config)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(testenv.Page(log.String()))
-		}
-	})
+	p := startTelegraf(t, config)
 	untilLines(t, lines, 10)
 	b.program.Kill()
 	again := startBoard(t, dir, "--addr", strings.TrimPrefix(b.url, "http://"))
@@ -130,23 +158,7 @@ func TestTelegraf(t *testing.T) {
 	if err := p.Stop(); err != nil { // It writes what it has.
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(lines)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := readings{}
-	for line := range strings.Lines(string(text)) {
-		_, value, ok := strings.Cut(line, "total=")
-		value, _, _ = strings.Cut(value, " ")
-		value, _, _ = strings.Cut(value, ",")
-		fields := strings.Fields(line)
-		v, err := strconv.ParseFloat(value, 64)
-		ns, err2 := strconv.ParseInt(fields[len(fields)-1], 10, 64)
-		if !ok || err != nil || err2 != nil {
-			t.Fatalf("%q: %v, %v", line, err, err2)
-		}
-		r.add("tele.total", "box a", ns/1_000_000, v)
-	}
+	r := written(t, lines, "tele.total")
 	var want []*shown
 	for _, prefix := range []string{"v1.", "v2.", "json."} {
 		for _, s := range r.shown("tele.total", false) {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -208,36 +207,14 @@ func TestTelegrafWritesTopics(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := new(testenv.Buffer)
-	p := testenv.Start(t, log, testenv.Telegraf(), "--config", config)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(testenv.Page(log.String()))
-		}
-	})
+	p := startTelegraf(t, config)
 	b.writes(formats...)
 	b.killAsItWrites()
 	b.writes(formats...)
 	if err := p.Stop(); err != nil { // It writes what it has.
 		t.Fatal(err)
 	}
-	written, err := os.ReadFile(lines)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := readings{}
-	for line := range strings.Lines(string(written)) {
-		_, value, ok := strings.Cut(line, "total=")
-		value, _, _ = strings.Cut(value, " ")
-		value, _, _ = strings.Cut(value, ",")
-		fields := strings.Fields(line)
-		v, err := strconv.ParseFloat(value, 64)
-		ns, err2 := strconv.ParseInt(fields[len(fields)-1], 10, 64)
-		if !ok || err != nil || err2 != nil {
-			t.Fatalf("%q: %v, %v", line, err, err2)
-		}
-		r.add("total", "box a", ns/1_000_000, v)
-	}
+	r := written(t, lines, "total")
 	var want []*shown
 	for _, metric := range []string{"lines_tele.total", "json_tele.total", "remote_tele_total"} {
 		for _, s := range r.shown("total", false) {

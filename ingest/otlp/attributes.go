@@ -242,11 +242,7 @@ func (d *Decoder) series(ending, key string, value []byte) *entry {
 		return k
 	}
 	d.key = write(d.key[:0], d.attributes)
-	known := d.known.Next(d.key)
-	if known == nil || len(known.Text) < len(d.key) {
-		known = d.known.Find(d.key)
-	}
-	if known != nil {
+	if known := d.known.Find(d.key); known != nil {
 		return &known.Value
 	}
 	if d.broken = cmp.Or(d.broken, d.readAttributes()); d.broken != nil {

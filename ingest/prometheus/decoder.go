@@ -147,10 +147,7 @@ func (d *Decoder) end(err error) (*Request, error) {
 func (d *Decoder) timeSeries1(text []byte) error {
 	d.kind, d.start = metric.Cumulative, 0
 	if n := protofields.Leading(text, 1); n > 0 && !hasLabels(text[n:]) {
-		known := d.blocks.Next(text[:n])
-		if known == nil || len(known.Text) < n {
-			known = d.blocks.Find(text[:n])
-		}
+		known := d.blocks.Find(text[:n])
 		if known == nil {
 			if err := d.readLabels(text[:n]); err != nil {
 				return err
